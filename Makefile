@@ -1,0 +1,79 @@
+# Kamailio's dispatcher module in Rust. `make` alone prints what can be made.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+# Where `make install` puts the module: a directory of its own, never the server's.
+MODULE_DIR ?= $(PREFIX)/lib/kamailio-rust/modules
+# The loadable module, and one whose script function panics on purpose (for one test).
+MODULE := target/release/dispatcher.so
+PROBE := target/probe/dispatcher.so
+
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+export DISPATCHER_SO := $(CURDIR)/$(MODULE)
+export DISPATCHER_PROBE_SO := $(CURDIR)/$(PROBE)
+
+# The server's own modules; asked when used, because `setup` may just have installed them.
+SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/modules/tm.so \
+	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
+
+.PHONY: help setup headers build probe install demo test test-unit test-server lint bench miri \
+	valgrind clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install the distribution's packages that the other targets need (apt, sudo)
+	@sh kamailio-glue/setup.sh
+
+headers: setup ## fetch the installed server's headers into target/kamailio-src
+	@[ -n "$$KAMAILIO_SRC" ] || sh kamailio-glue/headers.sh target/kamailio-src
+
+build: headers ## build the module: target/release/dispatcher.so
+	$(CARGO) build --release --features kamailio
+	@mkdir -p $(dir $(MODULE))
+	@cp $(CARGO_TARGET_DIR)/release/libdispatcher.so $(MODULE).new && mv $(MODULE).new $(MODULE)
+
+# After `build`: cargo leaves both at one place.
+probe: build
+	$(CARGO) build --release --features kamailio,panic-probe
+	@mkdir -p $(dir $(PROBE))
+	@cp $(CARGO_TARGET_DIR)/release/libdispatcher.so $(PROBE)
+
+install: ## install the module into its own directory (PREFIX, DESTDIR, MODULE_DIR)
+	@[ -f $(MODULE) ] || $(MAKE) build
+	@[ ! -e $(DESTDIR)$(MODULE_DIR)/tm.so ] || \
+		{ echo "$(MODULE_DIR) is the server's own: choose another MODULE_DIR" >&2; exit 1; }
+	install -D -m 644 $(MODULE) $(DESTDIR)$(MODULE_DIR)/dispatcher.so
+	@echo "In kamailio.cfg, before loadmodule: mpath=\"$(MODULE_DIR):$(SERVER_MODULES)\""
+
+demo: build ## balance calls over three destinations, one of which is killed half-way
+	@$(CARGO) run --quiet --release --example demo
+
+test: build probe lint test-unit test-server ## run everything that must pass
+
+test-unit: ## test the domain and the shared memory; needs no Kamailio
+	$(CARGO) test
+
+test-server: probe ## test the module inside the real Kamailio, beside the packaged C module
+	$(CARGO) test --features server-tests --test '*'
+
+lint: headers ## check format and clippy, with and without the seam
+	@if $(CARGO) fmt --version >/dev/null 2>&1; then set -x; $(CARGO) fmt --check; \
+		else echo "lint: no rustfmt here, format not checked"; fi
+	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; \
+		$(CARGO) clippy --all-targets --features server-tests -- -D warnings && \
+		$(CARGO) clippy --release --lib --features kamailio,panic-probe -- -D warnings; \
+		else echo "lint: no clippy here, lints not checked"; fi
+
+bench: build ## measure calls, reload and memory beside the packaged C module
+	@$(CARGO) run --quiet --release --example bench
+
+miri: ## run the unit tests under Miri (needs rustup's nightly with miri)
+	$(CARGO) +nightly miri test --lib
+
+valgrind: build ## run the server tests with the server under memcheck
+	VALGRIND=1 $(CARGO) test --features server-tests --test 'server_*'
+
+clean: ## remove all that was built
+	$(CARGO) clean
+	rm -rf target

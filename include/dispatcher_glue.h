@@ -1,0 +1,88 @@
+/*
+ * Every function and table that crosses between C and Rust.
+ *
+ * glue_*  written in C, called by Rust. Each one exists because Rust cannot do it: the server
+ *         offers a macro, an inline function, a variadic function or wants a table.
+ * dsr_*   written in Rust, called by the server through the tables. None of them unwinds or
+ *         aborts: a panic inside is logged and becomes the error value of that kind of callback.
+ */
+#ifndef DISPATCHER_GLUE_H
+#define DISPATCHER_GLUE_H
+
+#include "sr_module.h"
+#include "ip_addr.h"
+#include "lock_ops.h"
+#include "rpc.h"
+
+struct hostent;
+
+/* ---- tables (tables.c) ---- */
+
+/* Script functions, parameters and RPC commands; `exports` points to them. */
+extern cmd_export_t glue_cmds[];
+extern param_export_t glue_params[];
+extern rpc_export_t glue_rpc[];
+
+/* ---- log (log.c) ---- */
+
+/* 1 if a message of this level (L_ERR, L_DBG, ...) would be written now, else 0. */
+int glue_log_on(int level);
+
+/*
+ * Writes one line to the server's log. `prefix` is "dispatcher [file:line]: ", `func` the name of
+ * the calling function or NULL; both end with NUL. `text` is `len` bytes, without a line end; it
+ * is never taken as a format.
+ */
+void glue_log(int level, const char *prefix, const char *func, const char *text, int len);
+
+/* ---- lock (lock.c) ---- */
+
+/* The server's lock, good between processes. All bytes zero is an unlocked lock. */
+void glue_lock_get(gen_lock_t *lock);
+/* 1 if the lock is ours now, 0 if somebody holds it. */
+int glue_lock_try(gen_lock_t *lock);
+/* Only by the holder. */
+void glue_lock_release(gen_lock_t *lock);
+
+/* ---- memory (mem.c) ---- */
+
+/* Memory that all processes share, aligned to 8 bytes; NULL if there is none left. */
+void *glue_shm_malloc(size_t size);
+/* Gives it back; `p` comes from glue_shm_malloc and is not NULL. */
+void glue_shm_free(void *p);
+/* Memory of this process in the server's own pool, for what the server will free; may be NULL. */
+void *glue_pkg_malloc(size_t size);
+/* Gives it back; `p` comes from glue_pkg_malloc, or from the server's pkg_malloc. */
+void glue_pkg_free(void *p);
+
+/* ---- the server's macros (server.c) ---- */
+
+/* Addresses of a name, which ends with NUL; NULL if unknown. Valid until the next lookup. */
+struct hostent *glue_resolvehost(char *name);
+/* The same by the rules of SIP (NAPTR, SRV); fills a `port` and `proto` that are 0. */
+struct hostent *glue_sip_resolvehost(str *name, unsigned short *port, char *proto);
+/* The address number `nr` of a lookup's result. */
+void glue_hostent_ip(struct ip_addr *ip, struct hostent *he, int nr);
+/* The next number of this process's generator: 0 to KAM_RAND_MAX. */
+int glue_rand(void);
+/* The request's current R-URI; it belongs to the message. */
+str *glue_ruri(struct sip_msg *msg);
+/* The request's next hop: d-URI, else R-URI; it belongs to the message. */
+str *glue_next_hop(struct sip_msg *msg);
+/* Sends the request from this socket; NULL lets the server choose again. */
+void glue_set_force_socket(struct sip_msg *msg, struct socket_info *socket);
+/* Tells the server that the R-URI changed, so that forking uses it again. */
+void glue_ruri_mark_new(void);
+
+/* ---- entry points (src/kamailio) ---- */
+
+int dsr_init(void);
+int dsr_child_init(int rank);
+void dsr_destroy(void);
+
+#ifdef DISPATCHER_PANIC_PROBE
+/* Panics on purpose; for the test of the guard only. */
+int dsr_panic_probe(struct sip_msg *msg, char *p1, char *p2);
+#endif
+
+#endif

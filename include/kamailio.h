@@ -1,0 +1,74 @@
+/*
+ * The server as Rust sees it: bindgen's only input. Macros that are texts become constants here.
+ */
+#ifndef DISPATCHER_KAMAILIO_H
+#define DISPATCHER_KAMAILIO_H
+
+/* Always first: mem/q_malloc.h before ver_defs.h would change SER_COMPILE_FLAGS. */
+#include "sr_module.h"
+
+#include "action.h"
+#include "cfg/cfg.h"
+#include "dprint.h"
+#include "dset.h"
+#include "events.h"
+#include "fmsg.h"
+#include "forward.h"
+#include "globals.h"
+#include "hash_func.h"
+#include "ip_addr.h"
+#include "kemi.h"
+#include "locking.h"
+#include "lvalue.h"
+#include "mem/pkg.h"
+#include "mem/shm.h"
+#include "mod_fix.h"
+#include "parser/digest/digest.h"
+#include "parser/msg_parser.h"
+#include "parser/parse_from.h"
+#include "parser/parse_param.h"
+#include "parser/parse_to.h"
+#include "parser/parse_uri.h"
+#include "pt.h"
+#include "pvar.h"
+#include "rand/kam_rand.h"
+#include "resolve.h"
+#include "route.h"
+#include "rpc.h"
+#include "rpc_lookup.h"
+#include "script_cb.h"
+#include "shm_init.h"
+#include "socket_info.h"
+#include "strutils.h"
+#include "timer.h"
+#include "timer_proc.h"
+#include "trim.h"
+#include "usr_avp.h"
+#include "ut.h"
+#include "ver.h"
+#include "xavp.h"
+
+#include "modules/tm/tm_load.h"
+
+#include "dispatcher_glue.h"
+
+/* What the loader compares with its own texts, byte by byte. */
+static const char *const KSR_FULL_VERSION = SER_FULL_VERSION;
+static const char *const KSR_COMPILE_FLAGS = SER_COMPILE_FLAGS;
+/* Version of the core's headers, such as "5.6.3". */
+static const char *const KSR_VERSION = VERSION;
+/* Directory of the config files, with a slash at the end. */
+static const char *const KSR_CFG_DIR = CFG_DIR;
+
+/* Version of those headers as a number, such as 5006003. */
+static const unsigned int KSR_VERSION_NUMBER = VERSIONVAL;
+
+/* What parse_headers looks for; macros with code. */
+static const hdr_flags_t KSR_HDR_CALLID_F = HDR_CALLID_F;
+static const hdr_flags_t KSR_HDR_FROM_F = HDR_FROM_F;
+static const hdr_flags_t KSR_HDR_TO_F = HDR_TO_F;
+static const hdr_flags_t KSR_HDR_CSEQ_F = HDR_CSEQ_F;
+static const hdr_flags_t KSR_HDR_AUTHORIZATION_F = HDR_AUTHORIZATION_F;
+static const hdr_flags_t KSR_HDR_PROXYAUTH_F = HDR_PROXYAUTH_F;
+
+#endif

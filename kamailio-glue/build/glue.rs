@@ -1,0 +1,164 @@
+//! The C side: the probe that proves the defines right, and the glue that is linked into the
+//! module.
+
+use super::Result;
+use super::defines::Defines;
+use super::elf::Module;
+use super::headers::Headers;
+use super::server::Server;
+use std::path::Path;
+
+/// The glue's source files.
+const SOURCES: [&str; 5] = ["tables.c", "log.c", "lock.c", "mem.c", "server.c"];
+
+/// All that a C compilation needs.
+pub struct Glue<'a> {
+    /// The package's directory.
+    pub root: &'a Path,
+    /// Where the results go.
+    pub out: &'a Path,
+    /// The server's headers.
+    pub headers: &'a Headers,
+    /// The server's defines.
+    pub defines: &'a Defines,
+}
+
+/// Struct sizes in bytes as the C compiler sees them; the bindings must agree.
+pub struct Sizes(pub Vec<(&'static str, u64)>);
+
+impl Glue<'_> {
+    /// The options that the C compiler and bindgen share.
+    ///
+    /// `-iquote`, not `-I`: the core has headers with the names of system headers.
+    pub fn options(&self) -> Vec<String> {
+        let quoted = [&self.headers.root, &self.headers.core];
+        let mut options: Vec<String> = quoted
+            .iter()
+            .map(|dir| format!("-iquote{}", dir.display()))
+            .collect();
+        options.push(format!("-iquote{}", self.root.join("include").display()));
+        options.extend(self.defines.iter().map(|(name, value)| match value {
+            Some(value) => format!("-D{name}={value}"),
+            None => format!("-D{name}"),
+        }));
+        if cfg!(feature = "panic-probe") {
+            options.push("-DDISPATCHER_PANIC_PROBE".to_owned());
+        }
+        options
+    }
+
+    fn compiler(&self) -> cc::Build {
+        let mut build = cc::Build::new();
+        // No -Wextra: the server's headers do not pass it.
+        build
+            .warnings(false)
+            .flag("-Wall")
+            .flag("-fno-strict-aliasing");
+        for option in self.options() {
+            build.flag(option);
+        }
+        build
+    }
+
+    /// Compiles a module that has nothing but the looked-up texts and some structs, and compares
+    /// it with the installed server's modules.
+    pub fn prove(&self, server: &Server) -> Result<Sizes> {
+        let so = self.out.join("probe.so");
+        let compiler = self
+            .compiler()
+            .try_get_compiler()
+            .map_err(|e| no_compiler(&e))?;
+        let output = compiler
+            .to_command()
+            .arg("-shared")
+            .arg("-o")
+            .arg(&so)
+            .arg(self.root.join("kamailio-glue/probe.c"))
+            .output()
+            .map_err(|e| format!("cannot run the C compiler: {e}; run `make setup`"))?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr);
+            return Err(format!(
+                "the server's headers do not compile: {}",
+                text.trim()
+            ));
+        }
+        let probe = Module::open(&so)?;
+        same(
+            "module_version",
+            &probe.text("module_version")?,
+            &server.full_version,
+            server,
+        )?;
+        same(
+            "module_flags",
+            &probe.text("module_flags")?,
+            &server.flags,
+            server,
+        )?;
+        let size = |name: &str| probe.size_of(&format!("probe_{name}"));
+        let exports = size("module_exports")?;
+        same(
+            "size of module_exports",
+            exports,
+            server.module_exports,
+            server,
+        )?;
+        if let Some(path) = server.packaged_dispatcher() {
+            println!("cargo::rerun-if-changed={}", path.display());
+            let theirs = Module::open(&path)?;
+            same(
+                "size of exports in dispatcher.so",
+                exports,
+                theirs.size_of("exports")?,
+                server,
+            )?;
+            same(
+                "size of tm_binds",
+                size("tm_binds")?,
+                theirs.size_of("tmb")?,
+                server,
+            )?;
+        }
+        let names = [
+            "module_exports",
+            "tm_binds",
+            "sip_msg",
+            "cmd_export",
+            "sr_kemi",
+        ];
+        let sizes = names.iter().map(|name| Ok((*name, size(name)?)));
+        Ok(Sizes(sizes.collect::<Result<_>>()?))
+    }
+
+    /// Compiles the glue into a static library for the module.
+    pub fn compile(&self) -> Result<()> {
+        let dir = self.root.join("kamailio-glue");
+        let files = SOURCES.iter().map(|name| dir.join(name));
+        self.compiler()
+            .files(files)
+            .try_compile("dispatcher_glue")
+            .map_err(|e| no_compiler(&e))
+    }
+}
+
+/// Refuses a difference that the server's loader would refuse, or would not even notice.
+fn same<T: PartialEq + std::fmt::Display>(
+    what: &str,
+    ours: T,
+    theirs: T,
+    server: &Server,
+) -> Result<()> {
+    if ours == theirs {
+        return Ok(());
+    }
+    Err(format!(
+        "this module would not fit the installed Kamailio {}: {what} is `{ours}`, the server has \
+         `{theirs}`; give the headers of exactly that server (`make headers` or KAMAILIO_SRC)",
+        server.version()
+    ))
+}
+
+fn no_compiler(error: &cc::Error) -> String {
+    format!("the C compiler failed: {error}; where there is none, run `make setup`")
+}

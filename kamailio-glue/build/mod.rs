@@ -1,0 +1,52 @@
+//! The steps of the seam's build: find the server, find its headers, agree on the defines,
+//! prove that the agreement holds, then compile the glue and write the bindings.
+//!
+//! Every error is one sentence that says what to do.
+
+mod bindings;
+mod defines;
+mod elf;
+mod glue;
+mod headers;
+mod server;
+
+use std::env;
+use std::path::PathBuf;
+
+/// What a step of the build returns; the error is a sentence for the person who builds.
+type Result<T> = std::result::Result<T, String>;
+
+/// Runs all steps.
+pub fn build() -> Result<()> {
+    println!("cargo::rerun-if-changed=kamailio-glue");
+    println!("cargo::rerun-if-changed=include");
+    let root = path_of("CARGO_MANIFEST_DIR")?;
+    let out = path_of("OUT_DIR")?;
+
+    let server = server::find()?;
+    let headers = headers::find(&root)?;
+    let mut defines = defines::read(&root.join("kamailio-glue/defines.mk"), &headers, &server)?;
+    defines.reconcile(&server, &headers)?;
+
+    let glue = glue::Glue {
+        root: &root,
+        out: &out,
+        headers: &headers,
+        defines: &defines,
+    };
+    let sizes = glue.prove(&server)?;
+    glue.compile()?;
+    bindings::write(&glue, &sizes)?;
+
+    // Modules that reopen themselves with RTLD_GLOBAL (app_jsdt, app_lua) would otherwise take
+    // over our own references to `exports`.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
+    Ok(())
+}
+
+/// A path that cargo passes in the environment.
+fn path_of(name: &str) -> Result<PathBuf> {
+    env::var_os(name)
+        .map(PathBuf::from)
+        .ok_or_else(|| format!("{name} is not set: build this package with cargo"))
+}

@@ -1,0 +1,78 @@
+//! The installed server, known by its own modules: what they say about version, flags and sizes
+//! is what its loader will ask of ours.
+
+use super::Result;
+use super::elf::Module;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What the installed server expects of a module.
+pub struct Server {
+    /// Where its modules are.
+    pub modules: PathBuf,
+    /// `module_version` of its modules, such as `kamailio 5.6.3 (x86_64/linux)`.
+    pub full_version: String,
+    /// `module_flags` of its modules.
+    pub flags: String,
+    /// Size of a module's `exports`.
+    pub module_exports: u64,
+}
+
+/// Finds the server's modules: `KAMAILIO_MODULES`, else where the distributions put them.
+pub fn find() -> Result<Server> {
+    println!("cargo::rerun-if-env-changed=KAMAILIO_MODULES");
+    let modules = match env::var_os("KAMAILIO_MODULES") {
+        Some(dir) => PathBuf::from(dir),
+        None => packaged().ok_or(
+            "no installed Kamailio found (tm.so): run `make setup`, or set KAMAILIO_MODULES to \
+             its module directory",
+        )?,
+    };
+    let path = modules.join("tm.so");
+    println!("cargo::rerun-if-changed={}", path.display());
+    // A package's files keep the dates of its build; this one has the date of the installation.
+    let installed = Path::new("/var/lib/dpkg/info/kamailio.list");
+    if installed.exists() {
+        println!("cargo::rerun-if-changed={}", installed.display());
+    }
+    let tm = Module::open(&path)
+        .map_err(|e| format!("{e}: KAMAILIO_MODULES must be the server's module directory"))?;
+    Ok(Server {
+        full_version: tm.text("module_version")?,
+        flags: tm.text("module_flags")?,
+        module_exports: tm.size_of("exports")?,
+        modules,
+    })
+}
+
+impl Server {
+    /// `5.6.3` of `kamailio 5.6.3 (x86_64/linux)`.
+    pub fn version(&self) -> &str {
+        self.full_version.split(' ').nth(1).unwrap_or_default()
+    }
+
+    /// The packaged C module, which holds a `tm_binds`; `None` where it is not installed.
+    pub fn packaged_dispatcher(&self) -> Option<PathBuf> {
+        Some(self.modules.join("dispatcher.so")).filter(|p| p.exists())
+    }
+}
+
+/// The first packaged module directory that has tm.so.
+fn packaged() -> Option<PathBuf> {
+    let mut libs: Vec<PathBuf> = [
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/local/lib",
+        "/usr/local/lib64",
+    ]
+    .iter()
+    .map(PathBuf::from)
+    .collect();
+    if let Ok(entries) = fs::read_dir(Path::new("/usr/lib")) {
+        libs.extend(entries.flatten().map(|e| e.path()).filter(|p| p.is_dir()));
+    }
+    libs.into_iter()
+        .map(|p| p.join("kamailio/modules"))
+        .find(|p| p.join("tm.so").exists())
+}

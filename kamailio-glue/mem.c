@@ -1,0 +1,31 @@
+/*
+ * The server's memory pools.
+ */
+#include "sr_module.h"
+#include "mem/pkg.h"
+#include "mem/shm.h"
+#include "dispatcher_glue.h"
+
+/* Macro: the number of arguments of the pool's functions depends on DBG_SR_MEMORY. */
+void *glue_shm_malloc(size_t size)
+{
+	return shm_malloc(size);
+}
+
+/* Macro, as above. */
+void glue_shm_free(void *p)
+{
+	shm_free(p);
+}
+
+/* Macro, as above. */
+void *glue_pkg_malloc(size_t size)
+{
+	return pkg_malloc(size);
+}
+
+/* Macro, as above. */
+void glue_pkg_free(void *p)
+{
+	pkg_free(p);
+}

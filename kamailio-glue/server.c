@@ -1,0 +1,57 @@
+/*
+ * Macros of the server that have no function behind them, or one whose name differs by version.
+ */
+#include "sr_module.h"
+#include "dset.h"
+#include "parser/msg_parser.h"
+#include "rand/kam_rand.h"
+#include "resolve.h"
+#include "dispatcher_glue.h"
+
+/* Macro: names another function in 6.x, or without the DNS cache. */
+struct hostent *glue_resolvehost(char *name)
+{
+	return resolvehost(name);
+}
+
+/* Macro, as above. */
+struct hostent *glue_sip_resolvehost(str *name, unsigned short *port, char *proto)
+{
+	return sip_resolvehost(name, port, proto);
+}
+
+/* Macro. */
+void glue_hostent_ip(struct ip_addr *ip, struct hostent *he, int nr)
+{
+	hostent2ip_addr(ip, he, nr);
+}
+
+/* Macro: rand() or random(), whichever the server seeds in each process. */
+int glue_rand(void)
+{
+	return kam_rand();
+}
+
+/* Macro. */
+str *glue_ruri(struct sip_msg *msg)
+{
+	return GET_RURI(msg);
+}
+
+/* Macro. */
+str *glue_next_hop(struct sip_msg *msg)
+{
+	return GET_NEXT_HOP(msg);
+}
+
+/* Macro: sets a field and the flag that belongs to it. */
+void glue_set_force_socket(struct sip_msg *msg, struct socket_info *socket)
+{
+	set_force_socket(msg, socket);
+}
+
+/* Macro: writes a global of the core. */
+void glue_ruri_mark_new(void)
+{
+	ruri_mark_new();
+}

@@ -1,0 +1,92 @@
+#!/bin/sh
+# Installs what building and testing needs, from the distribution's own packages. Quick and silent
+# when all of it is there.
+set -eu
+
+RUST=1.85            # as rust-version in Cargo.toml
+
+missing=
+need() { # package...: note those that are not installed
+	for package in "$@"; do
+		state=$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null || true)
+		[ "$state" = "ii " ] || missing="$missing $package"
+	done
+}
+
+at_least() { # version, wanted: is it that new?
+	[ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
+}
+
+rust_on_path() {
+	for tool in cargo rustc; do
+		version=$($tool --version 2>/dev/null | cut -d' ' -f2) || return 1
+		at_least "${version:-0}" "$RUST" || return 1
+	done
+}
+
+candidate() { # package: the version that apt would install; empty if none
+	LC_ALL=C apt-cache policy "$1" 2>/dev/null | sed -n 's/^  Candidate: //p' | grep -v '(none)' || true
+}
+
+has_libclang() {
+	[ -n "${LIBCLANG_PATH:-}" ] ||
+		ls /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang-[0-9]*.so* >/dev/null 2>&1
+}
+
+as_root() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+apt() {
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
+		-o APT::Install-Recommends=false "$@" </dev/null
+}
+
+# A broken third-party source must not stop us: what counts is whether the packages can be had.
+refresh() { apt update >&2 || true; }
+
+choose_rust() {
+	if at_least "$(candidate rustc)" "$RUST"; then
+		need cargo rustc
+		linters="rustfmt rust-clippy"
+	elif at_least "$(candidate rustc-web)" "$RUST"; then
+		need cargo-web rustc-web
+		linters="rustfmt-web rust-web-clippy"
+	else
+		echo "setup: no Rust $RUST in this distribution: install it (https://rustup.rs), then make again" >&2
+		exit 1
+	fi
+	for linter in $linters; do
+		[ -z "$(candidate "$linter")" ] || need "$linter"
+	done
+}
+
+# The libclang of the distribution's default clang; another one would pull in another LLVM.
+choose_libclang() {
+	version=$(LC_ALL=C apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p')
+	need "libclang1-${version:-14}"
+}
+
+if ! command -v apt-get >/dev/null 2>&1; then
+	echo "setup: no apt here: see README.md for what to install by hand" >&2
+	exit 0
+fi
+
+[ -n "${KAMAILIO_MODULES:-}" ] || need kamailio
+need gcc libc6-dev binutils make valgrind ca-certificates xz-utils
+if ! rust_on_path || ! has_libclang; then
+	[ -n "$(candidate kamailio)" ] || refresh
+	rust_on_path || choose_rust
+	has_libclang || choose_libclang
+fi
+
+if [ -n "$missing" ]; then
+	echo "setup: installing$missing"
+	# shellcheck disable=SC2086
+	apt install $missing || { refresh; apt install $missing; }
+fi
+
+if ! rust_on_path; then
+	echo "setup: $(command -v cargo) is older than Rust $RUST and comes before /usr/bin on PATH" >&2
+	exit 1
+fi

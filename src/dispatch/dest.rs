@@ -1,0 +1,55 @@
+//! What the rest of the module knows of one destination after its line was read and resolved.
+
+#![forbid(unsafe_code)]
+
+use super::state::State;
+
+/// The number of a destination set, as lists and scripts name it.
+pub type SetId = i32;
+
+/// Transport protocol numbers, as Kamailio's `sip_protos` has them (core/ip_addr.h).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Proto(pub u8);
+
+impl Proto {
+    /// Not named by the URI: matches every protocol when the other side is `NONE` too.
+    pub const NONE: Proto = Proto(0);
+}
+
+/// A destination's IP address: 4 bytes for IPv4, 16 for IPv6.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Addr {
+    /// IPv4, network byte order.
+    V4([u8; 4]),
+    /// IPv6, network byte order.
+    V6([u8; 16]),
+}
+
+/// One destination as a list asks for it, resolved and ready to be placed into a table.
+///
+/// All texts are bytes as the operator wrote them.
+#[derive(Clone, Debug)]
+pub struct DestSpec<'a> {
+    /// The set it belongs to.
+    pub set: SetId,
+    /// The whole URI, scheme included, parameters and user part kept.
+    pub uri: &'a [u8],
+    /// Host part of `uri`.
+    pub host: &'a [u8],
+    /// Port in `uri`; 0 when it names none.
+    pub port: u16,
+    /// Transport of `uri` as `ds_is_from_list` compares it.
+    pub proto: Proto,
+    /// Resolved addresses; empty when resolving is off for it (flag 16).
+    pub addrs: &'a [Addr],
+    /// State bits from the list's flags.
+    pub flags: State,
+    /// Higher is earlier.
+    pub priority: i32,
+    /// The attribute text as listed, without a trailing `;`.
+    pub attrs_body: &'a [u8],
+    /// The attributes the module knows, out of `attrs_body`.
+    pub attrs: super::attrs::Attrs<'a>,
+    /// The server's local socket for this destination as an opaque address; 0 when none is set.
+    pub socket: usize,
+}

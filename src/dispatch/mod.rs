@@ -1,0 +1,14 @@
+//! The domain of the dispatcher: what a list means, who is chosen, how states change.
+//!
+//! Words are the operator's: a *destination* is one SIP URI with its settings, a *set* is a
+//! numbered group of destinations, a *duid* is a destination's unique id.
+
+pub mod attrs;
+pub mod compat;
+pub mod dest;
+pub mod hash;
+pub mod list;
+pub mod order;
+pub mod select;
+pub mod state;
+pub mod weight;

@@ -1,0 +1,399 @@
+//! Choosing: the first destination of a set, then the failover order, one at a time.
+//!
+//! Everything here is a pure function of what it is given: the set as a [`Candidates`], where to
+//! start, and a source of random numbers.
+
+#![forbid(unsafe_code)]
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use rand::RngCore;
+
+use super::weight::{SLOTS, Wheel};
+
+/// How `ds_select_*` chooses; the numbers are those of the scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// 0: hash over the Call-ID.
+    HashCallId,
+    /// 1: hash over the From URI.
+    HashFrom,
+    /// 2: hash over the To URI.
+    HashTo,
+    /// 3: hash over the Request-URI.
+    HashRequestUri,
+    /// 4: one after the other.
+    RoundRobin,
+    /// 5: hash over the user name of the credentials, else round-robin.
+    HashAuthUser,
+    /// 6: random.
+    Random,
+    /// 7: hash over the text of `hash_pvar`.
+    HashPvar,
+    /// 8: the first usable one.
+    First,
+    /// 9: by `weight`.
+    Weight,
+    /// Any other number: the first usable one, with a warning.
+    Unknown(i32),
+}
+
+impl Algorithm {
+    /// The algorithm that a script's number names.
+    pub fn from_number(number: i32) -> Self {
+        match number {
+            0 => Self::HashCallId,
+            1 => Self::HashFrom,
+            2 => Self::HashTo,
+            3 => Self::HashRequestUri,
+            4 => Self::RoundRobin,
+            5 => Self::HashAuthUser,
+            6 => Self::Random,
+            7 => Self::HashPvar,
+            8 => Self::First,
+            9 => Self::Weight,
+            other => Self::Unknown(other),
+        }
+    }
+}
+
+/// Where a choice starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the destination that a hash value falls on.
+    Hash(u32),
+    /// At the set's round-robin cursor.
+    RoundRobin,
+    /// Anywhere.
+    Random,
+    /// At the first one.
+    First,
+    /// At the next slot of the set's wheel.
+    Weight,
+}
+
+/// The positions of a set that keep moving, shared by all processes and kept over reloads.
+#[derive(Debug, Default)]
+pub struct Cursors {
+    /// Index at which round-robin goes on.
+    pub round_robin: AtomicU32,
+    /// Number of picks by weight so far.
+    pub weight: AtomicU64,
+}
+
+/// A set as choosing sees it: destinations by index, 0 to `len() - 1`.
+pub trait Candidates {
+    /// Number of destinations, usable or not.
+    fn len(&self) -> usize;
+
+    /// True when the set has no destination.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first usable index in `from..to`.
+    fn next_usable(&self, from: usize, to: usize) -> Option<usize>;
+
+    /// The first usable index at or after `at`, around the end of a ring of indices below `ring`.
+    fn walk(&self, at: usize, ring: usize) -> Option<usize> {
+        self.next_usable(at, ring)
+            .or_else(|| self.next_usable(0, at))
+    }
+
+    /// The set's cursors.
+    fn cursors(&self) -> &Cursors;
+
+    /// The set's wheel for algorithm 9; `None` when no destination has a weight.
+    fn wheel(&self) -> Option<&Wheel>;
+}
+
+/// What was chosen, and all that is needed to go on from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Choice {
+    /// Index of the first destination to try.
+    pub first: usize,
+    /// Indices below this one take part in the walk.
+    ring: usize,
+    /// The destination of last resort, where it is not `first` itself.
+    last_resort: Option<usize>,
+}
+
+/// Number of destinations that a choice may fall on: all, or all but the one of last resort.
+fn ring(len: usize, use_default: bool) -> usize {
+    if use_default && len > 1 { len - 1 } else { len }
+}
+
+/// Chooses the first destination of `set`; `None` when none is usable.
+///
+/// From the starting index the walk goes up by one, around the end, to the first usable
+/// destination. With `use_default` the last index stays out of the walk and is taken when all
+/// others are out. Costs the same for any size of set.
+///
+/// Source: `features.md` 3.7.1 and 3.7.2.
+pub fn choose(
+    set: &impl Candidates,
+    start: Start,
+    use_default: bool,
+    random: &mut impl RngCore,
+) -> Option<Choice> {
+    let len = set.len();
+    let ring = ring(len, use_default);
+    let hash = match start {
+        Start::Hash(hash) => hash,
+        Start::Random => random.next_u32(),
+        Start::First => 0,
+        Start::Weight => turn_wheel(set),
+        Start::RoundRobin => {
+            return take_turn(set, ring).or_else(|| last_resort(set, ring));
+        }
+    };
+    let at = (hash as usize).checked_rem(ring)?;
+    match set.walk(at, ring) {
+        Some(first) => Some(choice(first, ring, len)),
+        None => last_resort(set, ring),
+    }
+}
+
+/// The choice of an index inside the ring.
+fn choice(first: usize, ring: usize, len: usize) -> Choice {
+    let last_resort = (ring < len).then_some(ring);
+    Choice {
+        first,
+        ring,
+        last_resort,
+    }
+}
+
+/// The choice when all of the ring are out.
+fn last_resort(set: &impl Candidates, ring: usize) -> Option<Choice> {
+    let first = set.next_usable(ring, set.len())?;
+    Some(Choice {
+        first,
+        ring,
+        last_resort: None,
+    })
+}
+
+/// Takes the next turn of the set: each usable destination gets its own, whatever is out between.
+fn take_turn(set: &impl Candidates, ring: usize) -> Option<Choice> {
+    let cursor = &set.cursors().round_robin;
+    let mut seen = cursor.load(Ordering::Relaxed);
+    loop {
+        let at = (seen as usize).checked_rem(ring)?;
+        let first = set.walk(at, ring)?;
+        let next = u32::try_from(first + 1).unwrap_or(0);
+        match cursor.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => return Some(choice(first, ring, set.len())),
+            Err(moved) => seen = moved,
+        }
+    }
+}
+
+/// The index in the next slot of the wheel; 0 where the set has no weights.
+fn turn_wheel(set: &impl Candidates) -> u32 {
+    let Some(wheel) = set.wheel() else { return 0 };
+    let turn = set.cursors().weight.fetch_add(1, Ordering::Relaxed);
+    let slot = usize::try_from(turn % SLOTS as u64).unwrap_or(0);
+    wheel.get(slot).copied().unwrap_or(0)
+}
+
+impl Choice {
+    /// The choice and then the failover order: up from it, around the end, usable ones only, and
+    /// the destination of last resort at the end, usable or not.
+    ///
+    /// Lazy: taking `k` of them costs `k` steps, whatever the size of the set.
+    ///
+    /// Source: `features.md` 3.8.
+    pub fn order<'a, C: Candidates>(&self, set: &'a C) -> Order<'a, C> {
+        Order {
+            set,
+            choice: *self,
+            at: At::First,
+        }
+    }
+}
+
+/// Iterator over a [`Choice`]'s destinations; see [`Choice::order`].
+pub struct Order<'a, C> {
+    set: &'a C,
+    choice: Choice,
+    at: At,
+}
+
+/// Where an [`Order`] is.
+enum At {
+    First,
+    After(usize),
+    Before(usize),
+    End,
+}
+
+impl<C: Candidates> Iterator for Order<'_, C> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        let Choice {
+            first,
+            ring,
+            last_resort,
+        } = self.choice;
+        if let At::First = self.at {
+            self.at = At::After(first + 1);
+            return Some(first);
+        }
+        if let At::After(from) = self.at {
+            if let Some(index) = self.set.next_usable(from, ring) {
+                self.at = At::After(index + 1);
+                return Some(index);
+            }
+            self.at = At::Before(0);
+        }
+        if let At::Before(from) = self.at {
+            if let Some(index) = self.set.next_usable(from, first.min(ring)) {
+                self.at = At::Before(index + 1);
+                return Some(index);
+            }
+            self.at = At::End;
+            return last_resort;
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::weight::wheel;
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+
+    struct Set {
+        usable: Vec<bool>,
+        cursors: Cursors,
+        wheel: Option<Wheel>,
+    }
+
+    impl Set {
+        fn new(usable: &[u8]) -> Self {
+            let usable = usable.iter().map(|&bit| bit == 1).collect();
+            Set {
+                usable,
+                cursors: Cursors::default(),
+                wheel: None,
+            }
+        }
+    }
+
+    impl Candidates for Set {
+        fn len(&self) -> usize {
+            self.usable.len()
+        }
+        fn next_usable(&self, from: usize, to: usize) -> Option<usize> {
+            (from..to).find(|&index| self.usable[index])
+        }
+        fn cursors(&self) -> &Cursors {
+            &self.cursors
+        }
+        fn wheel(&self) -> Option<&Wheel> {
+            self.wheel.as_ref()
+        }
+    }
+
+    fn picks(set: &Set, start: Start, use_default: bool) -> Vec<usize> {
+        let mut random = StdRng::seed_from_u64(1);
+        match choose(set, start, use_default, &mut random) {
+            Some(choice) => choice.order(set).collect(),
+            None => vec![],
+        }
+    }
+
+    #[test]
+    fn order_by_hash() {
+        let cases: [(&[u8], u32, bool, &[usize]); 12] = [
+            (&[1, 1, 1], 1, false, &[1, 2, 0]),
+            (&[1, 0, 1], 1, false, &[2, 0]),
+            (&[1, 0, 0], 1, false, &[0]),
+            (&[0, 0, 0], 1, false, &[]),
+            (&[], 1, false, &[]),
+            (&[1, 1, 1], 5, true, &[1, 0, 2]),
+            (&[0, 1, 1], 0, true, &[1, 2]),
+            (&[0, 0, 1], 0, true, &[2]),
+            (&[1, 0, 0], 0, true, &[0, 2]),
+            (&[0, 0, 0], 0, true, &[]),
+            (&[1], 9, true, &[0]),
+            (&[1, 1], 1, true, &[0, 1]),
+        ];
+        for (usable, hash, use_default, expected) in cases {
+            let set = Set::new(usable);
+            assert_eq!(
+                picks(&set, Start::Hash(hash), use_default),
+                expected,
+                "{usable:?} hash {hash} use_default {use_default}"
+            );
+        }
+    }
+
+    #[test]
+    fn round_robin_skips_without_giving_the_turn_to_a_neighbour() {
+        let set = Set::new(&[1, 0, 1]);
+        let mut random = StdRng::seed_from_u64(1);
+        let firsts: Vec<_> = (0..6)
+            .map(|_| {
+                choose(&set, Start::RoundRobin, false, &mut random)
+                    .unwrap()
+                    .first
+            })
+            .collect();
+        assert_eq!(firsts, [0, 2, 0, 2, 0, 2]);
+    }
+
+    #[test]
+    fn round_robin_falls_back_to_the_last_resort() {
+        let set = Set::new(&[0, 0, 1]);
+        assert_eq!(picks(&set, Start::RoundRobin, true), [2]);
+        assert_eq!(picks(&Set::new(&[]), Start::RoundRobin, true), []);
+    }
+
+    #[test]
+    fn a_hundred_picks_by_weight_are_exact() {
+        let mut set = Set::new(&[1, 1, 1]);
+        let mut random = StdRng::seed_from_u64(3);
+        set.wheel = wheel([50, 30, 20].into_iter(), &mut random);
+        let mut counts = [0; 3];
+        for _ in 0..100 {
+            counts[choose(&set, Start::Weight, false, &mut random)
+                .unwrap()
+                .first] += 1;
+        }
+        assert_eq!(counts, [50, 30, 20]);
+    }
+
+    #[test]
+    fn no_result_is_twice_or_unusable() {
+        let mut random = StdRng::seed_from_u64(42);
+        for _ in 0..2_000 {
+            let usable: Vec<u8> = (0..random.random_range(0..12))
+                .map(|_| random.random_range(0..2))
+                .collect();
+            let set = Set::new(&usable);
+            let use_default = random.random();
+            let hash = random.random();
+            let order = picks(&set, Start::Hash(hash), use_default);
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            sorted.dedup();
+            assert_eq!(
+                sorted.len(),
+                order.len(),
+                "twice in {order:?} of {usable:?}"
+            );
+            let last = usable.len().wrapping_sub(1);
+            for (nth, &index) in order.iter().enumerate() {
+                let resort = use_default && index == last && nth > 0;
+                assert!(usable[index] == 1 || resort, "{index} is out in {usable:?}");
+            }
+            let any = usable.contains(&1);
+            assert_eq!(any, !order.is_empty(), "{usable:?}");
+        }
+    }
+}

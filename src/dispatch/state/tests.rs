@@ -1,0 +1,350 @@
+//! Tests of the state changes.
+
+#![forbid(unsafe_code)]
+
+use super::*;
+use Compat::{V3_2, V5_6, V6_1};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+fn rules(compat: Compat, mode: i32, probing: u32, inactive: u32) -> MarkRules {
+    MarkRules {
+        compat,
+        probing_threshold: probing,
+        inactive_threshold: inactive,
+        probing_mode: mode,
+    }
+}
+
+/// Marks four times and writes each step as the list's letters, `v` down, `^` up, `!` refused.
+fn four(start: u32, text: &str, rules: &MarkRules) -> String {
+    let Some(mark) = Mark::parse(text.as_bytes(), rules.compat) else {
+        return "!".into();
+    };
+    let (mut state, mut failures) = (State::from_list_flags(start, rules.compat), 0);
+    let mut steps = Vec::new();
+    for _ in 0..4 {
+        let next = apply_mark(state, failures, mark, rules);
+        let [health, pinged] = next.state.letters(rules.compat).map(char::from);
+        let flip = match next.flip {
+            Some(Flip::Down) => "v",
+            Some(Flip::Up) => "^",
+            None => "",
+        };
+        steps.push(format!("{health}{pinged}{flip}"));
+        (state, failures) = (next.state, next.failures);
+    }
+    steps.join(" ")
+}
+
+fn check(rules: &MarkRules, start: u32, rows: &[(&str, &str)]) {
+    for (texts, want) in rows {
+        for text in texts.split('|') {
+            assert_eq!(
+                four(start, text, rules),
+                *want,
+                "{rules:?} from {start}: {text:?}"
+            );
+        }
+    }
+}
+
+/// Recorded from the C module 5.6.3, where the comment does not say otherwise.
+#[test]
+fn marks_of_an_active_destination() {
+    let rows = [
+        ("|i|I|0|ai|ti|it|ii", "IXv IX IX IX"),
+        ("ip|pi|IP|itp", "IPv IP IP IP"),
+        ("a|1|A|ia|da|ta|pa|tpa|aa", "AX AX AX AX"),
+        ("p|ap|iap|pp", "AP AP AP AP"),
+        ("d|D|ad|id|di|dd|dp|pd", "DXv DX DX DX"),
+        // The C module makes it inactive at the threshold.
+        ("dt|td|dtp", "DXv DX DX DX"),
+        ("t|T|at|tt", "TX TX IXv IX"),
+        ("tp|pt|atp|2", "TP TP IPv IP"),
+        ("x|ix|3|00|ip | i|q|i,p", "!"),
+    ];
+    for start in [0, 2, 8, 10] {
+        check(&rules(V5_6, 0, 3, 3), start, &rows);
+    }
+}
+
+#[test]
+fn marks_of_an_inactive_destination() {
+    let rows = [
+        ("|i|0|it|t|ti|at|tt", "IX IX IX IX"),
+        ("ip|tp|2|itp", "IP IP IP IP"),
+        ("a|1|ia|tpa", "IX IX AX^ AX"),
+        ("p|ap|iap", "IP IP AP^ AP"),
+        // The C module needs as many marks as for `a`.
+        ("d|di|dp|dt", "DX DX DX DX"),
+    ];
+    for start in [1, 3, 5] {
+        check(&rules(V5_6, 0, 3, 3), start, &rows);
+    }
+    let rows = [
+        ("a", "IP IP AX^ AX"),
+        ("p|ap", "IP IP AP^ AP"),
+        ("t", "IX IX IX IX"),
+        ("tp|ip", "IP IP IP IP"),
+        // The C module keeps probing until the threshold.
+        ("|i", "IX IX IX IX"),
+    ];
+    for start in [9, 11, 13] {
+        check(&rules(V5_6, 0, 3, 3), start, &rows);
+    }
+}
+
+#[test]
+fn marks_of_a_disabled_destination() {
+    let rows = [
+        ("|i", "IX IX IX IX"),
+        ("a", "AX^ AX AX AX"),
+        ("t", "TX^ TX IXv IX"),
+        ("tp", "TP^ TP IPv IP"),
+        ("p", "AP^ AP AP AP"),
+        ("d|dp", "DX DX DX DX"),
+    ];
+    for start in [4, 6, 12] {
+        check(&rules(V5_6, 0, 3, 3), start, &rows);
+    }
+}
+
+#[test]
+fn thresholds_of_one_act_at_once() {
+    let rules = rules(V5_6, 0, 1, 1);
+    check(
+        &rules,
+        0,
+        &[("t|it", "IXv IX IX IX"), ("tp|2", "IPv IP IP IP")],
+    );
+    check(&rules, 1, &[("a", "AX^ AX AX AX"), ("d", "DX DX DX DX")]);
+    check(
+        &rules,
+        9,
+        &[
+            ("a", "AX^ AX AX AX"),
+            ("p", "AP^ AP AP AP"),
+            ("i", "IX IX IX IX"),
+        ],
+    );
+}
+
+#[test]
+fn plain_mark_asks_for_pings_in_mode_1_only() {
+    for (mode, want) in [
+        (0, "IXv IX IX IX"),
+        (1, "IPv IP IP IP"),
+        (2, "IXv IX IX IX"),
+    ] {
+        check(&rules(V5_6, mode, 3, 2), 0, &[("", want)]);
+        check(&rules(V6_1, mode, 3, 2), 8, &[("", want)]);
+    }
+    check(&rules(V5_6, 1, 3, 2), 0, &[("i", "IXv IX IX IX")]);
+    check(&rules(V3_2, 1, 3, 2), 0, &[("", "IXv IX IX IX")]);
+}
+
+#[test]
+fn version_6_1_does_not_count() {
+    let rules = rules(V6_1, 0, 3, 3);
+    check(
+        &rules,
+        0,
+        &[
+            ("t", "IXv IX IX IX"),
+            ("tp|2", "IPv IP IP IP"),
+            ("p", "AP AP AP AP"),
+        ],
+    );
+    check(
+        &rules,
+        1,
+        &[
+            ("a", "AX^ AX AX AX"),
+            ("p", "AP^ AP AP AP"),
+            ("t", "IX IX IX IX"),
+        ],
+    );
+}
+
+#[test]
+fn version_3_2_counts_to_probing() {
+    let rules = rules(V3_2, 0, 3, 1);
+    check(
+        &rules,
+        0,
+        &[("p|P|2", "AX AX APv AP"), ("i|0|", "IXv IX IX IX")],
+    );
+    check(&rules, 0, &[("ap", "APv AP AP AP"), ("t", "TX TX IXv IX")]);
+    check(&rules, 1, &[("p", "IX IX IP IP")]);
+    check(&rules, 2, &[("a|1", "AX^ AX AX AX"), ("p", "AP AP AP AP")]);
+    check(&rules, 4, &[("p", "DX DX DP DP")]);
+}
+
+#[test]
+fn counter_starts_anew_after_any_other_mark() {
+    let rules = rules(V5_6, 0, 3, 3);
+    for between in ["a", "i", "p", "d", ""] {
+        let mut values = (State::ACTIVE, 0);
+        for text in ["t", "t", between, "a", "a", "a", "t", "t"] {
+            let mark = Mark::parse(text.as_bytes(), V5_6).unwrap();
+            let next = apply_mark(values.0, values.1, mark, &rules);
+            values = (next.state, next.failures);
+        }
+        assert_eq!(values, (State::TRYING, 2), "{between:?}");
+    }
+}
+
+#[test]
+fn set_state_letters() {
+    let states: &[(&str, u32)] = &[
+        ("a|A|1|active|aX|ax|ai", 0),
+        ("ap|1p|aP|apx", 8),
+        ("i|I|0|iap", 1),
+        ("ip|0P", 9),
+        ("d|D|2|dp", 4),
+        ("t|T|3", 2),
+        ("tp|3p", 10),
+    ];
+    for (texts, want) in states {
+        for text in texts.split('|') {
+            assert_eq!(
+                State::parse_rpc(text.as_bytes()),
+                Ok(State(*want)),
+                "{text}"
+            );
+        }
+    }
+    for text in ["p", "x", "4", " a", "-"] {
+        assert_eq!(
+            State::parse_rpc(text.as_bytes()),
+            Err(RpcStateError::Unknown),
+            "{text}"
+        );
+    }
+    assert_eq!(State::parse_rpc(b""), Err(RpcStateError::Empty));
+    assert_eq!(RpcStateError::Empty.to_string(), "Invalid State Parameter");
+    assert_eq!(RpcStateError::Unknown.to_string(), "Unknown State Value");
+}
+
+#[test]
+fn set_state_replaces_health_and_keeps_the_rest() {
+    let next = apply_set(State(9 | 16 | 32 | 128), 2, State::TRYING, V5_6);
+    assert_eq!(
+        next,
+        Outcome {
+            state: State(2 | 176),
+            failures: 2,
+            flip: Some(Flip::Up)
+        }
+    );
+    let next = apply_set(State::ACTIVE, 0, State::INACTIVE, V6_1);
+    assert_eq!(
+        next,
+        Outcome {
+            state: State(1),
+            failures: 0,
+            flip: Some(Flip::Down)
+        }
+    );
+    let next = apply_set(State::DISABLED, 0, State::INACTIVE, V6_1);
+    assert_eq!(next.flip, None);
+    assert_eq!(
+        apply_set(State::ACTIVE, 0, State(8), V3_2).flip,
+        Some(Flip::Down)
+    );
+    assert_eq!(
+        apply_set(State::ACTIVE, 0, State(48), V6_1).state,
+        State::ACTIVE
+    );
+}
+
+#[test]
+fn list_flags() {
+    let rows: &[(Compat, u32, u32)] = &[
+        (V3_2, 0, 0),
+        (V3_2, 2, 8),
+        (V3_2, 3, 9),
+        (V3_2, 8, 8),
+        (V3_2, 10 | 64, 8 | 64),
+        (V5_6, 2, 2),
+        (V5_6, 10, 10),
+        (V6_1, 63 | 256, 63 | 256),
+    ];
+    for (compat, flags, want) in rows {
+        assert_eq!(
+            State::from_list_flags(*flags, *compat),
+            State(*want),
+            "{compat:?} {flags}"
+        );
+    }
+}
+
+#[test]
+fn letters_of_all_states() {
+    let rows: &[(u32, &[u8; 2])] = &[
+        (0, b"AX"),
+        (1, b"IX"),
+        (2, b"TX"),
+        (3, b"IX"),
+        (4, b"DX"),
+        (5, b"IX"),
+        (8, b"AP"),
+        (9, b"IP"),
+        (10, b"TP"),
+        (12, b"DP"),
+        (16, b"AX"),
+        (64, b"AX"),
+    ];
+    for (bits, want) in rows {
+        assert_eq!(State(*bits).letters(V5_6), **want, "{bits}");
+        assert_eq!(State(*bits).letters(V6_1), **want, "{bits}");
+    }
+    assert_eq!(State(32).letters(V6_1), *b"AN");
+    assert_eq!(State(41).letters(V6_1), *b"IP");
+    assert_eq!(State(32).letters(V5_6), *b"AX");
+}
+
+#[test]
+fn options_and_unknown_bits_survive_everything() {
+    let mut random = StdRng::seed_from_u64(3);
+    let texts: [&[u8]; 9] = [b"", b"a", b"i", b"d", b"t", b"p", b"tp", b"ip", b"2"];
+    for round in 0..5_000 {
+        let compat = [V3_2, V5_6, V6_1][random.random_range(0..3)];
+        let rules = rules(
+            compat,
+            random.random_range(0..4),
+            random.random_range(0..4),
+            random.random_range(0..4),
+        );
+        let old = State(random.random());
+        let mark = Mark::parse(texts[random.random_range(0..texts.len())], compat).unwrap();
+        let failures = random.random();
+        for next in [
+            apply_mark(old, failures, mark, &rules),
+            apply_set(old, failures, State(random.random()), compat),
+        ] {
+            assert_eq!(next.state.0 & !15, old.0 & !15, "round {round}");
+            assert_eq!(
+                next.flip,
+                Flip::between(old, next.state, compat),
+                "round {round}"
+            );
+        }
+    }
+}
+
+#[test]
+fn c_api_numbers() {
+    let rows = [
+        (0, Mark::Active(false)),
+        (1, Mark::Inactive(false)),
+        (2, Mark::Trying(false)),
+        (4, Mark::Disabled),
+        (8, Mark::Active(true)),
+        (9, Mark::Inactive(true)),
+        (10, Mark::Trying(true)),
+    ];
+    for (bits, want) in rows {
+        assert_eq!(Mark::from_bits(State(bits)), want, "{bits}");
+    }
+}

@@ -1,0 +1,44 @@
+//! The server's lock between processes, behind `lock_api`: its guards release on unwind.
+//!
+//! Locks of std and parking_lot are no use in shared memory: their waiting lists belong to one
+//! process, so a waiter in another one never wakes.
+
+use super::sys;
+use core::cell::UnsafeCell;
+use parking_lot::lock_api::{self, GuardNoSend, RawMutex};
+
+/// A lock that lives in shared memory; all bytes zero is unlocked.
+#[repr(transparent)]
+pub struct ServerLock(UnsafeCell<sys::gen_lock_t>);
+
+/// A value in shared memory with its lock.
+pub type Locked<T> = lock_api::Mutex<ServerLock, T>;
+
+// SAFETY: the lock's word is only touched by the server's atomic operations (core/futexlock.h).
+unsafe impl Sync for ServerLock {}
+
+// SAFETY: the server's lock excludes all other holders, in this and in every other process that
+// maps the word at any address (core/futexlock.h; the futex calls are not process-private).
+unsafe impl RawMutex for ServerLock {
+    // lock.c does not compile for a server whose locks start otherwise.
+    // SAFETY: an integer, or a struct of integers; zero is a value of it.
+    #[allow(clippy::declare_interior_mutable_const)]
+    const INIT: Self = Self(UnsafeCell::new(unsafe { core::mem::zeroed() }));
+
+    type GuardMarker = GuardNoSend;
+
+    fn lock(&self) {
+        // SAFETY: a word that began as zero and that only these functions touch.
+        unsafe { sys::glue_lock_get(self.0.get()) }
+    }
+
+    fn try_lock(&self) -> bool {
+        // SAFETY: as in `lock`.
+        unsafe { sys::glue_lock_try(self.0.get()) != 0 }
+    }
+
+    unsafe fn unlock(&self) {
+        // SAFETY: as in `lock`; the caller holds the lock.
+        unsafe { sys::glue_lock_release(self.0.get()) }
+    }
+}

@@ -1,0 +1,80 @@
+//! The server's strings: pointer and length, no NUL at the end, any bytes.
+
+use super::sys;
+use core::ffi::{CStr, c_char, c_int};
+use core::fmt;
+use core::ptr;
+use core::slice;
+
+/// The bytes of a server string; empty if it has none.
+///
+/// # Safety
+/// `s.s` is null or points to `s.len` bytes that stay as they are for `'a`.
+pub unsafe fn bytes<'a>(s: &sys::str_) -> &'a [u8] {
+    match usize::try_from(s.len) {
+        Ok(len) if len > 0 && !s.s.is_null() => {
+            // SAFETY: not null, and the caller vouches for the length.
+            unsafe { slice::from_raw_parts(s.s.cast::<u8>(), len) }
+        }
+        _ => &[],
+    }
+}
+
+/// The bytes behind a pointer to a server string; `None` for a null pointer.
+///
+/// # Safety
+/// `s` is null or points to a string that [`bytes`] accepts.
+pub unsafe fn bytes_at<'a>(s: *const sys::str_) -> Option<&'a [u8]> {
+    // SAFETY: null or valid, by this function's contract.
+    let s = unsafe { s.as_ref() }?;
+    // SAFETY: by this function's contract.
+    Some(unsafe { bytes(s) })
+}
+
+/// The bytes of a C string, without its NUL; `None` for a null pointer.
+///
+/// # Safety
+/// `s` is null or points to a text with a NUL at its end that stays as it is for `'a`.
+pub unsafe fn c_bytes<'a>(s: *const c_char) -> Option<&'a [u8]> {
+    if s.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and the caller vouches for the NUL.
+    Some(unsafe { CStr::from_ptr(s) }.to_bytes())
+}
+
+/// The same bytes as a server string, for a call that only reads them. Valid as long as `b`.
+pub fn as_str(b: &[u8]) -> sys::str_ {
+    sys::str_ {
+        s: b.as_ptr().cast::<c_char>().cast_mut(),
+        // Longer than the server can say: show it nothing rather than a wrong length.
+        len: c_int::try_from(b.len()).unwrap_or(0),
+    }
+}
+
+/// The server's empty string.
+pub const EMPTY: sys::str_ = sys::str_ {
+    s: ptr::null_mut(),
+    len: 0,
+};
+
+/// Shows bytes from outside in a log line: text as it is, all else as `\x1b`.
+pub struct Escaped<'a>(pub &'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if c.is_control() || c == '\\' {
+                    write!(f, "{}", c.escape_default())?;
+                } else {
+                    write!(f, "{c}")?;
+                }
+            }
+            for b in chunk.invalid() {
+                write!(f, "\\x{b:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}

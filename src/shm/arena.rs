@@ -1,0 +1,180 @@
+//! Where shared memory comes from, and how one piece of it is laid out.
+//!
+//! A piece is one allocation: a header and the arrays that belong to it, one behind the other. Its
+//! size is computed from the types alone ([`Plan`]); its memory is zeroed before anyone sees it.
+
+use core::alloc::Layout;
+use core::fmt;
+use core::marker::PhantomData;
+use core::ptr::NonNull;
+
+/// A source of memory that all processes of the server see at the same address.
+///
+/// # Safety
+/// `alloc` returns memory of at least `layout.size()` bytes, aligned to `min(layout.align(), 8)`,
+/// that nobody else uses until it is given to `free`, and that is mapped at one address in every
+/// process that uses the table.
+pub unsafe trait Arena {
+    /// Takes memory; `None` when the arena is full.
+    fn alloc(&self, layout: Layout) -> Option<NonNull<u8>>;
+
+    /// Gives memory back.
+    ///
+    /// # Safety
+    /// `ptr` came from `alloc` of the same arena, is given back once, and nobody reads it again.
+    unsafe fn free(&self, ptr: NonNull<u8>);
+}
+
+/// The arena had no room. What was published before stays as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfMemory;
+
+impl fmt::Display for OutOfMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("out of shared memory (see the server's -m option)")
+    }
+}
+
+/// Types whose all-zero bytes are a value, and that mean the same in every process.
+///
+/// # Safety
+/// A zeroed value is valid, and a value holds nothing of one process: no heap pointer, no
+/// reference, no function. Pointers into the arena are fine: all processes map it at one address.
+pub unsafe trait ShmSafe {}
+
+macro_rules! shm_safe {
+    ($($plain:ty),*) => { $(
+        // SAFETY: an integer or atomic; zero is a value, and it points nowhere.
+        unsafe impl ShmSafe for $plain {}
+    )* };
+}
+shm_safe!(u8, u16, u32, u64, usize, i32);
+shm_safe!(core::sync::atomic::AtomicU32, core::sync::atomic::AtomicU64);
+
+// SAFETY: null is a value, and the arena's addresses are the same in every process.
+unsafe impl<T> ShmSafe for *mut T {}
+// SAFETY: as for the pointer that it holds.
+unsafe impl<T> ShmSafe for core::sync::atomic::AtomicPtr<T> {}
+// SAFETY: an array of values that are safe one by one.
+unsafe impl<T: ShmSafe, const N: usize> ShmSafe for [T; N] {}
+
+/// A place in a [`Plan`]: an array of `len` values of `T`.
+pub struct Field<T> {
+    offset: usize,
+    len: usize,
+    of: PhantomData<T>,
+}
+
+/// The layout of a piece: a header `H` and then its arrays.
+pub struct Plan<H> {
+    layout: Layout,
+    header: PhantomData<H>,
+}
+
+impl<H: ShmSafe> Plan<H> {
+    /// A piece with only its header so far.
+    pub fn of_header() -> Self {
+        Plan {
+            layout: Layout::new::<H>(),
+            header: PhantomData,
+        }
+    }
+
+    /// Adds an array; `None` when the piece would be larger than memory can be.
+    pub fn array<T: ShmSafe>(&mut self, len: usize) -> Option<Field<T>> {
+        let array = Layout::array::<T>(len).ok()?;
+        let (layout, offset) = self.layout.extend(array).ok()?;
+        self.layout = layout;
+        Some(Field {
+            offset,
+            len,
+            of: PhantomData,
+        })
+    }
+
+    /// Takes the memory, zeroed.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when the arena is full.
+    pub fn alloc(self, arena: &impl Arena) -> Result<Block<H>, OutOfMemory> {
+        debug_assert!(self.layout.align() <= 8, "an arena aligns to 8");
+        let base = arena.alloc(self.layout).ok_or(OutOfMemory)?;
+        // SAFETY: `Arena::alloc` gave at least this many bytes to us alone.
+        unsafe { base.write_bytes(0, self.layout.size()) };
+        Ok(Block {
+            base,
+            header: PhantomData,
+        })
+    }
+}
+
+/// A piece that nobody else sees yet.
+pub struct Block<H> {
+    base: NonNull<u8>,
+    header: PhantomData<H>,
+}
+
+impl<H> Block<H> {
+    /// The piece itself; also what `Arena::free` wants back.
+    pub fn header(&self) -> NonNull<H> {
+        self.base.cast()
+    }
+
+    /// One of the arrays that the piece was planned with.
+    pub fn slice<T>(&self, field: &Field<T>) -> ShmSlice<T> {
+        // SAFETY: the plan that made the field also made the block's size.
+        let start = unsafe { self.base.add(field.offset) };
+        ShmSlice {
+            start: start.as_ptr().cast(),
+            len: field.len,
+        }
+    }
+}
+
+/// An array inside a piece. Empty when zeroed.
+///
+/// It is part of the piece's header, so that a borrow of the header bounds every borrow of the
+/// array: the array lives as long as its piece.
+pub struct ShmSlice<T> {
+    start: *mut T,
+    len: usize,
+}
+
+// SAFETY: zeroed it is the empty array; its pointer stays inside the arena.
+unsafe impl<T> ShmSafe for ShmSlice<T> {}
+
+impl<T> ShmSlice<T> {
+    /// The empty array.
+    pub const EMPTY: Self = ShmSlice {
+        start: core::ptr::null_mut(),
+        len: 0,
+    };
+
+    /// Where the array starts; `None` when it is empty.
+    pub fn start(&self) -> Option<NonNull<T>> {
+        NonNull::new(self.start).filter(|_| self.len > 0)
+    }
+
+    /// The array.
+    pub fn get(&self) -> &[T] {
+        if self.len == 0 {
+            return &[];
+        }
+        // SAFETY: made by `Block::slice` over zeroed memory of this type, which lives as long as
+        // the header that holds `self`.
+        unsafe { core::slice::from_raw_parts(self.start, self.len) }
+    }
+
+    /// The array for filling, before its piece is published.
+    ///
+    /// # Safety
+    /// Nobody else has a reference into the array while the result lives.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn fill(&self) -> &mut [T] {
+        if self.len == 0 {
+            return &mut [];
+        }
+        // SAFETY: as in `get`; that it is ours alone is the caller's promise.
+        unsafe { core::slice::from_raw_parts_mut(self.start, self.len) }
+    }
+}

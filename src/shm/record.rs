@@ -1,0 +1,107 @@
+//! Records: the run-time truth of destinations and sets, kept over reloads.
+//!
+//! A record outlives the tables that point to it. All of it is atomic: any process may change it
+//! at any time without a lock.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use crate::dispatch::select::Cursors;
+use crate::dispatch::state::{Outcome, State};
+
+use super::arena::ShmSafe;
+
+/// What runs and what was counted for one destination.
+pub struct DestRecord {
+    /// State bits below, failures in a row above: one word, so that a change is one step.
+    status: AtomicU64,
+    /// State bits that the list asked for when it was last loaded.
+    listed: AtomicU32,
+    /// Calls that are up through this destination.
+    load: AtomicU32,
+}
+
+// SAFETY: atomics only; zeroed it is an active destination.
+unsafe impl ShmSafe for DestRecord {}
+
+fn pack(state: State, failures: u32) -> u64 {
+    u64::from(failures) << 32 | u64::from(state.0)
+}
+
+fn unpack(status: u64) -> (State, u32) {
+    let low = u32::try_from(status & u64::from(u32::MAX)).unwrap_or(0);
+    let high = u32::try_from(status >> 32).unwrap_or(0);
+    (State(low), high)
+}
+
+impl DestRecord {
+    /// State bits and failures in a row.
+    pub fn status(&self) -> (State, u32) {
+        unpack(self.status.load(Ordering::SeqCst))
+    }
+
+    /// State bits.
+    pub fn state(&self) -> State {
+        self.status().0
+    }
+
+    /// Calls that are up.
+    pub fn load(&self) -> u32 {
+        self.load.load(Ordering::Relaxed)
+    }
+
+    /// Applies a change in one step, however many processes change it at once.
+    ///
+    /// `change` is asked again with the newer state when another process was faster. Returns the
+    /// old state and what came of it.
+    pub fn change(&self, change: impl Fn(State, u32) -> Outcome) -> (State, Outcome) {
+        let mut seen = self.status.load(Ordering::SeqCst);
+        loop {
+            let (state, failures) = unpack(seen);
+            let outcome = change(state, failures);
+            let wanted = pack(outcome.state, outcome.failures);
+            let swap =
+                self.status
+                    .compare_exchange(seen, wanted, Ordering::SeqCst, Ordering::SeqCst);
+            match swap {
+                Ok(_) => return (state, outcome),
+                Err(newer) => seen = newer,
+            }
+        }
+    }
+
+    /// True when the list asks for other state bits than at its last load.
+    pub fn listed_otherwise(&self, listed: State) -> bool {
+        self.listed.load(Ordering::Relaxed) != listed.0
+    }
+
+    /// Sets the state that the list asks for, with no failure counted.
+    pub fn relist(&self, listed: State) {
+        self.listed.store(listed.0, Ordering::Relaxed);
+        self.status.store(pack(listed, 0), Ordering::SeqCst);
+    }
+}
+
+/// What a set keeps over reloads: its cursors, away from the cache lines of others.
+pub struct SetRecord {
+    _before: [u64; 7],
+    /// The set's moving positions.
+    pub cursors: Cursors,
+    _after: [u64; 7],
+    /// Changes of the states of its destinations, each counted before it is made.
+    changes: AtomicU64,
+}
+
+impl SetRecord {
+    /// Says that the state of a destination of this set is about to change.
+    pub fn announce_change(&self) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Number of changes that were announced.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+}
+
+// SAFETY: integers and atomics; zeroed its cursors are at the start.
+unsafe impl ShmSafe for SetRecord {}

@@ -1,0 +1,241 @@
+//! The published table under several real processes: exact totals, publishing while others read.
+
+#![cfg(not(miri))]
+
+use core::alloc::Layout;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::lock_api::RawMutex;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::spec;
+use super::store::{RULES, Spin};
+use crate::dispatch::dest::DestSpec;
+use crate::dispatch::select::{Start, choose};
+use crate::dispatch::state::{Outcome, State};
+use crate::shm::arena::Arena;
+use crate::shm::store::{ReloadState, Store};
+
+/// Bytes that all processes of a test share.
+const SIZE: usize = 512 << 20;
+
+/// An arena in a shared mapping. What is freed is overwritten and never handed out again, so that
+/// whoever still reads it is found out.
+#[derive(Clone, Copy)]
+struct Mapping {
+    base: NonNull<u8>,
+}
+
+impl Mapping {
+    fn new() -> Self {
+        let (prot, flags) = (
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED | libc::MAP_ANONYMOUS,
+        );
+        let base = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                SIZE,
+                prot,
+                flags | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        assert_ne!(base, libc::MAP_FAILED);
+        let mapping = Mapping {
+            base: NonNull::new(base.cast()).unwrap(),
+        };
+        mapping.used().store(64, Ordering::SeqCst);
+        mapping
+    }
+
+    fn used(&self) -> &AtomicUsize {
+        unsafe { self.base.cast().as_ref() }
+    }
+
+    /// Pieces that are taken.
+    fn live(&self) -> &AtomicU64 {
+        unsafe { self.base.add(8).cast().as_ref() }
+    }
+
+    /// A counter for the test's own use.
+    fn counter(&self, number: usize) -> &AtomicU64 {
+        unsafe { self.base.add(16 + 8 * number).cast().as_ref() }
+    }
+}
+
+unsafe impl Arena for Mapping {
+    fn alloc(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let size = layout.size().next_multiple_of(8) + 8;
+        let at = self.used().fetch_add(size, Ordering::SeqCst);
+        if at + size > SIZE {
+            return None;
+        }
+        self.live().fetch_add(1, Ordering::SeqCst);
+        let piece = unsafe { self.base.add(at) };
+        unsafe { piece.cast::<usize>().write(size - 8) };
+        Some(unsafe { piece.add(8) })
+    }
+
+    unsafe fn free(&self, ptr: NonNull<u8>) {
+        let size = unsafe { ptr.sub(8).cast::<usize>().read() };
+        unsafe { ptr.write_bytes(0xde, size) };
+        self.live().fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Runs `work` in that many child processes; `beside` runs in this one meanwhile.
+fn in_children(children: usize, work: impl Fn(usize), beside: impl FnOnce()) {
+    let start = |number| match unsafe { libc::fork() } {
+        0 => {
+            let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(number)));
+            unsafe { libc::_exit(i32::from(done.is_err())) }
+        }
+        pid => pid,
+    };
+    let pids: Vec<_> = (1..=children).map(start).collect();
+    beside();
+    for pid in pids {
+        let mut status = 0;
+        assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+        assert_eq!(status, 0, "a child failed");
+    }
+}
+
+fn list(uris: &[String]) -> Vec<DestSpec<'_>> {
+    uris.iter().map(|uri| spec(1, uri, 0, 0)).collect()
+}
+
+fn uris(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("sip:a:{n}")).collect()
+}
+
+fn shared_store(mapping: Mapping) -> Store<Mapping, Spin> {
+    let store = Store::create(mapping, Spin::INIT, RULES).unwrap();
+    unsafe { store.make_slots(9) }.unwrap();
+    store
+}
+
+#[test]
+fn counts_of_all_processes_are_exact_while_others_reload() {
+    const CHILDREN: usize = 4;
+    const MARKS: usize = 20_000;
+    let mapping = Mapping::new();
+    let store = shared_store(mapping);
+    let uris = uris(10);
+    let load = |seed| {
+        store
+            .load(
+                &list(&uris),
+                ReloadState::Keep,
+                &mut StdRng::seed_from_u64(seed),
+            )
+            .unwrap();
+    };
+    load(0);
+    let mark = |state: State, failures: u32| Outcome {
+        state,
+        failures: failures + 1,
+        flip: None,
+    };
+    let work = |number| {
+        for _ in 0..MARKS {
+            let told = store.change(number, 1, Some(b"sip:a:7"), |_| true, mark, |_, _, _| {});
+            assert_eq!(told, Some(1));
+        }
+    };
+    in_children(CHILDREN, work, || (1..200).for_each(load));
+    let pinned = store.pin(0);
+    let view = pinned.view(1).unwrap();
+    let dest = view.dests().find(|dest| dest.uri() == b"sip:a:7").unwrap();
+    assert_eq!(dest.record().status().1 as usize, CHILDREN * MARKS);
+    drop(pinned);
+    unsafe { store.destroy() };
+    assert_eq!(mapping.live().load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn no_selection_fails_and_nothing_freed_is_read_while_tables_change() {
+    const CHILDREN: usize = 6;
+    let mapping = Mapping::new();
+    let store = shared_store(mapping);
+    let uris = uris(66);
+    let load = |seed| {
+        store
+            .load(
+                &list(&uris),
+                ReloadState::Keep,
+                &mut StdRng::seed_from_u64(seed),
+            )
+            .unwrap();
+    };
+    load(0);
+    let stop = mapping.counter(0);
+    let picks = mapping.counter(1);
+    let select = |number: usize| {
+        let mut random = StdRng::seed_from_u64(number as u64);
+        let starts = [Start::RoundRobin, Start::Random, Start::First];
+        while stop.load(Ordering::SeqCst) == 0 {
+            for start in starts {
+                let pinned = store.pin(number);
+                let view = pinned.view(1).expect("the set is there");
+                let Some(choice) = choose(view, start, false, &mut random) else {
+                    assert!(!store.is_current(&pinned), "one is usable");
+                    continue;
+                };
+                for at in choice.order(view).take(3) {
+                    let uri = view.dest(at).unwrap().uri();
+                    assert!(uri.starts_with(b"sip:a:"), "freed memory: {uri:x?}");
+                }
+                picks.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    };
+    // Takes one destination out before it puts the one before back: never all are out.
+    let toggle = |number: usize| {
+        let to = |state| {
+            move |_, _| Outcome {
+                state: State(state),
+                failures: 0,
+                flip: None,
+            }
+        };
+        let set = |uri: &String, state| {
+            store.change(
+                number,
+                1,
+                Some(uri.as_bytes()),
+                |_| true,
+                to(state),
+                |_, _, _| {},
+            );
+        };
+        uris.iter().skip(1).for_each(|uri| set(uri, 1));
+        let mut up = 0;
+        while stop.load(Ordering::SeqCst) == 0 {
+            let next = (up + 1) % uris.len();
+            set(&uris[next], 0);
+            set(&uris[up], 1);
+            up = next;
+        }
+    };
+    let work = |number| {
+        if number == 1 {
+            toggle(number)
+        } else {
+            select(number)
+        }
+    };
+    in_children(CHILDREN, work, || {
+        (1..400).for_each(load);
+        stop.store(1, Ordering::SeqCst);
+    });
+    assert!(picks.load(Ordering::SeqCst) > 100);
+    store.collect();
+    assert_eq!(store.retired(), 0);
+    unsafe { store.destroy() };
+    assert_eq!(mapping.live().load(Ordering::SeqCst), 0);
+}

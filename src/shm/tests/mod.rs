@@ -1,0 +1,101 @@
+//! Tests of the shared-memory layer: on the heap (also under Miri), and over a real `fork`.
+
+#![allow(
+    clippy::undocumented_unsafe_blocks,
+    clippy::multiple_unsafe_ops_per_block
+)]
+
+mod forked;
+mod store;
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use std::alloc;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use crate::dispatch::attrs::Attrs;
+use crate::dispatch::dest::{Addr, DestSpec, Proto};
+use crate::dispatch::state::State;
+use crate::shm::arena::Arena;
+
+/// An arena on the heap that knows what is taken, and that can refuse.
+#[derive(Clone, Default)]
+pub struct Heap(Rc<HeapState>);
+
+#[derive(Default)]
+struct HeapState {
+    taken: RefCell<HashMap<usize, Layout>>,
+    /// Allocations that still succeed; `None` is no limit.
+    left: Cell<Option<usize>>,
+}
+
+impl Heap {
+    /// Number of pieces that are taken.
+    pub fn taken(&self) -> usize {
+        self.0.taken.borrow().len()
+    }
+
+    /// From now on only `left` more allocations succeed.
+    pub fn limit(&self, left: Option<usize>) {
+        self.0.left.set(left);
+    }
+}
+
+unsafe impl Arena for Heap {
+    fn alloc(&self, layout: Layout) -> Option<NonNull<u8>> {
+        if let Some(left) = self.0.left.get() {
+            self.0.left.set(Some(left.checked_sub(1)?));
+        }
+        let layout = Layout::from_size_align(layout.size().max(1), 8).unwrap();
+        let piece = NonNull::new(unsafe { alloc::alloc(layout) })?;
+        // Whoever reads what was not written finds this.
+        unsafe { piece.write_bytes(0xa5, layout.size()) };
+        self.0
+            .taken
+            .borrow_mut()
+            .insert(piece.as_ptr() as usize, layout);
+        Some(piece)
+    }
+
+    unsafe fn free(&self, ptr: NonNull<u8>) {
+        let layout = self.0.taken.borrow_mut().remove(&(ptr.as_ptr() as usize));
+        let layout = layout.expect("freed what was not taken");
+        unsafe { ptr.write_bytes(0xde, layout.size()) };
+        unsafe { alloc::dealloc(ptr.as_ptr(), layout) };
+    }
+}
+
+impl Drop for HeapState {
+    fn drop(&mut self) {
+        for (at, layout) in self.taken.borrow_mut().drain() {
+            unsafe { alloc::dealloc(at as *mut u8, layout) };
+        }
+    }
+}
+
+/// A destination `sip:<host>` with one address made from its host number.
+pub fn spec(set: i32, uri: &str, flags: u32, priority: i32) -> DestSpec<'_> {
+    DestSpec {
+        set,
+        uri: uri.as_bytes(),
+        host: uri
+            .as_bytes()
+            .split(|&byte| byte == b':')
+            .nth(1)
+            .unwrap_or(b""),
+        port: uri
+            .rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .unwrap_or(0),
+        proto: Proto::NONE,
+        addrs: &[Addr::V4([127, 0, 0, 1])],
+        flags: State(flags),
+        priority,
+        attrs_body: b"",
+        attrs: Attrs::default(),
+        socket: 0,
+    }
+}

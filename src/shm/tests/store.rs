@@ -1,0 +1,366 @@
+//! The published table on the heap: what survives, what is given back, what a full arena does.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::lock_api::{GuardSend, RawMutex};
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::{Heap, spec};
+use crate::dispatch::dest::{Addr, DestSpec, Proto};
+use crate::dispatch::select::{Candidates, Start, choose};
+use crate::dispatch::state::{Outcome, State};
+use crate::shm::addr::{Match, Source};
+use crate::shm::arena::OutOfMemory;
+use crate::shm::store::{ReloadState, Store};
+use crate::shm::view::Rules;
+
+/// A lock that spins; good enough over shared memory for a test.
+pub struct Spin(AtomicBool);
+
+unsafe impl RawMutex for Spin {
+    #[allow(clippy::declare_interior_mutable_const)]
+    const INIT: Self = Spin(AtomicBool::new(false));
+    type GuardMarker = GuardSend;
+
+    fn lock(&self) {
+        while !self.try_lock() {
+            std::thread::yield_now();
+        }
+    }
+    fn try_lock(&self) -> bool {
+        !self.0.swap(true, Ordering::SeqCst)
+    }
+    unsafe fn unlock(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+}
+
+pub const RULES: Rules = Rules { unusable: State(5) };
+
+fn store(heap: &Heap) -> Store<Heap, Spin> {
+    let store = Store::create(heap.clone(), Spin::INIT, RULES).unwrap();
+    unsafe { store.make_slots(2) }.unwrap();
+    store
+}
+
+fn load(
+    store: &Store<Heap, Spin>,
+    specs: &[DestSpec<'_>],
+    states: ReloadState,
+) -> Result<(), OutOfMemory> {
+    store.load(specs, states, &mut StdRng::seed_from_u64(1))
+}
+
+/// Every set as `id: uri/state uri/state`.
+fn dump(store: &Store<Heap, Spin>) -> Vec<String> {
+    let pinned = store.pin(0);
+    let Some(table) = pinned.table() else {
+        return vec![];
+    };
+    let one = |(id, view): (i32, &crate::shm::view::View)| {
+        let dests = view.dests().map(|dest| {
+            let (state, failures) = dest.record().status();
+            format!(
+                " {}/{}/{failures}",
+                String::from_utf8_lossy(dest.uri()),
+                state.0
+            )
+        });
+        format!("{id}:{}", dests.collect::<String>())
+    };
+    table.sets().map(one).collect()
+}
+
+fn set_state(store: &Store<Heap, Spin>, set: i32, uri: &str, state: u32) -> Option<usize> {
+    let change = |_, _| Outcome {
+        state: State(state),
+        failures: 3,
+        flip: None,
+    };
+    store.change(1, set, Some(uri.as_bytes()), |_| true, change, |_, _, _| {})
+}
+
+fn firsts(store: &Store<Heap, Spin>, set: i32, picks: usize) -> Vec<Option<usize>> {
+    let mut random = StdRng::seed_from_u64(1);
+    let pinned = store.pin(0);
+    let view = pinned.view(set).unwrap();
+    let mut pick = || choose(view, Start::RoundRobin, false, &mut random).map(|pick| pick.first);
+    (0..picks).map(|_| pick()).collect()
+}
+
+#[test]
+fn order_is_by_priority_and_then_the_last_line_first() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    assert_eq!(dump(&store), [""; 0]);
+    let list = [
+        spec(3, "sip:a:1", 0, 0),
+        spec(1, "sip:b:1", 0, 0),
+        spec(1, "sip:c:1", 0, 9),
+        spec(1, "sip:d:1", 1, 0),
+        spec(2, "sip:e:1", 0, -1),
+    ];
+    load(&store, &list, ReloadState::Keep).unwrap();
+    let expected = [
+        "1: sip:c:1/0/0 sip:d:1/1/0 sip:b:1/0/0",
+        "3: sip:a:1/0/0",
+        "2: sip:e:1/0/0",
+    ];
+    let mut shown = dump(&store);
+    shown.sort();
+    let mut expected = expected.map(String::from);
+    expected.sort();
+    assert_eq!(shown, expected);
+    assert_eq!(firsts(&store, 1, 4), [Some(0), Some(2), Some(0), Some(2)]);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn a_reload_keeps_what_runs_unless_the_list_changed() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let list = [
+        spec(1, "sip:a:1", 0, 0),
+        spec(1, "sip:b:1", 0, 0),
+        spec(1, "sip:b:1", 0, 0),
+    ];
+    load(&store, &list, ReloadState::Keep).unwrap();
+    assert_eq!(set_state(&store, 1, "SIP:A:1", 4), Some(1));
+    assert_eq!(set_state(&store, 1, "sip:b:1", 1), Some(2));
+    assert_eq!(set_state(&store, 1, "sip:none", 1), Some(0));
+    assert_eq!(set_state(&store, 9, "sip:a:1", 1), None);
+    assert_eq!(dump(&store), ["1: sip:b:1/1/3 sip:b:1/1/3 sip:a:1/4/3"]);
+
+    load(&store, &list, ReloadState::Keep).unwrap();
+    assert_eq!(dump(&store), ["1: sip:b:1/1/3 sip:b:1/1/3 sip:a:1/4/3"]);
+
+    let changed = [
+        spec(1, "sip:a:1", 8, 0),
+        spec(1, "sip:b:1", 0, 0),
+        spec(1, "sip:c:1", 0, 0),
+    ];
+    load(&store, &changed, ReloadState::Keep).unwrap();
+    assert_eq!(dump(&store), ["1: sip:c:1/0/0 sip:b:1/1/3 sip:a:1/8/0"]);
+    assert_eq!(firsts(&store, 1, 2), [Some(0), Some(2)]);
+
+    load(&store, &changed, ReloadState::FromList).unwrap();
+    assert_eq!(dump(&store), ["1: sip:c:1/0/0 sip:b:1/0/0 sip:a:1/8/0"]);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn a_duid_is_the_identity_where_there_is_one() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let with_duid = |uri: &'static str, body: &'static [u8]| {
+        let mut spec = spec(1, uri, 0, 0);
+        spec.attrs_body = body;
+        spec.attrs = crate::dispatch::attrs::parse(body).unwrap().0;
+        spec
+    };
+    load(
+        &store,
+        &[with_duid("sip:a:1", b"duid=one")],
+        ReloadState::Keep,
+    )
+    .unwrap();
+    set_state(&store, 1, "sip:a:1", 4);
+    load(
+        &store,
+        &[with_duid("sip:b:1", b"x=1;duid=ONE")],
+        ReloadState::Keep,
+    )
+    .unwrap();
+    assert_eq!(dump(&store), ["1: sip:b:1/4/3"]);
+    load(
+        &store,
+        &[with_duid("sip:b:1", b"duid=two")],
+        ReloadState::Keep,
+    )
+    .unwrap();
+    assert_eq!(dump(&store), ["1: sip:b:1/0/0"]);
+    unsafe { store.destroy() };
+}
+
+#[test]
+fn cursors_go_on_over_a_reload() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let list = [
+        spec(1, "sip:a:1", 0, 0),
+        spec(1, "sip:b:1", 0, 0),
+        spec(1, "sip:c:1", 0, 0),
+    ];
+    load(&store, &list, ReloadState::Keep).unwrap();
+    assert_eq!(firsts(&store, 1, 2), [Some(0), Some(1)]);
+    load(&store, &list, ReloadState::Keep).unwrap();
+    assert_eq!(firsts(&store, 1, 2), [Some(2), Some(0)]);
+    unsafe { store.destroy() };
+}
+
+#[test]
+fn what_a_reader_holds_is_not_given_back() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let list = [spec(1, "sip:a:1", 0, 0)];
+    load(&store, &list, ReloadState::Keep).unwrap();
+    let taken = heap.taken();
+    let pinned = store.pin(1);
+    let nested = store.pin(1);
+    for _ in 0..3 {
+        load(&store, &[spec(1, "sip:b:1", 0, 0)], ReloadState::Keep).unwrap();
+    }
+    assert_eq!(store.retired(), 3);
+    assert_eq!(pinned.view(1).unwrap().dest(0).unwrap().uri(), b"sip:a:1");
+    drop(nested);
+    store.collect();
+    assert_eq!(store.retired(), 3);
+    assert_eq!(pinned.view(1).unwrap().dest(0).unwrap().uri(), b"sip:a:1");
+    drop(pinned);
+    store.collect();
+    assert_eq!(store.retired(), 0);
+    assert_eq!(heap.taken(), taken);
+
+    // A process without a slot of its own is safe as well.
+    let stray = store.pin(99);
+    load(&store, &list, ReloadState::Keep).unwrap();
+    assert_eq!(stray.view(1).unwrap().dest(0).unwrap().uri(), b"sip:b:1");
+    drop(stray);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn memory_is_flat_over_reloads() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let list: Vec<_> = (0..20).map(|n| spec(n % 4, "sip:a:1", 0, n)).collect();
+    load(&store, &list, ReloadState::Keep).unwrap();
+    let taken = heap.taken();
+    for round in 0..20 {
+        load(&store, &list[round % 5..], ReloadState::Keep).unwrap();
+    }
+    load(&store, &list, ReloadState::Keep).unwrap();
+    assert_eq!(heap.taken(), taken);
+    load(&store, &[], ReloadState::Keep).unwrap();
+    assert!(store.pin(0).table().unwrap().is_empty());
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn a_full_arena_changes_nothing_at_any_step() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let list = [spec(1, "sip:a:1", 0, 0), spec(2, "sip:b:1", 0, 0)];
+    load(&store, &list, ReloadState::Keep).unwrap();
+    set_state(&store, 1, "sip:a:1", 4);
+    let (shown, taken) = (dump(&store), heap.taken());
+    let longer = [
+        spec(1, "sip:a:1", 8, 0),
+        spec(1, "sip:c:1", 0, 0),
+        spec(2, "sip:b:1", 0, 0),
+        spec(3, "sip:d:1", 0, 0),
+    ];
+    let mut refused = 0;
+    loop {
+        heap.limit(Some(refused));
+        let loaded = load(&store, &longer, ReloadState::Keep);
+        heap.limit(None);
+        if loaded.is_ok() {
+            break;
+        }
+        assert_eq!(dump(&store), shown, "refused after {refused}");
+        assert_eq!(heap.taken(), taken, "refused after {refused}");
+        refused += 1;
+    }
+    assert!(refused > 10, "{refused}");
+    assert_eq!(dump(&store).len(), 3);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn a_source_is_found_as_by_a_scan() {
+    let mut random = StdRng::seed_from_u64(11);
+    let rounds = if cfg!(miri) { 3 } else { 200 };
+    for _ in 0..rounds {
+        let ips: Vec<[Addr; 1]> = (0..4u8)
+            .map(|n| {
+                [if n == 3 {
+                    Addr::V6([n; 16])
+                } else {
+                    Addr::V4([n; 4])
+                }]
+            })
+            .collect();
+        let list: Vec<_> = (0..random.random_range(0..30))
+            .map(|_| {
+                let mut spec = spec(random.random_range(0..5), "sip:a", 0, 0);
+                spec.priority = random.random_range(-1..2);
+                spec.port = random.random_range(0..3);
+                spec.proto = Proto(random.random_range(0..3));
+                spec.addrs = &ips[random.random_range(0..ips.len())];
+                spec
+            })
+            .collect();
+        let heap = Heap::default();
+        let store = store(&heap);
+        load(&store, &list, ReloadState::Keep).unwrap();
+        let pinned = store.pin(0);
+        let table = pinned.table().unwrap();
+        for _ in 0..40 {
+            let source = Source {
+                addr: ips[random.random_range(0..ips.len())][0],
+                port: random.random_range(0..4),
+                proto: Proto(random.random_range(0..3)),
+            };
+            let set = random.random_range(-1..5);
+            let want = Match {
+                port: random.random(),
+                proto: random.random(),
+                set: (set >= 0).then_some(set),
+            };
+            let scan = table
+                .sets()
+                .flat_map(|(_, view)| view.dests())
+                .find(|dest| {
+                    dest.addrs().any(|addr| addr == source.addr)
+                        && (!want.port || dest.port == 0 || dest.port == source.port)
+                        && (!want.proto || dest.proto == source.proto)
+                        && want.set.is_none_or(|set| set == dest.set)
+                });
+            let found = table.find_source(source, want, |_| true);
+            assert_eq!(
+                found.map(|d| d.line),
+                scan.map(|d| d.line),
+                "{source:?} {want:?}"
+            );
+        }
+        drop(pinned);
+        unsafe { store.destroy() };
+    }
+}
+
+#[test]
+fn views_follow_the_records() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris: Vec<String> = (0..70).map(|n| format!("sip:a:{n}")).collect();
+    let list: Vec<_> = uris.iter().map(|uri| spec(1, uri, 0, 0)).collect();
+    load(&store, &list, ReloadState::Keep).unwrap();
+    let mut random = StdRng::seed_from_u64(2);
+    for _ in 0..300 {
+        let uri = &uris[random.random_range(0..uris.len())];
+        set_state(&store, 1, uri, random.random_range(0..6));
+        let pinned = store.pin(0);
+        let view = pinned.view(1).unwrap();
+        let from = random.random_range(0..70);
+        let scan = (from..70).find(|&at| view.is_usable(at));
+        assert_eq!(view.next_usable(from, 70), scan);
+    }
+    unsafe { store.destroy() };
+}

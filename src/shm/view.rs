@@ -1,0 +1,466 @@
+//! Set views: the destinations of one set in order, built whole and then published.
+//!
+//! A view does not change once it is published, but for its bitmap of usable destinations, which
+//! follows the records (see [`super::usable`]): a mark costs no new view.
+
+use core::net::IpAddr;
+use core::ops::Range;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+use rand::RngCore;
+
+use crate::dispatch::dest::{Addr, DestSpec, Proto, SetId};
+use crate::dispatch::hash::fold_hash;
+use crate::dispatch::select::{Candidates, Cursors};
+use crate::dispatch::state::State;
+use crate::dispatch::weight::{self, Wheel};
+
+use super::addr::AddrNode;
+use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use super::counted::Counted;
+use super::record::{DestRecord, SetRecord};
+use super::usable::{Usable, UsablePlan};
+
+/// One destination as its list line says it, beside the record of what runs. Frozen.
+pub struct Dest {
+    record: *mut Counted<DestRecord>,
+    /// The server's local socket for it, as an opaque address; 0 when none is set.
+    pub socket: usize,
+    text: ShmSlice<u8>,
+    nodes: ShmSlice<AddrNode>,
+    /// The set it belongs to.
+    pub set: SetId,
+    /// Higher is earlier.
+    pub priority: i32,
+    /// Position in the list: later is earlier among equal priorities.
+    pub line: u32,
+    uri_len: u32,
+    host_at: u32,
+    host_len: u32,
+    duid_at: u32,
+    duid_len: u32,
+    /// State bits that the list asks for.
+    pub listed: State,
+    /// Calls that it may hold; 0 is no limit.
+    pub maxload: i32,
+    /// Percentage for algorithm 9.
+    pub weight: i32,
+    /// Relative weight for algorithm 11.
+    pub rweight: i32,
+    /// Port in the URI; 0 when it names none.
+    pub port: u16,
+    /// Transport as `ds_is_from_list` compares it.
+    pub proto: Proto,
+}
+
+// SAFETY: integers, arena pointers and shared slices; zeroed it has no text. It is never read
+// before `Dest::create` has set its record.
+unsafe impl ShmSafe for Dest {}
+
+impl Dest {
+    /// Copies a destination into shared memory, pointing to `record`, which counts it.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken or counted.
+    pub fn create(
+        arena: &impl Arena,
+        spec: &DestSpec<'_>,
+        line: u32,
+        record: NonNull<Counted<DestRecord>>,
+    ) -> Result<NonNull<Self>, OutOfMemory> {
+        let text_len = spec
+            .uri
+            .len()
+            .checked_add(spec.attrs_body.len())
+            .ok_or(OutOfMemory)?;
+        let (host_at, host_len) = place(spec.uri, Some(spec.host))?;
+        let (duid_at, duid_len) = place(spec.attrs_body, spec.attrs.duid)?;
+        let mut plan = Plan::<Dest>::of_header();
+        let nodes = plan
+            .array::<AddrNode>(spec.addrs.len())
+            .ok_or(OutOfMemory)?;
+        let text = plan.array::<u8>(text_len).ok_or(OutOfMemory)?;
+        let dest = Dest {
+            record: record.as_ptr(),
+            socket: spec.socket,
+            text: ShmSlice::EMPTY,
+            nodes: ShmSlice::EMPTY,
+            set: spec.set,
+            priority: spec.priority,
+            line,
+            uri_len: size(spec.uri.len())?,
+            host_at,
+            host_len,
+            duid_at,
+            duid_len,
+            listed: spec.flags,
+            maxload: spec.attrs.maxload,
+            weight: spec.attrs.weight,
+            rweight: spec.attrs.rweight,
+            port: spec.port,
+            proto: spec.proto,
+        };
+        let block = plan.alloc(arena)?;
+        let at = block.header();
+        let (text, nodes) = (block.slice(&text), block.slice(&nodes));
+        // SAFETY: the block is ours alone until it is published.
+        let bytes = unsafe { text.fill() };
+        for (byte, from) in bytes.iter_mut().zip(spec.uri.iter().chain(spec.attrs_body)) {
+            *byte = *from;
+        }
+        // SAFETY: as above.
+        for (node, addr) in unsafe { nodes.fill() }.iter_mut().zip(spec.addrs) {
+            *node = AddrNode::new(at, *addr);
+        }
+        // SAFETY: as above; the block was planned with a `Dest` as its header.
+        unsafe {
+            at.write(Dest {
+                text,
+                nodes,
+                ..dest
+            })
+        };
+        // SAFETY: the caller gave a live record.
+        unsafe { record.as_ref() }.retain();
+        Ok(at)
+    }
+
+    /// Frees a destination and lets its record go.
+    ///
+    /// # Safety
+    /// `dest` came from `create` with this arena, and no reader can reach it any more.
+    pub unsafe fn free(dest: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: still ours to read.
+        let record = unsafe { dest.as_ref() }.record;
+        if let Some(record) = NonNull::new(record) {
+            // SAFETY: `create` counted it, and it goes with this destination.
+            unsafe { Counted::release(record, arena) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { arena.free(dest.cast()) };
+    }
+
+    /// The whole URI, as listed.
+    pub fn uri(&self) -> &[u8] {
+        self.text.get().get(..self.uri_len as usize).unwrap_or(&[])
+    }
+
+    /// The attributes, as listed; empty when there are none.
+    pub fn attrs_body(&self) -> &[u8] {
+        self.text.get().get(self.uri_len as usize..).unwrap_or(&[])
+    }
+
+    /// Its unique id; `None` when the list gives none.
+    pub fn duid(&self) -> Option<&[u8]> {
+        let rest = self.attrs_body().get(self.duid_at as usize..)?;
+        rest.get(..self.duid_len as usize)
+            .filter(|duid| !duid.is_empty())
+    }
+
+    /// The host part of the URI.
+    pub fn host(&self) -> &[u8] {
+        let rest = self.uri().get(self.host_at as usize..).unwrap_or(&[]);
+        rest.get(..self.host_len as usize).unwrap_or(&[])
+    }
+
+    /// Its resolved addresses.
+    pub fn addrs(&self) -> impl Iterator<Item = Addr> {
+        self.nodes().iter().map(AddrNode::addr)
+    }
+
+    /// Its places in the index of addresses.
+    pub(super) fn nodes(&self) -> &[AddrNode] {
+        self.nodes.get()
+    }
+
+    /// What runs.
+    pub fn record(&self) -> &DestRecord {
+        self.counted()
+    }
+
+    /// What runs, with its count of holders.
+    pub fn counted(&self) -> &Counted<DestRecord> {
+        // SAFETY: `create` was given a live record and counted itself in, so the record lives at
+        // least as long as this destination.
+        unsafe { &*self.record }
+    }
+}
+
+fn size(len: usize) -> Result<u32, OutOfMemory> {
+    u32::try_from(len).map_err(|_| OutOfMemory)
+}
+
+/// Where `part` lies in `text`, of which it is a slice, and its length.
+fn place(text: &[u8], part: Option<&[u8]>) -> Result<(u32, u32), OutOfMemory> {
+    let Some(part) = part else { return Ok((0, 0)) };
+    match (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize) {
+        Some(at) if at + part.len() <= text.len() => Ok((size(at)?, size(part.len())?)),
+        _ => Ok((0, 0)),
+    }
+}
+
+/// Shows an address as the operator writes it.
+pub fn ip(addr: Addr) -> IpAddr {
+    match addr {
+        Addr::V4(bytes) => IpAddr::from(bytes),
+        Addr::V6(bytes) => IpAddr::from(bytes),
+    }
+}
+
+/// What all views of a table have in common, fixed at start-up.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// A destination with one of these state bits is not selected.
+    pub unusable: State,
+}
+
+impl Rules {
+    /// True when a destination in this state is selected.
+    pub fn usable(&self, state: State) -> bool {
+        !state.intersects(self.unusable)
+    }
+}
+
+/// How often a search that found nothing is repeated while states change under it.
+const RETRIES: usize = 64;
+
+/// No destination: ends a chain of URIs.
+const NONE: u32 = u32::MAX;
+
+/// One set, in order, ready to choose from.
+pub struct View {
+    record: *mut Counted<SetRecord>,
+    dests: ShmSlice<*mut Dest>,
+    usable: Usable,
+    /// 1 when the bitmap is known to agree with the records; before that they are asked.
+    settled: AtomicU32,
+    unusable: State,
+    /// By URI: the first position of each bucket, and for each position the next one.
+    heads: ShmSlice<u32>,
+    nexts: ShmSlice<u32>,
+    /// The wheel of algorithm 9, where a destination has a weight.
+    wheel: ShmSlice<Wheel>,
+}
+
+// SAFETY: integers, arena pointers and shared slices; zeroed it is a set without destinations.
+// It is never read before `View::create` has set its record.
+unsafe impl ShmSafe for View {}
+
+impl View {
+    /// Builds the view of a set from its destinations in order.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
+    ///
+    /// # Safety
+    /// `record` and `dests` are live and outlive the view.
+    pub unsafe fn create(
+        arena: &impl Arena,
+        rules: Rules,
+        record: NonNull<Counted<SetRecord>>,
+        dests: &[NonNull<Dest>],
+        random: &mut impl RngCore,
+    ) -> Result<NonNull<Self>, OutOfMemory> {
+        let wheel = weight::wheel(
+            dests.iter().map(|dest| {
+                // SAFETY: the caller's promise.
+                unsafe { dest.as_ref() }.weight
+            }),
+            random,
+        );
+        let mut plan = Plan::<View>::of_header();
+        let slots = plan.array(dests.len()).ok_or(OutOfMemory)?;
+        let usable = UsablePlan::new(&mut plan, dests.len()).ok_or(OutOfMemory)?;
+        let heads = plan
+            .array(dests.len().next_power_of_two())
+            .ok_or(OutOfMemory)?;
+        let nexts = plan.array(dests.len()).ok_or(OutOfMemory)?;
+        let wheels = plan
+            .array(usize::from(wheel.is_some()))
+            .ok_or(OutOfMemory)?;
+        let block = plan.alloc(arena)?;
+        let view = View {
+            record: record.as_ptr(),
+            dests: block.slice(&slots),
+            usable: usable.place(&block),
+            settled: AtomicU32::new(0),
+            unusable: rules.unusable,
+            heads: block.slice(&heads),
+            nexts: block.slice(&nexts),
+            wheel: block.slice(&wheels),
+        };
+        // SAFETY: the block is ours alone until it is published.
+        for (slot, dest) in unsafe { view.dests.fill() }.iter_mut().zip(dests) {
+            *slot = dest.as_ptr();
+        }
+        if let Some(wheel) = wheel {
+            // SAFETY: as above.
+            unsafe { view.wheel.fill() }.fill(wheel);
+        }
+        view.index_uris();
+        view.index_usable();
+        let at = block.header();
+        // SAFETY: as above; the block was planned with a `View` as its header.
+        unsafe { at.write(view) };
+        // SAFETY: the caller gave a live record.
+        unsafe { record.as_ref() }.retain();
+        Ok(at)
+    }
+
+    /// Fills the chains of URIs, so that each chain goes up by position.
+    fn index_uris(&self) {
+        // SAFETY: only `create` calls this, before the view is published.
+        let heads = unsafe { self.heads.fill() };
+        // SAFETY: as above; another array of the same block.
+        let nexts = unsafe { self.nexts.fill() };
+        heads.fill(NONE);
+        for (at, next) in nexts.iter_mut().enumerate().rev() {
+            let (Some(dest), Ok(at)) = (self.dest(at), u32::try_from(at)) else {
+                continue;
+            };
+            let bucket = fold_hash(dest.uri()) as usize & (heads.len().wrapping_sub(1));
+            if let Some(head) = heads.get_mut(bucket) {
+                *next = core::mem::replace(head, at);
+            }
+        }
+    }
+
+    fn index_usable(&self) {
+        for at in 0..self.len() {
+            if self.is_usable(at) {
+                self.usable.set_first(at);
+            }
+        }
+    }
+
+    /// The destination at a position.
+    pub fn dest(&self, at: usize) -> Option<&Dest> {
+        let dest = *self.dests.get().get(at)?;
+        // SAFETY: `create` was given live destinations that outlive the view.
+        unsafe { dest.as_ref() }
+    }
+
+    /// All destinations, in order.
+    pub fn dests(&self) -> impl Iterator<Item = &Dest> {
+        (0..self.len()).filter_map(|at| self.dest(at))
+    }
+
+    /// Number of destinations, usable or not.
+    pub fn dest_count(&self) -> usize {
+        self.dests.get().len()
+    }
+
+    /// What the set keeps, with its count of holders.
+    pub fn counted(&self) -> &Counted<SetRecord> {
+        // SAFETY: `create` was given a live record and counted itself in, so the record lives at
+        // least as long as this view.
+        unsafe { &*self.record }
+    }
+
+    /// Frees a view with its destinations, and lets its record go.
+    ///
+    /// # Safety
+    /// `view` came from `create` with this arena, and no reader can reach it any more.
+    pub unsafe fn free(view: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: still ours to read.
+        let View { dests, record, .. } = unsafe { view.as_ref() };
+        for dest in dests.get().iter().filter_map(|dest| NonNull::new(*dest)) {
+            // SAFETY: a destination belongs to its view alone.
+            unsafe { Dest::free(dest, arena) };
+        }
+        if let Some(record) = NonNull::new(*record) {
+            // SAFETY: `create` counted it, and it goes with this view.
+            unsafe { Counted::release(record, arena) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { arena.free(view.cast()) };
+    }
+
+    /// True when the destination at a position is selected, by its record.
+    pub fn is_usable(&self, at: usize) -> bool {
+        self.dest(at)
+            .is_some_and(|dest| !dest.record().state().intersects(self.unusable))
+    }
+
+    /// Makes the bitmap follow the record of the destination at a position, after a change.
+    pub fn sync(&self, at: usize) {
+        self.usable.sync(at, || self.is_usable(at));
+    }
+
+    /// Repairs the bitmap after publishing: records may have changed while the view was built.
+    pub fn settle(&self) {
+        for at in 0..self.len() {
+            self.usable.repair(at, || self.is_usable(at));
+        }
+        self.settled.store(1, SeqCst);
+    }
+
+    /// The first usable index in a range, by the records alone.
+    fn scan(&self, range: Range<usize>) -> Option<usize> {
+        range.into_iter().find(|&at| self.is_usable(at))
+    }
+
+    /// Positions whose URI equals `uri` but for letter case, in order.
+    pub fn find_uri<'v>(&'v self, uri: &'v [u8]) -> impl Iterator<Item = usize> + 'v {
+        let bucket = fold_hash(uri) as usize & self.heads.get().len().wrapping_sub(1);
+        let mut at = self.heads.get().get(bucket).copied().unwrap_or(NONE);
+        core::iter::from_fn(move || {
+            let here = (at != NONE).then_some(at as usize)?;
+            at = self.nexts.get().get(here).copied().unwrap_or(NONE);
+            Some(here)
+        })
+        .filter(move |&at| {
+            self.dest(at)
+                .is_some_and(|dest| dest.uri().eq_ignore_ascii_case(uri))
+        })
+    }
+}
+
+impl Candidates for View {
+    fn len(&self) -> usize {
+        self.dest_count()
+    }
+
+    fn next_usable(&self, from: usize, to: usize) -> Option<usize> {
+        let mut from = from;
+        while from < to {
+            let at = self.usable.next(from).filter(|&at| at < to)?;
+            if self.is_usable(at) {
+                return Some(at);
+            }
+            from = at + 1;
+        }
+        None
+    }
+
+    /// A search takes several steps, and one destination may come up behind it just before
+    /// another goes down ahead of it. Nothing is the answer only if it was true at one moment.
+    fn walk(&self, at: usize, ring: usize) -> Option<usize> {
+        let by_bitmap = || {
+            self.next_usable(at, ring)
+                .or_else(|| self.next_usable(0, at))
+        };
+        let by_records = || self.scan(at..ring).or_else(|| self.scan(0..at));
+        if let Some(found) = by_bitmap() {
+            return Some(found);
+        }
+        for _ in 0..RETRIES {
+            let changes = self.counted().changes();
+            let settled = self.settled.load(SeqCst) != 0;
+            let found = if settled { by_bitmap() } else { by_records() };
+            if found.is_some() || self.counted().changes() == changes {
+                return found;
+            }
+        }
+        None
+    }
+
+    fn cursors(&self) -> &Cursors {
+        &self.counted().cursors
+    }
+
+    fn wheel(&self) -> Option<&Wheel> {
+        self.wheel.get().first()
+    }
+}

@@ -1,0 +1,111 @@
+//! Two servers with the same config, one per module, and the same questions to both.
+
+use serde_json::Value;
+
+use crate::report::Report;
+use crate::server::{Config, Fault, Kamailio, Message, Probe, Request, Uac};
+
+/// Requests in flight per server. Small enough for the socket buffers when replies are long.
+const WINDOW: usize = 12;
+
+/// The C module and ours, side by side.
+pub struct Pair {
+    pub c: Kamailio,
+    pub ours: Kamailio,
+    c_uac: Uac,
+    our_uac: Uac,
+}
+
+impl Pair {
+    /// Starts both; the config's log lines are not looked at, only crashes and the like.
+    pub fn start(config: Config) -> Self {
+        let (c, ours) = Kamailio::pair(&config.only_critical());
+        c.ignore_log();
+        if against_itself() {
+            ours.ignore_log();
+        }
+        Self {
+            c,
+            ours,
+            c_uac: Uac::new(),
+            our_uac: Uac::new(),
+        }
+    }
+
+    /// Sends the same requests to both; yields the replies as text, C's and ours.
+    pub fn replies(&self, requests: &[Request]) -> Vec<(String, String)> {
+        let (c, ours) = std::thread::scope(|scope| {
+            let c = scope.spawn(|| self.c_uac.batch(self.c.addr(), requests, WINDOW));
+            let ours = self.our_uac.batch(self.ours.addr(), requests, WINDOW);
+            (c.join().expect("the C side ran"), ours)
+        });
+        let text = |server, reply: &Message| neutral(server, &Probe::lines(reply).join("\n"));
+        let pairs = c.iter().zip(&ours);
+        pairs
+            .map(|(a, b)| (text(&self.c, a), text(&self.ours, b)))
+            .collect()
+    }
+
+    /// Sends the same requests to both and compares the replies.
+    pub fn ask(&self, report: &mut Report, what: &str, requests: &[Request]) {
+        for (n, (c, ours)) in self.replies(requests).iter().enumerate() {
+            report.compare(&format!("{what} #{n}"), c, ours);
+        }
+    }
+
+    /// Runs operations of the probe in both and compares what came of them.
+    pub fn run(&self, report: &mut Report, what: &str, operations: &str) {
+        let what = format!("{what}: {operations}");
+        self.ask(report, &what, &[Probe::request(operations)]);
+    }
+
+    /// Calls the same JSON-RPC method and compares the whole reply.
+    pub fn json(&self, report: &mut Report, what: &str, method: &str, params: Value) {
+        let of = |server: &Kamailio| answer(server, server.jsonrpc_text(method, params.clone()));
+        let what = format!("{what}: {method} {params}");
+        report.compare(&what, &of(&self.c), &of(&self.ours));
+    }
+
+    /// Runs the same `kamcmd` and compares its output.
+    pub fn kamcmd(&self, report: &mut Report, what: &str, args: &[&str]) {
+        let of = |server: &Kamailio| answer(server, server.kamcmd(args));
+        let what = format!("{what}: kamcmd {}", args.join(" "));
+        report.compare(&what, &of(&self.c), &of(&self.ours));
+    }
+
+    /// The same RPC to both, not compared.
+    pub fn prepare(&self, method: &str, params: Value) {
+        for server in [&self.c, &self.ours] {
+            let reply = server.jsonrpc(method, params.clone());
+            reply
+                .unwrap_or_else(|fault| panic!("{:?} {method} {params}: {fault}", server.module()));
+        }
+    }
+}
+
+/// True in a check of the comparer: `DISPATCHER_SO` names a copy of the C module.
+pub fn against_itself() -> bool {
+    std::env::var_os("PARITY_SELF").is_some()
+}
+
+/// An RPC answer as text, a fault included.
+pub fn answer(server: &Kamailio, reply: Result<String, Fault>) -> String {
+    neutral(server, &reply.unwrap_or_else(|fault| fault.to_string()))
+}
+
+/// Takes out what must differ between two servers: port, directory, time of day.
+pub fn neutral(server: &Kamailio, text: &str) -> String {
+    let text = text
+        .replace(&format!(":{}", server.port()), ":PORT")
+        .replace(&server.dir().display().to_string(), "DIR");
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("DNSTIME_") {
+        let digits = rest[at..]
+            .find(|c: char| c.is_ascii_digit())
+            .map_or(rest.len(), |d| at + d);
+        out += &rest[..digits];
+        rest = rest[digits..].trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    out + rest
+}

@@ -1,0 +1,51 @@
+//! The server's log: what in it fails a test.
+
+/// Log lines that a test has announced.
+#[derive(Clone, Debug, Default)]
+pub struct Announced {
+    /// May appear.
+    pub allowed: Vec<String>,
+    /// Must appear.
+    pub expected: Vec<String>,
+    /// Dispatcher warnings and any errors are not looked at, only BUG, CRITICAL and ALERT.
+    pub only_critical: bool,
+    /// Nothing in the log is looked at.
+    pub anything: bool,
+}
+
+impl Announced {
+    /// What is wrong with `log`, one sentence a line; empty when nothing is.
+    pub fn faults(&self, log: &str) -> Vec<String> {
+        if self.anything {
+            return Vec::new();
+        }
+        let mut faults: Vec<String> = log
+            .lines()
+            .filter(|line| self.is_bad(line) && !self.is_announced(line))
+            .map(|line| format!("unannounced log line: {line}"))
+            .collect();
+        for pattern in &self.expected {
+            if !log.contains(pattern.as_str()) {
+                faults.push(format!("announced log line did not come: {pattern}"));
+            }
+        }
+        faults
+    }
+
+    fn is_announced(&self, line: &str) -> bool {
+        self.allowed
+            .iter()
+            .chain(&self.expected)
+            .any(|p| line.contains(p.as_str()))
+    }
+
+    fn is_bad(&self, line: &str) -> bool {
+        if [" BUG: ", " CRITICAL: ", " ALERT: ", "AddressSanitizer"]
+            .iter()
+            .any(|w| line.contains(w))
+        {
+            return true;
+        }
+        !self.only_critical && (line.contains(" ERROR: ") || line.contains(" WARNING: dispatcher "))
+    }
+}

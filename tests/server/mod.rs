@@ -1,0 +1,68 @@
+//! Server test harness: runs the real Kamailio with the module under test on loopback.
+//!
+//! Environment: `DISPATCHER_SO` names our module (default `target/release/dispatcher.so`),
+//! `KAMAILIO`, `KAMCMD` and `KAMAILIO_MODULES` override what `PATH` and the server itself say,
+//! `VALGRIND=1` runs every server under memcheck, `KEEP=1` keeps the working directories.
+#![allow(
+    dead_code,
+    reason = "each test binary uses its own part of the harness"
+)]
+#![allow(
+    unused_imports,
+    reason = "each test binary uses its own part of the harness"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "test code: a failure here is a failed test"
+)]
+
+mod config;
+mod kamailio;
+mod log;
+mod module;
+mod ports;
+mod probe;
+mod rpc;
+mod sip;
+mod tempdir;
+mod uac;
+mod uas;
+mod valgrind;
+
+use std::time::{Duration, Instant};
+
+pub use config::{Config, Value};
+pub use kamailio::{Kamailio, fails_to_start};
+pub use module::Module;
+pub use ports::free_port;
+pub use probe::{MARKS, Probe};
+pub use rpc::Fault;
+pub use sip::{Message, Request};
+pub use tempdir::TempDir;
+pub use uac::{Call, TcpUac, Uac};
+pub use uas::{Answer, Uas};
+
+/// True when the servers run under valgrind.
+pub fn under_valgrind() -> bool {
+    std::env::var_os("VALGRIND").is_some_and(|v| v != "0" && !v.is_empty())
+}
+
+/// `seconds` as a deadline, stretched when the servers run under valgrind.
+pub fn patience(seconds: u64) -> Duration {
+    Duration::from_secs(seconds * if under_valgrind() { 12 } else { 1 })
+}
+
+/// Calls `probe` every few milliseconds until it yields a value; panics after `limit`.
+pub fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(Instant::now() < end, "not within {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,106 @@
+//! RPC through `kamcmd` and through jsonrpcs over a unix datagram socket.
+
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::module;
+
+/// A fault that the server answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// 500 and the like; 0 when there was no answer at all.
+    pub code: i64,
+    /// The server's text.
+    pub text: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "fault {} {}", self.code, self.text)
+    }
+}
+
+/// `kamcmd -s unix:<dir>/ctl args…`; its output without the last newline.
+pub fn kamcmd(dir: &Path, args: &[&str]) -> Result<String, Fault> {
+    let out = Command::new(module::kamcmd())
+        .arg("-s")
+        .arg(format!("unix:{}/ctl", dir.display()))
+        .args(args)
+        .output()
+        .expect("kamcmd runs");
+    let text = String::from_utf8_lossy(&out.stdout).trim_end().to_owned();
+    let errors = String::from_utf8_lossy(&out.stderr).trim_end().to_owned();
+    // A fault is printed as "error: <code> - <text>", on either stream.
+    for line in errors.lines().chain(text.lines().take(1)) {
+        let Some((code, text)) = line
+            .strip_prefix("error: ")
+            .and_then(|rest| rest.split_once(" - "))
+        else {
+            continue;
+        };
+        return Err(Fault {
+            code: code.trim().parse().unwrap_or(0),
+            text: text.to_owned(),
+        });
+    }
+    if out.status.success() {
+        Ok(text)
+    } else {
+        Err(Fault {
+            code: 0,
+            text: format!("{errors}{text}"),
+        })
+    }
+}
+
+/// The whole JSON-RPC reply as the server wrote it.
+pub fn json_text(
+    dir: &Path,
+    method: &str,
+    params: &Value,
+    limit: Duration,
+) -> Result<String, Fault> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let own = dir.join(format!("r{}", NEXT.fetch_add(1, Ordering::Relaxed)));
+    let fault = |error: std::io::Error| Fault {
+        code: 0,
+        text: format!("jsonrpc: {error}"),
+    };
+    let socket = UnixDatagram::bind(&own).map_err(fault)?;
+    let reply = exchange(&socket, dir, method, params, limit).map_err(fault);
+    let _ = std::fs::remove_file(&own);
+    reply
+}
+
+fn exchange(
+    socket: &UnixDatagram,
+    dir: &Path,
+    method: &str,
+    params: &Value,
+    limit: Duration,
+) -> std::io::Result<String> {
+    socket.set_read_timeout(Some(limit))?;
+    let request = json!({"jsonrpc": "2.0", "method": method, "params": params, "id": 1});
+    socket.send_to(request.to_string().as_bytes(), dir.join("rpc"))?;
+    let mut buffer = vec![0; 1 << 20];
+    let length = socket.recv(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+}
+
+/// The `result` of a JSON-RPC call.
+pub fn json_rpc(dir: &Path, method: &str, params: &Value, limit: Duration) -> Result<Value, Fault> {
+    let text = json_text(dir, method, params, limit)?;
+    let mut reply: Value = serde_json::from_str(&text).expect("the reply is JSON");
+    if let Some(error) = reply.get("error") {
+        return Err(Fault {
+            code: error["code"].as_i64().unwrap_or(0),
+            text: error["message"].as_str().unwrap_or("").to_owned(),
+        });
+    }
+    Ok(reply["result"].take())
+}

@@ -1,0 +1,193 @@
+//! SIP destinations over UDP with scripted answers.
+
+use std::collections::{HashMap, HashSet};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use super::sip::Message;
+use super::{free_port, patience, wait_for};
+
+/// What a destination answers to a new transaction.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// This code, always.
+    Code(u16),
+    /// One code per transaction in turn; the last one repeats.
+    Codes(Vec<u16>),
+    /// Nothing.
+    Silent,
+}
+
+#[derive(Default)]
+struct Seen {
+    answers: Vec<u16>,
+    requests: Vec<Message>,
+    transactions: HashSet<(String, String)>,
+    replies: HashMap<(String, String), Vec<u8>>,
+    turn: usize,
+    running: bool,
+}
+
+/// A destination on its own port. BYE and CANCEL always get 200; ACK gets nothing.
+/// Every reply names the destination in `X-Uas`.
+pub struct Uas {
+    addr: SocketAddr,
+    seen: Arc<Mutex<Seen>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Uas {
+    /// Starts one on 127.0.0.1.
+    pub fn start(answer: Answer) -> Self {
+        Self::start_at(SocketAddr::from(([127, 0, 0, 1], free_port())), answer)
+    }
+
+    /// Starts one at a given address.
+    pub fn start_at(addr: SocketAddr, answer: Answer) -> Self {
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let mut uas = Self {
+            addr,
+            seen,
+            thread: None,
+        };
+        uas.set_answer(answer);
+        uas.restart();
+        uas
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.addr.port()
+    }
+
+    /// Its address as a destination of a list: `sip:127.0.0.1:<port>`.
+    pub fn uri(&self) -> String {
+        format!("sip:{}", self.addr)
+    }
+
+    /// Changes what new transactions get.
+    pub fn set_answer(&self, answer: Answer) {
+        let mut seen = self.seen.lock().unwrap();
+        seen.turn = 0;
+        seen.answers = match answer {
+            Answer::Code(code) => vec![code],
+            Answer::Codes(codes) => codes,
+            Answer::Silent => Vec::new(),
+        };
+    }
+
+    /// Closes the socket: from now on nobody is there.
+    pub fn stop(&mut self) {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        self.seen.lock().unwrap().running = false;
+        let waker = UdpSocket::bind((self.addr.ip(), 0)).expect("a socket to wake the destination");
+        waker.send_to(b"", self.addr).expect("wake the destination");
+        thread
+            .join()
+            .expect("the destination's thread did not panic");
+    }
+
+    /// Opens the socket again on the same port.
+    pub fn restart(&mut self) {
+        if self.thread.is_some() {
+            return;
+        }
+        let socket = wait_for("the destination's port", patience(5), || {
+            UdpSocket::bind(self.addr).ok()
+        });
+        self.seen.lock().unwrap().running = true;
+        let seen = Arc::clone(&self.seen);
+        self.thread = Some(std::thread::spawn(move || serve(&socket, &seen)));
+    }
+
+    /// Every message that came, retransmissions included.
+    pub fn requests(&self) -> Vec<Message> {
+        self.seen.lock().unwrap().requests.clone()
+    }
+
+    /// Number of transactions of a method.
+    pub fn count(&self, method: &str) -> usize {
+        self.seen
+            .lock()
+            .unwrap()
+            .transactions
+            .iter()
+            .filter(|(_, m)| m == method)
+            .count()
+    }
+
+    /// Number of transactions of a method with this Call-ID.
+    pub fn count_call(&self, method: &str, call_id: &[u8]) -> usize {
+        let seen = self.seen.lock().unwrap();
+        let of_call = seen
+            .requests
+            .iter()
+            .filter(|r| r.method() == method && r.header("Call-ID") == Some(call_id));
+        of_call.map(Message::branch).collect::<HashSet<_>>().len()
+    }
+
+    /// Forgets what came so far.
+    pub fn clear(&self) {
+        let mut seen = self.seen.lock().unwrap();
+        seen.requests.clear();
+        seen.transactions.clear();
+    }
+}
+
+impl Drop for Uas {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn serve(socket: &UdpSocket, seen: &Mutex<Seen>) {
+    let mut buffer = vec![0; 65_535];
+    loop {
+        let Ok((length, peer)) = socket.recv_from(&mut buffer) else {
+            continue;
+        };
+        let mut seen = seen.lock().unwrap();
+        if !seen.running {
+            return;
+        }
+        let Some(message) = Message::parse(&buffer[..length]) else {
+            continue;
+        };
+        if message.status().is_some() {
+            continue;
+        }
+        if let Some(reply) = answer(&mut seen, message, socket) {
+            let _ = socket.send_to(&reply, peer);
+        }
+    }
+}
+
+/// Books the request and yields the reply, the same one for a retransmission.
+fn answer(seen: &mut Seen, message: Message, socket: &UdpSocket) -> Option<Vec<u8>> {
+    let key = (message.branch(), message.method());
+    seen.requests.push(message.clone());
+    if message.method() == "ACK" {
+        seen.transactions.insert(key);
+        return None;
+    }
+    if !seen.transactions.insert(key.clone()) {
+        return seen.replies.get(&key).cloned();
+    }
+    let code = match message.method().as_str() {
+        "BYE" | "CANCEL" => Some(200),
+        _ => {
+            let last = seen.answers.len().saturating_sub(1);
+            let code = seen.answers.get(seen.turn.min(last)).copied();
+            seen.turn += 1;
+            code
+        }
+    }?;
+    let local = socket.local_addr().expect("the destination's own address");
+    let extra = format!("Contact: <sip:{local}>\r\nX-Uas: {local}\r\n");
+    let reply = message.reply(code, &format!("u{}", local.port()), &extra);
+    seen.replies.insert(key, reply.clone());
+    Some(reply)
+}
