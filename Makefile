@@ -47,7 +47,7 @@ install: ## install the module into its own directory (PREFIX, DESTDIR, MODULE_D
 	@echo "In kamailio.cfg, before loadmodule: mpath=\"$(MODULE_DIR):$(SERVER_MODULES)\""
 
 demo: build ## balance calls over three destinations, one of which is killed half-way
-	@$(CARGO) run --quiet --release --example demo
+	@$(CARGO) run --quiet --features server-tests --example demo
 
 test: build probe lint test-unit test-server ## run everything that must pass
 
@@ -69,6 +69,8 @@ bench: build ## measure calls, reload and memory beside the packaged C module
 	@$(CARGO) run --quiet --release --example bench
 
 miri: ## run the unit tests under Miri (needs rustup's nightly with miri)
+	@$(CARGO) +nightly miri --version >/dev/null 2>&1 || \
+		{ echo "miri: first run: rustup toolchain install nightly --component miri,rust-src" >&2; exit 1; }
 	$(CARGO) +nightly miri test --lib
 
 valgrind: build ## run the server tests with the server under memcheck

@@ -12,6 +12,7 @@
 #include "sr_module.h"
 #include "ip_addr.h"
 #include "lock_ops.h"
+#include "kemi.h"
 #include "rpc.h"
 
 struct hostent;
@@ -22,6 +23,46 @@ struct hostent;
 extern cmd_export_t glue_cmds[];
 extern param_export_t glue_params[];
 extern rpc_export_t glue_rpc[];
+
+/* The same functions for KEMI scripts (kemi.c). */
+extern sr_kemi_t glue_kemi[];
+
+/* ---- parameters (tables.c) ---- */
+
+/* What a number is before the config sets it, where "not set" means something. */
+#define GLUE_UNSET (-0x7fffffff - 1)
+
+/*
+ * The modparam variables. Texts belong to the server and are empty when not set. Written by the
+ * server while it reads the config; Rust reads them once, in mod_init.
+ */
+struct glue_modparams {
+	str list_file;
+	str dst_avp;
+	str grp_avp;
+	str cnt_avp;
+	str dstid_avp;
+	str attrs_avp;
+	str hash_pvar;
+	str setid_pvname;
+	str setid_pvar;
+	str attrs_pvname;
+	str xavp_dst;
+	str xavp_ctx;
+	str compat;
+	str reload_state;
+	int force_dst;
+	int flags;
+	int use_default;
+	int xavp_dst_mode;
+	int xavp_ctx_mode;
+	int ds_attrs_none;
+	int ds_load_mode;
+	int ds_probing_threshold;
+	int ds_probing_threshhold;
+	int ds_inactive_threshold;
+};
+extern struct glue_modparams glue_modparams;
 
 /* ---- log (log.c) ---- */
 
@@ -63,6 +104,8 @@ struct hostent *glue_resolvehost(char *name);
 struct hostent *glue_sip_resolvehost(str *name, unsigned short *port, char *proto);
 /* The address number `nr` of a lookup's result. */
 void glue_hostent_ip(struct ip_addr *ip, struct hostent *he, int nr);
+/* 1 if the server asks for IPv6 addresses of names (dns_try_ipv6), else 0. */
+int glue_dns_try_ipv6(void);
 /* The next number of this process's generator: 0 to KAM_RAND_MAX. */
 int glue_rand(void);
 /* The request's current R-URI; it belongs to the message. */
@@ -79,6 +122,61 @@ void glue_ruri_mark_new(void);
 int dsr_init(void);
 int dsr_child_init(int rank);
 void dsr_destroy(void);
+/* Once a second, in the timer process. */
+void dsr_tick(unsigned int ticks, void *param);
+
+/* Fixups: numbers, texts that may hold variables. 0, or negative to stop the start. */
+int dsr_fixup_numbers(void **param, int number);
+int dsr_fixup_from_list(void **param, int number);
+int dsr_fixup_is_active(void **param, int number);
+
+/* Script functions; each parameter is what its fixup left. Never 0. */
+int dsr_select_dst(struct sip_msg *msg, char *set, char *alg);
+int dsr_select_dst_limit(struct sip_msg *msg, char *set, char *alg, char *limit);
+int dsr_select_domain(struct sip_msg *msg, char *set, char *alg);
+int dsr_select_domain_limit(struct sip_msg *msg, char *set, char *alg, char *limit);
+int dsr_select(struct sip_msg *msg, char *set, char *alg);
+int dsr_select_limit(struct sip_msg *msg, char *set, char *alg, char *limit);
+int dsr_next_dst(struct sip_msg *msg, char *p1, char *p2);
+int dsr_next_domain(struct sip_msg *msg, char *p1, char *p2);
+int dsr_set_dst(struct sip_msg *msg, char *p1, char *p2);
+int dsr_set_domain(struct sip_msg *msg, char *p1, char *p2);
+int dsr_mark_dst(struct sip_msg *msg, char *p1, char *p2);
+/* `state` is the text of the config, ending with NUL. */
+int dsr_mark_dst_state(struct sip_msg *msg, char *state, char *p2);
+int dsr_is_from_lists(struct sip_msg *msg, char *p1, char *p2);
+int dsr_is_from_list(struct sip_msg *msg, char *set, char *p2);
+int dsr_is_from_list_mode(struct sip_msg *msg, char *set, char *mode);
+int dsr_is_from_list_uri(struct sip_msg *msg, char *set, char *mode, char *uri);
+int dsr_list_exists(struct sip_msg *msg, char *set, char *p2);
+int dsr_is_active(struct sip_msg *msg, char *set, char *p2);
+int dsr_is_active_uri(struct sip_msg *msg, char *set, char *uri);
+
+/* The same for KEMI; texts are never NULL. */
+int dsr_kemi_select(struct sip_msg *msg, int set, int alg);
+int dsr_kemi_select_limit(struct sip_msg *msg, int set, int alg, int limit);
+int dsr_kemi_select_dst(struct sip_msg *msg, int set, int alg);
+int dsr_kemi_select_dst_limit(struct sip_msg *msg, int set, int alg, int limit);
+int dsr_kemi_select_domain(struct sip_msg *msg, int set, int alg);
+int dsr_kemi_select_domain_limit(struct sip_msg *msg, int set, int alg, int limit);
+int dsr_kemi_next_dst(struct sip_msg *msg);
+int dsr_kemi_next_domain(struct sip_msg *msg);
+int dsr_kemi_set_dst(struct sip_msg *msg);
+int dsr_kemi_set_domain(struct sip_msg *msg);
+int dsr_kemi_mark_dst(struct sip_msg *msg);
+int dsr_kemi_mark_dst_state(struct sip_msg *msg, str *state);
+int dsr_kemi_is_from_lists(struct sip_msg *msg);
+int dsr_kemi_is_from_list(struct sip_msg *msg, int set);
+int dsr_kemi_is_from_list_mode(struct sip_msg *msg, int set, int mode);
+int dsr_kemi_is_from_list_uri(struct sip_msg *msg, int set, int mode, str *uri);
+int dsr_kemi_list_exists(struct sip_msg *msg, int set);
+int dsr_kemi_is_active(struct sip_msg *msg, int set);
+int dsr_kemi_is_active_uri(struct sip_msg *msg, int set, str *uri);
+
+/* RPC commands. */
+void dsr_rpc_list(rpc_t *rpc, void *ctx);
+void dsr_rpc_set_state(rpc_t *rpc, void *ctx);
+void dsr_rpc_reload(rpc_t *rpc, void *ctx);
 
 #ifdef DISPATCHER_PANIC_PROBE
 /* Panics on purpose; for the test of the guard only. */

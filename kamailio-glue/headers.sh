@@ -48,6 +48,7 @@ if [ -z "$tarball" ]; then
 fi
 
 # Headers and Makefile.defs only.
+rm -rf "$dest.new"
 mkdir -p "$dest.new"
 tar -xf "$tarball" -C "$dest.new" --strip-components=1 --wildcards --no-wildcards-match-slash \
 	'*/src/Makefile.defs' '*/src/core' '*/src/lib' '*/src/modules/tm'

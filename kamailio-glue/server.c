@@ -2,6 +2,8 @@
  * Macros of the server that have no function behind them, or one whose name differs by version.
  */
 #include "sr_module.h"
+#include "cfg/cfg.h"
+#include "cfg_core.h"
 #include "dset.h"
 #include "parser/msg_parser.h"
 #include "rand/kam_rand.h"
@@ -24,6 +26,12 @@ struct hostent *glue_sip_resolvehost(str *name, unsigned short *port, char *prot
 void glue_hostent_ip(struct ip_addr *ip, struct hostent *he, int nr)
 {
 	hostent2ip_addr(ip, he, nr);
+}
+
+/* Macro: reads the core's config, which can change at run time. */
+int glue_dns_try_ipv6(void)
+{
+	return cfg_get(core, core_cfg, dns_try_ipv6) != 0;
 }
 
 /* Macro: rand() or random(), whichever the server seeds in each process. */

@@ -3,19 +3,104 @@
  * and because its designated initializers hide the layout differences between versions.
  */
 #include "sr_module.h"
+#include "route.h"
 #include "dispatcher_glue.h"
 
+#define SELECT_ROUTES (REQUEST_ROUTE | FAILURE_ROUTE)
+#define COMMAND(name, function, params, fixup, routes) \
+	{name, (cmd_function)function, params, fixup, 0, routes}
+
+/* Table: script functions. */
 cmd_export_t glue_cmds[] = {
+	COMMAND("ds_select_dst", dsr_select_dst, 2, dsr_fixup_numbers, SELECT_ROUTES),
+	COMMAND("ds_select_dst", dsr_select_dst_limit, 3, dsr_fixup_numbers, SELECT_ROUTES),
+	COMMAND("ds_select_domain", dsr_select_domain, 2, dsr_fixup_numbers, SELECT_ROUTES),
+	COMMAND("ds_select_domain", dsr_select_domain_limit, 3, dsr_fixup_numbers, SELECT_ROUTES),
+	COMMAND("ds_select", dsr_select, 2, dsr_fixup_numbers, ANY_ROUTE),
+	COMMAND("ds_select", dsr_select_limit, 3, dsr_fixup_numbers, SELECT_ROUTES),
+	COMMAND("ds_next_dst", dsr_next_dst, 0, 0, SELECT_ROUTES),
+	COMMAND("ds_next_domain", dsr_next_domain, 0, 0, SELECT_ROUTES),
+	COMMAND("ds_set_dst", dsr_set_dst, 0, 0, SELECT_ROUTES),
+	COMMAND("ds_set_domain", dsr_set_domain, 0, 0, SELECT_ROUTES),
+	COMMAND("ds_mark_dst", dsr_mark_dst, 0, 0, SELECT_ROUTES | ONREPLY_ROUTE),
+	COMMAND("ds_mark_dst", dsr_mark_dst_state, 1, 0, SELECT_ROUTES | ONREPLY_ROUTE),
+	COMMAND("ds_is_from_list", dsr_is_from_lists, 0, 0,
+			SELECT_ROUTES | ONREPLY_ROUTE | BRANCH_ROUTE),
+	COMMAND("ds_is_from_list", dsr_is_from_list, 1, dsr_fixup_from_list, ANY_ROUTE),
+	COMMAND("ds_is_from_list", dsr_is_from_list_mode, 2, dsr_fixup_from_list, ANY_ROUTE),
+	COMMAND("ds_is_from_list", dsr_is_from_list_uri, 3, dsr_fixup_from_list, ANY_ROUTE),
+	COMMAND("ds_list_exist", dsr_list_exists, 1, dsr_fixup_numbers, ANY_ROUTE),
+	COMMAND("ds_list_exists", dsr_list_exists, 1, dsr_fixup_numbers, ANY_ROUTE),
+	COMMAND("ds_is_active", dsr_is_active, 1, dsr_fixup_is_active, ANY_ROUTE),
+	COMMAND("ds_is_active", dsr_is_active_uri, 2, dsr_fixup_is_active, ANY_ROUTE),
 #ifdef DISPATCHER_PANIC_PROBE
-	{"ds_panic_probe", (cmd_function)dsr_panic_probe, 0, 0, 0, ANY_ROUTE},
+	COMMAND("ds_panic_probe", dsr_panic_probe, 0, 0, ANY_ROUTE),
 #endif
 	{0, 0, 0, 0, 0, 0}
 };
 
+/* Defaults; an empty text is "not set". */
+struct glue_modparams glue_modparams = {
+	.xavp_dst = str_init("_dsdst_"),
+	.xavp_ctx = str_init("_dsctx_"),
+	.force_dst = 1,
+	.ds_probing_threshold = GLUE_UNSET,
+	.ds_probing_threshhold = GLUE_UNSET,
+	.ds_inactive_threshold = 1,
+};
+
+#define TEXT(name) {#name, PARAM_STR, &glue_modparams.name}
+#define NUMBER(name) {#name, PARAM_INT, &glue_modparams.name}
+
+/* Table: parameters. */
 param_export_t glue_params[] = {
+	TEXT(list_file),
+	TEXT(dst_avp),
+	TEXT(grp_avp),
+	TEXT(cnt_avp),
+	TEXT(dstid_avp),
+	TEXT(attrs_avp),
+	TEXT(hash_pvar),
+	TEXT(setid_pvname),
+	TEXT(setid_pvar),
+	TEXT(attrs_pvname),
+	TEXT(xavp_dst),
+	TEXT(xavp_ctx),
+	TEXT(compat),
+	TEXT(reload_state),
+	NUMBER(force_dst),
+	NUMBER(flags),
+	NUMBER(use_default),
+	NUMBER(xavp_dst_mode),
+	NUMBER(xavp_ctx_mode),
+	NUMBER(ds_attrs_none),
+	NUMBER(ds_load_mode),
+	NUMBER(ds_probing_threshold),
+	NUMBER(ds_probing_threshhold),
+	NUMBER(ds_inactive_threshold),
 	{0, 0, 0}
 };
 
+static const char *doc_list[] = {
+	"List the destination sets: all, with `short` without attributes, with `full` with addresses",
+	0
+};
+static const char *doc_set_state[] = {
+	"Set the state of a destination: state (a, i, d, t, with p for probing), set, URI or `all`",
+	0
+};
+static const char *doc_reload[] = {
+	"Load the destination list anew",
+	0
+};
+
+/* Table: RPC commands; the last three have the names that the module's MI commands had. */
 rpc_export_t glue_rpc[] = {
+	{"dispatcher.list", dsr_rpc_list, doc_list, 0},
+	{"dispatcher.set_state", dsr_rpc_set_state, doc_set_state, 0},
+	{"dispatcher.reload", dsr_rpc_reload, doc_reload, 0},
+	{"ds_list", dsr_rpc_list, doc_list, 0},
+	{"ds_set_state", dsr_rpc_set_state, doc_set_state, 0},
+	{"ds_reload", dsr_rpc_reload, doc_reload, 0},
 	{0, 0, 0, 0}
 };

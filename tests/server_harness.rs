@@ -121,3 +121,21 @@ fn a_bad_parameter_is_reported() {
     let log = fails_to_start(Module::C, config);
     assert!(log.contains("nosuch"), "{log}");
 }
+
+#[test]
+fn an_unannounced_error_fails_the_test() {
+    let config = || {
+        Config::routes("request_route { xlog(\"L_ERR\", \"oh no\\n\"); sl_send_reply(\"200\", \"OK\"); exit; }").list("")
+    };
+    let run = |config: Config| {
+        let server = Kamailio::start(Module::C, config);
+        let reply = Uac::new().request(server.addr(), &Request::new("OPTIONS", "sip:a@b"));
+        assert_eq!(reply.status(), Some(200));
+    };
+    run(config().expect_log("oh no"));
+    run(config().allow_log("oh no"));
+    assert!(std::panic::catch_unwind(|| run(config())).is_err());
+    assert!(
+        std::panic::catch_unwind(|| run(config().expect_log("oh no").expect_log("never"))).is_err()
+    );
+}

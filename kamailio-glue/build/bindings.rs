@@ -154,6 +154,7 @@ const TYPES: &[&str] = &[
 /// Constants and variables.
 const VARIABLES: &[&str] = &[
     "glue_.*",
+    "GLUE_.*",
     "KSR_.*",
     "L_[A-Z0-9]+",
     "PARAM_.*",
@@ -255,7 +256,15 @@ struct SignedMacros;
 
 impl ParseCallbacks for SignedMacros {
     fn int_macro(&self, name: &str, _value: i64) -> Option<IntKind> {
-        let signed = ["L_", "PROC_", "E_", "PV_", "SR_KEMI", "KAM_RAND_MAX"];
+        let signed = [
+            "L_",
+            "PROC_",
+            "E_",
+            "PV_",
+            "SR_KEMI",
+            "KAM_RAND_MAX",
+            "GLUE_",
+        ];
         signed
             .iter()
             .any(|p| name.starts_with(p))

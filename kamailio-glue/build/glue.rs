@@ -9,7 +9,7 @@ use super::server::Server;
 use std::path::Path;
 
 /// The glue's source files.
-const SOURCES: [&str; 5] = ["tables.c", "log.c", "lock.c", "mem.c", "server.c"];
+const SOURCES: [&str; 6] = ["tables.c", "kemi.c", "log.c", "lock.c", "mem.c", "server.c"];
 
 /// All that a C compilation needs.
 pub struct Glue<'a> {
@@ -51,8 +51,8 @@ impl Glue<'_> {
         let mut build = cc::Build::new();
         // No -Wextra: the server's headers do not pass it.
         build
-            .warnings(false)
-            .flag("-Wall")
+            .warnings(true)
+            .extra_warnings(false)
             .flag("-fno-strict-aliasing");
         for option in self.options() {
             build.flag(option);
@@ -67,7 +67,7 @@ impl Glue<'_> {
         let compiler = self
             .compiler()
             .try_get_compiler()
-            .map_err(|e| no_compiler(&e))?;
+            .map_err(|e| format!("no C compiler: {e}; run `make setup`"))?;
         let output = compiler
             .to_command()
             .arg("-shared")
@@ -138,7 +138,7 @@ impl Glue<'_> {
         self.compiler()
             .files(files)
             .try_compile("dispatcher_glue")
-            .map_err(|e| no_compiler(&e))
+            .map_err(|_| "the glue does not compile: see the compiler's words above".to_owned())
     }
 }
 
@@ -157,8 +157,4 @@ fn same<T: PartialEq + std::fmt::Display>(
          `{theirs}`; give the headers of exactly that server (`make headers` or KAMAILIO_SRC)",
         server.version()
     ))
-}
-
-fn no_compiler(error: &cc::Error) -> String {
-    format!("the C compiler failed: {error}; where there is none, run `make setup`")
 }

@@ -14,6 +14,10 @@ pub struct Proto(pub u8);
 impl Proto {
     /// Not named by the URI: matches every protocol when the other side is `NONE` too.
     pub const NONE: Proto = Proto(0);
+    /// UDP.
+    pub const UDP: Proto = Proto(1);
+    /// TCP.
+    pub const TCP: Proto = Proto(2);
 }
 
 /// A destination's IP address: 4 bytes for IPv4, 16 for IPv6.

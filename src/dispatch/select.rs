@@ -94,10 +94,14 @@ pub trait Candidates {
     /// The first usable index in `from..to`.
     fn next_usable(&self, from: usize, to: usize) -> Option<usize>;
 
-    /// The first usable index at or after `at`, around the end of a ring of indices below `ring`.
+    /// The first usable index at or after `at`, around the end of a ring of indices below `ring`;
+    /// when all of the ring are out, the first usable one behind it.
+    ///
+    /// One search, so that a set whose states change meanwhile can answer as of one moment.
     fn walk(&self, at: usize, ring: usize) -> Option<usize> {
         self.next_usable(at, ring)
             .or_else(|| self.next_usable(0, at))
+            .or_else(|| self.next_usable(ring, self.len()))
     }
 
     /// The set's cursors.
@@ -143,20 +147,15 @@ pub fn choose(
         Start::Random => random.next_u32(),
         Start::First => 0,
         Start::Weight => turn_wheel(set),
-        Start::RoundRobin => {
-            return take_turn(set, ring).or_else(|| last_resort(set, ring));
-        }
+        Start::RoundRobin => return take_turn(set, ring),
     };
     let at = (hash as usize).checked_rem(ring)?;
-    match set.walk(at, ring) {
-        Some(first) => Some(choice(first, ring, len)),
-        None => last_resort(set, ring),
-    }
+    Some(choice(set.walk(at, ring)?, ring, len))
 }
 
-/// The choice of an index inside the ring.
+/// The choice of an index inside the ring, or of the last resort behind it.
 fn choice(first: usize, ring: usize, len: usize) -> Choice {
-    let last_resort = (ring < len).then_some(ring);
+    let last_resort = (first < ring && ring < len).then_some(ring);
     Choice {
         first,
         ring,
@@ -164,23 +163,17 @@ fn choice(first: usize, ring: usize, len: usize) -> Choice {
     }
 }
 
-/// The choice when all of the ring are out.
-fn last_resort(set: &impl Candidates, ring: usize) -> Option<Choice> {
-    let first = set.next_usable(ring, set.len())?;
-    Some(Choice {
-        first,
-        ring,
-        last_resort: None,
-    })
-}
-
 /// Takes the next turn of the set: each usable destination gets its own, whatever is out between.
+/// The last resort, behind the ring, takes nobody's turn.
 fn take_turn(set: &impl Candidates, ring: usize) -> Option<Choice> {
     let cursor = &set.cursors().round_robin;
     let mut seen = cursor.load(Ordering::Relaxed);
     loop {
         let at = (seen as usize).checked_rem(ring)?;
         let first = set.walk(at, ring)?;
+        if first >= ring {
+            return Some(choice(first, ring, set.len()));
+        }
         let next = u32::try_from(first + 1).unwrap_or(0);
         match cursor.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => return Some(choice(first, ring, set.len())),
@@ -220,7 +213,18 @@ pub struct Order<'a, C> {
     at: At,
 }
 
+impl<C> Clone for Order<'_, C> {
+    fn clone(&self) -> Self {
+        Order {
+            set: self.set,
+            choice: self.choice,
+            at: self.at,
+        }
+    }
+}
+
 /// Where an [`Order`] is.
+#[derive(Clone, Copy)]
 enum At {
     First,
     After(usize),

@@ -1,27 +1,116 @@
 //! Start, fork, stop.
 
+use core::ffi::{c_int, c_uint, c_void};
+use core::ptr;
+
+use parking_lot::lock_api::RawMutex;
+
 use super::guard::{InitRet, guard};
-use core::ffi::c_int;
+use super::load;
+use super::lock::ServerLock;
+use super::log::{log_crit, log_err};
+use super::mem::ShmArena;
+use super::module::Module;
+use super::params::Settings;
+use super::sys;
+use crate::shm::store::Store;
+use crate::shm::view::Rules;
+
+/// Seconds between two looks at the replaced tables.
+const COLLECT_EVERY_S: c_uint = 1;
 
 /// Called once when the module is opened, before its parameters are set.
 pub fn on_load() -> InitRet {
-    InitRet::OK
+    let table = (&raw mut sys::glue_kemi).cast();
+    // SAFETY: the table is static and ends with an empty entry; called before any fork.
+    let added = unsafe { sys::sr_kemi_modules_add(table) };
+    if added == 0 {
+        InitRet::OK
+    } else {
+        InitRet::FAILED
+    }
 }
 
 /// `mod_init`: once, in the main process, before any fork.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_init() -> InitRet {
-    guard(|| InitRet::OK)
+    guard(|| {
+        if start().is_some() {
+            InitRet::OK
+        } else {
+            InitRet::FAILED
+        }
+    })
+}
+
+/// Reads the parameters, makes the store and loads the list; `None` after the message when one of
+/// them fails. What was made before is given back by [`dsr_destroy`].
+fn start() -> Option<()> {
+    let settings = Settings::read()?;
+    let rules = Rules {
+        unusable: settings.compat.unusable_bits(),
+    };
+    let store = Store::create(ShmArena, ServerLock::INIT, rules)
+        .map_err(|error| log_err!("cannot make the table of destinations: {error}"))
+        .ok()?;
+    if !(Module { settings, store }).keep() {
+        log_crit!("initialised twice");
+        return None;
+    }
+    load::load(Module::get()?).ok()?;
+    // SAFETY: called from mod_init, as register_timer asks (core/timer.c).
+    let timer =
+        unsafe { sys::register_timer(Some(sys::dsr_tick), ptr::null_mut(), COLLECT_EVERY_S) };
+    if timer < 0 {
+        log_err!("cannot register the timer that gives replaced lists back");
+        return None;
+    }
+    Some(())
 }
 
 /// `child_init`: in each process; `PROC_INIT` comes once before the forks.
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_child_init(_rank: c_int) -> InitRet {
-    guard(|| InitRet::OK)
+pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
+    guard(|| {
+        if rank == sys::PROC_INIT {
+            make_slots()
+        } else {
+            InitRet::OK
+        }
+    })
+}
+
+/// Makes a reader slot for each process, now that their number is known.
+fn make_slots() -> InitRet {
+    let Some(module) = Module::get() else {
+        return InitRet::FAILED;
+    };
+    // SAFETY: PROC_INIT is when the server has counted its processes (core/pt.c).
+    let processes = usize::try_from(unsafe { sys::get_max_procs() }).unwrap_or(0);
+    // SAFETY: PROC_INIT comes once, before the first fork (main.c, main_loop).
+    let made = unsafe { module.store.make_slots(processes) };
+    made.map_err(|error| log_err!("no slots for {processes} processes: {error}"))
+        .into()
+}
+
+/// Gives replaced tables back.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
+    guard(|| {
+        if let Some(module) = Module::get() {
+            module.store.collect();
+        }
+    });
 }
 
 /// `destroy`: in the main process when the server stops; also when `mod_init` failed or never ran.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_destroy() {
-    guard(|| {});
+    guard(|| {
+        if let Some(module) = Module::get() {
+            // SAFETY: the children are dead when the server destroys its modules (main.c,
+            // cleanup), and it calls nothing of this module any more.
+            unsafe { module.store.destroy() };
+        }
+    });
 }

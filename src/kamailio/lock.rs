@@ -20,9 +20,9 @@ unsafe impl Sync for ServerLock {}
 // SAFETY: the server's lock excludes all other holders, in this and in every other process that
 // maps the word at any address (core/futexlock.h; the futex calls are not process-private).
 unsafe impl RawMutex for ServerLock {
-    // lock.c does not compile for a server whose locks start otherwise.
-    // SAFETY: an integer, or a struct of integers; zero is a value of it.
     #[allow(clippy::declare_interior_mutable_const)]
+    // SAFETY: an integer, or a struct of integers, so zero is a value of it; lock.c does not
+    // compile for a server whose locks start otherwise.
     const INIT: Self = Self(UnsafeCell::new(unsafe { core::mem::zeroed() }));
 
     type GuardMarker = GuardNoSend;

@@ -4,19 +4,41 @@
 //! | --- | --- |
 //! | [`exports`] | the five symbols that the loader looks up |
 //! | [`init`] | start, fork, stop |
+//! | [`params`] | the parameters of the config |
+//! | [`load`] | the list file, resolved and published |
+//! | [`script`], [`kemi`] | the script functions, for routes and for KEMI |
+//! | [`selection`], [`membership`] | what they do |
+//! | [`rpc`] | the RPC commands |
+//! | [`msg`], [`args`], [`pvar`], [`results`], [`reply`] | messages, arguments, variables, XAVPs and AVPs, RPC replies |
+//! | [`net`], [`random`] | addresses and sockets, random numbers |
+//! | [`module`] | what each process inherits |
 //! | [`guard`] | no panic leaves Rust |
-//! | [`log`] | the server's log |
-//! | [`text`] | the server's strings |
+//! | [`log`], [`text`] | the server's log and its strings |
 //! | [`mem`], [`lock`] | its shared memory and its lock between processes |
 //! | [`sys`] | its declarations, generated |
 
+pub mod args;
 pub mod exports;
 pub mod guard;
 pub mod init;
+pub mod kemi;
+pub mod load;
 pub mod lock;
 pub mod log;
 pub mod mem;
+pub mod membership;
+pub mod module;
+pub mod msg;
+pub mod net;
 #[cfg(feature = "panic-probe")]
 pub mod panic_probe;
+pub mod params;
+pub mod pvar;
+pub mod random;
+pub mod reply;
+pub mod results;
+pub mod rpc;
+pub mod script;
+pub mod selection;
 pub mod sys;
 pub mod text;

@@ -74,6 +74,7 @@ pub struct Plan<H> {
 impl<H: ShmSafe> Plan<H> {
     /// A piece with only its header so far.
     pub fn of_header() -> Self {
+        const { assert!(align_of::<H>() <= 8, "an arena aligns to 8") };
         Plan {
             layout: Layout::new::<H>(),
             header: PhantomData,
@@ -82,6 +83,7 @@ impl<H: ShmSafe> Plan<H> {
 
     /// Adds an array; `None` when the piece would be larger than memory can be.
     pub fn array<T: ShmSafe>(&mut self, len: usize) -> Option<Field<T>> {
+        const { assert!(align_of::<T>() <= 8, "an arena aligns to 8") };
         let array = Layout::array::<T>(len).ok()?;
         let (layout, offset) = self.layout.extend(array).ok()?;
         self.layout = layout;
@@ -97,7 +99,6 @@ impl<H: ShmSafe> Plan<H> {
     /// # Errors
     /// [`OutOfMemory`] when the arena is full.
     pub fn alloc(self, arena: &impl Arena) -> Result<Block<H>, OutOfMemory> {
-        debug_assert!(self.layout.align() <= 8, "an arena aligns to 8");
         let base = arena.alloc(self.layout).ok_or(OutOfMemory)?;
         // SAFETY: `Arena::alloc` gave at least this many bytes to us alone.
         unsafe { base.write_bytes(0, self.layout.size()) };

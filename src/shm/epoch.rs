@@ -11,20 +11,30 @@
 //! the new pointer. A process that dies with a pin set takes the whole server down with it
 //! (`doc/safety.md`, children), so no slot is held for ever.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 
-/// Words from one slot to the next: a cache line, so that readers do not disturb each other.
-const STRIDE: usize = 8;
+/// What one process pins. A cache line long, so that readers do not disturb each other.
+struct Slot {
+    /// The epoch in which it pinned; 0 when it holds no pin.
+    epoch: AtomicU64,
+    /// Pins that it holds. Nobody but the process itself looks at this.
+    pins: AtomicU64,
+    _pad: [u64; 6],
+}
+
+// SAFETY: atomics and integers; zeroed it holds no pin.
+unsafe impl ShmSafe for Slot {}
 
 /// Epochs and pins of all processes. Lives in shared memory.
 pub struct Epochs {
     now: AtomicU64,
     /// Readers without a slot of their own: nothing is freed while there are some.
     strays: AtomicU32,
-    /// One padded slot a process: 0, or the epoch in which it pinned.
-    slots: ShmSlice<AtomicU64>,
+    /// One slot a process.
+    slots: ShmSlice<Slot>,
 }
 
 // SAFETY: atomics and a shared slice; zeroed it has no slots and is started by `start`.
@@ -44,13 +54,8 @@ impl Epochs {
     /// # Errors
     /// [`OutOfMemory`]: all readers stay strays.
     pub fn make_slots(&mut self, arena: &impl Arena, processes: usize) -> Result<(), OutOfMemory> {
-        let mut plan = Plan::<[AtomicU64; 0]>::of_header();
-        let words = processes
-            .checked_add(1)
-            .and_then(|slots| slots.checked_mul(STRIDE));
-        let field = words
-            .and_then(|words| plan.array(words))
-            .ok_or(OutOfMemory)?;
+        let mut plan = Plan::<[u64; 0]>::of_header();
+        let field = plan.array(processes).ok_or(OutOfMemory)?;
         self.slots = plan.alloc(arena)?.slice(&field);
         Ok(())
     }
@@ -64,29 +69,25 @@ impl Epochs {
         }
     }
 
-    /// Pins the epoch for the process with this number. Nested pins are one pin.
+    /// Pins the epoch for the process with this number, which must be the caller's own.
+    ///
+    /// A process may hold several pins and drop them in any order: the first one counts until the
+    /// last one is gone.
     pub fn pin(&self, process: usize) -> Pin<'_> {
-        let slot = process
-            .checked_add(1)
-            .and_then(|at| self.slots.get().get(at * STRIDE));
-        let Some(slot) = slot else {
-            self.strays.fetch_add(1, SeqCst);
-            return Pin {
-                epochs: self,
-                held: Held::Stray,
-            };
-        };
-        if slot.load(SeqCst) != 0 {
-            return Pin {
-                epochs: self,
-                held: Held::Nested,
-            };
+        let slot = self.slots.get().get(process);
+        match slot {
+            Some(slot) => {
+                let pins = slot.pins.load(Relaxed);
+                slot.pins.store(pins + 1, Relaxed);
+                if pins == 0 {
+                    slot.epoch.store(self.now.load(SeqCst), SeqCst);
+                }
+            }
+            None => {
+                self.strays.fetch_add(1, SeqCst);
+            }
         }
-        slot.store(self.now.load(SeqCst), SeqCst);
-        Pin {
-            epochs: self,
-            held: Held::Slot(slot),
-        }
+        Pin { epochs: self, slot }
     }
 
     /// Ends the current epoch, after a piece was replaced; returns the epoch that ended.
@@ -96,35 +97,29 @@ impl Epochs {
 
     /// True when no reader can still see what was replaced in epoch `retired` or before.
     pub fn is_past(&self, retired: u64) -> bool {
-        let pinned = self.slots.get().iter().step_by(STRIDE).skip(1);
-        self.strays.load(SeqCst) == 0
-            && pinned
-                .map(|slot| slot.load(SeqCst))
-                .all(|epoch| epoch == 0 || epoch > retired)
+        let mut pinned = self.slots.get().iter().map(|slot| slot.epoch.load(SeqCst));
+        self.strays.load(SeqCst) == 0 && pinned.all(|epoch| epoch == 0 || epoch > retired)
     }
-}
-
-/// How a pin is recorded.
-enum Held<'e> {
-    Slot(&'e AtomicU64),
-    Stray,
-    Nested,
 }
 
 /// While it lives, nothing that its process can load is freed.
 pub struct Pin<'e> {
     epochs: &'e Epochs,
-    held: Held<'e>,
+    /// `None` for a stray.
+    slot: Option<&'e Slot>,
 }
 
 impl Drop for Pin<'_> {
     fn drop(&mut self) {
-        match self.held {
-            Held::Slot(slot) => slot.store(0, SeqCst),
-            Held::Stray => {
-                self.epochs.strays.fetch_sub(1, SeqCst);
-            }
-            Held::Nested => {}
+        let Some(slot) = self.slot else {
+            self.epochs.strays.fetch_sub(1, SeqCst);
+            return;
+        };
+        let pins = slot.pins.load(Relaxed).saturating_sub(1);
+        slot.pins.store(pins, Relaxed);
+        if pins == 0 {
+            // All that was read under the pin was read before whoever frees it sees this.
+            slot.epoch.store(0, Release);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! When memory runs out on the way, the running table stays as it was.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, Ordering::SeqCst};
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::SeqCst};
 
 use parking_lot::lock_api::{Mutex, MutexGuard, RawMutex};
 use rand::RngCore;
@@ -23,6 +23,8 @@ use super::view::{Dest, Rules, View};
 pub struct Root<L> {
     table: AtomicPtr<Table>,
     epochs: Epochs,
+    /// Tickets that were drawn, see [`Store::ticket`].
+    tickets: AtomicU64,
     writer: Mutex<L, Retirement>,
 }
 
@@ -33,6 +35,8 @@ unsafe impl<L> ShmSafe for Root<L> {}
 pub struct Retirement {
     /// Replaced tables, newest first.
     newest: *mut Retired,
+    /// The ticket of the running table.
+    ticket: Ticket,
 }
 
 /// A replaced table that readers may still see.
@@ -45,6 +49,10 @@ struct Retired {
 
 // SAFETY: integers and arena pointers; zeroed it is a note of nothing.
 unsafe impl ShmSafe for Retired {}
+
+/// A place in the order in which lists were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
 
 /// How a load treats the states of destinations that are still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +70,12 @@ pub struct Store<A: Arena, L: 'static> {
     rules: Rules,
 }
 
+// SAFETY: what the root points to is made for several processes at once: atomics, frozen pieces,
+// and a retirement list under a lock. Threads of one process are no worse.
+unsafe impl<A: Arena + Sync, L: Sync> Sync for Store<A, L> {}
+// SAFETY: as above; the root belongs to no process.
+unsafe impl<A: Arena + Send, L: Sync> Send for Store<A, L> {}
+
 impl<A: Arena, L: RawMutex> Store<A, L> {
     /// Makes the root with an empty table slot. `lock` is an unlocked lock.
     ///
@@ -71,6 +85,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let root = Plan::<Root<L>>::of_header().alloc(&arena)?.header();
         let retirement = Retirement {
             newest: ptr::null_mut(),
+            ticket: Ticket(0),
         };
         // SAFETY: ours alone until the server forks; only the lock needs more than zeroes.
         let writer = unsafe { &raw mut (*root.as_ptr()).writer };
@@ -128,7 +143,13 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         unsafe { self.root().table.load(SeqCst).as_ref() }
     }
 
-    /// Builds a table from a list and publishes it.
+    /// Draws a ticket. Whoever reads a list draws one before.
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.root().tickets.fetch_add(1, SeqCst) + 1)
+    }
+
+    /// Builds a table from a list and publishes it, unless one with a later ticket runs already:
+    /// that one was read later, and is at least as new.
     ///
     /// Records, cursors and, with [`ReloadState::Keep`], states of destinations that are still
     /// there go over to it.
@@ -137,12 +158,16 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     /// [`OutOfMemory`]: the running table and all states stay as they were.
     pub fn load(
         &self,
+        ticket: Ticket,
         specs: &[DestSpec<'_>],
         states: ReloadState,
         random: &mut impl RngCore,
     ) -> Result<(), OutOfMemory> {
         let root = self.root();
         let mut writer = root.writer.lock();
+        if ticket < writer.ticket {
+            return Ok(());
+        }
         self.collect_locked(&mut writer);
         let note = Plan::<Retired>::of_header().alloc(&self.arena)?.header();
         // SAFETY: only the holder of the writer lock replaces the running table.
@@ -155,12 +180,13 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         };
         // SAFETY: just built.
         let new = unsafe { built.as_ref() };
+        // What comes up does so before readers see the new table, what goes down after that: at
+        // no moment is a set out that was not out before and is not to be.
+        relist(new, states, |state| self.rules.usable(state));
         let old = root.table.swap(built.as_ptr(), SeqCst);
         let epoch = root.epochs.advance();
-        for (_, view) in new.sets() {
-            relist(view, states);
-            view.settle();
-        }
+        relist(new, states, |state| !self.rules.usable(state));
+        new.sets().for_each(|(_, view)| view.settle());
         // SAFETY: taken above and seen by nobody.
         unsafe {
             note.write(Retired {
@@ -170,6 +196,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             })
         };
         writer.newest = note.as_ptr();
+        writer.ticket = ticket;
         self.collect_locked(&mut writer);
         Ok(())
     }
@@ -241,20 +268,32 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let pinned = self.pin(process);
         let mut view = pinned.view(set)?;
         let mut changed = 0;
-        each(view, uri, &wanted, |_, dest| {
-            view.counted().announce_change();
-            let (old, outcome) = dest.record().change(&change);
-            changed += 1;
-            told(dest, old, outcome);
-        });
-        loop {
-            each(view, uri, &wanted, |at, _| view.sync(at));
-            // A view that was published meanwhile was perhaps built before the change.
-            match self.running(&pinned).and_then(|table| table.view(set)) {
-                Some(now) if !ptr::eq(now, view) => view = now,
-                _ => return Some(changed),
+        each(view, uri, |at, dest| {
+            if wanted(dest) {
+                view.record().announce_change();
+                let (old, outcome) = dest.record().change(&change);
+                view.sync(at);
+                changed += 1;
+                told(dest, old, outcome);
             }
+        });
+        // A view that was published meanwhile was perhaps built before the change. All that may
+        // have changed follow their records there: `wanted` may look at the state, and say
+        // otherwise by now.
+        while let Some(now) = self.running(&pinned).and_then(|table| table.view(set)) {
+            if ptr::eq(now, view) {
+                break;
+            }
+            view = now;
+            each(view, uri, |at, _| view.sync(at));
         }
+        Some(changed)
+    }
+
+    /// Takes the writer lock and never gives it back, as a process does that is ended meanwhile.
+    #[cfg(test)]
+    pub fn leak_writer_lock(&self) {
+        core::mem::forget(self.root().writer.lock());
     }
 
     /// Gives everything back, at the end of the server.
@@ -262,19 +301,19 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     /// # Safety
     /// No other process is left, nothing is pinned, and the store is not used again.
     pub unsafe fn destroy(&self) {
-        {
-            let mut writer = self.root().writer.lock();
-            let mut at = core::mem::replace(&mut writer.newest, ptr::null_mut());
-            while let Some(note) = NonNull::new(at) {
-                // SAFETY: notes in the list are live.
-                let &Retired { next, table, .. } = unsafe { note.as_ref() };
-                self.free_retired(table);
-                // SAFETY: no other process is left that could see it.
-                unsafe { self.arena.free(note.cast()) };
-                at = next;
-            }
-            self.free_retired(self.root().table.swap(ptr::null_mut(), SeqCst));
+        // The lock is not asked for: a process that ended in the middle of a load left it locked.
+        let writer = self.root().writer.data_ptr();
+        // SAFETY: by this function's contract nobody else looks at the root.
+        let mut at = unsafe { &mut *writer }.newest;
+        while let Some(note) = NonNull::new(at) {
+            // SAFETY: notes in the list are live.
+            let &Retired { next, table, .. } = unsafe { note.as_ref() };
+            self.free_retired(table);
+            // SAFETY: no other process is left that could see it.
+            unsafe { self.arena.free(note.cast()) };
+            at = next;
         }
+        self.free_retired(self.root().table.swap(ptr::null_mut(), SeqCst));
         // SAFETY: by this function's contract nobody else looks at the root.
         unsafe { &mut (*self.root.as_ptr()).epochs }.free_slots(&self.arena);
         // SAFETY: made by `create`; no other process is left.
@@ -282,32 +321,30 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     }
 }
 
-/// Sets the states that a load asks for.
-fn relist(view: &View, states: ReloadState) {
-    for (at, dest) in view.dests().enumerate() {
-        let record = dest.record();
-        if states == ReloadState::FromList || record.listed_otherwise(dest.listed) {
-            view.counted().announce_change();
-            record.relist(dest.listed);
-            view.sync(at);
+/// Sets the states that a load asks for, of those that `which` takes.
+fn relist(table: &Table, states: ReloadState, which: impl Fn(State) -> bool) {
+    for (_, view) in table.sets() {
+        for (at, dest) in view.dests().enumerate() {
+            let record = dest.record();
+            let asked = states == ReloadState::FromList || record.listed_otherwise(dest.listed);
+            if asked && which(dest.listed) {
+                view.record().announce_change();
+                record.relist(dest.listed);
+                view.sync(at);
+            }
         }
     }
 }
 
-/// Calls `act` for each wanted destination of a view, with its position.
-fn each<'v>(
-    view: &'v View,
-    uri: Option<&'v [u8]>,
-    wanted: &impl Fn(&Dest) -> bool,
-    mut act: impl FnMut(usize, &Dest),
-) {
-    let mut visit = |at| {
-        if let Some(dest) = view.dest(at).filter(|dest| wanted(dest)) {
+/// Calls `act` for each destination of a view, or each with that URI, with its position.
+fn each<'v>(view: &'v View, uri: Option<&'v [u8]>, mut act: impl FnMut(usize, &Dest)) {
+    let visit = |at| {
+        if let Some(dest) = view.dest(at) {
             act(at, dest);
         }
     };
     match uri {
-        Some(uri) => view.find_uri(uri).for_each(&mut visit),
+        Some(uri) => view.find_uri(uri).for_each(visit),
         None => (0..view.dest_count()).for_each(visit),
     }
 }

@@ -192,7 +192,7 @@ fn running_records(table: Option<&Table>) -> Records {
         records
             .entry(identity)
             .or_default()
-            .push_back(NonNull::from(dest.counted()));
+            .push_back(dest.counted());
     }
     records
 }
@@ -393,7 +393,7 @@ impl<A: Arena> Build<'_, A> {
             .and_then(|table| table.view(id))
             .map(View::counted);
         let record = match kept {
-            Some(record) => NonNull::from(record),
+            Some(record) => record,
             None => Counted::create(self.arena)?,
         };
         Ok(Hold::new(record, self.arena))

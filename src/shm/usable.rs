@@ -120,7 +120,7 @@ impl Usable {
 
     /// The first index at or after `from` whose bit is set.
     ///
-    /// Goes up to a level with something left, and down again.
+    /// Goes up to a level with something left, and down again; never back.
     pub fn next(&self, from: usize) -> Option<usize> {
         let mut level = 0;
         let mut at = from;
@@ -134,13 +134,9 @@ impl Usable {
                 if level == 0 {
                     return Some(bit);
                 }
+                // A word that was emptied after its summary was read leads up again, behind it.
                 level -= 1;
                 at = bit * WORD;
-                if self.word(level, bit)?.load(SeqCst) == 0 {
-                    // The word was emptied after its summary was read: go on behind it.
-                    level += 1;
-                    at = bit + 1;
-                }
             }
             if level == LEVELS {
                 return None;

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use rand::RngCore;
 
+use crate::dispatch::attrs::{self, Attrs};
 use crate::dispatch::dest::{Addr, DestSpec, Proto, SetId};
 use crate::dispatch::hash::fold_hash;
 use crate::dispatch::select::{Candidates, Cursors};
@@ -151,6 +152,14 @@ impl Dest {
         self.text.get().get(self.uri_len as usize..).unwrap_or(&[])
     }
 
+    /// Its attributes, parsed anew.
+    pub fn attrs(&self) -> Attrs<'_> {
+        // They were parsed before they were copied here, so they can be parsed.
+        attrs::parse(self.attrs_body())
+            .map(|(attrs, _)| attrs)
+            .unwrap_or_default()
+    }
+
     /// Its unique id; `None` when the list gives none.
     pub fn duid(&self) -> Option<&[u8]> {
         let rest = self.attrs_body().get(self.duid_at as usize..)?;
@@ -176,14 +185,16 @@ impl Dest {
 
     /// What runs.
     pub fn record(&self) -> &DestRecord {
-        self.counted()
-    }
-
-    /// What runs, with its count of holders.
-    pub fn counted(&self) -> &Counted<DestRecord> {
         // SAFETY: `create` was given a live record and counted itself in, so the record lives at
         // least as long as this destination.
         unsafe { &*self.record }
+    }
+
+    /// What runs, for another holder. As it came from the arena, so that the last holder may free
+    /// it: a pointer made from a reference must not be.
+    pub fn counted(&self) -> NonNull<Counted<DestRecord>> {
+        // SAFETY: `create` was given a record.
+        unsafe { NonNull::new_unchecked(self.record) }
     }
 }
 
@@ -351,11 +362,17 @@ impl View {
         self.dests.get().len()
     }
 
-    /// What the set keeps, with its count of holders.
-    pub fn counted(&self) -> &Counted<SetRecord> {
+    /// What the set keeps.
+    pub fn record(&self) -> &SetRecord {
         // SAFETY: `create` was given a live record and counted itself in, so the record lives at
         // least as long as this view.
         unsafe { &*self.record }
+    }
+
+    /// What the set keeps, for another holder (see [`Dest::counted`]).
+    pub fn counted(&self) -> NonNull<Counted<SetRecord>> {
+        // SAFETY: `create` was given a record.
+        unsafe { NonNull::new_unchecked(self.record) }
     }
 
     /// Frees a view with its destinations, and lets its record go.
@@ -383,9 +400,20 @@ impl View {
             .is_some_and(|dest| !dest.record().state().intersects(self.unusable))
     }
 
+    /// True when any destination is selected.
+    pub fn any_usable(&self) -> bool {
+        self.walk(0, self.dest_count()).is_some()
+    }
+
     /// Makes the bitmap follow the record of the destination at a position, after a change.
     pub fn sync(&self, at: usize) {
         self.usable.sync(at, || self.is_usable(at));
+    }
+
+    /// The first usable position from `from` on, by the bitmap alone.
+    #[cfg(test)]
+    pub fn next_bit(&self, from: usize) -> Option<usize> {
+        self.usable.next(from)
     }
 
     /// Repairs the bitmap after publishing: records may have changed while the view was built.
@@ -435,29 +463,36 @@ impl Candidates for View {
     }
 
     /// A search takes several steps, and one destination may come up behind it just before
-    /// another goes down ahead of it. Nothing is the answer only if it was true at one moment.
+    /// another goes down ahead of it. Nothing, or the last resort, is the answer only if it was
+    /// true at one moment that the ring is out.
     fn walk(&self, at: usize, ring: usize) -> Option<usize> {
         let by_bitmap = || {
             self.next_usable(at, ring)
                 .or_else(|| self.next_usable(0, at))
+                .or_else(|| self.next_usable(ring, self.len()))
         };
-        let by_records = || self.scan(at..ring).or_else(|| self.scan(0..at));
-        if let Some(found) = by_bitmap() {
-            return Some(found);
-        }
+        let by_records = || {
+            self.scan(at..ring)
+                .or_else(|| self.scan(0..at))
+                .or_else(|| self.scan(ring..self.len()))
+        };
+        let mut found = by_bitmap();
         for _ in 0..RETRIES {
-            let changes = self.counted().changes();
+            if found.is_some_and(|at| at < ring) {
+                break;
+            }
+            let changes = self.record().changes();
             let settled = self.settled.load(SeqCst) != 0;
-            let found = if settled { by_bitmap() } else { by_records() };
-            if found.is_some() || self.counted().changes() == changes {
-                return found;
+            found = if settled { by_bitmap() } else { by_records() };
+            if self.record().changes() == changes {
+                break;
             }
         }
-        None
+        found
     }
 
     fn cursors(&self) -> &Cursors {
-        &self.counted().cursors
+        &self.record().cursors
     }
 
     fn wheel(&self) -> Option<&Wheel> {

@@ -11,4 +11,92 @@ pub struct Difference {
 }
 
 /// All of them. Keep each as narrow as it can be.
-pub const EXPLAINED: &[Difference] = &[];
+pub const EXPLAINED: &[Difference] = &[
+    Difference {
+        name: "hex flags",
+        reason: "C reads 0x08 as flags 0 and loses the rest of the line; ours reads the number",
+        applies: |what, _, _| what.starts_with("list file [hex flags]"),
+    },
+    Difference {
+        name: "negative priority",
+        reason: "C takes -5 for attributes and loses the rest of the line; ours reads the number",
+        applies: |what, _, _| what.starts_with("list file [negative priority]"),
+    },
+    Difference {
+        name: "text without a set id",
+        reason: "C puts it silently into set 0; ours refuses the list and names the line",
+        applies: |what, _, _| what.starts_with("list file [text without a set id]"),
+    },
+    Difference {
+        name: "overlong line",
+        reason: "C cuts a line at 1023 bytes and reads the rest as a record; ours has no limit",
+        applies: |what, _, _| what.starts_with("list file [overlong line]"),
+    },
+    Difference {
+        name: "number too large",
+        reason: "C lets a number wrap; ours refuses the list and names the line",
+        applies: |what, _, _| what.starts_with("list file [number too large]"),
+    },
+    Difference {
+        name: "first destination without a weight",
+        reason: "C then sends everything to it; ours follows the weights that are there",
+        applies: |what, _, _| {
+            // Set 8's first destination has a weight that is none (200).
+            what.starts_with("weights set 7 ") || what.starts_with("weights set 8 ")
+        },
+    },
+    Difference {
+        name: "digits for ds_mark_dst",
+        reason: "the seed's \"0\", \"1\", \"2\" work in ours and are an error in C",
+        applies: |what, _, _| {
+            ["mark_0", "mark_1", "mark_2"]
+                .iter()
+                .any(|m| what.contains(m))
+        },
+    },
+    Difference {
+        name: "reload without a rate limit",
+        reason: "C refuses a second reload within reload_delta; ours needs no such limit",
+        applies: |what, c, _| what.starts_with("reload twice") && c.contains("Ongoing reload"),
+    },
+    Difference {
+        name: "set_state all of no set",
+        reason: "C says Ok for a set that does not exist; ours says what failed (field report W4)",
+        applies: |what, c, ours| {
+            what.contains("set_state")
+                && what.contains("all")
+                && c.contains("Ok. Dispatcher state updated.")
+                && ours.contains("State Update Failed")
+        },
+    },
+    Difference {
+        name: "set_state of all alike",
+        reason: "C changes only the first of several with one URI; ours all (field report W14)",
+        applies: |what, _, _| what.starts_with("addresses: dispatcher.list"),
+    },
+    Difference {
+        name: "reload of an empty list",
+        reason: "C drops every set; ours keeps the running list and says so (field report W20)",
+        applies: |what, _, ours| {
+            what.starts_with("reload emptied") && !ours.contains("successfully")
+        },
+    },
+    Difference {
+        name: "text of a reload fault",
+        reason: "ours names the file, the line and the reason behind \"Reload Failed\"",
+        applies: |what, c, ours| {
+            what.starts_with("reload broken")
+                && c.contains("500 Reload Failed")
+                && ours.contains("500 Reload Failed: ")
+        },
+    },
+    Difference {
+        name: "list file that is a directory",
+        reason: "C starts with an empty list; ours refuses to start and says why",
+        applies: |what, c, ours| {
+            what.starts_with("start with list_file Text(\"{{DIR}}\")")
+                && c == "starts"
+                && ours == "refuses"
+        },
+    },
+];

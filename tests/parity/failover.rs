@@ -9,19 +9,21 @@ use crate::pair::{Pair, neutral};
 use crate::report::Report;
 use crate::server::{Answer, Kamailio, Probe, Request, Uac, Uas};
 
-/// What a failure route does each time.
-const RECIPES: [&str; 8] = [
+/// What a failure route does each time; `{S}` is the call's own set.
+const RECIPES: [&str; 10] = [
     "nextdst|again",
     "mark_ip|nextdst|again",
     "mark|nextdst|dump|again",
     "mark_tp|nextdst|again",
     "mark_p|nextdom|again",
-    "mark_0|dump|nextdst|again",
-    "dst,1,4|dump|again",
-    "mark_i|dst,1,8|again",
+    "mark_d|dump|nextdst|again",
+    "dst,{S},4|dump|again",
+    "mark_i|dst,{S},8|again",
+    "mark_i|dom3,{S},8,2|dump|again",
+    "active,{S}|mark_ip|nextdst|active,{S}|setdst|again",
 ];
 
-/// Every recipe over a set with a dead, a refusing, a busy and an answering destination.
+/// Every recipe over sets with dead, refusing, silent, busy and answering destinations.
 pub fn all(report: &mut Report, _rng: &mut StdRng) {
     let mut dead = Uas::start(Answer::Code(200));
     dead.stop();
@@ -29,66 +31,82 @@ pub fn all(report: &mut Report, _rng: &mut StdRng) {
     let refusing = Uas::start(Answer::Code(503));
     let busy = Uas::start(Answer::Code(486));
     let live = Uas::start(Answer::Code(200));
-    let order = [&dead, &refusing, &silent, &busy, &live];
-    let ending = [&refusing, &dead];
-    let mut list = String::new();
-    for (set, uases) in [(1, &order[..]), (2, &ending[..])] {
-        for (n, uas) in uases.iter().enumerate() {
-            list += &format!("{set} {} 0 {}\n", uas.uri(), 9 - n);
-        }
-    }
+    let whole: &[&Uas] = &[&dead, &refusing, &silent, &busy, &live];
+    let hopeless: &[&Uas] = &[&refusing, &dead];
+    let kinds = [("dst", whole), ("dom", whole), ("dst", hopeless)];
     for (flags, use_default) in [(2, 0), (2, 1), (0, 0)] {
+        let (list, calls) = scenario(&kinds);
+        let config = Probe::new().config().list(list);
         let pair = Pair::start(
-            Probe::new()
-                .config()
-                .list(list.clone())
+            config
                 .param("flags", flags)
                 .param("use_default", use_default),
         );
         let what = format!("failover flags {flags} use_default {use_default}");
-        for (set, style) in [(1, "dst"), (1, "dom"), (2, "dst")] {
-            recipes(report, &pair, &what, set, style);
-        }
-    }
-}
-
-/// All recipes at once on one pair, so that the timeouts run side by side.
-fn recipes(report: &mut Report, pair: &Pair, what: &str, set: u32, style: &str) {
-    for marking in [false, true] {
-        let chosen: Vec<&str> = RECIPES
-            .iter()
-            .copied()
-            .filter(|r| r.contains("mark") == marking)
-            .collect();
-        // Marks change the states that the others see: those run one after the other.
-        let groups: Vec<&[&str]> = if marking {
-            chosen.chunks(1).collect()
-        } else {
-            vec![&chosen]
-        };
-        for group in groups {
-            for set in [1, 2] {
-                pair.prepare("dispatcher.set_state", json!(["a", set, "all"]));
-            }
-            let calls: Vec<Request> = group.iter().map(|r| invite(set, style, r)).collect();
-            let [c, ours] = both(pair, &calls);
-            for ((recipe, c), ours) in group.iter().zip(c).zip(ours) {
-                report.compare(&format!("{what} set {set} {style}: {recipe}"), &c, &ours);
-            }
-            pair.json(
-                report,
-                &format!("{what} after {group:?}"),
-                "dispatcher.list",
-                json!([]),
+        let [c, ours] = both(&pair, &calls);
+        for ((n, c), ours) in c.iter().enumerate().zip(ours) {
+            let recipe = RECIPES[n % RECIPES.len()];
+            report.compare(
+                &format!("{what} kind {}: {recipe}", n / RECIPES.len()),
+                c,
+                &ours,
             );
         }
+        pair.json(report, &what, "dispatcher.list", json!([]));
     }
+    killed(report);
 }
 
-fn invite(set: u32, style: &str, recipe: &str) -> Request {
+/// A set of its own for each recipe and kind, so that all calls can run at the same time.
+fn scenario(kinds: &[(&str, &[&Uas])]) -> (String, Vec<Request>) {
+    let (mut list, mut calls) = (String::new(), Vec::new());
+    for (style, uases) in kinds {
+        for recipe in RECIPES {
+            let set = calls.len() + 1;
+            for (n, uas) in uases.iter().enumerate() {
+                list += &format!("{set} {} 0 {}\n", uas.uri(), 9 - n);
+            }
+            calls.push(invite(set, style, recipe));
+        }
+    }
+    (list, calls)
+}
+
+fn invite(set: usize, style: &str, recipe: &str) -> Request {
     Request::new("INVITE", "sip:bob@service.test")
         .header("X-Do", format!("{style},{set},8|dump|relay|."))
-        .header("X-Fail", format!("{recipe}|."))
+        .header(
+            "X-Fail",
+            format!("{}|.", recipe.replace("{S}", &set.to_string())),
+        )
+}
+
+/// A destination that goes away between two calls, and comes back before the fourth.
+fn killed(report: &mut Report) {
+    let mut first = Uas::start(Answer::Code(200));
+    let second = Uas::start(Answer::Code(200));
+    let list = format!("1 {} 0 9\n1 {} 0 1\n", first.uri(), second.uri());
+    let pair = Pair::start(Probe::new().config().list(list).param("flags", 2));
+    for step in 0..4 {
+        match step {
+            1 => first.stop(),
+            3 => {
+                first.restart();
+                pair.prepare("dispatcher.set_state", json!(["a", 1, "all"]));
+            }
+            _ => {}
+        }
+        let [c, ours] = both(&pair, &[invite(1, "dst", "mark_ip|nextdst|again")]);
+        let answered = ours[0].starts_with("answered");
+        report.check("no call is lost", answered, &ours[0]);
+        report.compare(&format!("killed, step {step}"), &c[0], &ours[0]);
+        pair.json(
+            report,
+            &format!("killed, step {step}"),
+            "dispatcher.list",
+            json!([]),
+        );
+    }
 }
 
 /// Places the calls in both servers; yields how each ended and what its failure routes did.

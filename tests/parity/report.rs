@@ -1,9 +1,14 @@
 //! Counts comparisons and sorts differences into explained and unexplained ones.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 
 use super::differences::EXPLAINED;
+
+/// Unexplained differences that are printed; the rest is only counted.
+const SHOWN: usize = 60;
 
 /// What the run has found so far.
 #[derive(Default)]
@@ -11,12 +16,32 @@ pub struct Report {
     comparisons: usize,
     explained: BTreeMap<&'static str, usize>,
     unexplained: Vec<String>,
+    trace: Option<File>,
 }
 
 impl Report {
+    /// An empty report. `PARITY_TRACE` names a directory for all questions and our answers.
+    pub fn new(section: &str) -> Self {
+        let trace = std::env::var_os("PARITY_TRACE").map(|directory| {
+            File::create(Path::new(&directory).join(section)).expect("trace file")
+        });
+        Self {
+            trace,
+            ..Self::default()
+        }
+    }
+
     /// Compares two answers to the same question, line by line.
     pub fn compare(&mut self, what: &str, c: &str, ours: &str) {
-        self.comparisons += c.lines().count().max(1);
+        // A reply of the probe holds one result a line; any other answer counts once.
+        self.comparisons += c
+            .lines()
+            .filter(|line| line.starts_with("= "))
+            .count()
+            .max(1);
+        if let Some(trace) = &mut self.trace {
+            let _ = writeln!(trace, "--- {what}\n{ours}");
+        }
         if c == ours {
             return;
         }
@@ -56,21 +81,35 @@ impl Report {
         self.comparisons
     }
 
+    /// How many differences nothing explains.
+    pub fn unexplained(&self) -> usize {
+        self.unexplained.len()
+    }
+
     /// Prints the result past the capture of the test runner; panics on unexplained differences.
-    pub fn finish(self) {
-        let mut out = std::io::stderr().lock();
-        for (name, count) in &self.explained {
-            let reason = EXPLAINED
-                .iter()
-                .find(|d| d.name == *name)
-                .map_or("", |d| d.reason);
-            let _ = writeln!(out, "parity: explained {count} x {name}: {reason}");
+    pub fn finish(reports: Vec<Self>) {
+        let mut all = Self::default();
+        for report in reports {
+            all.comparisons += report.comparisons;
+            all.unexplained.extend(report.unexplained);
+            for (name, count) in report.explained {
+                *all.explained.entry(name).or_default() += count;
+            }
         }
-        for text in self.unexplained.iter().take(60) {
+        let mut out = std::io::stderr().lock();
+        for difference in EXPLAINED {
+            let count = all.explained.get(difference.name).copied().unwrap_or(0);
+            let _ = writeln!(
+                out,
+                "parity: {count} x {}: {}",
+                difference.name, difference.reason
+            );
+        }
+        for text in all.unexplained.iter().take(SHOWN) {
             let _ = writeln!(out, "parity: UNEXPLAINED {text}");
         }
-        let (n, m): (usize, usize) = (self.comparisons, self.explained.values().sum());
-        let bad = self.unexplained.len();
+        let (n, m): (usize, usize) = (all.comparisons, all.explained.values().sum());
+        let bad = all.unexplained.len();
         let _ = writeln!(
             out,
             "parity: {n} comparisons, {m} differences explained, {bad} unexplained"

@@ -45,6 +45,7 @@ pub struct Config {
     pub(super) args: Vec<String>,
     pub(super) defines: HashMap<String, String>,
     pub(super) announced: Announced,
+    pub(super) wrapper: Vec<String>,
     params: String,
     globals: String,
     modules: String,
@@ -69,6 +70,7 @@ impl Config {
             args: Vec::new(),
             defines: HashMap::new(),
             announced: Announced::default(),
+            wrapper: Vec::new(),
             params: String::new(),
             globals: String::new(),
             modules: String::new(),
@@ -144,6 +146,13 @@ impl Config {
     /// One more argument of the server's command line.
     pub fn arg(mut self, arg: &str) -> Self {
         self.args.push(arg.to_owned());
+        self
+    }
+
+    /// Runs the server under another program, given by its command line, in which `{{DIR}}` is
+    /// the server's directory.
+    pub fn under(mut self, program: &[&str]) -> Self {
+        self.wrapper = program.iter().map(|&part| part.to_owned()).collect();
         self
     }
 

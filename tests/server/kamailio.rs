@@ -234,17 +234,27 @@ impl Kamailio {
         i32::try_from(self.child.id()).expect("a process id fits")
     }
 
+    /// Asks the server to end, and waits for it. A child that was just forked swallows the signal
+    /// that the main process sends it once, so after a second the whole group is asked again.
+    fn terminate(&mut self) {
+        let end = Instant::now() + patience(15);
+        let (mut target, mut ask) = (self.group(), Instant::now());
+        while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() >= ask {
+                signal(target, libc::SIGTERM);
+                (target, ask) = (-self.group(), ask + patience(1));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Ends the server; yields what was wrong with its life.
     fn finish(&mut self) -> Vec<String> {
         let mut faults = Vec::new();
         if let Ok(Some(status)) = self.child.try_wait() {
             faults.push(format!("server ended before it was stopped: {status}"));
         } else {
-            signal(self.group(), libc::SIGTERM);
-            let end = Instant::now() + patience(15);
-            while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            self.terminate();
             if matches!(self.child.try_wait(), Ok(None)) {
                 faults.push("server did not stop on SIGTERM".to_owned());
             }
@@ -340,10 +350,10 @@ fn fill_bytes(list: &[u8], module: Module, config: &Config, port: u16, dir: &Pat
 
 fn command(config: &Config, dir: &Path) -> Command {
     let program = module::kamailio();
-    let mut command = if under_valgrind() {
-        valgrind::command(&program, dir)
-    } else {
-        Command::new(program)
+    let mut command = match config.wrapper.split_first() {
+        Some((wrapper, args)) => wrapped(wrapper, args, &program, dir),
+        None if under_valgrind() => valgrind::command(&program, dir),
+        None => Command::new(program),
     };
     let log = File::create(dir.join("log")).expect("log file");
     command
@@ -366,6 +376,15 @@ fn command(config: &Config, dir: &Path) -> Command {
     unsafe {
         command.pre_exec(stop_with_parent);
     }
+    command
+}
+
+/// `wrapper args… program`, with `{{DIR}}` filled in.
+fn wrapped(wrapper: &str, args: &[String], program: &Path, dir: &Path) -> Command {
+    let directory = dir.display().to_string();
+    let mut command = Command::new(wrapper);
+    command.args(args.iter().map(|arg| arg.replace("{{DIR}}", &directory)));
+    command.arg(program);
     command
 }
 

@@ -21,6 +21,7 @@
 
 mod config;
 mod kamailio;
+mod listing;
 mod log;
 mod module;
 mod ports;

@@ -22,7 +22,7 @@
 
 use std::net::SocketAddr;
 
-use super::{Config, Message, Request, Uac};
+use super::{Config, Message, Request, Uac, patience};
 
 /// What `mark_…` takes.
 pub const MARKS: [&str; 30] = [
@@ -96,8 +96,9 @@ impl Probe {
             .param("setid_pvname", "$var(setid)")
             .param("attrs_pvname", "$var(attrs)")
             .param("hash_pvar", "$hdr(X-Key)")
-            .modparam("tm", "fr_timer", 300)
-            .modparam("tm", "fr_inv_timer", 3000)
+            // Short for the dead, but long enough for the living on a busy machine.
+            .modparam("tm", "fr_timer", milliseconds(1))
+            .modparam("tm", "fr_inv_timer", milliseconds(10))
     }
 
     /// A request that runs `operations`; add headers and Call-ID as needed.
@@ -117,6 +118,10 @@ impl Probe {
         }
         reply.body_text().lines().map(str::to_owned).collect()
     }
+}
+
+fn milliseconds(seconds: u64) -> i64 {
+    i64::try_from(patience(seconds).as_millis()).unwrap_or(i64::MAX)
 }
 
 fn case(name: &str, code: &str) -> String {

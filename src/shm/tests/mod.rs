@@ -7,6 +7,7 @@
 
 mod forked;
 mod store;
+mod threads;
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
@@ -26,7 +27,7 @@ pub struct Heap(Rc<HeapState>);
 
 #[derive(Default)]
 struct HeapState {
-    taken: RefCell<HashMap<usize, Layout>>,
+    taken: RefCell<HashMap<NonNull<u8>, Layout>>,
     /// Allocations that still succeed; `None` is no limit.
     left: Cell<Option<usize>>,
 }
@@ -52,15 +53,12 @@ unsafe impl Arena for Heap {
         let piece = NonNull::new(unsafe { alloc::alloc(layout) })?;
         // Whoever reads what was not written finds this.
         unsafe { piece.write_bytes(0xa5, layout.size()) };
-        self.0
-            .taken
-            .borrow_mut()
-            .insert(piece.as_ptr() as usize, layout);
+        self.0.taken.borrow_mut().insert(piece, layout);
         Some(piece)
     }
 
     unsafe fn free(&self, ptr: NonNull<u8>) {
-        let layout = self.0.taken.borrow_mut().remove(&(ptr.as_ptr() as usize));
+        let layout = self.0.taken.borrow_mut().remove(&ptr);
         let layout = layout.expect("freed what was not taken");
         unsafe { ptr.write_bytes(0xde, layout.size()) };
         unsafe { alloc::dealloc(ptr.as_ptr(), layout) };
@@ -69,8 +67,8 @@ unsafe impl Arena for Heap {
 
 impl Drop for HeapState {
     fn drop(&mut self) {
-        for (at, layout) in self.taken.borrow_mut().drain() {
-            unsafe { alloc::dealloc(at as *mut u8, layout) };
+        for (piece, layout) in self.taken.borrow_mut().drain() {
+            unsafe { alloc::dealloc(piece.as_ptr(), layout) };
         }
     }
 }

@@ -1,0 +1,190 @@
+//! The script functions as KEMI scripts call them: numbers are numbers, texts are the server's.
+
+use core::ffi::c_int;
+
+use super::guard::{ScriptRet, guard};
+use super::membership::{self, DEFAULT_MODE};
+use super::msg::{Message, Target};
+use super::selection::{self, Request, UNLIMITED};
+use super::{sys, text::bytes_at};
+
+/// Runs a function's body with its message.
+fn call(msg: *mut sys::sip_msg, body: impl FnOnce(Message) -> ScriptRet) -> ScriptRet {
+    // SAFETY: the message that the server's KEMI engine called us with (core/kemi.c).
+    guard(|| body(unsafe { Message::new(msg) }))
+}
+
+/// A text that the engine gives; it lives as long as the call.
+fn text<'a>(text: *mut sys::str_) -> Option<&'a [u8]> {
+    // SAFETY: the server's KEMI engines give a pointer to their own string (core/kemi.h).
+    unsafe { bytes_at(text) }
+}
+
+/// `ds_select_dst`(set, algorithm).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_select_dst(msg: *mut sys::sip_msg, set: c_int, alg: c_int) -> ScriptRet {
+    dsr_kemi_select_dst_limit(msg, set, alg, UNLIMITED)
+}
+
+/// `ds_select_dst_limit`(set, algorithm, limit).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_select_dst_limit(
+    msg: *mut sys::sip_msg,
+    set: c_int,
+    algorithm: c_int,
+    limit: c_int,
+) -> ScriptRet {
+    let request = Request {
+        set,
+        algorithm,
+        limit,
+        target: Target::DstUri,
+    };
+    call(msg, |msg| selection::select(msg, request))
+}
+
+/// `ds_select_domain`(set, algorithm).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_select_domain(
+    msg: *mut sys::sip_msg,
+    set: c_int,
+    alg: c_int,
+) -> ScriptRet {
+    dsr_kemi_select_domain_limit(msg, set, alg, UNLIMITED)
+}
+
+/// `ds_select_domain_limit`(set, algorithm, limit).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_select_domain_limit(
+    msg: *mut sys::sip_msg,
+    set: c_int,
+    algorithm: c_int,
+    limit: c_int,
+) -> ScriptRet {
+    let request = Request {
+        set,
+        algorithm,
+        limit,
+        target: Target::Domain,
+    };
+    call(msg, |msg| selection::select(msg, request))
+}
+
+/// `ds_select`(set, algorithm).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_select(msg: *mut sys::sip_msg, set: c_int, alg: c_int) -> ScriptRet {
+    dsr_kemi_select_limit(msg, set, alg, UNLIMITED)
+}
+
+/// `ds_select_limit`(set, algorithm, limit).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_select_limit(
+    msg: *mut sys::sip_msg,
+    set: c_int,
+    algorithm: c_int,
+    limit: c_int,
+) -> ScriptRet {
+    let request = Request {
+        set,
+        algorithm,
+        limit,
+        target: Target::Nothing,
+    };
+    call(msg, |msg| selection::select(msg, request))
+}
+
+/// `ds_next_dst`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_next_dst(msg: *mut sys::sip_msg) -> ScriptRet {
+    call(msg, |msg| selection::next(msg, Target::DstUri))
+}
+
+/// `ds_next_domain`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_next_domain(msg: *mut sys::sip_msg) -> ScriptRet {
+    call(msg, |msg| selection::next(msg, Target::Domain))
+}
+
+/// `ds_set_dst`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_set_dst(msg: *mut sys::sip_msg) -> ScriptRet {
+    call(msg, |msg| selection::set(msg, Target::DstUri))
+}
+
+/// `ds_set_domain`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_set_domain(msg: *mut sys::sip_msg) -> ScriptRet {
+    call(msg, |msg| selection::set(msg, Target::Domain))
+}
+
+/// `ds_mark_dst`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_mark_dst(msg: *mut sys::sip_msg) -> ScriptRet {
+    call(msg, |_| selection::mark(None))
+}
+
+/// `ds_mark_dst_state`(state).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_mark_dst_state(
+    msg: *mut sys::sip_msg,
+    state: *mut sys::str_,
+) -> ScriptRet {
+    call(msg, |_| selection::mark(text(state)))
+}
+
+/// `ds_is_from_lists`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_is_from_lists(msg: *mut sys::sip_msg) -> ScriptRet {
+    dsr_kemi_is_from_list(msg, -1)
+}
+
+/// `ds_is_from_list`(set).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_is_from_list(msg: *mut sys::sip_msg, set: c_int) -> ScriptRet {
+    dsr_kemi_is_from_list_mode(msg, set, DEFAULT_MODE)
+}
+
+/// `ds_is_from_list_mode`(set, mode).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_is_from_list_mode(
+    msg: *mut sys::sip_msg,
+    set: c_int,
+    mode: c_int,
+) -> ScriptRet {
+    call(msg, |msg| membership::is_from_list(msg, set, mode, None))
+}
+
+/// `ds_is_from_list_uri`(set, mode, uri).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_is_from_list_uri(
+    msg: *mut sys::sip_msg,
+    set: c_int,
+    mode: c_int,
+    uri: *mut sys::str_,
+) -> ScriptRet {
+    call(msg, |msg| {
+        membership::is_from_list(msg, set, mode, text(uri))
+    })
+}
+
+/// `ds_list_exists`(set).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_list_exists(msg: *mut sys::sip_msg, set: c_int) -> ScriptRet {
+    call(msg, |_| membership::list_exists(Some(set)))
+}
+
+/// `ds_is_active`(set).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_is_active(msg: *mut sys::sip_msg, set: c_int) -> ScriptRet {
+    call(msg, |_| membership::is_active(set, None))
+}
+
+/// `ds_is_active_uri`(set, uri).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_is_active_uri(
+    msg: *mut sys::sip_msg,
+    set: c_int,
+    uri: *mut sys::str_,
+) -> ScriptRet {
+    call(msg, |_| membership::is_active(set, text(uri)))
+}

@@ -1,0 +1,140 @@
+//! `ds_is_from_list`, `ds_list_exists` and `ds_is_active`: what a script asks about the lists.
+
+use super::guard::ScriptRet;
+use super::log::{log_dbg, log_err};
+use super::module::Module;
+use super::msg::Message;
+use super::net::{self, Uri};
+use super::text::Escaped;
+use crate::dispatch::dest::{Proto, SetId};
+use crate::shm::addr::{Match, Source};
+use crate::shm::view::Dest;
+
+/// The set argument that means all sets.
+const ALL_SETS: SetId = -1;
+
+/// Mode bit: the port need not agree.
+const IGNORE_PORT: i32 = 1;
+/// Mode bit: the transport need not agree.
+const IGNORE_PROTO: i32 = 2;
+/// Mode bit: the destination must be usable.
+const ONLY_USABLE: i32 = 4;
+
+/// The mode of the calls that name none.
+pub const DEFAULT_MODE: i32 = IGNORE_PROTO;
+
+/// Code when the set's number cannot be written to `setid_pvname`.
+const SETID_FAILED: ScriptRet = ScriptRet::new(-2);
+/// Code when the attributes cannot be written to `attrs_pvname`.
+const ATTRS_FAILED: ScriptRet = ScriptRet::new(-3);
+/// Code when the number of a set is no number.
+const BAD_SET: ScriptRet = ScriptRet::new(-2);
+
+/// Whether the message, or `uri` where one is given, is from a destination of a set, or of any
+/// with set -1.
+///
+/// Source: `features.md` 3.10.
+pub fn is_from_list(msg: Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> ScriptRet {
+    let Some(module) = Module::get() else {
+        return ScriptRet::FAILED;
+    };
+    let uri = uri.filter(|uri| !uri.is_empty());
+    let source = match uri {
+        Some(uri) => source_of(uri),
+        None => msg.source(),
+    };
+    let Some(source) = source else {
+        return ScriptRet::FAILED;
+    };
+    let want = Match {
+        port: mode & IGNORE_PORT == 0,
+        proto: mode & IGNORE_PROTO == 0,
+        set: (set != ALL_SETS).then_some(set),
+    };
+    let rules = module.store.rules();
+    let fits = |dest: &Dest| mode & ONLY_USABLE == 0 || rules.usable(dest.record().state());
+    let found = {
+        let pinned = module.pin();
+        let found = pinned
+            .table()
+            .and_then(|table| table.find_source(source, want, fits));
+        // The variables are written after the pin is gone: a script may do anything with them.
+        found.map(|dest| {
+            let wanted = module.settings.attrs.is_some() && !dest.attrs_body().is_empty();
+            (dest.set, wanted.then(|| dest.attrs_body().to_vec()))
+        })
+    };
+    match found {
+        Some((found, attrs)) => tell(module, msg, want.set.is_none().then_some(found), attrs),
+        None => ScriptRet::FAILED,
+    }
+}
+
+/// Writes what was found to the variables that the config names.
+fn tell(module: &Module, msg: Message, set: Option<SetId>, attrs: Option<Vec<u8>>) -> ScriptRet {
+    if let (Some(variable), Some(set)) = (&module.settings.setid, set) {
+        if !variable.set_number(msg, set) {
+            log_err!("cannot write the set's number to setid_pvname");
+            return SETID_FAILED;
+        }
+    }
+    if let (Some(variable), Some(attrs)) = (&module.settings.attrs, attrs) {
+        if !variable.set_text(msg, &attrs) {
+            log_err!("cannot write the attributes to attrs_pvname");
+            return ATTRS_FAILED;
+        }
+    }
+    ScriptRet::OK
+}
+
+/// The address, port and transport that a URI stands for; asks the server's resolver.
+fn source_of(uri: &[u8]) -> Option<Source> {
+    let Some(parsed) = Uri::parse(uri) else {
+        log_err!("not a SIP URI: {}", Escaped(uri));
+        return None;
+    };
+    // SAFETY: `uri` is still there.
+    let host = unsafe { parsed.host() };
+    let Some(addr) = net::resolve(host) else {
+        log_err!("cannot resolve host \"{}\"", Escaped(host));
+        return None;
+    };
+    Some(Source {
+        addr,
+        port: parsed.port(),
+        proto: Proto(parsed.proto()),
+    })
+}
+
+/// Whether there is such a set. `None` is a set that is no number.
+pub fn list_exists(set: Option<SetId>) -> ScriptRet {
+    match (Module::get(), set) {
+        (_, None) => BAD_SET,
+        (Some(module), Some(set)) if module.has_set(set) => ScriptRet::OK,
+        _ => {
+            log_dbg!("no set {set:?}");
+            ScriptRet::FAILED
+        }
+    }
+}
+
+/// Whether a set has a usable destination; with `uri`, whether that one is usable.
+pub fn is_active(set: SetId, uri: Option<&[u8]>) -> ScriptRet {
+    let Some(module) = Module::get() else {
+        return ScriptRet::FAILED;
+    };
+    let pinned = module.pin();
+    let active = pinned
+        .view(set)
+        .is_some_and(|view| match uri.filter(|uri| !uri.is_empty()) {
+            None => view.any_usable(),
+            Some(uri) => view.find_uri(uri).any(|at| {
+                view.is_usable(at) && view.dest(at).is_some_and(|dest| dest.uri() == uri)
+            }),
+        });
+    if active {
+        ScriptRet::OK
+    } else {
+        ScriptRet::FAILED
+    }
+}

@@ -1,0 +1,55 @@
+//! The module in one process: its settings and its way to the shared table.
+
+use once_cell::sync::OnceCell;
+
+use super::lock::ServerLock;
+use super::mem::ShmArena;
+use super::params::Settings;
+use super::sys;
+use crate::dispatch::dest::SetId;
+use crate::shm::store::{Pinned, Store};
+use crate::shm::table::Table;
+
+/// What `mod_init` made and every process inherits.
+pub struct Module {
+    /// What the config asks for.
+    pub settings: Settings,
+    /// The shared table.
+    pub store: Store<ShmArena, ServerLock>,
+}
+
+static MODULE: OnceCell<Module> = OnceCell::new();
+
+impl Module {
+    /// Keeps the module for this process and its children; false when there is one already.
+    pub fn keep(self) -> bool {
+        MODULE.set(self).is_ok()
+    }
+
+    /// The module; `None` before `mod_init` has succeeded.
+    pub fn get() -> Option<&'static Module> {
+        MODULE.get()
+    }
+
+    /// This process's number, which is also its reader slot.
+    pub fn process() -> usize {
+        // SAFETY: an integer of this process, set by the server when it forked (core/pt.h).
+        let number = unsafe { sys::process_no };
+        usize::try_from(number).unwrap_or(usize::MAX)
+    }
+
+    /// Pins the running table.
+    pub fn pin(&self) -> Pinned<'_> {
+        self.store.pin(Self::process())
+    }
+
+    /// True when there is no set.
+    pub fn is_empty(&self) -> bool {
+        self.pin().table().is_none_or(Table::is_empty)
+    }
+
+    /// True when there is such a set.
+    pub fn has_set(&self, set: SetId) -> bool {
+        self.pin().view(set).is_some()
+    }
+}

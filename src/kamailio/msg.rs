@@ -1,0 +1,249 @@
+//! The SIP message that a script works on: what is hashed, where it goes, whom it came from.
+
+use core::ffi::c_int;
+
+use super::log::{log_dbg, log_err, log_warn};
+use super::{net, sys, text};
+use crate::dispatch::dest::Proto;
+use crate::dispatch::hash::hash;
+use crate::shm::addr::Source;
+
+/// Longest destination that fits into a Request-URI (core/config.h, MAX_URI_SIZE).
+const MAX_URI: usize = 1024;
+
+/// A message that lives at least as long as the script function that was called with it.
+#[derive(Clone, Copy)]
+pub struct Message(*mut sys::sip_msg);
+
+/// What a selection changes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The d-URI (outbound proxy).
+    DstUri,
+    /// Host and port of the Request-URI.
+    Domain,
+    /// Nothing: only the results are written.
+    Nothing,
+}
+
+impl Message {
+    /// The message of a script function's call.
+    ///
+    /// # Safety
+    /// `msg` is the live message that the server called the function with.
+    pub unsafe fn new(msg: *mut sys::sip_msg) -> Self {
+        Message(msg)
+    }
+
+    /// The server's own pointer.
+    pub fn raw(self) -> *mut sys::sip_msg {
+        self.0
+    }
+
+    fn fields(&self) -> &sys::sip_msg {
+        // SAFETY: by `new`'s contract; nothing else changes the message while a function runs.
+        unsafe { &*self.0 }
+    }
+
+    /// True when a d-URI is set.
+    pub fn has_dst_uri(self) -> bool {
+        let dst_uri = &self.fields().dst_uri;
+        !dst_uri.s.is_null() && dst_uri.len > 0
+    }
+
+    /// Whom it came from.
+    pub fn source(self) -> Option<Source> {
+        let rcv = &self.fields().rcv;
+        let addr = net::addr(&rcv.src_ip)?;
+        let proto = Proto(u8::try_from(rcv.proto).unwrap_or(0));
+        Some(Source {
+            addr,
+            port: rcv.src_port,
+            proto,
+        })
+    }
+
+    fn parse_header(self, flag: sys::hdr_flags_t) -> bool {
+        // SAFETY: a live message; the server parses into it.
+        unsafe { sys::parse_headers(self.0, flag, 0) == 0 }
+    }
+
+    /// Hash over the Call-ID; `None` after the message when there is none.
+    pub fn hash_call_id(self) -> Option<u32> {
+        if !self.parse_header(sys::KSR_HDR_CALLID_F) || self.fields().callid.is_null() {
+            log_err!("no Call-ID to hash");
+            return None;
+        }
+        // SAFETY: not null, and parsed: it lies in the message.
+        let header = unsafe { &*self.fields().callid };
+        // SAFETY: as above.
+        let body = unsafe { text::bytes(&header.body) };
+        Some(hash(body.trim_ascii(), None))
+    }
+
+    /// Hash over the URI in From; `None` after the message when there is none.
+    pub fn hash_from(self, user_only: bool) -> Option<u32> {
+        // SAFETY: a live message; the server parses into it.
+        let uri = unsafe { sys::parse_from_uri(self.0) };
+        // SAFETY: a part of the message, or null.
+        let uri = unsafe { uri.as_ref() };
+        if uri.is_none() {
+            log_err!("no From URI to hash");
+        }
+        hash_uri(uri?, user_only)
+    }
+
+    /// Hash over the URI in To; `None` after the message when there is none.
+    pub fn hash_to(self, user_only: bool) -> Option<u32> {
+        let parsed = self.parse_header(sys::KSR_HDR_TO_F) && !self.fields().to.is_null();
+        let uri = if parsed {
+            // SAFETY: a live message; the server parses into it.
+            unsafe { sys::parse_to_uri(self.0) }
+        } else {
+            core::ptr::null_mut()
+        };
+        // SAFETY: a part of the message, or null.
+        let uri = unsafe { uri.as_ref() };
+        if uri.is_none() {
+            log_err!("no To URI to hash");
+        }
+        hash_uri(uri?, user_only)
+    }
+
+    /// Hash over the current Request-URI; `None` after the message when it cannot be parsed.
+    pub fn hash_request_uri(self, user_only: bool) -> Option<u32> {
+        // SAFETY: a live message; the server parses into it.
+        if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
+            log_err!("the Request-URI cannot be parsed");
+            return None;
+        }
+        hash_uri(&self.fields().parsed_uri, user_only)
+    }
+
+    /// Hash over the user name of the credentials; `None` when there are none.
+    pub fn hash_auth_user(self) -> Option<u32> {
+        let in_header = |flag, header: fn(&sys::sip_msg) -> *mut sys::hdr_field| {
+            let there = self.parse_header(flag);
+            let header = header(self.fields());
+            if there && !header.is_null() {
+                auth_user(header)
+            } else {
+                None
+            }
+        };
+        let user = in_header(sys::KSR_HDR_PROXYAUTH_F, |msg| msg.proxy_auth)
+            .or_else(|| in_header(sys::KSR_HDR_AUTHORIZATION_F, |msg| msg.authorization))?;
+        Some(hash(user, None))
+    }
+
+    /// Sends the message to `uri`, by d-URI or by host and port; false when the server refuses.
+    pub fn send_to(self, target: Target, uri: &[u8]) -> bool {
+        match target {
+            Target::DstUri => {
+                let uri = text::as_str(uri);
+                // SAFETY: a live message; the server copies the URI.
+                let set = unsafe { sys::set_dst_uri(self.0, &raw const uri) } == 0;
+                // SAFETY: a flag of this process.
+                unsafe { sys::glue_ruri_mark_new() };
+                set
+            }
+            Target::Domain => self.set_host_and_all_after(strip_scheme(uri)),
+            Target::Nothing => true,
+        }
+    }
+
+    /// Replaces all of the Request-URI behind the user part, by the server's own action.
+    fn set_host_and_all_after(self, host: &[u8]) -> bool {
+        let mut buffer = [0u8; MAX_URI];
+        let Some(room) = buffer
+            .get_mut(..host.len())
+            .filter(|room| room.len() < MAX_URI)
+        else {
+            log_err!(
+                "destination too long for a Request-URI: {} bytes",
+                host.len()
+            );
+            return false;
+        };
+        room.copy_from_slice(host);
+        // SAFETY: integers, pointers and a jump buffer that is written before it is read.
+        let mut context: sys::run_act_ctx = unsafe { core::mem::zeroed() };
+        // SAFETY: integers and pointers; zeroed is an empty action.
+        let mut action: sys::action = unsafe { core::mem::zeroed() };
+        action.type_ = sys::SET_HOSTALL_T;
+        if let Some(value) = action.val.first_mut() {
+            value.type_ = sys::STRING_ST;
+            value.u.string = buffer.as_mut_ptr().cast();
+        }
+        // SAFETY: a live message and an action that outlives the call; this kind of action runs
+        // no route and does not jump (core/action.c).
+        unsafe { sys::do_action(&raw mut context, &raw mut action, self.0) >= 0 }
+    }
+
+    /// Sends the message from this local socket of the server.
+    pub fn send_from(self, socket: usize) {
+        // SAFETY: an address of the server's own list of sockets, which stays (core/socket_info.c).
+        unsafe { sys::glue_set_force_socket(self.0, socket as *mut sys::socket_info) };
+    }
+}
+
+/// What is hashed of a URI: the user, and unless `user_only` host and port.
+///
+/// The port counts only where it is not the usual one of the scheme (`features.md` 3.7.1).
+fn hash_uri(uri: &sys::sip_uri, user_only: bool) -> Option<u32> {
+    // SAFETY: the parts of a parsed URI lie in the message.
+    let [user, host, port] =
+        [&uri.user, &uri.host, &uri.port].map(|part| unsafe { text::bytes(part) });
+    if user.is_empty() {
+        log_warn!("the URI to hash has no user part");
+    }
+    if user_only {
+        return Some(hash(user, None));
+    }
+    let usual = if uri.type_ == sys::SIPS_URI_T {
+        5061
+    } else {
+        5060
+    };
+    if port.is_empty() || uri.port_no == usual {
+        return Some(hash(user, Some(host)));
+    }
+    let len = (port.as_ptr() as usize + port.len()).checked_sub(host.as_ptr() as usize)?;
+    let both = sys::str_ {
+        s: uri.host.s,
+        len: c_int::try_from(len).ok()?,
+    };
+    // SAFETY: host, colon and port stand behind each other in the same text.
+    Some(hash(user, Some(unsafe { text::bytes(&both) })))
+}
+
+/// The user part of the user name in a header with credentials.
+fn auth_user<'m>(header: *mut sys::hdr_field) -> Option<&'m [u8]> {
+    // SAFETY: a header of a live message; the server parses into it.
+    if unsafe { sys::parse_credentials(header) } != 0 {
+        log_dbg!("credentials that cannot be parsed");
+        return None;
+    }
+    // SAFETY: as above.
+    let parsed = unsafe { (*header).parsed }.cast::<sys::auth_body>();
+    // SAFETY: parse_credentials leaves this struct there (parser/digest/digest.c), or null.
+    let body = unsafe { parsed.as_ref() }?;
+    // SAFETY: the parts of parsed credentials lie in the message.
+    let user = unsafe { text::bytes(&body.digest.username.user) };
+    Some(user).filter(|user| !user.is_empty())
+}
+
+/// A URI without `sip:` or `sips:`.
+fn strip_scheme(uri: &[u8]) -> &[u8] {
+    match uri.iter().position(|&byte| byte == b':') {
+        Some(3 | 4)
+            if uri
+                .get(..3)
+                .is_some_and(|sip| sip.eq_ignore_ascii_case(b"sip")) =>
+        {
+            let at = uri.iter().position(|&byte| byte == b':').unwrap_or(0);
+            uri.get(at + 1..).unwrap_or_default()
+        }
+        _ => uri,
+    }
+}

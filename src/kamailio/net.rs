@@ -1,0 +1,131 @@
+//! Addresses, names and sockets, as the server knows them.
+
+use core::ffi::c_int;
+use core::mem::MaybeUninit;
+use std::ffi::CString;
+
+use super::{sys, text};
+use crate::dispatch::dest::Addr;
+
+/// Longest host name that the server's resolver takes.
+const MAX_HOST: usize = 254;
+
+/// A URI, parsed by the server.
+pub struct Uri(sys::sip_uri);
+
+impl Uri {
+    /// Parses a URI; `None` when it is none. The parts lie in `uri`.
+    pub fn parse(uri: &[u8]) -> Option<Self> {
+        let text = text::as_str(uri);
+        let mut parsed = MaybeUninit::<sys::sip_uri>::zeroed();
+        // SAFETY: the server only reads the text, and fills the struct (parser/parse_uri.c).
+        let done = unsafe { sys::parse_uri(text.s, text.len, parsed.as_mut_ptr()) };
+        // SAFETY: a struct of integers and strings; zeroed is a value of it.
+        (done == 0).then(|| Uri(unsafe { parsed.assume_init() }))
+    }
+
+    /// Its host, a slice of the text that was parsed.
+    ///
+    /// # Safety
+    /// The text that was parsed is still there for `'a`.
+    pub unsafe fn host<'a>(&self) -> &'a [u8] {
+        // SAFETY: by this function's contract.
+        unsafe { text::bytes(&self.0.host) }
+    }
+
+    /// Its port; 0 when it names none.
+    pub fn port(&self) -> u16 {
+        self.0.port_no
+    }
+
+    /// True when it names a port.
+    pub fn names_port(&self) -> bool {
+        self.0.port.len > 0
+    }
+
+    /// Its transport number; 0 when it names none.
+    pub fn proto(&self) -> u8 {
+        u8::try_from(self.0.proto).unwrap_or(0)
+    }
+
+    /// True for `sips:`.
+    pub fn is_secure(&self) -> bool {
+        self.0.type_ == sys::SIPS_URI_T
+    }
+}
+
+/// An address as the server holds it.
+pub fn addr(ip: &sys::ip_addr) -> Option<Addr> {
+    // SAFETY: all views of the union are plain bytes.
+    let bytes = unsafe { ip.u.addr };
+    match (ip.len, bytes) {
+        (4, [a, b, c, d, ..]) => Some(Addr::V4([a, b, c, d])),
+        (16, bytes) => Some(Addr::V6(bytes)),
+        _ => None,
+    }
+}
+
+/// The address that a text is, without asking anybody; `None` for a name.
+pub fn literal(host: &[u8]) -> Option<Addr> {
+    let mut host = text::as_str(host);
+    // SAFETY: the server reads the text and answers with its own buffer, or null.
+    let ip = unsafe { sys::str2ipx(&raw mut host) };
+    // SAFETY: that buffer stays until the next question.
+    addr(unsafe { ip.as_ref() }?)
+}
+
+/// True for an IPv6 address in a URI (in brackets) while the server leaves IPv6 out.
+pub fn is_unwanted_ipv6(host: &[u8]) -> bool {
+    // SAFETY: a call without arguments that reads the server's config.
+    host.first() == Some(&b'[') && unsafe { sys::glue_dns_try_ipv6() } == 0
+}
+
+/// The first address of a host; asks the server's resolver, which may wait for an answer.
+pub fn resolve(host: &[u8]) -> Option<Addr> {
+    if host.len() > MAX_HOST {
+        return None;
+    }
+    let name = CString::new(host).ok()?;
+    // SAFETY: a text with its NUL; the server copies what it needs.
+    let found = unsafe { sys::glue_resolvehost(name.as_ptr().cast_mut()) };
+    if found.is_null() {
+        return None;
+    }
+    let mut ip = MaybeUninit::<sys::ip_addr>::zeroed();
+    // SAFETY: the server's own answer, and it has at least one address (core/resolve.h).
+    unsafe { sys::glue_hostent_ip(ip.as_mut_ptr(), found, 0) };
+    // SAFETY: a struct of integers; zeroed is a value of it.
+    addr(&unsafe { ip.assume_init() })
+}
+
+/// The server's own socket at `proto:host:port`, as an opaque address.
+pub fn socket_at(place: &[u8]) -> Option<usize> {
+    let place = CString::new(place).ok()?;
+    let mut host = text::EMPTY;
+    let (mut port, mut proto): (c_int, c_int) = (0, 0);
+    // SAFETY: a text with its NUL; the host comes back as a part of it.
+    let parsed = unsafe {
+        sys::parse_phostport(
+            place.as_ptr().cast_mut(),
+            &raw mut host.s,
+            &raw mut host.len,
+            &raw mut port,
+            &raw mut proto,
+        )
+    };
+    let (port, proto) = (u16::try_from(port).ok()?, u16::try_from(proto).ok()?);
+    if parsed != 0 {
+        return None;
+    }
+    // SAFETY: the host lies in `place`, which is still there.
+    let socket = unsafe { sys::grep_sock_info(&raw mut host, port, proto) };
+    (!socket.is_null()).then_some(socket as usize)
+}
+
+/// The server's own socket with this name, as an opaque address.
+pub fn socket_named(name: &[u8]) -> Option<usize> {
+    let mut name = text::as_str(name);
+    // SAFETY: the server only compares the name.
+    let socket = unsafe { sys::ksr_get_socket_by_name(&raw mut name) };
+    (!socket.is_null()).then_some(socket as usize)
+}

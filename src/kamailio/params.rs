@@ -1,0 +1,307 @@
+//! The module's parameters: read once in `mod_init`, checked, and then fixed.
+
+use core::fmt;
+
+use super::log::{log_err, log_warn};
+use super::pvar::{Avp, Format, Variable};
+use super::sys;
+use super::text::{self, Escaped};
+use crate::dispatch::compat::Compat;
+use crate::dispatch::state::MarkRules;
+use crate::shm::store::ReloadState;
+
+/// `flags` bit 1: hash only the user part of a URI.
+const HASH_USER_ONLY: i32 = 1;
+/// `flags` bit 2: fill the list of further destinations for failover.
+const FAILOVER: i32 = 2;
+
+/// What the config asks for.
+pub struct Settings {
+    /// Path of the destination list.
+    pub list_file: &'static [u8],
+    /// Which version's meaning applies.
+    pub compat: Compat,
+    /// Overwrite a d-URI that is set already.
+    pub force_dst: bool,
+    /// Hash only the user part of a URI.
+    pub hash_user_only: bool,
+    /// Keep the further destinations for failover.
+    pub failover: bool,
+    /// The last destination of a set is only the last resort.
+    pub use_default: bool,
+    /// A list with a bad destination is refused as a whole.
+    pub strict_load: bool,
+    /// A destination without attributes gets `none=yes`.
+    pub attrs_none: bool,
+    /// How a reload treats states.
+    pub reload_state: ReloadState,
+    /// Thresholds that marks count to.
+    pub mark: MarkRules,
+    /// Text to hash for algorithm 7.
+    pub hash_pvar: Option<Format>,
+    /// Receives the set that a request is from.
+    pub setid: Option<Variable>,
+    /// Receives the attributes of the destination that a request is from.
+    pub attrs: Option<Variable>,
+    /// Where results go.
+    pub results: Results,
+}
+
+/// Where the results of a selection go, and what of them.
+pub struct Results {
+    /// XAVP with the destinations.
+    pub dst: &'static [u8],
+    /// XAVP with their count.
+    pub ctx: &'static [u8],
+    /// Write the attributes (`xavp_dst_mode` bit 1 turns it off).
+    pub attrs: bool,
+    /// Write the socket's text (`xavp_dst_mode` bit 2).
+    pub socket: bool,
+    /// Write the socket's name (`xavp_dst_mode` bit 4).
+    pub sockname: bool,
+    /// Write the count (`xavp_ctx_mode` bit 1 turns it off).
+    pub count: bool,
+    /// The old-time AVPs.
+    pub avps: Avps,
+}
+
+/// The old-time AVPs; each is filled when it is set.
+#[derive(Default)]
+pub struct Avps {
+    /// URIs of the destinations.
+    pub dst: Option<Avp>,
+    /// The set.
+    pub grp: Option<Avp>,
+    /// Number of destinations.
+    pub cnt: Option<Avp>,
+    /// Their unique ids.
+    pub dstid: Option<Avp>,
+    /// Their attributes.
+    pub attrs: Option<Avp>,
+}
+
+/// A parameter with a value that means nothing.
+struct BadValue<'a> {
+    name: &'static str,
+    value: &'a [u8],
+    expected: &'static str,
+}
+
+impl fmt::Display for BadValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BadValue {
+            name,
+            value,
+            expected,
+        } = self;
+        write!(
+            f,
+            "parameter {name}: found \"{}\", expected {expected}",
+            Escaped(value)
+        )
+    }
+}
+
+/// Bytes of a text parameter; the server never frees or changes them.
+fn bytes(text: &sys::str_) -> &'static [u8] {
+    // SAFETY: set by the server while it read the config, and left alone since (doc/safety.md).
+    unsafe { text::bytes(text) }
+}
+
+/// A text parameter that is set.
+fn set(text: &sys::str_) -> Option<&'static [u8]> {
+    Some(bytes(text)).filter(|text| !text.is_empty())
+}
+
+fn variable(name: &'static str, value: &sys::str_) -> Result<Option<Variable>, BadValue<'static>> {
+    let Some(value) = set(value) else {
+        return Ok(None);
+    };
+    match Variable::parse(value) {
+        Some(variable) if variable.is_writable() => Ok(Some(variable)),
+        _ => Err(BadValue {
+            name,
+            value,
+            expected: "a variable that can be written, as $var(x)",
+        }),
+    }
+}
+
+fn avp(name: &'static str, value: &sys::str_) -> Result<Option<Avp>, BadValue<'static>> {
+    let Some(value) = set(value) else {
+        return Ok(None);
+    };
+    match Variable::parse(value).and_then(|mut variable| variable.as_avp()) {
+        Some(avp) => Ok(Some(avp)),
+        None => Err(BadValue {
+            name,
+            value,
+            expected: "an AVP with a fixed name, as $avp(x)",
+        }),
+    }
+}
+
+fn xavp(name: &'static str, value: &sys::str_) -> Result<&'static [u8], BadValue<'static>> {
+    let value = bytes(value);
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    if !value.is_empty() && value.iter().all(plain) {
+        return Ok(value);
+    }
+    Err(BadValue {
+        name,
+        value,
+        expected: "the name of an XAVP, as _dsdst_",
+    })
+}
+
+impl Settings {
+    /// Reads and checks all parameters; `None` after the message when one is bad.
+    pub fn read() -> Option<Self> {
+        let raw = &raw const sys::glue_modparams;
+        // SAFETY: the server writes them while it reads the config, before mod_init; nobody since.
+        let raw = unsafe { &*raw };
+        Self::check(raw).map_err(|bad| log_err!("{bad}")).ok()
+    }
+
+    fn check(raw: &sys::glue_modparams) -> Result<Self, BadValue<'static>> {
+        let compat = compat(raw)?;
+        let setid = match set(&raw.setid_pvname) {
+            Some(_) => variable("setid_pvname", &raw.setid_pvname)?,
+            None => variable("setid_pvar", &raw.setid_pvar)?,
+        };
+        warn_of_unknown_bits("flags", raw.flags, HASH_USER_ONLY | FAILOVER);
+        warn_of_unknown_bits("xavp_dst_mode", raw.xavp_dst_mode, 7);
+        warn_of_unknown_bits("xavp_ctx_mode", raw.xavp_ctx_mode, 1);
+        Ok(Settings {
+            list_file: set(&raw.list_file).unwrap_or_else(default_list),
+            compat,
+            force_dst: raw.force_dst != 0,
+            hash_user_only: raw.flags & HASH_USER_ONLY != 0,
+            failover: raw.flags & FAILOVER != 0,
+            use_default: raw.use_default != 0,
+            strict_load: raw.ds_load_mode != 0,
+            attrs_none: raw.ds_attrs_none != 0,
+            reload_state: reload_state(raw)?,
+            mark: mark_rules(raw, compat)?,
+            hash_pvar: hash_pvar(raw)?,
+            setid,
+            attrs: variable("attrs_pvname", &raw.attrs_pvname)?,
+            results: Results {
+                dst: xavp("xavp_dst", &raw.xavp_dst)?,
+                ctx: xavp("xavp_ctx", &raw.xavp_ctx)?,
+                attrs: raw.xavp_dst_mode & 1 == 0,
+                socket: raw.xavp_dst_mode & 2 != 0,
+                sockname: raw.xavp_dst_mode & 4 != 0,
+                count: raw.xavp_ctx_mode & 1 == 0,
+                avps: Avps {
+                    dst: avp("dst_avp", &raw.dst_avp)?,
+                    grp: avp("grp_avp", &raw.grp_avp)?,
+                    cnt: avp("cnt_avp", &raw.cnt_avp)?,
+                    dstid: avp("dstid_avp", &raw.dstid_avp)?,
+                    attrs: avp("attrs_avp", &raw.attrs_avp)?,
+                },
+            },
+        })
+    }
+}
+
+/// Names that only configs of the time of 3.2 use.
+fn uses_old_names(raw: &sys::glue_modparams) -> bool {
+    let texts = [
+        &raw.dst_avp,
+        &raw.grp_avp,
+        &raw.cnt_avp,
+        &raw.dstid_avp,
+        &raw.attrs_avp,
+        &raw.setid_pvar,
+    ];
+    raw.ds_probing_threshhold != sys::GLUE_UNSET
+        || texts.into_iter().any(|text| set(text).is_some())
+}
+
+fn compat(raw: &sys::glue_modparams) -> Result<Compat, BadValue<'static>> {
+    let Some(value) = set(&raw.compat) else {
+        if uses_old_names(raw) {
+            log_warn!(
+                "the config uses names of version 3.2: its meaning of list flag 2, of probing and \
+                 of marks applies (set compat to choose another)"
+            );
+            return Ok(Compat::V3_2);
+        }
+        let version = sys::KSR_VERSION_NUMBER / 1000;
+        return Ok(Compat::for_core(version / 1000, version % 1000));
+    };
+    Compat::parse(value).ok_or(BadValue {
+        name: "compat",
+        value,
+        expected: "\"3.2\", \"5.6\" or \"6.1\"",
+    })
+}
+
+fn reload_state(raw: &sys::glue_modparams) -> Result<ReloadState, BadValue<'static>> {
+    match set(&raw.reload_state) {
+        None | Some(b"keep") => Ok(ReloadState::Keep),
+        Some(b"file") => Ok(ReloadState::FromList),
+        Some(value) => {
+            let expected = "\"keep\" or \"file\"";
+            Err(BadValue {
+                name: "reload_state",
+                value,
+                expected,
+            })
+        }
+    }
+}
+
+fn mark_rules(raw: &sys::glue_modparams, compat: Compat) -> Result<MarkRules, BadValue<'static>> {
+    let probing = match (raw.ds_probing_threshold, raw.ds_probing_threshhold) {
+        (sys::GLUE_UNSET, sys::GLUE_UNSET) => compat.default_probing_threshold(),
+        (sys::GLUE_UNSET, old) => threshold("ds_probing_threshhold", old)?,
+        (new, _) => threshold("ds_probing_threshold", new)?,
+    };
+    Ok(MarkRules {
+        compat,
+        probing_threshold: probing,
+        inactive_threshold: threshold("ds_inactive_threshold", raw.ds_inactive_threshold)?,
+        probing_mode: 0,
+    })
+}
+
+fn threshold(name: &'static str, value: i32) -> Result<u32, BadValue<'static>> {
+    u32::try_from(value).map_err(|_| BadValue {
+        name,
+        value: value.to_string().leak().as_bytes(),
+        expected: "a number of failures, 0 or more",
+    })
+}
+
+fn hash_pvar(raw: &sys::glue_modparams) -> Result<Option<Format>, BadValue<'static>> {
+    let Some(value) = set(&raw.hash_pvar) else {
+        return Ok(None);
+    };
+    let expected = "a text whose variables the server knows, as $fU@$ci";
+    match Format::parse(value) {
+        Some(format) => Ok(Some(format)),
+        None => Err(BadValue {
+            name: "hash_pvar",
+            value,
+            expected,
+        }),
+    }
+}
+
+fn warn_of_unknown_bits(name: &str, value: i32, known: i32) {
+    if value & !known != 0 {
+        log_warn!(
+            "parameter {name}: bits {} mean nothing and are ignored",
+            value & !known
+        );
+    }
+}
+
+/// `dispatcher.list` in the directory of the server's config files.
+fn default_list() -> &'static [u8] {
+    [sys::KSR_CFG_DIR.to_bytes(), b"dispatcher.list"]
+        .concat()
+        .leak()
+}

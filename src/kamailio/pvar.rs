@@ -1,0 +1,156 @@
+//! The server's variables: parsed once at start-up, then read and written by scripts' functions.
+
+use core::ffi::c_int;
+use core::mem::MaybeUninit;
+
+use super::msg::Message;
+use super::{sys, text};
+
+/// A variable that the config names, such as `$var(x)` or `$avp(y)`.
+pub struct Variable(sys::pv_spec_t);
+
+// SAFETY: written in mod_init only; each of the server's processes is single-threaded and has its
+// own copy after the fork (doc/safety.md).
+unsafe impl Sync for Variable {}
+// SAFETY: as above.
+unsafe impl Send for Variable {}
+
+impl Variable {
+    /// Parses a variable's name; `None` when it is not exactly one variable.
+    pub fn parse(name: &[u8]) -> Option<Self> {
+        let mut name = text::as_str(name);
+        let end = name.s.wrapping_add(usize::try_from(name.len).ok()?);
+        let mut spec = MaybeUninit::<sys::pv_spec_t>::zeroed();
+        // SAFETY: the name outlives the call; the server fills the spec (core/pvapi.c).
+        let parsed = unsafe { sys::pv_parse_spec2(&raw mut name, spec.as_mut_ptr(), 1) };
+        // SAFETY: a struct of integers and pointers; zeroed is a value of it.
+        (parsed == end).then(|| Variable(unsafe { spec.assume_init() }))
+    }
+
+    /// True when scripts can write to it.
+    pub fn is_writable(&self) -> bool {
+        self.0.setf.is_some()
+    }
+
+    /// The AVP that it names; `None` when it is no AVP with a fixed name.
+    pub fn as_avp(&mut self) -> Option<Avp> {
+        if self.0.type_ != sys::PVT_AVP {
+            return None;
+        }
+        let mut name = sys::int_str { n: 0 };
+        let mut kind = 0;
+        // SAFETY: without a message the server can only answer for a fixed name.
+        let got = unsafe {
+            sys::pv_get_avp_name(
+                core::ptr::null_mut(),
+                &raw mut self.0.pvp,
+                &raw mut name,
+                &raw mut kind,
+            )
+        };
+        (got == 0).then_some(Avp {
+            name,
+            kind: kind.into(),
+        })
+    }
+
+    fn set(&self, msg: Message, mut value: sys::pv_value_t) -> bool {
+        let spec = (&raw const self.0).cast_mut();
+        let Ok(assign) = c_int::try_from(sys::EQ_T) else {
+            return false;
+        };
+        // SAFETY: a spec that the server parsed, a live message; it copies the value.
+        unsafe { sys::pv_set_spec_value(msg.raw(), spec, assign, &raw mut value) >= 0 }
+    }
+
+    /// Writes a number; false when the server refused.
+    pub fn set_number(&self, msg: Message, number: i32) -> bool {
+        let flags = sys::PV_VAL_INT | sys::PV_TYPE_INT;
+        self.set(
+            msg,
+            sys::pv_value_t {
+                rs: text::EMPTY,
+                ri: number,
+                flags,
+            },
+        )
+    }
+
+    /// Writes a text; false when the server refused.
+    pub fn set_text(&self, msg: Message, value: &[u8]) -> bool {
+        let rs = text::as_str(value);
+        self.set(
+            msg,
+            sys::pv_value_t {
+                rs,
+                ri: 0,
+                flags: sys::PV_VAL_STR,
+            },
+        )
+    }
+}
+
+/// A text with variables in it, such as `"$fU@$ci"`.
+pub struct Format(*mut sys::pv_elem_t);
+
+// SAFETY: as for `Variable`.
+unsafe impl Sync for Format {}
+// SAFETY: as for `Variable`.
+unsafe impl Send for Format {}
+
+impl Format {
+    /// Parses the text; `None` when it has a variable that the server does not know.
+    ///
+    /// The text must live as long as the format: it is a modparam's, which stays.
+    pub fn parse(format: &'static [u8]) -> Option<Self> {
+        let mut format = text::as_str(format);
+        let mut model = core::ptr::null_mut();
+        // SAFETY: the server keeps pointers into the text, which stays (core/pvapi.c).
+        let parsed = unsafe { sys::pv_parse_format(&raw mut format, &raw mut model) };
+        (parsed >= 0).then_some(Format(model))
+    }
+
+    /// The text with its variables filled in; it lies in the server's buffer until the next one.
+    pub fn print(&self, msg: Message) -> Option<&[u8]> {
+        let mut printed = text::EMPTY;
+        // SAFETY: a model that the server parsed, a live message.
+        let done = unsafe { sys::pv_printf_s(msg.raw(), self.0, &raw mut printed) };
+        // SAFETY: the buffer is the server's own and stays until it prints again.
+        (done == 0).then(|| unsafe { text::bytes(&printed) })
+    }
+}
+
+/// An AVP with a fixed name.
+#[derive(Clone, Copy)]
+pub struct Avp {
+    name: sys::int_str,
+    kind: u32,
+}
+
+// SAFETY: as for `Variable`.
+unsafe impl Sync for Avp {}
+// SAFETY: as for `Variable`.
+unsafe impl Send for Avp {}
+
+impl Avp {
+    /// Puts a text in front of the AVP's values; false when the server has no memory.
+    pub fn push_text(&self, value: &[u8]) -> bool {
+        let value = sys::int_str {
+            s: text::as_str(value),
+        };
+        // SAFETY: the server copies name and value (core/usr_avp.c).
+        unsafe { sys::add_avp(self.kind | sys::AVP_VAL_STR, self.name, value) == 0 }
+    }
+
+    /// Puts a number in front of the AVP's values; false when the server has no memory.
+    pub fn push_number(&self, value: i32) -> bool {
+        // SAFETY: as in `push_text`.
+        unsafe { sys::add_avp(self.kind, self.name, sys::int_str { n: value }) == 0 }
+    }
+
+    /// Takes the first value away, if there is one.
+    pub fn pop(&self) {
+        // SAFETY: the server searches and frees its own list.
+        unsafe { sys::destroy_avps(self.kind, self.name, 0) };
+    }
+}

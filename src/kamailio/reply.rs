@@ -1,0 +1,162 @@
+//! Replies of RPC commands: structs, arrays and values in the server's own form.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ptr;
+
+use super::{sys, text};
+
+/// A command's call: its arguments and its reply.
+#[derive(Clone, Copy)]
+pub struct Call {
+    rpc: *mut sys::rpc_t,
+    context: *mut c_void,
+}
+
+/// A struct or array inside a reply; `None` when the server could not make it.
+#[derive(Clone, Copy)]
+pub struct Node<'c> {
+    call: &'c Call,
+    handle: *mut c_void,
+}
+
+/// A value for a struct's member.
+pub enum Value<'v> {
+    /// A number.
+    Int(c_int),
+    /// A text.
+    Text(&'v [u8]),
+    /// A text that is not there: `null` in JSON.
+    Null,
+}
+
+/// The command's reply could not be built: the server has no memory, or the transport no room.
+#[derive(Debug)]
+pub struct Full;
+
+fn format(text: &'static CStr) -> *mut c_char {
+    text.as_ptr().cast_mut()
+}
+
+impl Call {
+    /// The call of an RPC command.
+    ///
+    /// # Safety
+    /// Both are what the server called the command with, and are used only until it returns.
+    pub unsafe fn new(rpc: *mut sys::rpc_t, context: *mut c_void) -> Self {
+        Call { rpc, context }
+    }
+
+    fn api(&self) -> &sys::rpc_t {
+        // SAFETY: by `new`'s contract.
+        unsafe { &*self.rpc }
+    }
+
+    /// The next argument as a text; `None` when there is none.
+    pub fn text(&self) -> Option<&[u8]> {
+        let mut value = text::EMPTY;
+        let scan = self.api().scan?;
+        // SAFETY: `*S` writes one text, or nothing; the text lives as long as the call.
+        let read = unsafe { scan(self.context, format(c"*.S"), &raw mut value) };
+        // SAFETY: as above.
+        (read == 1).then(|| unsafe { text::bytes(&value) })
+    }
+
+    /// The next argument as a number; `None` when there is none, or it is not a number.
+    pub fn number(&self) -> Option<c_int> {
+        let mut value: c_int = 0;
+        let scan = self.api().scan?;
+        // SAFETY: `*d` writes one int, or nothing.
+        let read = unsafe { scan(self.context, format(c"*d"), &raw mut value) };
+        (read == 1).then_some(value)
+    }
+
+    /// Answers with a fault.
+    pub fn fault(&self, code: c_int, reason: &str) {
+        let reason = text::as_str(reason.as_bytes());
+        if let Some(fault) = self.api().fault {
+            // SAFETY: the text is an argument of the format, with its length.
+            unsafe { fault(self.context, code, format(c"%.*s"), reason.len, reason.s) };
+        }
+    }
+
+    /// Answers with a line of text.
+    pub fn say(&self, line: &str) {
+        let line = text::as_str(line.as_bytes());
+        if let Some(printf) = self.api().rpl_printf {
+            // SAFETY: the text is an argument of the format, with its length.
+            unsafe { printf(self.context, format(c"%.*s"), line.len, line.s) };
+        }
+    }
+
+    /// Adds a struct to the reply.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn add_struct(&self) -> Result<Node<'_>, Full> {
+        let mut handle = ptr::null_mut::<c_void>();
+        let add = self.api().add.ok_or(Full)?;
+        // SAFETY: `{` writes one handle, which lives as long as the call.
+        let added = unsafe { add(self.context, format(c"{"), &raw mut handle) };
+        if added < 0 || handle.is_null() {
+            Err(Full)
+        } else {
+            Ok(Node { call: self, handle })
+        }
+    }
+}
+
+impl<'c> Node<'c> {
+    /// Adds a member that is a value.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn add(&self, name: &'static CStr, value: Value<'_>) -> Result<(), Full> {
+        let add = self.call.api().struct_add.ok_or(Full)?;
+        let added = match value {
+            // SAFETY: `d` reads a name and an int.
+            Value::Int(number) => unsafe { add(self.handle, format(c"d"), name.as_ptr(), number) },
+            Value::Text(value) => {
+                let mut value = text::as_str(value);
+                // SAFETY: `S` reads a name and a text, and copies it.
+                unsafe { add(self.handle, format(c"S"), name.as_ptr(), &raw mut value) }
+            }
+            Value::Null => {
+                let mut value = text::EMPTY;
+                // SAFETY: as above.
+                unsafe { add(self.handle, format(c"S"), name.as_ptr(), &raw mut value) }
+            }
+        };
+        if added < 0 { Err(Full) } else { Ok(()) }
+    }
+
+    /// Adds a member that is a struct.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn add_struct(&self, name: &'static CStr) -> Result<Node<'c>, Full> {
+        self.add_node(c"{", name)
+    }
+
+    /// Adds a member that is an array of structs.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn add_array(&self, name: &'static CStr) -> Result<Node<'c>, Full> {
+        self.add_node(c"[", name)
+    }
+
+    fn add_node(&self, kind: &'static CStr, name: &'static CStr) -> Result<Node<'c>, Full> {
+        let mut handle = ptr::null_mut::<c_void>();
+        let add = self.call.api().struct_add.ok_or(Full)?;
+        // SAFETY: reads a name and writes one handle, which lives as long as the call.
+        let added = unsafe { add(self.handle, format(kind), name.as_ptr(), &raw mut handle) };
+        if added < 0 || handle.is_null() {
+            Err(Full)
+        } else {
+            Ok(Node {
+                call: self.call,
+                handle,
+            })
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The results of a selection, where scripts and later calls find them: XAVPs, and the old-time
+//! AVPs beside them.
+//!
+//! Order: the chosen destination first, then the failover order. A later selection puts its
+//! results in front. Source: `features.md` 3.8.
+
+use core::ptr;
+
+use super::params::Results;
+use super::{sys, text};
+use crate::dispatch::dest::SetId;
+use crate::shm::view::Dest;
+
+/// Names of the fields of a destination's XAVP.
+mod field {
+    pub const URI: &[u8] = b"uri";
+    pub const GROUP: &[u8] = b"grp";
+    pub const ATTRS: &[u8] = b"attrs";
+    pub const SOCK: &[u8] = b"sock";
+    pub const SOCKET: &[u8] = b"socket";
+    pub const SOCKNAME: &[u8] = b"sockname";
+    pub const COUNT: &[u8] = b"cnt";
+}
+
+/// A value for a field.
+fn text_value(value: &[u8]) -> sys::sr_xval_t {
+    let v = sys::_sr_xval__bindgen_ty_1 {
+        s: text::as_str(value),
+    };
+    sys::sr_xval_t {
+        type_: sys::SR_XTYPE_STR,
+        v,
+    }
+}
+
+fn number_value(value: i32) -> sys::sr_xval_t {
+    sys::sr_xval_t {
+        type_: sys::SR_XTYPE_INT,
+        v: sys::_sr_xval__bindgen_ty_1 { i: value },
+    }
+}
+
+fn pointer_value(value: usize) -> sys::sr_xval_t {
+    let v = sys::_sr_xval__bindgen_ty_1 {
+        vptr: value as *mut _,
+    };
+    sys::sr_xval_t {
+        type_: sys::SR_XTYPE_VPTR,
+        v,
+    }
+}
+
+/// The fields of one XAVP while it is made; given back to the server when it is not finished.
+struct Fields(*mut sys::sr_xavp_t);
+
+impl Fields {
+    /// Adds a field; `None` when the server has no memory.
+    fn add(&mut self, name: &[u8], mut value: sys::sr_xval_t) -> Option<()> {
+        let mut name = text::as_str(name);
+        // SAFETY: the server copies name and value into shared memory (core/xavp.c).
+        let added = unsafe { sys::xavp_add_value(&raw mut name, &raw mut value, &raw mut self.0) };
+        (!added.is_null()).then_some(())
+    }
+
+    /// Makes an XAVP of the fields, behind `after`, or in front of all when there is none.
+    fn finish(mut self, name: &[u8], after: *mut sys::sr_xavp_t) -> Option<*mut sys::sr_xavp_t> {
+        let mut name = text::as_str(name);
+        let fields = core::mem::replace(&mut self.0, ptr::null_mut());
+        let v = sys::_sr_xval__bindgen_ty_1 { xavp: fields };
+        let mut value = sys::sr_xval_t {
+            type_: sys::SR_XTYPE_XAVP,
+            v,
+        };
+        // SAFETY: the server takes the list of fields over; `after` is in the current list.
+        let made = unsafe { sys::xavp_add_value_after(&raw mut name, &raw mut value, after) };
+        if made.is_null() {
+            self.0 = fields;
+        }
+        (!made.is_null()).then_some(made)
+    }
+}
+
+impl Drop for Fields {
+    fn drop(&mut self) {
+        // SAFETY: a list that nobody else has; null is an empty one.
+        unsafe { sys::xavp_destroy_list(&raw mut self.0) };
+    }
+}
+
+impl Results {
+    /// Writes the destinations and their count; `None` when the server has no memory for them.
+    pub fn write<'d>(
+        &self,
+        set: SetId,
+        dests: impl Iterator<Item = &'d Dest> + Clone,
+    ) -> Option<()> {
+        let count = self.write_xavps(set, dests.clone())?;
+        self.write_count(count)?;
+        self.write_avps(set, dests, count)
+    }
+
+    fn write_xavps<'d>(&self, set: SetId, dests: impl Iterator<Item = &'d Dest>) -> Option<i32> {
+        let mut last = ptr::null_mut();
+        let mut count = 0;
+        for dest in dests {
+            last = self.fields(set, dest)?.finish(self.dst, last)?;
+            count += 1;
+        }
+        Some(count)
+    }
+
+    fn fields(&self, set: SetId, dest: &Dest) -> Option<Fields> {
+        let mut fields = Fields(ptr::null_mut());
+        fields.add(field::URI, text_value(dest.uri()))?;
+        fields.add(field::GROUP, number_value(set))?;
+        self.add_attrs(&mut fields, dest)?;
+        if dest.socket != 0 {
+            fields.add(field::SOCK, pointer_value(dest.socket))?;
+        }
+        self.add_socket_texts(&mut fields, dest)?;
+        Some(fields)
+    }
+
+    fn add_attrs(&self, fields: &mut Fields, dest: &Dest) -> Option<()> {
+        match dest.attrs_body() {
+            body if self.attrs && !body.is_empty() => fields.add(field::ATTRS, text_value(body)),
+            _ => Some(()),
+        }
+    }
+
+    fn add_socket_texts(&self, fields: &mut Fields, dest: &Dest) -> Option<()> {
+        if !self.socket && !self.sockname || dest.attrs_body().is_empty() {
+            return Some(());
+        }
+        let attrs = dest.attrs();
+        if let Some(socket) = attrs.socket.filter(|_| self.socket) {
+            fields.add(field::SOCKET, text_value(socket))?;
+        }
+        if let Some(sockname) = attrs.sockname.filter(|_| self.sockname) {
+            fields.add(field::SOCKNAME, text_value(sockname))?;
+        }
+        Some(())
+    }
+
+    fn write_count(&self, count: i32) -> Option<()> {
+        if !self.count {
+            return Some(());
+        }
+        let mut fields = Fields(ptr::null_mut());
+        fields.add(field::COUNT, number_value(count))?;
+        fields.finish(self.ctx, ptr::null_mut())?;
+        Some(())
+    }
+
+    /// Fills the old-time AVPs. New values go in front, so the last destination is written first.
+    fn write_avps<'d>(
+        &self,
+        set: SetId,
+        dests: impl Iterator<Item = &'d Dest>,
+        count: i32,
+    ) -> Option<()> {
+        let avps = &self.avps;
+        let wrote = |done: bool| done.then_some(());
+        if avps.dst.is_some() || avps.attrs.is_some() || avps.dstid.is_some() {
+            let dests: Vec<&Dest> = dests.collect();
+            for dest in dests.into_iter().rev() {
+                avps.dst
+                    .map_or(Some(()), |avp| wrote(avp.push_text(dest.uri())))?;
+                avps.attrs
+                    .map_or(Some(()), |avp| wrote(avp.push_text(dest.attrs_body())))?;
+                let duid = dest.duid().unwrap_or_default();
+                avps.dstid
+                    .map_or(Some(()), |avp| wrote(avp.push_text(duid)))?;
+            }
+        }
+        avps.grp
+            .map_or(Some(()), |avp| wrote(avp.push_number(set)))?;
+        avps.cnt
+            .map_or(Some(()), |avp| wrote(avp.push_number(count)))
+    }
+
+    /// The first destination that is left; `None` when there is none.
+    pub fn current(&self) -> Option<Current<'_>> {
+        let record = self.first()?;
+        // SAFETY: just found in the current list, which nobody changes meanwhile.
+        let fields = unsafe { &(*record).val };
+        if fields.type_ != sys::SR_XTYPE_XAVP {
+            return None;
+        }
+        // SAFETY: the type says which member of the union is set.
+        let fields = unsafe { fields.v.xavp };
+        let uri = find(fields, field::URI, sys::SR_XTYPE_STR)?;
+        let set = find(fields, field::GROUP, sys::SR_XTYPE_INT);
+        let socket = find(fields, field::SOCK, sys::SR_XTYPE_VPTR);
+        // SAFETY: a text, by its type.
+        let uri = unsafe { &uri.v.s };
+        Some(Current {
+            // SAFETY: the text stays until a script or this module changes the list; callers use
+            // it before they do.
+            uri: unsafe { text::bytes(uri) },
+            // SAFETY: a number, by its type.
+            set: set.map(|value| unsafe { value.v.i }),
+            // SAFETY: a pointer, by its type.
+            socket: socket.map_or(0, |value| unsafe { value.v.vptr } as usize),
+        })
+    }
+
+    fn first(&self) -> Option<*mut sys::sr_xavp_t> {
+        let mut name = text::as_str(self.dst);
+        // SAFETY: searches the server's current list.
+        let record = unsafe { sys::xavp_get(&raw mut name, ptr::null_mut()) };
+        (!record.is_null()).then_some(record)
+    }
+
+    /// Takes the current destination away; false when there is none.
+    pub fn drop_current(&self) -> bool {
+        let Some(record) = self.first() else {
+            return false;
+        };
+        // SAFETY: just found in the current list.
+        unsafe { sys::xavp_rm(record, ptr::null_mut()) };
+        let avps = &self.avps;
+        [avps.dst, avps.attrs, avps.dstid]
+            .into_iter()
+            .flatten()
+            .for_each(|avp| avp.pop());
+        true
+    }
+}
+
+/// A field of one type in a list of fields.
+fn find<'x>(
+    fields: *mut sys::sr_xavp_t,
+    name: &[u8],
+    kind: sys::sr_xtype_t,
+) -> Option<&'x sys::sr_xval_t> {
+    if fields.is_null() {
+        // For the server, null would mean the current list itself.
+        return None;
+    }
+    let mut name = text::as_str(name);
+    // SAFETY: a list of fields in the current list.
+    let found = unsafe { sys::xavp_get(&raw mut name, fields) };
+    // SAFETY: one of them, or null.
+    unsafe { found.as_ref() }
+        .map(|field| &field.val)
+        .filter(|value| value.type_ == kind)
+}
+
+/// The destination that a message is on its way to.
+pub struct Current<'x> {
+    /// Its URI, as listed.
+    pub uri: &'x [u8],
+    /// Its set; `None` where a script has changed the record.
+    pub set: Option<SetId>,
+    /// Its local socket as an opaque address; 0 when it has none.
+    pub socket: usize,
+}

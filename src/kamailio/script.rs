@@ -1,0 +1,210 @@
+//! The script functions as the config's routes call them.
+//!
+//! Each takes its arguments, and leaves the work to [`super::selection`] and
+//! [`super::membership`].
+
+use core::ffi::c_char;
+
+use super::args::{number, text};
+use super::guard::{ScriptRet, guard};
+use super::membership::{self, DEFAULT_MODE};
+use super::msg::{Message, Target};
+use super::selection::{self, Request, UNLIMITED};
+use super::{sys, text::c_bytes};
+
+/// An argument of a script function, as its fixup left it.
+type Arg = *mut c_char;
+
+/// Runs a function's body with its message; a missing argument (`None`) is a failure.
+fn call(msg: *mut sys::sip_msg, body: impl FnOnce(Message) -> Option<ScriptRet>) -> ScriptRet {
+    // SAFETY: the message that the server called us with (core/action.c, do_action).
+    guard(|| body(unsafe { Message::new(msg) }).unwrap_or(ScriptRet::FAILED))
+}
+
+/// An argument without a fixup.
+fn plain<'a>(arg: Arg) -> Option<&'a [u8]> {
+    // SAFETY: it is the config's own text, with its NUL, and stays.
+    unsafe { c_bytes(arg) }
+}
+
+fn select(
+    msg: *mut sys::sip_msg,
+    target: Target,
+    set: Arg,
+    algorithm: Arg,
+    limit: Option<Arg>,
+) -> ScriptRet {
+    call(msg, |msg| {
+        let set = number(msg, set, "the set")?;
+        let algorithm = number(msg, algorithm, "the algorithm")?;
+        let limit = match limit {
+            Some(limit) => number(msg, limit, "the limit")?,
+            None => UNLIMITED,
+        };
+        Some(selection::select(
+            msg,
+            Request {
+                set,
+                algorithm,
+                limit,
+                target,
+            },
+        ))
+    })
+}
+
+/// `ds_select_dst`(set, algorithm).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_select_dst(msg: *mut sys::sip_msg, set: Arg, alg: Arg) -> ScriptRet {
+    select(msg, Target::DstUri, set, alg, None)
+}
+
+/// `ds_select_dst`(set, algorithm, limit).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_select_dst_limit(
+    msg: *mut sys::sip_msg,
+    set: Arg,
+    alg: Arg,
+    limit: Arg,
+) -> ScriptRet {
+    select(msg, Target::DstUri, set, alg, Some(limit))
+}
+
+/// `ds_select_domain`(set, algorithm).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_select_domain(msg: *mut sys::sip_msg, set: Arg, alg: Arg) -> ScriptRet {
+    select(msg, Target::Domain, set, alg, None)
+}
+
+/// `ds_select_domain`(set, algorithm, limit).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_select_domain_limit(
+    msg: *mut sys::sip_msg,
+    set: Arg,
+    alg: Arg,
+    limit: Arg,
+) -> ScriptRet {
+    select(msg, Target::Domain, set, alg, Some(limit))
+}
+
+/// `ds_select`(set, algorithm).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_select(msg: *mut sys::sip_msg, set: Arg, alg: Arg) -> ScriptRet {
+    select(msg, Target::Nothing, set, alg, None)
+}
+
+/// `ds_select`(set, algorithm, limit).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_select_limit(
+    msg: *mut sys::sip_msg,
+    set: Arg,
+    alg: Arg,
+    limit: Arg,
+) -> ScriptRet {
+    select(msg, Target::Nothing, set, alg, Some(limit))
+}
+
+/// `ds_next_dst`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_next_dst(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| Some(selection::next(msg, Target::DstUri)))
+}
+
+/// `ds_next_domain`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_next_domain(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| Some(selection::next(msg, Target::Domain)))
+}
+
+/// `ds_set_dst`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_set_dst(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| Some(selection::set(msg, Target::DstUri)))
+}
+
+/// `ds_set_domain`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_set_domain(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| Some(selection::set(msg, Target::Domain)))
+}
+
+/// `ds_mark_dst`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_mark_dst(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+    call(msg, |_| Some(selection::mark(None)))
+}
+
+/// `ds_mark_dst`(state): the text as it stands in the config.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_mark_dst_state(msg: *mut sys::sip_msg, state: Arg, _: Arg) -> ScriptRet {
+    call(msg, |_| Some(selection::mark(plain(state))))
+}
+
+/// `ds_is_from_list`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_is_from_lists(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| {
+        Some(membership::is_from_list(msg, -1, DEFAULT_MODE, None))
+    })
+}
+
+/// `ds_is_from_list`(set).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_is_from_list(msg: *mut sys::sip_msg, set: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| {
+        let set = number(msg, set, "the set")?;
+        Some(membership::is_from_list(msg, set, DEFAULT_MODE, None))
+    })
+}
+
+/// `ds_is_from_list`(set, mode).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_is_from_list_mode(msg: *mut sys::sip_msg, set: Arg, mode: Arg) -> ScriptRet {
+    call(msg, |msg| {
+        let set = number(msg, set, "the set")?;
+        let mode = number(msg, mode, "the mode")?;
+        Some(membership::is_from_list(msg, set, mode, None))
+    })
+}
+
+/// `ds_is_from_list`(set, mode, uri).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_is_from_list_uri(
+    msg: *mut sys::sip_msg,
+    set: Arg,
+    mode: Arg,
+    uri: Arg,
+) -> ScriptRet {
+    call(msg, |msg| {
+        let set = number(msg, set, "the set")?;
+        let mode = number(msg, mode, "the mode")?;
+        let uri = text(msg, uri, "the URI")?;
+        Some(membership::is_from_list(msg, set, mode, Some(uri)))
+    })
+}
+
+/// `ds_list_exist`(set) and `ds_list_exists`(set).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_list_exists(msg: *mut sys::sip_msg, set: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| {
+        Some(membership::list_exists(number(msg, set, "the set")))
+    })
+}
+
+/// `ds_is_active`(set).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_is_active(msg: *mut sys::sip_msg, set: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| {
+        Some(membership::is_active(number(msg, set, "the set")?, None))
+    })
+}
+
+/// `ds_is_active`(set, uri).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_is_active_uri(msg: *mut sys::sip_msg, set: Arg, uri: Arg) -> ScriptRet {
+    call(msg, |msg| {
+        let set = number(msg, set, "the set")?;
+        let uri = text(msg, uri, "the URI")?;
+        Some(membership::is_active(set, Some(uri)))
+    })
+}

@@ -1,0 +1,246 @@
+//! `ds_select_*`, `ds_next_*`, `ds_set_*` and `ds_mark_dst`: from a message to a destination.
+
+use super::guard::ScriptRet;
+use super::log::{log_dbg, log_err, log_warn};
+use super::module::Module;
+use super::msg::{Message, Target};
+use super::random::ServerRandom;
+use super::results::Current;
+use super::text::Escaped;
+use crate::dispatch::dest::SetId;
+use crate::dispatch::hash::hash;
+use crate::dispatch::select::{Algorithm, Choice, Start, choose};
+use crate::dispatch::state::{Mark, apply_mark};
+use crate::shm::view::{Dest, View};
+
+/// A limit on the number of results that is none.
+pub const UNLIMITED: i32 = 0;
+
+/// How often a choice is made anew when the list was replaced under it.
+const RETRIES: usize = 8;
+
+/// What a script asks for.
+#[derive(Clone, Copy)]
+pub struct Request {
+    /// The set to choose from.
+    pub set: SetId,
+    /// The algorithm's number.
+    pub algorithm: i32,
+    /// Most results to write, the chosen one included; 0 or less is no limit.
+    pub limit: i32,
+    /// What of the message changes.
+    pub target: Target,
+}
+
+/// Chooses a destination of a set and sends the message there.
+///
+/// Source: `features.md` 3.7, 3.8 and 3.15.
+pub fn select(msg: Message, request: Request) -> ScriptRet {
+    let Some(module) = Module::get() else {
+        return ScriptRet::FAILED;
+    };
+    let settings = &module.settings;
+    if request.target == Target::DstUri && !settings.force_dst && msg.has_dst_uri() {
+        log_err!("destination already set (and force_dst is 0)");
+        return ScriptRet::FAILED;
+    }
+    let Some(start) = start(module, msg, request.algorithm) else {
+        return ScriptRet::FAILED;
+    };
+    for _ in 0..RETRIES {
+        let pinned = module.pin();
+        let sent = pinned
+            .view(request.set)
+            .ok_or(Failure::NoSet)
+            .and_then(|view| {
+                choose(view, start, settings.use_default, &mut ServerRandom)
+                    .ok_or(Failure::NoneUsable)
+                    .and_then(|choice| go(module, msg, request, view, choice))
+            });
+        // What was not found may be in a list that was published meanwhile.
+        let found = !matches!(sent, Err(Failure::NoSet | Failure::NoneUsable));
+        let settled = found || module.store.is_current(&pinned);
+        drop(pinned);
+        if settled {
+            return sent.map_or_else(|failure| failed(request.set, &failure), |()| ScriptRet::OK);
+        }
+    }
+    failed(request.set, &Failure::NoneUsable)
+}
+
+/// Why a message goes nowhere.
+enum Failure {
+    /// There is no such set.
+    NoSet,
+    /// The set has no usable destination.
+    NoneUsable,
+    /// The server does not take the destination.
+    Refused,
+    /// The server has no memory for the results.
+    NoMemory,
+}
+
+/// Says why nothing was selected. Nothing is pinned any more.
+fn failed(set: SetId, failure: &Failure) -> ScriptRet {
+    match failure {
+        Failure::NoSet => log_err!("destination set [{set}] not found"),
+        Failure::NoneUsable => log_dbg!("no destination of set {set} is usable"),
+        Failure::Refused => log_err!("cannot send to the chosen destination of set {set}"),
+        Failure::NoMemory => log_err!("no memory for the results of set {set}"),
+    }
+    ScriptRet::FAILED
+}
+
+/// Where the choice starts for this message; `None` after the message when it cannot be known.
+fn start(module: &Module, msg: Message, algorithm: i32) -> Option<Start> {
+    let user_only = module.settings.hash_user_only;
+    let hash = match Algorithm::from_number(algorithm) {
+        Algorithm::HashCallId => msg.hash_call_id(),
+        Algorithm::HashFrom => msg.hash_from(user_only),
+        Algorithm::HashTo => msg.hash_to(user_only),
+        Algorithm::HashRequestUri => msg.hash_request_uri(user_only),
+        Algorithm::HashPvar => hash_pvar(module, msg),
+        Algorithm::RoundRobin => return Some(Start::RoundRobin),
+        Algorithm::HashAuthUser => {
+            return Some(msg.hash_auth_user().map_or(Start::RoundRobin, Start::Hash));
+        }
+        Algorithm::Random => return Some(Start::Random),
+        Algorithm::First => return Some(Start::First),
+        Algorithm::Weight => return Some(Start::Weight),
+        Algorithm::Unknown(number) => {
+            log_warn!("algorithm {number} is not implemented: the first destination is used");
+            return Some(Start::First);
+        }
+    };
+    hash.map(Start::Hash)
+}
+
+/// Hash over the text of `hash_pvar`.
+fn hash_pvar(module: &Module, msg: Message) -> Option<u32> {
+    let Some(format) = &module.settings.hash_pvar else {
+        log_err!("algorithm 7 needs the parameter hash_pvar");
+        return None;
+    };
+    let text = format
+        .print(msg)
+        .map(<[u8]>::trim_ascii)
+        .unwrap_or_default();
+    if text.is_empty() {
+        log_err!("nothing to hash: hash_pvar is empty for this message");
+        return None;
+    }
+    Some(hash(text, None))
+}
+
+/// Sends the message to the chosen destination and writes the results.
+fn go(
+    module: &Module,
+    msg: Message,
+    request: Request,
+    view: &View,
+    choice: Choice,
+) -> Result<(), Failure> {
+    if request.target != Target::Nothing {
+        let first = view.dest(choice.first).ok_or(Failure::NoneUsable)?;
+        if !send(msg, request.target, first.uri(), first.socket) {
+            return Err(Failure::Refused);
+        }
+    }
+    let limit = usize::try_from(request.limit)
+        .ok()
+        .filter(|&limit| limit > 0);
+    let limit = if module.settings.failover {
+        limit.unwrap_or(usize::MAX)
+    } else {
+        0
+    };
+    let dests = choice
+        .order(view)
+        .take(limit)
+        .filter_map(|at| view.dest(at));
+    let results = &module.settings.results;
+    results.write(request.set, dests).ok_or(Failure::NoMemory)
+}
+
+/// Sends the message to a destination, from its local socket if it has one; false when the server
+/// refuses.
+fn send(msg: Message, target: Target, uri: &[u8], socket: usize) -> bool {
+    if socket != 0 {
+        msg.send_from(socket);
+    }
+    msg.send_to(target, uri)
+}
+
+/// Goes on to the next destination that the selection left: the failed one is taken away.
+pub fn next(msg: Message, target: Target) -> ScriptRet {
+    let Some(module) = Module::get() else {
+        return ScriptRet::FAILED;
+    };
+    if !module.settings.failover {
+        log_warn!("failover support disabled (parameter flags has not bit 2)");
+        return ScriptRet::FAILED;
+    }
+    module.settings.results.drop_current();
+    send_to_current(module, msg, target)
+}
+
+/// Sends the message to the destination that a selection put first, and leaves it there.
+pub fn set(msg: Message, target: Target) -> ScriptRet {
+    match Module::get() {
+        Some(module) => send_to_current(module, msg, target),
+        None => ScriptRet::FAILED,
+    }
+}
+
+fn send_to_current(module: &Module, msg: Message, target: Target) -> ScriptRet {
+    let Some(current) = module.settings.results.current() else {
+        log_dbg!("no destination left");
+        return ScriptRet::FAILED;
+    };
+    if send(msg, target, current.uri, current.socket) {
+        return ScriptRet::OK;
+    }
+    log_err!("cannot send to {}", Escaped(current.uri));
+    ScriptRet::FAILED
+}
+
+/// Marks the current destination. `state` is the script's text; none is "inactive".
+///
+/// Source: `features.md` 3.5 and 3.11.
+pub fn mark(state: Option<&[u8]>) -> ScriptRet {
+    let Some(module) = Module::get() else {
+        return ScriptRet::FAILED;
+    };
+    let settings = &module.settings;
+    let state = state.unwrap_or_default();
+    let Some(mark) = Mark::parse(state, settings.compat) else {
+        log_warn!("cannot mark: \"{}\" is no state", Escaped(state));
+        return ScriptRet::FAILED;
+    };
+    if !settings.failover {
+        log_warn!("failover support disabled (parameter flags has not bit 2)");
+        return ScriptRet::FAILED;
+    }
+    let current = settings.results.current();
+    let Some((Current { uri, socket, .. }, set)) =
+        current.and_then(|current| current.set.map(|set| (current, set)))
+    else {
+        log_err!("nothing was selected that could be marked");
+        return ScriptRet::FAILED;
+    };
+    let marked = module.store.change(
+        Module::process(),
+        set,
+        Some(uri),
+        |dest: &Dest| dest.socket == socket,
+        |state, failures| apply_mark(state, failures, mark, &settings.mark),
+        |_, _, _| {},
+    );
+    match marked {
+        Some(1..) => ScriptRet::OK,
+        _ => {
+            log_dbg!("{} is not in set {set} any more", Escaped(uri));
+            ScriptRet::FAILED
+        }
+    }
+}

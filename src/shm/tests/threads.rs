@@ -1,0 +1,119 @@
+//! The published table under threads in the place of processes: what Miri can check of the orders
+//! of memory (`forked` is the real thing).
+
+use core::alloc::Layout;
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::alloc;
+use std::thread;
+
+use parking_lot::lock_api::RawMutex;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::spec;
+use super::store::{RULES, Spin};
+use crate::dispatch::select::{Candidates, Start, choose};
+use crate::dispatch::state::{Outcome, State};
+use crate::shm::arena::Arena;
+use crate::shm::store::{ReloadState, Store};
+
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// An arena on the heap, for all threads. Each piece has its layout in front.
+struct Heap;
+
+fn around(size: usize) -> Layout {
+    Layout::from_size_align(size + 8, 8).unwrap()
+}
+
+unsafe impl Arena for Heap {
+    fn alloc(&self, layout: Layout) -> Option<NonNull<u8>> {
+        TAKEN.fetch_add(1, Ordering::Relaxed);
+        let piece = NonNull::new(unsafe { alloc::alloc(around(layout.size())) })?;
+        unsafe { piece.cast::<usize>().write(layout.size()) };
+        Some(unsafe { piece.add(8) })
+    }
+
+    unsafe fn free(&self, ptr: NonNull<u8>) {
+        TAKEN.fetch_sub(1, Ordering::Relaxed);
+        let piece = unsafe { ptr.sub(8) };
+        let size = unsafe { piece.cast::<usize>().read() };
+        unsafe { alloc::dealloc(piece.as_ptr(), around(size)) };
+    }
+}
+
+/// The store as each thread has it.
+struct Everywhere(Store<Heap, Spin>);
+
+// As after a fork: nothing of the store itself changes, and each thread has a number of its own.
+unsafe impl Sync for Everywhere {}
+
+#[test]
+fn threads_choose_change_and_reload_at_once() {
+    let rounds = if cfg!(miri) { 6 } else { 2_000 };
+    let store = Everywhere(Store::create(Heap, Spin::INIT, RULES).unwrap());
+    unsafe { store.0.make_slots(4) }.unwrap();
+    let uris: Vec<String> = (0..4).map(|n| format!("sip:a:{n}")).collect();
+    let load = |round: usize, states| {
+        let list: Vec<_> = uris.iter().map(|uri| spec(1, uri, 0, 0)).collect();
+        let list = &list[..4 - round % 3];
+        store.0.load(
+            store.0.ticket(),
+            list,
+            states,
+            &mut StdRng::seed_from_u64(1),
+        )
+    };
+    load(0, ReloadState::Keep).unwrap();
+    let stop = AtomicBool::new(false);
+    let (store, stop) = (&store, &stop);
+    let select = |number| {
+        let mut random = StdRng::seed_from_u64(1);
+        while !stop.load(Ordering::Relaxed) {
+            // The first destination is in each list, and always up. A reader may have a number
+            // that is no process's.
+            let pinned = store.0.pin(number);
+            let view = pinned.view(1).unwrap();
+            let choice = choose(view, Start::RoundRobin, false, &mut random);
+            assert!(choice.is_some() || !store.0.is_current(&pinned));
+            for at in choice.iter().flat_map(|choice| choice.order(view)) {
+                assert!(view.dest(at).unwrap().uri().starts_with(b"sip:a:"));
+            }
+            thread::yield_now();
+        }
+    };
+    let mark = |number| {
+        for round in 0..rounds * 2 {
+            let change = |state: State, failures| Outcome {
+                state: State(state.0 ^ 1),
+                failures,
+                flip: None,
+            };
+            let uri = format!("SIP:A:{}", 1 + round % 3);
+            let (uri, all) = (Some(uri.as_bytes()), |_: &_| true);
+            store.0.change(number, 1, uri, all, change, |_, _, _| {});
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| select(1));
+        scope.spawn(|| select(99));
+        let markers = [2, 3].map(|number| scope.spawn(move || mark(number)));
+        for round in 0..rounds {
+            let states = [ReloadState::Keep, ReloadState::FromList][round % 2];
+            load(round, states).unwrap();
+        }
+        for marker in markers {
+            marker.join().unwrap();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let pinned = store.0.pin(0);
+    let view = pinned.view(1).unwrap();
+    for at in 0..view.dest_count() {
+        assert_eq!(view.next_usable(at, at + 1).is_some(), view.is_usable(at));
+    }
+    drop(pinned);
+    unsafe { store.0.destroy() };
+    assert_eq!(TAKEN.load(Ordering::Relaxed), 0);
+}
