@@ -66,15 +66,16 @@ lint: headers ## check format and clippy, with and without the seam
 		else echo "lint: no clippy here, lints not checked"; fi
 
 bench: build ## measure calls, reload and memory beside the packaged C module
-	@$(CARGO) run --quiet --release --example bench
+	@$(CARGO) run --quiet --features server-tests --example bench
 
 miri: ## run the unit tests under Miri (needs rustup's nightly with miri)
 	@$(CARGO) +nightly miri --version >/dev/null 2>&1 || \
 		{ echo "miri: first run: rustup toolchain install nightly --component miri,rust-src" >&2; exit 1; }
 	$(CARGO) +nightly miri test --lib
 
-valgrind: build ## run the server tests with the server under memcheck
-	VALGRIND=1 $(CARGO) test --features server-tests --test 'server_*'
+valgrind: build ## run the demo and the server tests with the server under memcheck
+	VALGRIND=1 $(CARGO) run --quiet --features server-tests --example demo
+	VALGRIND=1 $(CARGO) test --no-fail-fast --features server-tests --test 'server_*'
 
 clean: ## remove all that was built
 	$(CARGO) clean

@@ -61,6 +61,7 @@ struct glue_modparams {
 	int ds_probing_threshold;
 	int ds_probing_threshhold;
 	int ds_inactive_threshold;
+	int reload_delta;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -151,6 +152,7 @@ int dsr_is_from_list_uri(struct sip_msg *msg, char *set, char *mode, char *uri);
 int dsr_list_exists(struct sip_msg *msg, char *set, char *p2);
 int dsr_is_active(struct sip_msg *msg, char *set, char *p2);
 int dsr_is_active_uri(struct sip_msg *msg, char *set, char *uri);
+int dsr_reload(struct sip_msg *msg, char *p1, char *p2);
 
 /* The same for KEMI; texts are never NULL. */
 int dsr_kemi_select(struct sip_msg *msg, int set, int alg);
@@ -172,10 +174,16 @@ int dsr_kemi_is_from_list_uri(struct sip_msg *msg, int set, int mode, str *uri);
 int dsr_kemi_list_exists(struct sip_msg *msg, int set);
 int dsr_kemi_is_active(struct sip_msg *msg, int set);
 int dsr_kemi_is_active_uri(struct sip_msg *msg, int set, str *uri);
+int dsr_kemi_reload(struct sip_msg *msg);
 
 /* RPC commands. */
 void dsr_rpc_list(rpc_t *rpc, void *ctx);
 void dsr_rpc_set_state(rpc_t *rpc, void *ctx);
+void dsr_rpc_set_duid_state(rpc_t *rpc, void *ctx);
+void dsr_rpc_check(rpc_t *rpc, void *ctx);
+void dsr_rpc_add(rpc_t *rpc, void *ctx);
+void dsr_rpc_remove(rpc_t *rpc, void *ctx);
+void dsr_rpc_modify(rpc_t *rpc, void *ctx);
 void dsr_rpc_reload(rpc_t *rpc, void *ctx);
 
 #ifdef DISPATCHER_PANIC_PROBE

@@ -9,7 +9,7 @@ missing=
 need() { # package...: note those that are not installed
 	for package in "$@"; do
 		state=$(dpkg-query -W -f='${db:Status-Abbrev}' "$package" 2>/dev/null || true)
-		[ "$state" = "ii " ] || missing="$missing $package"
+		case $state in ?i*) ;; *) missing="$missing $package" ;; esac
 	done
 }
 
@@ -34,7 +34,14 @@ has_libclang() {
 }
 
 as_root() {
-	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+	if [ "$(id -u)" = 0 ]; then
+		"$@"
+	elif command -v sudo >/dev/null 2>&1; then
+		sudo "$@"
+	else
+		echo "setup: run as root, or install:$missing" >&2
+		exit 1
+	fi
 }
 
 apt() {

@@ -7,8 +7,12 @@
 #include "dispatcher_glue.h"
 
 #define SELECT_ROUTES (REQUEST_ROUTE | FAILURE_ROUTE)
+/* Without arguments, or with one that is the text of the config. */
+#define PLAIN(name, function, params, routes) \
+	{name, (cmd_function)function, params, 0, 0, routes}
+/* The core takes an expression as an argument only where it can free what the fixup made. */
 #define COMMAND(name, function, params, fixup, routes) \
-	{name, (cmd_function)function, params, fixup, 0, routes}
+	{name, (cmd_function)function, params, fixup, fixup_free_fparam_all, routes}
 
 /* Table: script functions. */
 cmd_export_t glue_cmds[] = {
@@ -18,14 +22,13 @@ cmd_export_t glue_cmds[] = {
 	COMMAND("ds_select_domain", dsr_select_domain_limit, 3, dsr_fixup_numbers, SELECT_ROUTES),
 	COMMAND("ds_select", dsr_select, 2, dsr_fixup_numbers, ANY_ROUTE),
 	COMMAND("ds_select", dsr_select_limit, 3, dsr_fixup_numbers, SELECT_ROUTES),
-	COMMAND("ds_next_dst", dsr_next_dst, 0, 0, SELECT_ROUTES),
-	COMMAND("ds_next_domain", dsr_next_domain, 0, 0, SELECT_ROUTES),
-	COMMAND("ds_set_dst", dsr_set_dst, 0, 0, SELECT_ROUTES),
-	COMMAND("ds_set_domain", dsr_set_domain, 0, 0, SELECT_ROUTES),
-	COMMAND("ds_mark_dst", dsr_mark_dst, 0, 0, SELECT_ROUTES | ONREPLY_ROUTE),
-	COMMAND("ds_mark_dst", dsr_mark_dst_state, 1, 0, SELECT_ROUTES | ONREPLY_ROUTE),
-	COMMAND("ds_is_from_list", dsr_is_from_lists, 0, 0,
-			SELECT_ROUTES | ONREPLY_ROUTE | BRANCH_ROUTE),
+	PLAIN("ds_next_dst", dsr_next_dst, 0, SELECT_ROUTES),
+	PLAIN("ds_next_domain", dsr_next_domain, 0, SELECT_ROUTES),
+	PLAIN("ds_set_dst", dsr_set_dst, 0, SELECT_ROUTES),
+	PLAIN("ds_set_domain", dsr_set_domain, 0, SELECT_ROUTES),
+	PLAIN("ds_mark_dst", dsr_mark_dst, 0, SELECT_ROUTES | ONREPLY_ROUTE),
+	PLAIN("ds_mark_dst", dsr_mark_dst_state, 1, SELECT_ROUTES | ONREPLY_ROUTE),
+	PLAIN("ds_is_from_list", dsr_is_from_lists, 0, SELECT_ROUTES | ONREPLY_ROUTE | BRANCH_ROUTE),
 	COMMAND("ds_is_from_list", dsr_is_from_list, 1, dsr_fixup_from_list, ANY_ROUTE),
 	COMMAND("ds_is_from_list", dsr_is_from_list_mode, 2, dsr_fixup_from_list, ANY_ROUTE),
 	COMMAND("ds_is_from_list", dsr_is_from_list_uri, 3, dsr_fixup_from_list, ANY_ROUTE),
@@ -33,8 +36,9 @@ cmd_export_t glue_cmds[] = {
 	COMMAND("ds_list_exists", dsr_list_exists, 1, dsr_fixup_numbers, ANY_ROUTE),
 	COMMAND("ds_is_active", dsr_is_active, 1, dsr_fixup_is_active, ANY_ROUTE),
 	COMMAND("ds_is_active", dsr_is_active_uri, 2, dsr_fixup_is_active, ANY_ROUTE),
+	PLAIN("ds_reload", dsr_reload, 0, ANY_ROUTE),
 #ifdef DISPATCHER_PANIC_PROBE
-	COMMAND("ds_panic_probe", dsr_panic_probe, 0, 0, ANY_ROUTE),
+	PLAIN("ds_panic_probe", dsr_panic_probe, 0, ANY_ROUTE),
 #endif
 	{0, 0, 0, 0, 0, 0}
 };
@@ -78,27 +82,31 @@ param_export_t glue_params[] = {
 	NUMBER(ds_probing_threshold),
 	NUMBER(ds_probing_threshhold),
 	NUMBER(ds_inactive_threshold),
+	NUMBER(reload_delta),
 	{0, 0, 0}
 };
 
-static const char *doc_list[] = {
-	"List the destination sets: all, with `short` without attributes, with `full` with addresses",
-	0
-};
-static const char *doc_set_state[] = {
-	"Set the state of a destination: state (a, i, d, t, with p for probing), set, URI or `all`",
-	0
-};
-static const char *doc_reload[] = {
-	"Load the destination list anew",
-	0
-};
+#define DOC(name, text) static const char *doc_##name[] = {text, 0}
+
+DOC(list, "List destinations: [short|full] [set] [offset count]");
+DOC(set_state, "Set a state: state (a, i, d, t, with p for probing), set, URI or `all`");
+DOC(set_duid_state, "Set a state: state, set, unique id");
+DOC(reload, "Load the destination list anew");
+DOC(check, "Say what a reload would do, without doing it");
+DOC(add, "Add a destination: set, URI [flags [priority [attributes]]]");
+DOC(remove, "Remove a destination: set, URI");
+DOC(modify, "Change a destination: set, URI or duid=ID, then flags, priority, attrs with a value");
 
 /* Table: RPC commands; the last three have the names that the module's MI commands had. */
 rpc_export_t glue_rpc[] = {
 	{"dispatcher.list", dsr_rpc_list, doc_list, 0},
 	{"dispatcher.set_state", dsr_rpc_set_state, doc_set_state, 0},
+	{"dispatcher.set_duid_state", dsr_rpc_set_duid_state, doc_set_duid_state, 0},
 	{"dispatcher.reload", dsr_rpc_reload, doc_reload, 0},
+	{"dispatcher.check", dsr_rpc_check, doc_check, 0},
+	{"dispatcher.add", dsr_rpc_add, doc_add, 0},
+	{"dispatcher.remove", dsr_rpc_remove, doc_remove, 0},
+	{"dispatcher.modify", dsr_rpc_modify, doc_modify, 0},
 	{"ds_list", dsr_rpc_list, doc_list, 0},
 	{"ds_set_state", dsr_rpc_set_state, doc_set_state, 0},
 	{"ds_reload", dsr_rpc_reload, doc_reload, 0},

@@ -35,9 +35,11 @@ fn avp_probe(names: [&str; 5]) -> Config {
     }
     let config = Probe::new().op("avps", &show).config().list(LIST);
     let config = config.param("flags", 2);
-    AVPS.iter().zip(names).fold(config, |config, (param, name)| {
-        config.param(param, format!("$avp({name})"))
-    })
+    AVPS.iter()
+        .zip(names)
+        .fold(config, |config, (param, name)| {
+            config.param(param, format!("$avp({name})"))
+        })
 }
 
 fn plain() -> Config {
@@ -215,7 +217,10 @@ fn after_marks(server: &Kamailio, marks: &str) -> String {
     for mark in marks.split(' ') {
         // The mark goes to the first record, whatever its state is by now.
         let lines = run(server, &format!("first|mark_{mark}"));
-        assert!(lines.last().unwrap().contains(" rc=1 "), "{mark}: {lines:?}");
+        assert!(
+            lines.last().unwrap().contains(" rc=1 "),
+            "{mark}: {lines:?}"
+        );
         seen.push(server.flags(1, "sip:127.0.0.1:7022"));
     }
     seen.join(" ")
@@ -289,7 +294,11 @@ fn any_old_name_alone_chooses_the_old_meaning() {
         .param("grp_avp", "$avp(g)")
         .param("compat", "5.6");
     let server = Kamailio::start(Module::Rust, config);
-    assert_eq!(server.flags(1, "sip:127.0.0.1:7021"), "TX", "compat is stronger");
+    assert_eq!(
+        server.flags(1, "sip:127.0.0.1:7021"),
+        "TX",
+        "compat is stronger"
+    );
 }
 
 #[test]
@@ -308,13 +317,4 @@ fn setid_pvar_gets_the_set_of_the_sender() {
     let request = server::Request::new("OPTIONS", "sip:x@service.test");
     let reply = Uac::new().request(server.addr(), &request);
     assert_eq!(reply.text("X-Set"), "1 8");
-}
-
-#[test]
-fn zz() {
-    for m in [Module::C, Module::Rust] {
-    let config = Probe::new().op("st", "ds_is_active(\"1\", \"sip:127.0.0.1:7021\");").op("sv","ds_is_active(\"1\", \"$var(b)\");").config().list("1 sip:127.0.0.1:7021\n");
-    let server = Kamailio::start(m, config);
-    for l in run(&server, "active,1|active,1,sip:127.0.0.1:7021|st|sv,1,sip:127.0.0.1:7021") { println!("{m:?} {l}"); }
-    }
 }

@@ -42,6 +42,7 @@ const FUNCTIONS: &[&str] = &[
     "do_action",
     // Variables.
     "add_avp",
+    "parse_avp_spec",
     "search_.*avp",
     "destroy_avp",
     "destroy_avps",

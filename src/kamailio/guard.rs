@@ -90,6 +90,21 @@ impl EntryRet for ScriptRet {
     const ON_PANIC: Self = Self::FAILED;
 }
 
+/// How an RPC command ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RpcEnd {
+    /// It has answered.
+    Done,
+    /// It answers with a fault that has this text.
+    Fault(String),
+    /// It panicked, and has perhaps not answered.
+    Panicked,
+}
+
+impl EntryRet for RpcEnd {
+    const ON_PANIC: Self = Self::Panicked;
+}
+
 /// Runs the body of an entry point; after a panic the server gets [`EntryRet::ON_PANIC`].
 ///
 /// Guards of the server's locks are released while the panic unwinds.

@@ -13,6 +13,7 @@ use super::mem::ShmArena;
 use super::module::Module;
 use super::params::Settings;
 use super::sys;
+use super::throttle::Throttle;
 use crate::shm::store::Store;
 use crate::shm::view::Rules;
 
@@ -50,10 +51,19 @@ fn start() -> Option<()> {
     let rules = Rules {
         unusable: settings.compat.unusable_bits(),
     };
-    let store = Store::create(ShmArena, ServerLock::INIT, rules)
-        .map_err(|error| log_err!("cannot make the table of destinations: {error}"))
+    let no_memory = |error| log_err!("cannot make the table of destinations: {error}");
+    let throttle = Throttle::create(settings.reload_delta_s)
+        .map_err(no_memory)
         .ok()?;
-    if !(Module { settings, store }).keep() {
+    let store = Store::create(ShmArena, ServerLock::INIT, rules)
+        .map_err(no_memory)
+        .ok()?;
+    let module = Module {
+        settings,
+        store,
+        throttle,
+    };
+    if !module.keep() {
         log_crit!("initialised twice");
         return None;
     }

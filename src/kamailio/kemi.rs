@@ -3,6 +3,7 @@
 use core::ffi::c_int;
 
 use super::guard::{ScriptRet, guard};
+use super::load;
 use super::membership::{self, DEFAULT_MODE};
 use super::msg::{Message, Target};
 use super::selection::{self, Request, UNLIMITED};
@@ -187,4 +188,10 @@ pub extern "C" fn dsr_kemi_is_active_uri(
     uri: *mut sys::str_,
 ) -> ScriptRet {
     call(msg, |_| membership::is_active(set, text(uri)))
+}
+
+/// `ds_reload`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_reload(msg: *mut sys::sip_msg) -> ScriptRet {
+    call(msg, |_| load::ds_reload())
 }

@@ -5,10 +5,11 @@
 //! | [`exports`] | the five symbols that the loader looks up |
 //! | [`init`] | start, fork, stop |
 //! | [`params`] | the parameters of the config |
-//! | [`load`] | the list file, resolved and published |
+//! | [`load`], [`resolve`] | the list file, resolved and published |
+//! | [`throttle`] | how often the lists may change |
 //! | [`script`], [`kemi`] | the script functions, for routes and for KEMI |
 //! | [`selection`], [`membership`] | what they do |
-//! | [`rpc`] | the RPC commands |
+//! | [`rpc`], [`rpc_list`] | the RPC commands |
 //! | [`msg`], [`args`], [`pvar`], [`results`], [`reply`] | messages, arguments, variables, XAVPs and AVPs, RPC replies |
 //! | [`net`], [`random`] | addresses and sockets, random numbers |
 //! | [`module`] | what each process inherits |
@@ -36,9 +37,12 @@ pub mod params;
 pub mod pvar;
 pub mod random;
 pub mod reply;
+pub mod resolve;
 pub mod results;
 pub mod rpc;
+pub mod rpc_list;
 pub mod script;
 pub mod selection;
 pub mod sys;
 pub mod text;
+pub mod throttle;

@@ -6,6 +6,7 @@ use super::lock::ServerLock;
 use super::mem::ShmArena;
 use super::params::Settings;
 use super::sys;
+use super::throttle::Throttle;
 use crate::dispatch::dest::SetId;
 use crate::shm::store::{Pinned, Store};
 use crate::shm::table::Table;
@@ -16,6 +17,8 @@ pub struct Module {
     pub settings: Settings,
     /// The shared table.
     pub store: Store<ShmArena, ServerLock>,
+    /// How often the lists may change.
+    pub throttle: Throttle,
 }
 
 static MODULE: OnceCell<Module> = OnceCell::new();

@@ -8,9 +8,6 @@ use crate::dispatch::dest::Proto;
 use crate::dispatch::hash::hash;
 use crate::shm::addr::Source;
 
-/// Longest destination that fits into a Request-URI (core/config.h, MAX_URI_SIZE).
-const MAX_URI: usize = 1024;
-
 /// A message that lives at least as long as the script function that was called with it.
 #[derive(Clone, Copy)]
 pub struct Message(*mut sys::sip_msg);
@@ -152,32 +149,45 @@ impl Message {
         }
     }
 
-    /// Replaces all of the Request-URI behind the user part, by the server's own action.
+    /// Replaces all of the Request-URI behind the user part.
+    ///
+    /// The server's own action for it writes one byte too far when the result has exactly
+    /// `MAX_URI_SIZE` bytes (core/action.c, SET_HOSTALL_T), and the user part comes from outside.
     fn set_host_and_all_after(self, host: &[u8]) -> bool {
-        let mut buffer = [0u8; MAX_URI];
-        let Some(room) = buffer
-            .get_mut(..host.len())
-            .filter(|room| room.len() < MAX_URI)
-        else {
-            log_err!(
-                "destination too long for a Request-URI: {} bytes",
-                host.len()
-            );
+        // SAFETY: a live message; the server parses into it.
+        if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
             return false;
-        };
-        room.copy_from_slice(host);
-        // SAFETY: integers, pointers and a jump buffer that is written before it is read.
-        let mut context: sys::run_act_ctx = unsafe { core::mem::zeroed() };
-        // SAFETY: integers and pointers; zeroed is an empty action.
-        let mut action: sys::action = unsafe { core::mem::zeroed() };
-        action.type_ = sys::SET_HOSTALL_T;
-        if let Some(value) = action.val.first_mut() {
-            value.type_ = sys::STRING_ST;
-            value.u.string = buffer.as_mut_ptr().cast();
         }
-        // SAFETY: a live message and an action that outlives the call; this kind of action runs
-        // no route and does not jump (core/action.c).
-        unsafe { sys::do_action(&raw mut context, &raw mut action, self.0) >= 0 }
+        let old = &self.fields().parsed_uri;
+        let parts = [&old.user, &old.passwd, &old.params];
+        // SAFETY: the parts of a parsed URI lie in the message.
+        let [user, password, params] = parts.map(|part| unsafe { text::bytes(part) });
+        // A SIP URI with user=phone counts as a telephone number for the server; the parameters of
+        // a number are a part of it.
+        let phone = old.flags & sys::URI_SIP_USER_PHONE != 0;
+        let number = matches!(old.type_, sys::TEL_URI_T | sys::TELS_URI_T);
+        let scheme: &[u8] = match old.type_ {
+            sys::TEL_URI_T if !phone => b"tel:",
+            sys::TELS_URI_T if !phone => b"tels:",
+            sys::SIPS_URI_T | sys::TELS_URI_T => b"sips:",
+            _ => b"sip:",
+        };
+        let mut uri = scheme.to_vec();
+        let mut add = |part: &[&[u8]]| part.iter().for_each(|part| uri.extend_from_slice(part));
+        if !user.is_empty() {
+            add(&[user]);
+            if !password.is_empty() {
+                add(&[b":", password]);
+            }
+        }
+        if number && !params.is_empty() {
+            add(&[b";", params]);
+        }
+        add(&[if user.is_empty() { b"" } else { b"@" }, host]);
+        let mut text = text::as_str(&uri);
+        // SAFETY: a live message; the server copies the URI.
+        uri.len() < sys::MAX_URI_SIZE as usize
+            && unsafe { sys::rewrite_uri(self.0, &raw mut text) } > 0
     }
 
     /// Sends the message from this local socket of the server.

@@ -7,7 +7,7 @@ use std::ffi::CString;
 use super::{sys, text};
 use crate::dispatch::dest::Addr;
 
-/// Longest host name that the server's resolver takes.
+/// Longest host name that the server's resolver takes (core/resolve.h, the cache's names).
 const MAX_HOST: usize = 254;
 
 /// A URI, parsed by the server.
@@ -82,7 +82,7 @@ pub fn is_unwanted_ipv6(host: &[u8]) -> bool {
 
 /// The first address of a host; asks the server's resolver, which may wait for an answer.
 pub fn resolve(host: &[u8]) -> Option<Addr> {
-    if host.len() > MAX_HOST {
+    if host.is_empty() || host.len() > MAX_HOST {
         return None;
     }
     let name = CString::new(host).ok()?;

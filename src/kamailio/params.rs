@@ -33,6 +33,8 @@ pub struct Settings {
     pub strict_load: bool,
     /// A destination without attributes gets `none=yes`.
     pub attrs_none: bool,
+    /// Seconds between two changes of the lists; 0 lets them come at any time.
+    pub reload_delta_s: u32,
     /// How a reload treats states.
     pub reload_state: ReloadState,
     /// Thresholds that marks count to.
@@ -131,7 +133,7 @@ fn avp(name: &'static str, value: &sys::str_) -> Result<Option<Avp>, BadValue<'s
     let Some(value) = set(value) else {
         return Ok(None);
     };
-    match Variable::parse(value).and_then(|mut variable| variable.as_avp()) {
+    match Avp::parse(value) {
         Some(avp) => Ok(Some(avp)),
         None => Err(BadValue {
             name,
@@ -181,6 +183,7 @@ impl Settings {
             use_default: raw.use_default != 0,
             strict_load: raw.ds_load_mode != 0,
             attrs_none: raw.ds_attrs_none != 0,
+            reload_delta_s: whole("reload_delta", raw.reload_delta, "seconds, 0 or more")?,
             reload_state: reload_state(raw)?,
             mark: mark_rules(raw, compat)?,
             hash_pvar: hash_pvar(raw)?,
@@ -268,10 +271,15 @@ fn mark_rules(raw: &sys::glue_modparams, compat: Compat) -> Result<MarkRules, Ba
 }
 
 fn threshold(name: &'static str, value: i32) -> Result<u32, BadValue<'static>> {
+    whole(name, value, "a number of failures, 0 or more")
+}
+
+/// A number that is not negative.
+fn whole(name: &'static str, value: i32, expected: &'static str) -> Result<u32, BadValue<'static>> {
     u32::try_from(value).map_err(|_| BadValue {
         name,
         value: value.to_string().leak().as_bytes(),
-        expected: "a number of failures, 0 or more",
+        expected,
     })
 }
 

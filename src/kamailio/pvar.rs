@@ -17,11 +17,13 @@ unsafe impl Send for Variable {}
 
 impl Variable {
     /// Parses a variable's name; `None` when it is not exactly one variable.
-    pub fn parse(name: &[u8]) -> Option<Self> {
+    ///
+    /// The text must live as long as the variable: it is a modparam's, which stays.
+    pub fn parse(name: &'static [u8]) -> Option<Self> {
         let mut name = text::as_str(name);
         let end = name.s.wrapping_add(usize::try_from(name.len).ok()?);
         let mut spec = MaybeUninit::<sys::pv_spec_t>::zeroed();
-        // SAFETY: the name outlives the call; the server fills the spec (core/pvapi.c).
+        // SAFETY: the server fills the spec, and keeps pointers into the name, which stays.
         let parsed = unsafe { sys::pv_parse_spec2(&raw mut name, spec.as_mut_ptr(), 1) };
         // SAFETY: a struct of integers and pointers; zeroed is a value of it.
         (parsed == end).then(|| Variable(unsafe { spec.assume_init() }))
@@ -33,7 +35,7 @@ impl Variable {
     }
 
     /// The AVP that it names; `None` when it is no AVP with a fixed name.
-    pub fn as_avp(&mut self) -> Option<Avp> {
+    fn as_avp(&mut self) -> Option<Avp> {
         if self.0.type_ != sys::PVT_AVP {
             return None;
         }
@@ -78,15 +80,15 @@ impl Variable {
 
     /// Writes a text; false when the server refused.
     pub fn set_text(&self, msg: Message, value: &[u8]) -> bool {
-        let rs = text::as_str(value);
-        self.set(
-            msg,
-            sys::pv_value_t {
-                rs,
-                ri: 0,
-                flags: sys::PV_VAL_STR,
-            },
-        )
+        // Some variables put a NUL behind the text while they parse it (core/str.h, STR_VTOZ), so
+        // it must be ours to change, with a byte to spare.
+        let mut text = [value, b"\0"].concat();
+        let rs = sys::str_ {
+            s: text.as_mut_ptr().cast(),
+            len: text::as_str(value).len,
+        };
+        let flags = sys::PV_VAL_STR;
+        self.set(msg, sys::pv_value_t { rs, ri: 0, flags })
     }
 }
 
@@ -133,6 +135,35 @@ unsafe impl Sync for Avp {}
 unsafe impl Send for Avp {}
 
 impl Avp {
+    /// Parses `$avp(name)`, `$avp(s:name)` or `$avp(i:number)`; `None` when it is none of them.
+    ///
+    /// The text must live as long as the AVP: it is a modparam's, which stays.
+    pub fn parse(text: &'static [u8]) -> Option<Self> {
+        Variable::parse(text)
+            .and_then(|mut variable| variable.as_avp())
+            .or_else(|| Self::parse_name(text))
+    }
+
+    /// The same without the variable class `$avp`, which only the module pv brings: configs of the
+    /// old time name their AVPs without loading it.
+    fn parse_name(text: &'static [u8]) -> Option<Self> {
+        let name = text.strip_prefix(b"$avp(")?.strip_suffix(b")")?;
+        let mut name_text = text::as_str(name);
+        let mut name = sys::int_str { n: 0 };
+        let mut kind: c_int = 0;
+        // SAFETY: the server parses the text, and may keep pointers into it, which stays.
+        let parsed = unsafe {
+            sys::parse_avp_spec(
+                &raw mut name_text,
+                &raw mut kind,
+                &raw mut name,
+                core::ptr::null_mut(),
+            )
+        };
+        let kind = u32::try_from(kind).ok()?;
+        (parsed == 0).then_some(Avp { name, kind })
+    }
+
     /// Puts a text in front of the AVP's values; false when the server has no memory.
     pub fn push_text(&self, value: &[u8]) -> bool {
         let value = sys::int_str {

@@ -2,8 +2,12 @@
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
+use core::str::FromStr;
 
 use super::{sys, text};
+
+/// Longest text of a fault that ctl gives to its client (ctl/binrpc_run.c, FAULT_START_BUF).
+const MAX_FAULT: usize = 250;
 
 /// A command's call: its arguments and its reply.
 #[derive(Clone, Copy)]
@@ -51,27 +55,43 @@ impl Call {
         unsafe { &*self.rpc }
     }
 
-    /// The next argument as a text; `None` when there is none.
-    pub fn text(&self) -> Option<&[u8]> {
+    /// The next argument as a text, numbers too; `None` when there is none.
+    ///
+    /// It is copied: a transport may give the next one in the same buffer.
+    pub fn text(&self) -> Option<Vec<u8>> {
         let mut value = text::EMPTY;
         let scan = self.api().scan?;
-        // SAFETY: `*S` writes one text, or nothing; the text lives as long as the call.
+        // SAFETY: `S` writes one text, or with `*` nothing; `.` makes a text of a number.
         let read = unsafe { scan(self.context, format(c"*.S"), &raw mut value) };
-        // SAFETY: as above.
-        (read == 1).then(|| unsafe { text::bytes(&value) })
+        // SAFETY: the text stays until the next argument is asked for.
+        (read == 1).then(|| unsafe { text::bytes(&value) }.to_vec())
     }
 
     /// The next argument as a number; `None` when there is none, or it is not a number.
-    pub fn number(&self) -> Option<c_int> {
-        let mut value: c_int = 0;
-        let scan = self.api().scan?;
-        // SAFETY: `*d` writes one int, or nothing.
-        let read = unsafe { scan(self.context, format(c"*d"), &raw mut value) };
-        (read == 1).then_some(value)
+    pub fn number<N: FromStr>(&self) -> Option<N> {
+        core::str::from_utf8(&self.text()?).ok()?.parse().ok()
     }
 
-    /// Answers with a fault.
+    /// All further arguments as texts.
+    pub fn words(&self) -> Vec<Vec<u8>> {
+        core::iter::from_fn(|| self.text()).collect()
+    }
+
+    /// Answers with a fault. A reason that is longer than transports take is cut; ASCII only, for
+    /// those that cut it again, anywhere.
     pub fn fault(&self, code: c_int, reason: &str) {
+        let plain = |c: char| {
+            if c.is_ascii() && !c.is_ascii_control() {
+                c
+            } else {
+                '?'
+            }
+        };
+        let mut reason: String = reason.chars().map(plain).collect();
+        if reason.len() > MAX_FAULT {
+            reason.truncate(MAX_FAULT - "...".len());
+            reason.push_str("...");
+        }
         let reason = text::as_str(reason.as_bytes());
         if let Some(fault) = self.api().fault {
             // SAFETY: the text is an argument of the format, with its length.
@@ -143,6 +163,18 @@ impl<'c> Node<'c> {
     /// [`Full`].
     pub fn add_array(&self, name: &'static CStr) -> Result<Node<'c>, Full> {
         self.add_node(c"[", name)
+    }
+
+    /// Adds a text to an array.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn push(&self, value: &[u8]) -> Result<(), Full> {
+        let mut value = text::as_str(value);
+        let add = self.call.api().array_add.ok_or(Full)?;
+        // SAFETY: `S` reads a text, and copies it.
+        let added = unsafe { add(self.handle, format(c"S"), &raw mut value) };
+        if added < 0 { Err(Full) } else { Ok(()) }
     }
 
     fn add_node(&self, kind: &'static CStr, name: &'static CStr) -> Result<Node<'c>, Full> {

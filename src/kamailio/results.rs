@@ -22,32 +22,38 @@ mod field {
     pub const COUNT: &[u8] = b"cnt";
 }
 
-/// A value for a field.
-fn text_value(value: &[u8]) -> sys::sr_xval_t {
-    let v = sys::_sr_xval__bindgen_ty_1 {
-        s: text::as_str(value),
-    };
-    sys::sr_xval_t {
-        type_: sys::SR_XTYPE_STR,
-        v,
-    }
+/// A value for a field. Every byte is set, padding too: the server copies it whole into shared
+/// memory, and memcheck would take what another process writes there later for undefined.
+fn value(fill: impl FnOnce(&mut sys::sr_xval_t)) -> sys::sr_xval_t {
+    // SAFETY: integers, pointers and a union of such; zero is a value of each.
+    let mut value = unsafe { core::mem::zeroed::<sys::sr_xval_t>() };
+    fill(&mut value);
+    value
 }
 
-fn number_value(value: i32) -> sys::sr_xval_t {
-    sys::sr_xval_t {
-        type_: sys::SR_XTYPE_INT,
-        v: sys::_sr_xval__bindgen_ty_1 { i: value },
-    }
+fn text_value(text: &[u8]) -> sys::sr_xval_t {
+    let text = text::as_str(text);
+    value(|x| {
+        x.type_ = sys::SR_XTYPE_STR;
+        // SAFETY: writes to a union of plain data.
+        let s = unsafe { &mut x.v.s };
+        s.s = text.s;
+        s.len = text.len;
+    })
 }
 
-fn pointer_value(value: usize) -> sys::sr_xval_t {
-    let v = sys::_sr_xval__bindgen_ty_1 {
-        vptr: value as *mut _,
-    };
-    sys::sr_xval_t {
-        type_: sys::SR_XTYPE_VPTR,
-        v,
-    }
+fn number_value(number: i32) -> sys::sr_xval_t {
+    value(|x| {
+        x.type_ = sys::SR_XTYPE_INT;
+        x.v.i = number;
+    })
+}
+
+fn pointer_value(pointer: usize) -> sys::sr_xval_t {
+    value(|x| {
+        x.type_ = sys::SR_XTYPE_VPTR;
+        x.v.vptr = pointer as *mut _;
+    })
 }
 
 /// The fields of one XAVP while it is made; given back to the server when it is not finished.
@@ -66,11 +72,10 @@ impl Fields {
     fn finish(mut self, name: &[u8], after: *mut sys::sr_xavp_t) -> Option<*mut sys::sr_xavp_t> {
         let mut name = text::as_str(name);
         let fields = core::mem::replace(&mut self.0, ptr::null_mut());
-        let v = sys::_sr_xval__bindgen_ty_1 { xavp: fields };
-        let mut value = sys::sr_xval_t {
-            type_: sys::SR_XTYPE_XAVP,
-            v,
-        };
+        let mut value = value(|x| {
+            x.type_ = sys::SR_XTYPE_XAVP;
+            x.v.xavp = fields;
+        });
         // SAFETY: the server takes the list of fields over; `after` is in the current list.
         let made = unsafe { sys::xavp_add_value_after(&raw mut name, &raw mut value, after) };
         if made.is_null() {
@@ -94,19 +99,29 @@ impl Results {
         set: SetId,
         dests: impl Iterator<Item = &'d Dest> + Clone,
     ) -> Option<()> {
-        let count = self.write_xavps(set, dests.clone())?;
-        self.write_count(count)?;
-        self.write_avps(set, dests, count)
+        let mut count = 0;
+        let written = self
+            .write_xavps(set, dests.clone(), &mut count)
+            .and_then(|()| self.write_count(count))
+            .and_then(|()| self.write_avps(set, dests, count));
+        if written.is_none() {
+            (0..count).for_each(|_| self.drop_first());
+        }
+        written
     }
 
-    fn write_xavps<'d>(&self, set: SetId, dests: impl Iterator<Item = &'d Dest>) -> Option<i32> {
+    fn write_xavps<'d>(
+        &self,
+        set: SetId,
+        dests: impl Iterator<Item = &'d Dest>,
+        count: &mut i32,
+    ) -> Option<()> {
         let mut last = ptr::null_mut();
-        let mut count = 0;
         for dest in dests {
             last = self.fields(set, dest)?.finish(self.dst, last)?;
-            count += 1;
+            *count += 1;
         }
-        Some(count)
+        Some(())
     }
 
     fn fields(&self, set: SetId, dest: &Dest) -> Option<Fields> {
@@ -212,19 +227,19 @@ impl Results {
         (!record.is_null()).then_some(record)
     }
 
-    /// Takes the current destination away; false when there is none.
-    pub fn drop_current(&self) -> bool {
-        let Some(record) = self.first() else {
-            return false;
-        };
-        // SAFETY: just found in the current list.
-        unsafe { sys::xavp_rm(record, ptr::null_mut()) };
+    /// Takes the current destination away, if there is one.
+    pub fn drop_current(&self) {
+        self.drop_first();
         let avps = &self.avps;
-        [avps.dst, avps.attrs, avps.dstid]
-            .into_iter()
-            .flatten()
-            .for_each(|avp| avp.pop());
-        true
+        let of_dests = [avps.dst, avps.attrs, avps.dstid];
+        of_dests.into_iter().flatten().for_each(|avp| avp.pop());
+    }
+
+    fn drop_first(&self) {
+        if let Some(record) = self.first() {
+            // SAFETY: just found in the current list.
+            unsafe { sys::xavp_rm(record, ptr::null_mut()) };
+        }
     }
 }
 

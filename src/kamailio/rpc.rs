@@ -1,170 +1,306 @@
-//! The RPC commands: `dispatcher.list`, `dispatcher.set_state`, `dispatcher.reload`, and the same
-//! under the names that the module's MI commands had.
+//! The RPC commands that change the lists, or say what a change would do; and the entry points of
+//! all commands.
 
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{c_int, c_void};
 
-use super::guard::guard;
-use super::load;
-use super::log::log_err;
+use super::guard::{RpcEnd, guard};
+use super::load::{self, Checked};
+use super::log::{log_info, log_warn};
 use super::module::Module;
+use super::random::ServerRandom;
 use super::reply::{Call, Full, Node, Value};
-use super::sys;
+use super::resolve::{self, Words};
+use super::text::Escaped;
+use super::{rpc_list, sys};
+use crate::dispatch::dest::SetId;
 use crate::dispatch::state::{State, apply_set};
-use crate::shm::store::Pinned;
-use crate::shm::view::{self, Dest, View};
+use crate::shm::build::Changes;
+use crate::shm::edit::Revision;
+use crate::shm::view::Dest;
 
 /// Code of all faults but the server's own.
 const FAULT: c_int = 500;
 
-/// Runs a command.
+/// Runs a command; what it returns as an error becomes the text of a fault.
 fn command(
     rpc: *mut sys::rpc_t,
     context: *mut c_void,
     body: impl FnOnce(&Call, &'static Module) -> Result<(), String>,
 ) {
-    guard(|| {
-        // SAFETY: what the server called the command with (core/rpc.h).
-        let call = unsafe { Call::new(rpc, context) };
-        let done = match Module::get() {
-            Some(module) => body(&call, module),
-            None => Err("Module Not Started".into()),
-        };
-        if let Err(reason) = done {
-            call.fault(FAULT, &reason);
-        }
+    // SAFETY: what the server called the command with (core/rpc.h).
+    let call = unsafe { Call::new(rpc, context) };
+    let end = guard(|| match Module::get().map(|module| body(&call, module)) {
+        Some(Ok(())) => RpcEnd::Done,
+        Some(Err(reason)) => RpcEnd::Fault(reason),
+        None => RpcEnd::Fault("Module Not Started".into()),
     });
+    guard(|| match &end {
+        RpcEnd::Done => {}
+        RpcEnd::Fault(reason) => call.fault(FAULT, reason),
+        RpcEnd::Panicked => call.fault(FAULT, "Internal Error"),
+    });
+}
+
+/// Answers that too little or something wrong was given.
+fn invalid() -> String {
+    "Invalid Parameters".into()
+}
+
+/// Answers that the lists were changed a moment ago, where `reload_delta` says how often they may.
+fn throttle(module: &Module) -> Result<(), String> {
+    if module.throttle.let_through() {
+        Ok(())
+    } else {
+        Err("Ongoing reload".into())
+    }
+}
+
+/// `dispatcher.list` [`short`|`full`] [set] [offset count].
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_rpc_list(rpc: *mut sys::rpc_t, context: *mut c_void) {
+    command(rpc, context, rpc_list::list);
 }
 
 /// `dispatcher.reload`.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_rpc_reload(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
-        load::load(module).map_err(|error| format!("Reload Failed: {error}"))?;
+        throttle(module)?;
+        let loaded = load::load(module).map_err(|error| format!("Reload Failed: {error}"))?;
+        // The text comes last: of several values a JSON reply keeps only that one.
+        let counted = call
+            .add_struct()
+            .and_then(|node| count(&node, loaded.changes, loaded.rejected));
+        if let Err(Full) = counted {
+            log_warn!("no room for the counts in the reply of a reload");
+        }
         call.say("Ok. Dispatcher successfully reloaded.");
         Ok(())
     });
+}
+
+/// Adds the counts of a load.
+fn count(node: &Node<'_>, changes: Changes, rejected: usize) -> Result<(), Full> {
+    let int = |number| Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX));
+    node.add(c"ADDED", int(changes.added))?;
+    node.add(c"CHANGED", int(changes.changed))?;
+    node.add(c"REMOVED", int(changes.removed))?;
+    node.add(c"KEPT", int(changes.kept))?;
+    node.add(c"REJECTED", int(rejected))
+}
+
+/// `dispatcher.check`.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_rpc_check(rpc: *mut sys::rpc_t, context: *mut c_void) {
+    command(rpc, context, |call, module| {
+        let checked = load::check(module).map_err(|error| format!("Check Failed: {error}"))?;
+        report(call, &checked).map_err(|Full| "Reply too large for this transport".into())
+    });
+}
+
+fn report(call: &Call, checked: &Checked) -> Result<(), Full> {
+    let top = call.add_struct()?;
+    let refused = checked.refused.as_ref().map(ToString::to_string);
+    let result = if refused.is_some() { "refused" } else { "ok" };
+    top.add(c"RESULT", Value::Text(result.as_bytes()))?;
+    top.add(
+        c"REFUSED",
+        refused
+            .as_ref()
+            .map_or(Value::Null, |why| Value::Text(why.as_bytes())),
+    )?;
+    count(&top, checked.changes, checked.rejected)?;
+    let reasons = top.add_array(c"REASONS")?;
+    checked
+        .reasons
+        .iter()
+        .try_for_each(|reason| reasons.push(reason.as_bytes()))
 }
 
 /// `dispatcher.set_state` state set address.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_rpc_set_state(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
-        let arguments = (call.text(), call.number(), call.text());
-        let (Some(state), Some(set), Some(address)) = arguments else {
-            return Err("Invalid Parameters".into());
-        };
-        let state = State::parse_rpc(state).map_err(|error| error.to_string())?;
-        let uri = (address != b"all").then_some(address);
-        let compat = module.settings.compat;
-        let changed = module.store.change(
-            Module::process(),
-            set,
-            uri,
-            |_| true,
-            |old, failures| apply_set(old, failures, state, compat),
-            |_, _, _| {},
-        );
-        match changed {
-            Some(1..) => {
-                call.say("Ok. Dispatcher state updated.");
-                Ok(())
-            }
-            _ => Err("State Update Failed".into()),
-        }
+        let (state, set, address) = state_arguments(call)?;
+        let uri = (address != b"all").then_some(address.as_slice());
+        set_state(call, module, state, set, uri, |_| true)
     });
 }
 
-/// How much of each destination a list shows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Detail {
-    Short,
-    Normal,
-    Full,
-}
-
-/// `dispatcher.list` [`short`|`full`].
+/// `dispatcher.set_duid_state` state set duid.
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_rpc_list(rpc: *mut sys::rpc_t, context: *mut c_void) {
+pub extern "C" fn dsr_rpc_set_duid_state(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
-        let detail = match call.text() {
-            Some(word) if word.eq_ignore_ascii_case(b"short") => Detail::Short,
-            Some(word) if word.eq_ignore_ascii_case(b"full") => Detail::Full,
-            _ => Detail::Normal,
-        };
-        let pinned = module.pin();
-        let listed = list(call, module, &pinned, detail);
-        drop(pinned);
-        match listed {
-            Ok(true) => Ok(()),
-            Ok(false) => Err("No Destination Sets".into()),
-            Err(Full) => {
-                log_err!("no room for the list in the reply");
-                Err("Internal error creating the list".into())
-            }
-        }
+        let (state, set, duid) = state_arguments(call)?;
+        set_state(call, module, state, set, None, |dest| has_duid(dest, &duid))
     });
 }
 
-/// Builds the reply; false when there is no set.
-fn list(call: &Call, module: &Module, pinned: &Pinned<'_>, detail: Detail) -> Result<bool, Full> {
-    let Some(table) = pinned.table().filter(|table| !table.is_empty()) else {
-        return Ok(false);
-    };
-    let top = call.add_struct()?;
-    top.add(
-        c"NRSETS",
-        Value::Int(c_int::try_from(table.len()).unwrap_or(c_int::MAX)),
-    )?;
-    let records = top.add_array(c"RECORDS")?;
-    for (id, view) in table.sets() {
-        let set = records.add_struct(c"SET")?;
-        set.add(c"ID", Value::Int(id))?;
-        list_set(module, &set.add_array(c"TARGETS")?, view, detail)?;
-    }
-    Ok(true)
+fn has_duid(dest: &Dest, duid: &[u8]) -> bool {
+    dest.duid()
+        .is_some_and(|own| own.eq_ignore_ascii_case(duid))
 }
 
-fn list_set(module: &Module, targets: &Node<'_>, view: &View, detail: Detail) -> Result<(), Full> {
-    for dest in view.dests() {
-        let node = targets.add_struct(c"DEST")?;
-        node.add(c"URI", Value::Text(dest.uri()))?;
-        let letters = dest.record().state().letters(module.settings.compat);
-        node.add(c"FLAGS", Value::Text(&letters))?;
-        node.add(c"PRIORITY", Value::Int(dest.priority))?;
-        if detail == Detail::Full {
-            list_address(&node, dest)?;
-        }
-        if detail != Detail::Short && !dest.attrs_body().is_empty() {
-            list_attrs(&node.add_struct(c"ATTRS")?, dest)?;
-        }
+/// Reads a state, a set and a word.
+fn state_arguments(call: &Call) -> Result<(State, SetId, Vec<u8>), String> {
+    let (state, set, word) = (call.text(), call.number(), call.text());
+    let (Some(state), Some(set), Some(word)) = (state, set, word) else {
+        return Err(invalid());
+    };
+    let state = State::parse_rpc(&state).map_err(|error| error.to_string())?;
+    Ok((state, set, word))
+}
+
+fn set_state(
+    call: &Call,
+    module: &Module,
+    state: State,
+    set: SetId,
+    uri: Option<&[u8]>,
+    wanted: impl Fn(&Dest) -> bool,
+) -> Result<(), String> {
+    let compat = module.settings.compat;
+    let change = |old, failures| apply_set(old, failures, state, compat);
+    let told = |_: &Dest, _, _| {};
+    let changed = module
+        .store
+        .change(Module::process(), set, uri, wanted, change, told);
+    if changed.unwrap_or(0) == 0 {
+        return Err("State Update Failed".into());
     }
+    call.say("Ok. Dispatcher state updated.");
     Ok(())
 }
 
-fn list_address(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
-    node.add(c"HOST", Value::Text(dest.host()))?;
-    let address = dest.addrs().next().map(|addr| view::ip(addr).to_string());
-    node.add(
-        c"IPADDR",
-        Value::Text(address.unwrap_or_default().as_bytes()),
-    )?;
-    node.add(c"PORT", Value::Int(dest.port.into()))?;
-    node.add(c"PROTOID", Value::Int(dest.proto.0.into()))?;
-    node.add(c"DNSTIME_SEC", Value::Int(0))?;
-    node.add(c"DNSTIME_USEC", Value::Int(0))
+/// `dispatcher.add` set uri [flags [priority [attrs]]].
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_rpc_add(rpc: *mut sys::rpc_t, context: *mut c_void) {
+    command(rpc, context, |call, module| {
+        let (Some(set), Some(uri)) = (call.number(), call.text()) else {
+            return Err(invalid());
+        };
+        let words = call.words();
+        let flags = optional(words.first(), parse_flags)?;
+        let priority = optional(words.get(1), parse_priority)?;
+        let attrs = words.get(2).map(Vec::as_slice).unwrap_or_default();
+        throttle(module)?;
+        let failed = |why: String| format!("Adding dispatcher dst failed: {why}");
+        let words = Words {
+            set,
+            uri: &uri,
+            flags: flags.unwrap_or(0),
+            priority: priority.unwrap_or(0),
+            attrs,
+        };
+        let resolved = resolve::resolve(&module.settings, words).map_err(failed)?;
+        for warning in resolved.warnings() {
+            log_warn!("set {set}, {}: {warning}", Escaped(&uri));
+        }
+        let added = module.store.add(&resolved.spec(), &mut ServerRandom);
+        added.map_err(|error| failed(format!("set {set}, {}: {error}", Escaped(&uri))))?;
+        log_info!("added to set {set}: {}", Escaped(&uri));
+        call.say("Ok. Dispatcher destination added.");
+        Ok(())
+    });
 }
 
-fn list_attrs(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
-    let attrs = dest.attrs();
-    let text = |name: &'static CStr, value: Option<&[u8]>| {
-        node.add(name, value.map_or(Value::Null, Value::Text))
-    };
-    text(c"BODY", Some(dest.attrs_body()))?;
-    text(c"DUID", attrs.duid)?;
-    node.add(c"MAXLOAD", Value::Int(attrs.maxload))?;
-    node.add(c"WEIGHT", Value::Int(attrs.weight))?;
-    node.add(c"RWEIGHT", Value::Int(attrs.rweight))?;
-    text(c"SOCKET", attrs.socket)?;
-    text(c"SOCKNAME", attrs.sockname)?;
-    text(c"OBPROXY", attrs.obproxy)
+/// Reads an argument that may be left out.
+fn optional<T>(
+    word: Option<&Vec<u8>>,
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Option<T>, String> {
+    word.map(|word| parse(word).ok_or_else(invalid)).transpose()
+}
+
+fn parse_priority(word: &[u8]) -> Option<i32> {
+    core::str::from_utf8(word).ok()?.parse().ok()
+}
+
+/// Decimal, or hexadecimal behind `0x`, as in a list.
+fn parse_flags(word: &[u8]) -> Option<u32> {
+    let word = core::str::from_utf8(word).ok()?;
+    match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => word.parse().ok(),
+    }
+}
+
+/// `dispatcher.remove` set uri.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_rpc_remove(rpc: *mut sys::rpc_t, context: *mut c_void) {
+    command(rpc, context, |call, module| {
+        let (Some(set), Some(uri)) = (call.number(), call.text()) else {
+            return Err(invalid());
+        };
+        throttle(module)?;
+        let listed = crate::dispatch::list::with_scheme(&uri);
+        let removed = module.store.remove(set, &listed, &mut ServerRandom);
+        removed.map_err(|error| {
+            format!(
+                "Removing dispatcher dst failed: set {set}, {}: {error}",
+                Escaped(&uri)
+            )
+        })?;
+        log_info!("removed from set {set}: {}", Escaped(&uri));
+        call.say("Ok. Dispatcher destination removed.");
+        Ok(())
+    });
+}
+
+/// `dispatcher.modify` set address name value [name value ...].
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_rpc_modify(rpc: *mut sys::rpc_t, context: *mut c_void) {
+    command(rpc, context, |call, module| {
+        let (Some(set), Some(address)) = (call.number::<SetId>(), call.text()) else {
+            return Err(invalid());
+        };
+        let words = call.words();
+        let failed = |why: String| {
+            format!(
+                "Modifying dispatcher dst failed: set {set}, {}: {why}",
+                Escaped(&address)
+            )
+        };
+        let revision = revision(module, &words).map_err(failed)?;
+        throttle(module)?;
+        let wanted = |dest: &Dest| match address.strip_prefix(b"duid=") {
+            Some(duid) => has_duid(dest, duid),
+            None => dest.uri().eq_ignore_ascii_case(&address),
+        };
+        let modified = module
+            .store
+            .modify(set, wanted, revision, &mut ServerRandom);
+        modified.map_err(|error| failed(error.to_string()))?;
+        log_info!("modified in set {set}: {}", Escaped(&address));
+        call.say("Ok. Dispatcher destination modified.");
+        Ok(())
+    });
+}
+
+/// Reads `name value` pairs: `flags`, `priority`, `attrs`.
+fn revision<'w>(module: &Module, words: &'w [Vec<u8>]) -> Result<Revision<'w>, String> {
+    let expected = || "expected flags, priority or attrs, each with a value".to_string();
+    let mut revision = Revision::default();
+    if words.is_empty() {
+        return Err(expected());
+    }
+    for pair in words.chunks(2) {
+        let [name, value] = pair else {
+            return Err(expected());
+        };
+        let bad = || format!("bad value for {}: \"{}\"", Escaped(name), Escaped(value));
+        match name.as_slice() {
+            b"flags" => {
+                let flags = parse_flags(value).ok_or_else(bad)?;
+                revision.flags = Some(State::from_list_flags(flags, module.settings.compat));
+            }
+            b"priority" => revision.priority = Some(parse_priority(value).ok_or_else(bad)?),
+            b"attrs" => {
+                let attrs = resolve::attrs(&module.settings, value)?;
+                revision.attrs = Some((attrs.body, attrs.attrs, attrs.socket));
+            }
+            _ => return Err(expected()),
+        }
+    }
+    Ok(revision)
 }

@@ -7,6 +7,7 @@ use core::ffi::c_char;
 
 use super::args::{number, text};
 use super::guard::{ScriptRet, guard};
+use super::load;
 use super::membership::{self, DEFAULT_MODE};
 use super::msg::{Message, Target};
 use super::selection::{self, Request, UNLIMITED};
@@ -207,4 +208,10 @@ pub extern "C" fn dsr_is_active_uri(msg: *mut sys::sip_msg, set: Arg, uri: Arg) 
         let uri = text(msg, uri, "the URI")?;
         Some(membership::is_active(set, Some(uri)))
     })
+}
+
+/// `ds_reload`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_reload(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+    call(msg, |_| Some(load::ds_reload()))
 }

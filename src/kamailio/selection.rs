@@ -11,13 +11,11 @@ use crate::dispatch::dest::SetId;
 use crate::dispatch::hash::hash;
 use crate::dispatch::select::{Algorithm, Choice, Start, choose};
 use crate::dispatch::state::{Mark, apply_mark};
+use crate::shm::store::Found;
 use crate::shm::view::{Dest, View};
 
 /// A limit on the number of results that is none.
 pub const UNLIMITED: i32 = 0;
-
-/// How often a choice is made anew when the list was replaced under it.
-const RETRIES: usize = 8;
 
 /// What a script asks for.
 #[derive(Clone, Copy)]
@@ -47,25 +45,18 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
     let Some(start) = start(module, msg, request.algorithm) else {
         return ScriptRet::FAILED;
     };
-    for _ in 0..RETRIES {
-        let pinned = module.pin();
-        let sent = pinned
-            .view(request.set)
-            .ok_or(Failure::NoSet)
-            .and_then(|view| {
-                choose(view, start, settings.use_default, &mut ServerRandom)
-                    .ok_or(Failure::NoneUsable)
-                    .and_then(|choice| go(module, msg, request, view, choice))
-            });
-        // What was not found may be in a list that was published meanwhile.
-        let found = !matches!(sent, Err(Failure::NoSet | Failure::NoneUsable));
-        let settled = found || module.store.is_current(&pinned);
-        drop(pinned);
-        if settled {
-            return sent.map_or_else(|failure| failed(request.set, &failure), |()| ScriptRet::OK);
-        }
+    let sent = module
+        .store
+        .try_set(Module::process(), request.set, |view| {
+            let choice = choose(view, start, settings.use_default, &mut ServerRandom)?;
+            Some(go(module, msg, request, view, choice))
+        });
+    match sent {
+        Found::Done(Ok(())) => ScriptRet::OK,
+        Found::Done(Err(failure)) => failed(request.set, &failure),
+        Found::Nothing => failed(request.set, &Failure::NoneUsable),
+        Found::NoSet => failed(request.set, &Failure::NoSet),
     }
-    failed(request.set, &Failure::NoneUsable)
 }
 
 /// Why a message goes nowhere.
@@ -140,12 +131,6 @@ fn go(
     view: &View,
     choice: Choice,
 ) -> Result<(), Failure> {
-    if request.target != Target::Nothing {
-        let first = view.dest(choice.first).ok_or(Failure::NoneUsable)?;
-        if !send(msg, request.target, first.uri(), first.socket) {
-            return Err(Failure::Refused);
-        }
-    }
     let limit = usize::try_from(request.limit)
         .ok()
         .filter(|&limit| limit > 0);
@@ -159,7 +144,13 @@ fn go(
         .take(limit)
         .filter_map(|at| view.dest(at));
     let results = &module.settings.results;
-    results.write(request.set, dests).ok_or(Failure::NoMemory)
+    // The message changes last: a script that gets an error finds it as it was.
+    results.write(request.set, dests).ok_or(Failure::NoMemory)?;
+    let first = view.dest(choice.first).ok_or(Failure::NoneUsable)?;
+    if request.target == Target::Nothing || send(msg, request.target, first.uri(), first.socket) {
+        return Ok(());
+    }
+    Err(Failure::Refused)
 }
 
 /// Sends the message to a destination, from its local socket if it has one; false when the server

@@ -5,11 +5,11 @@
 //! whole table: by set as they are listed, then by position; the first match is the answer.
 
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use crate::dispatch::dest::{Addr, Proto, SetId};
 
-use super::arena::{Block, Field, Plan, ShmSafe, ShmSlice};
+use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::view::Dest;
 
 /// One address of one destination.
@@ -84,34 +84,16 @@ pub struct Match {
     pub set: Option<SetId>,
 }
 
-/// The chains' heads. Part of a table.
+/// The chains' heads.
 pub struct AddrIndex {
     by_addr: ShmSlice<AtomicPtr<AddrNode>>,
     by_ip: ShmSlice<AtomicPtr<AddrNode>>,
+    /// Addresses in the index. Changed by writers only.
+    nodes: AtomicUsize,
 }
 
-// SAFETY: shared slices; zeroed it is an index without addresses.
+// SAFETY: shared slices and an atomic; zeroed it is an index without addresses.
 unsafe impl ShmSafe for AddrIndex {}
-
-/// The planned arrays of an [`AddrIndex`].
-pub struct AddrPlan([Field<AtomicPtr<AddrNode>>; 2]);
-
-impl AddrPlan {
-    /// Plans buckets for `nodes` addresses; `None` when memory cannot be that large.
-    pub fn new<H: ShmSafe>(plan: &mut Plan<H>, nodes: usize) -> Option<Self> {
-        let buckets = nodes.checked_next_power_of_two()?;
-        Some(AddrPlan([plan.array(buckets)?, plan.array(buckets)?]))
-    }
-
-    /// The index over the block's memory, with no address in it.
-    pub fn place<H>(&self, block: &Block<H>) -> AddrIndex {
-        let AddrPlan([by_addr, by_ip]) = self;
-        AddrIndex {
-            by_addr: block.slice(by_addr),
-            by_ip: block.slice(by_ip),
-        }
-    }
-}
 
 /// An odd number with its bits well spread (2^64 by the golden ratio).
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -132,33 +114,134 @@ fn bucket<T>(buckets: &[T], addr: Addr, port: u16) -> Option<&T> {
     buckets.get(usize::try_from(mixed >> 32).unwrap_or(0) & buckets.len().wrapping_sub(1))
 }
 
+/// Fewest buckets of an index: room for what is added later.
+const MIN_BUCKETS: usize = 64;
+
+/// The two links of a node, and what its chain's bucket is found by.
+type Link = fn(&AddrNode) -> &AtomicPtr<AddrNode>;
+
 impl AddrIndex {
+    /// An index without addresses, with buckets for `nodes` of them.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
+    pub fn create(arena: &impl Arena, nodes: usize) -> Result<ptr::NonNull<Self>, OutOfMemory> {
+        let buckets = nodes.max(MIN_BUCKETS).checked_next_power_of_two();
+        let buckets = buckets.ok_or(OutOfMemory)?;
+        let mut plan = Plan::<Self>::of_header();
+        let by_addr = plan.array(buckets).ok_or(OutOfMemory)?;
+        let by_ip = plan.array(buckets).ok_or(OutOfMemory)?;
+        let block = plan.alloc(arena)?;
+        let at = block.header();
+        let (by_addr, by_ip) = (block.slice(&by_addr), block.slice(&by_ip));
+        // SAFETY: the block is ours alone, and was planned with an index as its header.
+        unsafe {
+            at.write(AddrIndex {
+                by_addr,
+                by_ip,
+                nodes: AtomicUsize::new(0),
+            });
+        }
+        Ok(at)
+    }
+
+    /// True when chains have become long: time for a larger index.
+    pub fn is_crowded(&self) -> bool {
+        self.nodes.load(Ordering::Relaxed) / 2 > self.by_addr.get().len()
+    }
+
+    /// Both chains that a node belongs to: the head, and the link that the chain goes by.
+    fn chains(&self, node: &AddrNode) -> [(Option<&AtomicPtr<AddrNode>>, Link); 2] {
+        let port = node.dest_of().port;
+        [
+            (bucket(self.by_addr.get(), node.addr(), port), |node| {
+                &node.by_addr
+            }),
+            (bucket(self.by_ip.get(), node.addr(), 0), |node| &node.by_ip),
+        ]
+    }
+
+    /// Puts a destination's addresses into their chains, behind all that `before` says are
+    /// earlier. Readers may walk the chains meanwhile.
+    pub fn add(&self, dest: &Dest, before: impl Fn(&Dest, &Dest) -> bool) {
+        self.nodes.fetch_add(dest.nodes().len(), Ordering::Relaxed);
+        for node in dest.nodes() {
+            for (head, next) in self.chains(node) {
+                let Some(mut link) = head else { continue };
+                // SAFETY: nodes in a chain are live while the writer lock is held.
+                while let Some(other) = unsafe { link.load(Ordering::Acquire).as_ref() } {
+                    if !before(other.dest_of(), dest) {
+                        break;
+                    }
+                    link = next(other);
+                }
+                next(node).store(link.load(Ordering::Acquire), Ordering::Release);
+                link.store(ptr::from_ref(node).cast_mut(), Ordering::Release);
+            }
+        }
+    }
+
+    /// Takes a destination's addresses out of their chains. Its nodes still lead readers on that
+    /// stand on them.
+    pub fn remove(&self, dest: &Dest) {
+        self.nodes.fetch_sub(dest.nodes().len(), Ordering::Relaxed);
+        for node in dest.nodes() {
+            for (head, next) in self.chains(node) {
+                let Some(mut link) = head else { continue };
+                // SAFETY: nodes in a chain are live while the writer lock is held.
+                while let Some(other) = unsafe { link.load(Ordering::Acquire).as_ref() } {
+                    if ptr::eq(other, node) {
+                        link.store(next(node).load(Ordering::Acquire), Ordering::Release);
+                        break;
+                    }
+                    link = next(other);
+                }
+            }
+        }
+    }
+
     /// Puts a destination's addresses at the front of their chains.
     ///
     /// Adding all destinations of a table from its last to its first leaves the chains in order.
     pub fn add_first(&self, dest: &Dest) {
+        self.nodes.fetch_add(dest.nodes().len(), Ordering::Relaxed);
         for node in dest.nodes() {
-            let at = ptr::from_ref(node).cast_mut();
-            if let Some(head) = bucket(self.by_addr.get(), node.addr(), dest.port) {
-                node.by_addr
-                    .store(head.swap(at, Ordering::AcqRel), Ordering::Release);
+            for (head, next) in self.chains(node) {
+                let Some(head) = head else { continue };
+                next(node).store(head.load(Ordering::Acquire), Ordering::Release);
+                head.store(ptr::from_ref(node).cast_mut(), Ordering::Release);
             }
-            if let Some(head) = bucket(self.by_ip.get(), node.addr(), 0) {
-                node.by_ip
-                    .store(head.swap(at, Ordering::AcqRel), Ordering::Release);
-            }
+        }
+    }
+
+    /// The first destination of a chain that fits; all are looked at where the chain is in no
+    /// order.
+    fn first<'i>(
+        &'i self,
+        chain: Chain<'i>,
+        fits: impl Fn(&AddrNode) -> bool,
+        in_order: bool,
+        earlier: impl Fn(&'i Dest, &'i Dest) -> &'i Dest,
+    ) -> Option<&'i Dest> {
+        let mut fitting = chain.filter(|node| fits(node)).map(AddrNode::dest_of);
+        if in_order {
+            fitting.next()
+        } else {
+            fitting.reduce(earlier)
         }
     }
 
     /// The first destination in the table's order that matches and that `accept` takes.
     ///
-    /// `before` says which of two destinations is earlier.
+    /// `before` says which of two destinations is earlier; with `in_order` the chains are known to
+    /// be in that order, and the first match is the answer.
     pub fn find(
         &self,
         source: Source,
         want: Match,
         accept: impl Fn(&Dest) -> bool,
         before: impl Fn(&Dest, &Dest) -> bool,
+        in_order: bool,
     ) -> Option<&Dest> {
         let (bytes, v6) = widen(source.addr);
         let fits = |node: &AddrNode, port: Option<u16>| {
@@ -170,23 +253,19 @@ impl AddrIndex {
                 && want.set.is_none_or(|set| dest.set == set)
                 && accept(dest)
         };
+        let earlier = |one, other| if before(other, one) { other } else { one };
+        let first = |chain, port| self.first(chain, |node| fits(node, port), in_order, earlier);
         if !want.port {
-            let mut chain = Chain::by_ip(self, source.addr);
-            return chain.find(|node| fits(node, None)).map(AddrNode::dest_of);
+            return first(Chain::by_ip(self, source.addr), None);
         }
-        let by_addr = |port| {
-            let mut chain = Chain::by_addr(self, source.addr, port);
-            chain
-                .find(|node| fits(node, Some(port)))
-                .map(AddrNode::dest_of)
-        };
+        let by_addr = |port| first(Chain::by_addr(self, source.addr, port), Some(port));
         let named = by_addr(source.port);
         if source.port == 0 {
             return named;
         }
         let any = by_addr(0);
         match (named, any) {
-            (Some(named), Some(any)) => Some(if before(any, named) { any } else { named }),
+            (Some(named), Some(any)) => Some(earlier(named, any)),
             (named, any) => named.or(any),
         }
     }
@@ -195,7 +274,7 @@ impl AddrIndex {
 /// The nodes of one bucket.
 struct Chain<'i> {
     at: *mut AddrNode,
-    next: fn(&AddrNode) -> &AtomicPtr<AddrNode>,
+    next: Link,
     of: core::marker::PhantomData<&'i AddrIndex>,
 }
 
@@ -210,10 +289,7 @@ impl<'i> Chain<'i> {
         Self::new(bucket(index.by_ip.get(), addr, 0), |node| &node.by_ip)
     }
 
-    fn new(
-        head: Option<&'i AtomicPtr<AddrNode>>,
-        next: fn(&AddrNode) -> &AtomicPtr<AddrNode>,
-    ) -> Self {
+    fn new(head: Option<&'i AtomicPtr<AddrNode>>, next: Link) -> Self {
         let at = head.map_or(ptr::null_mut(), |head| head.load(Ordering::Acquire));
         Chain {
             at,

@@ -13,7 +13,9 @@
 
 pub mod addr;
 pub mod arena;
+pub mod build;
 pub mod counted;
+pub mod edit;
 pub mod epoch;
 pub mod record;
 pub mod store;

@@ -14,9 +14,10 @@ use rand::RngCore;
 use crate::dispatch::dest::{DestSpec, SetId};
 use crate::dispatch::state::{Outcome, State};
 
-use super::arena::{Arena, OutOfMemory, Plan, ShmSafe};
+use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use super::build::{self, Changes};
 use super::epoch::{Epochs, Pin};
-use super::table::{self, Table};
+use super::table::Table;
 use super::view::{Dest, Rules, View};
 
 /// What lives at one fixed place in shared memory.
@@ -33,26 +34,98 @@ unsafe impl<L> ShmSafe for Root<L> {}
 
 /// What only the holder of the writer lock may touch.
 pub struct Retirement {
-    /// Replaced tables, newest first.
+    /// What was replaced, newest first.
     newest: *mut Retired,
     /// The ticket of the running table.
     ticket: Ticket,
 }
 
-/// A replaced table that readers may still see.
-struct Retired {
+/// What was replaced, and readers may still see. Taken before the change, so that no change fails
+/// half-way.
+pub(super) struct Retired {
     next: *mut Retired,
-    table: *mut Table,
     /// The last epoch in which it was to be had.
     epoch: u64,
+    /// A table with all that belongs to it.
+    pub(super) whole: *mut Table,
+    /// A table whose views and index live on in another one.
+    pub(super) table: *mut Table,
+    /// A view whose destinations live on in another one, but for `dests`.
+    pub(super) view: *mut View,
+    /// Destinations of that view.
+    pub(super) dests: ShmSlice<*mut Dest>,
 }
 
-// SAFETY: integers and arena pointers; zeroed it is a note of nothing.
+// SAFETY: integers, arena pointers and a shared slice; zeroed it is a note of nothing.
 unsafe impl ShmSafe for Retired {}
+
+impl Retired {
+    /// A note with room for `dests` destinations.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when the arena is full.
+    pub(super) fn create(arena: &impl Arena, dests: usize) -> Result<NonNull<Self>, OutOfMemory> {
+        let mut plan = Plan::<Retired>::of_header();
+        let dests = plan.array(dests).ok_or(OutOfMemory)?;
+        let block = plan.alloc(arena)?;
+        let note = block.header();
+        // SAFETY: just made and zeroed; nobody else has it.
+        unsafe { (*note.as_ptr()).dests = block.slice(&dests) };
+        Ok(note)
+    }
+
+    /// Gives back what the note is about, and the note.
+    ///
+    /// # Safety
+    /// The note came from `create` with this arena and is in no list; no reader can reach what it
+    /// is about.
+    unsafe fn free(note: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: still ours to read.
+        let Retired {
+            whole,
+            table,
+            view,
+            dests,
+            ..
+        } = unsafe { note.as_ref() };
+        if let Some(whole) = NonNull::new(*whole) {
+            // SAFETY: the caller's promise.
+            unsafe { Table::free(whole, arena) };
+        }
+        if let Some(table) = NonNull::new(*table) {
+            // SAFETY: the caller's promise; its parts live on elsewhere.
+            unsafe { arena.free(table.cast()) };
+        }
+        if let Some(view) = NonNull::new(*view) {
+            // SAFETY: the caller's promise.
+            unsafe { View::free(view, arena) };
+        }
+        for dest in dests.get().iter().filter_map(|dest| NonNull::new(*dest)) {
+            // SAFETY: the caller's promise.
+            unsafe { Dest::free(dest, arena) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { arena.free(note.cast()) };
+    }
+}
 
 /// A place in the order in which lists were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
+
+/// What came of [`Store::try_set`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<R> {
+    /// It succeeded.
+    Done(R),
+    /// It found nothing in the set.
+    Nothing,
+    /// There is no such set.
+    NoSet,
+}
+
+/// How often [`Store::try_set`] tries when lists are replaced under it.
+const RETRIES: usize = 8;
 
 /// How a load treats the states of destinations that are still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,10 +204,31 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         Pinned { _pin: pin, table }
     }
 
-    /// True when no newer table was published since the pin.
-    pub fn is_current(&self, pinned: &Pinned<'_>) -> bool {
-        let running = self.root().table.load(SeqCst).cast_const();
-        ptr::eq(running, pinned.table.map_or(ptr::null(), ptr::from_ref))
+    /// Tries something with a set's view until it succeeds, or fails with the newest view.
+    ///
+    /// `act` gives `None` when it found nothing. A view that was replaced meanwhile may be behind
+    /// the records, so that nothing found in it is no answer.
+    pub fn try_set<R>(
+        &self,
+        process: usize,
+        set: SetId,
+        mut act: impl FnMut(&View) -> Option<R>,
+    ) -> Found<R> {
+        let mut found = Found::NoSet;
+        for _ in 0..RETRIES {
+            let pinned = self.pin(process);
+            let view = pinned.view(set);
+            found = match view.map(&mut act) {
+                Some(Some(done)) => return Found::Done(done),
+                Some(None) => Found::Nothing,
+                None => Found::NoSet,
+            };
+            let newest = self.running(&pinned).and_then(|table| table.view(set));
+            if view.map(ptr::from_ref) == newest.map(ptr::from_ref) {
+                return found;
+            }
+        }
+        found
     }
 
     /// The running table of this moment, which may be newer than the pinned one.
@@ -152,7 +246,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     /// that one was read later, and is at least as new.
     ///
     /// Records, cursors and, with [`ReloadState::Keep`], states of destinations that are still
-    /// there go over to it.
+    /// there go over to it. Returns what changed; `None` where a later list runs.
     ///
     /// # Errors
     /// [`OutOfMemory`]: the running table and all states stay as they were.
@@ -162,18 +256,31 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         specs: &[DestSpec<'_>],
         states: ReloadState,
         random: &mut impl RngCore,
-    ) -> Result<(), OutOfMemory> {
-        let root = self.root();
-        let mut writer = root.writer.lock();
+    ) -> Result<Option<Changes>, OutOfMemory> {
+        let mut writer = self.write();
         if ticket < writer.ticket {
-            return Ok(());
+            return Ok(None);
         }
-        self.collect_locked(&mut writer);
-        let note = Plan::<Retired>::of_header().alloc(&self.arena)?.header();
-        // SAFETY: only the holder of the writer lock replaces the running table.
-        let running = unsafe { root.table.load(SeqCst).as_ref() };
-        let built = table::build(&self.arena, self.rules, specs, running, random);
-        let Ok(built) = built else {
+        let changes = self.replace(&mut writer, specs, states, random)?;
+        writer.ticket = ticket;
+        Ok(Some(changes))
+    }
+
+    /// Builds a table from a list and publishes it.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: the running table and all states stay as they were.
+    pub(super) fn replace(
+        &self,
+        writer: &mut MutexGuard<'_, L, Retirement>,
+        specs: &[DestSpec<'_>],
+        states: ReloadState,
+        random: &mut impl RngCore,
+    ) -> Result<Changes, OutOfMemory> {
+        let note = Retired::create(&self.arena, 0)?;
+        let running = self.table_of_writer(writer);
+        let built = build::build(&self.arena, self.rules, specs, running, random);
+        let Ok((built, changes)) = built else {
             // SAFETY: taken above and seen by nobody.
             unsafe { self.arena.free(note.cast()) };
             return Err(OutOfMemory);
@@ -183,25 +290,56 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         // What comes up does so before readers see the new table, what goes down after that: at
         // no moment is a set out that was not out before and is not to be.
         relist(new, states, |state| self.rules.usable(state));
-        let old = root.table.swap(built.as_ptr(), SeqCst);
-        let epoch = root.epochs.advance();
+        let old = self.publish_table(built);
         relist(new, states, |state| !self.rules.usable(state));
         new.sets().for_each(|(_, view)| view.settle());
         // SAFETY: taken above and seen by nobody.
-        unsafe {
-            note.write(Retired {
-                next: writer.newest,
-                table: old,
-                epoch,
-            })
-        };
-        writer.newest = note.as_ptr();
-        writer.ticket = ticket;
-        self.collect_locked(&mut writer);
-        Ok(())
+        unsafe { (*note.as_ptr()).whole = old };
+        self.retire(writer, note);
+        Ok(changes)
     }
 
-    /// Gives back the replaced tables that no reader can see any more.
+    /// Takes the writer lock, and gives back what no reader can see any more.
+    pub(super) fn write(&self) -> MutexGuard<'_, L, Retirement> {
+        let mut writer = self.root().writer.lock();
+        self.collect_locked(&mut writer);
+        writer
+    }
+
+    /// The running table, which only the holder of the writer lock replaces.
+    pub(super) fn table_of_writer<'s>(
+        &'s self,
+        _writer: &MutexGuard<'_, L, Retirement>,
+    ) -> Option<&'s Table> {
+        // SAFETY: nobody else replaces it, and what this writer replaces is freed by a later one.
+        unsafe { self.root().table.load(SeqCst).as_ref() }
+    }
+
+    /// Makes a table the running one; returns the one before.
+    pub(super) fn publish_table(&self, table: NonNull<Table>) -> *mut Table {
+        self.root().table.swap(table.as_ptr(), SeqCst)
+    }
+
+    /// Ends the epoch in which what the note is about was to be had, and keeps the note.
+    pub(super) fn retire(
+        &self,
+        writer: &mut MutexGuard<'_, L, Retirement>,
+        note: NonNull<Retired>,
+    ) {
+        // SAFETY: in no list yet, so nobody else has it.
+        let retired = unsafe { &mut *note.as_ptr() };
+        retired.epoch = self.root().epochs.advance();
+        retired.next = writer.newest;
+        writer.newest = note.as_ptr();
+        self.collect_locked(writer);
+    }
+
+    /// The arena that all pieces come from.
+    pub(super) fn arena(&self) -> &A {
+        &self.arena
+    }
+
+    /// Gives back what was replaced and no reader can see any more.
     ///
     /// Does nothing when a writer is at work, which does the same itself.
     pub fn collect(&self) {
@@ -215,7 +353,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         // SAFETY: `link` is the list's head or the `next` of a note in it, all under the lock.
         while let Some(note) = NonNull::new(unsafe { *link }) {
             // SAFETY: notes in the list are live.
-            let &Retired { next, table, epoch } = unsafe { note.as_ref() };
+            let &Retired { next, epoch, .. } = unsafe { note.as_ref() };
             if !self.root().epochs.is_past(epoch) {
                 // SAFETY: as above.
                 link = unsafe { &raw mut (*note.as_ptr()).next };
@@ -223,20 +361,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             }
             // SAFETY: as above; takes the note out of the list.
             unsafe { *link = next };
-            self.free_retired(table);
-            // SAFETY: out of the list, so nobody sees it any more.
-            unsafe { self.arena.free(note.cast()) };
+            // SAFETY: replaced, past all readers, and out of the list.
+            unsafe { Retired::free(note, &self.arena) };
         }
     }
 
-    fn free_retired(&self, table: *mut Table) {
-        if let Some(table) = NonNull::new(table) {
-            // SAFETY: replaced, and past all readers: `is_past` said so or none are left.
-            unsafe { Table::free(table, &self.arena) };
-        }
-    }
-
-    /// Number of replaced tables that are not given back yet.
+    /// Number of notes of what was replaced and is not given back yet.
     pub fn retired(&self) -> usize {
         let writer = self.root().writer.lock();
         let mut notes = 0;
@@ -307,13 +437,14 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let mut at = unsafe { &mut *writer }.newest;
         while let Some(note) = NonNull::new(at) {
             // SAFETY: notes in the list are live.
-            let &Retired { next, table, .. } = unsafe { note.as_ref() };
-            self.free_retired(table);
-            // SAFETY: no other process is left that could see it.
-            unsafe { self.arena.free(note.cast()) };
-            at = next;
+            at = unsafe { note.as_ref() }.next;
+            // SAFETY: no other process is left that could see what it is about.
+            unsafe { Retired::free(note, &self.arena) };
         }
-        self.free_retired(self.root().table.swap(ptr::null_mut(), SeqCst));
+        if let Some(table) = NonNull::new(self.root().table.swap(ptr::null_mut(), SeqCst)) {
+            // SAFETY: as above.
+            unsafe { Table::free(table, &self.arena) };
+        }
         // SAFETY: by this function's contract nobody else looks at the root.
         unsafe { &mut (*self.root.as_ptr()).epochs }.free_slots(&self.arena);
         // SAFETY: made by `create`; no other process is left.

@@ -183,6 +183,38 @@ impl Dest {
         self.nodes.get()
     }
 
+    /// What a list would say of it; `addrs` are its own.
+    pub fn spec<'d>(&'d self, addrs: &'d [Addr]) -> DestSpec<'d> {
+        DestSpec {
+            set: self.set,
+            uri: self.uri(),
+            host: self.host(),
+            port: self.port,
+            proto: self.proto,
+            addrs,
+            flags: self.listed,
+            priority: self.priority,
+            attrs_body: self.attrs_body(),
+            attrs: self.attrs(),
+            socket: self.socket,
+        }
+    }
+
+    /// True when a list means this destination, whatever else it says of it.
+    pub fn is_same(&self, spec: &DestSpec<'_>) -> bool {
+        match (self.duid(), spec.attrs.duid) {
+            (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
+            _ => self.uri() == spec.uri && self.socket == spec.socket,
+        }
+    }
+
+    /// True when a list asks for nothing else than what this is.
+    pub fn is_as(&self, spec: &DestSpec<'_>) -> bool {
+        self.uri() == spec.uri
+            && self.attrs_body() == spec.attrs_body
+            && (self.listed, self.priority, self.socket) == (spec.flags, spec.priority, spec.socket)
+    }
+
     /// What runs.
     pub fn record(&self) -> &DestRecord {
         // SAFETY: `create` was given a live record and counted itself in, so the record lives at
@@ -375,23 +407,41 @@ impl View {
         unsafe { NonNull::new_unchecked(self.record) }
     }
 
-    /// Frees a view with its destinations, and lets its record go.
+    /// Frees a view with its destinations.
+    ///
+    /// # Safety
+    /// As for [`View::free`]; the destinations are in no other view that lives on.
+    pub unsafe fn free_with_dests(view: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: still ours to read.
+        for dest in unsafe { view.as_ref() }.raw_dests() {
+            // SAFETY: the caller's promise.
+            unsafe { Dest::free(dest, arena) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { View::free(view, arena) };
+    }
+
+    /// Frees a view without its destinations, and lets its record go.
     ///
     /// # Safety
     /// `view` came from `create` with this arena, and no reader can reach it any more.
     pub unsafe fn free(view: NonNull<Self>, arena: &impl Arena) {
         // SAFETY: still ours to read.
-        let View { dests, record, .. } = unsafe { view.as_ref() };
-        for dest in dests.get().iter().filter_map(|dest| NonNull::new(*dest)) {
-            // SAFETY: a destination belongs to its view alone.
-            unsafe { Dest::free(dest, arena) };
-        }
-        if let Some(record) = NonNull::new(*record) {
+        let record = unsafe { view.as_ref() }.record;
+        if let Some(record) = NonNull::new(record) {
             // SAFETY: `create` counted it, and it goes with this view.
             unsafe { Counted::release(record, arena) };
         }
         // SAFETY: the caller's promise.
         unsafe { arena.free(view.cast()) };
+    }
+
+    /// The destinations in order, for another view of the set.
+    pub(super) fn raw_dests(&self) -> impl Iterator<Item = NonNull<Dest>> {
+        self.dests
+            .get()
+            .iter()
+            .filter_map(|dest| NonNull::new(*dest))
     }
 
     /// True when the destination at a position is selected, by its record.

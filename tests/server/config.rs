@@ -39,6 +39,7 @@ impl From<String> for Value {
 pub struct Config {
     pub(super) text: String,
     pub(super) list: Option<Vec<u8>>,
+    pub(super) files: Vec<(String, String)>,
     pub(super) children: u32,
     pub(super) tcp: bool,
     pub(super) ipv6: bool,
@@ -64,6 +65,7 @@ impl Config {
         Self {
             text: text.to_owned(),
             list: None,
+            files: Vec::new(),
             children: 1,
             tcp: false,
             ipv6: false,
@@ -80,6 +82,12 @@ impl Config {
     /// Content of the list file; also sets the parameter `list_file`.
     pub fn list(mut self, content: impl Into<Vec<u8>>) -> Self {
         self.list = Some(content.into());
+        self
+    }
+
+    /// One more file in the server's directory, with placeholders: a KEMI script for instance.
+    pub fn file(mut self, name: &str, content: &str) -> Self {
+        self.files.push((name.to_owned(), content.to_owned()));
         self
     }
 

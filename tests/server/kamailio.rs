@@ -79,6 +79,10 @@ impl Kamailio {
             let list = fill_bytes(list, module, config, port, dir.path());
             std::fs::write(dir.path().join("dispatcher.list"), list).expect("list file");
         }
+        for (name, content) in &config.files {
+            let content = fill(content, module, config, port, dir.path());
+            std::fs::write(dir.path().join(name), content).expect("file of the test");
+        }
         let child = command(config, dir.path())
             .spawn()
             .expect("kamailio starts");

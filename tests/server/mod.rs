@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 
 pub use config::{Config, Value};
 pub use kamailio::{Kamailio, fails_to_start};
-pub use module::Module;
+pub use module::{Module, kamailio};
 pub use ports::free_port;
 pub use probe::{MARKS, Probe};
 pub use rpc::Fault;

@@ -9,6 +9,8 @@ use std::sync::OnceLock;
 pub enum Module {
     /// Ours, named by `DISPATCHER_SO`.
     Rust,
+    /// Ours with a function that panics on purpose, named by `DISPATCHER_PROBE_SO`.
+    PanicProbe,
     /// The packaged C module.
     C,
 }
@@ -61,20 +63,30 @@ impl Module {
     pub fn mpath(self, dir: &Path) -> String {
         match self {
             Self::C => packaged_modules().to_owned(),
-            Self::Rust => format!("{}:{}", own_directory(dir).display(), packaged_modules()),
+            Self::Rust | Self::PanicProbe => {
+                format!(
+                    "{}:{}",
+                    own_directory(self, dir).display(),
+                    packaged_modules()
+                )
+            }
         }
     }
 }
 
 /// A directory that holds our module under its load name.
-fn own_directory(dir: &Path) -> PathBuf {
-    let file = match std::env::var_os("DISPATCHER_SO") {
+fn own_directory(module: Module, dir: &Path) -> PathBuf {
+    let (variable, default) = match module {
+        Module::PanicProbe => ("DISPATCHER_PROBE_SO", "target/probe/dispatcher.so"),
+        _ => ("DISPATCHER_SO", "target/release/dispatcher.so"),
+    };
+    let file = match std::env::var_os(variable) {
         Some(file) => PathBuf::from(file),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/release/dispatcher.so"),
+        None => Path::new(env!("CARGO_MANIFEST_DIR")).join(default),
     };
     let file = file.canonicalize().unwrap_or_else(|error| {
         panic!(
-            "module under test {}: {error}; set DISPATCHER_SO",
+            "module under test {}: {error}; set {variable}",
             file.display()
         )
     });

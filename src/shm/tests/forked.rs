@@ -16,7 +16,7 @@ use crate::dispatch::dest::DestSpec;
 use crate::dispatch::select::{Start, choose};
 use crate::dispatch::state::{Outcome, State};
 use crate::shm::arena::Arena;
-use crate::shm::store::{ReloadState, Store};
+use crate::shm::store::{Found, ReloadState, Store};
 
 /// Bytes that all processes of a test share.
 const SIZE: usize = 512 << 20;
@@ -182,16 +182,15 @@ fn no_selection_fails_and_nothing_freed_is_read_while_tables_change() {
         let starts = [Start::RoundRobin, Start::Random, Start::First];
         while stop.load(Ordering::SeqCst) == 0 {
             for start in starts {
-                let pinned = store.pin(number);
-                let view = pinned.view(1).expect("the set is there");
-                let Some(choice) = choose(view, start, false, &mut random) else {
-                    assert!(!store.is_current(&pinned), "one is usable");
-                    continue;
-                };
-                for at in choice.order(view).take(3) {
-                    let uri = view.dest(at).unwrap().uri();
-                    assert!(uri.starts_with(b"sip:a:"), "freed memory: {uri:x?}");
-                }
+                let found = store.try_set(number, 1, |view| {
+                    let choice = choose(view, start, false, &mut random)?;
+                    for at in choice.order(view).take(3) {
+                        let uri = view.dest(at).unwrap().uri();
+                        assert!(uri.starts_with(b"sip:a:"), "freed memory: {uri:x?}");
+                    }
+                    Some(())
+                });
+                assert_eq!(found, Found::Done(()));
                 picks.fetch_add(1, Ordering::SeqCst);
             }
         }
@@ -264,12 +263,10 @@ fn no_selection_fails_while_reloads_swap_what_is_up() {
         let mut random = StdRng::seed_from_u64(number as u64);
         while stop.load(Ordering::SeqCst) == 0 {
             for use_default in [false, true] {
-                let pinned = store.pin(number);
-                let view = pinned.view(1).expect("the set is there");
-                let choice = choose(view, Start::Random, use_default, &mut random);
-                if choice.is_none() {
-                    assert!(!store.is_current(&pinned), "one is usable");
-                }
+                let found = store.try_set(number, 1, |view| {
+                    choose(view, Start::Random, use_default, &mut random).map(|_| ())
+                });
+                assert_eq!(found, Found::Done(()), "one is usable");
             }
         }
     };
@@ -347,6 +344,58 @@ fn views_agree_with_the_records_after_all() {
     in_children(CHILDREN, work, || {});
     let wrong_bits = mapping.counter(1).load(Ordering::SeqCst);
     assert_eq!(wrong_bits, 0);
+    unsafe { store.destroy() };
+    assert_eq!(mapping.live().load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn no_selection_fails_while_others_edit_the_set() {
+    let mapping = Mapping::new();
+    let store = shared_store(mapping);
+    let uris = uris(20);
+    let mut random = StdRng::seed_from_u64(1);
+    store
+        .load(store.ticket(), &list(&uris), ReloadState::Keep, &mut random)
+        .unwrap();
+    let stop = mapping.counter(0);
+    let select = |number: usize| {
+        let mut random = StdRng::seed_from_u64(number as u64);
+        while stop.load(Ordering::SeqCst) == 0 {
+            let found = store.try_set(number, 1, |view| {
+                let choice = choose(view, Start::Random, false, &mut random)?;
+                let all_live = choice
+                    .order(view)
+                    .all(|at| view.dest(at).unwrap().uri().starts_with(b"sip:a:"));
+                Some(all_live)
+            });
+            assert_eq!(found, Found::Done(true));
+        }
+    };
+    // Two writers, each with destinations and a set of its own.
+    let edit = |number: usize| {
+        let mut random = StdRng::seed_from_u64(number as u64);
+        let uri = format!("sip:a:{}", 100 + number);
+        let own_set = i32::try_from(number).unwrap() + 10;
+        for _ in 0..1_500 {
+            for set in [1, own_set] {
+                store.add(&spec(set, &uri, 0, 0), &mut random).unwrap();
+                assert_eq!(store.remove(set, uri.as_bytes(), &mut random), Ok(1));
+            }
+        }
+        stop.fetch_add(1, Ordering::SeqCst);
+    };
+    let work = |number| {
+        if number <= 2 {
+            edit(number)
+        } else {
+            select(number)
+        }
+    };
+    in_children(5, work, || {});
+    let pinned = store.pin(0);
+    assert_eq!(pinned.table().unwrap().len(), 1);
+    assert_eq!(pinned.view(1).unwrap().dest_count(), 20);
+    drop(pinned);
     unsafe { store.destroy() };
     assert_eq!(mapping.live().load(Ordering::SeqCst), 0);
 }

@@ -12,6 +12,7 @@ use crate::dispatch::select::{Candidates, Start, choose};
 use crate::dispatch::state::{Outcome, State};
 use crate::shm::addr::{Match, Source};
 use crate::shm::arena::OutOfMemory;
+use crate::shm::build::{Changes, compare};
 use crate::shm::store::{ReloadState, Store};
 use crate::shm::view::{Dest, Rules};
 
@@ -38,22 +39,26 @@ unsafe impl RawMutex for Spin {
 
 pub const RULES: Rules = Rules { unusable: State(5) };
 
-fn store(heap: &Heap) -> Store<Heap, Spin> {
+/// A store on the heap.
+pub type HeapStore = Store<Heap, Spin>;
+
+pub fn store(heap: &Heap) -> Store<Heap, Spin> {
     let store = Store::create(heap.clone(), Spin::INIT, RULES).unwrap();
     unsafe { store.make_slots(2) }.unwrap();
     store
 }
 
-fn load(
+pub fn load(
     store: &Store<Heap, Spin>,
     specs: &[DestSpec<'_>],
     states: ReloadState,
-) -> Result<(), OutOfMemory> {
-    store.load(store.ticket(), specs, states, &mut StdRng::seed_from_u64(1))
+) -> Result<Changes, OutOfMemory> {
+    let loaded = store.load(store.ticket(), specs, states, &mut StdRng::seed_from_u64(1));
+    loaded.map(|changes| changes.expect("no later list"))
 }
 
 /// Every set as `id: uri/state uri/state`.
-fn dump(store: &Store<Heap, Spin>) -> Vec<String> {
+pub fn dump(store: &Store<Heap, Spin>) -> Vec<String> {
     let pinned = store.pin(0);
     let Some(table) = pinned.table() else {
         return vec![];
@@ -72,7 +77,7 @@ fn dump(store: &Store<Heap, Spin>) -> Vec<String> {
     table.sets().map(one).collect()
 }
 
-fn set_state(store: &Store<Heap, Spin>, set: i32, uri: &str, state: u32) -> Option<usize> {
+pub fn set_state(store: &Store<Heap, Spin>, set: i32, uri: &str, state: u32) -> Option<usize> {
     let change = |_, _| Outcome {
         state: State(state),
         failures: 3,
@@ -471,4 +476,36 @@ fn destroy_does_not_wait_for_a_process_that_ended_in_a_load() {
     store.leak_writer_lock();
     unsafe { store.destroy() };
     assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn a_load_says_what_it_changed_and_a_comparison_says_the_same_before() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let first = [
+        spec(1, "sip:a:1", 0, 0),
+        spec(1, "sip:b:1", 0, 0),
+        spec(2, "sip:c:1", 0, 0),
+    ];
+    let second = [
+        spec(1, "sip:a:1", 0, 0),
+        spec(1, "sip:b:1", 0, 7),
+        spec(3, "sip:c:1", 0, 0),
+    ];
+    let compared = |list: &[DestSpec<'_>]| compare(list, store.pin(0).table());
+    let changes = |added, changed, removed, kept| Changes {
+        added,
+        changed,
+        removed,
+        kept,
+    };
+    for (list, expected) in [
+        (&first, changes(3, 0, 0, 0)),
+        (&first, changes(0, 0, 0, 3)),
+        (&second, changes(1, 1, 1, 1)),
+    ] {
+        assert_eq!(compared(list), expected);
+        assert_eq!(load(&store, list, ReloadState::Keep), Ok(expected));
+    }
+    unsafe { store.destroy() };
 }

@@ -16,7 +16,7 @@ use super::store::{RULES, Spin};
 use crate::dispatch::select::{Candidates, Start, choose};
 use crate::dispatch::state::{Outcome, State};
 use crate::shm::arena::Arena;
-use crate::shm::store::{ReloadState, Store};
+use crate::shm::store::{Found, ReloadState, Store};
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
@@ -73,13 +73,14 @@ fn threads_choose_change_and_reload_at_once() {
         while !stop.load(Ordering::Relaxed) {
             // The first destination is in each list, and always up. A reader may have a number
             // that is no process's.
-            let pinned = store.0.pin(number);
-            let view = pinned.view(1).unwrap();
-            let choice = choose(view, Start::RoundRobin, false, &mut random);
-            assert!(choice.is_some() || !store.0.is_current(&pinned));
-            for at in choice.iter().flat_map(|choice| choice.order(view)) {
-                assert!(view.dest(at).unwrap().uri().starts_with(b"sip:a:"));
-            }
+            let found = store.0.try_set(number, 1, |view| {
+                let choice = choose(view, Start::RoundRobin, false, &mut random)?;
+                for at in choice.order(view) {
+                    assert!(view.dest(at).unwrap().uri().starts_with(b"sip:a:"));
+                }
+                Some(())
+            });
+            assert_eq!(found, Found::Done(()));
             thread::yield_now();
         }
     };

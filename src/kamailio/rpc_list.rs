@@ -1,0 +1,182 @@
+//! `dispatcher.list`: the sets, all or a part of them.
+
+use core::ffi::{CStr, c_int};
+use core::ops::Range;
+use core::str::FromStr;
+
+use super::module::Module;
+use super::reply::{Call, Full, Node, Value};
+use crate::dispatch::dest::SetId;
+use crate::shm::table::Table;
+use crate::shm::view::{self, Dest, View};
+
+/// How much of each destination a list shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    Short,
+    Normal,
+    Full,
+}
+
+/// What a caller wants to see.
+struct Wanted {
+    detail: Detail,
+    /// One set; `None` is all.
+    set: Option<SetId>,
+    /// Destinations by their number in the order of listing; `None` is all.
+    page: Option<Range<usize>>,
+}
+
+impl Wanted {
+    /// Reads `[short|full] [set|all] [offset count]`. A first word that is none of these is the
+    /// plain list, as in the C module.
+    fn read(call: &Call) -> Result<Self, String> {
+        let mut words = call.words().into_iter().peekable();
+        let word = words.peek().map(|word| word.to_ascii_lowercase());
+        let detail = match word.as_deref() {
+            Some(b"short") => Detail::Short,
+            Some(b"full") => Detail::Full,
+            _ => Detail::Normal,
+        };
+        let is_set = |word: &Vec<u8>| word == b"all" || number::<SetId>(word).is_some();
+        if !words.peek().is_some_and(is_set) {
+            words.next();
+        }
+        let set = match words.next() {
+            None => None,
+            Some(word) if word == b"all" => None,
+            Some(word) => Some(number(&word).ok_or("Invalid Parameters")?),
+        };
+        let page = match (words.next(), words.next()) {
+            (None, _) => None,
+            (Some(offset), Some(count)) => {
+                let offset = number::<usize>(&offset).ok_or("Invalid Parameters")?;
+                let count = number(&count).ok_or("Invalid Parameters")?;
+                Some(offset..offset.saturating_add(count))
+            }
+            (Some(_), None) => return Err("Invalid Parameters: an offset needs a count".into()),
+        };
+        Ok(Wanted { detail, set, page })
+    }
+}
+
+/// The number that a word is.
+fn number<N: FromStr>(word: &[u8]) -> Option<N> {
+    core::str::from_utf8(word).ok()?.parse().ok()
+}
+
+/// Answers the command.
+///
+/// # Errors
+/// The text of the fault.
+pub fn list(call: &Call, module: &Module) -> Result<(), String> {
+    let wanted = Wanted::read(call)?;
+    let pinned = module.pin();
+    let Some(table) = pinned.table().filter(|table| !table.is_empty()) else {
+        return Err("No Destination Sets".into());
+    };
+    let sets: Vec<(SetId, &View)> = match wanted.set {
+        None => table.sets().collect(),
+        Some(set) => table
+            .view(set)
+            .map(|view| (set, view))
+            .into_iter()
+            .collect(),
+    };
+    if sets.is_empty() {
+        return Err("No Such Destination Set".into());
+    }
+    reply(call, module, table, &wanted, &sets).map_err(|Full| {
+        "Reply too large for this transport: list one set (dispatcher.list short SET) or a page \
+         (dispatcher.list short all OFFSET COUNT), or raise the transport's limits"
+            .into()
+    })
+}
+
+/// A number as the transports have it.
+fn int(number: usize) -> Value<'static> {
+    Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX))
+}
+
+fn reply(
+    call: &Call,
+    module: &Module,
+    table: &Table,
+    wanted: &Wanted,
+    sets: &[(SetId, &View)],
+) -> Result<(), Full> {
+    let top = call.add_struct()?;
+    top.add(
+        c"NRSETS",
+        int(if wanted.set.is_some() { 1 } else { table.len() }),
+    )?;
+    if let Some(page) = &wanted.page {
+        top.add(
+            c"TOTAL",
+            int(sets.iter().map(|(_, view)| view.dest_count()).sum()),
+        )?;
+        top.add(c"OFFSET", int(page.start))?;
+    }
+    let records = top.add_array(c"RECORDS")?;
+    let mut first = 0;
+    for &(id, view) in sets {
+        let numbers = first..first + view.dest_count();
+        first = numbers.end;
+        let page = wanted.page.clone().unwrap_or(0..usize::MAX);
+        let shown = page.start.clamp(numbers.start, numbers.end) - numbers.start
+            ..page.end.clamp(numbers.start, numbers.end) - numbers.start;
+        if wanted.page.is_some() && shown.is_empty() {
+            continue;
+        }
+        let set = records.add_struct(c"SET")?;
+        set.add(c"ID", Value::Int(id))?;
+        let targets = set.add_array(c"TARGETS")?;
+        for dest in shown.filter_map(|at| view.dest(at)) {
+            list_dest(module, &targets, dest, wanted.detail)?;
+        }
+    }
+    Ok(())
+}
+
+fn list_dest(module: &Module, targets: &Node<'_>, dest: &Dest, detail: Detail) -> Result<(), Full> {
+    let node = targets.add_struct(c"DEST")?;
+    node.add(c"URI", Value::Text(dest.uri()))?;
+    let letters = dest.record().state().letters(module.settings.compat);
+    node.add(c"FLAGS", Value::Text(&letters))?;
+    node.add(c"PRIORITY", Value::Int(dest.priority))?;
+    if detail == Detail::Full {
+        list_address(&node, dest)?;
+    }
+    if detail != Detail::Short && !dest.attrs_body().is_empty() {
+        list_attrs(&node.add_struct(c"ATTRS")?, dest)?;
+    }
+    Ok(())
+}
+
+fn list_address(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
+    node.add(c"HOST", Value::Text(dest.host()))?;
+    let address = dest.addrs().next().map(|addr| view::ip(addr).to_string());
+    node.add(
+        c"IPADDR",
+        Value::Text(address.unwrap_or_default().as_bytes()),
+    )?;
+    node.add(c"PORT", Value::Int(dest.port.into()))?;
+    node.add(c"PROTOID", Value::Int(dest.proto.0.into()))?;
+    node.add(c"DNSTIME_SEC", Value::Int(0))?;
+    node.add(c"DNSTIME_USEC", Value::Int(0))
+}
+
+fn list_attrs(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
+    let attrs = dest.attrs();
+    let text = |name: &'static CStr, value: Option<&[u8]>| {
+        node.add(name, value.map_or(Value::Null, Value::Text))
+    };
+    text(c"BODY", Some(dest.attrs_body()))?;
+    text(c"DUID", attrs.duid)?;
+    node.add(c"MAXLOAD", Value::Int(attrs.maxload))?;
+    node.add(c"WEIGHT", Value::Int(attrs.weight))?;
+    node.add(c"RWEIGHT", Value::Int(attrs.rweight))?;
+    text(c"SOCKET", attrs.socket)?;
+    text(c"SOCKNAME", attrs.sockname)?;
+    text(c"OBPROXY", attrs.obproxy)
+}

@@ -1,0 +1,286 @@
+//! Edits of one set: what they change, what they leave, and what a full arena does to them.
+
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use super::store::{dump, load, set_state, store};
+use super::{Heap, spec};
+use crate::dispatch::attrs;
+use crate::dispatch::dest::Addr;
+use crate::dispatch::order::post_order;
+use crate::dispatch::state::State;
+use crate::shm::addr::{Match, Source};
+use crate::shm::arena::OutOfMemory;
+use crate::shm::edit::{EditError, Revision};
+use crate::shm::store::ReloadState;
+
+fn random() -> StdRng {
+    StdRng::seed_from_u64(1)
+}
+
+#[test]
+fn an_added_destination_is_the_last_line_of_the_list() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let list = [spec(1, "sip:a:1", 0, 0), spec(1, "sip:b:1", 0, 5)];
+    load(&store, &list, ReloadState::Keep).unwrap();
+    set_state(&store, 1, "sip:a:1", 4);
+    store.add(&spec(1, "sip:c:1", 8, 0), &mut random()).unwrap();
+    store.add(&spec(1, "sip:d:1", 0, 9), &mut random()).unwrap();
+    store.add(&spec(7, "sip:e:1", 0, 0), &mut random()).unwrap();
+    let set = "1: sip:d:1/0/0 sip:b:1/0/0 sip:c:1/8/0 sip:a:1/4/3";
+    assert_eq!(dump(&store), ["7: sip:e:1/0/0", set]);
+    let again = store.add(&spec(1, "sip:c:1", 0, 3), &mut random());
+    assert_eq!(again, Err(EditError::Duplicate));
+    assert_eq!(dump(&store), ["7: sip:e:1/0/0", set]);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn a_removed_destination_leaves_the_others_as_they_were() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris = ["sip:a:1", "sip:b:1", "sip:a:1", "sip:c:1"];
+    let list = uris.map(|uri| spec(1, uri, 0, 0));
+    load(&store, &list, ReloadState::Keep).unwrap();
+    set_state(&store, 1, "sip:c:1", 4);
+    assert_eq!(
+        store.remove(1, b"SIP:a:1", &mut random()),
+        Err(EditError::NotFound)
+    );
+    assert_eq!(
+        store.remove(2, b"sip:a:1", &mut random()),
+        Err(EditError::NoSet)
+    );
+    assert_eq!(store.remove(1, b"sip:a:1", &mut random()), Ok(2));
+    assert_eq!(dump(&store), ["1: sip:c:1/4/3 sip:b:1/0/0"]);
+    assert_eq!(store.remove(1, b"sip:b:1", &mut random()), Ok(1));
+    assert_eq!(store.remove(1, b"sip:c:1", &mut random()), Ok(1));
+    assert_eq!(dump(&store), [""; 0]);
+    store.add(&spec(1, "sip:c:1", 0, 0), &mut random()).unwrap();
+    assert_eq!(dump(&store), ["1: sip:c:1/0/0"]);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn a_modified_destination_keeps_what_was_not_named() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let list = ["sip:a:1", "sip:b:1", "sip:b:1"].map(|uri| spec(1, uri, 0, 0));
+    load(&store, &list, ReloadState::Keep).unwrap();
+    set_state(&store, 1, "sip:a:1", 1);
+    let modify = |uri: &'static [u8], revision| {
+        store.modify(1, |dest| dest.uri() == uri, revision, &mut random())
+    };
+    let up = Revision {
+        priority: Some(5),
+        ..Revision::default()
+    };
+    modify(b"sip:a:1", up).unwrap();
+    assert_eq!(dump(&store), ["1: sip:a:1/1/3 sip:b:1/0/0 sip:b:1/0/0"]);
+    let body = b"duid=x;weight=7";
+    let attrs = Some((&body[..], attrs::parse(body).unwrap().0, 0));
+    modify(
+        b"sip:a:1",
+        Revision {
+            attrs,
+            ..Revision::default()
+        },
+    )
+    .unwrap();
+    modify(
+        b"sip:a:1",
+        Revision {
+            flags: Some(State(8)),
+            ..Revision::default()
+        },
+    )
+    .unwrap();
+    assert_eq!(dump(&store), ["1: sip:a:1/8/0 sip:b:1/0/0 sip:b:1/0/0"]);
+    let pinned = store.pin(0);
+    let dest = pinned.view(1).unwrap().dest(0).unwrap();
+    assert_eq!((dest.duid(), dest.priority), (Some(&b"x"[..]), 5));
+    drop(pinned);
+    assert_eq!(modify(b"sip:b:1", up), Err(EditError::Ambiguous(2)));
+    assert_eq!(modify(b"sip:z:1", up), Err(EditError::NotFound));
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn a_full_arena_changes_nothing_at_any_step_of_an_edit() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let list = [
+        spec(1, "sip:a:1", 0, 0),
+        spec(1, "sip:b:1", 0, 0),
+        spec(2, "sip:c:1", 0, 0),
+    ];
+    load(&store, &list, ReloadState::Keep).unwrap();
+    let revision = Revision {
+        priority: Some(5),
+        ..Revision::default()
+    };
+    let edits: [&dyn Fn() -> Result<(), EditError>; 5] = [
+        &|| store.add(&spec(1, "sip:d:1", 0, 0), &mut random()),
+        &|| store.add(&spec(9, "sip:e:1", 0, 0), &mut random()),
+        &|| store.remove(1, b"sip:a:1", &mut random()).map(|_| ()),
+        &|| store.remove(2, b"sip:c:1", &mut random()).map(|_| ()),
+        &|| store.modify(1, |dest| dest.uri() == b"sip:b:1", revision, &mut random()),
+    ];
+    for (number, edit) in edits.into_iter().enumerate() {
+        let (shown, taken) = (dump(&store), heap.taken());
+        let mut refused = 0;
+        loop {
+            heap.limit(Some(refused));
+            let done = edit();
+            heap.limit(None);
+            if done.is_ok() {
+                break;
+            }
+            assert_eq!(done, Err(EditError::Memory(OutOfMemory)));
+            assert_eq!(dump(&store), shown, "edit {number} refused after {refused}");
+            assert_eq!(heap.taken(), taken, "edit {number} refused after {refused}");
+            refused += 1;
+        }
+        assert!(refused >= 2, "edit {number}: {refused}");
+        assert_ne!(dump(&store), shown, "edit {number}");
+    }
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+/// A set as the model has it: its destinations in list order.
+type Model = Vec<(i32, Vec<(String, i32)>)>;
+
+fn model_dump(model: &Model) -> Vec<String> {
+    let ids: Vec<i32> = model.iter().map(|(id, _)| *id).collect();
+    let one = |at: usize| {
+        let (id, dests) = &model[at];
+        let mut dests: Vec<_> = dests.iter().rev().collect();
+        dests.sort_by_key(|(_, priority)| -priority);
+        let dests: String = dests.iter().map(|(uri, _)| format!(" {uri}/0/0")).collect();
+        format!("{id}:{dests}")
+    };
+    post_order(&ids).into_iter().map(one).collect()
+}
+
+#[test]
+fn random_edits_agree_with_a_model() {
+    let mut rng = StdRng::seed_from_u64(77);
+    let heap = Heap::default();
+    let store = store(&heap);
+    load(&store, &[], ReloadState::Keep).unwrap();
+    let empty = heap.taken();
+    let mut model: Model = Vec::new();
+    let steps = if cfg!(miri) { 40 } else { 3_000 };
+    for _ in 0..steps {
+        let set = rng.random_range(0..6);
+        let uri = format!("sip:a:{}", rng.random_range(0..40));
+        let at = model.iter().position(|(id, _)| *id == set);
+        let there = at.and_then(|at| model[at].1.iter().position(|(known, _)| *known == uri));
+        let priority = rng.random_range(0..3);
+        match (rng.random_range(0..3), at, there) {
+            (0 | 1, _, None) => {
+                store.add(&spec(set, &uri, 0, priority), &mut rng).unwrap();
+                match at {
+                    Some(at) => model[at].1.push((uri, priority)),
+                    None => model.push((set, vec![(uri, priority)])),
+                }
+            }
+            (0, Some(at), Some(there)) => {
+                let revision = Revision {
+                    priority: Some(priority),
+                    ..Revision::default()
+                };
+                let wanted = |dest: &crate::shm::view::Dest| dest.uri() == uri.as_bytes();
+                store.modify(set, wanted, revision, &mut rng).unwrap();
+                model[at].1[there].1 = priority;
+            }
+            (_, Some(at), Some(there)) => {
+                assert_eq!(store.remove(set, uri.as_bytes(), &mut rng), Ok(1));
+                model[at].1.remove(there);
+                model.retain(|(_, dests)| !dests.is_empty());
+            }
+            _ => assert!(store.remove(set, uri.as_bytes(), &mut rng).is_err()),
+        }
+        assert_eq!(dump(&store), model_dump(&model));
+        check_sources(&store, &mut rng);
+    }
+    while let Some((set, uri)) = model.first().map(|(set, dests)| (*set, dests[0].0.clone())) {
+        store.remove(set, uri.as_bytes(), &mut rng).unwrap();
+        model[0].1.remove(0);
+        model.retain(|(_, dests)| !dests.is_empty());
+    }
+    store.collect();
+    assert_eq!(heap.taken(), empty);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+/// The index of addresses finds what a scan in the order of listing finds.
+fn check_sources(store: &super::store::HeapStore, rng: &mut StdRng) {
+    let pinned = store.pin(0);
+    let table = pinned.table().unwrap();
+    let source = Source {
+        addr: Addr::V4([127, 0, 0, 1]),
+        port: rng.random_range(0..40),
+        proto: crate::dispatch::dest::Proto::NONE,
+    };
+    let set = rng.random_range(-3..6);
+    let want = Match {
+        port: rng.random(),
+        proto: false,
+        set: (set >= 0).then_some(set),
+    };
+    let scan = table
+        .sets()
+        .flat_map(|(_, view)| view.dests())
+        .find(|dest| {
+            (!want.port || dest.port == 0 || dest.port == source.port)
+                && want.set.is_none_or(|set| set == dest.set)
+        });
+    let found = table.find_source(source, want, |_| true);
+    let name = |dest: &crate::shm::view::Dest| (dest.set, dest.uri().to_vec());
+    assert_eq!(found.map(name), scan.map(name), "{source:?} {want:?}");
+}
+
+#[test]
+fn an_index_that_has_become_too_small_is_made_anew() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    load(&store, &[], ReloadState::Keep).unwrap();
+    let mut rng = random();
+    let count = if cfg!(miri) { 140 } else { 1_000 };
+    for port in 0..count {
+        store
+            .add(&spec(1, &format!("sip:a:{port}"), 0, 0), &mut rng)
+            .unwrap();
+        if port == 100 {
+            set_state(&store, 1, "sip:a:7", 4);
+        }
+    }
+    let pinned = store.pin(0);
+    let view = pinned.view(1).unwrap();
+    assert_eq!(view.dest_count(), count);
+    let uris: Vec<String> = (0..count)
+        .rev()
+        .map(|port| format!("sip:a:{port}"))
+        .collect();
+    let shown: Vec<_> = view
+        .dests()
+        .map(|d| String::from_utf8_lossy(d.uri()))
+        .collect();
+    assert_eq!(shown, uris);
+    let disabled = view
+        .dests()
+        .filter(|dest| dest.record().state() == State(4))
+        .count();
+    assert_eq!(disabled, 1);
+    assert!(!pinned.table().unwrap().addrs().is_crowded());
+    drop(pinned);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
