@@ -182,7 +182,7 @@ fn avps_survive_into_the_failure_route() {
     assert!(call.bye().status() == Some(200));
 }
 
-/// A config of one version's meaning, three alike destinations: 7023, 7022, 7021.
+/// A server with one version's meaning: 7022 first, then 7021 with these list flags.
 fn of_version(compat: &str, flags: &str) -> Kamailio {
     let list = format!("1 sip:127.0.0.1:7021 {flags}\n1 sip:127.0.0.1:7022\n");
     let config = Probe::new().config().list(list).param("flags", 2);

@@ -115,12 +115,12 @@ fn the_sample_list_with_its_comments_loads() {
         .lines()
         .filter_map(|line| line.trim().strip_prefix("URI: sip:127.0.0.1:"))
         .collect();
-    // The last line of a set comes first; set 2 is older in the file, and before 1 in the tree.
     let mut sorted = uris.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, ["5080", "5080", "5082", "7070", "7072", "7074"]);
     assert!(list.contains("NRSETS: 2"), "{list}");
     assert!(list.contains("BODY: duid=abc;my=xyz"), "{list}");
+    // The last line of a set comes first.
     let gateways: Vec<&str> = uris
         .into_iter()
         .filter(|uri| uri.starts_with('7'))

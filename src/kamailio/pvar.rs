@@ -148,6 +148,10 @@ impl Avp {
     /// old time name their AVPs without loading it.
     fn parse_name(text: &'static [u8]) -> Option<Self> {
         let name = text.strip_prefix(b"$avp(")?.strip_suffix(b")")?;
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(byte);
+        if !name.iter().all(plain) {
+            return None;
+        }
         let mut name_text = text::as_str(name);
         let mut name = sys::int_str { n: 0 };
         let mut kind: c_int = 0;
