@@ -15,7 +15,6 @@ use super::params::Settings;
 use super::sys;
 use super::throttle::Throttle;
 use crate::shm::store::Store;
-use crate::shm::view::Rules;
 
 /// Seconds between two looks at the replaced tables.
 const COLLECT_EVERY_S: c_uint = 1;
@@ -48,9 +47,7 @@ pub extern "C" fn dsr_init() -> InitRet {
 /// them fails. What was made before is given back by [`dsr_destroy`].
 fn start() -> Option<()> {
     let settings = Settings::read()?;
-    let rules = Rules {
-        unusable: settings.compat.unusable_bits(),
-    };
+    let rules = settings.rules();
     let no_memory = |error| log_err!("cannot make the table of destinations: {error}");
     let throttle = Throttle::create(settings.reload_delta_s)
         .map_err(no_memory)

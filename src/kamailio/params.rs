@@ -9,6 +9,7 @@ use super::text::{self, Escaped};
 use crate::dispatch::compat::Compat;
 use crate::dispatch::state::MarkRules;
 use crate::shm::store::ReloadState;
+use crate::shm::view::Rules;
 
 /// `flags` bit 1: hash only the user part of a URI.
 const HASH_USER_ONLY: i32 = 1;
@@ -163,6 +164,15 @@ impl Settings {
         // SAFETY: the server writes them while it reads the config, before mod_init; nobody since.
         let raw = unsafe { &*raw };
         Self::check(raw).map_err(|bad| log_err!("{bad}")).ok()
+    }
+
+    /// What views are built by.
+    pub fn rules(&self) -> Rules {
+        Rules {
+            unusable: self.compat.unusable_bits(),
+            last_resort: self.use_default,
+            call_load: false,
+        }
     }
 
     fn check(raw: &sys::glue_modparams) -> Result<Self, BadValue<'static>> {

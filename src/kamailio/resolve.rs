@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use super::net::{self, Uri};
 use super::params::Settings;
-use super::text::Escaped;
+use super::text::Short;
 use crate::dispatch::attrs::{self, AttrWarning, Attrs};
 use crate::dispatch::dest::{Addr, DestSpec, Proto, SetId};
 use crate::dispatch::list;
@@ -61,7 +61,7 @@ pub fn attrs<'t>(settings: &Settings, text: &'t [u8]) -> Result<ResolvedAttrs<'t
         b"" if settings.attrs_none => b"none=yes",
         body => body,
     };
-    let quoted = |what: &str, text: &[u8]| format!("{what} \"{}\"", Escaped(text));
+    let quoted = |what: &str, text: &[u8]| format!("{what} \"{}\"", Short(text));
     let (attrs, warnings) =
         attrs::parse(body).map_err(|error| quoted(&format!("bad attributes: {error}"), body))?;
     let socket = match (attrs.sockname, attrs.socket) {
@@ -87,8 +87,8 @@ pub fn attrs<'t>(settings: &Settings, text: &'t [u8]) -> Result<ResolvedAttrs<'t
 /// A text for the log or the command's fault.
 pub fn resolve<'t>(settings: &Settings, words: Words<'t>) -> Result<Resolved<'t>, String> {
     let uri = list::with_scheme(words.uri).into_owned();
-    let fault = |what: &str| format!("set {}, {}: {what}", words.set, Escaped(&uri));
-    let quoted = |what: &str, text: &[u8]| fault(&format!("{what} \"{}\"", Escaped(text)));
+    let fault = |what: &str| format!("set {}, {}: {what}", words.set, Short(&uri));
+    let quoted = |what: &str, text: &[u8]| fault(&format!("{what} \"{}\"", Short(text)));
     let parsed = Uri::parse(&uri).ok_or_else(|| fault("not a SIP URI"))?;
     // SAFETY: `uri` is still there.
     let host: &[u8] = unsafe { parsed.host() };

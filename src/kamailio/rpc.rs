@@ -10,9 +10,10 @@ use super::module::Module;
 use super::random::ServerRandom;
 use super::reply::{Call, Full, Node, Value};
 use super::resolve::{self, Words};
-use super::text::Escaped;
-use super::{rpc_list, sys};
-use crate::dispatch::dest::SetId;
+use super::text::Short;
+use super::{net, rpc_list, sys};
+use crate::dispatch::dest::{Addr, SetId};
+use crate::dispatch::list::with_scheme;
 use crate::dispatch::state::{State, apply_set};
 use crate::shm::build::Changes;
 use crate::shm::edit::Revision;
@@ -132,13 +133,8 @@ pub extern "C" fn dsr_rpc_set_state(rpc: *mut sys::rpc_t, context: *mut c_void) 
 pub extern "C" fn dsr_rpc_set_duid_state(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
         let (state, set, duid) = state_arguments(call)?;
-        set_state(call, module, state, set, None, |dest| has_duid(dest, &duid))
+        set_state(call, module, state, set, None, |dest| dest.has_duid(&duid))
     });
-}
-
-fn has_duid(dest: &Dest, duid: &[u8]) -> bool {
-    dest.duid()
-        .is_some_and(|own| own.eq_ignore_ascii_case(duid))
 }
 
 /// Reads a state, a set and a word.
@@ -194,11 +190,11 @@ pub extern "C" fn dsr_rpc_add(rpc: *mut sys::rpc_t, context: *mut c_void) {
         };
         let resolved = resolve::resolve(&module.settings, words).map_err(failed)?;
         for warning in resolved.warnings() {
-            log_warn!("set {set}, {}: {warning}", Escaped(&uri));
+            log_warn!("set {set}, {}: {warning}", Short(&uri));
         }
         let added = module.store.add(&resolved.spec(), &mut ServerRandom);
-        added.map_err(|error| failed(format!("set {set}, {}: {error}", Escaped(&uri))))?;
-        log_info!("added to set {set}: {}", Escaped(&uri));
+        added.map_err(|error| failed(format!("set {set}, {}: {error}", Short(&uri))))?;
+        log_info!("added to set {set}: {}", Short(&uri));
         call.say("Ok. Dispatcher destination added.");
         Ok(())
     });
@@ -233,15 +229,15 @@ pub extern "C" fn dsr_rpc_remove(rpc: *mut sys::rpc_t, context: *mut c_void) {
             return Err(invalid());
         };
         throttle(module)?;
-        let listed = crate::dispatch::list::with_scheme(&uri);
+        let listed = with_scheme(&uri);
         let removed = module.store.remove(set, &listed, &mut ServerRandom);
         removed.map_err(|error| {
             format!(
                 "Removing dispatcher dst failed: set {set}, {}: {error}",
-                Escaped(&uri)
+                Short(&uri)
             )
         })?;
-        log_info!("removed from set {set}: {}", Escaped(&uri));
+        log_info!("removed from set {set}: {}", Short(&uri));
         call.say("Ok. Dispatcher destination removed.");
         Ok(())
     });
@@ -258,23 +254,55 @@ pub extern "C" fn dsr_rpc_modify(rpc: *mut sys::rpc_t, context: *mut c_void) {
         let failed = |why: String| {
             format!(
                 "Modifying dispatcher dst failed: set {set}, {}: {why}",
-                Escaped(&address)
+                Short(&address)
             )
         };
-        let revision = revision(module, &words).map_err(failed)?;
+        let mut revision = revision(module, &words).map_err(failed)?;
         throttle(module)?;
+        let listed = with_scheme(&address);
         let wanted = |dest: &Dest| match address.strip_prefix(b"duid=") {
-            Some(duid) => has_duid(dest, duid),
-            None => dest.uri().eq_ignore_ascii_case(&address),
+            Some(duid) => dest.has_duid(duid),
+            None => dest.uri().eq_ignore_ascii_case(&listed),
         };
+        let addrs = addresses(module, set, wanted, &revision).map_err(failed)?;
+        revision.addrs = addrs.as_deref();
         let modified = module
             .store
             .modify(set, wanted, revision, &mut ServerRandom);
         modified.map_err(|error| failed(error.to_string()))?;
-        log_info!("modified in set {set}: {}", Escaped(&address));
+        log_info!("modified in set {set}: {}", Short(&address));
         call.say("Ok. Dispatcher destination modified.");
         Ok(())
     });
+}
+
+/// The addresses that new flags ask for: none with flag 16, else those of the host where it has
+/// not been resolved yet. `None` leaves them as they are.
+fn addresses(
+    module: &Module,
+    set: SetId,
+    wanted: impl Fn(&Dest) -> bool,
+    revision: &Revision<'_>,
+) -> Result<Option<Vec<Addr>>, String> {
+    let Some(flags) = revision.flags else {
+        return Ok(None);
+    };
+    if flags.contains(State::NODNS) {
+        return Ok(Some(Vec::new()));
+    }
+    let host = {
+        let pinned = module.pin();
+        let dest = pinned
+            .view(set)
+            .and_then(|view| view.dests().find(|dest| wanted(dest)));
+        dest.filter(|dest| dest.addrs().next().is_none())
+            .map(|dest| dest.host().to_vec())
+    };
+    let Some(host) = host else { return Ok(None) };
+    match net::resolve(&host) {
+        Some(addr) => Ok(Some(vec![addr])),
+        None => Err(format!("cannot resolve host \"{}\"", Short(&host))),
+    }
 }
 
 /// Reads `name value` pairs: `flags`, `priority`, `attrs`.
@@ -288,7 +316,7 @@ fn revision<'w>(module: &Module, words: &'w [Vec<u8>]) -> Result<Revision<'w>, S
         let [name, value] = pair else {
             return Err(expected());
         };
-        let bad = || format!("bad value for {}: \"{}\"", Escaped(name), Escaped(value));
+        let bad = || format!("bad value for {}: \"{}\"", Short(name), Short(value));
         match name.as_slice() {
             b"flags" => {
                 let flags = parse_flags(value).ok_or_else(bad)?;

@@ -50,8 +50,10 @@ impl Wanted {
         let page = match (words.next(), words.next()) {
             (None, _) => None,
             (Some(offset), Some(count)) => {
-                let offset = number::<usize>(&offset).ok_or("Invalid Parameters")?;
-                let count = number(&count).ok_or("Invalid Parameters")?;
+                // Some transports make a huge number of a negative one.
+                let natural = |word: &[u8]| number::<i32>(word).and_then(|n| n.try_into().ok());
+                let offset: usize = natural(&offset).ok_or("Invalid Parameters")?;
+                let count: usize = natural(&count).ok_or("Invalid Parameters")?;
                 Some(offset..offset.saturating_add(count))
             }
             (Some(_), None) => return Err("Invalid Parameters: an offset needs a count".into()),

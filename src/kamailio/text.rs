@@ -78,3 +78,21 @@ impl fmt::Display for Escaped<'_> {
         Ok(())
     }
 }
+
+/// Shows bytes as [`Escaped`] does, at most the first [`Short::MAX`] of them: for texts that come
+/// before something that must be read.
+pub struct Short<'a>(pub &'a [u8]);
+
+impl Short<'_> {
+    /// Bytes that are shown.
+    pub const MAX: usize = 80;
+}
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.get(..Self::MAX) {
+            Some(start) if self.0.len() > Self::MAX => write!(f, "{}...", Escaped(start)),
+            _ => write!(f, "{}", Escaped(self.0)),
+        }
+    }
+}

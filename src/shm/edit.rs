@@ -71,6 +71,8 @@ pub struct Revision<'r> {
     pub priority: Option<i32>,
     /// Attributes: their text, what it says, and the local socket that it names (0 for none).
     pub attrs: Option<(&'r [u8], Attrs<'r>, usize)>,
+    /// Addresses.
+    pub addrs: Option<&'r [Addr]>,
 }
 
 impl<A: Arena, L: RawMutex> Store<A, L> {
@@ -144,7 +146,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     /// `flags`; failures, load and cursors stay.
     ///
     /// # Errors
-    /// All of [`EditError`] but `Duplicate`: nothing has changed.
+    /// All of [`EditError`]: nothing has changed.
     pub fn modify(
         &self,
         set: SetId,
@@ -164,6 +166,10 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         };
         let addrs: Vec<Addr> = dest.addrs().collect();
         let spec = revise(dest, &addrs, revision);
+        let others = view.dests().filter(|other| !core::ptr::eq(*other, dest));
+        if others.into_iter().any(|other| other.is_same(&spec)) && !dest.is_same(&spec) {
+            return Err(EditError::Duplicate);
+        }
         let made = make_dest(self.arena(), &spec, dest.line, Some(dest.counted()))?;
         let mut loose = Loose {
             dests: vec![made],
@@ -392,7 +398,7 @@ impl<A: Arena> Drop for Prepared<'_, A> {
 
 /// A destination as it is to be.
 fn revise<'r>(dest: &'r Dest, addrs: &'r [Addr], revision: Revision<'r>) -> DestSpec<'r> {
-    let spec = dest.spec(addrs);
+    let spec = dest.spec(revision.addrs.unwrap_or(addrs));
     let (attrs_body, attrs, socket) =
         revision
             .attrs

@@ -14,9 +14,11 @@
 pub mod addr;
 pub mod arena;
 pub mod build;
+pub mod calls;
 pub mod counted;
 pub mod edit;
 pub mod epoch;
+pub mod least;
 pub mod record;
 pub mod store;
 pub mod table;

@@ -18,6 +18,8 @@ pub struct DestRecord {
     listed: AtomicU32,
     /// Calls that are up through this destination.
     load: AtomicU32,
+    /// Where it is in its set's view.
+    position: AtomicU32,
 }
 
 // SAFETY: atomics only; zeroed it is an active destination.
@@ -33,6 +35,11 @@ fn unpack(status: u64) -> (State, u32) {
     (State(low), high)
 }
 
+/// True when a destination with that many calls may take one more.
+fn within(load: u32, maxload: i32) -> bool {
+    maxload == 0 || u32::try_from(maxload).is_ok_and(|maxload| load < maxload)
+}
+
 impl DestRecord {
     /// State bits and failures in a row.
     pub fn status(&self) -> (State, u32) {
@@ -46,7 +53,40 @@ impl DestRecord {
 
     /// Calls that are up.
     pub fn load(&self) -> u32 {
-        self.load.load(Ordering::Relaxed)
+        self.load.load(Ordering::SeqCst)
+    }
+
+    /// True when one more call is within `maxload`: 0 is no limit, less than 0 no call at all.
+    pub fn has_room(&self, maxload: i32) -> bool {
+        within(self.load(), maxload)
+    }
+
+    /// Counts one more call if it is within `maxload`; false when it is not.
+    pub fn reserve(&self, maxload: i32) -> bool {
+        let more = |load| within(load, maxload).then(|| load + 1);
+        self.load
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
+            .is_ok()
+    }
+
+    /// Counts one call less; never below 0.
+    pub fn unload(&self) {
+        let less = |load: u32| load.checked_sub(1);
+        // Nothing to take away is what is wanted already.
+        let _ = self
+            .load
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+    }
+
+    /// Where it is in its set's view, or was in an earlier one.
+    pub fn position(&self) -> usize {
+        self.position.load(Ordering::SeqCst) as usize
+    }
+
+    /// Says where it is in its set's view. Writers only.
+    pub fn set_position(&self, at: usize) {
+        self.position
+            .store(u32::try_from(at).unwrap_or(u32::MAX), Ordering::SeqCst);
     }
 
     /// Applies a change in one step, however many processes change it at once.

@@ -17,6 +17,7 @@ use crate::dispatch::state::{Outcome, State};
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::build::{self, Changes};
 use super::epoch::{Epochs, Pin};
+use super::record::DestRecord;
 use super::table::Table;
 use super::view::{Dest, Rules, View};
 
@@ -424,6 +425,21 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     #[cfg(test)]
     pub fn leak_writer_lock(&self) {
         core::mem::forget(self.root().writer.lock());
+    }
+
+    /// Makes what choosing knows of a destination's calls follow its record, after they changed.
+    pub fn sync_load(&self, process: usize, set: SetId, record: &DestRecord) {
+        let pinned = self.pin(process);
+        let mut seen: *const View = ptr::null();
+        while let Some(view) = self.running(&pinned).and_then(|table| table.view(set)) {
+            if ptr::eq(view, seen) {
+                return;
+            }
+            seen = view;
+            if let Some(at) = view.position_of(record) {
+                view.sync_load(at);
+            }
+        }
     }
 
     /// Gives everything back, at the end of the server.

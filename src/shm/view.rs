@@ -20,6 +20,7 @@ use crate::dispatch::weight::{self, Wheel};
 use super::addr::AddrNode;
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::counted::Counted;
+use super::least::{FULL, Least, LeastPlan};
 use super::record::{DestRecord, SetRecord};
 use super::usable::{Usable, UsablePlan};
 
@@ -215,6 +216,17 @@ impl Dest {
             && (self.listed, self.priority, self.socket) == (spec.flags, spec.priority, spec.socket)
     }
 
+    /// True when it has this unique id.
+    pub fn has_duid(&self, duid: &[u8]) -> bool {
+        self.duid()
+            .is_some_and(|own| own.eq_ignore_ascii_case(duid))
+    }
+
+    /// True when it may take one more call.
+    pub fn has_room(&self) -> bool {
+        self.record().has_room(self.maxload)
+    }
+
     /// What runs.
     pub fn record(&self) -> &DestRecord {
         // SAFETY: `create` was given a live record and counted itself in, so the record lives at
@@ -256,6 +268,10 @@ pub fn ip(addr: Addr) -> IpAddr {
 pub struct Rules {
     /// A destination with one of these state bits is not selected.
     pub unusable: State,
+    /// The last destination of a set is the last resort (`use_default`).
+    pub last_resort: bool,
+    /// Calls are counted: views know which destination has the fewest.
+    pub call_load: bool,
 }
 
 impl Rules {
@@ -278,12 +294,20 @@ pub struct View {
     usable: Usable,
     /// 1 when the bitmap is known to agree with the records; before that they are asked.
     settled: AtomicU32,
-    unusable: State,
     /// By URI: the first position of each bucket, and for each position the next one.
     heads: ShmSlice<u32>,
     nexts: ShmSlice<u32>,
     /// The wheel of algorithm 9, where a destination has a weight.
     wheel: ShmSlice<Wheel>,
+    /// Calls by destination, where they are counted.
+    least: Least,
+    rules: SharedRules,
+}
+
+/// [`Rules`] in shared memory.
+struct SharedRules {
+    unusable: State,
+    last_resort: u32,
 }
 
 // SAFETY: integers, arena pointers and shared slices; zeroed it is a set without destinations.
@@ -322,16 +346,22 @@ impl View {
         let wheels = plan
             .array(usize::from(wheel.is_some()))
             .ok_or(OutOfMemory)?;
+        let counted = if rules.call_load { dests.len() } else { 0 };
+        let least = LeastPlan::new(&mut plan, counted).ok_or(OutOfMemory)?;
         let block = plan.alloc(arena)?;
         let view = View {
             record: record.as_ptr(),
             dests: block.slice(&slots),
             usable: usable.place(&block),
             settled: AtomicU32::new(0),
-            unusable: rules.unusable,
             heads: block.slice(&heads),
             nexts: block.slice(&nexts),
             wheel: block.slice(&wheels),
+            least: least.place(&block),
+            rules: SharedRules {
+                unusable: rules.unusable,
+                last_resort: rules.last_resort.into(),
+            },
         };
         // SAFETY: the block is ours alone until it is published.
         for (slot, dest) in unsafe { view.dests.fill() }.iter_mut().zip(dests) {
@@ -447,7 +477,7 @@ impl View {
     /// True when the destination at a position is selected, by its record.
     pub fn is_usable(&self, at: usize) -> bool {
         self.dest(at)
-            .is_some_and(|dest| !dest.record().state().intersects(self.unusable))
+            .is_some_and(|dest| !dest.record().state().intersects(self.rules.unusable))
     }
 
     /// True when any destination is selected.
@@ -458,6 +488,81 @@ impl View {
     /// Makes the bitmap follow the record of the destination at a position, after a change.
     pub fn sync(&self, at: usize) {
         self.usable.sync(at, || self.is_usable(at));
+        self.sync_load(at);
+    }
+
+    /// Makes the tree of loads follow the record of the destination at a position.
+    pub fn sync_load(&self, at: usize) {
+        self.least.sync(at, || self.room(at));
+    }
+
+    /// The calls of the destination at a position; [`FULL`] when it takes no more.
+    fn room(&self, at: usize) -> u32 {
+        let dest = self
+            .dest(at)
+            .filter(|dest| dest.duid().is_some() && self.is_usable(at));
+        let spare = dest.filter(|dest| dest.has_room() && !self.is_last_resort(at));
+        spare.map_or(FULL, |dest| dest.record().load())
+    }
+
+    /// True for the destination that is taken only when all others are out.
+    fn is_last_resort(&self, at: usize) -> bool {
+        self.rules.last_resort != 0 && at > 0 && at + 1 == self.dest_count()
+    }
+
+    /// Counts a call for the destination with the fewest, or for the last resort when all others
+    /// are full; choosing and counting are one step, so no limit is ever exceeded. `None` when
+    /// all are full or out.
+    pub fn reserve_least(&self) -> Option<usize> {
+        for _ in 0..RETRIES {
+            let settled = self.settled.load(SeqCst) != 0;
+            let Some(at) = (if settled {
+                self.least.find()
+            } else {
+                self.scan_least()
+            }) else {
+                break;
+            };
+            if self.reserve(at) {
+                return Some(at);
+            }
+        }
+        let last = self
+            .dest_count()
+            .checked_sub(1)
+            .filter(|&last| self.is_last_resort(last))?;
+        let fits = self.dest(last).is_some_and(|dest| dest.duid().is_some());
+        (fits && self.is_usable(last) && self.reserve(last)).then_some(last)
+    }
+
+    /// Counts a call for the destination at a position; false when it takes no more.
+    pub fn reserve(&self, at: usize) -> bool {
+        let reserved = self
+            .dest(at)
+            .is_some_and(|dest| dest.record().reserve(dest.maxload));
+        self.sync_load(at);
+        reserved
+    }
+
+    /// The destination with the fewest calls, by the records alone.
+    fn scan_least(&self) -> Option<usize> {
+        let rooms = (0..self.dest_count()).map(|at| (self.room(at), at));
+        rooms
+            .min()
+            .filter(|&(room, _)| room != FULL)
+            .map(|(_, at)| at)
+    }
+
+    /// The position of the destination over this record; `None` when it is not in this view.
+    pub fn position_of(&self, record: &DestRecord) -> Option<usize> {
+        let at = record.position();
+        let dest = self.dest(at)?;
+        core::ptr::eq(dest.record(), record).then_some(at)
+    }
+
+    /// The position of the destination with this unique id; `None` when there is none.
+    pub fn find_duid(&self, duid: &[u8]) -> Option<usize> {
+        self.dests().position(|dest| dest.has_duid(duid))
     }
 
     /// The first usable position from `from` on, by the bitmap alone.
@@ -468,8 +573,10 @@ impl View {
 
     /// Repairs the bitmap after publishing: records may have changed while the view was built.
     pub fn settle(&self) {
-        for at in 0..self.len() {
+        for (at, dest) in self.dests().enumerate() {
+            dest.record().set_position(at);
             self.usable.repair(at, || self.is_usable(at));
+            self.sync_load(at);
         }
         self.settled.store(1, SeqCst);
     }

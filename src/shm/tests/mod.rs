@@ -5,6 +5,7 @@
     clippy::multiple_unsafe_ops_per_block
 )]
 
+mod calls;
 mod edit;
 mod forked;
 mod store;

@@ -37,7 +37,11 @@ unsafe impl RawMutex for Spin {
     }
 }
 
-pub const RULES: Rules = Rules { unusable: State(5) };
+pub const RULES: Rules = Rules {
+    unusable: State(5),
+    last_resort: false,
+    call_load: true,
+};
 
 /// A store on the heap.
 pub type HeapStore = Store<Heap, Spin>;

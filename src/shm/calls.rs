@@ -1,0 +1,489 @@
+//! The calls that are up, by Call-ID: what call-load dispatching counts.
+//!
+//! A hash table with a lock a slot, never one for all. A call holds its destination's record
+//! itself, not a place in a table, so that a reload or a removal neither breaks it nor loses its
+//! count; the record lives until its last call has ended. One dialog may be counted once in each
+//! set.
+
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::lock_api::{Mutex, RawMutex};
+
+use crate::dispatch::dest::SetId;
+use crate::dispatch::hash::fold_hash;
+
+use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use super::counted::Counted;
+use super::record::DestRecord;
+use super::store::Store;
+use super::view::View;
+
+/// How often a call is placed anew that another process moves meanwhile.
+const RETRIES: usize = 8;
+
+/// How long calls count, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// All of a call, where nothing ends it.
+    pub expire_s: u32,
+    /// Until it is confirmed.
+    pub init_expire_s: u32,
+}
+
+/// A call that is counted.
+struct Call {
+    next: *mut Call,
+    record: *mut Counted<DestRecord>,
+    set: SetId,
+    /// The second in which it ends by itself.
+    expires: u32,
+    /// The second in which it ends when it is not confirmed by then; `u32::MAX` when it is.
+    init_expires: u32,
+    call_id: ShmSlice<u8>,
+    duid: ShmSlice<u8>,
+}
+
+// SAFETY: integers, arena pointers and shared slices; zeroed it is a call of nobody. It is never
+// linked before `Calls::make` has written it.
+unsafe impl ShmSafe for Call {}
+
+/// One slot of the table: a chain of calls under a lock.
+struct Slot<L>(Mutex<L, *mut Call>);
+
+// SAFETY: `Calls::create` writes each slot whole before anyone else sees the table.
+unsafe impl<L> ShmSafe for Slot<L> {}
+
+/// The table's place in shared memory.
+struct Root<L> {
+    slots: ShmSlice<Slot<L>>,
+    /// Calls in the table.
+    up: AtomicU64,
+}
+
+// SAFETY: a shared slice and an atomic; zeroed it is a table without slots.
+unsafe impl<L> ShmSafe for Root<L> {}
+
+/// One process's way to the calls. Made before the server forks, then copied by the fork.
+pub struct Calls<L: 'static> {
+    root: NonNull<Root<L>>,
+    lifetimes: Lifetimes,
+}
+
+// SAFETY: what the root points to is made for several processes: atomics, and chains under locks.
+unsafe impl<L: Sync> Sync for Calls<L> {}
+// SAFETY: as above; the root belongs to no process.
+unsafe impl<L: Sync> Send for Calls<L> {}
+
+/// A call as a caller sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallInfo {
+    /// Its Call-ID.
+    pub call_id: Vec<u8>,
+    /// The set in which it is counted.
+    pub set: SetId,
+    /// Unique id of its destination.
+    pub duid: Vec<u8>,
+    /// Whether a 2xx has confirmed it.
+    pub confirmed: bool,
+    /// The second in which it ends by itself.
+    pub expires: u32,
+}
+
+/// Where a call is to be counted: what is known of it, and the set as it is now.
+pub struct Place<'p, A: Arena, L: 'static> {
+    /// The table.
+    pub store: &'p Store<A, L>,
+    /// The caller's process.
+    pub process: usize,
+    /// The set.
+    pub set: SetId,
+    /// Its view, which is pinned.
+    pub view: &'p View,
+    /// The call.
+    pub call_id: &'p [u8],
+    /// The second that it is now.
+    pub now: u32,
+}
+
+/// What [`Calls::place`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// The call is counted for the destination at this position from now on.
+    New(usize),
+    /// The call was counted for the destination at this position already.
+    Known(usize),
+    /// No destination takes it.
+    Full,
+}
+
+impl Call {
+    fn is(&self, set: SetId, call_id: &[u8]) -> bool {
+        self.set == set && self.call_id.get() == call_id
+    }
+}
+
+impl<L: RawMutex> Calls<L> {
+    /// A table with two to the power of `size` slots.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
+    pub fn create(
+        arena: &impl Arena,
+        size: u32,
+        lifetimes: Lifetimes,
+    ) -> Result<Self, OutOfMemory> {
+        let slots = 1usize.checked_shl(size).ok_or(OutOfMemory)?;
+        let mut plan = Plan::<Root<L>>::of_header();
+        let slots = plan.array::<Slot<L>>(slots).ok_or(OutOfMemory)?;
+        let block = plan.alloc(arena)?;
+        let root = block.header();
+        let slots = block.slice(&slots);
+        // SAFETY: the block is ours alone until the server forks.
+        for slot in unsafe { slots.fill() } {
+            let lock = Slot(Mutex::from_raw(L::INIT, ptr::null_mut()));
+            // SAFETY: what is there is zeroes, which need no drop.
+            unsafe { ptr::write(slot, lock) };
+        }
+        let up = AtomicU64::new(0);
+        // SAFETY: as above; the block was planned with a root as its header.
+        unsafe { root.write(Root { slots, up }) };
+        Ok(Calls { root, lifetimes })
+    }
+
+    fn root(&self) -> &Root<L> {
+        // SAFETY: made by `create`, given back by nobody but `destroy`.
+        unsafe { self.root.as_ref() }
+    }
+
+    /// Number of calls that are counted.
+    pub fn up(&self) -> u64 {
+        self.root().up.load(Relaxed)
+    }
+
+    fn slot(&self, call_id: &[u8]) -> Option<&Mutex<L, *mut Call>> {
+        let slots = self.root().slots.get();
+        let at = fold_hash(call_id) as usize & slots.len().wrapping_sub(1);
+        slots.get(at).map(|slot| &slot.0)
+    }
+
+    /// Finds the call's destination in `view`, or chooses the one with the fewest calls and counts
+    /// the call there. A call whose destination is gone or out moves to another one.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing is counted.
+    pub fn place<A: Arena>(&self, at: &Place<'_, A, L>) -> Result<Placed, OutOfMemory> {
+        for _ in 0..RETRIES {
+            if let Some(known) = self.known(at) {
+                return Ok(Placed::Known(known));
+            }
+            let Some(chosen) = at.view.reserve_least() else {
+                return Ok(Placed::Full);
+            };
+            // Another process may have placed the same call meanwhile: then it stays there.
+            let free =
+                |there: Option<&Call>| there.is_none_or(|call| position(at.view, call).is_none());
+            if self.link(at, chosen, free)? {
+                return Ok(Placed::New(chosen));
+            }
+        }
+        Ok(Placed::Full)
+    }
+
+    /// Moves a call to the destination at a position, if that takes it; false when the call is not
+    /// counted in the set, or the destination takes no more: nothing has changed then.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing has changed.
+    pub fn move_to<A: Arena>(
+        &self,
+        at: &Place<'_, A, L>,
+        position: usize,
+    ) -> Result<bool, OutOfMemory> {
+        if !self.is_counted(at.set, at.call_id) || !at.view.reserve(position) {
+            return Ok(false);
+        }
+        self.link(at, position, |there| there.is_some())
+    }
+
+    /// The position of the destination that a call is counted for, if it still takes messages.
+    fn known<A: Arena>(&self, at: &Place<'_, A, L>) -> Option<usize> {
+        let chain = self.slot(at.call_id)?.lock();
+        // SAFETY: calls in a chain are live while its lock is held.
+        position(at.view, unsafe {
+            find(*chain, at.set, at.call_id)?.as_ref()
+        })
+    }
+
+    /// Links a call to the destination at `position`, for which it is reserved, instead of the one
+    /// that is there, if `allowed` says so. Else, and on an error, the reservation is given back.
+    fn link<A: Arena>(
+        &self,
+        at: &Place<'_, A, L>,
+        position: usize,
+        allowed: impl Fn(Option<&Call>) -> bool,
+    ) -> Result<bool, OutOfMemory> {
+        let made = at.view.dest(position).ok_or(OutOfMemory).and_then(|dest| {
+            let duid = dest.duid().unwrap_or_default();
+            self.make(at, dest.counted(), duid)
+        });
+        let slot = self.slot(at.call_id).ok_or(OutOfMemory);
+        let (call, slot) = match (made, slot) {
+            (Ok(call), Ok(slot)) => (call, slot),
+            _ => {
+                if let Some(dest) = at.view.dest(position) {
+                    dest.record().unload();
+                    at.store.sync_load(at.process, at.set, dest.record());
+                }
+                return Err(OutOfMemory);
+            }
+        };
+        let mut chain = slot.lock();
+        let there = find(*chain, at.set, at.call_id);
+        // SAFETY: calls in a chain are live while its lock is held.
+        if !allowed(there.map(|call| unsafe { call.as_ref() })) {
+            drop(chain);
+            self.finish(at.store, at.process, call);
+            return Ok(false);
+        }
+        let old = unlink(&mut chain, |call| call.is(at.set, at.call_id));
+        // SAFETY: ours alone until it is linked, here, under the lock.
+        unsafe { (*call.as_ptr()).next = *chain };
+        *chain = call.as_ptr();
+        drop(chain);
+        match old {
+            Some(old) => self.finish(at.store, at.process, old),
+            None => {
+                self.root().up.fetch_add(1, Relaxed);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes a call that is in no chain from its destination's count, and gives it back.
+    fn finish<A: Arena>(&self, store: &Store<A, L>, process: usize, call: NonNull<Call>) {
+        // SAFETY: in no chain, so ours alone.
+        let &Call { record, set, .. } = unsafe { call.as_ref() };
+        if let Some(record) = NonNull::new(record) {
+            {
+                // SAFETY: the call holds it.
+                let held = unsafe { record.as_ref() };
+                held.unload();
+                store.sync_load(process, set, held);
+            }
+            // SAFETY: gives up what `make` counted.
+            unsafe { Counted::release(record, store.arena()) };
+        }
+        // SAFETY: as above; `make` took it from this arena.
+        unsafe { store.arena().free(call.cast()) };
+    }
+
+    /// Makes a call that holds its record.
+    fn make<A: Arena>(
+        &self,
+        at: &Place<'_, A, L>,
+        record: NonNull<Counted<DestRecord>>,
+        duid: &[u8],
+    ) -> Result<NonNull<Call>, OutOfMemory> {
+        let mut plan = Plan::<Call>::of_header();
+        let id_place = plan.array(at.call_id.len()).ok_or(OutOfMemory)?;
+        let duid_place = plan.array(duid.len()).ok_or(OutOfMemory)?;
+        let block = plan.alloc(at.store.arena())?;
+        let call = Call {
+            next: ptr::null_mut(),
+            record: record.as_ptr(),
+            set: at.set,
+            expires: at.now.saturating_add(self.lifetimes.expire_s),
+            init_expires: at.now.saturating_add(self.lifetimes.init_expire_s),
+            call_id: block.slice(&id_place),
+            duid: block.slice(&duid_place),
+        };
+        // SAFETY: the block is ours alone until the call is linked.
+        unsafe { call.call_id.fill() }.copy_from_slice(at.call_id);
+        // SAFETY: as above.
+        unsafe { call.duid.fill() }.copy_from_slice(duid);
+        let made = block.header();
+        // SAFETY: as above; the block was planned with a call as its header.
+        unsafe { made.write(call) };
+        // SAFETY: the caller's view holds the record, and is pinned.
+        unsafe { record.as_ref() }.retain();
+        Ok(made)
+    }
+
+    /// True when the call is counted in the set.
+    pub fn is_counted(&self, set: SetId, call_id: &[u8]) -> bool {
+        self.slot(call_id).is_some_and(|slot| {
+            let chain = slot.lock();
+            find(*chain, set, call_id).is_some()
+        })
+    }
+
+    /// Ends a call in all sets; returns in how many it was counted.
+    pub fn end<A: Arena>(&self, store: &Store<A, L>, process: usize, call_id: &[u8]) -> usize {
+        let Some(slot) = self.slot(call_id) else {
+            return 0;
+        };
+        self.end_where(store, process, slot, |call| call.call_id.get() == call_id)
+    }
+
+    /// Notes that a call is answered: it counts until it ends or expires.
+    pub fn confirm(&self, call_id: &[u8]) -> bool {
+        let Some(slot) = self.slot(call_id) else {
+            return false;
+        };
+        let chain = slot.lock();
+        let mut at = *chain;
+        let mut confirmed = false;
+        // SAFETY: calls in a chain are live, and changed by the holder of its lock only.
+        while let Some(call) = unsafe { at.as_mut() } {
+            if call.call_id.get() == call_id {
+                call.init_expires = u32::MAX;
+                confirmed = true;
+            }
+            at = call.next;
+        }
+        confirmed
+    }
+
+    /// Ends the calls of a slot that `which` takes; returns how many there were.
+    fn end_where<A: Arena>(
+        &self,
+        store: &Store<A, L>,
+        process: usize,
+        slot: &Mutex<L, *mut Call>,
+        which: impl Fn(&Call) -> bool,
+    ) -> usize {
+        let mut ended = 0;
+        loop {
+            let call = unlink(&mut slot.lock(), &which);
+            let Some(call) = call else { return ended };
+            ended += 1;
+            self.root().up.fetch_sub(1, Relaxed);
+            self.finish(store, process, call);
+        }
+    }
+
+    /// Ends the calls whose time is over, in a part of the table: slots `part` of `parts`.
+    /// Returns how many there were.
+    pub fn expire<A: Arena>(
+        &self,
+        store: &Store<A, L>,
+        process: usize,
+        now: u32,
+        part: usize,
+        parts: usize,
+    ) -> usize {
+        let over = |call: &Call| call.expires <= now || call.init_expires <= now;
+        let slots = self
+            .root()
+            .slots
+            .get()
+            .iter()
+            .skip(part)
+            .step_by(parts.max(1));
+        slots
+            .map(|slot| self.end_where(store, process, &slot.0, over))
+            .sum()
+    }
+
+    /// The calls that `which` takes, `offset` left out, at most `count`, in no order.
+    pub fn list(
+        &self,
+        which: impl Fn(&CallInfo) -> bool,
+        offset: usize,
+        count: usize,
+    ) -> Vec<CallInfo> {
+        let slots = self.root().slots.get().iter();
+        slots
+            .flat_map(|slot| infos(&slot.0))
+            .filter(which)
+            .skip(offset)
+            .take(count)
+            .collect()
+    }
+
+    /// Gives everything back, at the end of the server.
+    ///
+    /// # Safety
+    /// No other process is left, and the table is not used again.
+    pub unsafe fn destroy(&self, arena: &impl Arena) {
+        for slot in self.root().slots.get() {
+            // The lock is not asked for: a process that was ended meanwhile left it locked.
+            // SAFETY: by this function's contract nobody else looks at the chain.
+            let mut at = unsafe { *slot.0.data_ptr() };
+            // SAFETY: calls in a chain are live.
+            while let Some(call) = unsafe { at.as_ref() } {
+                let (this, next) = (at, call.next);
+                if let Some(record) = NonNull::new(call.record) {
+                    // SAFETY: gives up what `make` counted.
+                    unsafe { Counted::release(record, arena) };
+                }
+                if let Some(this) = NonNull::new(this) {
+                    // SAFETY: by this function's contract.
+                    unsafe { arena.free(this.cast()) };
+                }
+                at = next;
+            }
+        }
+        // SAFETY: made by `create`; nobody uses it again.
+        unsafe { arena.free(self.root.cast()) };
+    }
+}
+
+/// The position of the destination that a call is counted for, if it still takes messages.
+fn position(view: &View, call: &Call) -> Option<usize> {
+    // SAFETY: a call holds its record.
+    let at = view.position_of(unsafe { &*call.record })?;
+    view.is_usable(at).then_some(at)
+}
+
+/// A call of a chain, whose lock is held.
+fn find(chain: *mut Call, set: SetId, call_id: &[u8]) -> Option<NonNull<Call>> {
+    let mut at = chain;
+    // SAFETY: calls in a chain are live while its lock is held.
+    while let Some(call) = unsafe { at.as_ref() } {
+        if call.is(set, call_id) {
+            return NonNull::new(at);
+        }
+        at = call.next;
+    }
+    None
+}
+
+/// Takes the first call that `which` takes out of a chain, whose lock is held.
+fn unlink(chain: &mut *mut Call, which: impl Fn(&Call) -> bool) -> Option<NonNull<Call>> {
+    let mut link: *mut *mut Call = chain;
+    loop {
+        // SAFETY: the chain's head, or the `next` of a call in it.
+        let call = NonNull::new(unsafe { *link })?;
+        // SAFETY: calls in a chain are live while its lock is held.
+        if which(unsafe { call.as_ref() }) {
+            // SAFETY: as above.
+            let next = unsafe { call.as_ref() }.next;
+            // SAFETY: as above.
+            unsafe { *link = next };
+            return Some(call);
+        }
+        // SAFETY: as above.
+        link = unsafe { &raw mut (*call.as_ptr()).next };
+    }
+}
+
+/// The calls of a slot.
+fn infos<L: RawMutex>(slot: &Mutex<L, *mut Call>) -> Vec<CallInfo> {
+    let chain = slot.lock();
+    let mut infos = Vec::new();
+    let mut at = *chain;
+    // SAFETY: calls in a chain are live while its lock is held.
+    while let Some(call) = unsafe { at.as_ref() } {
+        infos.push(CallInfo {
+            call_id: call.call_id.get().to_vec(),
+            set: call.set,
+            duid: call.duid.get().to_vec(),
+            confirmed: call.init_expires == u32::MAX,
+            expires: call.expires,
+        });
+        at = call.next;
+    }
+    infos
+}

@@ -1,0 +1,174 @@
+//! Which destination of a set has the fewest calls: a tree of minima, changed in place.
+//!
+//! Leaf `i` holds the calls of destination `i`, or [`FULL`] when it takes no more. A node above
+//! holds the smallest value of its [`FAN`] children. Finding the least loaded destination, and
+//! following a change, touch one node and its children a level; there are four levels for 10,000.
+//!
+//! As in [`super::usable`], the truth is in the records: a change is followed by [`Least::sync`],
+//! which copies the truth until it stands still.
+
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+use super::arena::{Block, Field, Plan, ShmSafe, ShmSlice};
+
+/// The value of a destination that takes no calls.
+pub const FULL: u32 = u32::MAX;
+
+/// Children of a node.
+const FAN: usize = 16;
+
+/// Levels of the largest set: 16^8 is over four thousand million destinations.
+const LEVELS: usize = 8;
+
+/// How often a way down is tried that changes under the search.
+const RETRIES: usize = 64;
+
+/// The tree of one set. Lives in shared memory, inside the set's view.
+pub struct Least {
+    levels: [ShmSlice<AtomicU32>; LEVELS],
+}
+
+// SAFETY: shared slices; zeroed it is the tree of an empty set.
+unsafe impl ShmSafe for Least {}
+
+/// The planned arrays of a [`Least`].
+pub struct LeastPlan([Option<Field<AtomicU32>>; LEVELS]);
+
+impl LeastPlan {
+    /// Plans the nodes for `len` destinations; `None` when memory cannot be that large.
+    pub fn new<H: ShmSafe>(plan: &mut Plan<H>, len: usize) -> Option<Self> {
+        let mut fields = [const { None }; LEVELS];
+        let mut nodes = len;
+        for field in &mut fields {
+            *field = Some(plan.array(nodes)?);
+            if nodes <= 1 {
+                break;
+            }
+            nodes = nodes.div_ceil(FAN);
+        }
+        Some(LeastPlan(fields))
+    }
+
+    /// The tree over the block's memory, with every destination full.
+    pub fn place<H>(&self, block: &Block<H>) -> Least {
+        let levels = self.0.each_ref().map(|field| match field {
+            Some(field) => block.slice(field),
+            None => ShmSlice::EMPTY,
+        });
+        for node in levels.iter().flat_map(ShmSlice::get) {
+            node.store(FULL, SeqCst);
+        }
+        Least { levels }
+    }
+}
+
+impl Least {
+    fn level(&self, level: usize) -> &[AtomicU32] {
+        self.levels.get(level).map_or(&[], ShmSlice::get)
+    }
+
+    /// The children of a node one level up.
+    fn children(&self, level: usize, node: usize) -> &[AtomicU32] {
+        let below = self.level(level);
+        let end = below.len().min((node + 1) * FAN);
+        below.get(node * FAN..end).unwrap_or(&[])
+    }
+
+    /// Makes the leaf of destination `index` what `truth` says, and goes on until it stays so.
+    pub fn sync(&self, index: usize, truth: impl Fn() -> u32) {
+        follow(self.level(0).get(index), &truth);
+        let mut node = index;
+        for level in 1..LEVELS {
+            node /= FAN;
+            let smallest = || {
+                let children = self.children(level - 1, node).iter();
+                children
+                    .map(|child| child.load(SeqCst))
+                    .min()
+                    .unwrap_or(FULL)
+            };
+            follow(self.level(level).get(node), &smallest);
+        }
+    }
+
+    /// The first of the destinations with the fewest calls; `None` when all are full.
+    pub fn find(&self) -> Option<usize> {
+        let top = self
+            .levels
+            .iter()
+            .rposition(|level| !level.get().is_empty())?;
+        for _ in 0..RETRIES {
+            if self.level(top).first()?.load(SeqCst) == FULL {
+                return None;
+            }
+            let down = (0..top).rev().try_fold(0, |node, level| {
+                let children = self.children(level, node).iter().enumerate();
+                let values = children.map(|(at, child)| (child.load(SeqCst), at));
+                let (value, at) = values.min()?;
+                (value != FULL).then_some(node * FAN + at)
+            });
+            if down.is_some() {
+                return down;
+            }
+        }
+        None
+    }
+}
+
+/// Copies `truth` into a node until both agree. Nodes near the top rarely change, and are written
+/// only when they do, so that they stay in every processor's cache.
+fn follow(node: Option<&AtomicU32>, truth: &impl Fn() -> u32) {
+    let Some(node) = node else { return };
+    loop {
+        let value = truth();
+        if node.load(SeqCst) != value {
+            node.store(value, SeqCst);
+        }
+        if truth() == value {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::tests::Heap;
+    use rand::rngs::StdRng;
+    use rand::{Rng, SeedableRng};
+    use std::cell::RefCell;
+
+    #[test]
+    fn find_agrees_with_a_plain_list() {
+        let mut random = StdRng::seed_from_u64(9);
+        let sizes: &[usize] = if cfg!(miri) {
+            &[0, 1, 17]
+        } else {
+            &[0, 1, 16, 17, 300, 5000]
+        };
+        for &len in sizes {
+            let heap = Heap::default();
+            let mut plan = Plan::<u64>::of_header();
+            let least = LeastPlan::new(&mut plan, len).unwrap();
+            let least = least.place(&plan.alloc(&heap).unwrap());
+            let model = RefCell::new(vec![FULL; len]);
+            for _ in 0..300 {
+                if len > 0 {
+                    let index = random.random_range(0..len);
+                    let full = random.random_range(0..3) == 0;
+                    let calls = if full {
+                        FULL
+                    } else {
+                        random.random_range(0..4)
+                    };
+                    model.borrow_mut()[index] = calls;
+                    least.sync(index, || model.borrow()[index]);
+                }
+                let model = model.borrow();
+                let smallest = model.iter().copied().min().filter(|&calls| calls != FULL);
+                let expected = smallest.and_then(|calls| model.iter().position(|&c| c == calls));
+                assert_eq!(least.find(), expected, "len {len}");
+            }
+        }
+    }
+}
