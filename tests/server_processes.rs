@@ -267,7 +267,8 @@ fn a_failure_route_finds_no_destination_left_and_answers() {
     let list = bad
         .iter()
         .map(|uas| format!("1 {}\n", uas.uri()))
-        .collect::<String>();
+        .collect::<Vec<_>>()
+        .concat();
     let config = Config::routes(ROUTES).list(list).param("flags", 2);
     let server = start(config);
     let uac = Uac::new();

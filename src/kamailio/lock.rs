@@ -21,9 +21,11 @@ unsafe impl Sync for ServerLock {}
 // maps the word at any address (core/futexlock.h; the futex calls are not process-private).
 unsafe impl RawMutex for ServerLock {
     #[allow(clippy::declare_interior_mutable_const)]
-    // SAFETY: an integer, or a struct of integers, so zero is a value of it; lock.c does not
-    // compile for a server whose locks start otherwise.
-    const INIT: Self = Self(UnsafeCell::new(unsafe { core::mem::zeroed() }));
+    const INIT: Self = Self(UnsafeCell::new(
+        // SAFETY: an integer, or a struct of integers, so zero is a value of it; lock.c does not
+        // compile for a server whose locks start otherwise.
+        unsafe { core::mem::zeroed() },
+    ));
 
     type GuardMarker = GuardNoSend;
 

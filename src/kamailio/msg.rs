@@ -185,8 +185,8 @@ impl Message {
         }
         add(&[if user.is_empty() { b"" } else { b"@" }, host]);
         let mut text = text::as_str(&uri);
-        // SAFETY: a live message; the server copies the URI.
         uri.len() < sys::MAX_URI_SIZE as usize
+            // SAFETY: a live message; the server copies the URI.
             && unsafe { sys::rewrite_uri(self.0, &raw mut text) } > 0
     }
 
@@ -201,9 +201,9 @@ impl Message {
 ///
 /// The port counts only where it is not the usual one of the scheme (`features.md` 3.7.1).
 fn hash_uri(uri: &sys::sip_uri, user_only: bool) -> Option<u32> {
+    let parts = [&uri.user, &uri.host, &uri.port];
     // SAFETY: the parts of a parsed URI lie in the message.
-    let [user, host, port] =
-        [&uri.user, &uri.host, &uri.port].map(|part| unsafe { text::bytes(part) });
+    let [user, host, port] = parts.map(|part| unsafe { text::bytes(part) });
     if user.is_empty() {
         log_warn!("the URI to hash has no user part");
     }

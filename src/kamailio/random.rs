@@ -18,11 +18,11 @@ impl ServerRandom {
 impl RngCore for ServerRandom {
     fn next_u32(&mut self) -> u32 {
         // The low bits of the C library's generator are as good as the high ones.
-        self.next() << 16 ^ self.next()
+        (self.next() << 16) ^ self.next()
     }
 
     fn next_u64(&mut self) -> u64 {
-        u64::from(self.next_u32()) << 32 | u64::from(self.next_u32())
+        (u64::from(self.next_u32()) << 32) | u64::from(self.next_u32())
     }
 
     fn fill_bytes(&mut self, dest: &mut [u8]) {

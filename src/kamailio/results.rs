@@ -209,14 +209,16 @@ impl Results {
         let socket = find(fields, field::SOCK, sys::SR_XTYPE_VPTR);
         // SAFETY: a text, by its type.
         let uri = unsafe { &uri.v.s };
+        // SAFETY: a number, by its type.
+        let set = set.map(|value| unsafe { value.v.i });
+        // SAFETY: a pointer, by its type.
+        let socket = socket.map_or(0, |value| unsafe { value.v.vptr } as usize);
         Some(Current {
             // SAFETY: the text stays until a script or this module changes the list; callers use
             // it before they do.
             uri: unsafe { text::bytes(uri) },
-            // SAFETY: a number, by its type.
-            set: set.map(|value| unsafe { value.v.i }),
-            // SAFETY: a pointer, by its type.
-            socket: socket.map_or(0, |value| unsafe { value.v.vptr } as usize),
+            set,
+            socket,
         })
     }
 

@@ -26,7 +26,7 @@ pub struct DestRecord {
 unsafe impl ShmSafe for DestRecord {}
 
 fn pack(state: State, failures: u32) -> u64 {
-    u64::from(failures) << 32 | u64::from(state.0)
+    (u64::from(failures) << 32) | u64::from(state.0)
 }
 
 fn unpack(status: u64) -> (State, u32) {

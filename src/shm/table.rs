@@ -218,7 +218,7 @@ impl SetSlot {
 /// The first bucket to look at for a set.
 fn home(id: SetId, buckets: usize) -> usize {
     let mixed = u32::from_ne_bytes(id.to_ne_bytes()).wrapping_mul(0x9e37_79b1);
-    (mixed ^ mixed >> 15) as usize & buckets.wrapping_sub(1)
+    (mixed ^ (mixed >> 15)) as usize & buckets.wrapping_sub(1)
 }
 
 /// Entries in the order in which their sets are listed.

@@ -103,7 +103,7 @@ impl Usable {
             let Some(word) = self.word(level, index / WORD) else {
                 return;
             };
-            word.store(word.load(Relaxed) | 1 << (index % WORD), Relaxed);
+            word.store(word.load(Relaxed) | (1 << (index % WORD)), Relaxed);
             index /= WORD;
         }
     }
@@ -113,7 +113,7 @@ impl Usable {
         let Some(word) = self.word(0, index / WORD) else {
             return;
         };
-        if (word.load(SeqCst) >> (index % WORD) & 1 == 1) != truth() {
+        if ((word.load(SeqCst) >> (index % WORD)) & 1 == 1) != truth() {
             self.sync(index, truth);
         }
     }

@@ -46,7 +46,8 @@ failure_route[NEXT] {
 fn main() {
     let begin = Instant::now();
     let mut uases: Vec<Uas> = (0..3).map(|_| Uas::start(Answer::Code(200))).collect();
-    let list: String = uases.iter().map(|u| format!("1 {}\n", u.uri())).collect();
+    let lines = uases.iter().map(|u| format!("1 {}\n", u.uri()));
+    let list = lines.collect::<Vec<_>>().concat();
     let config = Config::routes(ROUTES)
         .list(list.as_str())
         .param("flags", 2)
@@ -112,7 +113,8 @@ fn introduce(proxy: &Kamailio, list: &str) {
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}\n")).collect()
+    let lines = text.lines().map(|line| format!("    {line}\n"));
+    lines.collect::<Vec<_>>().concat()
 }
 
 /// Makes `number` calls by [`CALLERS`] callers at once: INVITE, 200, ACK, BYE, 200.

@@ -161,8 +161,8 @@ fn model_dump(model: &Model) -> Vec<String> {
         let (id, dests) = &model[at];
         let mut dests: Vec<_> = dests.iter().rev().collect();
         dests.sort_by_key(|(_, priority)| -priority);
-        let dests: String = dests.iter().map(|(uri, _)| format!(" {uri}/0/0")).collect();
-        format!("{id}:{dests}")
+        let dests = dests.iter().map(|(uri, _)| format!(" {uri}/0/0"));
+        format!("{id}:{}", dests.collect::<Vec<_>>().concat())
     };
     post_order(&ids).into_iter().map(one).collect()
 }
