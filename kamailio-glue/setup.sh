@@ -81,6 +81,7 @@ fi
 
 [ -n "${KAMAILIO_MODULES:-}" ] || need kamailio
 need gcc libc6-dev binutils make valgrind ca-certificates xz-utils
+need netbase         # /etc/protocols: without it the server has no TCP
 if ! rust_on_path || ! has_libclang; then
 	[ -n "$(candidate kamailio)" ] || refresh
 	rust_on_path || choose_rust
