@@ -62,6 +62,10 @@ struct glue_modparams {
 	int ds_probing_threshhold;
 	int ds_inactive_threshold;
 	int reload_delta;
+	int ds_hash_size;
+	int ds_hash_expire;
+	int ds_hash_initexpire;
+	int ds_hash_check_interval;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -152,6 +156,8 @@ int dsr_is_from_list_uri(struct sip_msg *msg, char *set, char *mode, char *uri);
 int dsr_list_exists(struct sip_msg *msg, char *set, char *p2);
 int dsr_is_active(struct sip_msg *msg, char *set, char *p2);
 int dsr_is_active_uri(struct sip_msg *msg, char *set, char *uri);
+int dsr_load_update(struct sip_msg *msg, char *p1, char *p2);
+int dsr_load_unset(struct sip_msg *msg, char *p1, char *p2);
 int dsr_reload(struct sip_msg *msg, char *p1, char *p2);
 
 /* The same for KEMI; texts are never NULL. */
@@ -174,6 +180,9 @@ int dsr_kemi_is_from_list_uri(struct sip_msg *msg, int set, int mode, str *uri);
 int dsr_kemi_list_exists(struct sip_msg *msg, int set);
 int dsr_kemi_is_active(struct sip_msg *msg, int set);
 int dsr_kemi_is_active_uri(struct sip_msg *msg, int set, str *uri);
+/* These two return 0 for success, as the C module's do. */
+int dsr_kemi_load_update(struct sip_msg *msg);
+int dsr_kemi_load_unset(struct sip_msg *msg);
 int dsr_kemi_reload(struct sip_msg *msg);
 
 /* RPC commands. */
@@ -184,6 +193,8 @@ void dsr_rpc_check(rpc_t *rpc, void *ctx);
 void dsr_rpc_add(rpc_t *rpc, void *ctx);
 void dsr_rpc_remove(rpc_t *rpc, void *ctx);
 void dsr_rpc_modify(rpc_t *rpc, void *ctx);
+void dsr_rpc_calls(rpc_t *rpc, void *ctx);
+void dsr_rpc_release(rpc_t *rpc, void *ctx);
 void dsr_rpc_reload(rpc_t *rpc, void *ctx);
 
 #ifdef DISPATCHER_PANIC_PROBE

@@ -25,6 +25,7 @@
 #include "mod_fix.h"
 #include "parser/digest/digest.h"
 #include "parser/msg_parser.h"
+#include "parser/parse_cseq.h"
 #include "parser/parse_from.h"
 #include "parser/parse_param.h"
 #include "parser/parse_to.h"

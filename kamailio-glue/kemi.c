@@ -33,6 +33,8 @@ sr_kemi_t glue_kemi[] = {
 	METHOD("ds_list_exists", dsr_kemi_list_exists, INT, NO, NO),
 	METHOD("ds_is_active", dsr_kemi_is_active, INT, NO, NO),
 	METHOD("ds_is_active_uri", dsr_kemi_is_active_uri, INT, STR, NO),
+	METHOD("ds_load_update", dsr_kemi_load_update, NO, NO, NO),
+	METHOD("ds_load_unset", dsr_kemi_load_unset, NO, NO, NO),
 	METHOD("ds_reload", dsr_kemi_reload, NO, NO, NO),
 	{{0, 0}, {0, 0}, 0, NULL, {0, 0, 0, 0, 0, 0}}
 };

@@ -36,6 +36,8 @@ cmd_export_t glue_cmds[] = {
 	COMMAND("ds_list_exists", dsr_list_exists, 1, dsr_fixup_numbers, ANY_ROUTE),
 	COMMAND("ds_is_active", dsr_is_active, 1, dsr_fixup_is_active, ANY_ROUTE),
 	COMMAND("ds_is_active", dsr_is_active_uri, 2, dsr_fixup_is_active, ANY_ROUTE),
+	PLAIN("ds_load_update", dsr_load_update, 0, ANY_ROUTE),
+	PLAIN("ds_load_unset", dsr_load_unset, 0, ANY_ROUTE),
 	PLAIN("ds_reload", dsr_reload, 0, ANY_ROUTE),
 #ifdef DISPATCHER_PANIC_PROBE
 	PLAIN("ds_panic_probe", dsr_panic_probe, 0, ANY_ROUTE),
@@ -51,6 +53,9 @@ struct glue_modparams glue_modparams = {
 	.ds_probing_threshold = GLUE_UNSET,
 	.ds_probing_threshhold = GLUE_UNSET,
 	.ds_inactive_threshold = 1,
+	.ds_hash_expire = 7200,
+	.ds_hash_initexpire = 7200,
+	.ds_hash_check_interval = 30,
 };
 
 #define TEXT(name) {#name, PARAM_STR, &glue_modparams.name}
@@ -83,6 +88,10 @@ param_export_t glue_params[] = {
 	NUMBER(ds_probing_threshhold),
 	NUMBER(ds_inactive_threshold),
 	NUMBER(reload_delta),
+	NUMBER(ds_hash_size),
+	NUMBER(ds_hash_expire),
+	NUMBER(ds_hash_initexpire),
+	NUMBER(ds_hash_check_interval),
 	{0, 0, 0}
 };
 
@@ -96,6 +105,8 @@ DOC(check, "Say what a reload would do, without doing it");
 DOC(add, "Add a destination: set, URI [flags [priority [attributes]]]");
 DOC(remove, "Remove a destination: set, URI");
 DOC(modify, "Change a destination: set, URI or duid=ID, then flags, priority, attrs with a value");
+DOC(calls, "List the calls that are counted: [set=N|duid=ID|callid=ID|all] [offset count]");
+DOC(release, "Take a call from its destination's count: Call-ID");
 
 /* Table: RPC commands; the last three have the names that the module's MI commands had. */
 rpc_export_t glue_rpc[] = {
@@ -107,6 +118,8 @@ rpc_export_t glue_rpc[] = {
 	{"dispatcher.add", dsr_rpc_add, doc_add, 0},
 	{"dispatcher.remove", dsr_rpc_remove, doc_remove, 0},
 	{"dispatcher.modify", dsr_rpc_modify, doc_modify, 0},
+	{"dispatcher.calls", dsr_rpc_calls, doc_calls, 0},
+	{"dispatcher.release", dsr_rpc_release, doc_release, 0},
 	{"ds_list", dsr_rpc_list, doc_list, 0},
 	{"ds_set_state", dsr_rpc_set_state, doc_set_state, 0},
 	{"ds_reload", dsr_rpc_reload, doc_reload, 0},

@@ -130,6 +130,8 @@ const TYPES: &[&str] = &[
     "sockaddr_union",
     "hostent",
     "hdr_.*",
+    "cseq_body",
+    "request_method",
     "to_body.*",
     "from_body.*",
     "auth_body.*",

@@ -34,6 +34,8 @@ pub enum Algorithm {
     First,
     /// 9: by `weight`.
     Weight,
+    /// 10: the one with the fewest calls.
+    CallLoad,
     /// Any other number: the first usable one, with a warning.
     Unknown(i32),
 }
@@ -52,6 +54,7 @@ impl Algorithm {
             7 => Self::HashPvar,
             8 => Self::First,
             9 => Self::Weight,
+            10 => Self::CallLoad,
             other => Self::Unknown(other),
         }
     }
@@ -191,6 +194,12 @@ fn turn_wheel(set: &impl Candidates) -> u32 {
 }
 
 impl Choice {
+    /// The choice of a destination that was found otherwise.
+    pub fn of(set: &impl Candidates, first: usize, use_default: bool) -> Self {
+        let len = set.len();
+        choice(first, ring(len, use_default), len)
+    }
+
     /// The choice and then the failover order: up from it, around the end, usable ones only, and
     /// the destination of last resort at the end, usable or not.
     ///

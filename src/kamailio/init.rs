@@ -5,6 +5,7 @@ use core::ptr;
 
 use parking_lot::lock_api::RawMutex;
 
+use super::call_load;
 use super::guard::{InitRet, guard};
 use super::load;
 use super::lock::ServerLock;
@@ -14,6 +15,7 @@ use super::module::Module;
 use super::params::Settings;
 use super::sys;
 use super::throttle::Throttle;
+use crate::shm::calls::Calls;
 use crate::shm::store::Store;
 
 /// Seconds between two looks at the replaced tables.
@@ -55,9 +57,16 @@ fn start() -> Option<()> {
     let store = Store::create(ShmArena, ServerLock::INIT, rules)
         .map_err(no_memory)
         .ok()?;
+    let calls = settings
+        .call_load
+        .map(|load| Calls::create(&ShmArena, load.size, load.lifetimes))
+        .transpose()
+        .map_err(|error| log_err!("cannot make the table of calls: {error}"))
+        .ok()?;
     let module = Module {
         settings,
         store,
+        calls,
         throttle,
     };
     if !module.keep() {
@@ -100,12 +109,13 @@ fn make_slots() -> InitRet {
         .into()
 }
 
-/// Gives replaced tables back.
+/// Gives replaced tables back, and ends calls whose time is over.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
     guard(|| {
         if let Some(module) = Module::get() {
             module.store.collect();
+            call_load::expire(module);
         }
     });
 }
@@ -115,6 +125,10 @@ pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
 pub extern "C" fn dsr_destroy() {
     guard(|| {
         if let Some(module) = Module::get() {
+            if let Some(calls) = &module.calls {
+                // SAFETY: as below; calls let go of records before the table does.
+                unsafe { calls.destroy(&ShmArena) };
+            }
             // SAFETY: the children are dead when the server destroys its modules (main.c,
             // cleanup), and it calls nothing of this module any more.
             unsafe { module.store.destroy() };

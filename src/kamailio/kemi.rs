@@ -2,7 +2,8 @@
 
 use core::ffi::c_int;
 
-use super::guard::{ScriptRet, guard};
+use super::call_load;
+use super::guard::{InitRet, ScriptRet, guard};
 use super::load;
 use super::membership::{self, DEFAULT_MODE};
 use super::msg::{Message, Target};
@@ -194,4 +195,23 @@ pub extern "C" fn dsr_kemi_is_active_uri(
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_reload(msg: *mut sys::sip_msg) -> ScriptRet {
     call(msg, |_| load::ds_reload())
+}
+
+/// `ds_load_update`(): 0 or -1, as in the C module.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_load_update(msg: *mut sys::sip_msg) -> InitRet {
+    call_zero(msg, call_load::update)
+}
+
+/// `ds_load_unset`(): 0 or -1, as in the C module.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_load_unset(msg: *mut sys::sip_msg) -> InitRet {
+    call_zero(msg, call_load::unset)
+}
+
+/// Runs a function that answers 0 for success.
+fn call_zero(msg: *mut sys::sip_msg, body: impl FnOnce(Message) -> bool) -> InitRet {
+    // SAFETY: as in `call`.
+    let done = || body(unsafe { Message::new(msg) });
+    guard(|| if done() { InitRet::OK } else { InitRet::FAILED })
 }

@@ -102,7 +102,10 @@ pub fn load(module: &Module) -> Result<Loaded, LoadError> {
         log_err!("list of {} destinations not loaded: {error}", specs.len());
         LoadError::Memory(error)
     })?;
-    log_info!("loaded {} destinations", specs.len());
+    match changes {
+        Some(_) => log_info!("loaded {} destinations", specs.len()),
+        None => log_info!("a list that was read later runs already"),
+    }
     Ok(Loaded {
         changes: changes.unwrap_or_default(),
         rejected: judge.rejected,

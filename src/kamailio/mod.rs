@@ -8,8 +8,8 @@
 //! | [`load`], [`resolve`] | the list file, resolved and published |
 //! | [`throttle`] | how often the lists may change |
 //! | [`script`], [`kemi`] | the script functions, for routes and for KEMI |
-//! | [`selection`], [`membership`] | what they do |
-//! | [`rpc`], [`rpc_list`] | the RPC commands |
+//! | [`selection`], [`call_load`], [`membership`] | what they do |
+//! | [`rpc`], [`rpc_list`], [`rpc_calls`] | the RPC commands |
 //! | [`msg`], [`args`], [`pvar`], [`results`], [`reply`] | messages, arguments, variables, XAVPs and AVPs, RPC replies |
 //! | [`net`], [`random`] | addresses and sockets, random numbers |
 //! | [`module`] | what each process inherits |
@@ -19,6 +19,7 @@
 //! | [`sys`] | its declarations, generated |
 
 pub mod args;
+pub mod call_load;
 pub mod exports;
 pub mod guard;
 pub mod init;
@@ -40,6 +41,7 @@ pub mod reply;
 pub mod resolve;
 pub mod results;
 pub mod rpc;
+pub mod rpc_calls;
 pub mod rpc_list;
 pub mod script;
 pub mod selection;

@@ -8,6 +8,7 @@ use super::params::Settings;
 use super::sys;
 use super::throttle::Throttle;
 use crate::dispatch::dest::SetId;
+use crate::shm::calls::Calls;
 use crate::shm::store::{Pinned, Store};
 use crate::shm::table::Table;
 
@@ -17,6 +18,8 @@ pub struct Module {
     pub settings: Settings,
     /// The shared table.
     pub store: Store<ShmArena, ServerLock>,
+    /// The calls that are counted; `None` where call load is off.
+    pub calls: Option<Calls<ServerLock>>,
     /// How often the lists may change.
     pub throttle: Throttle,
 }

@@ -65,17 +65,64 @@ impl Message {
         unsafe { sys::parse_headers(self.0, flag, 0) == 0 }
     }
 
-    /// Hash over the Call-ID; `None` after the message when there is none.
-    pub fn hash_call_id(self) -> Option<u32> {
+    /// The method of a request; of a reply 0.
+    fn method(self) -> sys::request_method {
+        let line = &self.fields().first_line;
+        if u32::try_from(line.type_) != Ok(sys::SIP_REQUEST) {
+            return 0;
+        }
+        // SAFETY: the type says which member of the union is set.
+        let method = unsafe { line.u.request.method_value };
+        sys::request_method::try_from(method).unwrap_or(0)
+    }
+
+    /// True for an INVITE request.
+    pub fn is_invite(self) -> bool {
+        self.method() == sys::METHOD_INVITE
+    }
+
+    /// True for a request that ends a call.
+    pub fn is_end_of_call(self) -> bool {
+        matches!(self.method(), sys::METHOD_BYE | sys::METHOD_CANCEL)
+    }
+
+    /// True for a 2xx reply to an INVITE; `None` after the message when it cannot be parsed.
+    pub fn is_answer(self) -> Option<bool> {
+        let line = &self.fields().first_line;
+        if u32::try_from(line.type_) != Ok(sys::SIP_REPLY) {
+            return Some(false);
+        }
+        // SAFETY: the type says which member of the union is set.
+        let status = unsafe { line.u.reply.statuscode };
+        if !self.parse_header(sys::KSR_HDR_CSEQ_F) || self.fields().cseq.is_null() {
+            log_err!("no CSeq in a reply");
+            return None;
+        }
+        // SAFETY: not null, and parsed: it lies in the message.
+        let parsed = unsafe { &*self.fields().cseq }
+            .parsed
+            .cast::<sys::cseq_body>();
+        // SAFETY: the server parses a CSeq as soon as it finds one (parser/msg_parser.c).
+        let cseq = unsafe { parsed.as_ref() }?;
+        let invite = cseq.method_id == sys::METHOD_INVITE;
+        Some(invite && (200..300).contains(&status))
+    }
+
+    /// The Call-ID; `None` after the message when there is none. It lies in the message.
+    pub fn call_id<'m>(self) -> Option<&'m [u8]> {
         if !self.parse_header(sys::KSR_HDR_CALLID_F) || self.fields().callid.is_null() {
-            log_err!("no Call-ID to hash");
+            log_err!("no Call-ID");
             return None;
         }
         // SAFETY: not null, and parsed: it lies in the message.
         let header = unsafe { &*self.fields().callid };
         // SAFETY: as above.
-        let body = unsafe { text::bytes(&header.body) };
-        Some(hash(body.trim_ascii(), None))
+        Some(unsafe { text::bytes(&header.body) }.trim_ascii())
+    }
+
+    /// Hash over the Call-ID; `None` after the message when there is none.
+    pub fn hash_call_id(self) -> Option<u32> {
+        Some(hash(self.call_id()?, None))
     }
 
     /// Hash over the URI in From; `None` after the message when there is none.

@@ -8,6 +8,7 @@ use super::sys;
 use super::text::{self, Escaped};
 use crate::dispatch::compat::Compat;
 use crate::dispatch::state::MarkRules;
+use crate::shm::calls::Lifetimes;
 use crate::shm::store::ReloadState;
 use crate::shm::view::Rules;
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub attrs_none: bool,
     /// Seconds between two changes of the lists; 0 lets them come at any time.
     pub reload_delta_s: u32,
+    /// Counting of calls for algorithm 10; `None` where it is off.
+    pub call_load: Option<CallLoad>,
     /// How a reload treats states.
     pub reload_state: ReloadState,
     /// Thresholds that marks count to.
@@ -48,6 +51,17 @@ pub struct Settings {
     pub attrs: Option<Variable>,
     /// Where results go.
     pub results: Results,
+}
+
+/// How calls are counted.
+#[derive(Clone, Copy, Debug)]
+pub struct CallLoad {
+    /// Power of two of slots.
+    pub size: u32,
+    /// How long calls count.
+    pub lifetimes: Lifetimes,
+    /// Seconds in which all calls are looked at once for whether their time is over.
+    pub check_s: u32,
 }
 
 /// Where the results of a selection go, and what of them.
@@ -171,7 +185,7 @@ impl Settings {
         Rules {
             unusable: self.compat.unusable_bits(),
             last_resort: self.use_default,
-            call_load: false,
+            call_load: self.call_load.is_some(),
         }
     }
 
@@ -194,6 +208,7 @@ impl Settings {
             strict_load: raw.ds_load_mode != 0,
             attrs_none: raw.ds_attrs_none != 0,
             reload_delta_s: whole("reload_delta", raw.reload_delta, "seconds, 0 or more")?,
+            call_load: call_load(raw)?,
             reload_state: reload_state(raw)?,
             mark: mark_rules(raw, compat)?,
             hash_pvar: hash_pvar(raw)?,
@@ -291,6 +306,33 @@ fn whole(name: &'static str, value: i32, expected: &'static str) -> Result<u32, 
         value: value.to_string().leak().as_bytes(),
         expected,
     })
+}
+
+/// Largest `ds_hash_size`: 2^26 slots take a gigabyte.
+const MAX_HASH_SIZE: u32 = 26;
+
+fn call_load(raw: &sys::glue_modparams) -> Result<Option<CallLoad>, BadValue<'static>> {
+    let seconds = |name, value| whole(name, value, "seconds, 0 or more");
+    let lifetimes = Lifetimes {
+        expire_s: seconds("ds_hash_expire", raw.ds_hash_expire)?,
+        init_expire_s: seconds("ds_hash_initexpire", raw.ds_hash_initexpire)?,
+    };
+    let check_s = seconds("ds_hash_check_interval", raw.ds_hash_check_interval)?;
+    let expected = "a power of two, 0 (off) to 26";
+    let size = whole("ds_hash_size", raw.ds_hash_size, expected)?;
+    if size > MAX_HASH_SIZE {
+        let value = size.to_string().leak().as_bytes();
+        return Err(BadValue {
+            name: "ds_hash_size",
+            value,
+            expected,
+        });
+    }
+    Ok((size > 0).then_some(CallLoad {
+        size,
+        lifetimes,
+        check_s,
+    }))
 }
 
 fn hash_pvar(raw: &sys::glue_modparams) -> Result<Option<Format>, BadValue<'static>> {

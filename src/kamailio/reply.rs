@@ -2,7 +2,6 @@
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
-use core::str::FromStr;
 
 use super::{sys, text};
 
@@ -68,8 +67,8 @@ impl Call {
     }
 
     /// The next argument as a number; `None` when there is none, or it is not a number.
-    pub fn number<N: FromStr>(&self) -> Option<N> {
-        core::str::from_utf8(&self.text()?).ok()?.parse().ok()
+    pub fn number(&self) -> Option<i32> {
+        integer(&self.text()?)
     }
 
     /// All further arguments as texts.
@@ -191,4 +190,17 @@ impl<'c> Node<'c> {
             })
         }
     }
+}
+
+/// The number that a word is, all of it.
+///
+/// Some transports write a negative number as one of 32 bits without a sign.
+pub fn integer(word: &[u8]) -> Option<i32> {
+    let number: i64 = core::str::from_utf8(word).ok()?.parse().ok()?;
+    let unsigned = || {
+        u32::try_from(number)
+            .ok()
+            .map(|number| i32::from_ne_bytes(number.to_ne_bytes()))
+    };
+    i32::try_from(number).ok().or_else(unsigned)
 }

@@ -19,6 +19,7 @@ mod field {
     pub const SOCK: &[u8] = b"sock";
     pub const SOCKET: &[u8] = b"socket";
     pub const SOCKNAME: &[u8] = b"sockname";
+    pub const DUID: &[u8] = b"dstid";
     pub const COUNT: &[u8] = b"cnt";
 }
 
@@ -93,38 +94,42 @@ impl Drop for Fields {
 }
 
 impl Results {
-    /// Writes the destinations and their count; `None` when the server has no memory for them.
+    /// Writes the destinations and their count; returns how many there are, or `None` when the
+    /// server has no memory for them.
+    /// With `counted` the call is counted, and the unique ids go with the destinations.
     pub fn write<'d>(
         &self,
         set: SetId,
         dests: impl Iterator<Item = &'d Dest> + Clone,
-    ) -> Option<()> {
+        counted: bool,
+    ) -> Option<i32> {
         let mut count = 0;
         let written = self
-            .write_xavps(set, dests.clone(), &mut count)
+            .write_xavps(set, dests.clone(), counted, &mut count)
             .and_then(|()| self.write_count(count))
             .and_then(|()| self.write_avps(set, dests, count));
         if written.is_none() {
             (0..count).for_each(|_| self.drop_first());
         }
-        written
+        written.map(|()| count)
     }
 
     fn write_xavps<'d>(
         &self,
         set: SetId,
         dests: impl Iterator<Item = &'d Dest>,
+        counted: bool,
         count: &mut i32,
     ) -> Option<()> {
         let mut last = ptr::null_mut();
         for dest in dests {
-            last = self.fields(set, dest)?.finish(self.dst, last)?;
+            last = self.fields(set, dest, counted)?.finish(self.dst, last)?;
             *count += 1;
         }
         Some(())
     }
 
-    fn fields(&self, set: SetId, dest: &Dest) -> Option<Fields> {
+    fn fields(&self, set: SetId, dest: &Dest, counted: bool) -> Option<Fields> {
         let mut fields = Fields(ptr::null_mut());
         fields.add(field::URI, text_value(dest.uri()))?;
         fields.add(field::GROUP, number_value(set))?;
@@ -133,6 +138,9 @@ impl Results {
             fields.add(field::SOCK, pointer_value(dest.socket))?;
         }
         self.add_socket_texts(&mut fields, dest)?;
+        if let Some(duid) = dest.duid().filter(|_| counted) {
+            fields.add(field::DUID, text_value(duid))?;
+        }
         Some(fields)
     }
 
@@ -213,12 +221,17 @@ impl Results {
         let set = set.map(|value| unsafe { value.v.i });
         // SAFETY: a pointer, by its type.
         let socket = socket.map_or(0, |value| unsafe { value.v.vptr } as usize);
+        let duid = find(fields, field::DUID, sys::SR_XTYPE_STR);
+        // SAFETY: a text, by its type.
+        let duid = duid.map(|value| unsafe { &value.v.s });
         Some(Current {
             // SAFETY: the text stays until a script or this module changes the list; callers use
             // it before they do.
             uri: unsafe { text::bytes(uri) },
             set,
             socket,
+            // SAFETY: as for the URI.
+            duid: duid.map(|duid| unsafe { text::bytes(duid) }),
         })
     }
 
@@ -272,4 +285,6 @@ pub struct Current<'x> {
     pub set: Option<SetId>,
     /// Its local socket as an opaque address; 0 when it has none.
     pub socket: usize,
+    /// Its unique id, where the call is counted.
+    pub duid: Option<&'x [u8]>,
 }

@@ -8,10 +8,10 @@ use super::load::{self, Checked};
 use super::log::{log_info, log_warn};
 use super::module::Module;
 use super::random::ServerRandom;
-use super::reply::{Call, Full, Node, Value};
+use super::reply::{Call, Full, Node, Value, integer};
 use super::resolve::{self, Words};
 use super::text::Short;
-use super::{net, rpc_list, sys};
+use super::{net, rpc_calls, rpc_list, sys};
 use crate::dispatch::dest::{Addr, SetId};
 use crate::dispatch::list::with_scheme;
 use crate::dispatch::state::{State, apply_set};
@@ -60,6 +60,20 @@ fn throttle(module: &Module) -> Result<(), String> {
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_rpc_list(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, rpc_list::list);
+}
+
+/// `dispatcher.calls` [set=N|duid=ID|callid=ID|all] [offset count].
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_rpc_calls(rpc: *mut sys::rpc_t, context: *mut c_void) {
+    command(rpc, context, rpc_calls::calls);
+}
+
+/// `dispatcher.release` Call-ID.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_rpc_release(rpc: *mut sys::rpc_t, context: *mut c_void) {
+    command(rpc, context, |call, module| {
+        rpc_calls::release(call, module)
+    });
 }
 
 /// `dispatcher.reload`.
@@ -176,8 +190,11 @@ pub extern "C" fn dsr_rpc_add(rpc: *mut sys::rpc_t, context: *mut c_void) {
             return Err(invalid());
         };
         let words = call.words();
+        if set < 0 || !words.iter().chain([&uri]).all(|word| is_listable(word)) {
+            return Err(invalid());
+        }
         let flags = optional(words.first(), parse_flags)?;
-        let priority = optional(words.get(1), parse_priority)?;
+        let priority = optional(words.get(1), integer)?;
         let attrs = words.get(2).map(Vec::as_slice).unwrap_or_default();
         throttle(module)?;
         let failed = |why: String| format!("Adding dispatcher dst failed: {why}");
@@ -200,16 +217,19 @@ pub extern "C" fn dsr_rpc_add(rpc: *mut sys::rpc_t, context: *mut c_void) {
     });
 }
 
+/// True for a word that a list file can hold: one that a reload would read as it is.
+fn is_listable(word: &[u8]) -> bool {
+    !word
+        .iter()
+        .any(|&byte| byte.is_ascii_whitespace() || byte == b'\0')
+}
+
 /// Reads an argument that may be left out.
 fn optional<T>(
     word: Option<&Vec<u8>>,
     parse: impl Fn(&[u8]) -> Option<T>,
 ) -> Result<Option<T>, String> {
     word.map(|word| parse(word).ok_or_else(invalid)).transpose()
-}
-
-fn parse_priority(word: &[u8]) -> Option<i32> {
-    core::str::from_utf8(word).ok()?.parse().ok()
 }
 
 /// Decimal, or hexadecimal behind `0x`, as in a list.
@@ -247,7 +267,7 @@ pub extern "C" fn dsr_rpc_remove(rpc: *mut sys::rpc_t, context: *mut c_void) {
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_rpc_modify(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
-        let (Some(set), Some(address)) = (call.number::<SetId>(), call.text()) else {
+        let (Some(set), Some(address)) = (call.number(), call.text()) else {
             return Err(invalid());
         };
         let words = call.words();
@@ -322,9 +342,13 @@ fn revision<'w>(module: &Module, words: &'w [Vec<u8>]) -> Result<Revision<'w>, S
                 let flags = parse_flags(value).ok_or_else(bad)?;
                 revision.flags = Some(State::from_list_flags(flags, module.settings.compat));
             }
-            b"priority" => revision.priority = Some(parse_priority(value).ok_or_else(bad)?),
+            b"priority" => revision.priority = Some(integer(value).ok_or_else(bad)?),
+            b"attrs" if !is_listable(value) => return Err(bad()),
             b"attrs" => {
                 let attrs = resolve::attrs(&module.settings, value)?;
+                for warning in &attrs.warnings {
+                    log_warn!("modify: {warning}");
+                }
                 revision.attrs = Some((attrs.body, attrs.attrs, attrs.socket));
             }
             _ => return Err(expected()),

@@ -2,10 +2,9 @@
 
 use core::ffi::{CStr, c_int};
 use core::ops::Range;
-use core::str::FromStr;
 
 use super::module::Module;
-use super::reply::{Call, Full, Node, Value};
+use super::reply::{Call, Full, Node, Value, integer};
 use crate::dispatch::dest::SetId;
 use crate::shm::table::Table;
 use crate::shm::view::{self, Dest, View};
@@ -38,33 +37,38 @@ impl Wanted {
             Some(b"full") => Detail::Full,
             _ => Detail::Normal,
         };
-        let is_set = |word: &Vec<u8>| word == b"all" || number::<SetId>(word).is_some();
+        let is_set = |word: &Vec<u8>| word == b"all" || integer(word).is_some();
         if !words.peek().is_some_and(is_set) {
             words.next();
         }
         let set = match words.next() {
             None => None,
             Some(word) if word == b"all" => None,
-            Some(word) => Some(number(&word).ok_or("Invalid Parameters")?),
+            Some(word) => Some(integer(&word).ok_or("Invalid Parameters")?),
         };
-        let page = match (words.next(), words.next()) {
-            (None, _) => None,
-            (Some(offset), Some(count)) => {
-                // Some transports make a huge number of a negative one.
-                let natural = |word: &[u8]| number::<i32>(word).and_then(|n| n.try_into().ok());
-                let offset: usize = natural(&offset).ok_or("Invalid Parameters")?;
-                let count: usize = natural(&count).ok_or("Invalid Parameters")?;
-                Some(offset..offset.saturating_add(count))
-            }
-            (Some(_), None) => return Err("Invalid Parameters: an offset needs a count".into()),
-        };
+        let page = page(words.next(), words.next())?;
         Ok(Wanted { detail, set, page })
     }
 }
 
-/// The number that a word is.
-fn number<N: FromStr>(word: &[u8]) -> Option<N> {
-    core::str::from_utf8(word).ok()?.parse().ok()
+/// Reads an offset and a count; `None` where neither is given.
+///
+/// # Errors
+/// The text of the fault.
+pub fn page(
+    offset: Option<Vec<u8>>,
+    count: Option<Vec<u8>>,
+) -> Result<Option<Range<usize>>, String> {
+    let natural = |word: &[u8]| integer(word).and_then(|number| number.try_into().ok());
+    match (offset, count) {
+        (None, _) => Ok(None),
+        (Some(offset), Some(count)) => {
+            let offset: usize = natural(&offset).ok_or("Invalid Parameters")?;
+            let count: usize = natural(&count).ok_or("Invalid Parameters")?;
+            Ok(Some(offset..offset.saturating_add(count)))
+        }
+        (Some(_), None) => Err("Invalid Parameters: an offset needs a count".into()),
+    }
 }
 
 /// Answers the command.
@@ -96,7 +100,7 @@ pub fn list(call: &Call, module: &Module) -> Result<(), String> {
 }
 
 /// A number as the transports have it.
-fn int(number: usize) -> Value<'static> {
+pub fn int(number: usize) -> Value<'static> {
     Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX))
 }
 
@@ -151,6 +155,10 @@ fn list_dest(module: &Module, targets: &Node<'_>, dest: &Dest, detail: Detail) -
     }
     if detail != Detail::Short && !dest.attrs_body().is_empty() {
         list_attrs(&node.add_struct(c"ATTRS")?, dest)?;
+    }
+    if module.calls.is_some() {
+        let load = usize::try_from(dest.record().load()).unwrap_or(0);
+        node.add_struct(c"RUNTIME")?.add(c"DLGLOAD", int(load))?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 use core::ffi::c_char;
 
 use super::args::{number, text};
+use super::call_load;
 use super::guard::{ScriptRet, guard};
 use super::load;
 use super::membership::{self, DEFAULT_MODE};
@@ -214,4 +215,16 @@ pub extern "C" fn dsr_is_active_uri(msg: *mut sys::sip_msg, set: Arg, uri: Arg) 
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_reload(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
     call(msg, |_| Some(load::ds_reload()))
+}
+
+/// `ds_load_update`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_load_update(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| call_load::update(msg).then_some(ScriptRet::OK))
+}
+
+/// `ds_load_unset`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_load_unset(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| call_load::unset(msg).then_some(ScriptRet::OK))
 }

@@ -1,5 +1,6 @@
 //! `ds_select_*`, `ds_next_*`, `ds_set_*` and `ds_mark_dst`: from a message to a destination.
 
+use super::call_load;
 use super::guard::ScriptRet;
 use super::log::{log_dbg, log_err, log_warn};
 use super::module::Module;
@@ -42,6 +43,9 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
         log_err!("destination already set (and force_dst is 0)");
         return ScriptRet::FAILED;
     }
+    if let Some(calls) = call_load::calls_of(module, msg, request.algorithm) {
+        return call_load::select(module, calls, msg, request);
+    }
     let Some(start) = start(module, msg, request.algorithm) else {
         return ScriptRet::FAILED;
     };
@@ -49,18 +53,23 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
         .store
         .try_set(Module::process(), request.set, |view| {
             let choice = choose(view, start, settings.use_default, &mut ServerRandom)?;
-            Some(go(module, msg, request, view, choice))
+            Some(go(module, msg, request, view, choice, false))
         });
+    conclude(request.set, &sent)
+}
+
+/// The return code of a selection, after the message when it failed.
+pub fn conclude(set: SetId, sent: &Found<Result<(), Failure>>) -> ScriptRet {
     match sent {
         Found::Done(Ok(())) => ScriptRet::OK,
-        Found::Done(Err(failure)) => failed(request.set, &failure),
-        Found::Nothing => failed(request.set, &Failure::NoneUsable),
-        Found::NoSet => failed(request.set, &Failure::NoSet),
+        Found::Done(Err(failure)) => failed(set, failure),
+        Found::Nothing => failed(set, &Failure::NoneUsable),
+        Found::NoSet => failed(set, &Failure::NoSet),
     }
 }
 
 /// Why a message goes nowhere.
-enum Failure {
+pub enum Failure {
     /// There is no such set.
     NoSet,
     /// The set has no usable destination.
@@ -98,6 +107,7 @@ fn start(module: &Module, msg: Message, algorithm: i32) -> Option<Start> {
         Algorithm::Random => return Some(Start::Random),
         Algorithm::First => return Some(Start::First),
         Algorithm::Weight => return Some(Start::Weight),
+        Algorithm::CallLoad => return Some(Start::First),
         Algorithm::Unknown(number) => {
             log_warn!("algorithm {number} is not implemented: the first destination is used");
             return Some(Start::First);
@@ -123,13 +133,15 @@ fn hash_pvar(module: &Module, msg: Message) -> Option<u32> {
     Some(hash(text, None))
 }
 
-/// Sends the message to the chosen destination and writes the results.
-fn go(
+/// Writes the results and sends the message to the chosen destination. With `counted` the call is
+/// counted there, and the failover list leaves out destinations that take no more calls.
+pub fn go(
     module: &Module,
     msg: Message,
     request: Request,
     view: &View,
     choice: Choice,
+    counted: bool,
 ) -> Result<(), Failure> {
     let limit = usize::try_from(request.limit)
         .ok()
@@ -141,15 +153,22 @@ fn go(
     };
     let dests = choice
         .order(view)
-        .take(limit)
-        .filter_map(|at| view.dest(at));
+        .filter_map(|at| view.dest(at).map(|dest| (at, dest)))
+        .filter(|&(at, dest)| {
+            !counted || at == choice.first || (dest.duid().is_some() && dest.has_room())
+        })
+        .map(|(_, dest)| dest)
+        .take(limit);
     let results = &module.settings.results;
     // The message changes last: a script that gets an error finds it as it was.
-    results.write(request.set, dests).ok_or(Failure::NoMemory)?;
+    let written = results
+        .write(request.set, dests, counted)
+        .ok_or(Failure::NoMemory)?;
     let first = view.dest(choice.first).ok_or(Failure::NoneUsable)?;
     if request.target == Target::Nothing || send(msg, request.target, first.uri(), first.socket) {
         return Ok(());
     }
+    (0..written).for_each(|_| results.drop_current());
     Err(Failure::Refused)
 }
 
@@ -171,8 +190,18 @@ pub fn next(msg: Message, target: Target) -> ScriptRet {
         log_warn!("failover support disabled (parameter flags has not bit 2)");
         return ScriptRet::FAILED;
     }
-    module.settings.results.drop_current();
-    send_to_current(module, msg, target)
+    let counted = module
+        .settings
+        .results
+        .current()
+        .is_some_and(|current| current.duid.is_some());
+    match &module.calls {
+        Some(calls) if counted => call_load::next(module, calls, msg, target),
+        _ => {
+            module.settings.results.drop_current();
+            send_to_current(module, msg, target)
+        }
+    }
 }
 
 /// Sends the message to the destination that a selection put first, and leaves it there.
@@ -183,7 +212,8 @@ pub fn set(msg: Message, target: Target) -> ScriptRet {
     }
 }
 
-fn send_to_current(module: &Module, msg: Message, target: Target) -> ScriptRet {
+/// Sends the message to the destination that is first in the results.
+pub fn send_to_current(module: &Module, msg: Message, target: Target) -> ScriptRet {
     let Some(current) = module.settings.results.current() else {
         log_dbg!("no destination left");
         return ScriptRet::FAILED;

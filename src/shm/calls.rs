@@ -318,12 +318,20 @@ impl<L: RawMutex> Calls<L> {
         })
     }
 
-    /// Ends a call in all sets; returns in how many it was counted.
-    pub fn end<A: Arena>(&self, store: &Store<A, L>, process: usize, call_id: &[u8]) -> usize {
+    /// Ends a call in one set, or in all; returns in how many it was counted.
+    pub fn end_in<A: Arena>(
+        &self,
+        store: &Store<A, L>,
+        process: usize,
+        set: Option<SetId>,
+        call_id: &[u8],
+    ) -> usize {
         let Some(slot) = self.slot(call_id) else {
             return 0;
         };
-        self.end_where(store, process, slot, |call| call.call_id.get() == call_id)
+        self.end_where(store, process, slot, |call| {
+            call.call_id.get() == call_id && set.is_none_or(|set| call.set == set)
+        })
     }
 
     /// Notes that a call is answered: it counts until it ends or expires.

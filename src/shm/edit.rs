@@ -49,7 +49,7 @@ impl fmt::Display for EditError {
             EditError::Ambiguous(count) => {
                 write!(
                     f,
-                    "{count} destinations of the set have that URI: name one by its duid"
+                    "{count} destinations of the set are meant: name one by a duid of its own"
                 )
             }
         }

@@ -54,7 +54,7 @@ impl Lab {
     }
 
     fn end(&self, call_id: &str) -> usize {
-        self.calls.end(&self.store, 1, call_id.as_bytes())
+        self.calls.end_in(&self.store, 1, None, call_id.as_bytes())
     }
 
     /// Calls by unique id, as the records count them.
