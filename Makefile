@@ -16,8 +16,8 @@ export DISPATCHER_PROBE_SO := $(CURDIR)/$(PROBE)
 SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/modules/tm.so \
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
-.PHONY: help setup headers build probe install demo test test-unit test-server lint bench miri \
-	valgrind clean
+.PHONY: help setup headers build probe install demo test test-unit test-server lint bench soak race \
+	miri valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,10 +68,16 @@ lint: headers ## check format and clippy, with and without the seam
 bench: build ## measure calls, reload and memory beside the packaged C module
 	@$(CARGO) run --quiet --features server-tests --example bench
 
+soak: build ## change the lists under load for SOAK_SECONDS (default 600)
+	@$(CARGO) run --quiet --features server-tests --example soak
+
+race: build ## let reloads and edits meet calls, in the C module and in ours (RACE_SECONDS, default 60)
+	@$(CARGO) run --quiet --features server-tests --example race
+
 miri: ## run the unit tests under Miri (needs rustup's nightly with miri)
 	@$(CARGO) +nightly miri --version >/dev/null 2>&1 || \
 		{ echo "miri: first run: rustup toolchain install nightly --component miri,rust-src" >&2; exit 1; }
-	$(CARGO) +nightly miri test --lib
+	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib
 
 valgrind: build ## run the demo and the server tests with the server under memcheck
 	VALGRIND=1 $(CARGO) run --quiet --features server-tests --example demo
