@@ -156,14 +156,14 @@ pub fn update(msg: Message) -> bool {
     }
 }
 
-/// `ds_load_unset()`: ends the call. True when it was counted, and for an INVITE that was sent
-/// without being counted, which changes nothing.
+/// `ds_load_unset()`: ends the call. True when it was counted, and for an INVITE that no selection
+/// of this transaction has sent on, which changes nothing: it may be a re-INVITE of a call that
+/// goes on.
 pub fn unset(msg: Message) -> bool {
     let Some((module, calls)) = table() else {
         return false;
     };
-    let current = module.settings.results.current();
-    if msg.is_invite() && current.is_none_or(|current| current.duid.is_none()) {
+    if msg.is_invite() && !module.settings.results.has_selected() {
         return true;
     }
     let Some(call_id) = msg.call_id() else {

@@ -8,7 +8,7 @@ use super::net::{self, Uri};
 use super::text::Escaped;
 use crate::dispatch::dest::{Proto, SetId};
 use crate::shm::addr::{Match, Source};
-use crate::shm::view::Dest;
+use crate::shm::dest::Dest;
 
 /// The set argument that means all sets.
 const ALL_SETS: SetId = -1;

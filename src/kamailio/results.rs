@@ -9,7 +9,7 @@ use core::ptr;
 use super::params::Results;
 use super::{sys, text};
 use crate::dispatch::dest::SetId;
-use crate::shm::view::Dest;
+use crate::shm::dest::Dest;
 
 /// Names of the fields of a destination's XAVP.
 mod field {
@@ -235,11 +235,13 @@ impl Results {
         })
     }
 
+    /// True when a selection has left results in this transaction, used up or not.
+    pub fn has_selected(&self) -> bool {
+        xavp(self.ctx).is_some() || self.first().is_some()
+    }
+
     fn first(&self) -> Option<*mut sys::sr_xavp_t> {
-        let mut name = text::as_str(self.dst);
-        // SAFETY: searches the server's current list.
-        let record = unsafe { sys::xavp_get(&raw mut name, ptr::null_mut()) };
-        (!record.is_null()).then_some(record)
+        xavp(self.dst)
     }
 
     /// Takes the current destination away, if there is one.
@@ -256,6 +258,14 @@ impl Results {
             unsafe { sys::xavp_rm(record, ptr::null_mut()) };
         }
     }
+}
+
+/// The first XAVP with a name.
+fn xavp(name: &[u8]) -> Option<*mut sys::sr_xavp_t> {
+    let mut name = text::as_str(name);
+    // SAFETY: searches the server's current list.
+    let record = unsafe { sys::xavp_get(&raw mut name, ptr::null_mut()) };
+    (!record.is_null()).then_some(record)
 }
 
 /// A field of one type in a list of fields.

@@ -16,8 +16,8 @@ use crate::dispatch::dest::{Addr, SetId};
 use crate::dispatch::list::with_scheme;
 use crate::dispatch::state::{State, apply_set};
 use crate::shm::build::Changes;
+use crate::shm::dest::Dest;
 use crate::shm::edit::Revision;
-use crate::shm::view::Dest;
 
 /// Code of all faults but the server's own.
 const FAULT: c_int = 500;

@@ -6,8 +6,9 @@ use core::ops::Range;
 use super::module::Module;
 use super::reply::{Call, Full, Node, Value, integer};
 use crate::dispatch::dest::SetId;
+use crate::shm::dest::{self, Dest};
 use crate::shm::table::Table;
-use crate::shm::view::{self, Dest, View};
+use crate::shm::view::View;
 
 /// How much of each destination a list shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -165,7 +166,7 @@ fn list_dest(module: &Module, targets: &Node<'_>, dest: &Dest, detail: Detail) -
 
 fn list_address(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
     node.add(c"HOST", Value::Text(dest.host()))?;
-    let address = dest.addrs().next().map(|addr| view::ip(addr).to_string());
+    let address = dest.addrs().next().map(|addr| dest::ip(addr).to_string());
     node.add(
         c"IPADDR",
         Value::Text(address.unwrap_or_default().as_bytes()),

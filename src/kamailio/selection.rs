@@ -12,8 +12,9 @@ use crate::dispatch::dest::SetId;
 use crate::dispatch::hash::hash;
 use crate::dispatch::select::{Algorithm, Choice, Start, choose};
 use crate::dispatch::state::{Mark, apply_mark};
+use crate::shm::dest::Dest;
 use crate::shm::store::Found;
-use crate::shm::view::{Dest, View};
+use crate::shm::view::View;
 
 /// A limit on the number of results that is none.
 pub const UNLIMITED: i32 = 0;

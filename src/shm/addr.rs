@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::dispatch::dest::{Addr, Proto, SetId};
 
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
-use super::view::Dest;
+use super::dest::Dest;
 
 /// One address of one destination.
 pub struct AddrNode {

@@ -11,9 +11,10 @@ use crate::dispatch::order;
 use super::addr::AddrIndex;
 use super::arena::{Arena, OutOfMemory, ShmSafe};
 use super::counted::Counted;
+use super::dest::Dest;
 use super::record::{DestRecord, SetRecord};
 use super::table::{Entry, Table};
-use super::view::{Dest, Rules, View};
+use super::view::{Rules, View};
 
 /// The destinations of one set, as positions in the list, in index order.
 struct SetPlan {

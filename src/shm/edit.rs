@@ -19,10 +19,11 @@ use crate::dispatch::state::State;
 use super::arena::{Arena, OutOfMemory};
 use super::build::{Hold, Loose, make_dest};
 use super::counted::Counted;
+use super::dest::Dest;
 use super::record::SetRecord;
 use super::store::{ReloadState, Retired, Retirement, Store};
 use super::table::{Entry, Table};
-use super::view::{Dest, Rules, View};
+use super::view::{Rules, View};
 
 /// Why a set stays as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ pub mod arena;
 pub mod build;
 pub mod calls;
 pub mod counted;
+pub mod dest;
 pub mod edit;
 pub mod epoch;
 pub mod least;

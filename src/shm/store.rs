@@ -16,10 +16,11 @@ use crate::dispatch::state::{Outcome, State};
 
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::build::{self, Changes};
+use super::dest::Dest;
 use super::epoch::{Epochs, Pin};
 use super::record::DestRecord;
 use super::table::Table;
-use super::view::{Dest, Rules, View};
+use super::view::{Rules, View};
 
 /// What lives at one fixed place in shared memory.
 pub struct Root<L> {

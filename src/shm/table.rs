@@ -12,7 +12,8 @@ use crate::dispatch::order;
 
 use super::addr::{AddrIndex, Match, Source};
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
-use super::view::{Dest, View};
+use super::dest::Dest;
+use super::view::View;
 
 /// One set of a table: its number and its published view.
 pub(super) struct SetSlot {

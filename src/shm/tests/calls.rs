@@ -61,7 +61,7 @@ impl Lab {
     fn loads(&self) -> HashMap<String, u32> {
         let pinned = self.store.pin(0);
         let view = pinned.view(1).unwrap();
-        let load = |dest: &crate::shm::view::Dest| {
+        let load = |dest: &crate::shm::dest::Dest| {
             let duid = String::from_utf8_lossy(dest.duid().unwrap_or_default()).into_owned();
             (duid, dest.record().load())
         };

@@ -195,7 +195,7 @@ fn random_edits_agree_with_a_model() {
                     priority: Some(priority),
                     ..Revision::default()
                 };
-                let wanted = |dest: &crate::shm::view::Dest| dest.uri() == uri.as_bytes();
+                let wanted = |dest: &crate::shm::dest::Dest| dest.uri() == uri.as_bytes();
                 store.modify(set, wanted, revision, &mut rng).unwrap();
                 model[at].1[there].1 = priority;
             }
@@ -243,7 +243,7 @@ fn check_sources(store: &super::store::HeapStore, rng: &mut StdRng) {
                 && want.set.is_none_or(|set| set == dest.set)
         });
     let found = table.find_source(source, want, |_| true);
-    let name = |dest: &crate::shm::view::Dest| (dest.set, dest.uri().to_vec());
+    let name = |dest: &crate::shm::dest::Dest| (dest.set, dest.uri().to_vec());
     assert_eq!(found.map(name), scan.map(name), "{source:?} {want:?}");
 }
 

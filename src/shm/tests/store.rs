@@ -13,8 +13,9 @@ use crate::dispatch::state::{Outcome, State};
 use crate::shm::addr::{Match, Source};
 use crate::shm::arena::OutOfMemory;
 use crate::shm::build::{Changes, compare};
+use crate::shm::dest::Dest;
 use crate::shm::store::{ReloadState, Store};
-use crate::shm::view::{Dest, Rules};
+use crate::shm::view::Rules;
 
 /// A lock that spins; good enough over shared memory for a test.
 pub struct Spin(AtomicBool);
