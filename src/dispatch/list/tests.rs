@@ -168,12 +168,13 @@ fn problems_name_line_and_column() {
 
 #[test]
 fn lines_of_any_length() {
-    let uri = format!("sip:{}@a", "u".repeat(100_000));
-    let text = format!("1 {uri} 0 0 duid={}", "d".repeat(100_000));
+    let long = if cfg!(miri) { 3_000 } else { 100_000 };
+    let uri = format!("sip:{}@a", "u".repeat(long));
+    let text = format!("1 {uri} 0 0 duid={}", "d".repeat(long));
     let parsed = parse(text.as_bytes());
     assert!(parsed.problems.is_empty());
     assert_eq!(parsed.lines[0].uri, uri.as_bytes());
-    assert_eq!(parsed.lines[0].attrs.len(), 100_005);
+    assert_eq!(parsed.lines[0].attrs.len(), long + 5);
 }
 
 #[test]
