@@ -25,26 +25,56 @@ pub fn hash(first: &[u8], second: Option<&[u8]>) -> u32 {
 
 /// Adds the groups of four bytes of `text`, then what is left over as one more group.
 fn add_text(sum: u32, text: &[u8]) -> u32 {
-    text.chunks(4).fold(sum, |sum, group| {
-        let value = group
-            .iter()
-            .fold(0u32, |value, byte| (value << 8).wrapping_add(extend(*byte)));
-        sum.wrapping_add(value ^ (value >> 3))
-    })
+    let add = |sum: u32, value: u32| sum.wrapping_add(value ^ (value >> 3));
+    let groups = text.chunks_exact(4);
+    let left_over = groups.remainder();
+    let sum = groups.fold(sum, |sum, group| match group {
+        &[a, b, c, d] => add(sum, extend(u32::from_be_bytes([a, b, c, d]))),
+        _ => sum,
+    });
+    match *left_over {
+        [a] => add(sum, extend(u32::from(a))),
+        [a, b] => add(sum, extend(u32::from_be_bytes([0, 0, a, b]))),
+        [a, b, c] => add(sum, extend(u32::from_be_bytes([0, a, b, c]))),
+        _ => sum,
+    }
 }
 
-/// `byte` as C converts a `char` of this machine to an unsigned int.
-fn extend(byte: u8) -> u32 {
-    let as_char = c_char::from_ne_bytes([byte]);
-    u32::from_ne_bytes(i32::from(as_char).to_ne_bytes())
+/// The sum of four bytes, each shifted to its place as a `char` of this machine.
+///
+/// A negative `char` is 256 less than its byte: one less in the byte above.
+const fn extend(bytes: u32) -> u32 {
+    if c_char::MIN == 0 {
+        bytes
+    } else {
+        bytes.wrapping_sub((bytes & 0x0080_8080) << 1)
+    }
 }
 
-/// A cheap hash for our own tables that ignores the case of ASCII letters (32-bit FNV-1a).
+/// An odd number with its bits well spread (2^64 by the golden ratio).
+const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// A cheap hash for our own tables that ignores the case of ASCII letters, eight bytes at a time.
 #[must_use]
 pub fn fold_hash(bytes: &[u8]) -> u32 {
-    bytes.iter().fold(0x811c_9dc5, |hash: u32, byte| {
-        (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
-    })
+    // Sets the bit that tells small letters from capital ones; other bytes may fall together.
+    let add = |hash: u64, word: u64| {
+        let hash = (hash ^ (word | 0x2020_2020_2020_2020)).wrapping_mul(MIX);
+        hash ^ (hash >> 32)
+    };
+    let words = bytes.chunks_exact(8);
+    let mut last = [0u8; 8];
+    for (to, from) in last.iter_mut().zip(words.remainder()) {
+        *to = *from;
+    }
+    let hash = words.fold(bytes.len() as u64, |hash, word| match word {
+        &[a, b, c, d, e, f, g, h] => add(hash, u64::from_ne_bytes([a, b, c, d, e, f, g, h])),
+        _ => hash,
+    });
+    let [a, b, c, d, ..] = add(hash, u64::from_ne_bytes(last))
+        .wrapping_mul(MIX)
+        .to_be_bytes();
+    u32::from_be_bytes([a, b, c, d])
 }
 
 #[cfg(test)]
@@ -109,10 +139,29 @@ mod tests {
 
     #[test]
     fn fold_hash_ignores_case_only() {
-        assert_eq!(fold_hash(b""), 0x811c_9dc5);
-        assert_eq!(fold_hash(b"a"), 0xe40c_292c);
         assert_eq!(fold_hash(b"SIP:Host"), fold_hash(b"sip:hOST"));
         assert_ne!(fold_hash(b"sip:a"), fold_hash(b"sip:b"));
-        assert_ne!(fold_hash(b"["), fold_hash(b"{"));
+        assert_eq!(
+            fold_hash(b"SIP:LONG.EXAMPLE:5060"),
+            fold_hash(b"sip:long.example:5060")
+        );
+        assert_ne!(fold_hash(b"a"), fold_hash(b"a\0"));
+    }
+
+    #[test]
+    fn fold_hash_spreads_uris_that_differ_in_little() {
+        const BUCKETS: usize = 1024;
+        for base in [
+            "sip:10.0.0.1:",
+            "sip:a",
+            "sip:gateway.example.com;transport=tcp;n=",
+        ] {
+            let mut chains = [0; BUCKETS];
+            for n in 0..BUCKETS {
+                chains[fold_hash(format!("{base}{n}").as_bytes()) as usize % BUCKETS] += 1;
+            }
+            let longest = chains.iter().max().unwrap();
+            assert!(*longest <= 8, "{base}: {longest} in one bucket");
+        }
     }
 }
