@@ -1,6 +1,7 @@
 //! `make bench`: what calls, a reload and the memory cost, with the packaged C module beside ours.
 //!
-//! Prints one table and writes it to `doc/bench.md`. Figures are reported, never asserted.
+//! Prints one table and writes it to `doc/bench.md`. Figures are reported, never asserted. With the
+//! argument `live` (`make bench-live`) it takes the figures of large lists, and writes that part only.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,6 +16,7 @@ mod server;
 
 mod cases;
 mod counter;
+mod live;
 mod load;
 mod report;
 
@@ -40,6 +42,12 @@ get the same lists and messages.
 
 fn main() {
     let begin = Instant::now();
+    if std::env::args().any(|arg| arg == "live") {
+        let table = live::table();
+        print!("{table}");
+        report::save_part(live::HEAD, &table).expect("doc/bench.md is written");
+        return;
+    }
     let (c, ours) = std::thread::scope(|scope| {
         let c = scope.spawn(|| counter::measure(Module::C));
         let ours = counter::measure(Module::Rust);

@@ -1,7 +1,7 @@
 //! The table: as text on the terminal, as Markdown in `doc/bench.md`.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// One measured thing.
@@ -57,10 +57,22 @@ pub fn markdown(rows: &[Row], method: &str) -> String {
     out
 }
 
-/// Writes the page into the source tree.
+fn page_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("doc/bench.md")
+}
+
+/// Writes the page into the source tree; parts with a heading of their own stay behind it.
 pub fn save(page: &str) -> std::io::Result<()> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("doc/bench.md");
-    std::fs::write(path, page)
+    let old = std::fs::read_to_string(page_path()).unwrap_or_default();
+    let parts = old.find("\n## ").map_or("", |at| &old[at..]);
+    std::fs::write(page_path(), page.to_owned() + parts)
+}
+
+/// Writes the page's last part, which begins with `head`.
+pub fn save_part(head: &str, part: &str) -> std::io::Result<()> {
+    let old = std::fs::read_to_string(page_path()).unwrap_or_default();
+    let before = old.split(head).next().unwrap_or_default().trim_end();
+    std::fs::write(page_path(), format!("{before}\n\n{part}"))
 }
 
 fn versions() -> String {

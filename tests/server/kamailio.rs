@@ -217,9 +217,24 @@ impl Kamailio {
         rpc::json_rpc(self.dir.path(), method, &params, patience(10))
     }
 
+    /// As [`Self::jsonrpc`], but gives up after `limit`.
+    pub fn jsonrpc_within(
+        &self,
+        method: &str,
+        params: Value,
+        limit: Duration,
+    ) -> Result<Value, Fault> {
+        rpc::json_rpc(self.dir.path(), method, &params, limit)
+    }
+
     /// JSON-RPC; yields the reply as it was written, keys in the server's order.
     pub fn jsonrpc_text(&self, method: &str, params: Value) -> Result<String, Fault> {
         rpc::json_text(self.dir.path(), method, &params, patience(10))
+    }
+
+    /// Ends what is left of a server whose death is the measure.
+    pub fn abandon(mut self) {
+        self.kill();
     }
 
     /// Stops the server and checks its log. Dropping it does the same.

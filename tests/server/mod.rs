@@ -19,8 +19,10 @@
     reason = "test code: a failure here is a failed test"
 )]
 
+mod binrpc;
 mod config;
 mod kamailio;
+pub mod lab;
 mod listing;
 mod log;
 mod module;
@@ -29,12 +31,14 @@ mod probe;
 mod rpc;
 mod sip;
 mod tempdir;
+pub mod transports;
 mod uac;
 mod uas;
 mod valgrind;
 
 use std::time::{Duration, Instant};
 
+pub use binrpc::{Piece, binrpc};
 pub use config::{Config, Value};
 pub use kamailio::{Kamailio, fails_to_start};
 pub use module::{Module, kamailio};

@@ -1,0 +1,119 @@
+//! JSON-RPC through the transports of jsonrpcs besides the datagram socket: fifo and HTTP.
+
+use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Config, Fault, Kamailio, patience, wait_for};
+
+impl Config {
+    /// Opens all transports. The routes need `event_route[xhttp:request] { jsonrpc_dispatch(); }`.
+    pub fn all_transports(self) -> Self {
+        self.tcp()
+            .global("tcp_accept_no_cl=yes")
+            .load("xhttp.so")
+            .modparam("jsonrpcs", "transport", 7)
+            .modparam("jsonrpcs", "fifo_name", "{{DIR}}/fifo")
+            .modparam("jsonrpcs", "fifo_reply_dir", "{{DIR}}/")
+    }
+}
+
+fn request(method: &str, params: &Value) -> Value {
+    json!({"jsonrpc": "2.0", "method": method, "params": params, "id": 1})
+}
+
+/// `result` of a JSON-RPC reply, or its fault.
+fn result(text: &str) -> Result<Value, Fault> {
+    let mut reply: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text:?}"));
+    match reply.get("error") {
+        None => Ok(reply["result"].take()),
+        Some(error) => Err(Fault {
+            code: error["code"].as_i64().unwrap(),
+            text: error["message"].as_str().unwrap().to_owned(),
+        }),
+    }
+}
+
+/// Through the fifo; the reply comes through one that we make.
+pub fn by_fifo(server: &Kamailio, method: &str, params: &Value) -> Result<Value, Fault> {
+    let reply = server.dir().join("answer");
+    make_fifo(&reply);
+    let mut request = request(method, params);
+    request["reply_name"] = json!("answer");
+    // Open for both, so that neither side waits for the other.
+    let mut options = OpenOptions::new();
+    let options = options
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK);
+    let mut from = options.open(&reply).unwrap();
+    let fifo = server.dir().join("fifo");
+    let mut to = wait_for("the server's fifo", patience(10), || {
+        let ready = std::fs::metadata(&fifo).is_ok_and(|m| m.file_type().is_fifo());
+        ready.then(|| options.open(&fifo).unwrap())
+    });
+    writeln!(to, "{request}").unwrap();
+    let mut text = Vec::new();
+    wait_for("an answer through the fifo", patience(10), || {
+        let mut chunk = [0; 65_536];
+        while let Ok(read @ 1..) = from.read(&mut chunk) {
+            text.extend_from_slice(&chunk[..read]);
+        }
+        let whole = text.trim_ascii_end().ends_with(b"}");
+        (whole && serde_json::from_slice::<Value>(&text).is_ok()).then_some(())
+    });
+    std::fs::remove_file(&reply).unwrap();
+    result(&String::from_utf8_lossy(&text))
+}
+
+fn make_fifo(path: &Path) {
+    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
+    // SAFETY: a NUL-terminated path that outlives the call (mkfifo(3)).
+    let made = unsafe { libc::mkfifo(path.as_ptr(), 0o600) };
+    assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
+}
+
+/// Through HTTP: xhttp hands the body to jsonrpcs.
+pub fn by_http(server: &Kamailio, method: &str, params: &Value) -> Result<Value, Fault> {
+    let body = request(method, params).to_string();
+    let mut stream = TcpStream::connect(server.addr()).unwrap();
+    stream.set_read_timeout(Some(patience(10))).unwrap();
+    let head = format!(
+        "POST /RPC HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
+         Connection: close\r\nContent-Length: {}\r\n\r\n",
+        server.addr(),
+        body.len()
+    );
+    stream.write_all((head + &body).as_bytes()).unwrap();
+    let (mut bytes, mut chunk, mut whole) = (Vec::new(), vec![0; 65_536], None);
+    loop {
+        let read = stream.read(&mut chunk).unwrap_or(0);
+        bytes.extend_from_slice(&chunk[..read]);
+        whole = whole.or_else(|| message_length(&bytes));
+        match whole {
+            Some((head, length)) if bytes.len() >= head + length => {
+                return result(&String::from_utf8_lossy(&bytes[head..head + length]));
+            }
+            _ if read == 0 => {
+                let text = format!("HTTP: the connection ended after {} bytes", bytes.len());
+                return Err(Fault { code: 0, text });
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Lengths of head and body, once the head is there.
+fn message_length(bytes: &[u8]) -> Option<(usize, usize)> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Content-Length: "))?;
+    Some((end, length.trim().parse().ok()?))
+}
