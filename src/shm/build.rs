@@ -12,6 +12,7 @@ use super::addr::AddrIndex;
 use super::arena::{Arena, OutOfMemory, ShmSafe};
 use super::counted::Counted;
 use super::dest::Dest;
+use super::orphans::Orphans;
 use super::record::{DestRecord, SetRecord};
 use super::table::{Entry, Table};
 use super::view::{Rules, View};
@@ -176,6 +177,7 @@ pub fn build(
     rules: Rules,
     specs: &[DestSpec<'_>],
     running: Option<&Table>,
+    orphans: &Orphans,
     random: &mut impl RngCore,
 ) -> Result<(NonNull<Table>, Changes), OutOfMemory> {
     let mut build = Build {
@@ -184,6 +186,7 @@ pub fn build(
         specs,
         running,
         dests: Running::new(running),
+        orphans,
         changes: Changes::default(),
     };
     let mut views = LooseViews {
@@ -240,6 +243,18 @@ impl<A: Arena> Drop for LooseViews<'_, A> {
     }
 }
 
+/// The record of a destination that was removed while it had calls, in the state that the list
+/// asks for.
+pub(super) fn come_back(
+    orphans: &Orphans,
+    spec: &DestSpec<'_>,
+) -> Option<NonNull<Counted<DestRecord>>> {
+    let record = orphans.find(spec.set, spec.attrs.duid?)?;
+    // SAFETY: the orphan holds its record, and the writer lock is held.
+    unsafe { record.as_ref() }.relist(spec.flags);
+    Some(record)
+}
+
 /// Makes a destination over the record `kept`, or over a new one.
 ///
 /// # Errors
@@ -269,6 +284,7 @@ struct Build<'a, A: Arena> {
     specs: &'a [DestSpec<'a>],
     running: Option<&'a Table>,
     dests: Running<'a>,
+    orphans: &'a Orphans,
     changes: Changes,
 }
 
@@ -307,7 +323,13 @@ impl<A: Arena> Build<'_, A> {
         let kept = self.dests.take(spec);
         self.changes.count(spec, kept);
         let line = u32::try_from(line).map_err(|_| OutOfMemory)?;
-        make_dest(self.arena, spec, line, kept.map(Dest::counted))
+        let kept = kept.map(Dest::counted);
+        make_dest(
+            self.arena,
+            spec,
+            line,
+            kept.or_else(|| come_back(self.orphans, spec)),
+        )
     }
 
     fn set_record(&self, id: SetId) -> Result<Hold<'_, A, SetRecord>, OutOfMemory> {

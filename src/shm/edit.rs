@@ -17,7 +17,7 @@ use crate::dispatch::dest::{Addr, DestSpec, SetId};
 use crate::dispatch::state::State;
 
 use super::arena::{Arena, OutOfMemory};
-use super::build::{Hold, Loose, make_dest};
+use super::build::{Hold, Loose, come_back, make_dest};
 use super::counted::Counted;
 use super::dest::Dest;
 use super::record::SetRecord;
@@ -93,7 +93,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let last = old.and_then(|view| view.dests().map(|dest| dest.line).max());
         let line = last.map_or(0, |last| last.saturating_add(1));
         let mut loose = Loose {
-            dests: vec![make_dest(self.arena(), spec, line, None)?],
+            dests: vec![make_dest(
+                self.arena(),
+                spec,
+                line,
+                come_back(writer.orphans(), spec),
+            )?],
             arena: self.arena(),
         };
         let edit = Edit {

@@ -18,6 +18,7 @@ use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::build::{self, Changes};
 use super::dest::Dest;
 use super::epoch::{Epochs, Pin};
+use super::orphans::Orphans;
 use super::record::DestRecord;
 use super::table::Table;
 use super::view::{Rules, View};
@@ -40,6 +41,15 @@ pub struct Retirement {
     newest: *mut Retired,
     /// The ticket of the running table.
     ticket: Ticket,
+    /// What removed destinations still count.
+    orphans: Orphans,
+}
+
+impl Retirement {
+    /// What removed destinations still count.
+    pub(super) fn orphans(&self) -> &Orphans {
+        &self.orphans
+    }
 }
 
 /// What was replaced, and readers may still see. Taken before the change, so that no change fails
@@ -161,6 +171,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let retirement = Retirement {
             newest: ptr::null_mut(),
             ticket: Ticket(0),
+            orphans: Orphans::EMPTY,
         };
         // SAFETY: ours alone until the server forks; only the lock needs more than zeroes.
         let writer = unsafe { &raw mut (*root.as_ptr()).writer };
@@ -281,7 +292,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     ) -> Result<Changes, OutOfMemory> {
         let note = Retired::create(&self.arena, 0)?;
         let running = self.table_of_writer(writer);
-        let built = build::build(&self.arena, self.rules, specs, running, random);
+        let orphans = writer.orphans();
+        let built = build::build(&self.arena, self.rules, specs, running, orphans, random);
         let Ok((built, changes)) = built else {
             // SAFETY: taken above and seen by nobody.
             unsafe { self.arena.free(note.cast()) };
@@ -331,9 +343,38 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         // SAFETY: in no list yet, so nobody else has it.
         let retired = unsafe { &mut *note.as_ptr() };
         retired.epoch = self.root().epochs.advance();
+        if self.rules.call_load {
+            self.keep_calls(writer, retired);
+        }
         retired.next = writer.newest;
         writer.newest = note.as_ptr();
         self.collect_locked(writer);
+    }
+
+    /// Keeps the records of the destinations that have left the lists, with their calls.
+    fn keep_calls(&self, writer: &mut MutexGuard<'_, L, Retirement>, retired: &Retired) {
+        let running = self.table_of_writer(writer);
+        // SAFETY: replaced, but not freed before the note is in the list.
+        let whole = unsafe { retired.whole.as_ref() };
+        let of_whole = whole
+            .into_iter()
+            .flat_map(Table::sets)
+            .flat_map(|(_, view)| view.dests());
+        // SAFETY: as above.
+        let single = retired
+            .dests
+            .get()
+            .iter()
+            .filter_map(|dest| unsafe { dest.as_ref() });
+        for dest in of_whole.chain(single) {
+            let view = running.and_then(|table| table.view(dest.set));
+            if view
+                .and_then(|view| view.position_of(dest.record()))
+                .is_none()
+            {
+                writer.orphans.keep(&self.arena, dest, retired.epoch);
+            }
+        }
     }
 
     /// The arena that all pieces come from.
@@ -366,6 +407,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             // SAFETY: replaced, past all readers, and out of the list.
             unsafe { Retired::free(note, &self.arena) };
         }
+        let running = self.table_of_writer(writer);
+        writer.orphans.prune(&self.arena, |set, record, epoch| {
+            let view = running.and_then(|table| table.view(set));
+            let is_listed = view.and_then(|view| view.position_of(record)).is_some();
+            is_listed || (record.load() == 0 && self.root().epochs.is_past(epoch))
+        });
     }
 
     /// Number of notes of what was replaced and is not given back yet.
@@ -451,7 +498,9 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         // The lock is not asked for: a process that ended in the middle of a load left it locked.
         let writer = self.root().writer.data_ptr();
         // SAFETY: by this function's contract nobody else looks at the root.
-        let mut at = unsafe { &mut *writer }.newest;
+        let writer = unsafe { &mut *writer };
+        writer.orphans.prune(&self.arena, |_, _, _| true);
+        let mut at = writer.newest;
         while let Some(note) = NonNull::new(at) {
             // SAFETY: notes in the list are live.
             at = unsafe { note.as_ref() }.next;

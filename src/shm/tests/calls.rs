@@ -153,6 +153,19 @@ fn counts_survive_reloads_and_a_removed_destination_finds_its_count_again() {
         .unwrap();
     assert_eq!(lab.end("6"), 1);
     assert_eq!(lab.loads(), loads(&[("b", 3)]));
+    lab.store.collect();
+    lab.store
+        .add(&list[1], &mut StdRng::seed_from_u64(1))
+        .unwrap();
+    let back = lab.loads();
+    assert_eq!(back["a"] + back["b"], 5, "{back:?}");
+    assert!(back["a"] >= 2, "{back:?}");
+    load(&lab.store, &list[..1], ReloadState::Keep).unwrap();
+    load(&lab.store, &list, ReloadState::Keep).unwrap();
+    assert_eq!(lab.loads(), back);
+    lab.store
+        .remove(1, b"sip:a:1", &mut StdRng::seed_from_u64(1))
+        .unwrap();
     (7..12).for_each(|call| assert_eq!(lab.end(&call.to_string()), 1));
     assert_eq!(lab.loads(), loads(&[("b", 0)]));
     assert_eq!(lab.calls.up(), 0);
