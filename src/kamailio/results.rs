@@ -224,14 +224,16 @@ impl Results {
         let duid = find(fields, field::DUID, sys::SR_XTYPE_STR);
         // SAFETY: a text, by its type.
         let duid = duid.map(|value| unsafe { &value.v.s });
+        // SAFETY: the text stays until a script or this module changes the list; callers use it
+        // before they do.
+        let uri = unsafe { text::bytes(uri) };
+        // SAFETY: as for the URI.
+        let duid = duid.map(|duid| unsafe { text::bytes(duid) });
         Some(Current {
-            // SAFETY: the text stays until a script or this module changes the list; callers use
-            // it before they do.
-            uri: unsafe { text::bytes(uri) },
+            uri,
             set,
             socket,
-            // SAFETY: as for the URI.
-            duid: duid.map(|duid| unsafe { text::bytes(duid) }),
+            duid,
         })
     }
 
