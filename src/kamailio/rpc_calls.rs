@@ -59,7 +59,13 @@ pub fn calls(call: &Call, module: &Module) -> Result<(), String> {
     let filter = Filter::read(call.text())?;
     let page = page(call.text(), call.text())?.unwrap_or(0..DEFAULT_COUNT);
     let count = page.end.saturating_sub(page.start);
-    let shown = calls.list(|info| filter.takes(info), page.start, count);
+    let shown = calls.list(
+        &module.store,
+        Module::process(),
+        |info| filter.takes(info),
+        page.start,
+        count,
+    );
     let up = usize::try_from(calls.up()).unwrap_or(usize::MAX);
     reply(call, up, page.start, &shown)
         .map_err(|Full| "Reply too large for this transport: ask for fewer calls".into())

@@ -15,12 +15,10 @@ use crate::dispatch::hash::fold_hash;
 
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::counted::Counted;
+use super::dest::Dest;
 use super::record::DestRecord;
-use super::store::Store;
+use super::store::{Pinned, Store};
 use super::view::View;
-
-/// How often a call is placed anew that another process moves meanwhile.
-const RETRIES: usize = 8;
 
 /// How long calls count, in seconds.
 #[derive(Clone, Copy, Debug)]
@@ -41,11 +39,10 @@ struct Call {
     /// The second in which it ends when it is not confirmed by then; `u32::MAX` when it is.
     init_expires: u32,
     call_id: ShmSlice<u8>,
-    duid: ShmSlice<u8>,
 }
 
 // SAFETY: integers, arena pointers and shared slices; zeroed it is a call of nobody. It is never
-// linked before `Calls::make` has written it.
+// linked before `Calls::make` has written it and `Calls::link` has set its record.
 unsafe impl ShmSafe for Call {}
 
 /// One slot of the table: a chain of calls under a lock.
@@ -82,7 +79,7 @@ pub struct CallInfo {
     pub call_id: Vec<u8>,
     /// The set in which it is counted.
     pub set: SetId,
-    /// Unique id of its destination.
+    /// Unique id of its destination; empty when that has left the lists.
     pub duid: Vec<u8>,
     /// Whether a 2xx has confirmed it.
     pub confirmed: bool,
@@ -170,24 +167,21 @@ impl<L: RawMutex> Calls<L> {
     /// Finds the call's destination in `view`, or chooses the one with the fewest calls and counts
     /// the call there. A call whose destination is gone or out moves to another one.
     ///
+    /// Both are done under the lock of the call's slot, so that a call is never counted twice, not
+    /// even for a moment, however many copies of it come at once.
+    ///
     /// # Errors
     /// [`OutOfMemory`]: nothing is counted.
     pub fn place<A: Arena>(&self, at: &Place<'_, A, L>) -> Result<Placed, OutOfMemory> {
-        for _ in 0..RETRIES {
-            if let Some(known) = self.known(at) {
-                return Ok(Placed::Known(known));
-            }
-            let Some(chosen) = at.view.reserve_least() else {
-                return Ok(Placed::Full);
-            };
-            // Another process may have placed the same call meanwhile: then it stays there.
-            let free =
-                |there: Option<&Call>| there.is_none_or(|call| position(at.view, call).is_none());
-            if self.link(at, chosen, free)? {
-                return Ok(Placed::New(chosen));
-            }
+        if let Some(known) = self.known(at) {
+            return Ok(Placed::Known(known));
         }
-        Ok(Placed::Full)
+        self.link(at, |there| {
+            match there.and_then(|call| position(at.view, call)) {
+                Some(known) => Placed::Known(known),
+                None => at.view.reserve_least().map_or(Placed::Full, Placed::New),
+            }
+        })
     }
 
     /// Moves a call to the destination at a position, if that takes it; false when the call is not
@@ -200,10 +194,11 @@ impl<L: RawMutex> Calls<L> {
         at: &Place<'_, A, L>,
         position: usize,
     ) -> Result<bool, OutOfMemory> {
-        if !self.is_counted(at.set, at.call_id) || !at.view.reserve(position) {
-            return Ok(false);
-        }
-        self.link(at, position, |there| there.is_some())
+        let placed = self.link(at, |there| match there {
+            Some(_) if at.view.reserve(position) => Placed::New(position),
+            _ => Placed::Full,
+        })?;
+        Ok(placed == Placed::New(position))
     }
 
     /// The position of the destination that a call is counted for, if it still takes messages.
@@ -215,40 +210,35 @@ impl<L: RawMutex> Calls<L> {
         })
     }
 
-    /// Links a call to the destination at `position`, for which it is reserved, instead of the one
-    /// that is there, if `allowed` says so. Else, and on an error, the reservation is given back.
+    /// Links a call to the destination that `choose` reserves for it (`New`), instead of the call
+    /// that is there. `choose` is asked under the lock.
     fn link<A: Arena>(
         &self,
         at: &Place<'_, A, L>,
-        position: usize,
-        allowed: impl Fn(Option<&Call>) -> bool,
-    ) -> Result<bool, OutOfMemory> {
-        let made = at.view.dest(position).ok_or(OutOfMemory).and_then(|dest| {
-            let duid = dest.duid().unwrap_or_default();
-            self.make(at, dest.counted(), duid)
-        });
-        let slot = self.slot(at.call_id).ok_or(OutOfMemory);
-        let (call, slot) = match (made, slot) {
-            (Ok(call), Ok(slot)) => (call, slot),
-            _ => {
-                if let Some(dest) = at.view.dest(position) {
-                    dest.record().unload();
-                    at.store.sync_load(at.process, at.set, dest.record());
-                }
-                return Err(OutOfMemory);
-            }
-        };
+        choose: impl FnOnce(Option<&Call>) -> Placed,
+    ) -> Result<Placed, OutOfMemory> {
+        let slot = self.slot(at.call_id).ok_or(OutOfMemory)?;
+        let call = self.make(at)?;
         let mut chain = slot.lock();
         let there = find(*chain, at.set, at.call_id);
         // SAFETY: calls in a chain are live while its lock is held.
-        if !allowed(there.map(|call| unsafe { call.as_ref() })) {
+        let placed = choose(there.map(|call| unsafe { call.as_ref() }));
+        let dest = match placed {
+            Placed::New(position) => at.view.dest(position),
+            _ => None,
+        };
+        let Some(dest) = dest else {
             drop(chain);
             self.finish(at.store, at.process, call);
-            return Ok(false);
-        }
+            return Ok(placed);
+        };
         let old = unlink(&mut chain, |call| call.is(at.set, at.call_id));
         // SAFETY: ours alone until it is linked, here, under the lock.
-        unsafe { (*call.as_ptr()).next = *chain };
+        let linked = unsafe { &mut *call.as_ptr() };
+        linked.record = dest.counted().as_ptr();
+        linked.next = *chain;
+        // SAFETY: the caller's view holds the record, and is pinned.
+        unsafe { dest.counted().as_ref() }.retain();
         *chain = call.as_ptr();
         drop(chain);
         match old {
@@ -257,7 +247,7 @@ impl<L: RawMutex> Calls<L> {
                 self.root().up.fetch_add(1, Relaxed);
             }
         }
-        Ok(true)
+        Ok(placed)
     }
 
     /// Takes a call that is in no chain from its destination's count, and gives it back.
@@ -278,35 +268,24 @@ impl<L: RawMutex> Calls<L> {
         unsafe { store.arena().free(call.cast()) };
     }
 
-    /// Makes a call that holds its record.
-    fn make<A: Arena>(
-        &self,
-        at: &Place<'_, A, L>,
-        record: NonNull<Counted<DestRecord>>,
-        duid: &[u8],
-    ) -> Result<NonNull<Call>, OutOfMemory> {
+    /// Makes a call that holds no record yet.
+    fn make<A: Arena>(&self, at: &Place<'_, A, L>) -> Result<NonNull<Call>, OutOfMemory> {
         let mut plan = Plan::<Call>::of_header();
-        let id_place = plan.array(at.call_id.len()).ok_or(OutOfMemory)?;
-        let duid_place = plan.array(duid.len()).ok_or(OutOfMemory)?;
+        let text = plan.array(at.call_id.len()).ok_or(OutOfMemory)?;
         let block = plan.alloc(at.store.arena())?;
         let call = Call {
             next: ptr::null_mut(),
-            record: record.as_ptr(),
+            record: ptr::null_mut(),
             set: at.set,
             expires: at.now.saturating_add(self.lifetimes.expire_s),
             init_expires: at.now.saturating_add(self.lifetimes.init_expire_s),
-            call_id: block.slice(&id_place),
-            duid: block.slice(&duid_place),
+            call_id: block.slice(&text),
         };
         // SAFETY: the block is ours alone until the call is linked.
         unsafe { call.call_id.fill() }.copy_from_slice(at.call_id);
-        // SAFETY: as above.
-        unsafe { call.duid.fill() }.copy_from_slice(duid);
         let made = block.header();
         // SAFETY: as above; the block was planned with a call as its header.
         unsafe { made.write(call) };
-        // SAFETY: the caller's view holds the record, and is pinned.
-        unsafe { record.as_ref() }.retain();
         Ok(made)
     }
 
@@ -395,19 +374,18 @@ impl<L: RawMutex> Calls<L> {
     }
 
     /// The calls that `which` takes, `offset` left out, at most `count`, in no order.
-    pub fn list(
+    pub fn list<A: Arena>(
         &self,
+        store: &Store<A, L>,
+        process: usize,
         which: impl Fn(&CallInfo) -> bool,
         offset: usize,
         count: usize,
     ) -> Vec<CallInfo> {
+        let pinned = store.pin(process);
         let slots = self.root().slots.get().iter();
-        slots
-            .flat_map(|slot| infos(&slot.0))
-            .filter(which)
-            .skip(offset)
-            .take(count)
-            .collect()
+        let infos = slots.flat_map(|slot| infos(&slot.0, &pinned));
+        infos.filter(which).skip(offset).take(count).collect()
     }
 
     /// Gives everything back, at the end of the server.
@@ -478,16 +456,20 @@ fn unlink(chain: &mut *mut Call, which: impl Fn(&Call) -> bool) -> Option<NonNul
 }
 
 /// The calls of a slot.
-fn infos<L: RawMutex>(slot: &Mutex<L, *mut Call>) -> Vec<CallInfo> {
+fn infos<L: RawMutex>(slot: &Mutex<L, *mut Call>, pinned: &Pinned<'_>) -> Vec<CallInfo> {
     let chain = slot.lock();
     let mut infos = Vec::new();
     let mut at = *chain;
     // SAFETY: calls in a chain are live while its lock is held.
     while let Some(call) = unsafe { at.as_ref() } {
+        // SAFETY: a call in a chain holds its record.
+        let record = unsafe { &*call.record };
+        let view = pinned.view(call.set);
+        let dest = view.and_then(|view| view.dest(view.position_of(record)?));
         infos.push(CallInfo {
             call_id: call.call_id.get().to_vec(),
             set: call.set,
-            duid: call.duid.get().to_vec(),
+            duid: dest.and_then(Dest::duid).unwrap_or_default().to_vec(),
             confirmed: call.init_expires == u32::MAX,
             expires: call.expires,
         });

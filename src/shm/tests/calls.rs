@@ -185,7 +185,7 @@ fn calls_expire_unless_they_are_confirmed() {
     };
     assert_eq!(expire(9), 0);
     assert_eq!(expire(10), 1);
-    let left = lab.calls.list(|_| true, 0, 9);
+    let left = lab.calls.list(&lab.store, 0, |_| true, 0, 9);
     assert_eq!(left.len(), 1);
     assert_eq!(
         (left[0].call_id.as_slice(), left[0].confirmed),
