@@ -16,8 +16,8 @@ export DISPATCHER_PROBE_SO := $(CURDIR)/$(PROBE)
 SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/modules/tm.so \
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
-.PHONY: help setup headers build probe install demo test test-unit test-server lint bench bench-live soak \
-	race miri valgrind clean
+.PHONY: help setup headers build probe install demo test test-unit test-server lint bench bench-live \
+	bench-calls soak race miri valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench: build ## measure calls, reload and memory beside the packaged C module
 
 bench-live: build ## measure changes of lists of 100,000 destinations
 	@$(CARGO) run --quiet --features server-tests --example bench -- live
+
+bench-calls: build ## measure call load with 100,000 calls up (CALLS=million: 1,000,000)
+	@$(CARGO) run --quiet --features server-tests --example bench -- calls $(CALLS)
 
 soak: build ## change the lists under load for SOAK_SECONDS (default 600)
 	@$(CARGO) run --quiet --features server-tests --example soak

@@ -293,6 +293,7 @@ fn the_set_filter_and_the_page_take_what_they_say() {
         (json!(["short", "all", "x", 1]), "Invalid Parameters"),
         (json!(["short", "all", 1, "x"]), "Invalid Parameters"),
         (json!(["short", "x"]), "Invalid Parameters"),
+        (json!(["short", "all", -1, 5]), "Invalid Parameters"),
     ] {
         assert_eq!(ask(params.clone()).unwrap_err().text, expected, "{params}");
     }

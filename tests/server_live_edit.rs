@@ -9,7 +9,7 @@
 
 mod server;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use server::{Config, Fault, Kamailio, Module, Probe, Uac};
 
 const ADDED: &str = "Ok. Dispatcher destination added.";
@@ -51,20 +51,6 @@ fn fault(result: Result<String, Fault>) -> String {
     fault.text
 }
 
-/// Ports of a set's destinations, in order.
-fn ports(server: &Kamailio, set: i64) -> Vec<String> {
-    let port = |uri: &str| uri.rsplit(':').next().unwrap().to_owned();
-    server.dests(set).iter().map(|(uri, _)| port(uri)).collect()
-}
-
-/// All of one destination.
-fn dest(server: &Kamailio, set: i64, at: usize) -> Value {
-    let list = server
-        .jsonrpc("dispatcher.list", json!(["full", set]))
-        .unwrap();
-    list["RECORDS"][0]["SET"]["TARGETS"][at]["DEST"].clone()
-}
-
 /// What algorithm 8 chooses.
 fn primary(server: &Kamailio) -> String {
     let line = Probe::run(&Uac::new(), server.addr(), "dst,1,8").remove(0);
@@ -85,7 +71,12 @@ fn w3_c7_every_add_that_adds_nothing_is_a_fault() {
         );
     };
     let garbage = server.kamcmd(&["dispatcher.add", "1", "garbage uri"]);
-    assert!(fault(garbage).contains("cannot resolve host"));
+    assert_eq!(
+        fault(garbage),
+        "Invalid Parameters",
+        "no file could hold it"
+    );
+    failed("dispatcher.add 1 garbage:uri", "not a SIP URI");
     failed("dispatcher.add 1 x", "not a SIP URI");
     failed("dispatcher.add 1 sip:host.invalid", "cannot resolve host");
     failed("dispatcher.add 1 sip:127.0.0.1.test", "cannot resolve host");
@@ -106,8 +97,8 @@ fn w3_c7_every_add_that_adds_nothing_is_a_fault() {
     ] {
         assert_eq!(fault(run(&server, command)), "Invalid Parameters");
     }
-    assert_eq!(ports(&server, 1), ["7003", "7002", "7001"]);
-    assert_eq!(ports(&server, 2).len(), 2);
+    assert_eq!(server.ports(1), ["7003", "7002", "7001"]);
+    assert_eq!(server.ports(2).len(), 2);
     let text = fault(run(&server, "dispatcher.remove 1 sip:127.0.0.1.test"));
     assert!(text.contains("no such destination"), "{text}");
 }
@@ -182,7 +173,7 @@ fn w4_what_matches_nothing_is_a_fault() {
         assert!(text.contains(expected), "{command}: {text}");
     }
     assert!(server.dests(1).iter().all(|(_, flags)| flags == "AX"));
-    assert_eq!(ports(&server, 1), ["7003", "7002", "7001"]);
+    assert_eq!(server.ports(1), ["7003", "7002", "7001"]);
 }
 
 /// W2: in the C module every add and every remove, even of nothing, turns the order of equal
@@ -207,21 +198,21 @@ fn w2_order_and_primary_stay_over_add_and_remove() {
             .into_iter()
             .chain(["7003", "7002", "7001"].map(str::to_owned))
             .collect();
-        assert_eq!(ports(&server, 1), expected, "{n}");
+        assert_eq!(server.ports(1), expected, "{n}");
         if n % 2 == 0 {
             assert_eq!(
                 server.kamcmd(&["dispatcher.remove", "1", &uri]).unwrap(),
                 REMOVED
             );
         }
-        assert_eq!(ports(&server, 1), ["7003", "7002", "7001"], "{n}");
+        assert_eq!(server.ports(1), ["7003", "7002", "7001"], "{n}");
         assert_eq!(primary(&server), first, "{n}");
     }
     // One from the middle goes and comes back at its place by priority.
     run(&server, "dispatcher.remove 1 sip:127.0.0.1:7002").unwrap();
-    assert_eq!(ports(&server, 1), ["7003", "7001"]);
+    assert_eq!(server.ports(1), ["7003", "7001"]);
     run(&server, "dispatcher.add 1 sip:127.0.0.1:7002 0 0").unwrap();
-    assert_eq!(ports(&server, 1), ["7002", "7003", "7001"]);
+    assert_eq!(server.ports(1), ["7002", "7003", "7001"]);
 }
 
 #[test]
@@ -233,13 +224,13 @@ fn a_destination_comes_to_its_place_by_priority() {
         server.jsonrpc("dispatcher.add", command).unwrap();
     }
     assert_eq!(
-        ports(&server, 1),
+        server.ports(1),
         ["8002", "8003", "8001", "7003", "7002", "7001", "8004"]
     );
     let said = run(&server, "dispatcher.modify 1 sip:127.0.0.1:7001 priority 7").unwrap();
     assert_eq!(said, MODIFIED);
     assert_eq!(
-        ports(&server, 1),
+        server.ports(1),
         ["8002", "7001", "8003", "8001", "7003", "7002", "8004"]
     );
 }
@@ -305,7 +296,7 @@ fn c8_flags_priority_and_attrs_may_be_left_out() {
     .into_iter()
     .enumerate()
     {
-        let dest = dest(&server, 3, at);
+        let dest = server.dest(3, at);
         assert_eq!(dest["URI"], format!("sip:127.0.0.1:{port}"));
         assert_eq!(
             (&dest["FLAGS"], &dest["PRIORITY"]),
@@ -313,11 +304,11 @@ fn c8_flags_priority_and_attrs_may_be_left_out() {
         );
         assert!(dest.get("ATTRS").is_none(), "{dest}");
     }
-    let attrs = "weight=5; duid=g1 ;note='a b  c';maxload=7";
+    let attrs = "weight=5;duid=g1;note='a,b';maxload=7";
     let words = ["dispatcher.add", "3", "sip:127.0.0.1:8005", "0", "9", attrs];
     assert_eq!(server.kamcmd(&words).unwrap(), ADDED);
-    let dest = dest(&server, 3, 0);
-    assert_eq!(dest["ATTRS"]["BODY"], attrs, "blanks stay");
+    let dest = server.dest(3, 0);
+    assert_eq!(dest["ATTRS"]["BODY"], attrs);
     assert_eq!(dest["ATTRS"]["DUID"], "g1");
     assert_eq!(
         (&dest["ATTRS"]["WEIGHT"], &dest["ATTRS"]["MAXLOAD"]),
@@ -408,62 +399,7 @@ fn states_failures_and_cursors_of_others_are_untouched() {
         "IX",
         "the third failure"
     );
-    assert_eq!(ports(&server, 1), ["7003", "7002", "7001"]);
-}
-
-#[test]
-fn modify_changes_what_it_names_and_nothing_else() {
-    let server = start();
-    let modify = |words: &[&str]| {
-        let command = [&["dispatcher.modify"], words].concat();
-        server.kamcmd(&command)
-    };
-    let uri = "sip:127.0.0.1:7002";
-    run(&server, "dispatcher.set_state d 1 sip:127.0.0.1:7002").unwrap();
-    modify(&["1", uri, "attrs", "weight=7;duid=two"]).unwrap();
-    assert_eq!(dest(&server, 1, 1)["ATTRS"]["BODY"], "weight=7;duid=two");
-    assert_eq!(server.flags(1, uri), "DX", "the state stays");
-    modify(&["1", "duid=TWO", "priority", "s:-3"]).unwrap();
-    assert_eq!(ports(&server, 1), ["7003", "7001", "7002"]);
-    assert_eq!(dest(&server, 1, 2)["ATTRS"]["WEIGHT"], 7);
-    assert_eq!(server.flags(1, uri), "DX", "the state stays");
-}
-
-#[test]
-fn modify_sets_flags_and_several_at_once() {
-    let server = start();
-    let modify = |words: &[&str]| server.kamcmd(&[&["dispatcher.modify"], words].concat());
-    let uri = "sip:127.0.0.1:7002";
-    modify(&["1", uri, "attrs", "weight=7;duid=two"]).unwrap();
-    modify(&["1", "duid=two", "flags", "8"]).unwrap();
-    assert_eq!(server.flags(1, uri), "AP", "flags are a new state");
-    modify(&[
-        "1",
-        "duid=two",
-        "flags",
-        "s:0x1",
-        "priority",
-        "4",
-        "attrs",
-        "duid=three",
-    ])
-    .unwrap();
-    let now = dest(&server, 1, 0);
-    assert_eq!((&now["FLAGS"], &now["PRIORITY"]), (&json!("IX"), &json!(4)));
-    assert_eq!(now["ATTRS"]["BODY"], "duid=three");
-    assert_eq!(now["ATTRS"]["WEIGHT"], 0);
-    // kamcmd makes a 0 of an empty word without `s:`.
-    modify(&["1", "SIP:127.0.0.1:7002", "attrs", "s:"]).unwrap();
-    assert!(dest(&server, 1, 0).get("ATTRS").is_none());
-    assert!(fault(modify(&["1", "duid=two", "flags", "0"])).contains("no such destination"));
-    // The socket that the attributes name is the one that calls take.
-    let socket = format!("socket=udp:127.0.0.2:{}", server.port());
-    modify(&["1", "sip:127.0.0.1:7003", "attrs", &socket, "priority", "9"]).unwrap();
-    let line = Probe::run(&Uac::new(), server.addr(), "dst,1,8").remove(0);
-    assert!(
-        line.contains(&format!("fs=udp:127.0.0.2:{}", server.port())),
-        "{line}"
-    );
+    assert_eq!(server.ports(1), ["7003", "7002", "7001"]);
 }
 
 /// C24: up to 6.1 a host of 256 characters and more overran a buffer when it was resolved later.
@@ -527,4 +463,32 @@ fn w5_an_unresolvable_destination_with_flag_16_survives() {
     both(&[]);
     run(&server, "dispatcher.modify 1 sip:nosuch.invalid priority 0").unwrap();
     both(&[]);
+}
+
+#[test]
+fn attributes_with_blanks_are_refused_as_no_file_can_hold_them() {
+    let server = start();
+    for attrs in ["note='a b'", "weight=5; duid=g1", " weight=5"] {
+        let add = server.kamcmd(&["dispatcher.add", "1", "sip:127.0.0.1:9", "0", "0", attrs]);
+        assert_eq!(fault(add), "Invalid Parameters");
+        let uri = "sip:127.0.0.1:7001";
+        let modify = server.kamcmd(&["dispatcher.modify", "1", uri, "attrs", attrs]);
+        assert!(fault(modify).contains("bad value for attrs"), "{attrs}");
+    }
+    assert_eq!(server.ports(1), ["7003", "7002", "7001"]);
+    assert!(server.dest(1, 2).get("ATTRS").is_none());
+}
+
+/// ctl cuts a fault at 250 characters, jsonrpcs at 127: the reason must be among the first.
+#[test]
+fn a_fault_names_its_reason_even_for_a_long_uri() {
+    let server = start();
+    let uri = format!("sip:{}.invalid", "h".repeat(300));
+    let text = fault(server.kamcmd(&["dispatcher.add", "1", &uri]));
+    assert!(text.contains("cannot resolve host"), "{text}");
+    let text = fault(server.kamcmd(&["dispatcher.remove", "1", &uri]));
+    assert!(text.contains("no such destination"), "{text}");
+    let json = server.jsonrpc("dispatcher.remove", json!([1, uri]));
+    let text = json.unwrap_err().text;
+    assert!(text.starts_with("Removing dispatcher dst failed"), "{text}");
 }

@@ -108,7 +108,7 @@ fn c15_shared_memory_is_flat_over_refused_changes_and_modifies() {
             json!([1, "duid=none", "priority", "1"]),
         );
         refused("dispatcher.reload", json!([]));
-        let attrs = format!("duid=b;weight={}", n % 100);
+        let attrs = format!("duid=b;weight={}", 1 + n % 100);
         rpc(
             &server,
             "dispatcher.modify",

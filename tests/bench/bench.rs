@@ -1,7 +1,8 @@
 //! `make bench`: what calls, a reload and the memory cost, with the packaged C module beside ours.
 //!
 //! Prints one table and writes it to `doc/bench.md`. Figures are reported, never asserted. With the
-//! argument `live` (`make bench-live`) it takes the figures of large lists, and writes that part only.
+//! argument `live` (`make bench-live`) it takes the figures of large lists, and writes that part only;
+//! with `calls` (`make bench-calls`) those of call load, with `million` for a million calls as well.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,6 +15,7 @@
 #[path = "../server/mod.rs"]
 mod server;
 
+mod calls;
 mod cases;
 mod counter;
 mod live;
@@ -46,6 +48,13 @@ fn main() {
         let table = live::table();
         print!("{table}");
         report::save_part(live::HEAD, &table).expect("doc/bench.md is written");
+        return;
+    }
+    if std::env::args().any(|arg| arg == "calls") {
+        let million = std::env::args().any(|arg| arg == "million");
+        let table = calls::table(if million { 1_000_000 } else { 100_000 });
+        print!("{table}");
+        report::save_part(calls::HEAD, &table).expect("doc/bench.md is written");
         return;
     }
     let (c, ours) = std::thread::scope(|scope| {

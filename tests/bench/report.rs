@@ -68,11 +68,13 @@ pub fn save(page: &str) -> std::io::Result<()> {
     std::fs::write(page_path(), page.to_owned() + parts)
 }
 
-/// Writes the page's last part, which begins with `head`.
+/// Writes the page's part that begins with `head`; the other parts stay.
 pub fn save_part(head: &str, part: &str) -> std::io::Result<()> {
     let old = std::fs::read_to_string(page_path()).unwrap_or_default();
-    let before = old.split(head).next().unwrap_or_default().trim_end();
-    std::fs::write(page_path(), format!("{before}\n\n{part}"))
+    let (before, after) = old.split_once(head).unwrap_or((&old, ""));
+    let after = after.find("\n## ").map_or("", |at| &after[at..]);
+    let page = format!("{}\n\n{}\n{after}", before.trim_end(), part.trim_end());
+    std::fs::write(page_path(), page)
 }
 
 fn versions() -> String {

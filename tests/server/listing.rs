@@ -25,6 +25,20 @@ impl Kamailio {
             .map(|(_, flags)| flags.clone())
             .unwrap_or_else(|| panic!("{uri} is not in set {set}: {dests:?}"))
     }
+
+    /// Ports of a set's destinations, in the set's order.
+    pub fn ports(&self, set: i64) -> Vec<String> {
+        let dests = self.dests(set).into_iter();
+        let port = |uri: &str| uri.rsplit(':').next().unwrap_or_default().to_owned();
+        dests.map(|(uri, _)| port(&uri)).collect()
+    }
+
+    /// All that `full` says of one destination, by its place in the set.
+    pub fn dest(&self, set: i64, at: usize) -> Value {
+        let list = self.jsonrpc("dispatcher.list", json!(["full", set]));
+        let list = list.unwrap_or_else(|fault| panic!("set {set}: {fault}"));
+        list["RECORDS"][0]["SET"]["TARGETS"][at]["DEST"].clone()
+    }
 }
 
 fn pair(target: &Value) -> (String, String) {
