@@ -360,12 +360,9 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             .into_iter()
             .flat_map(Table::sets)
             .flat_map(|(_, view)| view.dests());
+        let single = retired.dests.get().iter();
         // SAFETY: as above.
-        let single = retired
-            .dests
-            .get()
-            .iter()
-            .filter_map(|dest| unsafe { dest.as_ref() });
+        let single = single.filter_map(|dest| unsafe { dest.as_ref() });
         for dest in of_whole.chain(single) {
             let view = running.and_then(|table| table.view(dest.set));
             if view
