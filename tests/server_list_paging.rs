@@ -26,9 +26,8 @@ fn uri(n: usize) -> String {
 
 /// Dealt out to the sets in turn.
 fn list(sets: usize) -> String {
-    (0..DESTINATIONS)
-        .map(|n| format!("{} {}\n", n % sets + 1, uri(n)))
-        .collect()
+    let line = |n| format!("{} {}\n", n % sets + 1, uri(n));
+    (0..DESTINATIONS).map(line).collect()
 }
 
 fn config(sets: usize) -> Config {

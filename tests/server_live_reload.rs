@@ -336,5 +336,6 @@ fn list(n: usize) -> String {
 /// The running list in the words of a file.
 fn as_list(server: &Kamailio) -> String {
     let dests = server.dests(1).into_iter().rev();
-    dests.map(|(uri, _)| format!("1 {uri}\n")).collect()
+    let line = |(uri, _)| format!("1 {uri}\n");
+    dests.map(line).collect()
 }

@@ -32,8 +32,8 @@ fn load_time() -> Duration {
 /// The field reports' list: four sets of 100.
 fn list() -> String {
     let sets = (1..=4).flat_map(|set| (0..100).map(move |n| (set, n)));
-    sets.map(|(set, n)| format!("{set} sip:127.0.{set}.{n}:7001\n"))
-        .collect()
+    let line = |(set, n)| format!("{set} sip:127.0.{set}.{n}:7001\n");
+    sets.map(line).collect()
 }
 
 fn start() -> Kamailio {

@@ -111,10 +111,8 @@ fn figures(module: Module, count: usize, sets: usize) -> [f64; 4] {
 
 /// One add to a set of ten, with a large set beside it. Unit: milliseconds.
 fn add_beside_large_set() -> f64 {
-    let text = list(LARGE, 1)
-        + &(0..10)
-            .map(|n| format!("2 sip:12.0.0.{n}:5060\n"))
-            .collect::<String>();
+    let line = |n| format!("2 sip:12.0.0.{n}:5060\n");
+    let text = list(LARGE, 1) + &(0..10).map(line).collect::<String>();
     let server = start(Module::Rust, &text);
     cost(&server, |n| {
         ("dispatcher.add", json!([2, format!("sip:11.0.0.{n}:5060")]))

@@ -78,13 +78,15 @@ fn receive(stream: &mut UnixStream) -> std::io::Result<(u8, Vec<u8>)> {
 
 /// A big-endian number.
 fn number(bytes: &[u8]) -> usize {
-    bytes.iter().fold(0, |n, &byte| n << 8 | usize::from(byte))
+    bytes
+        .iter()
+        .fold(0, |n, &byte| (n << 8) | usize::from(byte))
 }
 
 fn decode(mut body: &[u8]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     while let Some((&first, rest)) = body.split_first() {
-        let (long, size, kind) = (first & 0x80 != 0, usize::from(first >> 4 & 7), first & 15);
+        let (long, size, kind) = (first & 0x80 != 0, usize::from((first >> 4) & 7), first & 15);
         body = rest;
         let mut take = |length: usize| {
             let (taken, rest) = body.split_at(length);

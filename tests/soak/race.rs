@@ -130,9 +130,8 @@ fn main() {
 /// Runs a scenario; yields how it ended, and the counts in the order of the table.
 fn run(module: Module, scenario: Scenario, limit: Duration) -> (End, [usize; 4]) {
     let sets = (1..=4).flat_map(|set| (0..100).map(move |n| (set, n)));
-    let list: String = sets
-        .map(|(set, n)| format!("{set} sip:127.0.{set}.{n}:7001\n"))
-        .collect();
+    let line = |(set, n)| format!("{set} sip:127.0.{set}.{n}:7001\n");
+    let list: String = sets.map(line).collect();
     // Writing a core file takes seconds, in which the other workers go on.
     let config = lab().list(list).shm_mb(128);
     let config = config.global("debug=0").global("disable_core_dump=yes");

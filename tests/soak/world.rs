@@ -46,10 +46,8 @@ pub fn passing(set: i64, n: usize, called: &str) -> String {
 
 /// Lines of a good file: the lasting ones first, then some of the passing ones.
 pub fn good(chance: &mut Chance, called: &[String]) -> String {
-    let mut list: String = called
-        .iter()
-        .map(|uri| format!("{CALLED} {uri}\n"))
-        .collect();
+    let line = |uri| format!("{CALLED} {uri}\n");
+    let mut list: String = called.iter().map(line).collect();
     for set in EDITED {
         for n in 0..LASTING {
             let attrs = duid(set, n).map_or("weight=5".to_owned(), |duid| format!("duid={duid}"));
