@@ -189,7 +189,7 @@ fn a_parameter_of_a_later_version_of_ours_is_refused_by_name() {
     for name in [
         "db_url",
         "ds_ping_interval",
-        "ds_hash_size",
+        "ds_probing_mode",
         "ds_default_socket",
     ] {
         let log = fails_to_start(Module::Rust, with(name, 1));
