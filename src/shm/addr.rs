@@ -131,18 +131,11 @@ impl AddrIndex {
         let mut plan = Plan::<Self>::of_header();
         let by_addr = plan.array(buckets).ok_or(OutOfMemory)?;
         let by_ip = plan.array(buckets).ok_or(OutOfMemory)?;
-        let block = plan.alloc(arena)?;
-        let at = block.header();
+        let mut block = plan.alloc(arena)?;
         let (by_addr, by_ip) = (block.slice(&by_addr), block.slice(&by_ip));
-        // SAFETY: the block is ours alone, and was planned with an index as its header.
-        unsafe {
-            at.write(AddrIndex {
-                by_addr,
-                by_ip,
-                nodes: AtomicUsize::new(0),
-            });
-        }
-        Ok(at)
+        let index = block.fill();
+        (index.by_addr, index.by_ip) = (by_addr, by_ip);
+        Ok(block.header())
     }
 
     /// True when chains have become long: time for a larger index.

@@ -121,6 +121,17 @@ impl<H> Block<H> {
         self.base.cast()
     }
 
+    /// The header for filling, field by field: a whole value would bring along its padding, whose
+    /// bytes are undefined, and memcheck would take what another process writes there later for
+    /// undefined too.
+    pub fn fill(&mut self) -> &mut H
+    where
+        H: ShmSafe,
+    {
+        // SAFETY: zeroed by `Plan::alloc`, which is a value of `H`; nobody else sees the piece.
+        unsafe { self.base.cast().as_mut() }
+    }
+
     /// One of the arrays that the piece was planned with.
     pub fn slice<T>(&self, field: &Field<T>) -> ShmSlice<T> {
         // SAFETY: the plan that made the field also made the block's size.

@@ -133,8 +133,7 @@ impl<L: RawMutex> Calls<L> {
         let slots = 1usize.checked_shl(size).ok_or(OutOfMemory)?;
         let mut plan = Plan::<Root<L>>::of_header();
         let slots = plan.array::<Slot<L>>(slots).ok_or(OutOfMemory)?;
-        let block = plan.alloc(arena)?;
-        let root = block.header();
+        let mut block = plan.alloc(arena)?;
         let slots = block.slice(&slots);
         // SAFETY: the block is ours alone until the server forks.
         for slot in unsafe { slots.fill() } {
@@ -142,9 +141,8 @@ impl<L: RawMutex> Calls<L> {
             // SAFETY: what is there is zeroes, which need no drop.
             unsafe { ptr::write(slot, lock) };
         }
-        let up = AtomicU64::new(0);
-        // SAFETY: as above; the block was planned with a root as its header.
-        unsafe { root.write(Root { slots, up }) };
+        block.fill().slots = slots;
+        let root = block.header();
         Ok(Calls { root, lifetimes })
     }
 
@@ -272,21 +270,16 @@ impl<L: RawMutex> Calls<L> {
     fn make<A: Arena>(&self, at: &Place<'_, A, L>) -> Result<NonNull<Call>, OutOfMemory> {
         let mut plan = Plan::<Call>::of_header();
         let text = plan.array(at.call_id.len()).ok_or(OutOfMemory)?;
-        let block = plan.alloc(at.store.arena())?;
-        let call = Call {
-            next: ptr::null_mut(),
-            record: ptr::null_mut(),
-            set: at.set,
-            expires: at.now.saturating_add(self.lifetimes.expire_s),
-            init_expires: at.now.saturating_add(self.lifetimes.init_expire_s),
-            call_id: block.slice(&text),
-        };
+        let mut block = plan.alloc(at.store.arena())?;
+        let text = block.slice(&text);
         // SAFETY: the block is ours alone until the call is linked.
-        unsafe { call.call_id.fill() }.copy_from_slice(at.call_id);
-        let made = block.header();
-        // SAFETY: as above; the block was planned with a call as its header.
-        unsafe { made.write(call) };
-        Ok(made)
+        unsafe { text.fill() }.copy_from_slice(at.call_id);
+        let call = block.fill();
+        call.set = at.set;
+        call.expires = at.now.saturating_add(self.lifetimes.expire_s);
+        call.init_expires = at.now.saturating_add(self.lifetimes.init_expire_s);
+        call.call_id = text;
+        Ok(block.header())
     }
 
     /// True when the call is counted in the set.

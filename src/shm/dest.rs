@@ -71,27 +71,8 @@ impl Dest {
             .array::<AddrNode>(spec.addrs.len())
             .ok_or(OutOfMemory)?;
         let text = plan.array::<u8>(text_len).ok_or(OutOfMemory)?;
-        let dest = Dest {
-            record: record.as_ptr(),
-            socket: spec.socket,
-            text: ShmSlice::EMPTY,
-            nodes: ShmSlice::EMPTY,
-            set: spec.set,
-            priority: spec.priority,
-            line,
-            uri_len: size(spec.uri.len())?,
-            host_at,
-            host_len,
-            duid_at,
-            duid_len,
-            listed: spec.flags,
-            maxload: spec.attrs.maxload,
-            weight: spec.attrs.weight,
-            rweight: spec.attrs.rweight,
-            port: spec.port,
-            proto: spec.proto,
-        };
-        let block = plan.alloc(arena)?;
+        let uri_len = size(spec.uri.len())?;
+        let mut block = plan.alloc(arena)?;
         let at = block.header();
         let (text, nodes) = (block.slice(&text), block.slice(&nodes));
         // SAFETY: the block is ours alone until it is published.
@@ -103,14 +84,18 @@ impl Dest {
         for (node, addr) in unsafe { nodes.fill() }.iter_mut().zip(spec.addrs) {
             *node = AddrNode::new(at, *addr);
         }
-        // SAFETY: as above; the block was planned with a `Dest` as its header.
-        unsafe {
-            at.write(Dest {
-                text,
-                nodes,
-                ..dest
-            })
-        };
+        let dest = block.fill();
+        dest.record = record.as_ptr();
+        dest.socket = spec.socket;
+        (dest.text, dest.nodes) = (text, nodes);
+        (dest.set, dest.priority, dest.line) = (spec.set, spec.priority, line);
+        dest.uri_len = uri_len;
+        (dest.host_at, dest.host_len) = (host_at, host_len);
+        (dest.duid_at, dest.duid_len) = (duid_at, duid_len);
+        dest.listed = spec.flags;
+        dest.maxload = spec.attrs.maxload;
+        (dest.weight, dest.rweight) = (spec.attrs.weight, spec.attrs.rweight);
+        (dest.port, dest.proto) = (spec.port, spec.proto);
         // SAFETY: the caller gave a live record.
         unsafe { record.as_ref() }.retain();
         Ok(at)

@@ -56,22 +56,19 @@ impl Orphans {
     ) -> Result<NonNull<Orphan>, OutOfMemory> {
         let mut plan = Plan::<Orphan>::of_header();
         let text = plan.array(duid.len()).ok_or(OutOfMemory)?;
-        let block = plan.alloc(arena)?;
-        let orphan = Orphan {
-            next: self.first,
-            record: dest.counted().as_ptr(),
-            set: dest.set,
-            epoch,
-            duid: block.slice(&text),
-        };
+        let mut block = plan.alloc(arena)?;
+        let text = block.slice(&text);
         // SAFETY: the block is ours alone until it is linked.
-        unsafe { orphan.duid.fill() }.copy_from_slice(duid);
+        unsafe { text.fill() }.copy_from_slice(duid);
+        let orphan = block.fill();
+        orphan.next = self.first;
+        orphan.record = dest.counted().as_ptr();
+        orphan.set = dest.set;
+        orphan.epoch = epoch;
+        orphan.duid = text;
         // SAFETY: the destination holds its record.
         unsafe { dest.counted().as_ref() }.retain();
-        let made = block.header();
-        // SAFETY: as above; the block was planned with an orphan as its header.
-        unsafe { made.write(orphan) };
-        Ok(made)
+        Ok(block.header())
     }
 
     /// The record of a destination that comes back.

@@ -61,28 +61,24 @@ impl Table {
         in_order: bool,
     ) -> Result<NonNull<Table>, OutOfMemory> {
         let mut plan = Plan::<Table>::of_header();
-        let slots = plan.array(entries.len()).ok_or(OutOfMemory)?;
+        let slots = plan.array::<SetSlot>(entries.len()).ok_or(OutOfMemory)?;
         let buckets = (entries.len() * 2).next_power_of_two();
-        let buckets = plan.array(buckets).ok_or(OutOfMemory)?;
-        let block = plan.alloc(arena)?;
-        let table = Table {
-            slots: block.slice(&slots),
-            buckets: block.slice(&buckets),
-            addrs: addrs.as_ptr(),
-            in_order: in_order.into(),
-        };
+        let buckets = plan.array::<u32>(buckets).ok_or(OutOfMemory)?;
+        let mut block = plan.alloc(arena)?;
+        let (slots, buckets) = (block.slice(&slots), block.slice(&buckets));
         // SAFETY: the block is ours alone until it is published.
-        let slots = unsafe { table.slots.fill() };
-        for (slot, entry) in slots.iter_mut().zip(in_listing_order(entries)) {
+        let filled = unsafe { slots.fill() };
+        for (slot, entry) in filled.iter_mut().zip(in_listing_order(entries)) {
             (slot.id, slot.born) = (entry.id, entry.born);
             slot.view = AtomicPtr::new(entry.view);
         }
         // SAFETY: as above.
-        index_ids(slots, unsafe { table.buckets.fill() });
-        let at = block.header();
-        // SAFETY: as above; the block was planned with a `Table` as its header.
-        unsafe { at.write(table) };
-        Ok(at)
+        index_ids(filled, unsafe { buckets.fill() });
+        let table = block.fill();
+        (table.slots, table.buckets) = (slots, buckets);
+        table.addrs = addrs.as_ptr();
+        table.in_order = in_order.into();
+        Ok(block.header())
     }
 
     /// The index of addresses.

@@ -106,21 +106,18 @@ impl View {
             .ok_or(OutOfMemory)?;
         let counted = if rules.call_load { dests.len() } else { 0 };
         let least = LeastPlan::new(&mut plan, counted).ok_or(OutOfMemory)?;
-        let block = plan.alloc(arena)?;
-        let view = View {
-            record: record.as_ptr(),
-            dests: block.slice(&slots),
-            usable: usable.place(&block),
-            settled: AtomicU32::new(0),
-            heads: block.slice(&heads),
-            nexts: block.slice(&nexts),
-            wheel: block.slice(&wheels),
-            least: least.place(&block),
-            rules: SharedRules {
-                unusable: rules.unusable,
-                last_resort: rules.last_resort.into(),
-            },
-        };
+        let mut block = plan.alloc(arena)?;
+        let (usable, least) = (usable.place(&block), least.place(&block));
+        let (slots, wheels) = (block.slice(&slots), block.slice(&wheels));
+        let (heads, nexts) = (block.slice(&heads), block.slice(&nexts));
+        let view = block.fill();
+        view.record = record.as_ptr();
+        view.dests = slots;
+        (view.usable, view.least) = (usable, least);
+        (view.heads, view.nexts) = (heads, nexts);
+        view.wheel = wheels;
+        view.rules.unusable = rules.unusable;
+        view.rules.last_resort = rules.last_resort.into();
         // SAFETY: the block is ours alone until it is published.
         for (slot, dest) in unsafe { view.dests.fill() }.iter_mut().zip(dests) {
             *slot = dest.as_ptr();
@@ -131,12 +128,9 @@ impl View {
         }
         view.index_uris();
         view.index_usable();
-        let at = block.header();
-        // SAFETY: as above; the block was planned with a `View` as its header.
-        unsafe { at.write(view) };
         // SAFETY: the caller gave a live record.
         unsafe { record.as_ref() }.retain();
-        Ok(at)
+        Ok(block.header())
     }
 
     /// Fills the chains of URIs, so that each chain goes up by position.
