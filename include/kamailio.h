@@ -33,6 +33,7 @@
 #include "pt.h"
 #include "pvar.h"
 #include "rand/kam_rand.h"
+#include "receive.h"
 #include "resolve.h"
 #include "route.h"
 #include "rpc.h"

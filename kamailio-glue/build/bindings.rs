@@ -73,6 +73,8 @@ const FUNCTIONS: &[&str] = &[
     "cfg_declare",
     "cfg_register_child",
     "cfg_child_init",
+    "fork_basic_utimer",
+    "register_basic_timers",
     // Routes of the config.
     "route_lookup",
     "route_get",
@@ -80,6 +82,7 @@ const FUNCTIONS: &[&str] = &[
     "faked_msg_next.*",
     "faked_msg_init.*",
     "sr_kemi_.*",
+    "ksr_msg_env_reset",
     // Addresses and names.
     "str2ip",
     "str2ip6",

@@ -1,7 +1,9 @@
 //! `ds_select_*`, `ds_next_*`, `ds_set_*` and `ds_mark_dst`: from a message to a destination.
 
 use super::call_load;
+use super::clock::now_ms;
 use super::guard::ScriptRet;
+use super::live;
 use super::log::{log_dbg, log_err, log_warn};
 use super::module::Module;
 use super::msg::{Message, Target};
@@ -13,6 +15,7 @@ use crate::dispatch::hash::hash;
 use crate::dispatch::select::{Algorithm, Choice, Start, choose};
 use crate::dispatch::state::{Mark, apply_mark};
 use crate::shm::dest::Dest;
+use crate::shm::record::Cause;
 use crate::shm::store::Found;
 use crate::shm::view::View;
 
@@ -250,13 +253,18 @@ pub fn mark(state: Option<&[u8]>) -> ScriptRet {
         log_err!("nothing was selected that could be marked");
         return ScriptRet::FAILED;
     };
+    let rules = live::mark_rules(module);
     let marked = module.store.change(
         Module::process(),
         set,
         Some(uri),
         |dest: &Dest| dest.socket == socket,
-        |state, failures| apply_mark(state, failures, mark, &settings.mark),
-        |_, _, _| {},
+        |state, failures| apply_mark(state, failures, mark, &rules),
+        |dest, old, outcome| {
+            if old != outcome.state {
+                dest.record().set_cause(Cause::Script, now_ms());
+            }
+        },
     );
     match marked {
         Some(1..) => ScriptRet::OK,

@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use rand::RngCore;
 
 use crate::dispatch::dest::{DestSpec, SetId};
+use crate::dispatch::latency::Latency;
 use crate::dispatch::order;
 
 use super::addr::AddrIndex;
@@ -251,6 +252,9 @@ pub(super) fn make_dest(
             // SAFETY: held.
             let new = unsafe { record.counted.as_ref() };
             new.set_home(spec.set);
+            if let Ok(ms @ 1..) = u32::try_from(spec.attrs.latency) {
+                new.health.set_latency(&Latency::initial(ms));
+            }
             new.relist(spec.flags);
             record
         }

@@ -3,7 +3,12 @@
 //! One ping is on its way to a destination at a time, and whoever got its result writes; anybody
 //! reads at any time. Times are of the clock that all processes of a machine share.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use core::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
+
+use crate::dispatch::latency::Latency;
 
 use super::hop::Hop;
 
@@ -64,11 +69,61 @@ pub struct Health {
     last: AtomicU32,
     round_trip_us: AtomicU32,
     bad_in_row: AtomicU32,
+    latency: LatencyCell,
     /// Where the name in its URI leads, for pings.
     pub hop: Hop,
 }
 
+/// A [`Latency`] in shared memory; fractions as the bits of an `f64`.
+///
+/// Its fields are written one by one: a reader in between sees some of before, which is good
+/// enough for figures to look at.
+struct LatencyCell {
+    average: AtomicU64,
+    deviation: AtomicU64,
+    estimate: AtomicU64,
+    m2: AtomicU64,
+    max: AtomicU32,
+    timeouts: AtomicU32,
+    samples: AtomicU32,
+}
+
+impl LatencyCell {
+    fn get(&self) -> Latency {
+        let fraction = |bits: &AtomicU64| f64::from_bits(bits.load(Relaxed));
+        Latency {
+            average: fraction(&self.average),
+            deviation: fraction(&self.deviation),
+            estimate: fraction(&self.estimate),
+            m2: fraction(&self.m2),
+            max: self.max.load(Relaxed),
+            timeouts: self.timeouts.load(Relaxed),
+            samples: self.samples.load(Relaxed),
+        }
+    }
+
+    fn set(&self, new: &Latency) {
+        self.average.store(new.average.to_bits(), Relaxed);
+        self.deviation.store(new.deviation.to_bits(), Relaxed);
+        self.estimate.store(new.estimate.to_bits(), Relaxed);
+        self.m2.store(new.m2.to_bits(), Relaxed);
+        self.max.store(new.max, Relaxed);
+        self.timeouts.store(new.timeouts, Relaxed);
+        self.samples.store(new.samples, Relaxed);
+    }
+}
+
 impl Health {
+    /// How long it takes to answer.
+    pub fn latency(&self) -> Latency {
+        self.latency.get()
+    }
+
+    /// Keeps how long it takes to answer. Whoever ended the ping, or made the record.
+    pub fn set_latency(&self, latency: &Latency) {
+        self.latency.set(latency);
+    }
+
     /// Begins a ping; false while another one is on its way.
     pub fn begin(&self, now_us: u64) -> bool {
         self.sent_us
