@@ -73,8 +73,9 @@ pub fn declare(raw: &sys::glue_modparams, rules: &MarkRules) -> Option<()> {
 
 /// The values of this moment.
 fn values() -> Option<&'static sys::glue_cfg> {
+    let handle = &raw const sys::glue_cfg_handle;
     // SAFETY: the server swaps the pointer between messages and ticks, in this process only.
-    let handle = unsafe { (&raw const sys::glue_cfg_handle).read() };
+    let handle = unsafe { handle.read() };
     // SAFETY: null, or the group as it was declared, which stays until this process's next
     // message or tick (cfg/cfg_struct.h).
     unsafe { handle.cast::<sys::glue_cfg>().as_ref() }
@@ -135,10 +136,8 @@ pub extern "C" fn dsr_cfg_threshold(
     _handle: *mut *mut c_void,
 ) -> InitRet {
     guard(|| {
-        // SAFETY: the name of the variable, for the time of the call (cfg/cfg_ctx.c).
-        let name = unsafe { text::bytes_at(name) };
         if let Some(module) = Module::get() {
-            let old = name == Some(b"probing_threshhold");
+            let old = of_callback(name) == b"probing_threshhold";
             module.switches.old_name.store(old.into(), SeqCst);
         }
         InitRet::OK
@@ -154,12 +153,16 @@ pub extern "C" fn dsr_cfg_reply_codes(
     _handle: *mut *mut c_void,
 ) -> InitRet {
     guard(|| {
-        // SAFETY: the new text, for the time of the call (cfg/cfg_ctx.c).
-        let codes = unsafe { text::bytes_at(value.cast()) };
-        check_codes("ping_reply_codes", codes.unwrap_or_default())
+        check_codes("ping_reply_codes", of_callback(value.cast()))
             .ok_or(())
             .into()
     })
+}
+
+/// A text that the config framework called back with, for the time of the call.
+fn of_callback<'c>(text: *mut sys::str_) -> &'c [u8] {
+    // SAFETY: the framework's own string, see cfg/cfg_ctx.c.
+    unsafe { text::bytes_at(text) }.unwrap_or_default()
 }
 
 /// Reads the parameters' reply codes.

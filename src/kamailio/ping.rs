@@ -222,15 +222,17 @@ pub extern "C" fn dsr_ping_leaves(
     guard(|| {
         let timeout_ms = TIMEOUT_MS.load(Relaxed);
         if timeout_ms > 0 && !transaction.is_null() {
-            // SAFETY: tm's new transaction, whose timer has not started (tm/uac.c, t_uac_prepare).
-            unsafe {
-                sys::glue_tm_set_timeout(
-                    transaction,
-                    c_int::try_from(timeout_ms).unwrap_or(c_int::MAX),
-                );
-            }
+            limit(
+                transaction,
+                c_int::try_from(timeout_ms).unwrap_or(c_int::MAX),
+            );
         }
     });
+}
+
+fn limit(transaction: *mut sys::cell, timeout_ms: c_int) {
+    // SAFETY: tm's new transaction, whose timer has not started (tm/uac.c, t_uac_prepare).
+    unsafe { sys::glue_tm_set_timeout(transaction, timeout_ms) };
 }
 
 /// A ping has ended, with a final reply or without one.
@@ -241,26 +243,30 @@ pub extern "C" fn dsr_ping_done(
     params: *mut sys::tmcb_params,
 ) {
     guard(|| {
-        let mut record: *mut c_void = core::ptr::null_mut();
-        let mut reason = text::EMPTY;
-        // SAFETY: what tm calls back with (tm/t_hooks.h).
-        let status = unsafe { sys::glue_tm_result(params, &raw mut record, &raw mut reason) };
-        let (Some(module), Some(record)) = (
-            Module::get(),
-            NonNull::new(record.cast::<Counted<DestRecord>>()),
-        ) else {
-            return;
-        };
-        // SAFETY: given away when the ping was sent; tm calls back once.
-        let record = unsafe { module.store.take_back(record) };
-        // SAFETY: part of the reply, which stays while tm calls back.
-        let reason = unsafe { text::bytes(&reason) };
-        let ended = match u16::try_from(status) {
-            Ok(status @ 1..) => Ended::Reply(status),
-            _ => Ended::Silence,
-        };
-        settle(module, &record, ended, reason);
+        if let Some(module) = Module::get() {
+            conclude(module, params);
+        }
     });
+}
+
+/// Takes the result of a ping from tm.
+fn conclude(module: &'static Module, params: *mut sys::tmcb_params) {
+    let mut record: *mut c_void = core::ptr::null_mut();
+    let mut reason = text::EMPTY;
+    // SAFETY: what tm calls back with (tm/t_hooks.h).
+    let status = unsafe { sys::glue_tm_result(params, &raw mut record, &raw mut reason) };
+    let Some(record) = NonNull::new(record.cast::<Counted<DestRecord>>()) else {
+        return;
+    };
+    // SAFETY: given away when the ping was sent; tm calls back once.
+    let record = unsafe { module.store.take_back(record) };
+    // SAFETY: part of the reply, which stays while tm calls back.
+    let reason = unsafe { text::bytes(&reason) };
+    let ended = match u16::try_from(status) {
+        Ok(status @ 1..) => Ended::Reply(status),
+        _ => Ended::Silence,
+    };
+    settle(module, &record, ended, reason);
 }
 
 /// Ends the ping of a destination, and draws the conclusions.

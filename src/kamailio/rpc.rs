@@ -81,13 +81,13 @@ pub extern "C" fn dsr_rpc_release(rpc: *mut sys::rpc_t, context: *mut c_void) {
 /// `dispatcher.ping_active` [0|1].
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_rpc_ping_active(rpc: *mut sys::rpc_t, context: *mut c_void) {
-    command(rpc, context, |call, module| rpc_ping::active(call, module));
+    command(rpc, context, rpc_ping::active);
 }
 
 /// `dispatcher.ping_status` [set [URI|duid=ID]].
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_rpc_ping_status(rpc: *mut sys::rpc_t, context: *mut c_void) {
-    command(rpc, context, |call, module| rpc_ping::status(call, module));
+    command(rpc, context, rpc_ping::status);
 }
 
 /// `dispatcher.reload`.
