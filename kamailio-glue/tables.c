@@ -77,6 +77,7 @@ param_export_t glue_params[] = {
 	TEXT(xavp_ctx),
 	TEXT(compat),
 	TEXT(reload_state),
+	TEXT(event_callback),
 	NUMBER(force_dst),
 	NUMBER(flags),
 	NUMBER(use_default),
@@ -92,6 +93,7 @@ param_export_t glue_params[] = {
 	NUMBER(ds_hash_expire),
 	NUMBER(ds_hash_initexpire),
 	NUMBER(ds_hash_check_interval),
+	NUMBER(event_callback_mode),
 	{0, 0, 0}
 };
 

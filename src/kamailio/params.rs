@@ -2,11 +2,13 @@
 
 use core::fmt;
 
+use super::events::Listeners;
 use super::log::{log_err, log_warn};
 use super::pvar::{Avp, Format, Variable};
 use super::sys;
 use super::text::{self, Escaped};
 use crate::dispatch::compat::Compat;
+use crate::dispatch::event::EventMode;
 use crate::dispatch::state::MarkRules;
 use crate::shm::calls::Lifetimes;
 use crate::shm::store::ReloadState;
@@ -51,6 +53,8 @@ pub struct Settings {
     pub attrs: Option<Variable>,
     /// Where results go.
     pub results: Results,
+    /// Who is told of changes of states.
+    pub listeners: Listeners,
 }
 
 /// How calls are counted.
@@ -229,6 +233,7 @@ impl Settings {
                     attrs: avp("attrs_avp", &raw.attrs_avp)?,
                 },
             },
+            listeners: Listeners::find(event_mode(raw)?, compat, bytes(&raw.event_callback)),
         })
     }
 }
@@ -333,6 +338,15 @@ fn call_load(raw: &sys::glue_modparams) -> Result<Option<CallLoad>, BadValue<'st
         lifetimes,
         check_s,
     }))
+}
+
+fn event_mode(raw: &sys::glue_modparams) -> Result<EventMode, BadValue<'static>> {
+    let number = raw.event_callback_mode;
+    EventMode::from_number(number).ok_or_else(|| BadValue {
+        name: "event_callback_mode",
+        value: number.to_string().leak().as_bytes(),
+        expected: "0, 1, 2 or 3",
+    })
 }
 
 fn hash_pvar(raw: &sys::glue_modparams) -> Result<Option<Format>, BadValue<'static>> {
