@@ -13,16 +13,19 @@
 #include "ip_addr.h"
 #include "lock_ops.h"
 #include "kemi.h"
+#include "pvar.h"
 #include "rpc.h"
 
 struct hostent;
 
 /* ---- tables (tables.c) ---- */
 
-/* Script functions, parameters and RPC commands; `exports` points to them. */
+/* Script functions, parameters, RPC commands and variables; `exports` points to them. */
 extern cmd_export_t glue_cmds[];
 extern param_export_t glue_params[];
 extern rpc_export_t glue_rpc[];
+/* (events.c) */
+extern pv_export_t glue_pvs[];
 
 /* The same functions for KEMI scripts (kemi.c). */
 extern sr_kemi_t glue_kemi[];
@@ -58,6 +61,7 @@ struct glue_modparams {
 	str ds_default_socket;
 	str ds_default_sockname;
 	str ds_ping_socket;
+	str event_callback;
 	int force_dst;
 	int flags;
 	int use_default;
@@ -80,6 +84,7 @@ struct glue_modparams {
 	int ds_ping_latency_stats;
 	int ds_latency_estimator_alpha;
 	int ds_retain_latency_stats;
+	int event_callback_mode;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -178,6 +183,18 @@ void glue_tm_set_timeout(struct cell *transaction, int timeout_ms);
 /* What a ping's end is about: its record, the status (0 without a reply) and the reason phrase. */
 int glue_tm_result(struct tmcb_params *result, void **record, str *reason);
 
+/* ---- event routes (events.c) ---- */
+
+/* Number of the event route with this name; -1 if the config has none. */
+int glue_event_route(char *name);
+/* Runs it on this message. */
+void glue_run_event_route(int route, struct sip_msg *msg);
+/*
+ * Calls a KEMI script's function for this event with this message. -1 if no KEMI engine runs the
+ * script, -2 if the call failed (the engine has said why), else 0.
+ */
+int glue_run_event_function(str *function, str *event, struct sip_msg *msg);
+
 /* ---- entry points (src/kamailio) ---- */
 
 int dsr_init(void);
@@ -249,6 +266,10 @@ int dsr_kemi_is_active_uri(struct sip_msg *msg, int set, str *uri);
 int dsr_kemi_load_update(struct sip_msg *msg);
 int dsr_kemi_load_unset(struct sip_msg *msg);
 int dsr_kemi_reload(struct sip_msg *msg);
+
+/* $dsv(name): reads the name, gives the value. */
+int dsr_dsv_parse_name(pv_spec_p spec, str *name);
+int dsr_dsv_get(struct sip_msg *msg, pv_param_t *param, pv_value_t *value);
 
 /* RPC commands. */
 void dsr_rpc_list(rpc_t *rpc, void *ctx);

@@ -87,6 +87,7 @@ param_export_t glue_params[] = {
 	TEXT(ds_default_socket),
 	TEXT(ds_default_sockname),
 	TEXT(ds_ping_socket),
+	TEXT(event_callback),
 	NUMBER(force_dst),
 	NUMBER(flags),
 	NUMBER(use_default),
@@ -110,6 +111,7 @@ param_export_t glue_params[] = {
 	NUMBER(ds_ping_latency_stats),
 	NUMBER(ds_latency_estimator_alpha),
 	NUMBER(ds_retain_latency_stats),
+	NUMBER(event_callback_mode),
 	{0, 0, 0}
 };
 

@@ -9,8 +9,8 @@ use super::server::Server;
 use std::path::Path;
 
 /// The glue's source files.
-const SOURCES: [&str; 8] = [
-    "tables.c", "kemi.c", "log.c", "lock.c", "mem.c", "server.c", "cfg.c", "tm.c",
+const SOURCES: [&str; 9] = [
+    "tables.c", "kemi.c", "events.c", "log.c", "lock.c", "mem.c", "server.c", "cfg.c", "tm.c",
 ];
 
 /// All that a C compilation needs.

@@ -6,6 +6,7 @@
 pub mod attrs;
 pub mod compat;
 pub mod dest;
+pub mod event;
 pub mod hash;
 pub mod latency;
 pub mod list;

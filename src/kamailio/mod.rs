@@ -9,6 +9,8 @@
 //! | [`throttle`] | how often the lists may change |
 //! | [`script`], [`kemi`] | the script functions, for routes and for KEMI |
 //! | [`selection`], [`call_load`], [`membership`] | what they do |
+//! | [`feed`], [`events`], [`dsv`] | what changed a state, event routes, `$dsv` |
+//! | [`own_msg`], [`stage`], [`tm_state`] | a message of our own, and what a route on it must not disturb |
 //! | [`rpc`], [`rpc_list`], [`rpc_calls`], [`rpc_ping`] | the RPC commands |
 //! | [`msg`], [`args`], [`pvar`], [`results`], [`reply`] | messages, arguments, variables, XAVPs and AVPs, RPC replies |
 //! | [`prober`], [`ping`], [`names`] | the processes that ping and resolve names, and what a ping does |
@@ -23,7 +25,10 @@
 pub mod args;
 pub mod call_load;
 pub mod clock;
+pub mod dsv;
+pub mod events;
 pub mod exports;
+pub mod feed;
 pub mod guard;
 pub mod init;
 pub mod kemi;
@@ -37,6 +42,7 @@ pub mod module;
 pub mod msg;
 pub mod names;
 pub mod net;
+pub mod own_msg;
 #[cfg(feature = "panic-probe")]
 pub mod panic_probe;
 pub mod params;
@@ -54,6 +60,8 @@ pub mod rpc_list;
 pub mod rpc_ping;
 pub mod script;
 pub mod selection;
+pub mod stage;
 pub mod sys;
 pub mod text;
 pub mod throttle;
+pub mod tm_state;

@@ -2,12 +2,14 @@
 
 use core::fmt;
 
+use super::events::Listeners;
 use super::log::{log_err, log_warn};
 use super::ping_params::{self, DefaultSocket, PingSettings};
 use super::pvar::{Avp, Format, Variable};
 use super::text::{self, Escaped};
 use super::{live, sys};
 use crate::dispatch::compat::Compat;
+use crate::dispatch::event::EventMode;
 use crate::dispatch::latency::Alpha;
 use crate::dispatch::state::MarkRules;
 use crate::shm::calls::Lifetimes;
@@ -62,6 +64,8 @@ pub struct Settings {
     pub secondary_timer: bool,
     /// Where results go.
     pub results: Results,
+    /// Who is told of changes of states.
+    pub listeners: Listeners,
 }
 
 /// How calls are counted.
@@ -247,6 +251,7 @@ impl Settings {
                     attrs: avp("attrs_avp", &raw.attrs_avp)?,
                 },
             },
+            listeners: Listeners::find(event_mode(raw)?, compat, bytes(&raw.event_callback)),
         })
     }
 }
@@ -355,6 +360,15 @@ fn call_load(raw: &sys::glue_modparams) -> Result<Option<CallLoad>, BadValue<'st
         lifetimes,
         check_s,
     }))
+}
+
+fn event_mode(raw: &sys::glue_modparams) -> Result<EventMode, BadValue<'static>> {
+    let number = raw.event_callback_mode;
+    EventMode::from_number(number).ok_or_else(|| BadValue {
+        name: "event_callback_mode",
+        value: number.to_string().leak().as_bytes(),
+        expected: "0, 1, 2 or 3",
+    })
 }
 
 fn hash_pvar(raw: &sys::glue_modparams) -> Result<Option<Format>, BadValue<'static>> {

@@ -7,6 +7,8 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::clock::now_us;
+use super::events::Reason;
+use super::feed::{Change, Feed};
 use super::guard::guard;
 use super::log::log_dbg;
 use super::mem::ShmArena;
@@ -16,13 +18,14 @@ use super::ping_params::PingSettings;
 use super::text::{self, Escaped};
 use super::{live, sys};
 use crate::dispatch::dest::{Addr, SetId};
+use crate::dispatch::event::Cause;
 use crate::dispatch::probe::{Ping, apply_ping, is_pinged};
 use crate::dispatch::state::Outcome;
 use crate::shm::counted::{Counted, Hold};
 use crate::shm::dest::{self, Dest};
 use crate::shm::health::Ended;
 use crate::shm::hop::{Found, NextHop};
-use crate::shm::record::{Cause, DestRecord};
+use crate::shm::record::DestRecord;
 
 /// The status that stands for no reply at all, for scripts and `ds_ping_reply_codes`.
 const REQUEST_TIMEOUT: i32 = 408;
@@ -261,16 +264,16 @@ fn conclude(module: &'static Module, params: *mut sys::tmcb_params) {
     // SAFETY: given away when the ping was sent; tm calls back once.
     let record = unsafe { module.store.take_back(record) };
     // SAFETY: part of the reply, which stays while tm calls back.
-    let reason = unsafe { text::bytes(&reason) };
+    let phrase = unsafe { text::bytes(&reason) };
     let ended = match u16::try_from(status) {
         Ok(status @ 1..) => Ended::Reply(status),
         _ => Ended::Silence,
     };
-    settle(module, &record, ended, reason);
+    settle(module, &record, ended, phrase);
 }
 
 /// Ends the ping of a destination, and draws the conclusions.
-fn settle(module: &'static Module, record: &DestRecord, ended: Ended, reason: &[u8]) {
+fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase: &[u8]) {
     let sent_us = record.health.end();
     let now_us = now_us();
     let took_us = u32::try_from(now_us.saturating_sub(sent_us)).unwrap_or(u32::MAX);
@@ -303,14 +306,41 @@ fn settle(module: &'static Module, record: &DestRecord, ended: Ended, reason: &[
             flip: None,
         })
     };
+    let mut feed = Feed::new(module);
+    let told = |dest: &Dest, old, outcome: Outcome| {
+        if old != outcome.state {
+            dest.record().set_cause(Cause::Ping, now_us / 1_000);
+        }
+        feed.note(Change {
+            set: dest.set,
+            uri: dest.uri(),
+            old,
+            new: outcome.state,
+            cause: Cause::Ping,
+            reason: reason_of(ended, phrase),
+        });
+    };
     module
         .store
-        .change_one(Module::process(), record, change, |dest, old, outcome| {
-            if old != outcome.state {
-                dest.record().set_cause(Cause::Ping, now_us / 1_000);
-            }
-        });
-    let _ = reason;
+        .change_one(Module::process(), record, change, told);
+    feed.deliver(None);
+}
+
+/// What `$dsv` says of a ping's end.
+fn reason_of(ended: Ended, phrase: &[u8]) -> Reason<'_> {
+    match ended {
+        Ended::Reply(status) => Reason {
+            code: status.into(),
+            text: phrase,
+            from_reply: true,
+        },
+        Ended::Silence => Reason {
+            code: REQUEST_TIMEOUT,
+            text: b"",
+            from_reply: false,
+        },
+        Ended::NoAddress | Ended::NotSent => Reason::NOT_SENT,
+    }
 }
 
 /// Adds a ping to a destination's figures, where they are kept.

@@ -14,12 +14,12 @@ use super::resolve::{self, Words};
 use super::text::Short;
 use super::{net, rpc_calls, rpc_list, rpc_ping, sys};
 use crate::dispatch::dest::{Addr, SetId};
+use crate::dispatch::event::Cause;
 use crate::dispatch::list::with_scheme;
 use crate::dispatch::state::{State, apply_set};
 use crate::shm::build::Changes;
 use crate::shm::dest::Dest;
 use crate::shm::edit::Revision;
-use crate::shm::record::Cause;
 
 /// Code of all faults but the server's own.
 const FAULT: c_int = 500;
@@ -185,7 +185,7 @@ fn set_state(
 ) -> Result<(), String> {
     let compat = module.settings.compat;
     let change = |old, failures| apply_set(old, failures, state, compat);
-    let told = |dest: &Dest, _, _| dest.record().set_cause(Cause::Command, now_ms());
+    let told = |dest: &Dest, _, _| dest.record().set_cause(Cause::Rpc, now_ms());
     let changed = module
         .store
         .change(Module::process(), set, uri, wanted, change, told);

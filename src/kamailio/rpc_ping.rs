@@ -9,12 +9,12 @@ use super::module::Module;
 use super::reply::{Call, Full, Node, Value, integer};
 use super::rpc_list::int;
 use crate::dispatch::dest::SetId;
+use crate::dispatch::event::Cause;
 use crate::dispatch::list::with_scheme;
 use crate::dispatch::probe::is_pinged;
 use crate::dispatch::state::State;
 use crate::shm::dest::Dest;
 use crate::shm::health::{Ended, Last};
-use crate::shm::record::Cause;
 use crate::shm::view::View;
 
 /// Answers `dispatcher.ping_active` [0|1].
@@ -182,9 +182,9 @@ fn why(module: &Module, dest: &Dest) -> String {
     };
     let (cause, since_ms) = record.cause();
     let by = match cause {
-        Cause::List => "as the list has it".to_owned(),
+        Cause::Start | Cause::Reload => "as the list has it".to_owned(),
         Cause::Script => "set by the script (ds_mark_dst)".to_owned(),
-        Cause::Command => "set by a command".to_owned(),
+        Cause::Rpc => "set by a command".to_owned(),
         Cause::Ping => match record.health.last() {
             Some(last) => by_ping(last),
             None => "found by pings".to_owned(),

@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use crate::dispatch::dest::SetId;
+use crate::dispatch::event::Cause;
 use crate::dispatch::select::Cursors;
 use crate::dispatch::state::{Outcome, State};
 
@@ -29,39 +30,6 @@ pub struct DestRecord {
     cause_ms: AtomicU64,
     /// What pings found.
     pub health: Health,
-}
-
-/// Who set a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The list's flags.
-    List,
-    /// A script, with `ds_mark_dst`.
-    Script,
-    /// A command.
-    Command,
-    /// Pings.
-    Ping,
-}
-
-impl Cause {
-    fn number(self) -> u32 {
-        match self {
-            Cause::List => 0,
-            Cause::Script => 1,
-            Cause::Command => 2,
-            Cause::Ping => 3,
-        }
-    }
-
-    fn from_number(number: u32) -> Self {
-        match number {
-            1 => Cause::Script,
-            2 => Cause::Command,
-            3 => Cause::Ping,
-            _ => Cause::List,
-        }
-    }
 }
 
 // SAFETY: atomics only; zeroed it is an active destination.
@@ -180,7 +148,7 @@ impl DestRecord {
 
     /// Sets the state that the list asks for, with no failure counted.
     pub fn relist(&self, listed: State) {
-        self.set_cause(Cause::List, 0);
+        self.set_cause(Cause::Reload, 0);
         self.listed.store(listed.0, Ordering::Relaxed);
         self.status.store(pack(listed, 0), Ordering::SeqCst);
     }
