@@ -22,6 +22,7 @@ mod keys;
 mod mark;
 mod pair;
 mod params;
+mod probing;
 mod report;
 mod rpc;
 mod select;
@@ -38,17 +39,18 @@ use report::Report;
 /// A part of the run.
 type Section = fn(&mut Report, &mut StdRng);
 
-/// Sections that use the processor, one after the other; the last one mostly waits for timers
-/// and runs beside them.
-const SECTIONS: [(&str, Section); 7] = [
+/// Sections that use the processor, one after the other.
+const BUSY: [(&str, Section); 6] = [
     ("select", select::all),
     ("files", files::all),
     ("rpc", rpc::all),
     ("mark", mark::all),
     ("from_list", from_list::all),
     ("params", params::all),
-    ("failover", failover::all),
 ];
+
+/// Sections that mostly wait for timers, and run beside the others.
+const WAITING: [(&str, Section); 2] = [("failover", failover::all), ("probing", probing::all)];
 
 #[test]
 fn parity_with_the_c_module() {
@@ -64,11 +66,13 @@ fn parity_with_the_c_module() {
             .map(|(name, section)| run(name, *section, seed))
             .collect::<Vec<Report>>()
     };
-    let (busy, waiting) = SECTIONS.split_at(SECTIONS.len() - 1);
     let reports = std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| run_all(waiting));
-        let mut reports = run_all(busy);
-        reports.extend(waiting.join().expect("the waiting section ran to its end"));
+        let waiting = WAITING.each_ref().map(std::slice::from_ref);
+        let waiting = waiting.map(|section| scope.spawn(|| run_all(section)));
+        let mut reports = run_all(&BUSY);
+        for section in waiting {
+            reports.extend(section.join().expect("a waiting section ran to its end"));
+        }
         reports
     });
     Report::finish(reports);

@@ -1,10 +1,73 @@
 //! What `dispatcher.list` says, as tests ask for it.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
-use super::Kamailio;
+use super::{Kamailio, patience, rpc};
+
+/// How often a server is asked by [`Lister::distinct`].
+const POLL: Duration = Duration::from_millis(50);
+
+/// Asks one server for its list, from any thread.
+#[derive(Clone, Debug)]
+pub struct Lister {
+    dir: PathBuf,
+}
+
+impl Lister {
+    /// `FLAGS` by URI, of the first destination with it; empty when there are no sets.
+    pub fn flags(&self) -> HashMap<String, String> {
+        let limit = patience(10);
+        let list = rpc::json_rpc(&self.dir, "dispatcher.list", &json!(["short"]), limit);
+        let list = list.unwrap_or_default();
+        let sets = list["RECORDS"].as_array().into_iter().flatten();
+        let mut flags = HashMap::new();
+        for set in sets {
+            let targets = set["SET"]["TARGETS"].as_array();
+            for (uri, letters) in targets.into_iter().flatten().map(pair) {
+                flags.entry(uri).or_insert(letters);
+            }
+        }
+        flags
+    }
+
+    /// `FLAGS` of one destination; empty when it is not there.
+    pub fn flags_of(&self, uri: &str) -> String {
+        self.flags().remove(uri).unwrap_or_default()
+    }
+
+    /// The distinct `FLAGS` in turn of some destinations, seen every 50 ms, until each has as
+    /// many as asked for, or until `limit`. For destinations that cannot tell themselves.
+    pub fn distinct(&self, asked: &[(String, usize)], limit: Duration) -> Vec<Vec<String>> {
+        let mut traces = vec![Vec::<String>::new(); asked.len()];
+        let end = Instant::now() + limit;
+        loop {
+            let flags = self.flags();
+            for ((uri, _), trace) in asked.iter().zip(&mut traces) {
+                let now = flags.get(uri).cloned().unwrap_or_default();
+                if trace.last() != Some(&now) {
+                    trace.push(now);
+                }
+            }
+            let whole = asked.iter().zip(&traces).all(|((_, n), t)| t.len() >= *n);
+            if whole || Instant::now() >= end {
+                return traces;
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+}
 
 impl Kamailio {
+    /// Asks for the list, from any thread.
+    pub fn lister(&self) -> Lister {
+        let dir = self.dir().to_owned();
+        Lister { dir }
+    }
+
     /// URI and `FLAGS` of each destination of a set, in the set's order; empty for no such set.
     /// Lists over 64 kB do not fit into the reply.
     pub fn dests(&self, set: i64) -> Vec<(String, String)> {

@@ -20,7 +20,10 @@
 )]
 
 mod binrpc;
+mod cast;
 mod config;
+mod crowd;
+mod dns;
 mod kamailio;
 pub mod lab;
 mod listing;
@@ -39,8 +42,12 @@ mod valgrind;
 use std::time::{Duration, Instant};
 
 pub use binrpc::{Piece, binrpc};
+pub use cast::{Cast, STARTS};
 pub use config::{Config, Value};
+pub use crowd::{Crowd, Ping, Step};
+pub use dns::{Dns, Name};
 pub use kamailio::{Kamailio, fails_to_start};
+pub use listing::Lister;
 pub use module::{Module, kamailio};
 pub use ports::free_port;
 pub use probe::{MARKS, Probe};

@@ -1,0 +1,167 @@
+//! Pings: the same scripted destinations under both modules, one crowd for each, and their traces.
+
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use serde_json::json;
+
+use crate::pair::against_itself;
+use crate::report::Report;
+use crate::server::{Cast, Config, Crowd, Kamailio, Module, STARTS, Step, patience, wait_for};
+
+const GOOD: Step = Step::Code(200);
+const BAD: Step = Step::Code(503);
+
+/// All comparisons of this section.
+pub fn all(report: &mut Report, _: &mut StdRng) {
+    // Half of the servers at a time, each with both modules.
+    for modes in [[0, 1], [2, 3]] {
+        let cells = modes.map(|mode| [1, 2, 3].map(|threshold| (mode, threshold)));
+        let cells = cells.as_flattened();
+        let traces = std::thread::scope(|scope| {
+            let runs: Vec<_> = cells
+                .iter()
+                .flat_map(|cell| [(Module::C, *cell), (Module::Rust, *cell)])
+                .map(|(module, (mode, threshold))| {
+                    scope.spawn(move || {
+                        let config = Cast::config(mode, threshold);
+                        let cast = Cast::start(module, config, &STARTS);
+                        ignore_log(&cast.server);
+                        cast.traces(&STARTS)
+                    })
+                })
+                .collect();
+            let ends = runs.into_iter().map(|run| run.join().expect("it ran"));
+            ends.collect::<Vec<_>>()
+        });
+        for (cell, pair) in cells.iter().zip(traces.chunks(2)) {
+            let what = format!("probing mode {}, threshold {}", cell.0, cell.1);
+            compare(report, &what, &pair[0], &pair[1]);
+        }
+    }
+    let scenes: [(&str, fn(Module) -> Vec<String>); 3] = [
+        ("two thresholds", two_thresholds),
+        ("reply codes", reply_codes),
+        ("set_state", set_state),
+    ];
+    for (what, c, ours) in std::thread::scope(|scope| {
+        let runs = scenes.map(|(what, scene)| {
+            let sides = [Module::C, Module::Rust].map(|m| scope.spawn(move || scene(m)));
+            (what, sides)
+        });
+        runs.map(|(what, sides)| {
+            let [c, ours] = sides.map(|side| side.join().expect("it ran"));
+            (what, c, ours)
+        })
+    }) {
+        compare(report, &format!("probing, {what}"), &c, &ours);
+    }
+}
+
+fn compare(report: &mut Report, what: &str, c: &[String], ours: &[String]) {
+    assert_eq!(c.len(), ours.len(), "{what}");
+    for (c, ours) in c.iter().zip(ours) {
+        report.compare(what, c, ours);
+    }
+}
+
+fn ignore_log(server: &Kamailio) {
+    if server.module() == Module::C || against_itself() {
+        server.ignore_log();
+    }
+}
+
+/// A server with a crowd that plays these scripts, each from start flags 8.
+fn stage(module: Module, config: Config, scripts: &[(&str, &[Step])]) -> (Kamailio, Crowd) {
+    let server = Kamailio::start(module, config);
+    ignore_log(&server);
+    let crowd = Crowd::start();
+    let mut list = String::new();
+    for (name, steps) in scripts {
+        crowd.script(name, steps);
+        list += &format!("1 {} 8\n", crowd.uri(name));
+    }
+    crowd.load(&server, &list);
+    (server, crowd)
+}
+
+fn traces(crowd: &Crowd, names: &[&str], n: usize) -> Vec<String> {
+    let trace = |name: &&str| format!("{name}: {}", crowd.trace(name, n, patience(3)));
+    names.iter().map(trace).collect()
+}
+
+/// Down after two, up after three, and every order of six results.
+fn two_thresholds(module: Module) -> Vec<String> {
+    let config = Cast::config_with(1, 2, 3);
+    let names: Vec<String> = (0..64).map(|n| format!("{n:06b}")).collect();
+    let steps = |name: &str| {
+        let step = |c| if c == '1' { GOOD } else { BAD };
+        name.chars().map(step).collect::<Vec<Step>>()
+    };
+    let steps: Vec<Vec<Step>> = names.iter().map(|name| steps(name)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let scripts: Vec<(&str, &[Step])> = names
+        .iter()
+        .zip(&steps)
+        .map(|(n, s)| (*n, s.as_slice()))
+        .collect();
+    let (_server, crowd) = stage(module, config, &scripts);
+    traces(&crowd, &names, 8)
+}
+
+/// Which codes are good, configured ones and a local one among them.
+fn reply_codes(module: Module) -> Vec<String> {
+    let config = Cast::config(1, 1).param(
+        "ds_ping_reply_codes",
+        "class=3;code=403;Code=404;code=408;CLASS=6;code=999;class=7",
+    );
+    let codes = [
+        200, 202, 299, 300, 302, 401, 403, 404, 405, 486, 500, 503, 600, 603,
+    ];
+    let steps = codes.map(|code| [Step::Code(code)]);
+    let names = codes.map(|code| format!("c{code}"));
+    let mut scripts: Vec<(&str, &[Step])> = Vec::new();
+    for (name, step) in names.iter().zip(&steps) {
+        scripts.push((name, step));
+    }
+    scripts.push(("silent", &[Step::Silent]));
+    let (_server, crowd) = stage(module, config, &scripts);
+    let names: Vec<&str> = scripts.iter().map(|(name, _)| *name).collect();
+    traces(&crowd, &names, 4)
+}
+
+/// What pings make of a state that somebody sets.
+fn set_state(module: Module) -> Vec<String> {
+    let mut out = Vec::new();
+    let settings = ["a", "ap", "i", "ip", "d", "t", "tp"];
+    let kinds: [(&str, &[Step]); 2] = [("ok", &[GOOD]), ("refuses", &[BAD])];
+    let names: Vec<(String, &[Step])> = kinds
+        .iter()
+        .flat_map(|(kind, steps)| settings.map(|set| (format!("{kind}-{set}"), *steps)))
+        .collect();
+    let scripts: Vec<(&str, &[Step])> = names.iter().map(|(n, s)| (n.as_str(), *s)).collect();
+    let (server, crowd) = stage(module, Cast::config(1, 2), &scripts);
+    // Each between its own third and fourth ping.
+    let settled = |name: &str| {
+        let third = crowd.pings(name).into_iter().nth(2);
+        third.is_some_and(|ping| ping.at.elapsed() > Duration::from_millis(100))
+    };
+    let mut left = scripts.clone();
+    wait_for("three pings of each", patience(10), || {
+        left.retain(|(name, _)| {
+            let ready = settled(name);
+            if ready {
+                let letters = name.split_once('-').expect("a setting").1;
+                let asked = json!([letters, 1, crowd.uri(name)]);
+                let set = server.jsonrpc("dispatcher.set_state", asked);
+                set.expect("the state is set");
+            }
+            !ready
+        });
+        left.is_empty().then_some(())
+    });
+    for (name, _) in &scripts {
+        out.push(format!("{name}: {}", crowd.trace(name, 7, patience(3))));
+    }
+    out
+}

@@ -1,0 +1,138 @@
+//! The cast of a probing test: one server that pings destinations of every kind from every start.
+//!
+//! The list is loaded only when the crowd watches, so that no ping is missed.
+
+use std::time::Duration;
+
+use super::crowd::{Crowd, Step};
+use super::{Config, Kamailio, Module, free_port, patience};
+
+/// tm's time for a final reply, below the ping interval of one second. Unit: ms.
+const FR_TIMER: i64 = 600;
+/// After tm has given up, before the next ping.
+const LATE: Step = Step::Late(200, Duration::from_millis(780));
+/// How long the destinations that cannot tell their pings are looked at.
+const LOOK: u64 = 6;
+/// A destination that was not pinged for so many seconds is not pinged any more.
+const QUIET: u64 = 3;
+
+/// Start flags of a list: active, probing, inactive, inactive and probing.
+pub const STARTS: [u32; 4] = [0, 8, 1, 9];
+
+const GOOD: Step = Step::Code(200);
+const BAD: Step = Step::Code(503);
+
+/// Name, what it does, and how many pings make its trace.
+pub const SCRIPTS: [(&str, &[Step], usize); 6] = [
+    ("ok", &[GOOD], 5),
+    ("refuses", &[BAD], 5),
+    ("unknown", &[Step::Code(404)], 5),
+    ("silent", &[Step::Silent], 5),
+    ("late", &[LATE], 5),
+    (
+        "changes",
+        &[BAD, BAD, GOOD, BAD, BAD, BAD, GOOD, GOOD, GOOD],
+        10,
+    ),
+];
+
+/// Destinations that are not there: what their URI ends with.
+const ABSENT: [(&str, &str); 2] = [("icmp", ""), ("tcp", ";transport=tcp")];
+
+/// One server and its destinations, named `ok-0` to `tcp-9`.
+pub struct Cast {
+    /// The server.
+    pub server: Kamailio,
+    /// Those that are there.
+    pub crowd: Crowd,
+    /// A port at which nobody is.
+    closed: u16,
+}
+
+impl Cast {
+    /// A server that pings every second, with both thresholds alike.
+    pub fn config(mode: i64, threshold: i64) -> Config {
+        Self::config_with(mode, threshold, threshold)
+    }
+
+    /// A server that pings every second: `down` failures take out, `up` answers bring back. Its
+    /// list is empty, for [`Crowd::load`].
+    pub fn config_with(mode: i64, down: i64, up: i64) -> Config {
+        Config::routes("request_route { exit; }")
+            .list("")
+            .tcp()
+            .only_critical()
+            .param("reload_delta", 0)
+            .param("ds_ping_interval", 1)
+            .param("ds_probing_mode", mode)
+            .param("ds_probing_threshold", down)
+            .param("ds_inactive_threshold", up)
+            .modparam("tm", "fr_timer", FR_TIMER)
+            .modparam("jsonrpcs", "pretty_format", 0)
+    }
+
+    /// Starts it with every kind of destination from these start flags.
+    pub fn start(module: Module, config: Config, starts: &[u32]) -> Self {
+        let crowd = Crowd::start();
+        let server = Kamailio::start(module, config);
+        if module == Module::C {
+            server.ignore_log();
+        }
+        let cast = Self {
+            server,
+            crowd,
+            closed: free_port(),
+        };
+        for (name, steps, _) in SCRIPTS {
+            for flags in starts {
+                cast.crowd.script(&format!("{name}-{flags}"), steps);
+            }
+        }
+        cast.load(starts);
+        cast
+    }
+
+    fn load(&self, starts: &[u32]) {
+        let mut list = String::new();
+        for flags in starts {
+            for (name, _, _) in SCRIPTS {
+                let uri = self.crowd.uri(&format!("{name}-{flags}"));
+                list += &format!("1 {uri} {flags}\n");
+            }
+            for (name, _) in ABSENT {
+                list += &format!("1 {} {flags}\n", self.absent(name, *flags));
+            }
+        }
+        self.crowd.load(&self.server, &list);
+    }
+
+    fn absent(&self, name: &str, flags: u32) -> String {
+        let parameter = ABSENT.iter().find(|(n, _)| *n == name);
+        let parameter = parameter.expect("a known name").1;
+        format!("sip:{name}-{flags}@127.0.0.1:{}{parameter}", self.closed)
+    }
+
+    /// What became of each: `ok-0: AX AP AP AP AP`. With spaces between the `FLAGS` before each
+    /// ping; a dot when no ping follows. With `>` between distinct `FLAGS` for the absent.
+    pub fn traces(&self, starts: &[u32]) -> Vec<String> {
+        let absent = ABSENT.map(|(name, _)| starts.iter().map(move |&flags| (name, flags)));
+        let absent: Vec<(&str, u32)> = absent.into_iter().flatten().collect();
+        let asked = absent.iter().map(|(n, f)| (self.absent(n, *f), usize::MAX));
+        let asked: Vec<(String, usize)> = asked.collect();
+        let lister = self.server.lister();
+        let looked = std::thread::spawn(move || lister.distinct(&asked, patience(LOOK)));
+        let mut traces = Vec::new();
+        for (name, _, n) in SCRIPTS {
+            for flags in starts {
+                let name = format!("{name}-{flags}");
+                let trace = self.crowd.trace(&name, n, patience(QUIET));
+                traces.push(format!("{name}: {trace}"));
+            }
+        }
+        let looked = looked.join().expect("the list was looked at");
+        for ((name, flags), trace) in absent.iter().zip(looked) {
+            traces.push(format!("{name}-{flags}: {}", trace.join(">")));
+        }
+        traces
+    }
+}

@@ -1,0 +1,201 @@
+//! A DNS server of our own on a loopback address, and servers that ask it.
+//!
+//! A server of ours asks it through an `/etc/resolv.conf` of its own: a bind mount in a mount
+//! namespace of its own, which needs root.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::Config;
+use super::sip::unique;
+
+const PORT: u16 = 53;
+const TYPE_A: u16 = 1;
+
+/// What a name's question gets.
+#[derive(Clone, Copy, Debug)]
+pub enum Name {
+    /// This address.
+    Is(Ipv4Addr),
+    /// This address after a while.
+    Slow(Ipv4Addr, Duration),
+    /// No answer.
+    Silent,
+    /// No such name. What every name gets that was not given another answer.
+    Unknown,
+}
+
+#[derive(Default)]
+struct Inside {
+    names: HashMap<String, Name>,
+    asked: Vec<(String, Instant)>,
+    stop: bool,
+}
+
+/// The name server. Dropping it closes its socket.
+pub struct Dns {
+    ip: IpAddr,
+    inside: Arc<Mutex<Inside>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Dns {
+    /// Starts one on a free loopback address.
+    pub fn start() -> Self {
+        let socket = bind();
+        let ip = socket.local_addr().expect("its own address").ip();
+        let inside = Arc::new(Mutex::new(Inside::default()));
+        let shared = Arc::clone(&inside);
+        let thread = Some(std::thread::spawn(move || serve(&socket, &shared)));
+        Self { ip, inside, thread }
+    }
+
+    /// Sets what a name gets, from now on.
+    pub fn set(&self, name: &str, answer: Name) {
+        let mut inside = self.inside.lock().unwrap();
+        inside.names.insert(name.to_owned(), answer);
+    }
+
+    /// When a name was asked for.
+    pub fn asked(&self, name: &str) -> Vec<Instant> {
+        let inside = self.inside.lock().unwrap();
+        let of_name = inside.asked.iter().filter(|(asked, _)| asked == name);
+        of_name.map(|(_, at)| *at).collect()
+    }
+}
+
+impl Drop for Dns {
+    fn drop(&mut self) {
+        match self.inside.lock() {
+            Ok(mut inside) => inside.stop = true,
+            Err(poisoned) => poisoned.into_inner().stop = true,
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Config {
+    /// The server asks this name server and no other.
+    pub fn resolver(self, dns: &Dns) -> Self {
+        let allowed = Command::new("unshare").args(["-m", "true"]).status();
+        assert!(
+            allowed.is_ok_and(|status| status.success()),
+            "this test gives the server its own /etc/resolv.conf, which needs root (unshare -m)"
+        );
+        const SCRIPT: &str = "mount --bind {{DIR}}/resolv.conf /etc/resolv.conf && exec \"$@\"";
+        let content = format!("nameserver {}\noptions ndots:1\n", dns.ip);
+        self.file("resolv.conf", &content)
+            .under(&["unshare", "-m", "sh", "-c", SCRIPT, "sh"])
+    }
+}
+
+/// A socket at port 53 of an address that nobody has.
+fn bind() -> UdpSocket {
+    let seed = u64::from(std::process::id()) * 31;
+    for _ in 0..1_000 {
+        let [.., c, d] = (seed + unique()).to_be_bytes();
+        let ip = Ipv4Addr::new(127, 53, c, d.max(1));
+        match UdpSocket::bind((ip, PORT)) {
+            Ok(socket) => return socket,
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => panic!("a name server at {ip}:{PORT} needs root: {error}"),
+        }
+    }
+    panic!("no free loopback address for a name server");
+}
+
+fn serve(socket: &UdpSocket, inside: &Mutex<Inside>) {
+    let mut due: Vec<(Instant, Vec<u8>, SocketAddr)> = Vec::new();
+    let mut buffer = [0; 1_500];
+    loop {
+        due.retain(|(at, reply, peer)| {
+            let now = Instant::now() < *at;
+            if !now {
+                let _ = socket.send_to(reply, peer);
+            }
+            now
+        });
+        // Short, so that slow answers are sent in time.
+        let nap = Duration::from_millis(if due.is_empty() { 100 } else { 5 });
+        socket.set_read_timeout(Some(nap)).expect("a read timeout");
+        let received = socket.recv_from(&mut buffer);
+        let mut inside = inside.lock().unwrap();
+        if inside.stop {
+            return;
+        }
+        let Ok((length, peer)) = received else {
+            continue;
+        };
+        let Some((name, kind)) = question(&buffer[..length]) else {
+            continue;
+        };
+        inside.asked.push((name.clone(), Instant::now()));
+        let answer = inside.names.get(&name).copied().unwrap_or(Name::Unknown);
+        let query = &buffer[..length];
+        match answer {
+            Name::Silent => {}
+            Name::Unknown => {
+                let _ = socket.send_to(&reply(query, None, 3), peer);
+            }
+            Name::Is(ip) => {
+                let _ = socket.send_to(&reply(query, (kind == TYPE_A).then_some(ip), 0), peer);
+            }
+            Name::Slow(ip, after) => {
+                let reply = reply(query, (kind == TYPE_A).then_some(ip), 0);
+                due.push((Instant::now() + after, reply, peer));
+            }
+        }
+    }
+}
+
+/// Name and type of the first question (RFC 1035, 4.1.2).
+fn question(query: &[u8]) -> Option<(String, u16)> {
+    let (mut at, mut labels) = (12, Vec::new());
+    loop {
+        let length = usize::from(*query.get(at)?);
+        if length == 0 {
+            break;
+        }
+        let label = query.get(at + 1..at + 1 + length)?;
+        labels.push(String::from_utf8_lossy(label).to_lowercase());
+        at += 1 + length;
+    }
+    let kind = query.get(at + 1..at + 3)?;
+    Some((labels.join("."), u16::from_be_bytes([kind[0], kind[1]])))
+}
+
+/// The answer: the question again, and the address if there is one (RFC 1035, 4.1).
+fn reply(query: &[u8], ip: Option<Ipv4Addr>, code: u8) -> Vec<u8> {
+    let end = 12
+        + query[12..]
+            .iter()
+            .position(|&b| b == 0)
+            .expect("it was read before")
+        + 5;
+    let mut out = query[..2].to_vec();
+    out.extend([
+        0x85,
+        0x80 | code,
+        0,
+        1,
+        0,
+        u8::from(ip.is_some()),
+        0,
+        0,
+        0,
+        0,
+    ]);
+    out.extend(&query[12..end]);
+    if let Some(ip) = ip {
+        // The name is the one at offset 12; type A, class IN, one second to live.
+        out.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
+        out.extend(ip.octets());
+    }
+    out
+}
