@@ -114,10 +114,10 @@ impl DestRecord {
         self.listed.load(Ordering::Relaxed) != listed.0
     }
 
-    /// Sets the state that the list asks for, with no failure counted.
-    pub fn relist(&self, listed: State) {
+    /// Sets the state that the list asks for, with no failure counted. Returns the old state.
+    pub fn relist(&self, listed: State) -> State {
         self.listed.store(listed.0, Ordering::Relaxed);
-        self.status.store(pack(listed, 0), Ordering::SeqCst);
+        unpack(self.status.swap(pack(listed, 0), Ordering::SeqCst)).0
     }
 }
 
