@@ -2,10 +2,12 @@
 
 use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::ptr;
+use std::cell::Cell;
 
 use parking_lot::lock_api::RawMutex;
 
 use super::call_load;
+use super::feed;
 use super::guard::{InitRet, guard};
 use super::live::Switches;
 use super::load;
@@ -80,7 +82,7 @@ fn start() -> Option<()> {
         log_crit!("initialised twice");
         return None;
     }
-    load::load(Module::get()?).ok()?;
+    load::load(Module::get()?, None).ok()?;
     start_timer(Module::get()?.settings.secondary_timer)
 }
 
@@ -179,13 +181,21 @@ fn make_slots() -> InitRet {
         .into()
 }
 
-/// Gives replaced tables back, and ends calls whose time is over.
+thread_local! {
+    /// The timer process has told of the start.
+    static STARTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Gives replaced tables back, ends calls whose time is over, and once tells of the start.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
     guard(|| {
         if let Some(module) = Module::get() {
             module.store.collect();
             call_load::expire(module);
+            if !STARTED.replace(true) {
+                feed::tell_of_start(module);
+            }
         }
     });
 }

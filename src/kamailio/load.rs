@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::{fs, io};
 
+use super::feed::{Change, Feed};
 use super::guard::ScriptRet;
 use super::log::{log_err, log_info, log_warn};
 use super::module::Module;
@@ -15,9 +16,11 @@ use super::random::ServerRandom;
 use super::resolve::{Resolved, Words, resolve};
 use super::text::Escaped;
 use crate::dispatch::dest::DestSpec;
+use crate::dispatch::event::Cause;
 use crate::dispatch::list::{self, Line, Severity};
 use crate::shm::arena::OutOfMemory;
 use crate::shm::build::{Changes, compare};
+use crate::shm::dest::Dest;
 
 /// Reasons that the reply of a reload names; the log has them all.
 const SHOWN: usize = 3;
@@ -72,11 +75,11 @@ pub struct Checked {
     pub reasons: Vec<String>,
 }
 
-/// Loads the list file and publishes it.
+/// Loads the list file and publishes it. `feed` notes what changes; the caller delivers.
 ///
 /// # Errors
 /// [`LoadError`], after each of its reasons was logged; nothing has changed then.
-pub fn load(module: &Module) -> Result<Loaded, LoadError> {
+pub fn load(module: &Module, mut feed: Option<&mut Feed<'_>>) -> Result<Loaded, LoadError> {
     let path = module.settings.list_file;
     let ticket = module.store.ticket();
     let text = read(path).map_err(|error| {
@@ -97,7 +100,15 @@ pub fn load(module: &Module) -> Result<Loaded, LoadError> {
         return Err(error);
     }
     let states = module.settings.reload_state;
-    let loaded = module.store.load(ticket, &specs, states, &mut ServerRandom);
+    let mut told = |dest: &Dest, old| {
+        if let Some(feed) = &mut feed {
+            feed.note(Change::of(dest, old, dest.listed, Cause::Reload));
+        }
+    };
+    let random = &mut ServerRandom;
+    let loaded = module
+        .store
+        .load_and_tell(ticket, &specs, states, random, &mut told);
     let changes = loaded.map_err(|error| {
         log_err!("list of {} destinations not loaded: {error}", specs.len());
         LoadError::Memory(error)
@@ -121,8 +132,12 @@ pub fn ds_reload() -> ScriptRet {
         log_err!("the lists were changed less than reload_delta seconds ago");
         return ScriptRet::FAILED;
     }
-    match load(module) {
-        Ok(_) => ScriptRet::OK,
+    let mut feed = Feed::new(module);
+    match load(module, Some(&mut feed)) {
+        Ok(_) => {
+            feed.deliver(None);
+            ScriptRet::OK
+        }
         Err(_) => ScriptRet::FAILED,
     }
 }
