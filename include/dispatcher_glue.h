@@ -13,16 +13,19 @@
 #include "ip_addr.h"
 #include "lock_ops.h"
 #include "kemi.h"
+#include "pvar.h"
 #include "rpc.h"
 
 struct hostent;
 
 /* ---- tables (tables.c) ---- */
 
-/* Script functions, parameters and RPC commands; `exports` points to them. */
+/* Script functions, parameters, RPC commands and variables; `exports` points to them. */
 extern cmd_export_t glue_cmds[];
 extern param_export_t glue_params[];
 extern rpc_export_t glue_rpc[];
+/* (events.c) */
+extern pv_export_t glue_pvs[];
 
 /* The same functions for KEMI scripts (kemi.c). */
 extern sr_kemi_t glue_kemi[];
@@ -51,6 +54,14 @@ struct glue_modparams {
 	str xavp_ctx;
 	str compat;
 	str reload_state;
+	str ds_ping_method;
+	str ds_ping_from;
+	str ds_ping_reply_codes;
+	str outbound_proxy;
+	str ds_default_socket;
+	str ds_default_sockname;
+	str ds_ping_socket;
+	str event_callback;
 	int force_dst;
 	int flags;
 	int use_default;
@@ -66,6 +77,14 @@ struct glue_modparams {
 	int ds_hash_expire;
 	int ds_hash_initexpire;
 	int ds_hash_check_interval;
+	int ds_ping_interval;
+	int ds_probing_mode;
+	int ds_timer_mode;
+	int ds_ping_fr_timeout;
+	int ds_ping_latency_stats;
+	int ds_latency_estimator_alpha;
+	int ds_retain_latency_stats;
+	int event_callback_mode;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -122,6 +141,60 @@ void glue_set_force_socket(struct sip_msg *msg, struct socket_info *socket);
 /* Tells the server that the R-URI changed, so that forking uses it again. */
 void glue_ruri_mark_new(void);
 
+/* ---- the config framework (cfg.c) ---- */
+
+/* What can be changed while the server runs. */
+struct glue_cfg {
+	int probing_threshold;
+	int inactive_threshold;
+	str ping_reply_codes;
+	int probing_threshhold;
+};
+/* The values of this moment; to be read anew each time. NULL before glue_cfg_declare. */
+extern void *glue_cfg_handle;
+/* Declares the group with these values, which stay; -1 if the server refuses. In mod_init. */
+int glue_cfg_declare(struct glue_cfg *values);
+
+/* ---- pings through tm (tm.c) ---- */
+
+struct cell;
+struct tmcb_params;
+
+/* A ping. All texts stay while it is sent; empty is "none" for the last three. */
+struct glue_ping {
+	str method;
+	str uri;
+	str to;
+	str from;
+	str next_hop;
+	str socket;
+	str sockname;
+	void *record; /* given back to dsr_ping_done */
+};
+/* Finds tm; -1 if it is not loaded before this module. In mod_init. */
+int glue_tm_load(int with_timeout);
+/*
+ * Sends a ping: 1 if dsr_ping_done will be called, once; 0 if a route of the config dropped it,
+ * below 0 if it could not be sent.
+ */
+int glue_ping_send(struct glue_ping *ping);
+/* How long a transaction waits for a final reply, before it waits. */
+void glue_tm_set_timeout(struct cell *transaction, int timeout_ms);
+/* What a ping's end is about: its record, the status (0 without a reply) and the reason phrase. */
+int glue_tm_result(struct tmcb_params *result, void **record, str *reason);
+
+/* ---- event routes (events.c) ---- */
+
+/* Number of the event route with this name; -1 if the config has none. */
+int glue_event_route(char *name);
+/* Runs it on this message. */
+void glue_run_event_route(int route, struct sip_msg *msg);
+/*
+ * Calls a KEMI script's function for this event with this message. -1 if no KEMI engine runs the
+ * script, -2 if the call failed (the engine has said why), else 0.
+ */
+int glue_run_event_function(str *function, str *event, struct sip_msg *msg);
+
 /* ---- entry points (src/kamailio) ---- */
 
 int dsr_init(void);
@@ -129,6 +202,15 @@ int dsr_child_init(int rank);
 void dsr_destroy(void);
 /* Once a second, in the timer process. */
 void dsr_tick(unsigned int ticks, void *param);
+/* The processes that ping and that resolve names, each some milliseconds. */
+void dsr_prober_tick(unsigned int ticks, void *param);
+void dsr_names_tick(unsigned int ticks, void *param);
+/* tm: a local request is about to leave; a ping has ended. */
+void dsr_ping_leaves(struct cell *transaction, int type, struct tmcb_params *params);
+void dsr_ping_done(struct cell *transaction, int type, struct tmcb_params *params);
+/* The config framework is about to change a value. */
+int dsr_cfg_threshold(void *value, str *group, str *name, void **handle);
+int dsr_cfg_reply_codes(void *value, str *group, str *name, void **handle);
 
 /* Fixups: numbers, texts that may hold variables. 0, or negative to stop the start. */
 int dsr_fixup_numbers(void **param, int number);
@@ -185,6 +267,10 @@ int dsr_kemi_load_update(struct sip_msg *msg);
 int dsr_kemi_load_unset(struct sip_msg *msg);
 int dsr_kemi_reload(struct sip_msg *msg);
 
+/* $dsv(name): reads the name, gives the value. */
+int dsr_dsv_parse_name(pv_spec_p spec, str *name);
+int dsr_dsv_get(struct sip_msg *msg, pv_param_t *param, pv_value_t *value);
+
 /* RPC commands. */
 void dsr_rpc_list(rpc_t *rpc, void *ctx);
 void dsr_rpc_set_state(rpc_t *rpc, void *ctx);
@@ -196,6 +282,8 @@ void dsr_rpc_modify(rpc_t *rpc, void *ctx);
 void dsr_rpc_calls(rpc_t *rpc, void *ctx);
 void dsr_rpc_release(rpc_t *rpc, void *ctx);
 void dsr_rpc_reload(rpc_t *rpc, void *ctx);
+void dsr_rpc_ping_active(rpc_t *rpc, void *ctx);
+void dsr_rpc_ping_status(rpc_t *rpc, void *ctx);
 
 #ifdef DISPATCHER_PANIC_PROBE
 /* Panics on purpose; for the test of the guard only. */

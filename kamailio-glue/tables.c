@@ -56,6 +56,9 @@ struct glue_modparams glue_modparams = {
 	.ds_hash_expire = 7200,
 	.ds_hash_initexpire = 7200,
 	.ds_hash_check_interval = 30,
+	.ds_ping_method = str_init("OPTIONS"),
+	.ds_ping_from = str_init("sip:dispatcher@localhost"),
+	.ds_latency_estimator_alpha = GLUE_UNSET,
 };
 
 #define TEXT(name) {#name, PARAM_STR, &glue_modparams.name}
@@ -77,6 +80,14 @@ param_export_t glue_params[] = {
 	TEXT(xavp_ctx),
 	TEXT(compat),
 	TEXT(reload_state),
+	TEXT(ds_ping_method),
+	TEXT(ds_ping_from),
+	TEXT(ds_ping_reply_codes),
+	TEXT(outbound_proxy),
+	TEXT(ds_default_socket),
+	TEXT(ds_default_sockname),
+	TEXT(ds_ping_socket),
+	TEXT(event_callback),
 	NUMBER(force_dst),
 	NUMBER(flags),
 	NUMBER(use_default),
@@ -92,6 +103,15 @@ param_export_t glue_params[] = {
 	NUMBER(ds_hash_expire),
 	NUMBER(ds_hash_initexpire),
 	NUMBER(ds_hash_check_interval),
+	NUMBER(ds_ping_interval),
+	NUMBER(ds_probing_mode),
+	NUMBER(ds_timer_mode),
+	NUMBER(ds_ping_fr_timeout),
+	{"ds_ping_fr_timer", PARAM_INT, &glue_modparams.ds_ping_fr_timeout},
+	NUMBER(ds_ping_latency_stats),
+	NUMBER(ds_latency_estimator_alpha),
+	NUMBER(ds_retain_latency_stats),
+	NUMBER(event_callback_mode),
 	{0, 0, 0}
 };
 
@@ -105,6 +125,8 @@ DOC(check, "Say what a reload would do, without doing it");
 DOC(add, "Add a destination: set, URI [flags [priority [attributes]]]");
 DOC(remove, "Remove a destination: set, URI");
 DOC(modify, "Change a destination: set, URI or duid=ID, then flags, priority, attrs with a value");
+DOC(ping_active, "Say whether pings are sent, and turn them off (0) or on (1)");
+DOC(ping_status, "Say why destinations are in their state: [set] [URI or duid=ID]");
 DOC(calls, "List the calls that are counted: [set=N|duid=ID|callid=ID|all] [offset count]");
 DOC(release, "Take a call from its destination's count: Call-ID");
 
@@ -118,6 +140,8 @@ rpc_export_t glue_rpc[] = {
 	{"dispatcher.add", dsr_rpc_add, doc_add, 0},
 	{"dispatcher.remove", dsr_rpc_remove, doc_remove, 0},
 	{"dispatcher.modify", dsr_rpc_modify, doc_modify, 0},
+	{"dispatcher.ping_active", dsr_rpc_ping_active, doc_ping_active, 0},
+	{"dispatcher.ping_status", dsr_rpc_ping_status, doc_ping_status, 0},
 	{"dispatcher.calls", dsr_rpc_calls, doc_calls, 0},
 	{"dispatcher.release", dsr_rpc_release, doc_release, 0},
 	{"ds_list", dsr_rpc_list, doc_list, 0},

@@ -186,12 +186,7 @@ fn a_number_where_a_text_belongs_stops_the_start() {
 
 #[test]
 fn a_parameter_of_a_later_version_of_ours_is_refused_by_name() {
-    for name in [
-        "db_url",
-        "ds_ping_interval",
-        "ds_probing_mode",
-        "ds_default_socket",
-    ] {
+    for name in ["db_url", "ds_dns_mode", "ds_db_extra_attrs"] {
         let log = fails_to_start(Module::Rust, with(name, 1));
         assert!(
             log.contains(&format!("parameter <{name}>")),

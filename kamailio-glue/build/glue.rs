@@ -9,7 +9,9 @@ use super::server::Server;
 use std::path::Path;
 
 /// The glue's source files.
-const SOURCES: [&str; 6] = ["tables.c", "kemi.c", "log.c", "lock.c", "mem.c", "server.c"];
+const SOURCES: [&str; 9] = [
+    "tables.c", "kemi.c", "events.c", "log.c", "lock.c", "mem.c", "server.c", "cfg.c", "tm.c",
+];
 
 /// All that a C compilation needs.
 pub struct Glue<'a> {

@@ -94,6 +94,14 @@ impl Compat {
         matches!(self, Compat::V6_1)
     }
 
+    /// Whether list flag 8 is dropped where destinations are not pinged.
+    ///
+    /// Source: features 2.8.
+    #[must_use]
+    pub const fn drops_idle_probing(self) -> bool {
+        matches!(self, Compat::V6_1)
+    }
+
     /// The bits that this version knows, and that its RPC `set_state` replaces.
     ///
     /// Source: features 3.5. Ours never replaces the option bits among them, see

@@ -18,6 +18,8 @@ impl Proto {
     pub const UDP: Proto = Proto(1);
     /// TCP.
     pub const TCP: Proto = Proto(2);
+    /// TLS.
+    pub const TLS: Proto = Proto(3);
 }
 
 /// A destination's IP address: 4 bytes for IPv4, 16 for IPv6.

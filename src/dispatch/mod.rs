@@ -6,9 +6,13 @@
 pub mod attrs;
 pub mod compat;
 pub mod dest;
+pub mod event;
 pub mod hash;
+pub mod latency;
 pub mod list;
 pub mod order;
+pub mod probe;
+pub mod schedule;
 pub mod select;
 pub mod state;
 pub mod weight;

@@ -35,8 +35,8 @@ impl State {
 
     /// The bits that the list sets for good; no change of state touches them.
     const OPTIONS: State = State::NODNS.union(State::NOPING);
-    /// The bits that a mark replaces.
-    const HEALTH: State = State::INACTIVE
+    /// The bits that a mark or a ping replaces.
+    pub(super) const HEALTH: State = State::INACTIVE
         .union(State::TRYING)
         .union(State::DISABLED)
         .union(State::PROBING);

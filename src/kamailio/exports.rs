@@ -4,7 +4,6 @@ use super::guard::{self, InitRet};
 use super::{init, sys};
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int, c_uint, c_void};
-use core::ptr;
 
 /// A variable that only the server's loader reads.
 #[repr(transparent)]
@@ -45,7 +44,7 @@ pub static exports: ForLoader<sys::module_exports> = ForLoader::new(sys::module_
     cmds: (&raw const sys::glue_cmds).cast_mut().cast(),
     params: (&raw const sys::glue_params).cast_mut().cast(),
     rpc_methods: (&raw const sys::glue_rpc).cast_mut().cast(),
-    pv_items: ptr::null_mut(),
+    pv_items: (&raw const sys::glue_pvs).cast_mut().cast(),
     response_f: None,
     init_mod_f: Some(sys::dsr_init),
     init_child_f: Some(sys::dsr_child_init),

@@ -1,20 +1,22 @@
 //! Start, fork, stop.
 
-use core::ffi::{c_int, c_uint, c_void};
+use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::ptr;
 
 use parking_lot::lock_api::RawMutex;
 
 use super::call_load;
 use super::guard::{InitRet, guard};
+use super::live::Switches;
 use super::load;
 use super::lock::ServerLock;
 use super::log::{log_crit, log_err};
 use super::mem::ShmArena;
 use super::module::Module;
 use super::params::Settings;
-use super::sys;
+use super::ping_params::PingSettings;
 use super::throttle::Throttle;
+use super::{names, prober, sys};
 use crate::shm::calls::Calls;
 use crate::shm::store::Store;
 
@@ -63,8 +65,13 @@ fn start() -> Option<()> {
         .transpose()
         .map_err(|error| log_err!("cannot make the table of calls: {error}"))
         .ok()?;
+    let switches = Switches::create().map_err(no_memory).ok()?;
+    if let Some(pings) = &settings.pings {
+        prepare_pings(pings)?;
+    }
     let module = Module {
         settings,
+        switches,
         store,
         calls,
         throttle,
@@ -74,9 +81,20 @@ fn start() -> Option<()> {
         return None;
     }
     load::load(Module::get()?).ok()?;
-    // SAFETY: called from mod_init, as register_timer asks (core/timer.c).
-    let timer =
-        unsafe { sys::register_timer(Some(sys::dsr_tick), ptr::null_mut(), COLLECT_EVERY_S) };
+    start_timer(Module::get()?.settings.secondary_timer)
+}
+
+/// Registers the timer that gives back what was replaced and ends calls whose time is over.
+fn start_timer(secondary: bool) -> Option<()> {
+    let every_s = COLLECT_EVERY_S;
+    let timer = if secondary {
+        let every_s = c_int::try_from(every_s).unwrap_or(1);
+        // SAFETY: called from mod_init, as the secondary timer asks (core/timer_proc.c).
+        unsafe { sys::sr_wtimer_add(Some(sys::dsr_tick), ptr::null_mut(), every_s) }
+    } else {
+        // SAFETY: called from mod_init, as register_timer asks (core/timer.c).
+        unsafe { sys::register_timer(Some(sys::dsr_tick), ptr::null_mut(), every_s) }
+    };
     if timer < 0 {
         log_err!("cannot register the timer that gives replaced lists back");
         return None;
@@ -84,15 +102,67 @@ fn start() -> Option<()> {
     Some(())
 }
 
+/// Finds tm, and announces the processes that pings need.
+fn prepare_pings(pings: &PingSettings) -> Option<()> {
+    // SAFETY: called from mod_init.
+    if unsafe { sys::glue_tm_load((pings.timeout_ms > 0).into()) } < 0 {
+        log_err!("ds_ping_interval needs the module tm, loaded before this one");
+        return None;
+    }
+    let processes = c_int::try_from(1 + names::LANES).unwrap_or(c_int::MAX);
+    // SAFETY: called from mod_init, before the server counts its processes.
+    if unsafe { sys::register_basic_timers(processes) } < 0 {
+        log_err!("cannot announce the processes that ping");
+        return None;
+    }
+    Some(())
+}
+
+/// Forks the processes that ping.
+fn start_pings(module: &Module) -> InitRet {
+    if module.settings.pings.is_none() {
+        return InitRet::OK;
+    }
+    let fork = |name: &'static CStr,
+                tick: unsafe extern "C" fn(c_uint, *mut c_void),
+                lane: usize,
+                every_us: c_int| {
+        let name = name.as_ptr().cast_mut();
+        let lane = ptr::without_provenance_mut::<c_void>(lane);
+        // SAFETY: called for PROC_MAIN, as fork_process asks; the child calls `tick` for ever.
+        let pid =
+            unsafe { sys::fork_basic_utimer(sys::PROC_TIMER, name, 1, Some(tick), lane, every_us) };
+        pid >= 0
+    };
+    let names = (0..names::LANES).all(|lane| {
+        fork(
+            c"dispatcher names",
+            sys::dsr_names_tick,
+            lane,
+            names::TICK_US,
+        )
+    });
+    let prober = fork(
+        c"dispatcher pings",
+        sys::dsr_prober_tick,
+        0,
+        prober::TICK_US,
+    );
+    if names && prober {
+        InitRet::OK
+    } else {
+        log_crit!("cannot fork the processes that ping");
+        InitRet::FAILED
+    }
+}
+
 /// `child_init`: in each process; `PROC_INIT` comes once before the forks.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
-    guard(|| {
-        if rank == sys::PROC_INIT {
-            make_slots()
-        } else {
-            InitRet::OK
-        }
+    guard(|| match rank {
+        sys::PROC_INIT => make_slots(),
+        sys::PROC_MAIN => Module::get().map_or(InitRet::FAILED, start_pings),
+        _ => InitRet::OK,
     })
 }
 

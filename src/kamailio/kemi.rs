@@ -122,7 +122,7 @@ pub extern "C" fn dsr_kemi_set_domain(msg: *mut sys::sip_msg) -> ScriptRet {
 /// `ds_mark_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_mark_dst(msg: *mut sys::sip_msg) -> ScriptRet {
-    call(msg, |_| selection::mark(None))
+    call(msg, |msg| selection::mark(msg, None))
 }
 
 /// `ds_mark_dst_state`(state).
@@ -131,7 +131,7 @@ pub extern "C" fn dsr_kemi_mark_dst_state(
     msg: *mut sys::sip_msg,
     state: *mut sys::str_,
 ) -> ScriptRet {
-    call(msg, |_| selection::mark(text(state)))
+    call(msg, |msg| selection::mark(msg, text(state)))
 }
 
 /// `ds_is_from_lists`().

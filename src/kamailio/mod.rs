@@ -4,14 +4,18 @@
 //! | --- | --- |
 //! | [`exports`] | the five symbols that the loader looks up |
 //! | [`init`] | start, fork, stop |
-//! | [`params`] | the parameters of the config |
+//! | [`params`], [`ping_params`] | the parameters of the config |
 //! | [`load`], [`resolve`] | the list file, resolved and published |
 //! | [`throttle`] | how often the lists may change |
 //! | [`script`], [`kemi`] | the script functions, for routes and for KEMI |
 //! | [`selection`], [`call_load`], [`membership`] | what they do |
-//! | [`rpc`], [`rpc_list`], [`rpc_calls`] | the RPC commands |
+//! | [`feed`], [`events`], [`dsv`] | what changed a state, event routes, `$dsv` |
+//! | [`own_msg`], [`stage`], [`tm_state`] | a message of our own, and what a route on it must not disturb |
+//! | [`rpc`], [`rpc_list`], [`rpc_calls`], [`rpc_ping`] | the RPC commands |
 //! | [`msg`], [`args`], [`pvar`], [`results`], [`reply`] | messages, arguments, variables, XAVPs and AVPs, RPC replies |
-//! | [`net`], [`random`] | addresses and sockets, random numbers |
+//! | [`prober`], [`ping`], [`names`] | the processes that ping and resolve names, and what a ping does |
+//! | [`live`] | what can be changed while the server runs |
+//! | [`net`], [`random`], [`clock`] | addresses and sockets, random numbers, time |
 //! | [`module`] | what each process inherits |
 //! | [`guard`] | no panic leaves Rust |
 //! | [`log`], [`text`] | the server's log and its strings |
@@ -20,10 +24,15 @@
 
 pub mod args;
 pub mod call_load;
+pub mod clock;
+pub mod dsv;
+pub mod events;
 pub mod exports;
+pub mod feed;
 pub mod guard;
 pub mod init;
 pub mod kemi;
+pub mod live;
 pub mod load;
 pub mod lock;
 pub mod log;
@@ -31,10 +40,15 @@ pub mod mem;
 pub mod membership;
 pub mod module;
 pub mod msg;
+pub mod names;
 pub mod net;
+pub mod own_msg;
 #[cfg(feature = "panic-probe")]
 pub mod panic_probe;
 pub mod params;
+pub mod ping;
+pub mod ping_params;
+pub mod prober;
 pub mod pvar;
 pub mod random;
 pub mod reply;
@@ -43,8 +57,11 @@ pub mod results;
 pub mod rpc;
 pub mod rpc_calls;
 pub mod rpc_list;
+pub mod rpc_ping;
 pub mod script;
 pub mod selection;
+pub mod stage;
 pub mod sys;
 pub mod text;
 pub mod throttle;
+pub mod tm_state;

@@ -2,6 +2,7 @@
 
 use once_cell::sync::OnceCell;
 
+use super::live::Switches;
 use super::lock::ServerLock;
 use super::mem::ShmArena;
 use super::params::Settings;
@@ -20,6 +21,8 @@ pub struct Module {
     pub store: Store<ShmArena, ServerLock>,
     /// The calls that are counted; `None` where call load is off.
     pub calls: Option<Calls<ServerLock>>,
+    /// What can be switched while the server runs.
+    pub switches: Switches,
     /// How often the lists may change.
     pub throttle: Throttle,
 }

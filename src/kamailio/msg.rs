@@ -2,11 +2,15 @@
 
 use core::ffi::c_int;
 
+use super::events::Reason;
 use super::log::{log_dbg, log_err, log_warn};
 use super::{net, sys, text};
 use crate::dispatch::dest::Proto;
 use crate::dispatch::hash::hash;
 use crate::shm::addr::Source;
+
+/// Address of a reply that tm made up (core/parser/msg_parser.h, `FAKED_REPLY`).
+const FAKED_REPLY: usize = usize::MAX;
 
 /// A message that lives at least as long as the script function that was called with it.
 #[derive(Clone, Copy)]
@@ -74,6 +78,29 @@ impl Message {
         // SAFETY: the type says which member of the union is set.
         let method = unsafe { line.u.request.method_value };
         sys::request_method::try_from(method).unwrap_or(0)
+    }
+
+    /// What a script that works on this message has to say about why it marks a destination.
+    pub fn reason<'m>(self) -> Reason<'m> {
+        // What tm gives to its callbacks where it has no reply is no message at all.
+        if self.0.is_null() {
+            return Reason::NO_MESSAGE;
+        }
+        if self.0.addr() == FAKED_REPLY {
+            return Reason::FAKED_REPLY;
+        }
+        let line = &self.fields().first_line;
+        if u32::try_from(line.type_) != Ok(sys::SIP_REPLY) {
+            return Reason::REQUEST;
+        }
+        // SAFETY: the type says which member of the union is set.
+        let reply = unsafe { line.u.reply };
+        Reason {
+            code: i32::try_from(reply.statuscode).unwrap_or(0),
+            // SAFETY: a part of the message, which lives as long as the script's function runs.
+            text: unsafe { text::bytes(&reply.reason) },
+            from_reply: true,
+        }
     }
 
     /// True for an INVITE request.

@@ -1,11 +1,12 @@
 //! Addresses, names and sockets, as the server knows them.
 
-use core::ffi::c_int;
+use core::ffi::{c_char, c_int};
 use core::mem::MaybeUninit;
 use std::ffi::CString;
 
 use super::{sys, text};
-use crate::dispatch::dest::Addr;
+use crate::dispatch::dest::{Addr, Proto};
+use crate::shm::hop::NextHop;
 
 /// Longest host name that the server's resolver takes (core/resolve.h, the cache's names).
 const MAX_HOST: usize = 254;
@@ -88,6 +89,11 @@ pub fn resolve(host: &[u8]) -> Option<Addr> {
     let name = CString::new(host).ok()?;
     // SAFETY: a text with its NUL; the server copies what it needs.
     let found = unsafe { sys::glue_resolvehost(name.as_ptr().cast_mut()) };
+    first_address(found)
+}
+
+/// The first address of the resolver's answer.
+fn first_address(found: *mut sys::hostent) -> Option<Addr> {
     if found.is_null() {
         return None;
     }
@@ -128,4 +134,60 @@ pub fn socket_named(name: &[u8]) -> Option<usize> {
     // SAFETY: the server only compares the name.
     let socket = unsafe { sys::ksr_get_socket_by_name(&raw mut name) };
     (!socket.is_null()).then_some(socket as usize)
+}
+
+/// The transport that requests to a URI use: the one it names, else the usual one of its scheme.
+pub fn proto_of(uri: &Uri) -> Proto {
+    match (uri.proto(), uri.is_secure()) {
+        (0, true) => Proto::TLS,
+        (0, false) => Proto::NONE,
+        (proto, _) => Proto(proto),
+    }
+}
+
+/// Where requests to a URI go when its name stands for this address.
+pub fn hop(uri: &Uri, addr: Addr) -> NextHop {
+    next_hop(addr, uri.port(), proto_of(uri))
+}
+
+fn next_hop(addr: Addr, port: u16, proto: Proto) -> NextHop {
+    let proto = if proto == Proto::NONE {
+        Proto::UDP
+    } else {
+        proto
+    };
+    let usual = if proto == Proto::TLS { 5061 } else { 5060 };
+    let port = if port == 0 { usual } else { port };
+    NextHop { addr, port, proto }
+}
+
+/// Where requests to a name go, by the rules of SIP (RFC 3263: NAPTR and SRV as the server's
+/// config asks for them). Asks the server's resolver, which may wait for an answer.
+pub fn resolve_sip(host: &[u8], port: u16, proto: Proto) -> Option<NextHop> {
+    if host.is_empty() || host.len() > MAX_HOST {
+        return None;
+    }
+    let mut name = text::as_str(host);
+    let mut port = port;
+    let mut proto = c_char::try_from(proto.0).unwrap_or(0);
+    // SAFETY: the server reads the name, and fills port and transport where they are 0.
+    let found = unsafe { sys::glue_sip_resolvehost(&raw mut name, &raw mut port, &raw mut proto) };
+    let addr = first_address(found)?;
+    Some(next_hop(
+        addr,
+        port,
+        u8::try_from(proto).map_or(Proto::NONE, Proto),
+    ))
+}
+
+/// A transport's name in URIs.
+pub fn transport_name(proto: Proto) -> &'static str {
+    match u32::from(proto.0) {
+        sys::PROTO_TCP => "tcp",
+        sys::PROTO_TLS => "tls",
+        sys::PROTO_SCTP => "sctp",
+        sys::PROTO_WS => "ws",
+        sys::PROTO_WSS => "wss",
+        _ => "udp",
+    }
 }

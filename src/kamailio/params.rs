@@ -2,11 +2,15 @@
 
 use core::fmt;
 
+use super::events::Listeners;
 use super::log::{log_err, log_warn};
+use super::ping_params::{self, DefaultSocket, PingSettings};
 use super::pvar::{Avp, Format, Variable};
-use super::sys;
 use super::text::{self, Escaped};
+use super::{live, sys};
 use crate::dispatch::compat::Compat;
+use crate::dispatch::event::EventMode;
+use crate::dispatch::latency::Alpha;
 use crate::dispatch::state::MarkRules;
 use crate::shm::calls::Lifetimes;
 use crate::shm::store::ReloadState;
@@ -41,7 +45,7 @@ pub struct Settings {
     pub call_load: Option<CallLoad>,
     /// How a reload treats states.
     pub reload_state: ReloadState,
-    /// Thresholds that marks count to.
+    /// Thresholds that marks and pings count to, as the config has them.
     pub mark: MarkRules,
     /// Text to hash for algorithm 7.
     pub hash_pvar: Option<Format>,
@@ -49,8 +53,19 @@ pub struct Settings {
     pub setid: Option<Variable>,
     /// Receives the attributes of the destination that a request is from.
     pub attrs: Option<Variable>,
+    /// How destinations are pinged; `None` where they are not.
+    pub pings: Option<PingSettings>,
+    /// The local socket of destinations that name none.
+    pub default_socket: DefaultSocket,
+    /// By what weight round trips are estimated; `None` where they are not measured.
+    pub latency: Option<Alpha>,
+    /// The secondary timer's process gives replaced lists and expired calls back
+    /// (`ds_timer_mode`).
+    pub secondary_timer: bool,
     /// Where results go.
     pub results: Results,
+    /// Who is told of changes of states.
+    pub listeners: Listeners,
 }
 
 /// How calls are counted.
@@ -98,10 +113,10 @@ pub struct Avps {
 }
 
 /// A parameter with a value that means nothing.
-struct BadValue<'a> {
-    name: &'static str,
-    value: &'a [u8],
-    expected: &'static str,
+pub(super) struct BadValue<'a> {
+    pub name: &'static str,
+    pub value: &'a [u8],
+    pub expected: &'static str,
 }
 
 impl fmt::Display for BadValue<'_> {
@@ -120,13 +135,13 @@ impl fmt::Display for BadValue<'_> {
 }
 
 /// Bytes of a text parameter; the server never frees or changes them.
-fn bytes(text: &sys::str_) -> &'static [u8] {
+pub(super) fn bytes(text: &sys::str_) -> &'static [u8] {
     // SAFETY: set by the server while it read the config, and left alone since (doc/safety.md).
     unsafe { text::bytes(text) }
 }
 
 /// A text parameter that is set.
-fn set(text: &sys::str_) -> Option<&'static [u8]> {
+pub(super) fn set(text: &sys::str_) -> Option<&'static [u8]> {
     Some(bytes(text)).filter(|text| !text.is_empty())
 }
 
@@ -177,7 +192,10 @@ impl Settings {
         let raw = &raw const sys::glue_modparams;
         // SAFETY: the server writes them while it reads the config, before mod_init; nobody since.
         let raw = unsafe { &*raw };
-        Self::check(raw).map_err(|bad| log_err!("{bad}")).ok()
+        let settings = Self::check(raw).map_err(|bad| log_err!("{bad}")).ok()?;
+        live::check_parameter(raw)?;
+        live::declare(raw, &settings.mark)?;
+        Some(settings)
     }
 
     /// What views are built by.
@@ -211,6 +229,10 @@ impl Settings {
             call_load: call_load(raw)?,
             reload_state: reload_state(raw)?,
             mark: mark_rules(raw, compat)?,
+            pings: ping_params::pings(raw)?,
+            default_socket: ping_params::default_socket(raw)?,
+            latency: ping_params::latency(raw, compat),
+            secondary_timer: raw.ds_timer_mode == 1,
             hash_pvar: hash_pvar(raw)?,
             setid,
             attrs: variable("attrs_pvname", &raw.attrs_pvname)?,
@@ -229,6 +251,7 @@ impl Settings {
                     attrs: avp("attrs_avp", &raw.attrs_avp)?,
                 },
             },
+            listeners: Listeners::find(event_mode(raw)?, compat, bytes(&raw.event_callback)),
         })
     }
 }
@@ -291,7 +314,7 @@ fn mark_rules(raw: &sys::glue_modparams, compat: Compat) -> Result<MarkRules, Ba
         compat,
         probing_threshold: probing,
         inactive_threshold: threshold("ds_inactive_threshold", raw.ds_inactive_threshold)?,
-        probing_mode: 0,
+        probing_mode: ping_params::probing_mode(raw)?,
     })
 }
 
@@ -300,7 +323,11 @@ fn threshold(name: &'static str, value: i32) -> Result<u32, BadValue<'static>> {
 }
 
 /// A number that is not negative.
-fn whole(name: &'static str, value: i32, expected: &'static str) -> Result<u32, BadValue<'static>> {
+pub(super) fn whole(
+    name: &'static str,
+    value: i32,
+    expected: &'static str,
+) -> Result<u32, BadValue<'static>> {
     u32::try_from(value).map_err(|_| BadValue {
         name,
         value: value.to_string().leak().as_bytes(),
@@ -333,6 +360,15 @@ fn call_load(raw: &sys::glue_modparams) -> Result<Option<CallLoad>, BadValue<'st
         lifetimes,
         check_s,
     }))
+}
+
+fn event_mode(raw: &sys::glue_modparams) -> Result<EventMode, BadValue<'static>> {
+    let number = raw.event_callback_mode;
+    EventMode::from_number(number).ok_or_else(|| BadValue {
+        name: "event_callback_mode",
+        value: number.to_string().leak().as_bytes(),
+        expected: "0, 1, 2 or 3",
+    })
 }
 
 fn hash_pvar(raw: &sys::glue_modparams) -> Result<Option<Format>, BadValue<'static>> {

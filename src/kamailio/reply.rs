@@ -26,6 +26,8 @@ pub struct Node<'c> {
 pub enum Value<'v> {
     /// A number.
     Int(c_int),
+    /// A fraction.
+    Double(f64),
     /// A text.
     Text(&'v [u8]),
     /// A text that is not there: `null` in JSON.
@@ -134,6 +136,10 @@ impl<'c> Node<'c> {
         let added = match value {
             // SAFETY: `d` reads a name and an int.
             Value::Int(number) => unsafe { add(self.handle, format(c"d"), name.as_ptr(), number) },
+            // SAFETY: `f` reads a name and a double.
+            Value::Double(number) => unsafe {
+                add(self.handle, format(c"f"), name.as_ptr(), number)
+            },
             Value::Text(value) => {
                 let mut value = text::as_str(value);
                 // SAFETY: `S` reads a name and a text, and copies it.

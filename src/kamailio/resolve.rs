@@ -71,8 +71,14 @@ pub fn attrs<'t>(settings: &Settings, text: &'t [u8]) -> Result<ResolvedAttrs<'t
         (None, Some(place)) => {
             net::socket_at(place).ok_or_else(|| quoted("not a local socket:", place))?
         }
-        (None, None) => 0,
+        (None, None) => settings.default_socket.socket,
     };
+    if let Some(place) = attrs
+        .ping_socket
+        .filter(|place| net::socket_at(place).is_none())
+    {
+        return Err(quoted("not a local socket:", place));
+    }
     Ok(ResolvedAttrs {
         body,
         attrs,
@@ -96,7 +102,10 @@ pub fn resolve<'t>(settings: &Settings, words: Words<'t>) -> Result<Resolved<'t>
         return Err(quoted("an IPv6 address, but dns_try_ipv6 is off:", host));
     }
     let attrs = attrs(settings, words.attrs).map_err(|what| fault(&what))?;
-    let state = State::from_list_flags(words.flags, settings.compat);
+    let mut state = State::from_list_flags(words.flags, settings.compat);
+    if settings.pings.is_none() && settings.compat.drops_idle_probing() {
+        state = state.without(State::PROBING);
+    }
     let addrs = if state.contains(State::NODNS) {
         Vec::new()
     } else {

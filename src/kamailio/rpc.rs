@@ -3,6 +3,7 @@
 
 use core::ffi::{c_int, c_void};
 
+use super::clock::now_ms;
 use super::guard::{RpcEnd, guard};
 use super::load::{self, Checked};
 use super::log::{log_info, log_warn};
@@ -11,8 +12,9 @@ use super::random::ServerRandom;
 use super::reply::{Call, Full, Node, Value, integer};
 use super::resolve::{self, Words};
 use super::text::Short;
-use super::{net, rpc_calls, rpc_list, sys};
+use super::{net, rpc_calls, rpc_list, rpc_ping, sys};
 use crate::dispatch::dest::{Addr, SetId};
+use crate::dispatch::event::Cause;
 use crate::dispatch::list::with_scheme;
 use crate::dispatch::state::{State, apply_set};
 use crate::shm::build::Changes;
@@ -74,6 +76,18 @@ pub extern "C" fn dsr_rpc_release(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
         rpc_calls::release(call, module)
     });
+}
+
+/// `dispatcher.ping_active` [0|1].
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_rpc_ping_active(rpc: *mut sys::rpc_t, context: *mut c_void) {
+    command(rpc, context, rpc_ping::active);
+}
+
+/// `dispatcher.ping_status` [set [URI|duid=ID]].
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_rpc_ping_status(rpc: *mut sys::rpc_t, context: *mut c_void) {
+    command(rpc, context, rpc_ping::status);
 }
 
 /// `dispatcher.reload`.
@@ -171,7 +185,7 @@ fn set_state(
 ) -> Result<(), String> {
     let compat = module.settings.compat;
     let change = |old, failures| apply_set(old, failures, state, compat);
-    let told = |_: &Dest, _, _| {};
+    let told = |dest: &Dest, _, _| dest.record().set_cause(Cause::Rpc, now_ms());
     let changed = module
         .store
         .change(Module::process(), set, uri, wanted, change, told);

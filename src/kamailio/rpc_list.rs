@@ -5,6 +5,7 @@ use core::ops::Range;
 
 use super::module::Module;
 use super::reply::{Call, Full, Node, Value, integer};
+use super::rpc_ping;
 use crate::dispatch::dest::SetId;
 use crate::shm::dest::{self, Dest};
 use crate::shm::table::Table;
@@ -157,6 +158,12 @@ fn list_dest(module: &Module, targets: &Node<'_>, dest: &Dest, detail: Detail) -
     if detail != Detail::Short && !dest.attrs_body().is_empty() {
         list_attrs(&node.add_struct(c"ATTRS")?, dest)?;
     }
+    if module.settings.latency.is_some() {
+        list_latency(&node.add_struct(c"LATENCY")?, dest)?;
+    }
+    if detail == Detail::Full && module.settings.pings.is_some() {
+        rpc_ping::health(&node.add_struct(c"PING")?, module, dest)?;
+    }
     if module.calls.is_some() {
         let load = usize::try_from(dest.record().load()).unwrap_or(0);
         node.add_struct(c"RUNTIME")?.add(c"DLGLOAD", int(load))?;
@@ -175,6 +182,16 @@ fn list_address(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
     node.add(c"PROTOID", Value::Int(dest.proto.0.into()))?;
     node.add(c"DNSTIME_SEC", Value::Int(0))?;
     node.add(c"DNSTIME_USEC", Value::Int(0))
+}
+
+fn list_latency(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
+    let latency = dest.record().health.latency();
+    let whole = |number: u32| int(usize::try_from(number).unwrap_or(0));
+    node.add(c"AVG", Value::Double(latency.average))?;
+    node.add(c"STD", Value::Double(latency.deviation))?;
+    node.add(c"EST", Value::Double(latency.estimate))?;
+    node.add(c"MAX", whole(latency.max))?;
+    node.add(c"TIMEOUT", whole(latency.timeouts))
 }
 
 fn list_attrs(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {

@@ -133,13 +133,13 @@ pub extern "C" fn dsr_set_domain(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> Scri
 /// `ds_mark_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_mark_dst(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |_| Some(selection::mark(None)))
+    call(msg, |msg| Some(selection::mark(msg, None)))
 }
 
 /// `ds_mark_dst`(state): the text as it stands in the config.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_mark_dst_state(msg: *mut sys::sip_msg, state: Arg, _: Arg) -> ScriptRet {
-    call(msg, |_| Some(selection::mark(plain(state))))
+    call(msg, |msg| Some(selection::mark(msg, plain(state))))
 }
 
 /// `ds_is_from_list`().

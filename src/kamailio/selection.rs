@@ -1,7 +1,10 @@
 //! `ds_select_*`, `ds_next_*`, `ds_set_*` and `ds_mark_dst`: from a message to a destination.
 
 use super::call_load;
+use super::clock::now_ms;
+use super::feed::{Change, Feed};
 use super::guard::ScriptRet;
+use super::live;
 use super::log::{log_dbg, log_err, log_warn};
 use super::module::Module;
 use super::msg::{Message, Target};
@@ -9,6 +12,7 @@ use super::random::ServerRandom;
 use super::results::Current;
 use super::text::Escaped;
 use crate::dispatch::dest::SetId;
+use crate::dispatch::event::Cause;
 use crate::dispatch::hash::hash;
 use crate::dispatch::select::{Algorithm, Choice, Start, choose};
 use crate::dispatch::state::{Mark, apply_mark};
@@ -229,7 +233,7 @@ pub fn send_to_current(module: &Module, msg: Message, target: Target) -> ScriptR
 /// Marks the current destination. `state` is the script's text; none is "inactive".
 ///
 /// Source: `features.md` 3.5 and 3.11.
-pub fn mark(state: Option<&[u8]>) -> ScriptRet {
+pub fn mark(msg: Message, state: Option<&[u8]>) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
@@ -250,16 +254,34 @@ pub fn mark(state: Option<&[u8]>) -> ScriptRet {
         log_err!("nothing was selected that could be marked");
         return ScriptRet::FAILED;
     };
+    let rules = live::mark_rules(module);
+    let mut feed = Feed::new(module);
     let marked = module.store.change(
         Module::process(),
         set,
         Some(uri),
         |dest: &Dest| dest.socket == socket,
-        |state, failures| apply_mark(state, failures, mark, &settings.mark),
-        |_, _, _| {},
+        |state, failures| apply_mark(state, failures, mark, &rules),
+        |dest, old, outcome| {
+            if old != outcome.state {
+                dest.record().set_cause(Cause::Script, now_ms());
+            }
+            feed.note(Change {
+                set,
+                uri: dest.uri(),
+                old,
+                new: outcome.state,
+                cause: Cause::Script,
+                reason: msg.reason(),
+            });
+        },
     );
+    // An event route may change the results, and so what `uri` is.
     match marked {
-        Some(1..) => ScriptRet::OK,
+        Some(1..) => {
+            feed.deliver(Some(msg));
+            ScriptRet::OK
+        }
         _ => {
             log_dbg!("{} is not in set {set} any more", Escaped(uri));
             ScriptRet::FAILED

@@ -6,11 +6,12 @@ use std::collections::{HashMap, VecDeque};
 use rand::RngCore;
 
 use crate::dispatch::dest::{DestSpec, SetId};
+use crate::dispatch::latency::Latency;
 use crate::dispatch::order;
 
 use super::addr::AddrIndex;
-use super::arena::{Arena, OutOfMemory, ShmSafe};
-use super::counted::Counted;
+use super::arena::{Arena, OutOfMemory};
+use super::counted::{Counted, Hold};
 use super::dest::Dest;
 use super::orphans::Orphans;
 use super::record::{DestRecord, SetRecord};
@@ -93,27 +94,6 @@ impl<'t> Running<'t> {
     /// Number of those that nobody took.
     fn left(&self) -> usize {
         self.0.values().map(VecDeque::len).sum()
-    }
-}
-
-/// Holds a counted thing while it is not yet part of anything.
-pub(super) struct Hold<'a, A: Arena, T: ShmSafe> {
-    pub(super) counted: NonNull<Counted<T>>,
-    arena: &'a A,
-}
-
-impl<'a, A: Arena, T: ShmSafe> Hold<'a, A, T> {
-    pub(super) fn new(counted: NonNull<Counted<T>>, arena: &'a A) -> Self {
-        // SAFETY: the caller just made it, or the running table holds it.
-        unsafe { counted.as_ref() }.retain();
-        Hold { counted, arena }
-    }
-}
-
-impl<A: Arena, T: ShmSafe> Drop for Hold<'_, A, T> {
-    fn drop(&mut self) {
-        // SAFETY: gives up the reference that `new` counted.
-        unsafe { Counted::release(self.counted, self.arena) };
     }
 }
 
@@ -270,7 +250,12 @@ pub(super) fn make_dest(
         None => {
             let record = Hold::new(Counted::<DestRecord>::create(arena)?, arena);
             // SAFETY: held.
-            unsafe { record.counted.as_ref() }.relist(spec.flags);
+            let new = unsafe { record.counted.as_ref() };
+            new.set_home(spec.set);
+            if let Ok(ms @ 1..) = u32::try_from(spec.attrs.latency) {
+                new.health.set_latency(&Latency::initial(ms));
+            }
+            new.relist(spec.flags);
             record
         }
     };

@@ -55,3 +55,48 @@ impl<T: ShmSafe> Counted<T> {
         }
     }
 }
+
+/// A reference of its own to a counted value, given up when dropped.
+pub struct Hold<'a, A: Arena, T: ShmSafe> {
+    pub(super) counted: NonNull<Counted<T>>,
+    arena: &'a A,
+}
+
+impl<'a, A: Arena, T: ShmSafe> Hold<'a, A, T> {
+    pub(super) fn new(counted: NonNull<Counted<T>>, arena: &'a A) -> Self {
+        // SAFETY: the caller just made it, or the running table holds it.
+        unsafe { counted.as_ref() }.retain();
+        Hold { counted, arena }
+    }
+
+    /// The reference as a bare pointer, for somebody who gives it back later.
+    pub fn into_raw(self) -> NonNull<Counted<T>> {
+        let counted = self.counted;
+        core::mem::forget(self);
+        counted
+    }
+
+    /// Takes a bare reference back.
+    ///
+    /// # Safety
+    /// `counted` came from `into_raw` of a hold with this arena, and is taken back once.
+    pub unsafe fn from_raw(counted: NonNull<Counted<T>>, arena: &'a A) -> Self {
+        Hold { counted, arena }
+    }
+}
+
+impl<A: Arena, T: ShmSafe> Deref for Hold<'_, A, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: this reference keeps it.
+        unsafe { self.counted.as_ref() }
+    }
+}
+
+impl<A: Arena, T: ShmSafe> Drop for Hold<'_, A, T> {
+    fn drop(&mut self) {
+        // SAFETY: gives up the reference that this holds.
+        unsafe { Counted::release(self.counted, self.arena) };
+    }
+}

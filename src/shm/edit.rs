@@ -17,8 +17,8 @@ use crate::dispatch::dest::{Addr, DestSpec, SetId};
 use crate::dispatch::state::State;
 
 use super::arena::{Arena, OutOfMemory};
-use super::build::{Hold, Loose, come_back, make_dest};
-use super::counted::Counted;
+use super::build::{Loose, come_back, make_dest};
+use super::counted::{Counted, Hold};
 use super::dest::Dest;
 use super::record::SetRecord;
 use super::store::{ReloadState, Retired, Retirement, Store};

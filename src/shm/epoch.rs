@@ -90,6 +90,11 @@ impl Epochs {
         Pin { epochs: self, slot }
     }
 
+    /// The current epoch.
+    pub fn now(&self) -> u64 {
+        self.now.load(SeqCst)
+    }
+
     /// Ends the current epoch, after a piece was replaced; returns the epoch that ended.
     pub fn advance(&self) -> u64 {
         self.now.fetch_add(1, SeqCst)

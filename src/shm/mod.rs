@@ -19,6 +19,8 @@ pub mod counted;
 pub mod dest;
 pub mod edit;
 pub mod epoch;
+pub mod health;
+pub mod hop;
 pub mod least;
 pub mod orphans;
 pub mod record;

@@ -3,12 +3,15 @@
 //! A record outlives the tables that point to it. All of it is atomic: any process may change it
 //! at any time without a lock.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
+use crate::dispatch::dest::SetId;
+use crate::dispatch::event::Cause;
 use crate::dispatch::select::Cursors;
 use crate::dispatch::state::{Outcome, State};
 
 use super::arena::ShmSafe;
+use super::health::Health;
 
 /// What runs and what was counted for one destination.
 pub struct DestRecord {
@@ -20,6 +23,13 @@ pub struct DestRecord {
     load: AtomicU32,
     /// Where it is in its set's view.
     position: AtomicU32,
+    /// The set that it belongs to.
+    set: AtomicI32,
+    /// Who set the state last, and when in milliseconds.
+    cause: AtomicU32,
+    cause_ms: AtomicU64,
+    /// What pings found.
+    pub health: Health,
 }
 
 // SAFETY: atomics only; zeroed it is an active destination.
@@ -89,6 +99,28 @@ impl DestRecord {
             .store(u32::try_from(at).unwrap_or(u32::MAX), Ordering::SeqCst);
     }
 
+    /// The set that it belongs to.
+    pub fn set(&self) -> SetId {
+        self.set.load(Ordering::Relaxed)
+    }
+
+    /// Says which set it belongs to, before anyone else sees it.
+    pub fn set_home(&self, set: SetId) {
+        self.set.store(set, Ordering::Relaxed);
+    }
+
+    /// Who set the state last, and when in milliseconds; 0 for the load that made it.
+    pub fn cause(&self) -> (Cause, u64) {
+        let cause = Cause::from_number(self.cause.load(Ordering::Relaxed));
+        (cause, self.cause_ms.load(Ordering::Relaxed))
+    }
+
+    /// Says who set the state, after a change.
+    pub fn set_cause(&self, cause: Cause, now_ms: u64) {
+        self.cause.store(cause.number(), Ordering::Relaxed);
+        self.cause_ms.store(now_ms, Ordering::Relaxed);
+    }
+
     /// Applies a change in one step, however many processes change it at once.
     ///
     /// `change` is asked again with the newer state when another process was faster. Returns the
@@ -116,6 +148,7 @@ impl DestRecord {
 
     /// Sets the state that the list asks for, with no failure counted.
     pub fn relist(&self, listed: State) {
+        self.set_cause(Cause::Reload, 0);
         self.listed.store(listed.0, Ordering::Relaxed);
         self.status.store(pack(listed, 0), Ordering::SeqCst);
     }

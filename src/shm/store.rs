@@ -16,6 +16,7 @@ use crate::dispatch::state::{Outcome, State};
 
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::build::{self, Changes};
+use super::counted::{Counted, Hold};
 use super::dest::Dest;
 use super::epoch::{Epochs, Pin};
 use super::orphans::Orphans;
@@ -439,12 +440,50 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         uri: Option<&[u8]>,
         wanted: impl Fn(&Dest) -> bool,
         change: impl Fn(State, u32) -> Outcome,
+        told: impl FnMut(&Dest, State, Outcome),
+    ) -> Option<usize> {
+        self.change_among(
+            process,
+            set,
+            |view, act| each(view, uri, act),
+            wanted,
+            change,
+            told,
+        )
+    }
+
+    /// Changes the state of the destination over this record, as [`Store::change`] does; nothing
+    /// happens when it has left the lists.
+    pub fn change_one(
+        &self,
+        process: usize,
+        record: &DestRecord,
+        change: impl Fn(State, u32) -> Outcome,
+        told: impl FnMut(&Dest, State, Outcome),
+    ) {
+        let only = |view: &View, act: &mut dyn FnMut(usize, &Dest)| {
+            let at = view.position_of(record);
+            if let Some((at, dest)) = at.and_then(|at| Some((at, view.dest(at)?))) {
+                act(at, dest);
+            }
+        };
+        self.change_among(process, record.set(), only, |_| true, change, told);
+    }
+
+    /// Changes those destinations that `each` goes through and that are wanted.
+    fn change_among(
+        &self,
+        process: usize,
+        set: SetId,
+        each: impl Fn(&View, &mut dyn FnMut(usize, &Dest)),
+        wanted: impl Fn(&Dest) -> bool,
+        change: impl Fn(State, u32) -> Outcome,
         mut told: impl FnMut(&Dest, State, Outcome),
     ) -> Option<usize> {
         let pinned = self.pin(process);
         let mut view = pinned.view(set)?;
         let mut changed = 0;
-        each(view, uri, |at, dest| {
+        each(view, &mut |at, dest| {
             if wanted(dest) {
                 view.record().announce_change();
                 let (old, outcome) = dest.record().change(&change);
@@ -461,9 +500,32 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
                 break;
             }
             view = now;
-            each(view, uri, |at, _| view.sync(at));
+            each(view, &mut |at, _| view.sync(at));
         }
         Some(changed)
+    }
+
+    /// A reference of its own to a destination's record, which lives on when the destination has
+    /// left the lists. The caller has pinned the destination.
+    pub fn hold(&self, dest: &Dest) -> Hold<'_, A, DestRecord> {
+        Hold::new(dest.counted(), &self.arena)
+    }
+
+    /// Takes a reference back that was given away as a bare pointer.
+    ///
+    /// # Safety
+    /// As for [`Hold::from_raw`]; the hold came from this store.
+    pub unsafe fn take_back(
+        &self,
+        record: NonNull<Counted<DestRecord>>,
+    ) -> Hold<'_, A, DestRecord> {
+        // SAFETY: by this function's contract.
+        unsafe { Hold::from_raw(record, &self.arena) }
+    }
+
+    /// A number that grows whenever lists are replaced or edited.
+    pub fn version(&self) -> u64 {
+        self.root().epochs.now()
     }
 
     /// Takes the writer lock and never gives it back, as a process does that is ended meanwhile.
@@ -531,7 +593,7 @@ fn relist(table: &Table, states: ReloadState, which: impl Fn(State) -> bool) {
 }
 
 /// Calls `act` for each destination of a view, or each with that URI, with its position.
-fn each<'v>(view: &'v View, uri: Option<&'v [u8]>, mut act: impl FnMut(usize, &Dest)) {
+fn each(view: &View, uri: Option<&[u8]>, act: &mut dyn FnMut(usize, &Dest)) {
     let visit = |at| {
         if let Some(dest) = view.dest(at) {
             act(at, dest);

@@ -1,0 +1,59 @@
+/*
+ * Pings: requests of our own through the tm module.
+ */
+#include "sr_module.h"
+#include "timer.h"
+#include "timer_ticks.h"
+#include "modules/tm/tm_load.h"
+#include "dispatcher_glue.h"
+
+static struct tm_binds glue_tm;
+
+/* Here because its parts are: casts of function types. */
+int glue_tm_load(int with_timeout)
+{
+	load_tm_f load = (load_tm_f)find_export("load_tm", NO_SCRIPT, 0);
+
+	if (load == NULL || load(&glue_tm) < 0)
+		return -1;
+	if (with_timeout
+			&& glue_tm.register_tmcb(NULL, NULL, TMCB_LOCAL_REQUEST_IN, dsr_ping_leaves, NULL, NULL) < 0)
+		return -1;
+	return 0;
+}
+
+/* Macro: set_uac_req clears a struct whose fields differ by version. */
+int glue_ping_send(struct glue_ping *ping)
+{
+	uac_req_t request;
+
+	set_uac_req(&request, &ping->method, NULL, NULL, NULL, TMCB_LOCAL_COMPLETED, dsr_ping_done,
+			ping->record);
+	if (ping->sockname.len > 0)
+		request.ssockname = &ping->sockname;
+	if (ping->socket.len > 0)
+		request.ssock = &ping->socket;
+	return glue_tm.t_request(&request, &ping->uri, &ping->to, &ping->from,
+			ping->next_hop.len > 0 ? &ping->next_hop : NULL);
+}
+
+/* Macro: MS_TO_TICKS. The timeout is read when the timer starts, after dsr_ping_leaves. */
+void glue_tm_set_timeout(struct cell *transaction, int timeout_ms)
+{
+	transaction->fr_timeout = MS_TO_TICKS((unsigned int)timeout_ms);
+}
+
+/* Here because the struct's layout differs by version. */
+int glue_tm_result(struct tmcb_params *result, void **record, str *reason)
+{
+	struct sip_msg *reply = result->rpl;
+
+	*record = result->param != NULL ? *result->param : NULL;
+	if (reply == NULL || reply == FAKED_REPLY) {
+		reason->s = NULL;
+		reason->len = 0;
+		return 0;
+	}
+	*reason = reply->first_line.u.reply.reason;
+	return result->code;
+}

@@ -1,0 +1,251 @@
+//! How long a destination takes to answer pings, as running figures.
+
+#![forbid(unsafe_code)]
+
+use super::compat::Compat;
+
+/// From so many samples on the mean is a weighted one: each new sample weighs one in so many.
+const MEMORY: u32 = 2_097_152;
+
+/// The samples that the attribute `latency` stands for.
+///
+/// Source: features 2.4.
+const INITIAL_SAMPLES: u32 = 10_000;
+
+/// How slowly the estimate follows: the weight of the old value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Alpha {
+    kept: f64,
+}
+
+impl Alpha {
+    /// The smoothing that `ds_latency_estimator_alpha` asks for, in thousandths.
+    ///
+    /// The number is the weight of the old value, in compat 6.1 that of the new one. `None` outside
+    /// 1 to 999.
+    ///
+    /// Source: features 2.1.
+    #[must_use]
+    pub fn new(permille: i32, compat: Compat) -> Option<Alpha> {
+        if !(1..=999).contains(&permille) {
+            return None;
+        }
+        let kept = match compat {
+            Compat::V3_2 | Compat::V5_6 => permille,
+            Compat::V6_1 => 1000 - permille,
+        };
+        Some(Alpha {
+            kept: f64::from(kept) / 1000.0,
+        })
+    }
+
+    /// The number that an unset `ds_latency_estimator_alpha` means: the same smoothing for all.
+    #[must_use]
+    pub const fn default_permille(compat: Compat) -> i32 {
+        match compat {
+            Compat::V3_2 | Compat::V5_6 => 900,
+            Compat::V6_1 => 100,
+        }
+    }
+}
+
+/// The running figures of one destination's round trips, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Latency {
+    /// Mean of all samples.
+    pub average: f64,
+    /// Standard deviation of all samples.
+    pub deviation: f64,
+    /// A mean that follows the newest samples, by [`Alpha`].
+    pub estimate: f64,
+    /// The longest.
+    pub max: u32,
+    /// Pings without an answer.
+    pub timeouts: u32,
+    /// How many samples, up to [`MEMORY`].
+    pub samples: u32,
+    /// Sum of the squared distances from the mean.
+    pub m2: f64,
+}
+
+impl Latency {
+    /// The figures that the attribute `latency` starts a destination with.
+    #[must_use]
+    pub fn initial(ms: u32) -> Latency {
+        Latency {
+            samples: INITIAL_SAMPLES,
+            ..Latency::first(ms)
+        }
+    }
+
+    fn first(ms: u32) -> Latency {
+        Latency {
+            average: f64::from(ms),
+            estimate: f64::from(ms),
+            max: ms,
+            samples: 1,
+            ..Latency::default()
+        }
+    }
+
+    /// The figures after one more answer. The first one sets them all.
+    ///
+    /// Source: Welford's method for mean and deviation; the estimate as features 2.1 has it.
+    #[must_use]
+    pub fn sample(&self, ms: u32, alpha: Alpha) -> Latency {
+        if self.samples == 0 {
+            return Latency {
+                timeouts: self.timeouts,
+                ..Latency::first(ms)
+            };
+        }
+        let full = self.samples >= MEMORY;
+        let samples = if full { MEMORY } else { self.samples + 1 };
+        let count = f64::from(samples);
+        let new = f64::from(ms);
+        let distance = new - self.average;
+        let average = self.average + distance / count;
+        let faded = if full { self.m2 / count } else { 0.0 };
+        let m2 = self.m2 - faded + distance * (new - average);
+        Latency {
+            average,
+            deviation: (m2 / (count - 1.0)).max(0.0).sqrt(),
+            estimate: self.estimate * alpha.kept + new * (1.0 - alpha.kept),
+            max: self.max.max(ms),
+            timeouts: self.timeouts,
+            samples,
+            m2,
+        }
+    }
+
+    /// The figures after a ping that nobody answered.
+    #[must_use]
+    pub fn timeout(&self) -> Latency {
+        Latency {
+            timeouts: self.timeouts.saturating_add(1),
+            ..*self
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Compat::{V3_2, V5_6, V6_1};
+    use rand::{Rng, SeedableRng, rngs::StdRng};
+
+    fn near(have: f64, want: f64) {
+        assert!(
+            (have - want).abs() <= 1e-6 * want.abs().max(1.0),
+            "{have} is not {want}"
+        );
+    }
+
+    fn alpha(compat: Compat) -> Alpha {
+        Alpha::new(Alpha::default_permille(compat), compat).unwrap()
+    }
+
+    #[test]
+    fn first_sample_sets_everything() {
+        let first = Latency::default().timeout().sample(40, alpha(V5_6));
+        let want = Latency {
+            average: 40.0,
+            deviation: 0.0,
+            estimate: 40.0,
+            max: 40,
+            timeouts: 1,
+            samples: 1,
+            m2: 0.0,
+        };
+        assert_eq!(first, want);
+    }
+
+    #[test]
+    fn alpha_is_the_old_weight_until_6_1() {
+        let from_100_to_200 = |permille, compat| {
+            Latency::initial(100)
+                .sample(200, Alpha::new(permille, compat).unwrap())
+                .estimate
+        };
+        for (permille, compat, want) in [
+            (900, V3_2, 110.0),
+            (900, V5_6, 110.0),
+            (100, V5_6, 190.0),
+            (100, V6_1, 110.0),
+            (900, V6_1, 190.0),
+            (1, V6_1, 100.1),
+            (999, V5_6, 100.1),
+        ] {
+            near(from_100_to_200(permille, compat), want);
+        }
+        for compat in [V3_2, V5_6, V6_1] {
+            near(
+                from_100_to_200(Alpha::default_permille(compat), compat),
+                110.0,
+            );
+            for wrong in [0, 1000, -1, i32::MAX, i32::MIN] {
+                assert_eq!(Alpha::new(wrong, compat), None);
+            }
+        }
+    }
+
+    #[test]
+    fn mean_and_deviation_equal_those_of_all_samples() {
+        let mut random = StdRng::seed_from_u64(11);
+        let samples: Vec<u32> = (0..500).map(|_| random.random_range(0..3000)).collect();
+        let mut have = Latency::default();
+        for ms in &samples {
+            have = have.sample(*ms, alpha(V5_6));
+        }
+        let count = samples.len() as f64;
+        let mean = samples.iter().map(|ms| f64::from(*ms)).sum::<f64>() / count;
+        let squares: f64 = samples
+            .iter()
+            .map(|ms| (f64::from(*ms) - mean).powi(2))
+            .sum();
+        near(have.average, mean);
+        near(have.deviation, (squares / (count - 1.0)).sqrt());
+        assert_eq!(have.max, *samples.iter().max().unwrap());
+        assert_eq!((have.samples, have.timeouts), (500, 0));
+    }
+
+    #[test]
+    fn an_initial_latency_weighs_ten_thousand_samples() {
+        let start = Latency::initial(50);
+        assert_eq!((start.samples, start.average), (10_000, 50.0));
+        near(start.sample(10_051, alpha(V5_6)).average, 51.0);
+    }
+
+    #[test]
+    fn the_memory_ends() {
+        let mut latency = Latency {
+            samples: MEMORY - 1,
+            ..Latency::initial(100)
+        };
+        let steps = if cfg!(miri) { 100 } else { 3_000_000 };
+        for step in 0..steps {
+            // 200 and 400 in turn: mean 300, deviation 100.
+            latency = latency.sample(if step % 2 == 0 { 200 } else { 400 }, alpha(V6_1));
+            assert!(latency.samples <= MEMORY && latency.deviation.is_finite());
+        }
+        if !cfg!(miri) {
+            let left = 200.0 * (-(steps as f64) / f64::from(MEMORY)).exp();
+            assert!(
+                (latency.average - (300.0 - left)).abs() < 1.0,
+                "{latency:?}"
+            );
+            assert!((100.0..150.0).contains(&latency.deviation), "{latency:?}");
+        }
+    }
+
+    #[test]
+    fn counters_stop_at_their_end() {
+        let full = Latency {
+            timeouts: u32::MAX,
+            ..Latency::default()
+        };
+        assert_eq!(full.timeout().timeouts, u32::MAX);
+        let longest = full.sample(u32::MAX, alpha(V5_6)).sample(0, alpha(V5_6));
+        assert_eq!(longest.max, u32::MAX);
+    }
+}

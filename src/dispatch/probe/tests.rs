@@ -1,0 +1,215 @@
+//! Tests of probing: traces of destinations over several pings.
+
+#![forbid(unsafe_code)]
+
+use super::*;
+use Compat::{V3_2, V5_6, V6_1};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+
+fn rules(compat: Compat, mode: i32, threshold: u32) -> MarkRules {
+    MarkRules {
+        compat,
+        probing_threshold: threshold,
+        inactive_threshold: threshold,
+        probing_mode: mode,
+    }
+}
+
+fn bits(letters: &str) -> State {
+    let health = match &letters[..1] {
+        "A" => State::ACTIVE,
+        "T" => State::TRYING,
+        "I" => State::INACTIVE,
+        "D" => State::DISABLED,
+        other => panic!("{other}"),
+    };
+    health.union(probing(&letters[1..] == "P"))
+}
+
+/// The states after each result: `g` good, `b` bad, `t` bad with 408. Ends with `-` where it
+/// is not pinged any more, with `!` where a result is ignored. `v` and `^` are flips.
+fn trace(start: State, results: &str, rules: &MarkRules, flips: bool) -> String {
+    let (mut state, mut failures) = (start, 0);
+    let mut steps = Vec::new();
+    for result in results.chars() {
+        if !is_pinged(state, rules) {
+            steps.push("-".to_string());
+            break;
+        }
+        let ping = match result {
+            'g' => Ping::Good,
+            _ => Ping::Bad {
+                timeout: result == 't',
+            },
+        };
+        let Some(next) = apply_ping(state, failures, ping, rules) else {
+            steps.push("!".to_string());
+            break;
+        };
+        let [health, pinged] = next.state.letters(rules.compat).map(char::from);
+        let flip = match next.flip {
+            Some(Flip::Down) if flips => "v",
+            Some(Flip::Up) if flips => "^",
+            _ => "",
+        };
+        steps.push(format!("{health}{pinged}{flip}"));
+        (state, failures) = (next.state, next.failures);
+    }
+    steps.join(" ")
+}
+
+/// Features 3.11 in full: recorded from the C module 5.6.3; 6.1 gave the same traces.
+#[test]
+fn table() {
+    let mut rows = 0;
+    for line in include_str!("recorded.txt").lines() {
+        if line.starts_with('#') {
+            continue;
+        }
+        let (case, want) = line.split_once(": ").unwrap();
+        let [mode, start, results] = case.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        for (threshold, want) in (1..).zip(want.split(" | ")) {
+            for compat in [V5_6, V6_1] {
+                let rules = rules(compat, mode.parse().unwrap(), threshold);
+                let bad = ["b", "t"].map(|bad| results.replace('b', bad));
+                for results in bad {
+                    let have = trace(bits(start), &results, &rules, false);
+                    assert_eq!(have, want, "{compat:?} threshold {threshold}: {case}");
+                }
+            }
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, 3 * RECORDED);
+}
+
+/// Cases in the recording.
+const RECORDED: usize = 89;
+
+/// The same for compat 3.2: only a probing destination is out, `b` is an error, `t` a 408.
+#[test]
+fn table_of_3_2() {
+    // mode, state before, results: the states for thresholds 1 | 2 | 3.
+    let rows = [
+        "0 AX ----: - | - | -",
+        "0 TX ----: - | - | -",
+        "0 IX ----: - | - | -",
+        "0 AP gggg: AX^ - | AX^ - | AX^ -",
+        "0 AP bbtt: AP AP AP AP | AP AP AP AP | AP AP AP AP",
+        "0 AP ttgg: AP AP AX^ - | AP AP AX^ - | AP AP AX^ -",
+        "0 IP gtgb: IP IP IP IP | IP IP IP IP | IP IP IP IP",
+        "1 AX gggg: AX AX AX AX | AX AX AX AX | AX AX AX AX",
+        "1 AX bbbb: AX AX AX AX | AX AX AX AX | AX AX AX AX",
+        "1 AX tttt: APv AP AP AP | AX APv AP AP | AX AX APv AP",
+        "1 AX tbtb: APv AP AP AP | AX AX APv AP | AX AX AX AX",
+        "1 AX ttgg: APv AP AX^ AX | AX APv AX^ AX | AX AX AX AX",
+        "1 AX tgtg: APv AX^ APv AX^ | AX AX AX AX | AX AX AX AX",
+        "1 TX tttt: APv AP AP AP | TX APv AP AP | TX TX APv AP",
+        "1 TX bgbg: TX AX AX AX | TX AX AX AX | TX AX AX AX",
+        "1 AP tbgt: AP AP AX^ APv | AP AP AX^ AX | AP AP AX^ AX",
+        "1 IX gttt: IX IX IX IX | IX IX IX IX | IX IX IX IX",
+        "1 IP gtbg: IP IP IP IP | IP IP IP IP | IP IP IP IP",
+        "2 AX ----: - | - | -",
+        "2 AP ----: - | - | -",
+        "2 IX ----: - | - | -",
+        "2 IP gtbg: IP IP IP IP | IP IP IP IP | IP IP IP IP",
+        "3 AX ----: - | - | -",
+        "3 IX ----: - | - | -",
+        "3 AP tbgg: AP AP AX^ - | AP AP AX^ - | AP AP AX^ -",
+        "3 IP gtbg: IP IP IP IP | IP IP IP IP | IP IP IP IP",
+    ];
+    for row in rows {
+        let (case, want) = row.split_once(": ").unwrap();
+        let [mode, start, results] = case.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        for (threshold, want) in (1..).zip(want.split(" | ")) {
+            let rules = rules(V3_2, mode.parse().unwrap(), threshold);
+            let have = trace(bits(start), results, &rules, true);
+            assert_eq!(have, want, "threshold {threshold}: {case}");
+        }
+    }
+}
+
+#[test]
+fn flips_are_of_use_and_disuse() {
+    let rules = rules(V5_6, 1, 2);
+    assert_eq!(
+        trace(State(0), "bbgbggb", &rules, true),
+        "TP IPv IP IP IP AP^ TP"
+    );
+}
+
+#[test]
+fn who_is_pinged() {
+    // bits, compat 5.6 by mode 0-3, compat 6.1 by mode 0-3
+    let rows = [
+        (0, "-+--", "-+--"),
+        (1, "-+--", "-+--"),
+        (2, "-+--", "-+--"),
+        (8, "++-+", "++-+"),
+        (9, "++++", "++++"),
+        (10, "++-+", "++-+"),
+        (4, "----", "----"),
+        (13, "----", "----"),
+        (9 | 32, "----", "----"),
+        (9 | 16, "++++", "----"),
+        (16, "-+--", "----"),
+        (9 | 64, "++++", "++++"),
+        (64, "-+--", "-+--"),
+    ];
+    for (bits, old, new) in rows {
+        for (compat, want) in [(V3_2, old), (V5_6, old), (V6_1, new)] {
+            for (mode, want) in (0..).zip(want.chars()) {
+                let pinged = is_pinged(State(bits), &rules(compat, mode, 1));
+                assert_eq!(pinged, want == '+', "{compat:?} mode {mode}: {bits}");
+            }
+        }
+    }
+}
+
+#[test]
+fn late_results_are_ignored() {
+    for (compat, result) in [V3_2, V5_6, V6_1].into_iter().zip([
+        Ping::Good,
+        Ping::Bad { timeout: true },
+        Ping::Bad { timeout: false },
+    ]) {
+        for mode in 0..4 {
+            let rules = rules(compat, mode, 1);
+            for bits in [4, 5, 12, 4 | 64] {
+                assert_eq!(apply_ping(State(bits), 1, result, &rules), None);
+            }
+            for bits in [0, 1, 2] {
+                let ignored = apply_ping(State(bits), 1, result, &rules).is_none();
+                assert_eq!(ignored, mode == 3, "{compat:?} {bits}");
+            }
+        }
+    }
+}
+
+#[test]
+fn thresholds_of_0_act_at_once_and_counters_end() {
+    for compat in [V5_6, V6_1] {
+        let rules = rules(compat, 1, 0);
+        assert_eq!(trace(State(0), "bgb", &rules, true), "IPv AP^ IPv");
+    }
+    assert_eq!(trace(State(0), "tg", &rules(V3_2, 1, 0), true), "APv AX^");
+    let rules = rules(V5_6, 1, u32::MAX);
+    let bad = Ping::Bad { timeout: false };
+    let next = apply_ping(State(0), u32::MAX, bad, &rules).unwrap();
+    assert_eq!(next.state, State(9));
+}
+
+#[test]
+fn other_bits_stay() {
+    let mut random = StdRng::seed_from_u64(12);
+    for _ in 0..if cfg!(miri) { 100 } else { 5_000 } {
+        let compat = [V3_2, V5_6, V6_1][random.random_range(0..3)];
+        let rules = rules(compat, random.random_range(0..4), random.random_range(0..4));
+        let old = State(random.random::<u32>()).without(State::DISABLED);
+        let ping = [Ping::Good, Ping::Bad { timeout: true }][random.random_range(0..2)];
+        if let Some(next) = apply_ping(old, random.random_range(0..4), ping, &rules) {
+            assert_eq!(next.state.0 & !15, old.0 & !15);
+            assert_eq!(next.flip, Flip::between(old, next.state, compat));
+        }
+    }
+}

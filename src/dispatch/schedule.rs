@@ -1,0 +1,156 @@
+//! When things are due that are due once every period, spread so that the load is flat.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+
+/// Fraction of the golden ratio, as a part of 2^64: its multiples fill a circle evenly.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// A queue of things that are each due once every period.
+///
+/// All times are milliseconds of one clock that the caller reads. Each thing keeps its place within
+/// the period for good, so that the spread of the first day holds: a late round does not move it.
+/// One period for all makes a plain queue of it: what is due now is due last in the next round.
+#[derive(Clone, Debug)]
+pub struct Schedule<K> {
+    /// Ascending by time.
+    queue: VecDeque<(u64, K)>,
+    period: u64,
+    /// Rebuilds that had new things.
+    batches: u64,
+}
+
+impl<K> Default for Schedule<K> {
+    fn default() -> Schedule<K> {
+        Schedule {
+            queue: VecDeque::new(),
+            period: 0,
+            batches: 0,
+        }
+    }
+}
+
+impl<K: Copy> Schedule<K> {
+    /// Nothing is due.
+    #[must_use]
+    pub fn new() -> Schedule<K> {
+        Schedule::default()
+    }
+
+    /// Replaces what is queued. A thing with a known time keeps it, the others are spread evenly
+    /// over the period that begins now.
+    ///
+    /// The first of the new ones is due at once in the first rebuild; later batches start at places
+    /// of their own, so that many small batches are as even as one large one. A known time further
+    /// off than one period moves into it. When the period itself changes, known waits change in
+    /// proportion, which keeps them even.
+    pub fn rebuild(
+        &mut self,
+        now: u64,
+        period: u64,
+        items: impl Iterator<Item = (K, Option<u64>)>,
+    ) {
+        let period = period.max(1);
+        let old_period = if self.period == 0 {
+            period
+        } else {
+            self.period
+        };
+        self.period = period;
+        self.queue.clear();
+        let mut fresh = Vec::new();
+        for (key, due) in items {
+            match due {
+                Some(due) if due <= now => self.queue.push_back((due, key)),
+                Some(due) => {
+                    let wait = scale(due - now, period, old_period);
+                    let wait = if wait > period { wait % period } else { wait };
+                    self.queue.push_back((now + wait, key));
+                }
+                None => fresh.push(key),
+            }
+        }
+        self.spread(now, &fresh);
+        self.queue.make_contiguous().sort_by_key(|(due, _)| *due);
+    }
+
+    fn spread(&mut self, now: u64, fresh: &[K]) {
+        let count = fresh.len() as u64;
+        if count == 0 {
+            return;
+        }
+        // Where within the first gap this batch starts.
+        let shift = scale(self.period, self.batches.wrapping_mul(GOLDEN), u64::MAX) / count;
+        self.batches = self.batches.wrapping_add(1);
+        for (place, key) in (0u64..).zip(fresh) {
+            let due = now + scale(self.period, place, count) + shift;
+            self.queue.push_back((due, *key));
+        }
+    }
+
+    /// The first thing that is due, and when it is due next. `None` when none is.
+    ///
+    /// It is queued again one period after it was due, however late this call is. When the caller
+    /// is late by a whole period or more, the rounds it missed are left out, and each thing is due
+    /// at its next place.
+    pub fn pop_due(&mut self, now: u64) -> Option<(K, u64)> {
+        let first = self.next_due()?;
+        if first + self.period <= now {
+            self.skip_missed(now);
+        }
+        let (due, key) = *self.queue.front()?;
+        if due > now {
+            return None;
+        }
+        let next = due + self.period;
+        self.queue.pop_front();
+        // Only what was late when the queue was rebuilt has to be put before others.
+        let place = match self.queue.back() {
+            Some((last, _)) if *last > next => self.queue.partition_point(|(due, _)| *due <= next),
+            _ => self.queue.len(),
+        };
+        self.queue.insert(place, (next, key));
+        Some((key, next))
+    }
+
+    /// Moves what is late on by whole periods, to now or later, so that no burst follows.
+    fn skip_missed(&mut self, now: u64) {
+        for (due, _) in &mut self.queue {
+            *due += now.saturating_sub(*due).div_ceil(self.period) * self.period;
+        }
+        self.queue.make_contiguous().sort_by_key(|(due, _)| *due);
+    }
+
+    /// When something is due next; `None` when nothing is queued.
+    #[must_use]
+    pub fn next_due(&self) -> Option<u64> {
+        self.queue.front().map(|(due, _)| *due)
+    }
+
+    /// Everything that is queued, with its next time, soonest first.
+    pub fn iter(&self) -> impl Iterator<Item = (K, u64)> {
+        self.queue.iter().map(|(due, key)| (*key, *due))
+    }
+
+    /// How many things are queued.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Whether nothing is queued.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+/// `value * part / whole`, without overflow on the way.
+fn scale(value: u64, part: u64, whole: u64) -> u64 {
+    let scaled = u128::from(value) * u128::from(part) / u128::from(whole.max(1));
+    u64::try_from(scaled).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! The one change feed: all that changes a destination's state says so here, and whoever listens
+//! is told: the log, the event routes.
+//!
+//! Changes are noted while a table is pinned or locked, which is cheap, and nothing at all where
+//! nobody listens; they are delivered after that, when routes may run. An event that is raised
+//! while a route runs waits until that route has ended, so that routes never nest.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use super::events::{Event, Listeners, Reason};
+use super::log::{log_dbg, log_warn};
+use super::module::Module;
+use super::msg::Message;
+use super::text::Escaped;
+use crate::dispatch::dest::SetId;
+use crate::dispatch::event::Cause;
+use crate::dispatch::state::State;
+
+/// Events that routes may raise during one delivery: enough for all use, and an end for routes
+/// that keep raising each other.
+const MOST_RAISED: usize = 1_000;
+
+/// A change of a destination's state.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'c> {
+    /// The destination's set.
+    pub set: SetId,
+    /// Its URI, as listed.
+    pub uri: &'c [u8],
+    /// Its state before; active for one that has just been listed.
+    pub old: State,
+    /// Its state now.
+    pub new: State,
+    /// What changed it.
+    pub cause: Cause,
+    /// What `$dsv` says about it.
+    pub reason: Reason<'c>,
+}
+
+/// Events that were raised and not yet told.
+pub struct Feed<'m> {
+    listeners: &'m Listeners,
+    events: Vec<Event>,
+}
+
+impl<'m> Feed<'m> {
+    /// An empty feed.
+    pub const fn new(module: &'m Module) -> Self {
+        Feed {
+            listeners: &module.settings.listeners,
+            events: Vec::new(),
+        }
+    }
+
+    /// Whether anything is to be noted for this cause; for callers that save work by asking.
+    pub const fn hears(&self, cause: Cause) -> bool {
+        self.listeners.hear(cause)
+    }
+
+    /// Notes a change. Cheap; may be called while a table is pinned or locked.
+    pub fn note(&mut self, change: Change<'_>) {
+        let Change { set, uri, .. } = change;
+        let compat = self.listeners.compat;
+        if change.old != change.new {
+            let letters = |state: State| state.letters(compat).map(char::from);
+            let ([a, b], [c, d]) = (letters(change.old), letters(change.new));
+            let (cause, code) = (change.cause.name(), change.reason.code);
+            log_dbg!(
+                "set {set}, {}: {a}{b} to {c}{d} ({cause}, {code})",
+                Escaped(uri)
+            );
+        }
+        if !self.hears(change.cause) {
+            return;
+        }
+        let mode = self.listeners.mode;
+        let flip = mode.event(change.cause, change.old, change.new, compat);
+        let Some(flip) = flip.filter(|&flip| self.listeners.want(flip)) else {
+            return;
+        };
+        self.events.push(Event {
+            flip,
+            set,
+            uri: uri.to_vec(),
+            old_letters: change.old.letters(compat),
+            new_letters: change.new.letters(compat),
+            cause: change.cause,
+            code: change.reason.code,
+            reason: change.reason.text.to_vec(),
+            from_reply: change.reason.from_reply,
+        });
+    }
+
+    /// Tells of what was noted. Nothing of the store may be pinned or locked.
+    ///
+    /// `marked_in` is the message of the script that caused it, if one did. Called from inside an
+    /// event route, it only queues: the delivery that runs the route tells of it.
+    pub fn deliver(self, marked_in: Option<Message>) {
+        if self.events.is_empty() {
+            return;
+        }
+        let waiting = self.events.into_iter().map(|event| Waiting {
+            event: Rc::new(event),
+            marked_in,
+        });
+        let Some(delivery) = Delivery::start(waiting) else {
+            return;
+        };
+        while let Some(Waiting {
+            event,
+            marked_in: at,
+        }) = delivery.next()
+        {
+            // A script inside an event route may have marked on that route's own message, which is
+            // gone by now.
+            let same = |msg: &Message| marked_in.is_some_and(|first| first.raw() == msg.raw());
+            self.listeners.tell(&event, at.filter(same));
+        }
+    }
+}
+
+/// An event that waits for its turn.
+struct Waiting {
+    event: Rc<Event>,
+    /// The message of the script that raised it.
+    marked_in: Option<Message>,
+}
+
+/// What one process delivers.
+struct Queue {
+    /// A delivery runs.
+    running: bool,
+    /// How many more events routes may raise during it.
+    room: usize,
+    waiting: VecDeque<Waiting>,
+}
+
+thread_local! {
+    static QUEUE: RefCell<Queue> = const {
+        RefCell::new(Queue { running: false, room: 0, waiting: VecDeque::new() })
+    };
+}
+
+/// The delivery that this process is at.
+struct Delivery;
+
+impl Delivery {
+    /// Starts one; `None` where one runs already, which then takes these events over.
+    fn start(events: impl Iterator<Item = Waiting>) -> Option<Self> {
+        QUEUE.with_borrow_mut(|queue| {
+            if queue.running {
+                queue.raise(events);
+                return None;
+            }
+            queue.running = true;
+            queue.room = MOST_RAISED;
+            queue.waiting.extend(events);
+            Some(Delivery)
+        })
+    }
+
+    fn next(&self) -> Option<Waiting> {
+        QUEUE.with_borrow_mut(|queue| queue.waiting.pop_front())
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        QUEUE.with_borrow_mut(|queue| {
+            queue.running = false;
+            queue.waiting.clear();
+        });
+    }
+}
+
+impl Queue {
+    /// Takes events that a route raised, as far as there is room.
+    fn raise(&mut self, events: impl Iterator<Item = Waiting>) {
+        for event in events {
+            if self.room == 0 {
+                return;
+            }
+            self.room -= 1;
+            if self.room == 0 {
+                log_warn!(
+                    "event routes raised {MOST_RAISED} events while they ran: the rest is dropped"
+                );
+            }
+            self.waiting.push_back(event);
+        }
+    }
+}

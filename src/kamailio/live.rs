@@ -1,0 +1,174 @@
+//! What can be changed while the server runs: the group `dispatcher` of its config framework, and
+//! the switch of the pings.
+//!
+//! Source: `features.md` 1.8. In the C module a change of a threshold has no effect.
+
+use core::ffi::{c_int, c_void};
+use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+
+use super::guard::{InitRet, guard};
+use super::log::{log_err, log_warn};
+use super::mem::ShmArena;
+use super::module::Module;
+use super::text::{self, Escaped};
+use super::{params, sys};
+use crate::dispatch::probe::ReplyCodes;
+use crate::dispatch::state::MarkRules;
+use crate::shm::arena::{OutOfMemory, Plan};
+
+/// Switches that all processes share.
+pub struct Switches {
+    /// Not 0 while no pings are sent.
+    pings_off: &'static AtomicU32,
+    /// Not 0 when `probing_threshhold`, the old name, was set after the new one.
+    old_name: &'static AtomicU32,
+}
+
+impl Switches {
+    /// All switches as they are at the start: pings on.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when shared memory is full.
+    pub fn create() -> Result<Self, OutOfMemory> {
+        let made = Plan::<[AtomicU32; 2]>::of_header()
+            .alloc(&ShmArena)?
+            .header();
+        // SAFETY: zeroed shared memory that is never given back: it ends with the server.
+        let [pings_off, old_name] = unsafe { made.as_ref() };
+        Ok(Switches {
+            pings_off,
+            old_name,
+        })
+    }
+
+    /// True while pings are sent.
+    pub fn pings_on(&self) -> bool {
+        self.pings_off.load(SeqCst) == 0
+    }
+
+    /// Turns pings on or off; returns whether they were on.
+    pub fn set_pings(&self, on: bool) -> bool {
+        self.pings_off.swap(u32::from(!on), SeqCst) == 0
+    }
+}
+
+/// Declares the group with the values that the config gives; `None` after the message when the
+/// server refuses.
+pub fn declare(raw: &sys::glue_modparams, rules: &MarkRules) -> Option<()> {
+    let number = |number: u32| c_int::try_from(number).unwrap_or(c_int::MAX);
+    let values = Box::leak(Box::new(sys::glue_cfg {
+        probing_threshold: number(rules.probing_threshold),
+        inactive_threshold: number(rules.inactive_threshold),
+        ping_reply_codes: raw.ds_ping_reply_codes,
+        probing_threshhold: number(rules.probing_threshold),
+    }));
+    // SAFETY: called from mod_init; the values stay.
+    let declared = unsafe { sys::glue_cfg_declare(&raw mut *values) };
+    if declared < 0 {
+        log_err!("the server's config framework refuses the group dispatcher");
+        return None;
+    }
+    Some(())
+}
+
+/// The values of this moment.
+fn values() -> Option<&'static sys::glue_cfg> {
+    let handle = &raw const sys::glue_cfg_handle;
+    // SAFETY: the server swaps the pointer between messages and ticks, in this process only.
+    let handle = unsafe { handle.read() };
+    // SAFETY: null, or the group as it was declared, which stays until this process's next
+    // message or tick (cfg/cfg_struct.h).
+    unsafe { handle.cast::<sys::glue_cfg>().as_ref() }
+}
+
+/// What marks and pings count to.
+pub fn mark_rules(module: &Module) -> MarkRules {
+    let rules = module.settings.mark;
+    let Some(values) = values() else { return rules };
+    let probing = if module.switches.old_name.load(SeqCst) == 0 {
+        values.probing_threshold
+    } else {
+        values.probing_threshhold
+    };
+    MarkRules {
+        probing_threshold: u32::try_from(probing).unwrap_or(0),
+        inactive_threshold: u32::try_from(values.inactive_threshold).unwrap_or(0),
+        ..rules
+    }
+}
+
+/// The replies that are good beside the usual ones.
+pub fn reply_codes() -> ReplyCodes {
+    let text = values().map_or(&b""[..], |values| {
+        // SAFETY: a string of the group, see `values`.
+        unsafe { text::bytes(&values.ping_reply_codes) }
+    });
+    // What the config or a command set was read before it was taken.
+    ReplyCodes::parse(text).unwrap_or_default()
+}
+
+/// Reads reply codes; `None` after the message when they cannot be read.
+pub fn check_codes(name: &str, value: &[u8]) -> Option<()> {
+    let ignored = |item| {
+        log_warn!(
+            "{name}: \"{}\" is no status of a reply and is ignored",
+            Escaped(item)
+        );
+    };
+    ReplyCodes::parse_noting(value, ignored)
+        .map(|_| ())
+        .map_err(|error| {
+            log_err!(
+                "{name}: found \"{}\" in \"{}\", expected code=N or class=N",
+                Escaped(error.item),
+                Escaped(value)
+            );
+        })
+        .ok()
+}
+
+/// Before `probing_threshold`, or its old name, changes: the one that was set last counts.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_cfg_threshold(
+    _value: *mut c_void,
+    _group: *mut sys::str_,
+    name: *mut sys::str_,
+    _handle: *mut *mut c_void,
+) -> InitRet {
+    guard(|| {
+        if let Some(module) = Module::get() {
+            let old = of_callback(name) == b"probing_threshhold";
+            module.switches.old_name.store(old.into(), SeqCst);
+        }
+        InitRet::OK
+    })
+}
+
+/// Before `ping_reply_codes` changes: what cannot be read is refused.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_cfg_reply_codes(
+    value: *mut c_void,
+    _group: *mut sys::str_,
+    _name: *mut sys::str_,
+    _handle: *mut *mut c_void,
+) -> InitRet {
+    guard(|| {
+        check_codes("ping_reply_codes", of_callback(value.cast()))
+            .ok_or(())
+            .into()
+    })
+}
+
+/// A text that the config framework called back with, for the time of the call.
+fn of_callback<'c>(text: *mut sys::str_) -> &'c [u8] {
+    // SAFETY: the framework's own string, see cfg/cfg_ctx.c.
+    unsafe { text::bytes_at(text) }.unwrap_or_default()
+}
+
+/// Reads the parameters' reply codes.
+pub fn check_parameter(raw: &sys::glue_modparams) -> Option<()> {
+    check_codes(
+        "parameter ds_ping_reply_codes",
+        params::bytes(&raw.ds_ping_reply_codes),
+    )
+}

@@ -1,0 +1,145 @@
+//! The processes that resolve the names that pings go to.
+//!
+//! There are two lanes: one for names that led somewhere last time, one for those that did not. A
+//! name that makes the resolver wait holds up others at most once, and holds up no ping at all:
+//! pings go on to the last known addresses.
+
+use core::cell::RefCell;
+use core::ffi::{c_uint, c_void};
+use std::collections::HashMap;
+
+use super::clock::now_ms;
+use super::guard::guard;
+use super::module::Module;
+use super::net::{self, Uri};
+use super::ping::target;
+use super::ping_params::PingSettings;
+use crate::dispatch::dest::SetId;
+use crate::dispatch::schedule::Schedule;
+use crate::shm::dest::Dest;
+use crate::shm::hop::Found;
+use crate::shm::table::Table;
+
+/// Microseconds between two looks at what is due.
+pub const TICK_US: i32 = 50_000;
+
+/// Number of lanes.
+pub const LANES: usize = 2;
+
+/// Which names a process resolves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    /// Those that led somewhere, or that a list has just brought with an address.
+    Steady,
+    /// Those that led nowhere, or that nobody has resolved yet.
+    Doubtful,
+}
+
+/// A destination with a name: its set, its place there, and its record's address as a mark of
+/// identity.
+type Place = (SetId, usize, usize);
+
+/// What the process remembers from one tick to the next.
+#[derive(Default)]
+struct Names {
+    schedule: Schedule<Place>,
+    /// The version of the lists that the schedule is of.
+    version: Option<u64>,
+}
+
+thread_local! {
+    static NAMES: RefCell<Names> = RefCell::default();
+}
+
+/// Resolves the names that are due in the lane whose number is `param`.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_names_tick(_ticks: c_uint, param: *mut c_void) {
+    guard(|| {
+        let Some(module) = Module::get() else { return };
+        let Some(pings) = &module.settings.pings else {
+            return;
+        };
+        let lane = match param as usize {
+            0 => Lane::Steady,
+            _ => Lane::Doubtful,
+        };
+        NAMES.with_borrow_mut(|names| names.tick(module, pings, lane));
+    });
+}
+
+impl Names {
+    fn tick(&mut self, module: &Module, pings: &PingSettings, lane: Lane) {
+        self.follow_lists(module, pings);
+        while let Some(((set, at, _), _)) = self.schedule.pop_due(now_ms()) {
+            resolve(module, pings, lane, set, at);
+        }
+    }
+
+    /// Makes the schedule anew when lists were replaced or edited. Names keep their times.
+    fn follow_lists(&mut self, module: &Module, pings: &PingSettings) {
+        let version = module.store.version();
+        if self.version == Some(version) {
+            return;
+        }
+        self.version = Some(version);
+        let known: HashMap<usize, u64> = self
+            .schedule
+            .iter()
+            .map(|((.., record), due)| (record, due))
+            .collect();
+        let now = now_ms();
+        let pinned = module.pin();
+        let sets = pinned.table().into_iter().flat_map(Table::sets);
+        let places = sets.flat_map(|(set, view)| {
+            let named = |dest: &Dest| has_name(pings, dest);
+            let dests = view
+                .dests()
+                .enumerate()
+                .filter(move |(_, dest)| named(dest));
+            dests.map(move |(at, dest)| (set, at, core::ptr::from_ref(dest.record()) as usize))
+        });
+        // A new name is due at once: its pings wait for it.
+        let places = places.map(|place| (place, Some(known.get(&place.2).copied().unwrap_or(now))));
+        self.schedule.rebuild(now, pings.interval_ms, places);
+    }
+}
+
+fn has_name(pings: &PingSettings, dest: &Dest) -> bool {
+    let target = target(pings, dest, dest.attrs().obproxy);
+    Uri::parse(target).is_some_and(|uri| {
+        // SAFETY: `target` is still there.
+        net::literal(unsafe { uri.host() }).is_none()
+    })
+}
+
+/// Resolves a destination's name, if it is of this lane, and keeps what was found.
+fn resolve(module: &Module, pings: &PingSettings, lane: Lane, set: SetId, at: usize) {
+    let Some((record, target)) = ({
+        let pinned = module.pin();
+        let dest = pinned.view(set).and_then(|view| view.dest(at));
+        let dest = dest.filter(|dest| lane_of(dest) == lane);
+        dest.map(|dest| {
+            let target = target(pings, dest, dest.attrs().obproxy).to_vec();
+            (module.store.hold(dest), target)
+        })
+    }) else {
+        return;
+    };
+    let found = Uri::parse(&target).and_then(|uri| {
+        // SAFETY: `target` is still there.
+        let host = unsafe { uri.host() };
+        net::resolve_sip(host, uri.port(), net::proto_of(&uri))
+    });
+    record
+        .health
+        .hop
+        .set(found.map_or(Found::Nowhere, Found::At));
+}
+
+fn lane_of(dest: &Dest) -> Lane {
+    match dest.record().health.hop.get() {
+        Found::At(_) => Lane::Steady,
+        Found::Unknown if dest.addrs().next().is_some() => Lane::Steady,
+        Found::Unknown | Found::Nowhere => Lane::Doubtful,
+    }
+}

@@ -1,0 +1,96 @@
+//! The process that pings: each destination once an interval, spread evenly over it.
+//!
+//! It never waits: names are resolved by other processes ([`super::names`]), and tm's answers come
+//! to whatever process receives them ([`super::ping`]).
+
+use core::cell::RefCell;
+use core::ffi::{c_uint, c_void};
+
+use super::clock::now_ms;
+use super::guard::guard;
+use super::module::Module;
+use super::ping::{self, Due};
+use super::ping_params::PingSettings;
+use crate::dispatch::dest::SetId;
+use crate::dispatch::schedule::Schedule;
+use crate::shm::table::Table;
+
+/// Microseconds between two looks at what is due.
+pub const TICK_US: i32 = 20_000;
+
+/// A destination: its set, and its place there.
+type Place = (SetId, usize);
+
+/// What the process remembers from one tick to the next.
+#[derive(Default)]
+struct Prober {
+    schedule: Schedule<Place>,
+    /// Destinations whose names were not resolved when their pings were due.
+    waiting: Vec<Place>,
+    /// The version of the lists that the schedule is of.
+    version: Option<u64>,
+}
+
+thread_local! {
+    static PROBER: RefCell<Prober> = RefCell::default();
+}
+
+/// Sends the pings that are due.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_prober_tick(_ticks: c_uint, _param: *mut c_void) {
+    guard(|| {
+        let Some(module) = Module::get() else { return };
+        let Some(pings) = &module.settings.pings else {
+            return;
+        };
+        PROBER.with_borrow_mut(|prober| prober.tick(module, pings));
+    });
+}
+
+impl Prober {
+    fn tick(&mut self, module: &'static Module, pings: &PingSettings) {
+        let now = now_ms();
+        self.follow_lists(module, pings, now);
+        for (set, at) in core::mem::take(&mut self.waiting) {
+            self.ping(module, pings, set, at);
+        }
+        while let Some(((set, at), next)) = self.schedule.pop_due(now) {
+            {
+                let pinned = module.pin();
+                let dest = pinned.view(set).and_then(|view| view.dest(at));
+                if let Some(dest) = dest {
+                    dest.record().health.set_due_ms(next);
+                }
+            }
+            self.ping(module, pings, set, at);
+        }
+    }
+
+    fn ping(&mut self, module: &'static Module, pings: &PingSettings, set: SetId, at: usize) {
+        if module.switches.pings_on() && ping::ping(module, pings, set, at) == Due::Again {
+            self.waiting.push((set, at));
+        }
+    }
+
+    /// Makes the schedule anew when lists were replaced or edited. Destinations keep their times.
+    fn follow_lists(&mut self, module: &Module, pings: &PingSettings, now: u64) {
+        let version = module.store.version();
+        if self.version == Some(version) {
+            return;
+        }
+        self.version = Some(version);
+        self.waiting.clear();
+        let pinned = module.pin();
+        let sets = pinned.table().into_iter().flat_map(Table::sets);
+        let places = sets.flat_map(|(set, view)| {
+            let dests = view.dests().enumerate();
+            dests.map(move |(at, dest)| ((set, at), dest.record().health.due_ms()))
+        });
+        self.schedule.rebuild(now, pings.interval_ms, places);
+        for ((set, at), due) in self.schedule.iter() {
+            if let Some(dest) = pinned.view(set).and_then(|view| view.dest(at)) {
+                dest.record().health.set_due_ms(due);
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What pings found of a destination: run-time truth, kept in its record.
+//!
+//! One ping is on its way to a destination at a time, and whoever got its result writes; anybody
+//! reads at any time. Times are of the clock that all processes of a machine share.
+
+use core::sync::atomic::{
+    AtomicU32, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
+
+use crate::dispatch::latency::Latency;
+
+use super::hop::Hop;
+
+/// How a ping ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// With a reply of this status.
+    Reply(u16),
+    /// Without a reply.
+    Silence,
+    /// The name of the destination, or of its outbound proxy, leads nowhere.
+    NoAddress,
+    /// The server could not send it: no socket fits, or no memory.
+    NotSent,
+}
+
+impl Ended {
+    fn pack(self) -> u32 {
+        match self {
+            Ended::Silence => 1,
+            Ended::NoAddress => 2,
+            Ended::NotSent => 3,
+            Ended::Reply(status) => status.into(),
+        }
+    }
+
+    fn unpack(word: u32) -> Option<Ended> {
+        match word {
+            0 => None,
+            1 => Some(Ended::Silence),
+            2 => Some(Ended::NoAddress),
+            3 => Some(Ended::NotSent),
+            status => u16::try_from(status).ok().map(Ended::Reply),
+        }
+    }
+}
+
+/// The last result of a ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// How it ended.
+    pub ended: Ended,
+    /// When, in milliseconds.
+    pub at_ms: u64,
+    /// Microseconds from the sending to the reply; 0 without a reply.
+    pub round_trip_us: u32,
+    /// Bad results in a row, this one included.
+    pub bad_in_row: u32,
+}
+
+/// What pings found. Zeroed nothing was found yet.
+pub struct Health {
+    /// When the ping that is on its way was sent, in microseconds; 0 when there is none.
+    sent_us: AtomicU64,
+    /// When the next one is due, in milliseconds; 0 while that is open.
+    due_ms: AtomicU64,
+    last_ms: AtomicU64,
+    last: AtomicU32,
+    round_trip_us: AtomicU32,
+    bad_in_row: AtomicU32,
+    latency: LatencyCell,
+    /// Where the name in its URI leads, for pings.
+    pub hop: Hop,
+}
+
+/// A [`Latency`] in shared memory; fractions as the bits of an `f64`.
+///
+/// Its fields are written one by one: a reader in between sees some of before, which is good
+/// enough for figures to look at.
+struct LatencyCell {
+    average: AtomicU64,
+    deviation: AtomicU64,
+    estimate: AtomicU64,
+    m2: AtomicU64,
+    max: AtomicU32,
+    timeouts: AtomicU32,
+    samples: AtomicU32,
+}
+
+impl LatencyCell {
+    fn get(&self) -> Latency {
+        let fraction = |bits: &AtomicU64| f64::from_bits(bits.load(Relaxed));
+        Latency {
+            average: fraction(&self.average),
+            deviation: fraction(&self.deviation),
+            estimate: fraction(&self.estimate),
+            m2: fraction(&self.m2),
+            max: self.max.load(Relaxed),
+            timeouts: self.timeouts.load(Relaxed),
+            samples: self.samples.load(Relaxed),
+        }
+    }
+
+    fn set(&self, new: &Latency) {
+        self.average.store(new.average.to_bits(), Relaxed);
+        self.deviation.store(new.deviation.to_bits(), Relaxed);
+        self.estimate.store(new.estimate.to_bits(), Relaxed);
+        self.m2.store(new.m2.to_bits(), Relaxed);
+        self.max.store(new.max, Relaxed);
+        self.timeouts.store(new.timeouts, Relaxed);
+        self.samples.store(new.samples, Relaxed);
+    }
+}
+
+impl Health {
+    /// How long it takes to answer.
+    pub fn latency(&self) -> Latency {
+        self.latency.get()
+    }
+
+    /// Keeps how long it takes to answer. Whoever ended the ping, or made the record.
+    pub fn set_latency(&self, latency: &Latency) {
+        self.latency.set(latency);
+    }
+
+    /// Begins a ping; false while another one is on its way.
+    pub fn begin(&self, now_us: u64) -> bool {
+        self.sent_us
+            .compare_exchange(0, now_us.max(1), SeqCst, SeqCst)
+            .is_ok()
+    }
+
+    /// Ends the ping that is on its way; returns when it was sent, in microseconds.
+    pub fn end(&self) -> u64 {
+        self.sent_us.swap(0, SeqCst)
+    }
+
+    /// When the ping that is on its way was sent, in microseconds.
+    pub fn sent_us(&self) -> Option<u64> {
+        Some(self.sent_us.load(SeqCst)).filter(|&sent| sent != 0)
+    }
+
+    /// When the next ping is due, in milliseconds.
+    pub fn due_ms(&self) -> Option<u64> {
+        Some(self.due_ms.load(SeqCst)).filter(|&due| due != 0)
+    }
+
+    /// Says when the next ping is due.
+    pub fn set_due_ms(&self, due_ms: u64) {
+        self.due_ms.store(due_ms, SeqCst);
+    }
+
+    /// Keeps a result. Whoever ended the ping.
+    pub fn note(&self, ended: Ended, good: bool, now_ms: u64, round_trip_us: u32) {
+        let bad = if good {
+            0
+        } else {
+            self.bad_in_row.load(SeqCst).saturating_add(1)
+        };
+        self.bad_in_row.store(bad, SeqCst);
+        self.round_trip_us.store(round_trip_us, SeqCst);
+        self.last_ms.store(now_ms, SeqCst);
+        self.last.store(ended.pack(), SeqCst);
+    }
+
+    /// The last result; `None` before the first one.
+    pub fn last(&self) -> Option<Last> {
+        Some(Last {
+            ended: Ended::unpack(self.last.load(SeqCst))?,
+            at_ms: self.last_ms.load(SeqCst),
+            round_trip_us: self.round_trip_us.load(SeqCst),
+            bad_in_row: self.bad_in_row.load(SeqCst),
+        })
+    }
+}
