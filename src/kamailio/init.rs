@@ -16,6 +16,7 @@ use super::params::Settings;
 use super::sys;
 use super::throttle::Throttle;
 use crate::shm::calls::Calls;
+use crate::shm::diverted::Diverted;
 use crate::shm::store::Store;
 
 /// Seconds between two looks at the replaced tables.
@@ -63,10 +64,14 @@ fn start() -> Option<()> {
         .transpose()
         .map_err(|error| log_err!("cannot make the table of calls: {error}"))
         .ok()?;
+    let diverted = Diverted::create(&ShmArena)
+        .map_err(|error| log_err!("cannot make the table of diverted calls: {error}"))
+        .ok()?;
     let module = Module {
         settings,
         store,
         calls,
+        diverted,
         throttle,
     };
     if !module.keep() {
@@ -129,6 +134,8 @@ pub extern "C" fn dsr_destroy() {
                 // SAFETY: as below; calls let go of records before the table does.
                 unsafe { calls.destroy(&ShmArena) };
             }
+            // SAFETY: as below.
+            unsafe { module.diverted.destroy(&ShmArena) };
             // SAFETY: the children are dead when the server destroys its modules (main.c,
             // cleanup), and it calls nothing of this module any more.
             unsafe { module.store.destroy() };

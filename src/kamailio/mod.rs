@@ -8,7 +8,7 @@
 //! | [`load`], [`resolve`] | the list file, resolved and published |
 //! | [`throttle`] | how often the lists may change |
 //! | [`script`], [`kemi`] | the script functions, for routes and for KEMI |
-//! | [`selection`], [`call_load`], [`membership`] | what they do |
+//! | [`selection`], [`call_load`], [`drain`], [`membership`] | what they do |
 //! | [`rpc`], [`rpc_list`], [`rpc_calls`] | the RPC commands |
 //! | [`msg`], [`args`], [`pvar`], [`results`], [`reply`] | messages, arguments, variables, XAVPs and AVPs, RPC replies |
 //! | [`net`], [`random`] | addresses and sockets, random numbers |
@@ -20,7 +20,8 @@
 
 pub mod args;
 pub mod call_load;
-pub mod exports;
+pub mod drain;
+mod exports;
 pub mod guard;
 pub mod init;
 pub mod kemi;

@@ -9,6 +9,7 @@ use super::sys;
 use super::throttle::Throttle;
 use crate::dispatch::dest::SetId;
 use crate::shm::calls::Calls;
+use crate::shm::diverted::Diverted;
 use crate::shm::store::{Pinned, Store};
 use crate::shm::table::Table;
 
@@ -20,6 +21,8 @@ pub struct Module {
     pub store: Store<ShmArena, ServerLock>,
     /// The calls that are counted; `None` where call load is off.
     pub calls: Option<Calls<ServerLock>>,
+    /// The calls that were placed beside a draining destination.
+    pub diverted: Diverted,
     /// How often the lists may change.
     pub throttle: Throttle,
 }

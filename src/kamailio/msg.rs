@@ -86,6 +86,31 @@ impl Message {
         matches!(self.method(), sys::METHOD_BYE | sys::METHOD_CANCEL)
     }
 
+    /// True for a request that begins a call or a subscription, if it is not in one.
+    pub fn begins_dialog(self) -> bool {
+        let begin = [sys::METHOD_INVITE, sys::METHOD_SUBSCRIBE, sys::METHOD_REFER];
+        begin.contains(&self.method())
+    }
+
+    /// True for a request inside a dialog: To has a tag. ACK and CANCEL belong to a call too.
+    pub fn is_in_dialog(self) -> bool {
+        matches!(self.method(), sys::METHOD_ACK | sys::METHOD_CANCEL) || self.has_to_tag()
+    }
+
+    fn has_to_tag(self) -> bool {
+        // SAFETY: a live message; the server parses into it.
+        if unsafe { sys::parse_to_header(self.0) } < 0 {
+            return false;
+        }
+        // SAFETY: parsed: null, or in the message.
+        let Some(header) = (unsafe { self.fields().to.as_ref() }) else {
+            return false;
+        };
+        // SAFETY: a parsed To leaves this struct there (parser/parse_to.c), or null.
+        let body = unsafe { header.parsed.cast::<sys::to_body>().as_ref() };
+        body.is_some_and(|body| body.tag_value.len > 0)
+    }
+
     /// True for a 2xx reply to an INVITE; `None` after the message when it cannot be parsed.
     pub fn is_answer(self) -> Option<bool> {
         let line = &self.fields().first_line;

@@ -1,6 +1,7 @@
 //! `ds_select_*`, `ds_next_*`, `ds_set_*` and `ds_mark_dst`: from a message to a destination.
 
 use super::call_load;
+use super::drain;
 use super::guard::ScriptRet;
 use super::log::{log_dbg, log_err, log_warn};
 use super::module::Module;
@@ -53,6 +54,12 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
     let sent = module
         .store
         .try_set(Module::process(), request.set, |view| {
+            let start = match start {
+                Start::Hash(hash) if view.any_draining() => {
+                    drain::start(module, msg, request.set, view, hash)
+                }
+                start => start,
+            };
             let choice = choose(view, start, settings.use_default, &mut ServerRandom)?;
             Some(go(module, msg, request, view, choice, false))
         });
