@@ -94,7 +94,7 @@ impl<'s> Caller<'s> {
     /// Where a request inside the call's dialog goes.
     fn in_dialog(&self, method: &str, call: &str) -> String {
         let request = self.request(method, call, &self.select());
-        self.sent(&request.to_tag("callee"))
+        self.sent(&request.tagged("callee"))
     }
 
     fn place(&self, names: &[String]) -> BTreeMap<String, String> {
@@ -299,7 +299,7 @@ fn marks_do_not_end_it() {
     set_state(&server, "drain");
     for (mark, flags) in [("p", "RP"), ("a", "RX"), ("tp", "RP"), ("a", "RX")] {
         let operations = format!("dst,1,0|mark_{mark}");
-        let request = caller.request("BYE", call, &operations).to_tag("callee");
+        let request = caller.request("BYE", call, &operations).tagged("callee");
         let lines = caller.lines(&request);
         assert!(lines[1].contains(" rc=1 "), "{lines:?}");
         assert_eq!(server.flags(1, DRAINED), flags, "{mark}");

@@ -16,7 +16,7 @@ pub fn start(module: &Module, msg: Message, set: SetId, view: &View, hash: u32) 
     let ongoing = Start::Ongoing(hash);
     if msg.is_in_dialog() {
         let diverted = msg
-            .call_id()
+            .find_call_id()
             .is_some_and(|call_id| module.diverted.knows(set, call_id, now()));
         return if diverted { Start::Hash(hash) } else { ongoing };
     }
@@ -24,7 +24,7 @@ pub fn start(module: &Module, msg: Message, set: SetId, view: &View, hash: u32) 
         let placed = |start| choose(view, start, module.settings.use_default, &mut ServerRandom);
         let beside = placed(ongoing).is_some_and(|there| view.is_draining(there.first))
             && placed(Start::Hash(hash)).is_some();
-        if let Some(call_id) = msg.call_id().filter(|_| beside) {
+        if let Some(call_id) = msg.find_call_id().filter(|_| beside) {
             module.diverted.note(set, call_id, now());
         }
     }

@@ -98,15 +98,14 @@ impl Message {
     }
 
     fn has_to_tag(self) -> bool {
-        // SAFETY: a live message; the server parses into it.
-        if unsafe { sys::parse_to_header(self.0) } < 0 {
+        if !self.parse_header(sys::KSR_HDR_TO_F) {
             return false;
         }
-        // SAFETY: parsed: null, or in the message.
+        // SAFETY: null, or parsed: it lies in the message.
         let Some(header) = (unsafe { self.fields().to.as_ref() }) else {
             return false;
         };
-        // SAFETY: a parsed To leaves this struct there (parser/parse_to.c), or null.
+        // SAFETY: the server parses a To as soon as it finds one (parser/msg_parser.c), or null.
         let body = unsafe { header.parsed.cast::<sys::to_body>().as_ref() };
         body.is_some_and(|body| body.tag_value.len > 0)
     }
@@ -135,8 +134,16 @@ impl Message {
 
     /// The Call-ID; `None` after the message when there is none. It lies in the message.
     pub fn call_id<'m>(self) -> Option<&'m [u8]> {
-        if !self.parse_header(sys::KSR_HDR_CALLID_F) || self.fields().callid.is_null() {
+        let call_id = self.find_call_id();
+        if call_id.is_none() {
             log_err!("no Call-ID");
+        }
+        call_id
+    }
+
+    /// The same without a message, for callers that hold a pin.
+    pub fn find_call_id<'m>(self) -> Option<&'m [u8]> {
+        if !self.parse_header(sys::KSR_HDR_CALLID_F) || self.fields().callid.is_null() {
             return None;
         }
         // SAFETY: not null, and parsed: it lies in the message.

@@ -203,7 +203,7 @@ impl Request {
     }
 
     /// Tag of To: the request is inside a dialog.
-    pub fn to_tag(mut self, tag: &str) -> Self {
+    pub fn tagged(mut self, tag: &str) -> Self {
         self.to_tag = Some(tag.to_owned());
         self
     }
