@@ -20,6 +20,7 @@ use super::ping_params::PingSettings;
 use super::throttle::Throttle;
 use super::{names, prober, sys};
 use crate::shm::calls::Calls;
+use crate::shm::diverted::Diverted;
 use crate::shm::store::Store;
 
 /// Seconds between two looks at the replaced tables.
@@ -71,11 +72,15 @@ fn start() -> Option<()> {
     if let Some(pings) = &settings.pings {
         prepare_pings(pings)?;
     }
+    let diverted = Diverted::create(&ShmArena)
+        .map_err(|error| log_err!("cannot make the table of diverted calls: {error}"))
+        .ok()?;
     let module = Module {
         settings,
         switches,
         store,
         calls,
+        diverted,
         throttle,
     };
     if !module.keep() {
@@ -209,6 +214,8 @@ pub extern "C" fn dsr_destroy() {
                 // SAFETY: as below; calls let go of records before the table does.
                 unsafe { calls.destroy(&ShmArena) };
             }
+            // SAFETY: as below.
+            unsafe { module.diverted.destroy(&ShmArena) };
             // SAFETY: the children are dead when the server destroys its modules (main.c,
             // cleanup), and it calls nothing of this module any more.
             unsafe { module.store.destroy() };
