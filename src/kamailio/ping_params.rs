@@ -131,6 +131,19 @@ pub(super) fn probing_mode(raw: &sys::glue_modparams) -> Read<i32> {
     }
 }
 
+/// Reads whether the timer runs in the secondary timer's process (`ds_timer_mode`).
+pub(super) fn secondary_timer(raw: &sys::glue_modparams) -> Read<bool> {
+    match raw.ds_timer_mode {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => bad(
+            "ds_timer_mode",
+            other.to_string().leak().as_bytes(),
+            "0 or 1",
+        ),
+    }
+}
+
 /// Reads whether round trips are measured, and by what weight they are estimated.
 pub(super) fn latency(raw: &sys::glue_modparams, compat: Compat) -> Option<Alpha> {
     let default = Alpha::default_permille(compat);
