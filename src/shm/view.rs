@@ -252,7 +252,7 @@ impl View {
 
     /// True when any destination drains.
     pub fn any_draining(&self) -> bool {
-        self.draining.next(0).is_some()
+        self.draining.any()
     }
 
     /// The first draining position in `from..to`.
