@@ -360,6 +360,12 @@ impl View {
         self.usable.next(from)
     }
 
+    /// The first draining position from `from` on, by the bitmap alone.
+    #[cfg(test)]
+    pub fn next_draining_bit(&self, from: usize) -> Option<usize> {
+        self.draining.next(from)
+    }
+
     /// Repairs the bitmaps after publishing: records may have changed while the view was built.
     pub fn settle(&self) {
         for (at, dest) in self.dests().enumerate() {
