@@ -11,12 +11,14 @@ use std::rc::Rc;
 
 use super::events::{Event, Listeners, Reason, ScriptText};
 use super::log::{log_dbg, log_warn};
+use super::mailbox::{Letter, Refused};
 use super::module::Module;
 use super::msg::Message;
 use super::text::Escaped;
+use crate::dispatch::compat::Compat;
 use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
-use crate::dispatch::state::State;
+use crate::dispatch::state::{Flip, State};
 use crate::shm::dest::Dest;
 use crate::shm::table::Table;
 
@@ -57,28 +59,62 @@ impl<'c> Change<'c> {
 
 /// Events that were raised and not yet told.
 pub struct Feed<'m> {
-    listeners: &'m Listeners,
-    events: Vec<Event>,
+    module: &'m Module,
+    events: Vec<Noted>,
+}
+
+/// A change that is an event.
+struct Noted {
+    flip: Flip,
+    set: SetId,
+    uri: Vec<u8>,
+    old: State,
+    new: State,
+    cause: Cause,
+    code: i32,
+    reason: Vec<u8>,
+    from_reply: bool,
+}
+
+impl Noted {
+    /// The event for a route and its `$dsv`.
+    fn event(&self, compat: Compat) -> Event {
+        Event {
+            flip: self.flip,
+            set: self.set,
+            uri: ScriptText::new(&self.uri),
+            old: ScriptText::new(&self.old.letters(compat)),
+            new: ScriptText::new(&self.new.letters(compat)),
+            cause: ScriptText::new(self.cause.name().as_bytes()),
+            code: self.code,
+            reason: ScriptText::new(&self.reason),
+            from_reply: self.from_reply,
+        }
+    }
 }
 
 impl<'m> Feed<'m> {
     /// An empty feed.
     pub const fn new(module: &'m Module) -> Self {
         Feed {
-            listeners: &module.settings.listeners,
+            module,
             events: Vec::new(),
         }
     }
 
+    const fn listeners(&self) -> &'m Listeners {
+        &self.module.settings.listeners
+    }
+
     /// Whether anything is to be noted for this cause; for callers that save work by asking.
     pub const fn hears(&self, cause: Cause) -> bool {
-        self.listeners.hear(cause)
+        self.listeners().hear(cause)
     }
 
     /// Notes a change. Cheap; may be called while a table is pinned or locked.
     pub fn note(&mut self, change: Change<'_>) {
         let Change { set, uri, .. } = change;
-        let compat = self.listeners.compat;
+        let compat = self.listeners().compat;
         if change.old != change.new {
             let letters = |state: State| state.letters(compat).map(char::from);
             let ([a, b], [c, d]) = (letters(change.old), letters(change.new));
@@ -91,22 +127,48 @@ impl<'m> Feed<'m> {
         if !self.hears(change.cause) {
             return;
         }
-        let mode = self.listeners.mode;
+        let mode = self.listeners().mode;
         let flip = mode.event(change.cause, change.old, change.new, compat);
-        let Some(flip) = flip.filter(|&flip| self.listeners.want(flip)) else {
+        let Some(flip) = flip.filter(|&flip| self.listeners().want(flip)) else {
             return;
         };
-        self.events.push(Event {
+        self.events.push(Noted {
             flip,
             set,
-            uri: ScriptText::new(uri),
-            old: ScriptText::new(&change.old.letters(compat)),
-            new: ScriptText::new(&change.new.letters(compat)),
-            cause: ScriptText::new(change.cause.name().as_bytes()),
+            uri: uri.to_vec(),
+            old: change.old,
+            new: change.new,
+            cause: change.cause,
             code: change.reason.code,
-            reason: ScriptText::new(change.reason.text),
+            reason: change.reason.text.to_vec(),
             from_reply: change.reason.from_reply,
         });
+    }
+
+    /// Lets the timer process tell of what was noted, within a second: for RPC commands, which may
+    /// not run routes.
+    pub fn post(self) {
+        let Some(mailbox) = &self.module.mailbox else {
+            return;
+        };
+        let count = self.events.len();
+        for (at, noted) in self.events.into_iter().enumerate() {
+            let letter = Letter {
+                set: noted.set,
+                uri: noted.uri,
+                old: noted.old,
+                new: noted.new,
+                flip: noted.flip,
+                cause: noted.cause,
+            };
+            let why = match mailbox.post(&letter) {
+                Ok(()) => continue,
+                Err(Refused::Memory(error)) => error.to_string(),
+                Err(Refused::TooMany) => "too many wait".into(),
+            };
+            log_warn!("{} events are dropped: {why}", count - at);
+            return;
+        }
     }
 
     /// Tells of what was noted. Nothing of the store may be pinned or locked.
@@ -117,8 +179,9 @@ impl<'m> Feed<'m> {
         if self.events.is_empty() {
             return;
         }
-        let waiting = self.events.into_iter().map(|event| Waiting {
-            event: Rc::new(event),
+        let listeners = self.listeners();
+        let waiting = self.events.iter().map(|noted| Waiting {
+            event: Rc::new(noted.event(listeners.compat)),
             marked_in,
         });
         let Some(delivery) = Delivery::start(waiting) else {
@@ -132,7 +195,7 @@ impl<'m> Feed<'m> {
             // A script inside an event route may have marked on that route's own message, which is
             // gone by now.
             let same = |msg: &Message| marked_in.is_some_and(|first| first.raw() == msg.raw());
-            self.listeners.tell(&event, at.filter(same));
+            listeners.tell(&event, at.filter(same));
         }
     }
 }
@@ -154,6 +217,26 @@ pub fn tell_of_start(module: &Module) {
         }
     }
     feed.deliver(None);
+}
+
+/// Tells of what RPC commands changed since the last time. Called where routes may run.
+pub fn tell_of_posted(module: &Module) {
+    let Some(mailbox) = &module.mailbox else {
+        return;
+    };
+    let noted = mailbox.take().into_iter().map(|letter| Noted {
+        flip: letter.flip,
+        set: letter.set,
+        uri: letter.uri,
+        old: letter.old,
+        new: letter.new,
+        cause: letter.cause,
+        code: Reason::NO_MESSAGE.code,
+        reason: Reason::NO_MESSAGE.text.to_vec(),
+        from_reply: false,
+    });
+    let events = noted.collect();
+    Feed { module, events }.deliver(None);
 }
 
 /// An event that waits for its turn.

@@ -12,11 +12,13 @@ use super::guard::{InitRet, guard};
 use super::load;
 use super::lock::ServerLock;
 use super::log::{log_crit, log_err};
+use super::mailbox::Mailbox;
 use super::mem::ShmArena;
 use super::module::Module;
 use super::params::Settings;
 use super::sys;
 use super::throttle::Throttle;
+use crate::dispatch::event::Cause;
 use crate::shm::calls::Calls;
 use crate::shm::store::Store;
 
@@ -65,10 +67,18 @@ fn start() -> Option<()> {
         .transpose()
         .map_err(|error| log_err!("cannot make the table of calls: {error}"))
         .ok()?;
+    let mailbox = settings
+        .listeners
+        .hear(Cause::Rpc)
+        .then(Mailbox::create)
+        .transpose()
+        .map_err(|error| log_err!("cannot make the queue of events: {error}"))
+        .ok()?;
     let module = Module {
         settings,
         store,
         calls,
+        mailbox,
         throttle,
     };
     if !module.keep() {
@@ -116,7 +126,7 @@ thread_local! {
     static STARTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Gives replaced tables back, ends calls whose time is over, and once tells of the start.
+/// Gives replaced tables back, ends calls whose time is over, and tells of what is to be told here.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
     guard(|| {
@@ -126,6 +136,7 @@ pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
             if !STARTED.replace(true) {
                 feed::tell_of_start(module);
             }
+            feed::tell_of_posted(module);
         }
     });
 }

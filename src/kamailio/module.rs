@@ -3,6 +3,7 @@
 use once_cell::sync::OnceCell;
 
 use super::lock::ServerLock;
+use super::mailbox::Mailbox;
 use super::mem::ShmArena;
 use super::params::Settings;
 use super::sys;
@@ -20,6 +21,8 @@ pub struct Module {
     pub store: Store<ShmArena, ServerLock>,
     /// The calls that are counted; `None` where call load is off.
     pub calls: Option<Calls<ServerLock>>,
+    /// Changes by RPC commands that wait to be told; `None` where nobody wants to know.
+    pub mailbox: Option<Mailbox>,
     /// How often the lists may change.
     pub throttle: Throttle,
 }

@@ -95,7 +95,7 @@ pub extern "C" fn dsr_rpc_reload(rpc: *mut sys::rpc_t, context: *mut c_void) {
             log_warn!("no room for the counts in the reply of a reload");
         }
         call.say("Ok. Dispatcher successfully reloaded.");
-        feed.deliver(None);
+        feed.post();
         Ok(())
     });
 }
@@ -188,7 +188,7 @@ fn set_state(
         return Err("State Update Failed".into());
     }
     call.say("Ok. Dispatcher state updated.");
-    feed.deliver(None);
+    feed.post();
     Ok(())
 }
 
@@ -233,7 +233,7 @@ pub extern "C" fn dsr_rpc_add(rpc: *mut sys::rpc_t, context: *mut c_void) {
             cause: Cause::Rpc,
             reason: Reason::NO_MESSAGE,
         });
-        feed.deliver(None);
+        feed.post();
         Ok(())
     });
 }
@@ -318,7 +318,7 @@ pub extern "C" fn dsr_rpc_modify(rpc: *mut sys::rpc_t, context: *mut c_void) {
         modified.map_err(|error| failed(error.to_string()))?;
         log_info!("modified in set {set}: {}", Short(&address));
         call.say("Ok. Dispatcher destination modified.");
-        feed.deliver(None);
+        feed.post();
         Ok(())
     });
 }
