@@ -246,8 +246,13 @@ event_route[dispatcher:dst-up] { route(MARK); }
         let server = Kamailio::start(Module::Rust, config);
         let reply = Uac::new().request(server.addr(), &Request::new("OPTIONS", "sip:a@b.test"));
         assert_eq!(reply.status(), Some(200));
-        // The first, its event, the 1,000 that were taken, and the one that was not.
-        assert_eq!(events(&server), 1_002, "compat {compat}");
+        // The first, its event, the 1,000 that were taken, and the one that was not; under memcheck
+        // the request is sent again meanwhile.
+        let marks = events(&server);
+        assert!(
+            marks == 1_002 || under_valgrind() && marks > 1_002,
+            "compat {compat}: {marks}"
+        );
     }
 }
 

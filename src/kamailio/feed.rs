@@ -20,7 +20,6 @@ use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
 use crate::dispatch::state::{Flip, State};
 use crate::shm::dest::Dest;
-use crate::shm::table::Table;
 
 /// Events that routes may raise during one delivery: enough for all use, and an end for routes
 /// that keep raising each other.
@@ -145,8 +144,8 @@ impl<'m> Feed<'m> {
         });
     }
 
-    /// Lets the timer process tell of what was noted, within a second: for RPC commands, which may
-    /// not run routes.
+    /// Lets the timer process tell of what was noted, within a second: for RPC commands and for the
+    /// start, which may not run routes.
     pub fn post(self) {
         let Some(mailbox) = &self.module.mailbox else {
             return;
@@ -200,26 +199,7 @@ impl<'m> Feed<'m> {
     }
 }
 
-/// Tells of each destination that is not usable, once, soon after the start.
-///
-/// Monitoring that is built on events would never hear of it (field report 4906).
-pub fn tell_of_start(module: &Module) {
-    let mut feed = Feed::new(module);
-    if !feed.hears(Cause::Start) {
-        return;
-    }
-    {
-        let pinned = module.pin();
-        let sets = pinned.table().into_iter().flat_map(Table::sets);
-        for dest in sets.flat_map(|(_, view)| view.dests()) {
-            let state = dest.record().state();
-            feed.note(Change::of(dest, State::ACTIVE, state, Cause::Start));
-        }
-    }
-    feed.deliver(None);
-}
-
-/// Tells of what RPC commands changed since the last time. Called where routes may run.
+/// Tells of what was posted since the last time. Called where routes may run.
 pub fn tell_of_posted(module: &Module) {
     let Some(mailbox) = &module.mailbox else {
         return;

@@ -2,12 +2,11 @@
 
 use core::ffi::{c_int, c_uint, c_void};
 use core::ptr;
-use std::cell::Cell;
 
 use parking_lot::lock_api::RawMutex;
 
 use super::call_load;
-use super::feed;
+use super::feed::{self, Feed};
 use super::guard::{InitRet, guard};
 use super::load;
 use super::lock::ServerLock;
@@ -69,7 +68,7 @@ fn start() -> Option<()> {
         .ok()?;
     let mailbox = settings
         .listeners
-        .hear(Cause::Rpc)
+        .hear(Cause::Start)
         .then(Mailbox::create)
         .transpose()
         .map_err(|error| log_err!("cannot make the queue of events: {error}"))
@@ -85,7 +84,11 @@ fn start() -> Option<()> {
         log_crit!("initialised twice");
         return None;
     }
-    load::load(Module::get()?, None).ok()?;
+    let module = Module::get()?;
+    let mut feed = Feed::new(module);
+    load::load(module, Cause::Start, &mut feed).ok()?;
+    // No process can run routes yet.
+    feed.post();
     // SAFETY: called from mod_init, as register_timer asks (core/timer.c).
     let timer =
         unsafe { sys::register_timer(Some(sys::dsr_tick), ptr::null_mut(), COLLECT_EVERY_S) };
@@ -121,11 +124,6 @@ fn make_slots() -> InitRet {
         .into()
 }
 
-thread_local! {
-    /// The timer process has told of the start.
-    static STARTED: Cell<bool> = const { Cell::new(false) };
-}
-
 /// Gives replaced tables back, ends calls whose time is over, and tells of what is to be told here.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
@@ -133,9 +131,6 @@ pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
         if let Some(module) = Module::get() {
             module.store.collect();
             call_load::expire(module);
-            if !STARTED.replace(true) {
-                feed::tell_of_start(module);
-            }
             feed::tell_of_posted(module);
         }
     });

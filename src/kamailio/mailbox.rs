@@ -1,8 +1,8 @@
 //! Changes that wait in shared memory until a process can run routes for them.
 //!
 //! An RPC command may not run routes itself: jsonrpcs keeps the reply that it builds in one place of
-//! the process, which a `jsonrpc_exec` of the route would overwrite. So commands post what they
-//! changed, and the timer process tells of it.
+//! the process, which a `jsonrpc_exec` of the route would overwrite. Nor may the start, before
+//! the processes are there. So both post what they changed, and the timer process tells of it.
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
@@ -14,7 +14,10 @@ use crate::dispatch::state::{Flip, State};
 use crate::shm::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 
 /// Changes that may wait.
-const MOST: usize = 20_000;
+const MOST: usize = 100_000;
+
+/// What can post.
+const CAUSES: [Cause; 3] = [Cause::Rpc, Cause::Reload, Cause::Start];
 
 /// A change that waits.
 struct Posted {
@@ -23,7 +26,8 @@ struct Posted {
     old: u32,
     new: u32,
     is_up: bool,
-    is_reload: bool,
+    /// Place in [`CAUSES`].
+    cause: u8,
     uri: ShmSlice<u8>,
 }
 
@@ -52,7 +56,7 @@ pub struct Letter {
     pub new: State,
     /// The event that it is.
     pub flip: Flip,
-    /// What changed it: RPC or reload.
+    /// What changed it.
     pub cause: Cause,
 }
 
@@ -147,7 +151,8 @@ fn write(letter: &Letter) -> Result<NonNull<Posted>, OutOfMemory> {
     posted.old = letter.old.bits();
     posted.new = letter.new.bits();
     posted.is_up = letter.flip == Flip::Up;
-    posted.is_reload = letter.cause == Cause::Reload;
+    let cause = (0..).zip(CAUSES).find(|&(_, cause)| cause == letter.cause);
+    posted.cause = cause.map_or(0, |(at, _)| at);
     posted.uri = text;
     Ok(header)
 }
@@ -159,11 +164,10 @@ fn read(posted: &Posted) -> (Letter, *mut Posted) {
         old: State(posted.old),
         new: State(posted.new),
         flip: if posted.is_up { Flip::Up } else { Flip::Down },
-        cause: if posted.is_reload {
-            Cause::Reload
-        } else {
-            Cause::Rpc
-        },
+        cause: CAUSES
+            .get(usize::from(posted.cause))
+            .copied()
+            .unwrap_or(Cause::Rpc),
     };
     (letter, posted.next)
 }

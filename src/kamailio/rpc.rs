@@ -85,7 +85,7 @@ pub extern "C" fn dsr_rpc_reload(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
         throttle(module)?;
         let mut feed = Feed::new(module);
-        let loaded = load::load(module, Some(&mut feed))
+        let loaded = load::load(module, Cause::Reload, &mut feed)
             .map_err(|error| format!("Reload Failed: {error}"))?;
         // The text comes last: of several values a JSON reply keeps only that one.
         let counted = call
