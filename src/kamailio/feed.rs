@@ -11,15 +11,15 @@ use std::rc::Rc;
 
 use super::events::{Event, Listeners, Reason, ScriptText};
 use super::log::{log_dbg, log_warn};
-use super::mailbox::{Letter, Refused};
 use super::module::Module;
 use super::msg::Message;
 use super::text::Escaped;
 use crate::dispatch::compat::Compat;
 use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
-use crate::dispatch::state::{Flip, State};
+use crate::dispatch::state::State;
 use crate::shm::dest::Dest;
+use crate::shm::mailbox::{Letter, Refused};
 
 /// Events that routes may raise during one delivery: enough for all use, and an end for routes
 /// that keep raising each other.
@@ -64,12 +64,7 @@ pub struct Feed<'m> {
 
 /// A change that is an event.
 struct Noted {
-    flip: Flip,
-    set: SetId,
-    uri: Vec<u8>,
-    old: State,
-    new: State,
-    cause: Cause,
+    letter: Letter,
     code: i32,
     reason: Vec<u8>,
     from_reply: bool,
@@ -78,13 +73,14 @@ struct Noted {
 impl Noted {
     /// The event for a route and its `$dsv`.
     fn event(&self, compat: Compat) -> Event {
+        let letter = &self.letter;
         Event {
-            flip: self.flip,
-            set: self.set,
-            uri: ScriptText::new(&self.uri),
-            old: ScriptText::new(&self.old.letters(compat)),
-            new: ScriptText::new(&self.new.letters(compat)),
-            cause: ScriptText::new(self.cause.name().as_bytes()),
+            flip: letter.flip,
+            set: letter.set,
+            uri: ScriptText::new(&letter.uri),
+            old: ScriptText::new(&letter.old.letters(compat)),
+            new: ScriptText::new(&letter.new.letters(compat)),
+            cause: ScriptText::new(letter.cause.name().as_bytes()),
             code: self.code,
             reason: ScriptText::new(&self.reason),
             from_reply: self.from_reply,
@@ -132,12 +128,14 @@ impl<'m> Feed<'m> {
             return;
         };
         self.events.push(Noted {
-            flip,
-            set,
-            uri: uri.to_vec(),
-            old: change.old,
-            new: change.new,
-            cause: change.cause,
+            letter: Letter {
+                set,
+                uri: uri.to_vec(),
+                old: change.old,
+                new: change.new,
+                flip,
+                cause: change.cause,
+            },
             code: change.reason.code,
             reason: change.reason.text.to_vec(),
             from_reply: change.reason.from_reply,
@@ -151,16 +149,8 @@ impl<'m> Feed<'m> {
             return;
         };
         let count = self.events.len();
-        for (at, noted) in self.events.into_iter().enumerate() {
-            let letter = Letter {
-                set: noted.set,
-                uri: noted.uri,
-                old: noted.old,
-                new: noted.new,
-                flip: noted.flip,
-                cause: noted.cause,
-            };
-            let why = match mailbox.post(&letter) {
+        for (at, noted) in self.events.iter().enumerate() {
+            let why = match mailbox.post(&noted.letter) {
                 Ok(()) => continue,
                 Err(Refused::Memory(error)) => error.to_string(),
                 Err(Refused::TooMany) => "too many wait".into(),
@@ -205,12 +195,7 @@ pub fn tell_of_posted(module: &Module) {
         return;
     };
     let noted = mailbox.take().into_iter().map(|letter| Noted {
-        flip: letter.flip,
-        set: letter.set,
-        uri: letter.uri,
-        old: letter.old,
-        new: letter.new,
-        cause: letter.cause,
+        letter,
         code: Reason::NO_MESSAGE.code,
         reason: Reason::NO_MESSAGE.text.to_vec(),
         from_reply: false,

@@ -11,7 +11,6 @@ use super::guard::{InitRet, guard};
 use super::load;
 use super::lock::ServerLock;
 use super::log::{log_crit, log_err};
-use super::mailbox::Mailbox;
 use super::mem::ShmArena;
 use super::module::Module;
 use super::params::Settings;
@@ -19,6 +18,7 @@ use super::sys;
 use super::throttle::Throttle;
 use crate::dispatch::event::Cause;
 use crate::shm::calls::Calls;
+use crate::shm::mailbox::Mailbox;
 use crate::shm::store::Store;
 
 /// Seconds between two looks at the replaced tables.
@@ -69,7 +69,7 @@ fn start() -> Option<()> {
     let mailbox = settings
         .listeners
         .hear(Cause::Start)
-        .then(Mailbox::create)
+        .then(|| Mailbox::create(ShmArena))
         .transpose()
         .map_err(|error| log_err!("cannot make the queue of events: {error}"))
         .ok()?;
@@ -144,6 +144,10 @@ pub extern "C" fn dsr_destroy() {
             if let Some(calls) = &module.calls {
                 // SAFETY: as below; calls let go of records before the table does.
                 unsafe { calls.destroy(&ShmArena) };
+            }
+            if let Some(mailbox) = &module.mailbox {
+                // SAFETY: as below.
+                unsafe { mailbox.destroy() };
             }
             // SAFETY: the children are dead when the server destroys its modules (main.c,
             // cleanup), and it calls nothing of this module any more.

@@ -10,7 +10,6 @@
 //! | [`script`], [`kemi`] | the script functions, for routes and for KEMI |
 //! | [`selection`], [`call_load`], [`membership`] | what they do |
 //! | [`feed`], [`events`], [`dsv`] | what changed a state, event routes, `$dsv` |
-//! | [`mailbox`] | changes that wait for a process that can run routes |
 //! | [`own_msg`], [`stage`], [`tm_state`] | a message of our own, and what a route on it must not disturb |
 //! | [`rpc`], [`rpc_list`], [`rpc_calls`] | the RPC commands |
 //! | [`msg`], [`args`], [`pvar`], [`results`], [`reply`] | messages, arguments, variables, XAVPs and AVPs, RPC replies |
@@ -33,7 +32,6 @@ pub mod kemi;
 pub mod load;
 pub mod lock;
 pub mod log;
-pub mod mailbox;
 pub mod mem;
 pub mod membership;
 pub mod module;

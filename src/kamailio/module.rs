@@ -3,13 +3,13 @@
 use once_cell::sync::OnceCell;
 
 use super::lock::ServerLock;
-use super::mailbox::Mailbox;
 use super::mem::ShmArena;
 use super::params::Settings;
 use super::sys;
 use super::throttle::Throttle;
 use crate::dispatch::dest::SetId;
 use crate::shm::calls::Calls;
+use crate::shm::mailbox::Mailbox;
 use crate::shm::store::{Pinned, Store};
 use crate::shm::table::Table;
 
@@ -22,7 +22,7 @@ pub struct Module {
     /// The calls that are counted; `None` where call load is off.
     pub calls: Option<Calls<ServerLock>>,
     /// Changes by RPC commands that wait to be told; `None` where nobody wants to know.
-    pub mailbox: Option<Mailbox>,
+    pub mailbox: Option<Mailbox<ShmArena>>,
     /// How often the lists may change.
     pub throttle: Throttle,
 }

@@ -20,6 +20,7 @@ pub mod dest;
 pub mod edit;
 pub mod epoch;
 pub mod least;
+pub mod mailbox;
 pub mod orphans;
 pub mod record;
 pub mod store;

@@ -1,20 +1,19 @@
 //! Changes that wait in shared memory until a process can run routes for them.
 //!
-//! An RPC command may not run routes itself: jsonrpcs keeps the reply that it builds in one place of
-//! the process, which a `jsonrpc_exec` of the route would overwrite. Nor may the start, before
-//! the processes are there. So both post what they changed, and the timer process tells of it.
+//! What may not run routes itself, such as an RPC command, posts what it changed; another process
+//! takes all out that waits. Neither ever waits for the other: it is a stack that is pushed, and
+//! taken whole, by one atomic step each.
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
 
-use super::mem::ShmArena;
+use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
 use crate::dispatch::state::{Flip, State};
-use crate::shm::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 
 /// Changes that may wait.
-const MOST: usize = 100_000;
+pub const MOST: usize = 100_000;
 
 /// What can post.
 const CAUSES: [Cause; 3] = [Cause::Rpc, Cause::Reload, Cause::Start];
@@ -35,7 +34,7 @@ struct Posted {
 unsafe impl ShmSafe for Posted {}
 
 /// The box itself.
-pub struct Slot {
+struct Slot {
     /// What waits, newest first.
     newest: AtomicPtr<Posted>,
     count: AtomicUsize,
@@ -44,7 +43,8 @@ pub struct Slot {
 // SAFETY: atomics; zeroed it is an empty box.
 unsafe impl ShmSafe for Slot {}
 
-/// A change, taken out.
+/// A change.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
     /// The destination's set.
     pub set: SetId,
@@ -60,10 +60,19 @@ pub struct Letter {
     pub cause: Cause,
 }
 
-/// One process's way to the box.
-pub struct Mailbox(&'static Slot);
+/// One process's way to the box. Made before the server forks, then copied by the fork.
+pub struct Mailbox<A: Arena> {
+    arena: A,
+    slot: NonNull<Slot>,
+}
 
-/// Why a change is not told of.
+// SAFETY: the box is made of atomics, and what is in it belongs to one process at a time.
+unsafe impl<A: Arena + Sync> Sync for Mailbox<A> {}
+// SAFETY: as above; it belongs to no process.
+unsafe impl<A: Arena + Send> Send for Mailbox<A> {}
+
+/// Why a change is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// Shared memory is full.
     Memory(OutOfMemory),
@@ -77,15 +86,19 @@ impl From<OutOfMemory> for Refused {
     }
 }
 
-impl Mailbox {
-    /// An empty box, which lives until the server ends.
+impl<A: Arena> Mailbox<A> {
+    /// An empty box.
     ///
     /// # Errors
-    /// [`OutOfMemory`] when shared memory is full.
-    pub fn create() -> Result<Self, OutOfMemory> {
-        let slot = Plan::<Slot>::of_header().alloc(&ShmArena)?.header();
-        // SAFETY: zeroed shared memory that is never given back: it ends with the server.
-        Ok(Mailbox(unsafe { slot.as_ref() }))
+    /// [`OutOfMemory`] when the arena is full.
+    pub fn create(arena: A) -> Result<Self, OutOfMemory> {
+        let slot = Plan::<Slot>::of_header().alloc(&arena)?.header();
+        Ok(Mailbox { arena, slot })
+    }
+
+    fn slot(&self) -> &Slot {
+        // SAFETY: made by `create`, given back by nobody but `destroy`, the last use.
+        unsafe { self.slot.as_ref() }
     }
 
     /// Puts a change in. Never waits.
@@ -93,19 +106,19 @@ impl Mailbox {
     /// # Errors
     /// [`Refused`].
     pub fn post(&self, letter: &Letter) -> Result<(), Refused> {
-        if self.0.count.fetch_add(1, SeqCst) >= MOST {
-            self.0.count.fetch_sub(1, SeqCst);
+        let slot = self.slot();
+        if slot.count.fetch_add(1, SeqCst) >= MOST {
+            slot.count.fetch_sub(1, SeqCst);
             return Err(Refused::TooMany);
         }
-        let posted = write(letter).inspect_err(|_| {
-            self.0.count.fetch_sub(1, SeqCst);
+        let posted = write(&self.arena, letter).inspect_err(|_| {
+            slot.count.fetch_sub(1, SeqCst);
         })?;
-        let mut newest = self.0.newest.load(SeqCst);
+        let mut newest = slot.newest.load(SeqCst);
         loop {
             // SAFETY: ours until it is in the list.
             unsafe { (*posted.as_ptr()).next = newest };
-            let put = self
-                .0
+            let put = slot
                 .newest
                 .compare_exchange(newest, posted.as_ptr(), SeqCst, SeqCst);
             match put {
@@ -117,10 +130,11 @@ impl Mailbox {
 
     /// Takes all out that waits, oldest first.
     pub fn take(&self) -> Vec<Letter> {
-        if self.0.newest.load(SeqCst).is_null() {
+        let slot = self.slot();
+        if slot.newest.load(SeqCst).is_null() {
             return Vec::new();
         }
-        let mut at = self.0.newest.swap(ptr::null_mut(), SeqCst);
+        let mut at = slot.newest.swap(ptr::null_mut(), SeqCst);
         let mut letters = Vec::new();
         while let Some(posted) = NonNull::new(at) {
             // SAFETY: taken out of the list as a whole, so ours alone.
@@ -128,19 +142,29 @@ impl Mailbox {
             at = next;
             letters.push(letter);
             // SAFETY: as above, and read.
-            unsafe { ShmArena.free(posted.cast()) };
+            unsafe { self.arena.free(posted.cast()) };
         }
-        self.0.count.fetch_sub(letters.len(), SeqCst);
+        slot.count.fetch_sub(letters.len(), SeqCst);
         letters.reverse();
         letters
+    }
+
+    /// Gives everything back, at the end of the server.
+    ///
+    /// # Safety
+    /// No other process is left, and the box is not used again.
+    pub unsafe fn destroy(&self) {
+        self.take();
+        // SAFETY: made by `create`; no other process is left.
+        unsafe { self.arena.free(self.slot.cast()) };
     }
 }
 
 /// Writes a change into shared memory.
-fn write(letter: &Letter) -> Result<NonNull<Posted>, OutOfMemory> {
+fn write(arena: &impl Arena, letter: &Letter) -> Result<NonNull<Posted>, OutOfMemory> {
     let mut plan = Plan::<Posted>::of_header();
     let uri = plan.array::<u8>(letter.uri.len()).ok_or(OutOfMemory)?;
-    let block = plan.alloc(&ShmArena)?;
+    let block = plan.alloc(arena)?;
     let text = block.slice(&uri);
     // SAFETY: just made; nobody else has it.
     unsafe { text.fill() }.copy_from_slice(&letter.uri);
