@@ -27,7 +27,9 @@ request_route {
     }
     $xavp(_dsdst_=>grp) = 1;
     $xavp(_dsdst_[0]=>uri) = $hdr(X-Uri);
-    if ($rU == "up") ds_mark_dst("a");
+    if ($rU == "reload") ds_reload();
+    else if ($rU == "rpc") jsonrpc_exec($rb);
+    else if ($rU == "up") ds_mark_dst("a");
     else if ($rU == "ping") ds_mark_dst("ap");
     else ds_mark_dst("i");
     append_to_reply("X-After: $rc $dsv(code)\r\n");
@@ -159,6 +161,31 @@ fn each_mode_tells_of_its_causes() {
         }
         assert_events(&server, &expected, &format!("mode {mode}"));
     }
+}
+
+/// `ds_reload()` tells before it returns; a command that a script executes, as any other one.
+#[test]
+fn scripts_that_reload_and_execute_commands_are_told() {
+    let config = config(ALL, EVENTS)
+        .param("event_callback_mode", 3)
+        .list(format!("1 {A}\n"));
+    let server = Kamailio::start(Module::Rust, config);
+    server.write_list(format!("1 {A} 1\n1 {B} 4\n"));
+    assert_eq!(ask(&server, "reload", A), "1 <null>");
+    let mut expected = vec![
+        format!("down reload {A} 1/1 AX>IX 800,,0"),
+        format!("down reload {B} 1/1 AX>DX 800,,0"),
+    ];
+    assert_eq!(events(&server), expected);
+    let command =
+        json!({"jsonrpc": "2.0", "method": "dispatcher.set_state", "params": ["a", 1, A], "id": 1});
+    let request = Request::new("OPTIONS", "sip:rpc@b.test")
+        .header("X-Uri", A)
+        .body(command.to_string());
+    let reply = Uac::new().request(server.addr(), &request);
+    assert_eq!(reply.status(), Some(200));
+    expected.push(format!("up rpc {A} 1/1 IX>AX 800,,0"));
+    assert_events(&server, &expected, "rpc");
 }
 
 #[test]

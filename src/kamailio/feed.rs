@@ -5,6 +5,7 @@
 //! nobody listens; they are delivered after that, when routes may run. An event that is raised
 //! while a route runs waits until that route has ended, so that routes never nest.
 
+use core::fmt;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -53,6 +54,16 @@ impl<'c> Change<'c> {
             cause,
             reason: Reason::NO_MESSAGE,
         }
+    }
+}
+
+/// Shows a state as `dispatcher.list` does.
+struct Letters(State, Compat);
+
+impl fmt::Display for Letters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [health, pinged] = self.0.letters(self.1).map(char::from);
+        write!(f, "{health}{pinged}")
     }
 }
 
@@ -111,12 +122,13 @@ impl<'m> Feed<'m> {
         let Change { set, uri, .. } = change;
         let compat = self.listeners().compat;
         if change.old != change.new {
-            let letters = |state: State| state.letters(compat).map(char::from);
-            let ([a, b], [c, d]) = (letters(change.old), letters(change.new));
-            let (cause, code) = (change.cause.name(), change.reason.code);
             log_dbg!(
-                "set {set}, {}: {a}{b} to {c}{d} ({cause}, {code})",
-                Escaped(uri)
+                "set {set}, {}: {} to {} ({}, {})",
+                Escaped(uri),
+                Letters(change.old, compat),
+                Letters(change.new, compat),
+                change.cause.name(),
+                change.reason.code
             );
         }
         if !self.hears(change.cause) {
