@@ -144,7 +144,11 @@ fn start(uas: &Uas, compat: &str) -> Kamailio {
     let config = Config::routes(&routes)
         .load("uac.so")
         .modparam("pv", "shvset", "n=i:0")
-        .modparam("tm", "fr_timer", 1000)
+        .modparam(
+            "tm",
+            "fr_timer",
+            i64::try_from(patience(1).as_millis()).unwrap(),
+        )
         .modparam("tm", "wt_timer", 1000)
         .param("flags", 2)
         .param("event_callback_mode", 3)
@@ -272,7 +276,9 @@ fn a_failure_route_and_a_reply_route_go_on_too() {
         let request = Request::new("INVITE", "sip:a@b.test")
             .header("X-Relay", busy.uri())
             .header("X-Next", free.uri());
-        let call = uac.call(server.addr(), request).ok().expect("answered");
+        let call = uac
+            .call(server.addr(), request)
+            .unwrap_or_else(|reply| panic!("{}", reply.start));
         assert_eq!(call.answered_by(), free.uri().replace("sip:", ""));
     }
     let relayed = free.requests();
