@@ -51,9 +51,33 @@ request_route {
     clear_branches();
     $ru = $hdr(X-Relay);
     $du = $null;
+    if ($hdr(X-Next) != $null) t_on_reply("OWN");
     t_relay();
 }
-failure_route[OWN] { t_reply("480", "Own"); }
+failure_route[OWN] {
+    if ($hdr(X-Next) == $null) {
+        t_reply("480", "Own");
+        exit;
+    }
+    route(MARK);
+    $ru = $hdr(X-Next);
+    $du = $null;
+    append_hf("X-Own: $avp(own) $xavp(own=>a) $T_reply_code\r\n");
+    t_relay();
+}
+onreply_route[OWN] {
+    $xavp(_dsdst_=>grp) = 1;
+    $xavp(_dsdst_[0]=>uri) = "sip:127.0.0.1:7001";
+    ds_mark_dst("i");
+    ds_mark_dst("a");
+    append_hf("X-Reply: $rs $avp(own)\r\n", "Call-ID");
+}
+route[MARK] {
+    $xavp(_dsdst_=>grp) = 1;
+    $xavp(_dsdst_[0]=>uri) = "sip:127.0.0.1:7001";
+    ds_mark_dst("i");
+    ds_mark_dst("a");
+}
 onreply_route[EVENT] { $avp(own) = "reply"; }
 failure_route[EVENT] { $avp(own) = "failure"; }
 route[ANYTHING] {
@@ -120,7 +144,11 @@ fn start(uas: &Uas, compat: &str) -> Kamailio {
     let config = Config::routes(&routes)
         .load("uac.so")
         .modparam("pv", "shvset", "n=i:0")
-        .modparam("tm", "fr_timer", 1000)
+        .modparam(
+            "tm",
+            "fr_timer",
+            i64::try_from(patience(1).as_millis()).unwrap(),
+        )
         .modparam("tm", "wt_timer", 1000)
         .param("flags", 2)
         .param("event_callback_mode", 3)
@@ -234,6 +262,34 @@ fn a_script_goes_on_as_if_no_event_had_been() {
         assert_eq!(reply.status(), Some(480), "the script's own failure route");
     }
     assert_eq!(uas.count("INVITE"), 10);
+    settle(&server);
+}
+
+/// The same in failure and reply routes, where tm has a transaction at hand.
+#[test]
+fn a_failure_route_and_a_reply_route_go_on_too() {
+    let events_uas = Uas::start(Answer::Code(200));
+    let server = start(&events_uas, "6.1");
+    let (busy, free) = (Uas::start(Answer::Code(503)), Uas::start(Answer::Code(200)));
+    let uac = Uac::new();
+    for _ in 0..20 {
+        let request = Request::new("INVITE", "sip:a@b.test")
+            .header("X-Relay", busy.uri())
+            .header("X-Next", free.uri());
+        let call = uac
+            .call(server.addr(), request)
+            .unwrap_or_else(|reply| panic!("{}", reply.start));
+        assert_eq!(call.answered_by(), free.uri().replace("sip:", ""));
+    }
+    let relayed = free.requests();
+    let seen = relayed
+        .iter()
+        .filter(|request| request.start.starts_with("INVITE"));
+    for request in seen {
+        assert_eq!(request.text("X-Own"), "twice script 503");
+    }
+    // One in the request route, at most, then two in each route: the two replies and the failure.
+    wait_events(&server, 20 * 6 * 2);
     settle(&server);
 }
 
