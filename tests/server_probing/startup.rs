@@ -41,14 +41,14 @@ fn no_pings_need_no_tm() {
 fn bad_values_stop_the_start_and_are_named() {
     let bad = [
         ("ds_ping_interval", "-1"),
-        ("ds_ping_reply_codes", "\"code= 404;class=3\""),
+        ("ds_ping_reply_codes", "\"code 404;class=3\""),
         ("ds_probing_mode", "4"),
         ("ds_probing_mode", "-1"),
         ("ds_probing_threshold", "-1"),
         ("ds_inactive_threshold", "-1"),
         ("ds_ping_fr_timeout", "-1"),
         ("ds_timer_mode", "2"),
-        ("event_callback_mode", "3"),
+        ("event_callback_mode", "4"),
         ("ds_ping_from", "\"no uri\""),
         ("ds_ping_method", "\"\""),
         ("outbound_proxy", "\"no uri\""),
