@@ -261,7 +261,8 @@ fn conclude(module: &'static Module, params: *mut sys::tmcb_params) {
     let Some(record) = NonNull::new(record.cast::<Counted<DestRecord>>()) else {
         return;
     };
-    // SAFETY: given away when the ping was sent; tm calls back once.
+    // SAFETY: given away when the ping was sent; tm calls back once, as it was no INVITE
+    // (tm/t_reply.c, t_should_relay_response).
     let record = unsafe { module.store.take_back(record) };
     // SAFETY: part of the reply, which stays while tm calls back.
     let phrase = unsafe { text::bytes(&reason) };
