@@ -17,7 +17,7 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
 .PHONY: help setup headers build probe install demo test test-unit test-server lint bench bench-live \
-	bench-calls soak race miri valgrind clean
+	bench-calls bench-ping soak race miri valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ bench-live: build ## measure changes of lists of 100,000 destinations
 
 bench-calls: build ## measure call load with 100,000 calls up (CALLS=million: 1,000,000)
 	@$(CARGO) run --quiet --features server-tests --example bench -- calls $(CALLS)
+
+bench-ping: build ## measure how fast silence is seen, and what 5,000 pinged destinations cost
+	@$(CARGO) run --quiet --features server-tests --example bench -- ping
 
 soak: build ## change the lists under load for SOAK_SECONDS (default 600)
 	@$(CARGO) run --quiet --features server-tests --example soak

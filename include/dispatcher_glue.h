@@ -216,9 +216,9 @@ void dsr_names_tick(unsigned int ticks, void *param);
 /* tm: a local request is about to leave; a ping has ended. */
 void dsr_ping_leaves(struct cell *transaction, int type, struct tmcb_params *params);
 void dsr_ping_done(struct cell *transaction, int type, struct tmcb_params *params);
-/* The config framework is about to change a value. */
-int dsr_cfg_threshold(void *value, str *group, str *name, void **handle);
-int dsr_cfg_reply_codes(void *value, str *group, str *name, void **handle);
+/* The config framework: a threshold has changed; the reply codes are about to, -1 refuses. */
+void dsr_cfg_threshold(str *group, str *name);
+int dsr_cfg_reply_codes(void *values, str *group, str *name, void **value);
 
 /* Fixups: numbers, texts that may hold variables. 0, or negative to stop the start. */
 int dsr_fixup_numbers(void **param, int number);

@@ -10,13 +10,13 @@ void *glue_cfg_handle;
 
 /* Table. */
 static cfg_def_t glue_cfg_defs[] = {
-	{"probing_threshold", CFG_VAR_INT | CFG_ATOMIC, 0, 0x7fffffff, dsr_cfg_threshold, NULL,
+	{"probing_threshold", CFG_VAR_INT | CFG_CB_ONLY_ONCE, 0, 0x7fffffff, NULL, dsr_cfg_threshold,
 			"Failures in a row until a destination is inactive"},
 	{"inactive_threshold", CFG_VAR_INT | CFG_ATOMIC, 0, 0x7fffffff, NULL, NULL,
 			"Successes in a row until it is active again"},
 	{"ping_reply_codes", CFG_VAR_STR, 0, 0, dsr_cfg_reply_codes, NULL,
 			"Replies that are good beside the usual ones: code=N;class=N"},
-	{"probing_threshhold", CFG_VAR_INT | CFG_ATOMIC, 0, 0x7fffffff, dsr_cfg_threshold, NULL,
+	{"probing_threshhold", CFG_VAR_INT | CFG_CB_ONLY_ONCE, 0, 0x7fffffff, NULL, dsr_cfg_threshold,
 			"Old name of probing_threshold: the one that was set last counts"},
 	{NULL, 0, 0, 0, NULL, NULL, NULL}
 };

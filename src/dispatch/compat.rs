@@ -54,12 +54,14 @@ impl Compat {
         }
     }
 
-    /// A destination with any of these bits is not selected.
+    /// A destination with any of these bits is not selected for new calls.
     ///
     /// Source: features 1.5 and 3.7.2.
     #[must_use]
     pub const fn unusable_bits(self) -> State {
-        let down = State::INACTIVE.union(State::DISABLED);
+        let down = State::INACTIVE
+            .union(State::DISABLED)
+            .union(State::DRAINING);
         match self {
             Compat::V3_2 => down.union(State::PROBING),
             Compat::V5_6 | Compat::V6_1 => down,
@@ -158,9 +160,9 @@ mod tests {
     fn rows_of_the_table() {
         // (version, probing flags, unusable, threshold, counts, proto by URI, mask)
         let rows = [
-            (V3_2, 10, 13, 3, true, false, 31),
-            (V5_6, 8, 5, 1, true, false, 31),
-            (V6_1, 8, 5, 1, false, true, 63),
+            (V3_2, 10, 77, 3, true, false, 31),
+            (V5_6, 8, 69, 1, true, false, 31),
+            (V6_1, 8, 69, 1, false, true, 63),
         ];
         for (compat, probing, unusable, threshold, counts, proto, mask) in rows {
             assert_eq!(compat.probing_list_flags(), State(probing), "{compat:?}");

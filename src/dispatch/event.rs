@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use core::ffi::CStr;
+
 use super::compat::Compat;
 use super::state::{Flip, State};
 
@@ -122,10 +124,10 @@ impl EventMode {
 impl Flip {
     /// Name of the event route.
     #[must_use]
-    pub const fn event_name(self) -> &'static str {
+    pub const fn event_name(self) -> &'static CStr {
         match self {
-            Flip::Up => "dispatcher:dst-up",
-            Flip::Down => "dispatcher:dst-down",
+            Flip::Up => c"dispatcher:dst-up",
+            Flip::Down => c"dispatcher:dst-down",
         }
     }
 }

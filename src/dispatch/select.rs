@@ -65,6 +65,8 @@ impl Algorithm {
 pub enum Start {
     /// At the destination that a hash value falls on.
     Hash(u32),
+    /// The same for a request of a call in progress, which draining destinations still get.
+    Ongoing(u32),
     /// At the set's round-robin cursor.
     RoundRobin,
     /// Anywhere.
@@ -107,6 +109,17 @@ pub trait Candidates {
             .or_else(|| self.next_usable(ring, self.len()))
     }
 
+    /// As [`Candidates::walk`], but draining destinations are taken too: where a call went that was
+    /// placed before they began to drain.
+    fn walk_ongoing(&self, at: usize, ring: usize) -> Option<usize> {
+        self.walk(at, ring)
+    }
+
+    /// Whether the destination at this index drains: it gets no new calls.
+    fn is_draining(&self, _at: usize) -> bool {
+        false
+    }
+
     /// The set's cursors.
     fn cursors(&self) -> &Cursors;
 
@@ -147,6 +160,10 @@ pub fn choose(
     let ring = ring(len, use_default);
     let hash = match start {
         Start::Hash(hash) => hash,
+        Start::Ongoing(hash) => {
+            let at = (hash as usize).checked_rem(ring)?;
+            return Some(choice(set.walk_ongoing(at, ring)?, ring, len));
+        }
         Start::Random => random.next_u32(),
         Start::First => 0,
         Start::Weight => turn_wheel(set),
@@ -201,7 +218,7 @@ impl Choice {
     }
 
     /// The choice and then the failover order: up from it, around the end, usable ones only, and
-    /// the destination of last resort at the end, usable or not.
+    /// the destination of last resort at the end, usable or not, unless it drains.
     ///
     /// Lazy: taking `k` of them costs `k` steps, whatever the size of the set.
     ///
@@ -267,7 +284,7 @@ impl<C: Candidates> Iterator for Order<'_, C> {
                 return Some(index);
             }
             self.at = At::End;
-            return last_resort;
+            return last_resort.filter(|&at| !self.set.is_draining(at));
         }
         None
     }
@@ -281,16 +298,16 @@ mod tests {
     use rand::{Rng, SeedableRng};
 
     struct Set {
-        usable: Vec<bool>,
+        /// 0 out, 1 usable, 2 draining.
+        states: Vec<u8>,
         cursors: Cursors,
         wheel: Option<Wheel>,
     }
 
     impl Set {
         fn new(usable: &[u8]) -> Self {
-            let usable = usable.iter().map(|&bit| bit == 1).collect();
             Set {
-                usable,
+                states: usable.to_vec(),
                 cursors: Cursors::default(),
                 wheel: None,
             }
@@ -299,10 +316,17 @@ mod tests {
 
     impl Candidates for Set {
         fn len(&self) -> usize {
-            self.usable.len()
+            self.states.len()
         }
         fn next_usable(&self, from: usize, to: usize) -> Option<usize> {
-            (from..to).find(|&index| self.usable[index])
+            (from..to).find(|&index| self.states[index] == 1)
+        }
+        fn walk_ongoing(&self, at: usize, ring: usize) -> Option<usize> {
+            let mut walk = (at..ring).chain(0..at).chain(ring..self.len());
+            walk.find(|&index| self.states[index] != 0)
+        }
+        fn is_draining(&self, at: usize) -> bool {
+            self.states[at] == 2
         }
         fn cursors(&self) -> &Cursors {
             &self.cursors
@@ -343,6 +367,30 @@ mod tests {
                 expected,
                 "{usable:?} hash {hash} use_default {use_default}"
             );
+        }
+    }
+
+    #[test]
+    fn draining_ones_get_calls_in_progress_only() {
+        /// States, hash, `use_default`, picks of a new call, picks of one in progress.
+        type Case = (&'static [u8], u32, bool, &'static [usize], &'static [usize]);
+        let cases: [Case; 9] = [
+            (&[1, 2, 1], 1, false, &[2, 0], &[1, 2, 0]),
+            (&[1, 2, 1], 0, false, &[0, 2], &[0, 2]),
+            (&[1, 0, 2], 1, false, &[0], &[2, 0]),
+            (&[2, 2, 2], 1, false, &[], &[1]),
+            (&[2, 0, 0], 1, false, &[], &[0]),
+            (&[1, 2, 1], 1, true, &[0, 2], &[1, 0, 2]),
+            (&[1, 1, 2], 1, true, &[1, 0], &[1, 0]),
+            (&[0, 0, 2], 1, true, &[], &[2]),
+            (&[0, 2, 1], 0, true, &[2], &[1, 2]),
+        ];
+        for (states, hash, use_default, new, ongoing) in cases {
+            let set = Set::new(states);
+            let what = format!("{states:?} hash {hash} use_default {use_default}");
+            assert_eq!(picks(&set, Start::Hash(hash), use_default), new, "{what}");
+            let have = picks(&set, Start::Ongoing(hash), use_default);
+            assert_eq!(have, ongoing, "{what}");
         }
     }
 

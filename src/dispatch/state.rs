@@ -32,6 +32,9 @@ impl State {
     pub const NODNS: State = State(16);
     /// Option: never pinged.
     pub const NOPING: State = State(32);
+    /// Draining: gets no new calls, but calls in progress still find it. Set by an operator or the
+    /// list, beside whatever marks and pings find out.
+    pub const DRAINING: State = State(64);
 
     /// The bits that the list sets for good; no change of state touches them.
     const OPTIONS: State = State::NODNS.union(State::NOPING);
@@ -77,6 +80,13 @@ impl State {
         !self.intersects(compat.unusable_bits())
     }
 
+    /// Whether calls in progress may be sent to a destination in this state: a usable one, or one
+    /// that only drains.
+    #[must_use]
+    pub const fn serves_calls(self, unusable: State) -> bool {
+        !self.intersects(unusable.without(State::DRAINING))
+    }
+
     /// The state that the flags field of a list asks for.
     ///
     /// Source: features 1.4.
@@ -93,10 +103,13 @@ impl State {
 
     /// The two letters that `dispatcher.list` shows as `FLAGS`.
     ///
-    /// Source: features 3.4.2.
+    /// Source: features 3.4.2; `R`, draining, is ours.
     #[must_use]
     pub const fn letters(self, compat: Compat) -> [u8; 2] {
-        let health = if self.contains(State::INACTIVE) {
+        let drains = self.contains(State::DRAINING) && !self.contains(State::DISABLED);
+        let health = if drains {
+            b'R'
+        } else if self.contains(State::INACTIVE) {
             b'I'
         } else if self.contains(State::DISABLED) {
             b'D'
@@ -115,27 +128,41 @@ impl State {
         [health, pinged]
     }
 
-    /// Reads the state argument of RPC `set_state`. Only its first two characters count.
+    /// Reads the state argument of RPC `set_state`. Only its first two characters count, but for
+    /// words that begin with `drain`, which ask for the same as `r`.
+    ///
+    /// The result has [`State::DRAINING`] when that is asked for.
     ///
     /// # Errors
     ///
     /// [`RpcStateError`], whose text is that of the RPC fault.
     ///
-    /// Source: features 3.5.
-    pub const fn parse_rpc(text: &[u8]) -> Result<State, RpcStateError> {
+    /// Source: features 3.5; draining is ours.
+    pub fn parse_rpc(text: &[u8]) -> Result<State, RpcStateError> {
+        if let Some((word, rest)) = text.split_at_checked(DRAIN.len())
+            && word.eq_ignore_ascii_case(DRAIN)
+        {
+            return Ok(State::DRAINING.union(probing_letter(rest.first())));
+        }
         let state = match text.first() {
             None => return Err(RpcStateError::Empty),
             Some(b'a' | b'A' | b'1') => State::ACTIVE,
             Some(b'i' | b'I' | b'0') => State::INACTIVE,
             Some(b'd' | b'D' | b'2') => return Ok(State::DISABLED),
             Some(b't' | b'T' | b'3') => State::TRYING,
+            Some(b'r' | b'R') => State::DRAINING,
             Some(_) => return Err(RpcStateError::Unknown),
         };
-        match text {
-            [_, b'p' | b'P', ..] => Ok(state.union(State::PROBING)),
-            _ => Ok(state),
-        }
+        Ok(state.union(probing_letter(text.get(1))))
     }
+}
+
+/// The word for draining in RPC `set_state`.
+const DRAIN: &[u8] = b"drain";
+
+/// What the letter after a state of RPC `set_state` adds.
+fn probing_letter(letter: Option<&u8>) -> State {
+    probing(matches!(letter, Some(b'p' | b'P')))
 }
 
 /// Why RPC `set_state` cannot read its state argument. `Display` is the text of the fault.
@@ -344,16 +371,25 @@ fn mark_probing(old: State, failures: u32, rules: &MarkRules) -> (State, u32) {
 
 /// The effect of RPC `set_state` on a destination in state `old` with counter `failures`.
 ///
+/// Draining is beside what marks and pings found out, which stays; it takes the place of disabled.
+/// Any other state takes the place of all, draining included.
+///
 /// The counter stays. The option bits stay too: the C module loses them here, so that a
 /// destination that must not be resolved suddenly is (field report W5).
 ///
 /// Source: features 3.5.
 #[must_use]
 pub fn apply_set(old: State, failures: u32, new: State, compat: Compat) -> Outcome {
-    let replaced = compat.state_mask().without(State::OPTIONS);
+    let (replaced, added) = if new.contains(State::DRAINING) {
+        let added = State::DRAINING.union(State::PROBING);
+        (State::DISABLED, added)
+    } else {
+        let health = compat.state_mask().without(State::OPTIONS);
+        (health.union(State::DRAINING), health)
+    };
     let state = old
         .without(replaced)
-        .union(State(new.bits() & replaced.bits()));
+        .union(State(new.bits() & added.bits()));
     Outcome {
         state,
         failures,

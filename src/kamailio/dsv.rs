@@ -3,7 +3,7 @@
 use core::ffi::c_int;
 use core::ptr;
 
-use super::events::{self, Event};
+use super::events::{self, Event, ScriptText};
 use super::guard::{EntryRet, guard};
 use super::log::log_err;
 use super::sys;
@@ -49,25 +49,26 @@ const FROM_REPLY: c_int = 1;
 /// Reads the name in the parentheses, when the config is read.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_dsv_parse_name(spec: sys::pv_spec_p, name: *mut sys::str_) -> PvRet {
-    guard(|| {
-        // SAFETY: the server gives the name that stands in the config (core/pvapi.c).
-        let name = unsafe { text::bytes_at(name) }.unwrap_or_default();
-        let at = FIELDS.iter().position(|(known, _)| *known == name);
-        // SAFETY: the spec that the server fills, or null.
-        let spec = unsafe { spec.as_mut() };
-        let (Some(spec), Some(at)) = (spec, at) else {
-            log_err!(
-                "$dsv({}): expected code, reason, flags, uri, setid, group, cause, old or new",
-                Escaped(name)
-            );
-            return PvRet(-1);
-        };
-        let name = &mut spec.pvp.pvn;
-        name.type_ = 0;
-        name.u.isname.type_ = 0;
-        name.u.isname.name.n = c_int::try_from(at).unwrap_or(0);
-        PvRet(0)
-    })
+    guard(|| PvRet(if parse(spec, name).is_some() { 0 } else { -1 }))
+}
+
+/// Keeps in `spec` which field is meant; `None` after the message when there is no such field.
+fn parse(spec: sys::pv_spec_p, name: *const sys::str_) -> Option<()> {
+    // SAFETY: the server gives the name that stands in the config (core/pvapi.c).
+    let name = unsafe { text::bytes_at(name) }.unwrap_or_default();
+    let Some(at) = FIELDS.iter().position(|(known, _)| *known == name) else {
+        log_err!(
+            "$dsv({}): expected code, reason, flags, uri, setid, group, cause, old or new",
+            Escaped(name)
+        );
+        return None;
+    };
+    // SAFETY: the spec that the server fills, or null.
+    let name = &mut unsafe { spec.as_mut() }?.pvp.pvn;
+    name.type_ = 0;
+    name.u.isname.type_ = 0;
+    name.u.isname.name.n = c_int::try_from(at).ok()?;
+    Some(())
 }
 
 /// Gives the value; null outside event routes.
@@ -77,52 +78,62 @@ pub extern "C" fn dsr_dsv_get(
     param: *mut sys::pv_param_t,
     value: *mut sys::pv_value_t,
 ) -> PvRet {
-    guard(|| {
-        // SAFETY: as `dsr_dsv_parse_name` left it.
-        let field = unsafe { param.as_ref() }.and_then(field);
-        let (Some(event), Some(field)) = (events::current(), field) else {
-            // SAFETY: the server's own arguments.
-            return PvRet(unsafe { sys::pv_get_null(msg, param, value) });
-        };
-        give(&event, field, msg, param, value)
+    let question = Question { msg, param, value };
+    guard(|| match (events::current(), question.field()) {
+        (Some(event), Some(field)) => question.answer(&event, field),
+        _ => question.null(),
     })
 }
 
-fn field(param: &sys::pv_param_t) -> Option<Field> {
-    // SAFETY: `dsr_dsv_parse_name` has set this member of the union.
-    let name = unsafe { param.pvn.u.isname.name };
-    // SAFETY: as above.
-    let at = unsafe { name.n };
-    FIELDS
-        .get(usize::try_from(at).ok()?)
-        .map(|(_, field)| *field)
-}
-
-fn give(
-    event: &Event,
-    field: Field,
+/// What the server asks for a value with.
+struct Question {
     msg: *mut sys::sip_msg,
     param: *mut sys::pv_param_t,
     value: *mut sys::pv_value_t,
-) -> PvRet {
-    let number = |number| {
+}
+
+impl Question {
+    /// What is asked for.
+    fn field(&self) -> Option<Field> {
+        // SAFETY: as `dsr_dsv_parse_name` left it.
+        let param = unsafe { self.param.as_ref() }?;
+        // SAFETY: `dsr_dsv_parse_name` has set this member of the union.
+        let name = unsafe { param.pvn.u.isname.name };
+        // SAFETY: as above.
+        let at = unsafe { name.n };
+        FIELDS
+            .get(usize::try_from(at).ok()?)
+            .map(|(_, field)| *field)
+    }
+
+    fn null(&self) -> PvRet {
         // SAFETY: the server's own arguments.
-        PvRet(unsafe { sys::pv_get_sintval(msg, param, value, number) })
-    };
-    let text = |text: &[u8]| {
-        let mut text = text::as_str(text);
-        // SAFETY: the server's own arguments, and a text that lives as long as the event's route
-        // runs. The server does not write to a value's text.
-        PvRet(unsafe { sys::pv_get_strval(msg, param, value, ptr::from_mut(&mut text)) })
-    };
-    match field {
-        Field::Code => number(event.code),
-        Field::Flags => number(if event.from_reply { FROM_REPLY } else { 0 }),
-        Field::Set => number(event.set),
-        Field::Reason => text(&event.reason),
-        Field::Uri => text(&event.uri),
-        Field::Cause => text(event.cause.name().as_bytes()),
-        Field::Old => text(&event.old_letters),
-        Field::New => text(&event.new_letters),
+        PvRet(unsafe { sys::pv_get_null(self.msg, self.param, self.value) })
+    }
+
+    fn number(&self, number: c_int) -> PvRet {
+        // SAFETY: the server's own arguments.
+        PvRet(unsafe { sys::pv_get_sintval(self.msg, self.param, self.value, number) })
+    }
+
+    /// The text must live as long as the event's route runs.
+    fn text(&self, text: &ScriptText) -> PvRet {
+        let mut text = text.as_str();
+        let text = ptr::from_mut(&mut text);
+        // SAFETY: the server's own arguments; it copies pointer and length.
+        PvRet(unsafe { sys::pv_get_strval(self.msg, self.param, self.value, text) })
+    }
+
+    fn answer(&self, event: &Event, field: Field) -> PvRet {
+        match field {
+            Field::Code => self.number(event.code),
+            Field::Flags => self.number(if event.from_reply { FROM_REPLY } else { 0 }),
+            Field::Set => self.number(event.set),
+            Field::Reason => self.text(&event.reason),
+            Field::Uri => self.text(&event.uri),
+            Field::Cause => self.text(&event.cause),
+            Field::Old => self.text(&event.old),
+            Field::New => self.text(&event.new),
+        }
     }
 }

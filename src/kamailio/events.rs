@@ -1,7 +1,7 @@
 //! Event routes: who listens, and how one event is told.
 
 use core::ffi::c_int;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use once_cell::sync::OnceCell;
@@ -49,19 +49,45 @@ pub struct Event {
     /// The destination's set.
     pub set: SetId,
     /// Its URI.
-    pub uri: Vec<u8>,
+    pub uri: ScriptText,
     /// State before, as `dispatcher.list` shows it.
-    pub old_letters: [u8; 2],
+    pub old: ScriptText,
     /// State now.
-    pub new_letters: [u8; 2],
-    /// What changed it.
-    pub cause: Cause,
+    pub new: ScriptText,
+    /// Name of what changed it.
+    pub cause: ScriptText,
     /// Reply code, or one of ours ([`Reason`]).
     pub code: i32,
     /// Its text.
-    pub reason: Vec<u8>,
+    pub reason: ScriptText,
     /// A reply said so, not a script, an operator or a timer.
     pub from_reply: bool,
+}
+
+/// A text that scripts may read. Some of the server's functions put a NUL behind a value for a
+/// moment (core/str.h, `STR_VTOZ`), so it is theirs to change, with a byte to spare.
+#[derive(Debug)]
+pub struct ScriptText(Box<[Cell<u8>]>);
+
+impl ScriptText {
+    /// A copy of the bytes.
+    pub fn new(text: &[u8]) -> Self {
+        ScriptText(text.iter().chain(b"\0").copied().map(Cell::new).collect())
+    }
+
+    /// A copy of the bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let len = self.0.len().saturating_sub(1);
+        self.0.iter().take(len).map(Cell::get).collect()
+    }
+
+    /// The text for the server; it lives as long as this does.
+    pub fn as_str(&self) -> sys::str_ {
+        sys::str_ {
+            s: self.0.as_ptr().cast_mut().cast(),
+            len: c_int::try_from(self.0.len().saturating_sub(1)).unwrap_or(0),
+        }
+    }
 }
 
 /// What brought a change about: code and text.
@@ -121,9 +147,9 @@ impl Drop for Telling {
 }
 
 fn route(flip: Flip) -> Option<c_int> {
-    let name = [flip.event_name().as_bytes(), b"\0"].concat();
+    let name = flip.event_name().as_ptr().cast_mut();
     // SAFETY: a text that ends with NUL, which is only read.
-    let at = unsafe { sys::glue_event_route(name.as_ptr().cast_mut().cast()) };
+    let at = unsafe { sys::glue_event_route(name) };
     (at >= 0).then_some(at)
 }
 
@@ -170,11 +196,11 @@ impl Listeners {
             self.run(event, msg);
             return;
         }
-        let Some(mut own) = OwnMessage::to(&event.uri) else {
+        let Some(mut own) = OwnMessage::to(&event.uri.bytes()) else {
             log_err!(
                 "no {} event: no message to {} can be made",
-                event.flip.event_name(),
-                Escaped(&event.uri)
+                event.flip.event_name().to_string_lossy(),
+                Escaped(&event.uri.bytes())
             );
             return;
         };
@@ -185,7 +211,6 @@ impl Listeners {
     }
 
     fn run(&self, event: &Event, msg: Message) {
-        let name = event.flip.event_name();
         match &self.who {
             Who::Nobody => {}
             Who::Routes { up, down } => {
@@ -199,8 +224,9 @@ impl Listeners {
                 }
             }
             Who::Function(function) => {
-                let (mut called, mut name) =
-                    (text::as_str(function), text::as_str(name.as_bytes()));
+                // KEMI engines read both texts as C texts; the server's own end with NUL.
+                let mut called = text::as_str(function);
+                let mut name = text::as_str(event.flip.event_name().to_bytes());
                 let (called, name) = (&raw mut called, &raw mut name);
                 // SAFETY: texts that outlive the call, a live message.
                 let done = unsafe { sys::glue_run_event_function(called, name, msg.raw()) };

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::events::{Event, Listeners, Reason};
+use super::events::{Event, Listeners, Reason, ScriptText};
 use super::log::{log_dbg, log_warn};
 use super::module::Module;
 use super::msg::Message;
@@ -17,6 +17,8 @@ use super::text::Escaped;
 use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
 use crate::dispatch::state::State;
+use crate::shm::dest::Dest;
+use crate::shm::table::Table;
 
 /// Events that routes may raise during one delivery: enough for all use, and an end for routes
 /// that keep raising each other.
@@ -37,6 +39,20 @@ pub struct Change<'c> {
     pub cause: Cause,
     /// What `$dsv` says about it.
     pub reason: Reason<'c>,
+}
+
+impl<'c> Change<'c> {
+    /// A change that no message had to do with.
+    pub fn of(dest: &'c Dest, old: State, new: State, cause: Cause) -> Self {
+        Change {
+            set: dest.set,
+            uri: dest.uri(),
+            old,
+            new,
+            cause,
+            reason: Reason::NO_MESSAGE,
+        }
+    }
 }
 
 /// Events that were raised and not yet told.
@@ -83,12 +99,12 @@ impl<'m> Feed<'m> {
         self.events.push(Event {
             flip,
             set,
-            uri: uri.to_vec(),
-            old_letters: change.old.letters(compat),
-            new_letters: change.new.letters(compat),
-            cause: change.cause,
+            uri: ScriptText::new(uri),
+            old: ScriptText::new(&change.old.letters(compat)),
+            new: ScriptText::new(&change.new.letters(compat)),
+            cause: ScriptText::new(change.cause.name().as_bytes()),
             code: change.reason.code,
-            reason: change.reason.text.to_vec(),
+            reason: ScriptText::new(change.reason.text),
             from_reply: change.reason.from_reply,
         });
     }
@@ -119,6 +135,25 @@ impl<'m> Feed<'m> {
             self.listeners.tell(&event, at.filter(same));
         }
     }
+}
+
+/// Tells of each destination that is not usable, once, soon after the start.
+///
+/// Monitoring that is built on events would never hear of it (field report 4906).
+pub fn tell_of_start(module: &Module) {
+    let mut feed = Feed::new(module);
+    if !feed.hears(Cause::Start) {
+        return;
+    }
+    {
+        let pinned = module.pin();
+        let sets = pinned.table().into_iter().flat_map(Table::sets);
+        for dest in sets.flat_map(|(_, view)| view.dests()) {
+            let state = dest.record().state();
+            feed.note(Change::of(dest, State::ACTIVE, state, Cause::Start));
+        }
+    }
+    feed.deliver(None);
 }
 
 /// An event that waits for its turn.

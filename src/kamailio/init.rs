@@ -2,10 +2,12 @@
 
 use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::ptr;
+use std::cell::Cell;
 
 use parking_lot::lock_api::RawMutex;
 
 use super::call_load;
+use super::feed;
 use super::guard::{InitRet, guard};
 use super::live::Switches;
 use super::load;
@@ -18,6 +20,7 @@ use super::ping_params::PingSettings;
 use super::throttle::Throttle;
 use super::{names, prober, sys};
 use crate::shm::calls::Calls;
+use crate::shm::diverted::Diverted;
 use crate::shm::store::Store;
 
 /// Seconds between two looks at the replaced tables.
@@ -69,18 +72,22 @@ fn start() -> Option<()> {
     if let Some(pings) = &settings.pings {
         prepare_pings(pings)?;
     }
+    let diverted = Diverted::create(&ShmArena)
+        .map_err(|error| log_err!("cannot make the table of diverted calls: {error}"))
+        .ok()?;
     let module = Module {
         settings,
         switches,
         store,
         calls,
+        diverted,
         throttle,
     };
     if !module.keep() {
         log_crit!("initialised twice");
         return None;
     }
-    load::load(Module::get()?).ok()?;
+    load::load(Module::get()?, None).ok()?;
     start_timer(Module::get()?.settings.secondary_timer)
 }
 
@@ -179,13 +186,21 @@ fn make_slots() -> InitRet {
         .into()
 }
 
-/// Gives replaced tables back, and ends calls whose time is over.
+thread_local! {
+    /// The timer process has told of the start.
+    static STARTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Gives replaced tables back, ends calls whose time is over, and once tells of the start.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
     guard(|| {
         if let Some(module) = Module::get() {
             module.store.collect();
             call_load::expire(module);
+            if !STARTED.replace(true) {
+                feed::tell_of_start(module);
+            }
         }
     });
 }
@@ -199,6 +214,8 @@ pub extern "C" fn dsr_destroy() {
                 // SAFETY: as below; calls let go of records before the table does.
                 unsafe { calls.destroy(&ShmArena) };
             }
+            // SAFETY: as below.
+            unsafe { module.diverted.destroy(&ShmArena) };
             // SAFETY: the children are dead when the server destroys its modules (main.c,
             // cleanup), and it calls nothing of this module any more.
             unsafe { module.store.destroy() };

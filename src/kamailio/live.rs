@@ -127,36 +127,37 @@ pub fn check_codes(name: &str, value: &[u8]) -> Option<()> {
         .ok()
 }
 
-/// Before `probing_threshold`, or its old name, changes: the one that was set last counts.
+/// After `probing_threshold`, or its old name, has changed, in one process: the one that was set
+/// last counts.
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_cfg_threshold(
-    _value: *mut c_void,
-    _group: *mut sys::str_,
-    name: *mut sys::str_,
-    _handle: *mut *mut c_void,
-) -> InitRet {
+pub extern "C" fn dsr_cfg_threshold(_group: *mut sys::str_, name: *mut sys::str_) {
     guard(|| {
         if let Some(module) = Module::get() {
             let old = of_callback(name) == b"probing_threshhold";
             module.switches.old_name.store(old.into(), SeqCst);
         }
-        InitRet::OK
-    })
+    });
 }
 
 /// Before `ping_reply_codes` changes: what cannot be read is refused.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_cfg_reply_codes(
-    value: *mut c_void,
+    _values: *mut c_void,
     _group: *mut sys::str_,
     _name: *mut sys::str_,
-    _handle: *mut *mut c_void,
+    value: *mut *mut c_void,
 ) -> InitRet {
     guard(|| {
-        check_codes("ping_reply_codes", of_callback(value.cast()))
+        check_codes("ping_reply_codes", of_callback(pointee(value)))
             .ok_or(())
             .into()
     })
+}
+
+/// The new value that the config framework points to.
+fn pointee(value: *mut *mut c_void) -> *mut sys::str_ {
+    // SAFETY: the framework's own pointer to a string, see cfg/cfg_ctx.c; null is none.
+    unsafe { value.as_ref() }.map_or(core::ptr::null_mut(), |value| value.cast())
 }
 
 /// A text that the config framework called back with, for the time of the call.

@@ -4,6 +4,7 @@
 
 use core::fmt;
 
+use super::feed::{Change, Feed};
 use super::guard::ScriptRet;
 use super::log::{log_err, log_info, log_warn};
 use super::module::Module;
@@ -11,8 +12,10 @@ use super::random::ServerRandom;
 use super::resolve::{Resolved, resolve};
 use super::source::{Content, Entry, Grade, ReadError, Source};
 use crate::dispatch::dest::DestSpec;
+use crate::dispatch::event::Cause;
 use crate::shm::arena::OutOfMemory;
 use crate::shm::build::{Changes, compare};
+use crate::shm::dest::Dest;
 
 /// Reasons that the reply of a reload names; the log has them all.
 const SHOWN: usize = 3;
@@ -67,11 +70,11 @@ pub struct Checked {
     pub reasons: Vec<String>,
 }
 
-/// Loads the list and publishes it.
+/// Loads the list and publishes it. `feed` notes what changes; the caller delivers.
 ///
 /// # Errors
 /// [`LoadError`], after each of its reasons was logged; nothing has changed then.
-pub fn load(module: &Module) -> Result<Loaded, LoadError> {
+pub fn load(module: &Module, mut feed: Option<&mut Feed<'_>>) -> Result<Loaded, LoadError> {
     let source = &module.settings.source;
     let ticket = module.store.ticket();
     let content = source.read().map_err(|error| {
@@ -88,7 +91,15 @@ pub fn load(module: &Module) -> Result<Loaded, LoadError> {
         return Err(error);
     }
     let states = module.settings.reload_state;
-    let loaded = module.store.load(ticket, &specs, states, &mut ServerRandom);
+    let mut told = |dest: &Dest, old| {
+        if let Some(feed) = &mut feed {
+            feed.note(Change::of(dest, old, dest.listed, Cause::Reload));
+        }
+    };
+    let random = &mut ServerRandom;
+    let loaded = module
+        .store
+        .load_and_tell(ticket, &specs, states, random, &mut told);
     let changes = loaded.map_err(|error| {
         log_err!("list of {} destinations not loaded: {error}", specs.len());
         LoadError::Memory(error)
@@ -112,8 +123,12 @@ pub fn ds_reload() -> ScriptRet {
         log_err!("the lists were changed less than reload_delta seconds ago");
         return ScriptRet::FAILED;
     }
-    match load(module) {
-        Ok(_) => ScriptRet::OK,
+    let mut feed = Feed::new(module);
+    match load(module, Some(&mut feed)) {
+        Ok(_) => {
+            feed.deliver(None);
+            ScriptRet::OK
+        }
         Err(_) => ScriptRet::FAILED,
     }
 }

@@ -17,7 +17,7 @@ const ALL_SETS: SetId = -1;
 const IGNORE_PORT: i32 = 1;
 /// Mode bit: the transport need not agree.
 const IGNORE_PROTO: i32 = 2;
-/// Mode bit: the destination must be usable.
+/// Mode bit: the destination must be usable, or draining: calls in progress come from there.
 const ONLY_USABLE: i32 = 4;
 
 /// The mode of the calls that name none.
@@ -52,7 +52,7 @@ pub fn is_from_list(msg: Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> 
         set: (set != ALL_SETS).then_some(set),
     };
     let rules = module.store.rules();
-    let fits = |dest: &Dest| mode & ONLY_USABLE == 0 || rules.usable(dest.record().state());
+    let fits = |dest: &Dest| mode & ONLY_USABLE == 0 || rules.serves_calls(dest.record().state());
     let found = {
         let pinned = module.pin();
         let found = pinned

@@ -9,7 +9,7 @@
 //! | [`load`], [`resolve`] | the list, resolved and published |
 //! | [`throttle`] | how often the lists may change |
 //! | [`script`], [`kemi`] | the script functions, for routes and for KEMI |
-//! | [`selection`], [`call_load`], [`membership`] | what they do |
+//! | [`selection`], [`call_load`], [`drain`], [`membership`] | what they do |
 //! | [`feed`], [`events`], [`dsv`] | what changed a state, event routes, `$dsv` |
 //! | [`own_msg`], [`stage`], [`tm_state`] | a message of our own, and what a route on it must not disturb |
 //! | [`rpc`], [`rpc_list`], [`rpc_calls`], [`rpc_ping`] | the RPC commands |
@@ -27,6 +27,7 @@ pub mod args;
 pub mod call_load;
 pub mod clock;
 pub mod db;
+pub mod drain;
 pub mod dsv;
 pub mod events;
 pub mod exports;

@@ -10,6 +10,7 @@ use super::sys;
 use super::throttle::Throttle;
 use crate::dispatch::dest::SetId;
 use crate::shm::calls::Calls;
+use crate::shm::diverted::Diverted;
 use crate::shm::store::{Pinned, Store};
 use crate::shm::table::Table;
 
@@ -23,6 +24,8 @@ pub struct Module {
     pub calls: Option<Calls<ServerLock>>,
     /// What can be switched while the server runs.
     pub switches: Switches,
+    /// The calls that were placed beside a draining destination.
+    pub diverted: Diverted,
     /// How often the lists may change.
     pub throttle: Throttle,
 }

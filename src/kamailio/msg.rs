@@ -113,6 +113,30 @@ impl Message {
         matches!(self.method(), sys::METHOD_BYE | sys::METHOD_CANCEL)
     }
 
+    /// True for a request that begins a call or a subscription, if it is not in one.
+    pub fn begins_dialog(self) -> bool {
+        let begin = [sys::METHOD_INVITE, sys::METHOD_SUBSCRIBE, sys::METHOD_REFER];
+        begin.contains(&self.method())
+    }
+
+    /// True for a request inside a dialog: To has a tag. ACK and CANCEL belong to a call too.
+    pub fn is_in_dialog(self) -> bool {
+        matches!(self.method(), sys::METHOD_ACK | sys::METHOD_CANCEL) || self.has_to_tag()
+    }
+
+    fn has_to_tag(self) -> bool {
+        if !self.parse_header(sys::KSR_HDR_TO_F) {
+            return false;
+        }
+        // SAFETY: null, or parsed: it lies in the message.
+        let Some(header) = (unsafe { self.fields().to.as_ref() }) else {
+            return false;
+        };
+        // SAFETY: the server parses a To as soon as it finds one (parser/msg_parser.c), or null.
+        let body = unsafe { header.parsed.cast::<sys::to_body>().as_ref() };
+        body.is_some_and(|body| body.tag_value.len > 0)
+    }
+
     /// True for a 2xx reply to an INVITE; `None` after the message when it cannot be parsed.
     pub fn is_answer(self) -> Option<bool> {
         let line = &self.fields().first_line;
@@ -137,8 +161,16 @@ impl Message {
 
     /// The Call-ID; `None` after the message when there is none. It lies in the message.
     pub fn call_id<'m>(self) -> Option<&'m [u8]> {
-        if !self.parse_header(sys::KSR_HDR_CALLID_F) || self.fields().callid.is_null() {
+        let call_id = self.find_call_id();
+        if call_id.is_none() {
             log_err!("no Call-ID");
+        }
+        call_id
+    }
+
+    /// The same without a message, for callers that hold a pin.
+    pub fn find_call_id<'m>(self) -> Option<&'m [u8]> {
+        if !self.parse_header(sys::KSR_HDR_CALLID_F) || self.fields().callid.is_null() {
             return None;
         }
         // SAFETY: not null, and parsed: it lies in the message.

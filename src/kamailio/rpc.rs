@@ -4,6 +4,8 @@
 use core::ffi::{c_int, c_void};
 
 use super::clock::now_ms;
+use super::events::Reason;
+use super::feed::{Change, Feed};
 use super::guard::{RpcEnd, guard};
 use super::load::{self, Checked};
 use super::log::{log_info, log_warn};
@@ -16,7 +18,7 @@ use super::{net, rpc_calls, rpc_list, rpc_ping, sys};
 use crate::dispatch::dest::{Addr, SetId};
 use crate::dispatch::event::Cause;
 use crate::dispatch::list::with_scheme;
-use crate::dispatch::state::{State, apply_set};
+use crate::dispatch::state::{Outcome, State, apply_set};
 use crate::shm::build::Changes;
 use crate::shm::dest::Dest;
 use crate::shm::edit::Revision;
@@ -95,7 +97,9 @@ pub extern "C" fn dsr_rpc_ping_status(rpc: *mut sys::rpc_t, context: *mut c_void
 pub extern "C" fn dsr_rpc_reload(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
         throttle(module)?;
-        let loaded = load::load(module).map_err(|error| format!("Reload Failed: {error}"))?;
+        let mut feed = Feed::new(module);
+        let loaded = load::load(module, Some(&mut feed))
+            .map_err(|error| format!("Reload Failed: {error}"))?;
         // The text comes last: of several values a JSON reply keeps only that one.
         let counted = call
             .add_struct()
@@ -104,6 +108,7 @@ pub extern "C" fn dsr_rpc_reload(rpc: *mut sys::rpc_t, context: *mut c_void) {
             log_warn!("no room for the counts in the reply of a reload");
         }
         call.say("Ok. Dispatcher successfully reloaded.");
+        feed.deliver(None);
         Ok(())
     });
 }
@@ -185,7 +190,11 @@ fn set_state(
 ) -> Result<(), String> {
     let compat = module.settings.compat;
     let change = |old, failures| apply_set(old, failures, state, compat);
-    let told = |dest: &Dest, _, _| dest.record().set_cause(Cause::Rpc, now_ms());
+    let mut feed = Feed::new(module);
+    let told = |dest: &Dest, old, outcome: Outcome| {
+        dest.record().set_cause(Cause::Rpc, now_ms());
+        feed.note(Change::of(dest, old, outcome.state, Cause::Rpc));
+    };
     let changed = module
         .store
         .change(Module::process(), set, uri, wanted, change, told);
@@ -193,6 +202,7 @@ fn set_state(
         return Err("State Update Failed".into());
     }
     call.say("Ok. Dispatcher state updated.");
+    feed.deliver(None);
     Ok(())
 }
 
@@ -223,10 +233,21 @@ pub extern "C" fn dsr_rpc_add(rpc: *mut sys::rpc_t, context: *mut c_void) {
         for warning in resolved.warnings() {
             log_warn!("set {set}, {}: {warning}", Short(&uri));
         }
-        let added = module.store.add(&resolved.spec(), &mut ServerRandom);
+        let spec = resolved.spec();
+        let added = module.store.add(&spec, &mut ServerRandom);
         added.map_err(|error| failed(format!("set {set}, {}: {error}", Short(&uri))))?;
         log_info!("added to set {set}: {}", Short(&uri));
         call.say("Ok. Dispatcher destination added.");
+        let mut feed = Feed::new(module);
+        feed.note(Change {
+            set,
+            uri: spec.uri,
+            old: State::ACTIVE,
+            new: spec.flags,
+            cause: Cause::Rpc,
+            reason: Reason::NO_MESSAGE,
+        });
+        feed.deliver(None);
         Ok(())
     });
 }
@@ -300,12 +321,18 @@ pub extern "C" fn dsr_rpc_modify(rpc: *mut sys::rpc_t, context: *mut c_void) {
         };
         let addrs = addresses(module, set, wanted, &revision).map_err(failed)?;
         revision.addrs = addrs.as_deref();
-        let modified = module
-            .store
-            .modify(set, wanted, revision, &mut ServerRandom);
+        let mut feed = Feed::new(module);
+        let modified = module.store.modify_and_tell(
+            set,
+            wanted,
+            revision,
+            &mut ServerRandom,
+            &mut |dest, old| feed.note(Change::of(dest, old, dest.listed, Cause::Rpc)),
+        );
         modified.map_err(|error| failed(error.to_string()))?;
         log_info!("modified in set {set}: {}", Short(&address));
         call.say("Ok. Dispatcher destination modified.");
+        feed.deliver(None);
         Ok(())
     });
 }

@@ -2,6 +2,7 @@
 
 use super::call_load;
 use super::clock::now_ms;
+use super::drain;
 use super::feed::{Change, Feed};
 use super::guard::ScriptRet;
 use super::live;
@@ -57,6 +58,12 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
     let sent = module
         .store
         .try_set(Module::process(), request.set, |view| {
+            let start = match start {
+                Start::Hash(hash) if view.any_draining() => {
+                    drain::start(module, msg, request.set, view, hash)
+                }
+                start => start,
+            };
             let choice = choose(view, start, settings.use_default, &mut ServerRandom)?;
             Some(go(module, msg, request, view, choice, false))
         });

@@ -112,13 +112,21 @@ struct Branches {
     iterator: c_int,
 }
 
+/// The place of a branch; null where there is none.
+fn branch_at(index: u32) -> *mut sys::branch_t {
+    let index = c_int::try_from(index).unwrap_or(c_int::MAX);
+    // SAFETY: looks at variables of the process.
+    unsafe { sys::get_sip_branch(index) }
+}
+
 impl Branches {
     fn put_aside() -> Self {
         // SAFETY: a variable of the process.
         let count = unsafe { sys::nr_branches };
-        let at = |index| c_int::try_from(index).unwrap_or(c_int::MAX);
-        // SAFETY: gives a pointer to a branch that is there, or null.
-        let branch = |index| unsafe { sys::get_sip_branch(at(index)).as_ref() }.copied();
+        let branch = |index| {
+            // SAFETY: a branch that is there, or null.
+            unsafe { branch_at(index).as_ref() }.copied()
+        };
         let mut ruri_flags = 0;
         // SAFETY: reads a variable of the process into ours.
         unsafe { sys::getbflagsval(0, &raw mut ruri_flags) };
@@ -145,8 +153,8 @@ impl Drop for Branches {
         // SAFETY: as many as there were, so they fit.
         unsafe { sys::nr_branches = u32::try_from(self.branches.len()).unwrap_or(0) };
         for (index, branch) in (0..).zip(&self.branches) {
-            // SAFETY: gives a pointer to a branch that is there, or null.
-            if let Some(slot) = unsafe { sys::get_sip_branch(index).as_mut() } {
+            // SAFETY: a branch that is there, or null.
+            if let Some(slot) = unsafe { branch_at(index).as_mut() } {
                 *slot = *branch;
             }
         }

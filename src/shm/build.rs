@@ -1,7 +1,7 @@
 //! Building a table from a list, over what runs: who stays, who is new, who is gone.
 
 use core::ptr::NonNull;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use rand::RngCore;
 
@@ -147,6 +147,9 @@ pub fn compare(specs: &[DestSpec<'_>], running: Option<&Table>) -> Changes {
     changes
 }
 
+/// Positions in the list of those that are new and cannot be chosen.
+pub type Fresh = HashSet<usize>;
+
 /// Builds a table from a list, over the records of the running table where the same destinations
 /// are still there. Nothing of the running table changes.
 ///
@@ -159,7 +162,7 @@ pub fn build(
     running: Option<&Table>,
     orphans: &Orphans,
     random: &mut impl RngCore,
-) -> Result<(NonNull<Table>, Changes), OutOfMemory> {
+) -> Result<(NonNull<Table>, Changes, Fresh), OutOfMemory> {
     let mut build = Build {
         arena,
         rules,
@@ -168,6 +171,7 @@ pub fn build(
         dests: Running::new(running),
         orphans,
         changes: Changes::default(),
+        fresh: Fresh::new(),
     };
     let mut views = LooseViews {
         entries: Vec::new(),
@@ -201,7 +205,7 @@ pub fn build(
         unsafe { table.as_ref() }.addrs().add_first(dest);
     }
     build.changes.removed = build.dests.left();
-    Ok((table, build.changes))
+    Ok((table, build.changes, build.fresh))
 }
 
 /// Views that are not yet part of a table: freed when they do not become one.
@@ -271,6 +275,7 @@ struct Build<'a, A: Arena> {
     dests: Running<'a>,
     orphans: &'a Orphans,
     changes: Changes,
+    fresh: Fresh,
 }
 
 impl<A: Arena> Build<'_, A> {
@@ -307,6 +312,9 @@ impl<A: Arena> Build<'_, A> {
         let spec = self.specs.get(line).ok_or(OutOfMemory)?;
         let kept = self.dests.take(spec);
         self.changes.count(spec, kept);
+        if kept.is_none() && !self.rules.usable(spec.flags) {
+            self.fresh.insert(line);
+        }
         let line = u32::try_from(line).map_err(|_| OutOfMemory)?;
         let kept = kept.map(Dest::counted);
         make_dest(

@@ -409,11 +409,12 @@ impl<L: RawMutex> Calls<L> {
     }
 }
 
-/// The position of the destination that a call is counted for, if it still takes messages.
+/// The position of the destination that a call is counted for, if it still takes messages: also
+/// when it drains.
 fn position(view: &View, call: &Call) -> Option<usize> {
     // SAFETY: a call holds its record.
     let at = view.position_of(unsafe { &*call.record })?;
-    view.is_usable(at).then_some(at)
+    view.serves_calls(at).then_some(at)
 }
 
 /// A call of a chain, whose lock is held.

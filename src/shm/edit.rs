@@ -21,7 +21,7 @@ use super::build::{Loose, come_back, make_dest};
 use super::counted::{Counted, Hold};
 use super::dest::Dest;
 use super::record::SetRecord;
-use super::store::{ReloadState, Retired, Retirement, Store};
+use super::store::{ReloadState, Retired, Retirement, Store, Told};
 use super::table::{Entry, Table};
 use super::view::{Rules, View};
 
@@ -160,6 +160,22 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         revision: Revision<'_>,
         random: &mut impl RngCore,
     ) -> Result<(), EditError> {
+        self.modify_and_tell(set, wanted, revision, random, &mut |_, _| {})
+    }
+
+    /// As [`Store::modify`]; `told` hears, while the lock is held, of the destination if its state
+    /// was set, with the state before.
+    ///
+    /// # Errors
+    /// As [`Store::modify`].
+    pub fn modify_and_tell(
+        &self,
+        set: SetId,
+        wanted: impl Fn(&Dest) -> bool,
+        revision: Revision<'_>,
+        random: &mut impl RngCore,
+        told: &mut Told<'_>,
+    ) -> Result<(), EditError> {
         let mut writer = self.write();
         let table = self.table_of_writer(&writer).ok_or(EditError::NoSet)?;
         let view = table.view(set).ok_or(EditError::NoSet)?;
@@ -193,21 +209,28 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         self.commit(&mut writer, &edit, prepared);
         if let Some(flags) = revision.flags {
             // SAFETY: it is in the running table, which only the holder of the lock replaces.
-            self.relist_one(&writer, unsafe { made.as_ref() }, flags);
+            self.relist_one(&writer, unsafe { made.as_ref() }, flags, told);
         }
         Ok(())
     }
 
     /// Sets the state that a changed list line asks for.
-    fn relist_one(&self, writer: &MutexGuard<'_, L, Retirement>, made: &Dest, flags: State) {
+    fn relist_one(
+        &self,
+        writer: &MutexGuard<'_, L, Retirement>,
+        made: &Dest,
+        flags: State,
+        told: &mut Told<'_>,
+    ) {
         let table = self.table_of_writer(writer);
         let Some(view) = table.and_then(|table| table.view(made.set)) else {
             return;
         };
         view.record().announce_change();
-        made.record().relist(flags);
+        let before = made.record().relist(flags);
         let at = view.dests().position(|dest| core::ptr::eq(dest, made));
         at.into_iter().for_each(|at| view.sync(at));
+        told(made, before);
     }
 
     /// Publishes an edited set. Nothing can fail any more.
@@ -277,7 +300,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             .zip(&addrs)
             .map(|(dest, addrs)| dest.spec(addrs))
             .collect();
-        self.replace(writer, &specs, ReloadState::Keep, random)
+        self.replace(writer, &specs, ReloadState::Keep, random, &mut |_, _| {})
             .map(|_| ())
     }
 }

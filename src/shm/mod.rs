@@ -17,6 +17,7 @@ pub mod build;
 pub mod calls;
 pub mod counted;
 pub mod dest;
+pub mod diverted;
 pub mod edit;
 pub mod epoch;
 pub mod health;

@@ -146,11 +146,11 @@ impl DestRecord {
         self.listed.load(Ordering::Relaxed) != listed.0
     }
 
-    /// Sets the state that the list asks for, with no failure counted.
-    pub fn relist(&self, listed: State) {
+    /// Sets the state that the list asks for, with no failure counted. Returns the old state.
+    pub fn relist(&self, listed: State) -> State {
         self.set_cause(Cause::Reload, 0);
         self.listed.store(listed.0, Ordering::Relaxed);
-        self.status.store(pack(listed, 0), Ordering::SeqCst);
+        unpack(self.status.swap(pack(listed, 0), Ordering::SeqCst)).0
     }
 }
 

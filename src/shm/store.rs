@@ -140,6 +140,9 @@ pub enum Found<R> {
 /// How often [`Store::try_set`] tries when lists are replaced under it.
 const RETRIES: usize = 8;
 
+/// Hears of a destination whose state its list line has set, with the state before.
+pub type Told<'t> = dyn FnMut(&Dest, State) + 't;
+
 /// How a load treats the states of destinations that are still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReloadState {
@@ -271,11 +274,28 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         states: ReloadState,
         random: &mut impl RngCore,
     ) -> Result<Option<Changes>, OutOfMemory> {
+        self.load_and_tell(ticket, specs, states, random, &mut |_, _| {})
+    }
+
+    /// As [`Store::load`]; `told` hears, while the lock is held, of each destination whose state
+    /// the list sets, with the state before, and of each new one that cannot be chosen: it
+    /// was active before, as far as anybody knew.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub fn load_and_tell(
+        &self,
+        ticket: Ticket,
+        specs: &[DestSpec<'_>],
+        states: ReloadState,
+        random: &mut impl RngCore,
+        told: &mut Told<'_>,
+    ) -> Result<Option<Changes>, OutOfMemory> {
         let mut writer = self.write();
         if ticket < writer.ticket {
             return Ok(None);
         }
-        let changes = self.replace(&mut writer, specs, states, random)?;
+        let changes = self.replace(&mut writer, specs, states, random, told)?;
         writer.ticket = ticket;
         Ok(Some(changes))
     }
@@ -290,12 +310,13 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         specs: &[DestSpec<'_>],
         states: ReloadState,
         random: &mut impl RngCore,
+        told: &mut Told<'_>,
     ) -> Result<Changes, OutOfMemory> {
         let note = Retired::create(&self.arena, 0)?;
         let running = self.table_of_writer(writer);
         let orphans = writer.orphans();
         let built = build::build(&self.arena, self.rules, specs, running, orphans, random);
-        let Ok((built, changes)) = built else {
+        let Ok((built, changes, fresh)) = built else {
             // SAFETY: taken above and seen by nobody.
             unsafe { self.arena.free(note.cast()) };
             return Err(OutOfMemory);
@@ -304,9 +325,16 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let new = unsafe { built.as_ref() };
         // What comes up does so before readers see the new table, what goes down after that: at
         // no moment is a set out that was not out before and is not to be.
-        relist(new, states, |state| self.rules.usable(state));
+        relist(new, states, |state| self.rules.usable(state), told);
         let old = self.publish_table(built);
-        relist(new, states, |state| !self.rules.usable(state));
+        relist(new, states, |state| !self.rules.usable(state), told);
+        if !fresh.is_empty() {
+            let dests = new.sets().flat_map(|(_, view)| view.dests());
+            let is_fresh = |dest: &&Dest| fresh.contains(&(dest.line as usize));
+            dests
+                .filter(is_fresh)
+                .for_each(|dest| told(dest, State::ACTIVE));
+        }
         new.sets().for_each(|(_, view)| view.settle());
         // SAFETY: taken above and seen by nobody.
         unsafe { (*note.as_ptr()).whole = old };
@@ -578,15 +606,16 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
 }
 
 /// Sets the states that a load asks for, of those that `which` takes.
-fn relist(table: &Table, states: ReloadState, which: impl Fn(State) -> bool) {
+fn relist(table: &Table, states: ReloadState, which: impl Fn(State) -> bool, told: &mut Told<'_>) {
     for (_, view) in table.sets() {
         for (at, dest) in view.dests().enumerate() {
             let record = dest.record();
             let asked = states == ReloadState::FromList || record.listed_otherwise(dest.listed);
             if asked && which(dest.listed) {
                 view.record().announce_change();
-                record.relist(dest.listed);
+                let before = record.relist(dest.listed);
                 view.sync(at);
+                told(dest, before);
             }
         }
     }

@@ -37,6 +37,11 @@ impl Rules {
     pub fn usable(&self, state: State) -> bool {
         !state.intersects(self.unusable)
     }
+
+    /// True when calls in progress are sent to a destination in this state.
+    pub fn serves_calls(&self, state: State) -> bool {
+        state.serves_calls(self.unusable)
+    }
 }
 
 /// How often a search that found nothing is repeated while states change under it.
@@ -50,6 +55,8 @@ pub struct View {
     record: *mut Counted<SetRecord>,
     dests: ShmSlice<*mut Dest>,
     usable: Usable,
+    /// The draining ones that calls in progress may still be sent to.
+    draining: Usable,
     /// 1 when the bitmap is known to agree with the records; before that they are asked.
     settled: AtomicU32,
     /// By URI: the first position of each bucket, and for each position the next one.
@@ -97,6 +104,7 @@ impl View {
         let mut plan = Plan::<View>::of_header();
         let slots = plan.array(dests.len()).ok_or(OutOfMemory)?;
         let usable = UsablePlan::new(&mut plan, dests.len()).ok_or(OutOfMemory)?;
+        let draining = UsablePlan::new(&mut plan, dests.len()).ok_or(OutOfMemory)?;
         let heads = plan
             .array(dests.len().next_power_of_two())
             .ok_or(OutOfMemory)?;
@@ -107,13 +115,14 @@ impl View {
         let counted = if rules.call_load { dests.len() } else { 0 };
         let least = LeastPlan::new(&mut plan, counted).ok_or(OutOfMemory)?;
         let mut block = plan.alloc(arena)?;
-        let (usable, least) = (usable.place(&block), least.place(&block));
+        let (usable, draining) = (usable.place(&block), draining.place(&block));
+        let least = least.place(&block);
         let (slots, wheels) = (block.slice(&slots), block.slice(&wheels));
         let (heads, nexts) = (block.slice(&heads), block.slice(&nexts));
         let view = block.fill();
         view.record = record.as_ptr();
         view.dests = slots;
-        (view.usable, view.least) = (usable, least);
+        (view.usable, view.draining, view.least) = (usable, draining, least);
         (view.heads, view.nexts) = (heads, nexts);
         view.wheel = wheels;
         view.rules.unusable = rules.unusable;
@@ -155,6 +164,9 @@ impl View {
         for at in 0..self.len() {
             if self.is_usable(at) {
                 self.usable.set_first(at);
+            }
+            if self.is_draining(at) {
+                self.draining.set_first(at);
             }
         }
     }
@@ -232,14 +244,39 @@ impl View {
             .is_some_and(|dest| !dest.record().state().intersects(self.rules.unusable))
     }
 
+    /// True when the destination at a position is selected, or calls in progress still go there.
+    pub fn serves_calls(&self, at: usize) -> bool {
+        self.dest(at)
+            .is_some_and(|dest| dest.record().state().serves_calls(self.rules.unusable))
+    }
+
+    /// True when any destination drains.
+    pub fn any_draining(&self) -> bool {
+        self.draining.next(0).is_some()
+    }
+
+    /// The first draining position in `from..to`.
+    fn next_draining(&self, from: usize, to: usize) -> Option<usize> {
+        let mut from = from;
+        while from < to {
+            let at = self.draining.next(from).filter(|&at| at < to)?;
+            if self.is_draining(at) {
+                return Some(at);
+            }
+            from = at + 1;
+        }
+        None
+    }
+
     /// True when any destination is selected.
     pub fn any_usable(&self) -> bool {
         self.walk(0, self.dest_count()).is_some()
     }
 
-    /// Makes the bitmap follow the record of the destination at a position, after a change.
+    /// Makes the bitmaps follow the record of the destination at a position, after a change.
     pub fn sync(&self, at: usize) {
         self.usable.sync(at, || self.is_usable(at));
+        self.draining.repair(at, || self.is_draining(at));
         self.sync_load(at);
     }
 
@@ -323,11 +360,12 @@ impl View {
         self.usable.next(from)
     }
 
-    /// Repairs the bitmap after publishing: records may have changed while the view was built.
+    /// Repairs the bitmaps after publishing: records may have changed while the view was built.
     pub fn settle(&self) {
         for (at, dest) in self.dests().enumerate() {
             dest.record().set_position(at);
             self.usable.repair(at, || self.is_usable(at));
+            self.draining.repair(at, || self.is_draining(at));
             self.sync_load(at);
         }
         self.settled.store(1, SeqCst);
@@ -398,6 +436,30 @@ impl Candidates for View {
             }
         }
         found
+    }
+
+    fn walk_ongoing(&self, at: usize, ring: usize) -> Option<usize> {
+        let draining = self
+            .next_draining(at, ring)
+            .or_else(|| self.next_draining(0, at))
+            .or_else(|| self.next_draining(ring, self.len()));
+        // Steps of the walk to an index; what is behind the ring comes last.
+        let steps = |&found: &usize| match found {
+            found if found >= ring => found,
+            found if found >= at => found - at,
+            found => found + ring - at,
+        };
+        [self.walk(at, ring), draining]
+            .into_iter()
+            .flatten()
+            .min_by_key(steps)
+    }
+
+    fn is_draining(&self, at: usize) -> bool {
+        self.dest(at).is_some_and(|dest| {
+            let state = dest.record().state();
+            state.contains(State::DRAINING) && state.serves_calls(self.rules.unusable)
+        })
     }
 
     fn cursors(&self) -> &Cursors {

@@ -2,7 +2,8 @@
 //!
 //! Prints one table and writes it to `doc/bench.md`. Figures are reported, never asserted. With the
 //! argument `live` (`make bench-live`) it takes the figures of large lists, and writes that part only;
-//! with `calls` (`make bench-calls`) those of call load, with `million` for a million calls as well.
+//! with `calls` (`make bench-calls`) those of call load, with `million` for a million calls as well;
+//! with `ping` (`make bench-ping`) those of pings.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,6 +21,7 @@ mod cases;
 mod counter;
 mod live;
 mod load;
+mod ping;
 mod report;
 
 use std::time::Instant;
@@ -48,6 +50,12 @@ fn main() {
         let table = live::table();
         print!("{table}");
         report::save_part(live::HEAD, &table).expect("doc/bench.md is written");
+        return;
+    }
+    if std::env::args().any(|arg| arg == "ping") {
+        let table = ping::table();
+        print!("{table}");
+        report::save_part(ping::HEAD, &table).expect("doc/bench.md is written");
         return;
     }
     if std::env::args().any(|arg| arg == "calls") {

@@ -18,6 +18,16 @@ pub const EXPLAINED: &[Difference] = &[
         applies: |what, _, _| what.starts_with("list file [hex flags]"),
     },
     Difference {
+        name: "list flag 64",
+        reason: "it means nothing to C; in ours the destination drains",
+        applies: |what, _, _| what.starts_with("list file [list flag 64]"),
+    },
+    Difference {
+        name: "drain",
+        reason: "C reads drain as disabled and refuses r; in ours both take no new calls",
+        applies: |what, _, _| what.contains("\"drain\"") || what.contains("\"r\""),
+    },
+    Difference {
         name: "negative priority",
         reason: "C takes -5 for attributes and loses the rest of the line; ours reads the number",
         applies: |what, _, _| what.starts_with("list file [negative priority]"),

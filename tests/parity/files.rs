@@ -10,8 +10,9 @@ use crate::report::Report;
 use crate::server::{Config, Kamailio, Module};
 
 /// Lines that the C module swallows silently and ours answers with a message (field report W19).
-const SWALLOWED: [(&str, &str); 6] = [
+const SWALLOWED: [(&str, &str); 7] = [
     ("hex flags", "1 sip:127.0.0.1:7999 0x08 3 duid=hex"),
+    ("list flag 64", "1 sip:127.0.0.1:7999 64 3"),
     ("negative priority", "1 sip:127.0.0.1:7999 0 -5 duid=neg"),
     ("text without a set id", "sip:127.0.0.1:7999 0 5"),
     ("overlong line", ""),
@@ -122,7 +123,7 @@ fn rest(rng: &mut StdRng, mut line: String) -> String {
     if fields >= 1 && fields != 4 {
         line += blank(rng);
         line += [
-            "0", "1", "2", "4", "8", "9", "16", "5", "12", "31", "64", "0010", "255",
+            "0", "1", "2", "4", "8", "9", "16", "5", "12", "31", "128", "0010", "255",
         ]
         .choose(rng)
         .unwrap_or(&"0");

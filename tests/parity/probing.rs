@@ -12,6 +12,9 @@ use crate::server::{Cast, Config, Crowd, Kamailio, Module, STARTS, Step, patienc
 const GOOD: Step = Step::Code(200);
 const BAD: Step = Step::Code(503);
 
+/// Plays under one module; yields a trace a line.
+type Scene = fn(Module) -> Vec<String>;
+
 /// All comparisons of this section.
 pub fn all(report: &mut Report, _: &mut StdRng) {
     // Half of the servers at a time, each with both modules.
@@ -39,7 +42,7 @@ pub fn all(report: &mut Report, _: &mut StdRng) {
             compare(report, &what, &pair[0], &pair[1]);
         }
     }
-    let scenes: [(&str, fn(Module) -> Vec<String>); 3] = [
+    let scenes: [(&str, Scene); 3] = [
         ("two thresholds", two_thresholds),
         ("reply codes", reply_codes),
         ("set_state", set_state),

@@ -8,11 +8,11 @@ use crate::report::Report;
 use crate::server::{Config, Probe};
 use crate::sets::{random_list, random_states};
 
-/// The first argument of `set_state`; only its first two characters count.
-const STATES: [&str; 43] = [
+/// The first argument of `set_state`; only its first two characters count, but for `drain`.
+const STATES: [&str; 45] = [
     "a", "A", "1", "ap", "AP", "aP", "1p", "1P", "i", "I", "0", "ip", "IP", "0P", "0p", "d", "D",
     "2", "dp", "2p", "t", "T", "3", "tp", "TP", "3p", "p", "P", "", "x", "ax", "ai", "active",
-    "inactive", "disabled", "pa", "4", "-1", "ia", "8", " a", "a ", "apx",
+    "inactive", "disabled", "pa", "4", "-1", "ia", "8", " a", "a ", "apx", "drain", "r",
 ];
 
 const LIST: &str = "\

@@ -38,6 +38,8 @@ pub struct Ping {
     pub answered: Option<Instant>,
     /// `FLAGS` when it came; empty when nobody watches.
     pub before: String,
+    /// What the destination does with it.
+    pub step: Step,
     /// Itself.
     pub message: Message,
 }
@@ -94,7 +96,7 @@ impl Crowd {
         format!("sip:{name}@{}", self.addr)
     }
 
-    /// Gives a destination its script, from the first step on; the last step repeats.
+    /// Gives a destination its script, one step for each ping of its life; the last one repeats.
     pub fn script(&self, name: &str, steps: &[Step]) {
         let mut inside = self.inside.lock().unwrap();
         let place = inside.places.entry(name.to_owned()).or_default();
@@ -134,6 +136,11 @@ impl Crowd {
         let mut times: Vec<Instant> = pings.map(|ping| ping.at).collect();
         times.sort_unstable();
         times
+    }
+
+    /// Waits until a destination was pinged `n` times more.
+    pub fn wait_more(&self, name: &str, n: usize, limit: Duration) {
+        self.wait_count(name, self.count(name) + n, limit);
     }
 
     /// Waits until a destination was pinged `n` times.
@@ -263,9 +270,10 @@ fn take(
     let (index, now) = (place.pings.len(), Instant::now());
     let last = place.steps.len().saturating_sub(1);
     let step = place.steps.get(index.min(last)).copied();
-    let answered = matches!(step, None | Some(Step::Code(_))).then_some(now);
+    let step = step.unwrap_or(Step::Code(200));
+    let answered = matches!(step, Step::Code(_)).then_some(now);
     let reply = |code| message.reply(code, "crowd", "");
-    let (sent, late) = match step.unwrap_or(Step::Code(200)) {
+    let (sent, late) = match step {
         Step::Code(code) => (Some(reply(code)), None),
         Step::Late(code, after) => (None, Some((reply(code), now + after))),
         Step::Silent => (None, None),
@@ -278,6 +286,7 @@ fn take(
         at: now,
         answered,
         before,
+        step,
         message,
     });
     if let Some((reply, at)) = late {

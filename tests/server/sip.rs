@@ -202,6 +202,12 @@ impl Request {
         self
     }
 
+    /// Tag of To: the request is inside a dialog.
+    pub fn tagged(mut self, tag: &str) -> Self {
+        self.to_tag = Some(tag.to_owned());
+        self
+    }
+
     /// Call-ID.
     pub fn call_id(mut self, id: impl AsRef<[u8]>) -> Self {
         self.call_id = id.as_ref().to_vec();

@@ -11,4 +11,15 @@
 #[path = "../server/mod.rs"]
 mod server;
 
+mod fields;
+mod flags;
+mod latency;
+mod live;
+mod names;
+mod pace;
+mod request;
+mod runtime;
+mod stage;
+mod startup;
+mod table;
 mod traces;

@@ -204,6 +204,9 @@ fn set_state_letters() {
         ("d|D|2|dp", 4),
         ("t|T|3", 2),
         ("tp|3p", 10),
+        ("r|R|drain|DRAIN|Draining|rx", 64),
+        ("rp|RP|drainp|drainP", 72),
+        ("dr|drai|d rain", 4),
     ];
     for (texts, want) in states {
         for text in texts.split('|') {
@@ -214,7 +217,7 @@ fn set_state_letters() {
             );
         }
     }
-    for text in ["p", "x", "4", " a", "-"] {
+    for text in ["p", "x", "4", "5", " a", "-"] {
         assert_eq!(
             State::parse_rpc(text.as_bytes()),
             Err(RpcStateError::Unknown),
@@ -259,6 +262,49 @@ fn set_state_replaces_health_and_keeps_the_rest() {
 }
 
 #[test]
+fn draining_is_beside_the_measured_bits() {
+    // before, asked, after
+    let rows = [
+        (0, 64, 64),
+        (1, 64, 65),
+        (10, 64, 74),
+        (2, 72, 74),
+        (4 | 8, 64, 72),
+        (16 | 32, 64, 112),
+        (64, 64, 64),
+        (64, 0, 0),
+        (64 | 9, 0, 0),
+        (64 | 2, 1, 1),
+        (64, 4, 4),
+        (64 | 16, 2, 18),
+    ];
+    for (old, asked, want) in rows {
+        for compat in [V3_2, V5_6, V6_1] {
+            let next = apply_set(State(old), 3, State(asked), compat);
+            assert_eq!(
+                (next.state, next.failures),
+                (State(want), 3),
+                "{old} {asked}"
+            );
+            assert_eq!(next.flip, Flip::between(State(old), State(want), compat));
+        }
+    }
+    for compat in [V3_2, V5_6, V6_1] {
+        for text in ["a", "i", "t", "d", ""] {
+            let mark = Mark::parse(text.as_bytes(), compat).unwrap();
+            let next = apply_mark(State(64), 0, mark, &rules(compat, 1, 1, 1));
+            assert!(next.state.contains(State::DRAINING), "{text}");
+            assert_eq!(next.flip, None);
+        }
+        assert!(!State(64).usable(compat) && !State(66).usable(compat));
+        let serves = |bits| State(bits).serves_calls(compat.unusable_bits());
+        assert!(serves(64) && serves(0) && !serves(65) && !serves(68));
+        assert_eq!(serves(72), compat != V3_2);
+        assert_eq!(State::from_list_flags(64, compat), State::DRAINING);
+    }
+}
+
+#[test]
 fn list_flags() {
     let rows: &[(Compat, u32, u32)] = &[
         (V3_2, 0, 0),
@@ -293,7 +339,12 @@ fn letters_of_all_states() {
         (10, b"TP"),
         (12, b"DP"),
         (16, b"AX"),
-        (64, b"AX"),
+        (64, b"RX"),
+        (64 | 8, b"RP"),
+        (64 | 9, b"RP"),
+        (64 | 1, b"RX"),
+        (64 | 4, b"DX"),
+        (64 | 5, b"IX"),
     ];
     for (bits, want) in rows {
         assert_eq!(State(*bits).letters(V5_6), **want, "{bits}");
@@ -319,11 +370,14 @@ fn options_and_unknown_bits_survive_everything() {
         let old = State(random.random());
         let mark = Mark::parse(texts[random.random_range(0..texts.len())], compat).unwrap();
         let failures = random.random();
-        for next in [
-            apply_mark(old, failures, mark, &rules),
-            apply_set(old, failures, State(random.random()), compat),
+        for (next, kept) in [
+            (apply_mark(old, failures, mark, &rules), !15),
+            (
+                apply_set(old, failures, State(random.random()), compat),
+                !(15 | 64),
+            ),
         ] {
-            assert_eq!(next.state.0 & !15, old.0 & !15, "round {round}");
+            assert_eq!(next.state.0 & kept, old.0 & kept, "round {round}");
             assert_eq!(
                 next.flip,
                 Flip::between(old, next.state, compat),

@@ -39,7 +39,7 @@ unsafe impl RawMutex for Spin {
 }
 
 pub const RULES: Rules = Rules {
-    unusable: State(5),
+    unusable: State(69),
     last_resort: false,
     call_load: true,
 };
@@ -448,6 +448,45 @@ fn views_follow_the_records() {
         assert_eq!(view.next_usable(from, 70), scan);
     }
     unsafe { store.destroy() };
+}
+
+#[test]
+fn calls_in_progress_walk_over_draining_ones_too() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris: Vec<String> = (0..70).map(|n| format!("sip:a:{n}")).collect();
+    // The first one drains by its list.
+    let list = (0..).zip(&uris).map(|(n, uri)| {
+        let flags = if n == 0 { 64 } else { 1 };
+        spec(1, uri, flags, 0)
+    });
+    let list: Vec<_> = list.collect();
+    load(&store, &list, ReloadState::Keep).unwrap();
+    assert!(store.pin(0).view(1).unwrap().any_draining());
+    set_state(&store, 1, &uris[0], 0);
+    assert!(!store.pin(0).view(1).unwrap().any_draining());
+    let mut random = StdRng::seed_from_u64(2);
+    let states = [0, 1, 4, 8, 64, 65, 66, 68, 72];
+    for round in 0..if cfg!(miri) { 60 } else { 2_000 } {
+        let uri = &uris[random.random_range(0..uris.len())];
+        set_state(&store, 1, uri, states[random.random_range(0..states.len())]);
+        if round % 50 == 0 {
+            load(&store, &list, ReloadState::Keep).unwrap();
+        }
+        let pinned = store.pin(0);
+        let view = pinned.view(1).unwrap();
+        let bits = |at: usize| view.dest(at).unwrap().record().state().0;
+        let ring = [70, 69][random.random_range(0..2)];
+        let at = random.random_range(0..ring);
+        let walk = || (at..ring).chain(0..at).chain(ring..70);
+        let serving = walk().find(|&at| bits(at) & 5 == 0);
+        assert_eq!(view.walk_ongoing(at, ring), serving);
+        assert_eq!(view.walk(at, ring), walk().find(|&at| bits(at) & 69 == 0));
+        let draining = (0..70).any(|at| bits(at) & 69 == 64);
+        assert_eq!(view.any_draining(), draining);
+    }
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
 }
 
 #[test]

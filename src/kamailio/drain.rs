@@ -1,0 +1,32 @@
+//! Requests of calls in progress, while a destination of their set drains.
+
+use super::call_load::now;
+use super::module::Module;
+use super::msg::Message;
+use super::random::ServerRandom;
+use crate::dispatch::dest::SetId;
+use crate::dispatch::select::{Candidates, Start, choose};
+use crate::shm::view::View;
+
+/// Where a choice by hash starts in a set that has a draining destination.
+///
+/// A request inside a dialog goes to the draining destination that its hash falls on, unless its
+/// call was placed beside it, when it began: such calls are noted here.
+pub fn start(module: &Module, msg: Message, set: SetId, view: &View, hash: u32) -> Start {
+    let ongoing = Start::Ongoing(hash);
+    if msg.is_in_dialog() {
+        let diverted = msg
+            .find_call_id()
+            .is_some_and(|call_id| module.diverted.knows(set, call_id, now()));
+        return if diverted { Start::Hash(hash) } else { ongoing };
+    }
+    if msg.begins_dialog() {
+        let placed = |start| choose(view, start, module.settings.use_default, &mut ServerRandom);
+        let beside = placed(ongoing).is_some_and(|there| view.is_draining(there.first))
+            && placed(Start::Hash(hash)).is_some();
+        if let Some(call_id) = msg.find_call_id().filter(|_| beside) {
+            module.diverted.note(set, call_id, now());
+        }
+    }
+    Start::Hash(hash)
+}
