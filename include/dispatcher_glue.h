@@ -48,6 +48,7 @@ struct glue_modparams {
 	str flags_col;
 	str priority_col;
 	str attrs_col;
+	str order_col;
 	str ds_db_extra_attrs;
 	str dst_avp;
 	str grp_avp;

@@ -80,6 +80,7 @@ param_export_t glue_params[] = {
 	TEXT(flags_col),
 	TEXT(priority_col),
 	TEXT(attrs_col),
+	TEXT(order_col),
 	TEXT(ds_db_extra_attrs),
 	TEXT(dst_avp),
 	TEXT(grp_avp),

@@ -25,6 +25,8 @@ pub struct Table {
     pub name: &'static [u8],
     /// Its columns.
     pub columns: Columns<'static>,
+    /// The column that the rows are ordered by; `None` leaves that to the database.
+    pub order: Option<&'static [u8]>,
 }
 
 /// What a table holds.
@@ -53,7 +55,7 @@ pub enum DbError {
     NoVersion,
     /// A version that is not known.
     Version(i32),
-    /// The query failed; the columns that it asks for.
+    /// The query failed; the columns that it names.
     Query(String),
     /// The answer broke off after so many rows.
     BrokenOff(usize),
@@ -298,10 +300,12 @@ impl Reader<'_> {
     fn read_by_fetch(&mut self, connection: &Connection, columns: &[&[u8]]) -> Result<(), DbError> {
         let mut names: Vec<sys::str_> = columns.iter().map(|name| as_str(name)).collect();
         let keys: Vec<sys::db_key_t> = names.iter_mut().map(ptr::from_mut).collect();
+        let mut order = self.table.order.map(as_str);
+        let order = order.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
         let functions = (&raw const connection.driver.functions).cast_mut();
         let mut answer = Answer::none(connection);
-        // SAFETY: an open connection with its table chosen, and as many names as are said; the
-        // functions are only read, and the result is ours to free unless it fails.
+        // SAFETY: an open connection with its table chosen, and as many names as are said; names
+        // and functions are only read, and the result is ours to free unless it fails.
         let done = unsafe {
             sys::db_fetch_query(
                 functions,
@@ -313,12 +317,12 @@ impl Reader<'_> {
                 keys.as_ptr(),
                 0,
                 c_int::try_from(keys.len()).unwrap_or(0),
-                ptr::null_mut(),
+                order,
                 &raw mut answer.result,
             )
         };
         if done < 0 {
-            return Err(DbError::Query(listed(columns)));
+            return Err(self.no_query(columns));
         }
         while self.keep(answer.rows())? > 0 {
             answer.next().ok_or(DbError::BrokenOff(self.count))?;
@@ -331,15 +335,17 @@ impl Reader<'_> {
     fn read_by_limit(&mut self, connection: &Connection, columns: &[&[u8]]) -> Result<(), DbError> {
         let names = listed(columns);
         let table = String::from_utf8_lossy(self.table.name);
+        let order = self.table.order.map(|name| {
+            let name = String::from_utf8_lossy(name);
+            format!("order by {name} ")
+        });
+        let rest = format!("{table} {}limit {PIECE}", order.unwrap_or_default());
         let transaction = connection.run("begin");
         loop {
-            let sql = format!(
-                "select {names} from {table} limit {PIECE} offset {}",
-                self.count
-            );
+            let sql = format!("select {names} from {rest} offset {}", self.count);
             let Some(answer) = connection.run(&sql) else {
                 return Err(match self.count {
-                    0 => DbError::Query(names),
+                    0 => self.no_query(columns),
                     count => DbError::BrokenOff(count),
                 });
             };
@@ -351,6 +357,13 @@ impl Reader<'_> {
             connection.run("commit");
         }
         Ok(())
+    }
+
+    /// The query failed.
+    fn no_query(&self, columns: &[&[u8]]) -> DbError {
+        let order = self.table.order.map(String::from_utf8_lossy);
+        let order = order.map_or(String::new(), |name| format!(" by {name}"));
+        DbError::Query(listed(columns) + &order)
     }
 
     /// Copies rows; says how many they were.

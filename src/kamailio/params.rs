@@ -434,6 +434,7 @@ fn source(raw: &sys::glue_modparams) -> Result<Source, BadValue<'static>> {
             ],
             extra,
         },
+        order: set(&raw.order_col).map(<[u8]>::trim_ascii),
     }))
 }
 

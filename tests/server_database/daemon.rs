@@ -34,12 +34,16 @@ impl Daemon {
             .args(user);
         run(&mut install);
         let init = dir.join("init.sql");
-        let grants = format!(
-            "CREATE DATABASE IF NOT EXISTS kam;
-             CREATE USER IF NOT EXISTS kam@localhost IDENTIFIED BY '{PASSWORD}';
-             CREATE USER IF NOT EXISTS kam@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';
-             GRANT ALL ON *.* TO kam@localhost; GRANT ALL ON *.* TO kam@'127.0.0.1';\n"
-        );
+        // One statement in each line: the server reads the file line by line.
+        let grants: String = ["localhost", "'127.0.0.1'"]
+            .map(|host| {
+                format!(
+                    "CREATE USER IF NOT EXISTS kam@{host} IDENTIFIED BY '{PASSWORD}';\n\
+                     GRANT ALL ON *.* TO kam@{host};\n"
+                )
+            })
+            .concat();
+        let grants = format!("CREATE DATABASE IF NOT EXISTS kam;\n{grants}");
         fs::write(&init, grants).expect("first statements");
         let home = dir.to_owned();
         let start = move |port: u16| {
@@ -52,10 +56,7 @@ impl Daemon {
                 .arg(format!("--init-file={}", init.display()))
                 .arg(format!("--port={port}"))
                 .args(["--bind-address=127.0.0.1", "--skip-networking=0"])
-                .args([
-                    "--innodb-flush-log-at-trx-commit=0",
-                    "--innodb-buffer-pool-size=16M",
-                ])
+                .arg("--innodb-buffer-pool-size=16M")
                 .args(user);
             command
         };

@@ -107,7 +107,8 @@ impl Database {
             .allow_log("db_query.c")
             .allow_log("db.c");
         if self.kind == Kind::Text {
-            return config.modparam("db_text", "db_mode", 1);
+            let config = config.modparam("db_text", "db_mode", 1);
+            return config.modparam("db_text", "max_result_rows", 200_000);
         }
         config
     }

@@ -143,10 +143,10 @@ pub fn a_strict_load_refuses_bad_rows(database: &Database) {
     let log = fails_to_start(Module::Rust, strict());
     let shown = database.shown();
     let reason = "row 2: set 1: expected a SIP URI, found nothing";
-    let expected = format!("ERROR: dispatcher [src/kamailio/load.rs:");
+    let expected = "ERROR: dispatcher [src/kamailio/load.rs:";
     let line = log.lines().find(|line| line.contains(reason));
     let line = line.unwrap_or_else(|| panic!("{log}"));
-    assert!(line.contains(&expected) && line.contains(&shown), "{line}");
+    assert!(line.contains(expected) && line.contains(&shown), "{line}");
 
     database.clear();
     database.fill(&[good(1, 7001)]);
@@ -163,21 +163,22 @@ pub fn a_strict_load_refuses_bad_rows(database: &Database) {
 
 pub fn each_version_has_its_columns(database: &Database) {
     for version in 1..=4_u8 {
-        let columns = &crate::text::COLUMNS[..=usize::from(version)];
-        database.create_with("dispatcher", version.into(), columns);
+        let mut columns = crate::text::COLUMNS[..=usize::from(version)].to_vec();
+        if version == 4 {
+            columns.push(("extra", "int"));
+        }
+        database.create_with("dispatcher", version.into(), &columns);
         let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-        let values = ["1", "'sip:127.0.0.1:7001'", "8", "3", "'duid=a'"];
+        let values = ["1", "'sip:127.0.0.1:7001'", "8", "3", "'duid=a'", "6"];
         let row = |n: &str| -> Vec<String> {
             let values = values[..names.len()].iter();
             values.map(|value| value.replace("7001", n)).collect()
         };
         database.insert("dispatcher", &names, &[row("7001"), row("7002")]);
-        let config = config(database).param("ds_db_extra_attrs", "xa=nosuch");
-        let config = if version == 4 {
-            config.param("ds_db_extra_attrs", "xa=setid")
-        } else {
-            config.expect_log("ds_db_extra_attrs needs table version 4: not read")
-        };
+        let mut config = config(database).param("ds_db_extra_attrs", "xa=extra");
+        if version < 4 {
+            config = config.expect_log("ds_db_extra_attrs needs table version 4: not read");
+        }
         let server = Kamailio::start(Module::Rust, config);
         let dest = server.dest(1, 0);
         let flags = if version >= 2 { "AP" } else { "AX" };
@@ -185,7 +186,7 @@ pub fn each_version_has_its_columns(database: &Database) {
         assert_eq!(dest["FLAGS"], flags, "version {version}");
         assert_eq!(dest["PRIORITY"], if version >= 3 { 3 } else { 0 });
         let body = dest["ATTRS"]["BODY"].as_str();
-        assert_eq!(body, (version == 4).then_some("duid=a;xa=1"));
+        assert_eq!(body, (version == 4).then_some("duid=a;xa=6"));
     }
 }
 
@@ -199,17 +200,31 @@ pub fn columns_and_table_have_other_names(database: &Database) {
     ];
     database.create_with("gateways", 4, &columns);
     let names = columns.map(|(name, _)| name);
-    let row = ["7", "'sip:127.0.0.1:7001'", "3", "'duid=z'", "1"];
-    database.insert("gateways", &names, &[row.map(str::to_owned).to_vec()]);
+    let rows = [
+        ["7", "'sip:127.0.0.1:7001'", "3", "'duid=z'", "1"],
+        ["7", "'sip:127.0.0.1:7002'", "3", "'duid=y'", "0"],
+        ["8", "'sip:127.0.0.1:7003'", "3", "'duid=x'", "2"],
+    ];
+    let rows = rows.map(|row| row.map(str::to_owned).to_vec());
+    database.insert("gateways", &names, &rows);
     let config = config(database)
         .param("table_name", "gateways")
         .param("setid_col", "group_id")
         .param("destination_col", "uri")
         .param("flags_col", "bits")
         .param("priority_col", "prio")
-        .param("attrs_col", "opts");
+        .param("attrs_col", "opts")
+        .param("order_col", "bits");
     let server = Kamailio::start(Module::Rust, config);
-    let dest = server.dest(3, 0);
+    let dests: Vec<String> = server.dests(3).into_iter().map(|(uri, _)| uri).collect();
+    // By priority; of equals the last one first.
+    let expected = [
+        "sip:127.0.0.1:7003",
+        "sip:127.0.0.1:7001",
+        "sip:127.0.0.1:7002",
+    ];
+    assert_eq!(dests, expected);
+    let dest = server.dest(3, 1);
     assert_eq!(
         (&dest["FLAGS"], &dest["PRIORITY"]),
         (&json!("IX"), &json!(7))

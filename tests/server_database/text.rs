@@ -1,7 +1,9 @@
 //! Tables of the text database: one file each, a line with the columns and a line for each row.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 /// The columns that tests fill, all of which may be NULL.
 pub const COLUMNS: [(&str, &str); 5] = [
@@ -12,8 +14,15 @@ pub const COLUMNS: [(&str, &str); 5] = [
     ("attrs", "text"),
 ];
 
+/// The driver sees a change by the file's time in whole seconds: each change is a second later.
 fn write(dir: &Path, table: &str, text: &str) {
-    fs::write(dir.join(table), text).expect("a table");
+    static CHANGES: AtomicU64 = AtomicU64::new(0);
+    let path = dir.join(table);
+    fs::write(&path, text).expect("a table");
+    let later = Duration::from_secs(CHANGES.fetch_add(1, Ordering::Relaxed) + 1);
+    let file = File::options().write(true).open(&path).expect("the table");
+    file.set_modified(SystemTime::now() + later)
+        .expect("its time");
 }
 
 fn read(dir: &Path, table: &str) -> String {
@@ -69,6 +78,11 @@ fn field(value: &str) -> String {
         "NULL" => String::new(),
         value => value.trim_matches('\'').replace(':', "\\:"),
     }
+}
+
+/// Makes a file that is no table.
+pub fn spoil(dir: &Path, table: &str) {
+    write(dir, table, "no table\n");
 }
 
 pub fn clear(dir: &Path, table: &str) {
