@@ -226,7 +226,7 @@ impl<'s> Judge<'s> {
         match resolve(&module.settings, entry.words) {
             Ok(resolved) => {
                 for warning in resolved.warnings() {
-                    self.warn(&format_args!("{place}: {warning}"));
+                    self.warn(&format_args!("{entry}: {warning}"));
                 }
                 Some(resolved)
             }

@@ -82,6 +82,18 @@ impl fmt::Display for Place {
     }
 }
 
+/// Where it is, for a message that names neither set nor URI itself: a line can be looked up, a
+/// row only by what it holds.
+impl fmt::Display for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Words { set, uri, .. } = &self.words;
+        match self.place {
+            Place::Line(_) => write!(f, "{}", self.place),
+            Place::Row(_) => write!(f, "{}: set {set}, {}", self.place, Short(uri)),
+        }
+    }
+}
+
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

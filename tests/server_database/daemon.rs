@@ -140,6 +140,7 @@ impl Daemon {
             command
                 .stdout(log.try_clone().expect("its log"))
                 .stderr(log);
+            end_with_parent(&mut command);
             command
         };
         let port = free_port();
@@ -214,6 +215,21 @@ impl Drop for Daemon {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Asks the kernel to end the server at once if the test's thread ends without doing so.
+fn end_with_parent(command: &mut Command) {
+    let ask = || {
+        let signal = libc::c_ulong::from(libc::SIGQUIT.unsigned_abs());
+        // SAFETY: PR_SET_PDEATHSIG takes one integer and no pointer (prctl(2)).
+        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) } {
+            0 => Ok(()),
+            _ => Err(std::io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: prctl is async-signal-safe (signal-safety(7) rules for the child between fork and
+    // exec) and touches nothing but the child's own death signal.
+    unsafe { command.pre_exec(ask) };
 }
 
 fn signal_to(pid: u32, signal: i32) {

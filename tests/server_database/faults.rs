@@ -4,7 +4,8 @@ use crate::database::{Database, PASSWORD, Row};
 use crate::server::{Config, Kamailio, Module, Probe, Uac, fails_to_start};
 
 pub fn config(database: &Database) -> Config {
-    database.config(Probe::new().config())
+    let probe = Probe::new().op("reload", "ds_reload();");
+    database.config(probe.config())
 }
 
 pub fn rows() -> Vec<Row> {
@@ -74,6 +75,8 @@ pub fn a_failed_reload_leaves_the_list(database: &Database) {
             }
             call(&server, &uac);
         }
+        let script = Probe::run(&uac, server.addr(), "reload");
+        assert!(script[0].contains("rc=-1"), "{script:?}");
         let after = server.kamcmd(&["dispatcher.list"]).expect("a list");
         assert_eq!(after, before, "{reason}");
         database.create();
@@ -81,6 +84,8 @@ pub fn a_failed_reload_leaves_the_list(database: &Database) {
     }
     let said = server.kamcmd(&["dispatcher.reload"]).expect("good again");
     assert!(said.contains("KEPT: 3"), "{said}");
+    let script = Probe::run(&uac, server.addr(), "reload");
+    assert!(script[0].contains("rc=1"), "{script:?}");
     let log = server.log();
     let ours = log.lines().filter(|line| line.contains("dispatcher ["));
     for line in ours {
