@@ -151,8 +151,8 @@ impl Driver {
         Ok(Driver { functions, name })
     }
 
-    /// The driver for SQLite has no way to fetch rows in pieces, and corrupts the server's private
-    /// memory when a result does not fit: it is asked for one piece after the other.
+    /// The driver for SQLite has no way to fetch rows in pieces, and takes private memory for all of
+    /// them: it is asked for one piece after the other.
     fn is_sqlite(&self) -> bool {
         self.name == "sqlite" && self.functions.raw_query.is_some()
     }
