@@ -147,6 +147,8 @@ str *glue_ruri(struct sip_msg *msg);
 str *glue_next_hop(struct sip_msg *msg);
 /* Sends the request from this socket; NULL lets the server choose again. */
 void glue_set_force_socket(struct sip_msg *msg, struct socket_info *socket);
+/* The first socket that the server listens on. */
+struct socket_info *glue_first_socket(void);
 /* Tells the server that the R-URI changed, so that forking uses it again. */
 void glue_ruri_mark_new(void);
 

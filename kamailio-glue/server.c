@@ -8,6 +8,7 @@
 #include "parser/msg_parser.h"
 #include "rand/kam_rand.h"
 #include "resolve.h"
+#include "socket_info.h"
 #include "dispatcher_glue.h"
 
 /* Macro: names another function in 6.x, or without the DNS cache. */
@@ -62,4 +63,10 @@ void glue_set_force_socket(struct sip_msg *msg, struct socket_info *socket)
 void glue_ruri_mark_new(void)
 {
 	ruri_mark_new();
+}
+
+/* Inline function. */
+struct socket_info *glue_first_socket(void)
+{
+	return get_first_socket();
 }

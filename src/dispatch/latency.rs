@@ -12,6 +12,11 @@ const MEMORY: u32 = 2_097_152;
 /// Source: features 2.4.
 const INITIAL_SAMPLES: u32 = 10_000;
 
+/// Up to so many samples the estimate is the mean: there is no old value worth its weight yet.
+///
+/// Source: observed on the C module 5.6.3, as are the deviation's divisor and the first sample.
+const FEW: u32 = 10;
+
 /// How slowly the estimate follows: the weight of the old value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Alpha {
@@ -54,9 +59,9 @@ impl Alpha {
 pub struct Latency {
     /// Mean of all samples.
     pub average: f64,
-    /// Standard deviation of all samples.
+    /// Standard deviation of all samples, as of a part of them (divisor n - 1).
     pub deviation: f64,
-    /// A mean that follows the newest samples, by [`Alpha`].
+    /// A mean that follows the newest samples, by [`Alpha`]; after few samples the plain mean.
     pub estimate: f64,
     /// The longest.
     pub max: u32,
@@ -107,10 +112,11 @@ impl Latency {
         let average = self.average + distance / count;
         let faded = if full { self.m2 / count } else { 0.0 };
         let m2 = self.m2 - faded + distance * (new - average);
+        let followed = self.estimate * alpha.kept + new * (1.0 - alpha.kept);
         Latency {
             average,
             deviation: (m2 / (count - 1.0)).max(0.0).sqrt(),
-            estimate: self.estimate * alpha.kept + new * (1.0 - alpha.kept),
+            estimate: if samples <= FEW { average } else { followed },
             max: self.max.max(ms),
             timeouts: self.timeouts,
             samples,
@@ -158,6 +164,45 @@ mod tests {
             m2: 0.0,
         };
         assert_eq!(first, want);
+    }
+
+    /// What the C module 5.6.3 shows, with `ds_ping_latency_stats`, for these round trips.
+    #[test]
+    fn as_the_c_module_counts() {
+        let rows = [
+            (21, 21.0, 0.0, 21.0),
+            (60, 40.5, 27.577, 40.5),
+            (103, 61.333, 41.016, 61.333),
+            (23, 51.75, 38.586, 51.75),
+            (94, 60.2, 38.388, 60.2),
+            (10, 51.833, 39.987, 51.833),
+            (90, 57.285, 39.25, 57.285),
+            (10, 51.375, 39.999, 51.375),
+            (90, 55.666, 39.569, 55.666),
+            (10, 51.1, 40.004, 51.1),
+            (90, 54.636, 39.722, 54.99),
+            (10, 50.916, 40.005, 50.491),
+            (90, 53.923, 39.806, 54.441),
+            (10, 50.785, 40.006, 49.997),
+        ];
+        let mut have = Latency::default();
+        for (ms, average, deviation, estimate) in rows {
+            have = have.sample(ms, alpha(V5_6));
+            for (have, want) in [
+                (have.average, average),
+                (have.deviation, deviation),
+                (have.estimate, estimate),
+            ] {
+                assert!((have - want).abs() < 0.002, "{ms}: {have} is not {want}");
+            }
+        }
+        let start = Latency::initial(50);
+        assert_eq!(
+            (start.estimate, start.deviation, start.max),
+            (50.0, 0.0, 50)
+        );
+        let next = start.sample(100, alpha(V5_6));
+        assert!((next.deviation - 0.499).abs() < 0.002 && (next.estimate - 55.0).abs() < 1e-9);
     }
 
     #[test]

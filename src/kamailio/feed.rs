@@ -5,6 +5,7 @@
 //! nobody listens; they are delivered after that, when routes may run. An event that is raised
 //! while a route runs waits until that route has ended, so that routes never nest.
 
+use core::fmt;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -14,11 +15,12 @@ use super::log::{log_dbg, log_warn};
 use super::module::Module;
 use super::msg::Message;
 use super::text::Escaped;
+use crate::dispatch::compat::Compat;
 use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
 use crate::dispatch::state::State;
 use crate::shm::dest::Dest;
-use crate::shm::table::Table;
+use crate::shm::mailbox::{Letter, Refused};
 
 /// Events that routes may raise during one delivery: enough for all use, and an end for routes
 /// that keep raising each other.
@@ -55,58 +57,119 @@ impl<'c> Change<'c> {
     }
 }
 
+/// Shows a state as `dispatcher.list` does.
+struct Letters(State, Compat);
+
+impl fmt::Display for Letters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [health, pinged] = self.0.letters(self.1).map(char::from);
+        write!(f, "{health}{pinged}")
+    }
+}
+
 /// Events that were raised and not yet told.
 pub struct Feed<'m> {
-    listeners: &'m Listeners,
-    events: Vec<Event>,
+    module: &'m Module,
+    events: Vec<Noted>,
+}
+
+/// A change that is an event.
+struct Noted {
+    letter: Letter,
+    code: i32,
+    reason: Vec<u8>,
+    from_reply: bool,
+}
+
+impl Noted {
+    /// The event for a route and its `$dsv`.
+    fn event(&self, compat: Compat) -> Event {
+        let letter = &self.letter;
+        Event {
+            flip: letter.flip,
+            set: letter.set,
+            uri: ScriptText::new(&letter.uri),
+            old: ScriptText::new(&letter.old.letters(compat)),
+            new: ScriptText::new(&letter.new.letters(compat)),
+            cause: ScriptText::new(letter.cause.name().as_bytes()),
+            code: self.code,
+            reason: ScriptText::new(&self.reason),
+            from_reply: self.from_reply,
+        }
+    }
 }
 
 impl<'m> Feed<'m> {
     /// An empty feed.
     pub const fn new(module: &'m Module) -> Self {
         Feed {
-            listeners: &module.settings.listeners,
+            module,
             events: Vec::new(),
         }
     }
 
+    const fn listeners(&self) -> &'m Listeners {
+        &self.module.settings.listeners
+    }
+
     /// Whether anything is to be noted for this cause; for callers that save work by asking.
     pub const fn hears(&self, cause: Cause) -> bool {
-        self.listeners.hear(cause)
+        self.listeners().hear(cause)
     }
 
     /// Notes a change. Cheap; may be called while a table is pinned or locked.
     pub fn note(&mut self, change: Change<'_>) {
         let Change { set, uri, .. } = change;
-        let compat = self.listeners.compat;
+        let compat = self.listeners().compat;
         if change.old != change.new {
-            let letters = |state: State| state.letters(compat).map(char::from);
-            let ([a, b], [c, d]) = (letters(change.old), letters(change.new));
-            let (cause, code) = (change.cause.name(), change.reason.code);
             log_dbg!(
-                "set {set}, {}: {a}{b} to {c}{d} ({cause}, {code})",
-                Escaped(uri)
+                "set {set}, {}: {} to {} ({}, {})",
+                Escaped(uri),
+                Letters(change.old, compat),
+                Letters(change.new, compat),
+                change.cause.name(),
+                change.reason.code
             );
         }
         if !self.hears(change.cause) {
             return;
         }
-        let mode = self.listeners.mode;
+        let mode = self.listeners().mode;
         let flip = mode.event(change.cause, change.old, change.new, compat);
-        let Some(flip) = flip.filter(|&flip| self.listeners.want(flip)) else {
+        let Some(flip) = flip.filter(|&flip| self.listeners().want(flip)) else {
             return;
         };
-        self.events.push(Event {
-            flip,
-            set,
-            uri: ScriptText::new(uri),
-            old: ScriptText::new(&change.old.letters(compat)),
-            new: ScriptText::new(&change.new.letters(compat)),
-            cause: ScriptText::new(change.cause.name().as_bytes()),
+        self.events.push(Noted {
+            letter: Letter {
+                set,
+                uri: uri.to_vec(),
+                old: change.old,
+                new: change.new,
+                flip,
+                cause: change.cause,
+            },
             code: change.reason.code,
-            reason: ScriptText::new(change.reason.text),
+            reason: change.reason.text.to_vec(),
             from_reply: change.reason.from_reply,
         });
+    }
+
+    /// Lets the timer process tell of what was noted, within a second: for RPC commands and for the
+    /// start, which may not run routes.
+    pub fn post(self) {
+        let Some(mailbox) = &self.module.mailbox else {
+            return;
+        };
+        let count = self.events.len();
+        for (at, noted) in self.events.iter().enumerate() {
+            let why = match mailbox.post(&noted.letter) {
+                Ok(()) => continue,
+                Err(Refused::Memory(error)) => error.to_string(),
+                Err(Refused::TooMany) => "too many wait".into(),
+            };
+            log_warn!("{} events are dropped: {why}", count - at);
+            return;
+        }
     }
 
     /// Tells of what was noted. Nothing of the store may be pinned or locked.
@@ -117,8 +180,9 @@ impl<'m> Feed<'m> {
         if self.events.is_empty() {
             return;
         }
-        let waiting = self.events.into_iter().map(|event| Waiting {
-            event: Rc::new(event),
+        let listeners = self.listeners();
+        let waiting = self.events.iter().map(|noted| Waiting {
+            event: Rc::new(noted.event(listeners.compat)),
             marked_in,
         });
         let Some(delivery) = Delivery::start(waiting) else {
@@ -132,28 +196,24 @@ impl<'m> Feed<'m> {
             // A script inside an event route may have marked on that route's own message, which is
             // gone by now.
             let same = |msg: &Message| marked_in.is_some_and(|first| first.raw() == msg.raw());
-            self.listeners.tell(&event, at.filter(same));
+            listeners.tell(&event, at.filter(same));
         }
     }
 }
 
-/// Tells of each destination that is not usable, once, soon after the start.
-///
-/// Monitoring that is built on events would never hear of it (field report 4906).
-pub fn tell_of_start(module: &Module) {
-    let mut feed = Feed::new(module);
-    if !feed.hears(Cause::Start) {
+/// Tells of what was posted since the last time. Called where routes may run.
+pub fn tell_of_posted(module: &Module) {
+    let Some(mailbox) = &module.mailbox else {
         return;
-    }
-    {
-        let pinned = module.pin();
-        let sets = pinned.table().into_iter().flat_map(Table::sets);
-        for dest in sets.flat_map(|(_, view)| view.dests()) {
-            let state = dest.record().state();
-            feed.note(Change::of(dest, State::ACTIVE, state, Cause::Start));
-        }
-    }
-    feed.deliver(None);
+    };
+    let noted = mailbox.take().into_iter().map(|letter| Noted {
+        letter,
+        code: Reason::NO_MESSAGE.code,
+        reason: Reason::NO_MESSAGE.text.to_vec(),
+        from_reply: false,
+    });
+    let events = noted.collect();
+    Feed { module, events }.deliver(None);
 }
 
 /// An event that waits for its turn.

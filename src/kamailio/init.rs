@@ -2,12 +2,11 @@
 
 use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::ptr;
-use std::cell::Cell;
 
 use parking_lot::lock_api::RawMutex;
 
 use super::call_load;
-use super::feed;
+use super::feed::{self, Feed};
 use super::guard::{InitRet, guard};
 use super::live::Switches;
 use super::load;
@@ -19,8 +18,10 @@ use super::params::Settings;
 use super::ping_params::PingSettings;
 use super::throttle::Throttle;
 use super::{names, prober, sys};
+use crate::dispatch::event::Cause;
 use crate::shm::calls::Calls;
 use crate::shm::diverted::Diverted;
+use crate::shm::mailbox::Mailbox;
 use crate::shm::store::Store;
 
 /// Seconds between two looks at the replaced tables.
@@ -75,20 +76,32 @@ fn start() -> Option<()> {
     let diverted = Diverted::create(&ShmArena)
         .map_err(|error| log_err!("cannot make the table of diverted calls: {error}"))
         .ok()?;
+    let mailbox = settings
+        .listeners
+        .hear(Cause::Start)
+        .then(|| Mailbox::create(ShmArena))
+        .transpose()
+        .map_err(|error| log_err!("cannot make the queue of events: {error}"))
+        .ok()?;
     let module = Module {
         settings,
         switches,
         store,
         calls,
         diverted,
+        mailbox,
         throttle,
     };
     if !module.keep() {
         log_crit!("initialised twice");
         return None;
     }
-    load::load(Module::get()?, None).ok()?;
-    start_timer(Module::get()?.settings.secondary_timer)
+    let module = Module::get()?;
+    let mut feed = Feed::new(module);
+    load::load(module, Cause::Start, &mut feed).ok()?;
+    // No process can run routes yet.
+    feed.post();
+    start_timer(module.settings.secondary_timer)
 }
 
 /// Registers the timer that gives back what was replaced and ends calls whose time is over.
@@ -186,21 +199,14 @@ fn make_slots() -> InitRet {
         .into()
 }
 
-thread_local! {
-    /// The timer process has told of the start.
-    static STARTED: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Gives replaced tables back, ends calls whose time is over, and once tells of the start.
+/// Gives replaced tables back, ends calls whose time is over, and tells of what is to be told here.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
     guard(|| {
         if let Some(module) = Module::get() {
             module.store.collect();
             call_load::expire(module);
-            if !STARTED.replace(true) {
-                feed::tell_of_start(module);
-            }
+            feed::tell_of_posted(module);
         }
     });
 }
@@ -216,6 +222,10 @@ pub extern "C" fn dsr_destroy() {
             }
             // SAFETY: as below.
             unsafe { module.diverted.destroy(&ShmArena) };
+            if let Some(mailbox) = &module.mailbox {
+                // SAFETY: as below.
+                unsafe { mailbox.destroy() };
+            }
             // SAFETY: the children are dead when the server destroys its modules (main.c,
             // cleanup), and it calls nothing of this module any more.
             unsafe { module.store.destroy() };

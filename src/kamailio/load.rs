@@ -70,11 +70,11 @@ pub struct Checked {
     pub reasons: Vec<String>,
 }
 
-/// Loads the list and publishes it. `feed` notes what changes; the caller delivers.
+/// Loads the list and publishes it. `feed` notes what changes; the caller passes it on.
 ///
 /// # Errors
 /// [`LoadError`], after each of its reasons was logged; nothing has changed then.
-pub fn load(module: &Module, mut feed: Option<&mut Feed<'_>>) -> Result<Loaded, LoadError> {
+pub fn load(module: &Module, cause: Cause, feed: &mut Feed<'_>) -> Result<Loaded, LoadError> {
     let source = &module.settings.source;
     let ticket = module.store.ticket();
     let content = source.read().map_err(|error| {
@@ -92,9 +92,7 @@ pub fn load(module: &Module, mut feed: Option<&mut Feed<'_>>) -> Result<Loaded, 
     }
     let states = module.settings.reload_state;
     let mut told = |dest: &Dest, old| {
-        if let Some(feed) = &mut feed {
-            feed.note(Change::of(dest, old, dest.listed, Cause::Reload));
-        }
+        feed.note(Change::of(dest, old, dest.listed, cause));
     };
     let random = &mut ServerRandom;
     let loaded = module
@@ -124,7 +122,7 @@ pub fn ds_reload() -> ScriptRet {
         return ScriptRet::FAILED;
     }
     let mut feed = Feed::new(module);
-    match load(module, Some(&mut feed)) {
+    match load(module, Cause::Reload, &mut feed) {
         Ok(_) => {
             feed.deliver(None);
             ScriptRet::OK

@@ -11,6 +11,7 @@ use super::throttle::Throttle;
 use crate::dispatch::dest::SetId;
 use crate::shm::calls::Calls;
 use crate::shm::diverted::Diverted;
+use crate::shm::mailbox::Mailbox;
 use crate::shm::store::{Pinned, Store};
 use crate::shm::table::Table;
 
@@ -26,6 +27,8 @@ pub struct Module {
     pub switches: Switches,
     /// The calls that were placed beside a draining destination.
     pub diverted: Diverted,
+    /// Changes by RPC commands that wait to be told; `None` where nobody wants to know.
+    pub mailbox: Option<Mailbox<ShmArena>>,
     /// How often the lists may change.
     pub throttle: Throttle,
 }

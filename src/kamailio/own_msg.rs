@@ -90,9 +90,8 @@ impl OwnMessage {
         rcv.src_port = SOURCE.1;
         rcv.dst_port = SOURCE.1;
         rcv.proto = core::ffi::c_char::try_from(sys::PROTO_UDP).unwrap_or(1);
-        // Where replies would be sent from; null without UDP.
-        // SAFETY: a socket of the server's list, or null.
-        rcv.bind_address = unsafe { sys::bind_address };
+        // SAFETY: a socket of the server's list.
+        rcv.bind_address = unsafe { sys::glue_first_socket() };
         Some(own)
     }
 

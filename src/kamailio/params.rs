@@ -235,7 +235,7 @@ impl Settings {
             pings: ping_params::pings(raw)?,
             default_socket: ping_params::default_socket(raw)?,
             latency: ping_params::latency(raw, compat),
-            secondary_timer: raw.ds_timer_mode == 1,
+            secondary_timer: ping_params::secondary_timer(raw)?,
             hash_pvar: hash_pvar(raw)?,
             setid,
             attrs: variable("attrs_pvname", &raw.attrs_pvname)?,

@@ -10,7 +10,7 @@ use super::clock::now_us;
 use super::events::Reason;
 use super::feed::{Change, Feed};
 use super::guard::guard;
-use super::log::log_dbg;
+use super::log::{log_dbg, log_warn};
 use super::mem::ShmArena;
 use super::module::Module;
 use super::net::{self, Uri};
@@ -29,6 +29,10 @@ use crate::shm::record::DestRecord;
 
 /// The status that stands for no reply at all, for scripts and `ds_ping_reply_codes`.
 const REQUEST_TIMEOUT: i32 = 408;
+
+/// How long a ping may be on its way, beside its timeout: longer than any of tm's lifetimes. tm
+/// tells of no end where `onsend_route` drops a request, or where memory runs out.
+const LOST_AFTER_US: u64 = 300_000_000;
 
 /// A record that somebody holds.
 type Record<'m> = Hold<'m, ShmArena, DestRecord>;
@@ -79,7 +83,16 @@ pub fn ping(module: &'static Module, pings: &PingSettings, set: SetId, at: usize
     if let Way::Unresolved = job.way {
         return Due::Again;
     }
-    if !job.record.health.begin(now_us()) {
+    let now_us = now_us();
+    let patience_us = LOST_AFTER_US + u64::from(pings.timeout_ms) * 1_000;
+    if job
+        .record
+        .health
+        .give_up(now_us.saturating_sub(patience_us))
+    {
+        log_warn!("tm never told the end of a ping of {}", Escaped(&job.uri));
+    }
+    if !job.record.health.begin(now_us) {
         log_dbg!("the last ping of {} is still on its way", Escaped(&job.uri));
         return Due::Done;
     }
@@ -261,7 +274,8 @@ fn conclude(module: &'static Module, params: *mut sys::tmcb_params) {
     let Some(record) = NonNull::new(record.cast::<Counted<DestRecord>>()) else {
         return;
     };
-    // SAFETY: given away when the ping was sent; tm calls back once.
+    // SAFETY: given away when the ping was sent; tm calls back once, as it was no INVITE
+    // (tm/t_reply.c, t_should_relay_response).
     let record = unsafe { module.store.take_back(record) };
     // SAFETY: part of the reply, which stays while tm calls back.
     let phrase = unsafe { text::bytes(&reason) };
@@ -274,7 +288,10 @@ fn conclude(module: &'static Module, params: *mut sys::tmcb_params) {
 
 /// Ends the ping of a destination, and draws the conclusions.
 fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase: &[u8]) {
-    let sent_us = record.health.end();
+    // None: it was given up, and this is too late.
+    let Some(sent_us) = record.health.sent_us() else {
+        return;
+    };
     let now_us = now_us();
     let took_us = u32::try_from(now_us.saturating_sub(sent_us)).unwrap_or(u32::MAX);
     let status = match ended {
@@ -291,6 +308,8 @@ fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase: &[
         .health
         .note(ended, good, now_us / 1_000, round_trip_us);
     measure(module, record, ended, round_trip_us);
+    // Not before: the next ping may end in another process.
+    record.health.end();
     let ping = if good {
         Ping::Good
     } else {

@@ -48,7 +48,9 @@ fn bad<T>(name: &'static str, value: &'static [u8], expected: &'static str) -> R
 pub(super) fn pings(raw: &sys::glue_modparams) -> Read<Option<PingSettings>> {
     let method = bytes(&raw.ds_ping_method);
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte);
-    if method.is_empty() || !method.iter().all(token) || matches!(method, b"ACK" | b"CANCEL") {
+    // tm may report the end of an INVITE more than once, and a call would begin.
+    let unfit = matches!(method, b"ACK" | b"CANCEL" | b"INVITE");
+    if method.is_empty() || !method.iter().all(token) || unfit {
         return bad("ds_ping_method", method, "a SIP method, as OPTIONS or INFO");
     }
     let from = uri("ds_ping_from", &raw.ds_ping_from)?;
@@ -127,6 +129,19 @@ pub(super) fn probing_mode(raw: &sys::glue_modparams) -> Read<i32> {
             "ds_probing_mode",
             mode.to_string().leak().as_bytes(),
             expected,
+        ),
+    }
+}
+
+/// Reads whether the timer runs in the secondary timer's process (`ds_timer_mode`).
+pub(super) fn secondary_timer(raw: &sys::glue_modparams) -> Read<bool> {
+    match raw.ds_timer_mode {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => bad(
+            "ds_timer_mode",
+            other.to_string().leak().as_bytes(),
+            "0 or 1",
         ),
     }
 }

@@ -98,7 +98,7 @@ pub extern "C" fn dsr_rpc_reload(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
         throttle(module)?;
         let mut feed = Feed::new(module);
-        let loaded = load::load(module, Some(&mut feed))
+        let loaded = load::load(module, Cause::Reload, &mut feed)
             .map_err(|error| format!("Reload Failed: {error}"))?;
         // The text comes last: of several values a JSON reply keeps only that one.
         let counted = call
@@ -108,7 +108,7 @@ pub extern "C" fn dsr_rpc_reload(rpc: *mut sys::rpc_t, context: *mut c_void) {
             log_warn!("no room for the counts in the reply of a reload");
         }
         call.say("Ok. Dispatcher successfully reloaded.");
-        feed.deliver(None);
+        feed.post();
         Ok(())
     });
 }
@@ -202,7 +202,7 @@ fn set_state(
         return Err("State Update Failed".into());
     }
     call.say("Ok. Dispatcher state updated.");
-    feed.deliver(None);
+    feed.post();
     Ok(())
 }
 
@@ -247,7 +247,7 @@ pub extern "C" fn dsr_rpc_add(rpc: *mut sys::rpc_t, context: *mut c_void) {
             cause: Cause::Rpc,
             reason: Reason::NO_MESSAGE,
         });
-        feed.deliver(None);
+        feed.post();
         Ok(())
     });
 }
@@ -332,7 +332,7 @@ pub extern "C" fn dsr_rpc_modify(rpc: *mut sys::rpc_t, context: *mut c_void) {
         modified.map_err(|error| failed(error.to_string()))?;
         log_info!("modified in set {set}: {}", Short(&address));
         call.say("Ok. Dispatcher destination modified.");
-        feed.deliver(None);
+        feed.post();
         Ok(())
     });
 }

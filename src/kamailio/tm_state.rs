@@ -76,7 +76,7 @@ impl Tm {
     /// tm as it is loaded; `None` for a config without it.
     pub fn find() -> Option<Self> {
         // SAFETY: texts that end with NUL; called when all modules are loaded.
-        let load = unsafe { sys::find_export(c"load_tm".as_ptr().cast_mut(), 0, 0) };
+        let load = unsafe { sys::find_export(c"load_tm".as_ptr().cast_mut(), sys::NO_SCRIPT, 0) };
         // SAFETY: the export of this name has this type (tm/tm_load.h, load_tm_api).
         let load: sys::load_tm_f = unsafe { mem::transmute(load) };
         let mut api = MaybeUninit::<sys::tm_binds>::zeroed();
@@ -193,16 +193,19 @@ impl Drop for Aside<'_> {
         // A transaction that the route made or found: give it back, as tm does after a script.
         // SAFETY: the route's message is still alive.
         unsafe { (self.tm.unref)(self.msg.raw()) };
+        // Without a transaction: with one, tm would take these for that transaction's own.
+        // SAFETY: writes variables of the process.
+        unsafe { (self.tm.set)(UNKNOWN, NO_BRANCH) };
+        self.tm.set_ended(self.ended);
+        for (register, &route) in self.tm.registers.iter().zip(&self.registers) {
+            // SAFETY: writes a variable of the process.
+            unsafe { (register.set)(route) };
+        }
         // SAFETY: what was current before is so again; it was not given back meanwhile.
         unsafe { (self.tm.set)(self.cell, self.branch) };
         if let (Some(at), Some(of_message)) = (self.tm.of_message, self.of_message) {
             // SAFETY: tm's variable, in this process.
             unsafe { *at = of_message };
-        }
-        self.tm.set_ended(self.ended);
-        for (register, &route) in self.tm.registers.iter().zip(&self.registers) {
-            // SAFETY: writes a variable of the process.
-            unsafe { (register.set)(route) };
         }
     }
 }

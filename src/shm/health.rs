@@ -131,9 +131,20 @@ impl Health {
             .is_ok()
     }
 
-    /// Ends the ping that is on its way; returns when it was sent, in microseconds.
-    pub fn end(&self) -> u64 {
-        self.sent_us.swap(0, SeqCst)
+    /// Ends the ping that is on its way, after its result was kept.
+    pub fn end(&self) {
+        self.sent_us.store(0, SeqCst);
+    }
+
+    /// Ends a ping that was sent before a moment and never ended; false when there is none.
+    pub fn give_up(&self, sent_before_us: u64) -> bool {
+        let sent = self.sent_us.load(SeqCst);
+        sent != 0
+            && sent < sent_before_us
+            && self
+                .sent_us
+                .compare_exchange(sent, 0, SeqCst, SeqCst)
+                .is_ok()
     }
 
     /// When the ping that is on its way was sent, in microseconds.
@@ -172,5 +183,33 @@ impl Health {
             round_trip_us: self.round_trip_us.load(SeqCst),
             bad_in_row: self.bad_in_row.load(SeqCst),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::shm::counted::Counted;
+    use crate::shm::record::DestRecord;
+    use crate::shm::tests::Heap;
+
+    #[test]
+    fn a_ping_that_never_ends_is_given_up() {
+        let heap = Heap::default();
+        let record = Counted::<DestRecord>::create(&heap).unwrap();
+        {
+            // SAFETY: just made; freed below.
+            let health = unsafe { &record.as_ref().health };
+            assert!(!health.give_up(1_000), "there is none");
+            assert!(health.begin(500) && !health.begin(600));
+            assert!(!health.give_up(500), "it is not that old");
+            assert!(!health.begin(700));
+            assert!(health.give_up(501) && health.begin(700));
+            health.end();
+            assert!(health.begin(800));
+        }
+        // SAFETY: made above; nobody else has it.
+        unsafe { record.as_ref() }.retain();
+        // SAFETY: gives up what was just counted.
+        unsafe { Counted::release(record, &heap) };
     }
 }

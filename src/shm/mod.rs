@@ -23,6 +23,7 @@ pub mod epoch;
 pub mod health;
 pub mod hop;
 pub mod least;
+pub mod mailbox;
 pub mod orphans;
 pub mod record;
 pub mod store;

@@ -1,4 +1,4 @@
-//! Which destinations of a set are usable: a bitmap over bitmaps, changed in place.
+//! Which destinations of a set are usable, or draining: a bitmap over bitmaps, changed in place.
 //!
 //! Bit `i` of the lowest level belongs to destination `i`. A bit of a higher level says whether
 //! the word of 64 below it has any bit set. Finding the next usable destination touches at most
@@ -22,9 +22,11 @@ const WORD: usize = 64;
 /// The bitmap of one set. Lives in shared memory, inside the set's view.
 pub struct Usable {
     levels: [ShmSlice<AtomicU64>; LEVELS],
+    /// The level that is one word.
+    top: usize,
 }
 
-// SAFETY: shared slices and atomics; zeroed it is the bitmap of an empty set.
+// SAFETY: an integer, shared slices and atomics; zeroed it is the bitmap of an empty set.
 unsafe impl ShmSafe for Usable {}
 
 /// The planned arrays of a [`Usable`].
@@ -52,13 +54,20 @@ impl UsablePlan {
             Some(field) => block.slice(field),
             None => ShmSlice::EMPTY,
         });
-        Usable { levels }
+        let top = self.0.iter().flatten().count().saturating_sub(1);
+        Usable { levels, top }
     }
 }
 
 impl Usable {
     fn word(&self, level: usize, index: usize) -> Option<&AtomicU64> {
         self.levels.get(level)?.get().get(index)
+    }
+
+    /// True when any bit is set.
+    pub fn any(&self) -> bool {
+        self.word(self.top, 0)
+            .is_some_and(|word| word.load(SeqCst) != 0)
     }
 
     /// Makes the bit of destination `index` what `truth` says, and goes on until it stays so.
@@ -180,6 +189,7 @@ mod tests {
                 let from = random.random_range(0..len + 2);
                 let expected = (from..len).find(|&index| model.borrow()[index]);
                 assert_eq!(usable.next(from), expected, "len {len} from {from}");
+                assert_eq!(usable.any(), model.borrow().contains(&true), "len {len}");
             }
         }
     }

@@ -252,7 +252,7 @@ impl View {
 
     /// True when any destination drains.
     pub fn any_draining(&self) -> bool {
-        self.draining.next(0).is_some()
+        self.draining.any()
     }
 
     /// The first draining position in `from..to`.
@@ -358,6 +358,12 @@ impl View {
     #[cfg(test)]
     pub fn next_bit(&self, from: usize) -> Option<usize> {
         self.usable.next(from)
+    }
+
+    /// The first draining position from `from` on, by the bitmap alone.
+    #[cfg(test)]
+    pub fn next_draining_bit(&self, from: usize) -> Option<usize> {
+        self.draining.next(from)
     }
 
     /// Repairs the bitmaps after publishing: records may have changed while the view was built.

@@ -77,7 +77,7 @@ fn attribute_latency_is_the_start() {
 }
 
 #[test]
-fn latency_survives_a_reload_when_asked() {
+fn latency_survives_a_reload() {
     for retain in [0, 1] {
         let crowd = Crowd::start();
         crowd.script("slow", &[Step::Late(200, Duration::from_millis(200))]);
@@ -92,6 +92,6 @@ fn latency_survives_a_reload_when_asked() {
             .jsonrpc("dispatcher.reload", json!([]))
             .expect("it reloads");
         let [avg, ..] = latency(&server, &crowd.uri("slow"));
-        assert_eq!(avg > 190.0, retain == 1, "{avg} with {retain}");
+        assert!(avg > 190.0, "{avg} with {retain}");
     }
 }

@@ -88,8 +88,9 @@ fn reply_codes_that_cannot_be_read_change_nothing() {
         .only_critical();
     let server = play(config, &crowd, &[("d", "")]);
     soon(&server, &crowd.uri("d"), "AP");
-    let params = json!(["dispatcher", "ping_reply_codes", "code= 486;class=5"]);
-    let _refused = server.jsonrpc("cfg.set_now_string", params);
+    let params = json!(["dispatcher", "ping_reply_codes", "code 486;class=5"]);
+    let set = server.jsonrpc("cfg.set_now_string", params);
+    assert!(set.is_err(), "refused");
     crowd.wait_more("d", 3, patience(8));
     assert_eq!(server.flags(1, &crowd.uri("d")), "AP");
 }

@@ -143,7 +143,7 @@ mod tests {
 
     fn good(text: &str, compat: Compat) -> Vec<i32> {
         let codes = ReplyCodes::parse(text.as_bytes()).unwrap();
-        (-5..70_000)
+        (-5..if cfg!(miri) { 705 } else { 70_000 })
             .filter(|code| codes.accepts(*code, compat))
             .collect()
     }

@@ -13,7 +13,7 @@ use rand::{Rng, SeedableRng};
 use super::spec;
 use super::store::{RULES, Spin};
 use crate::dispatch::dest::DestSpec;
-use crate::dispatch::select::{Start, choose};
+use crate::dispatch::select::{Candidates, Start, choose};
 use crate::dispatch::state::{Outcome, State};
 use crate::shm::arena::Arena;
 use crate::shm::store::{Found, ReloadState, Store};
@@ -303,8 +303,9 @@ fn views_agree_with_the_records_after_all() {
             // All of them, or one of those at the edges of the bitmap's words.
             let at = [0, 63, 64, 100][random.random_range(0..4)];
             let uri = uris.get(at).map(|uri| uri.as_bytes());
+            let bit = [1, State::DRAINING.0][random.random_range(0..2)];
             let flip = |state: State, failures| Outcome {
-                state: State(state.0 ^ 1),
+                state: State(state.0 ^ bit),
                 failures,
                 flip: None,
             };
@@ -316,7 +317,11 @@ fn views_agree_with_the_records_after_all() {
         let view = pinned.view(1).unwrap();
         for from in 0..view.dest_count() {
             let by_record = (from..view.dest_count()).find(|&at| view.is_usable(at));
-            if view.next_bit(from) != by_record {
+            let draining = (from..view.dest_count()).find(|&at| view.is_draining(at));
+            let agrees = view.next_bit(from) == by_record
+                && view.next_draining_bit(from) == draining
+                && (from > 0 || view.any_draining() == draining.is_some());
+            if !agrees {
                 // Counted, not asserted: the others wait for this process.
                 mapping.counter(1).fetch_add(1, Ordering::SeqCst);
             }

@@ -8,6 +8,7 @@
 mod calls;
 mod edit;
 mod forked;
+mod mailbox;
 mod store;
 mod threads;
 
