@@ -96,11 +96,13 @@ install_postgres() {
 	fi
 	echo "setup: installing postgresql-$version, without a database of its own"
 	apt install postgresql-common
-	settings=/etc/postgresql-common/createcluster.d/no-main-cluster.conf
-	echo "create_main_cluster = false" | as_root tee "$settings" >/dev/null
+	settings=/etc/postgresql-common/createcluster.d
+	as_root mkdir -p "$settings"
+	echo "create_main_cluster = false" | as_root tee "$settings/dispatcher-tests.conf" >/dev/null
 	status=0
 	apt install "postgresql-$version" || status=$?
-	as_root rm -f "$settings"
+	as_root rm -f "$settings/dispatcher-tests.conf"
+	as_root rmdir --ignore-fail-on-non-empty "$settings"
 	return "$status"
 }
 
