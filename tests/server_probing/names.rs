@@ -1,6 +1,6 @@
 //! Destinations by name: one that resolves slowly or never holds up nobody.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use crate::server::{Config, Crowd, Dns, Kamailio, Name, patience, wait_for};
@@ -129,4 +129,23 @@ fn pings_follow_a_new_uri_of_the_same_duid() {
         0,
         "the old address gets no ping of the new one"
     );
+}
+
+#[test]
+fn pings_to_sips_never_leave_in_the_clear() {
+    let (crowd, dns) = (Crowd::start(), Dns::start());
+    dns.set("safe.test", Name::Is(HERE));
+    let listener = TcpListener::bind((HERE, 0)).expect("a port");
+    listener.set_nonblocking(true).expect("it does not wait");
+    let port = listener.local_addr().expect("its address").port();
+    let config = pinging()
+        .tcp()
+        .allow_log("no corresponding socket")
+        .allow_log("no socket found");
+    let server = start(config.resolver(&dns));
+    // The server of this test has no TLS.
+    let uri = format!("sips:a@safe.test:{port};transport=tcp");
+    crowd.load(&server, &format!("1 {uri}\n"));
+    soon(&server, &uri, "IP");
+    assert!(listener.accept().is_err(), "nothing came");
 }
