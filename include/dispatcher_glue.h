@@ -42,6 +42,7 @@ extern sr_kemi_t glue_kemi[];
 struct glue_modparams {
 	str list_file;
 	str db_url;
+	str state_file;
 	str table_name;
 	str setid_col;
 	str destination_col;
@@ -94,6 +95,7 @@ struct glue_modparams {
 	int ds_latency_estimator_alpha;
 	int ds_retain_latency_stats;
 	int event_callback_mode;
+	int db_state_mode;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -216,6 +218,8 @@ void dsr_tick(unsigned int ticks, void *param);
 /* The processes that ping and that resolve names, each some milliseconds. */
 void dsr_prober_tick(unsigned int ticks, void *param);
 void dsr_names_tick(unsigned int ticks, void *param);
+/* The process that keeps what operators have set. */
+void dsr_states_tick(unsigned int ticks, void *param);
 /* tm: a local request is about to leave; a ping has ended. */
 void dsr_ping_leaves(struct cell *transaction, int type, struct tmcb_params *params);
 void dsr_ping_done(struct cell *transaction, int type, struct tmcb_params *params);

@@ -74,6 +74,7 @@ struct glue_modparams glue_modparams = {
 param_export_t glue_params[] = {
 	TEXT(list_file),
 	TEXT(db_url),
+	TEXT(state_file),
 	TEXT(table_name),
 	TEXT(setid_col),
 	TEXT(destination_col),
@@ -127,6 +128,7 @@ param_export_t glue_params[] = {
 	NUMBER(ds_latency_estimator_alpha),
 	NUMBER(ds_retain_latency_stats),
 	NUMBER(event_callback_mode),
+	NUMBER(db_state_mode),
 	{0, 0, 0}
 };
 

@@ -127,13 +127,13 @@ impl Table {
 }
 
 /// A driver's functions.
-struct Driver {
-    functions: sys::db_func_t,
+pub(super) struct Driver {
+    pub(super) functions: sys::db_func_t,
     name: String,
 }
 
 impl Driver {
-    fn bind(url: &[u8]) -> Result<Self, DbError> {
+    pub(super) fn bind(url: &[u8]) -> Result<Self, DbError> {
         let name = String::from_utf8_lossy(db_url::driver(url)).into_owned();
         let mut functions = sys::db_func_t::default();
         let url = as_str(url);
@@ -157,7 +157,7 @@ impl Driver {
         self.name == "sqlite" && self.functions.raw_query.is_some()
     }
 
-    fn connect(&self, url: &[u8]) -> Result<Connection<'_>, DbError> {
+    pub(super) fn connect(&self, url: &[u8]) -> Result<Connection<'_>, DbError> {
         let init = self.functions.init.ok_or(DbError::NoConnection)?;
         let url = as_str(url);
         // SAFETY: the driver copies what it keeps of the URL (lib/srdb1/db.c, db_do_init2).
@@ -171,9 +171,9 @@ impl Driver {
 }
 
 /// An open connection; closed when it is dropped.
-struct Connection<'d> {
-    driver: &'d Driver,
-    handle: NonNull<sys::db1_con_t>,
+pub(super) struct Connection<'d> {
+    pub(super) driver: &'d Driver,
+    pub(super) handle: NonNull<sys::db1_con_t>,
 }
 
 impl Drop for Connection<'_> {
@@ -198,7 +198,7 @@ impl Connection<'_> {
     }
 
     /// Says which table is meant from now on.
-    fn use_table(&self, name: &sys::str_) -> Result<(), DbError> {
+    pub(super) fn use_table(&self, name: &sys::str_) -> Result<(), DbError> {
         let failed = DbError::NoConnection;
         let use_table = self.driver.functions.use_table.ok_or(failed.clone())?;
         // SAFETY: an open connection, and a name that outlives it.
@@ -206,6 +206,11 @@ impl Connection<'_> {
             0.. => Ok(()),
             _ => Err(failed),
         }
+    }
+
+    /// A result that is still to come.
+    pub(super) fn no_answer(&self) -> Answer<'_> {
+        Answer::none(self)
     }
 
     /// Runs SQL; `None` when it fails.
@@ -221,9 +226,9 @@ impl Connection<'_> {
 }
 
 /// A piece of a result; freed when it is dropped.
-struct Answer<'c> {
+pub(super) struct Answer<'c> {
     connection: &'c Connection<'c>,
-    result: *mut sys::db1_res_t,
+    pub(super) result: *mut sys::db1_res_t,
 }
 
 impl Drop for Answer<'_> {
@@ -245,7 +250,7 @@ impl<'c> Answer<'c> {
     }
 
     /// The rows of this piece.
-    fn rows(&self) -> &[sys::db_row_t] {
+    pub(super) fn rows(&self) -> &[sys::db_row_t] {
         // SAFETY: null, or a result that lives until this is dropped or fetches the next piece.
         let Some(result) = (unsafe { self.result.as_ref() }) else {
             return &[];
@@ -275,7 +280,7 @@ impl<'c> Answer<'c> {
 ///
 /// # Safety
 /// `first` is null, or the first of `count` items that stay as they are for `'a`.
-unsafe fn items<'a, T>(first: *const T, count: c_int) -> &'a [T] {
+pub(super) unsafe fn items<'a, T>(first: *const T, count: c_int) -> &'a [T] {
     match usize::try_from(count) {
         Ok(count) if !first.is_null() => {
             // SAFETY: not null, and the caller vouches for the count.
@@ -391,7 +396,7 @@ fn listed(columns: &[&[u8]]) -> String {
 }
 
 /// A value of the server's; its text is valid as long as its row.
-fn cell(value: &sys::db_val_t) -> Cell<'_> {
+pub(super) fn cell(value: &sys::db_val_t) -> Cell<'_> {
     if value.nul != 0 {
         return Cell::Null;
     }

@@ -131,6 +131,10 @@ impl<'m> Feed<'m> {
                 change.reason.code
             );
         }
+        let differing = State(change.old.bits() ^ change.new.bits());
+        if change.cause == Cause::Rpc || differing.intersects(State::ADMINISTRATIVE) {
+            self.module.switches.count_state_change();
+        }
         if !self.hears(change.cause) {
             return;
         }

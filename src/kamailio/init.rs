@@ -1,6 +1,6 @@
 //! Start, fork, stop.
 
-use core::ffi::{CStr, c_int, c_uint, c_void};
+use core::ffi::{c_int, c_uint, c_void};
 use core::ptr;
 
 use parking_lot::lock_api::RawMutex;
@@ -17,7 +17,7 @@ use super::module::Module;
 use super::params::Settings;
 use super::ping_params::PingSettings;
 use super::throttle::Throttle;
-use super::{names, prober, sys};
+use super::{processes, sys};
 use crate::dispatch::event::Cause;
 use crate::shm::calls::Calls;
 use crate::shm::diverted::Diverted;
@@ -73,6 +73,7 @@ fn start() -> Option<()> {
     if let Some(pings) = &settings.pings {
         prepare_pings(pings)?;
     }
+    processes::announce(&settings)?;
     let diverted = Diverted::create(&ShmArena)
         .map_err(|error| log_err!("cannot make the table of diverted calls: {error}"))
         .ok()?;
@@ -122,58 +123,14 @@ fn start_timer(secondary: bool) -> Option<()> {
     Some(())
 }
 
-/// Finds tm, and announces the processes that pings need.
+/// Finds tm.
 fn prepare_pings(pings: &PingSettings) -> Option<()> {
     // SAFETY: called from mod_init.
     if unsafe { sys::glue_tm_load((pings.timeout_ms > 0).into()) } < 0 {
         log_err!("ds_ping_interval needs the module tm, loaded before this one");
         return None;
     }
-    let processes = c_int::try_from(1 + names::LANES).unwrap_or(c_int::MAX);
-    // SAFETY: called from mod_init, before the server counts its processes.
-    if unsafe { sys::register_basic_timers(processes) } < 0 {
-        log_err!("cannot announce the processes that ping");
-        return None;
-    }
     Some(())
-}
-
-/// Forks the processes that ping.
-fn start_pings(module: &Module) -> InitRet {
-    if module.settings.pings.is_none() {
-        return InitRet::OK;
-    }
-    let fork = |name: &'static CStr,
-                tick: unsafe extern "C" fn(c_uint, *mut c_void),
-                lane: usize,
-                every_us: c_int| {
-        let name = name.as_ptr().cast_mut();
-        let lane = ptr::without_provenance_mut::<c_void>(lane);
-        // SAFETY: called for PROC_MAIN, as fork_process asks; the child calls `tick` for ever.
-        let pid =
-            unsafe { sys::fork_basic_utimer(sys::PROC_TIMER, name, 1, Some(tick), lane, every_us) };
-        pid >= 0
-    };
-    let names = (0..names::LANES).all(|lane| {
-        fork(
-            c"dispatcher names",
-            sys::dsr_names_tick,
-            lane,
-            names::TICK_US,
-        )
-    });
-    let prober = fork(
-        c"dispatcher pings",
-        sys::dsr_prober_tick,
-        0,
-        prober::TICK_US,
-    );
-    if names && prober {
-        InitRet::OK
-    } else {
-        log_crit!("cannot fork the processes that ping");
-        InitRet::FAILED
-    }
 }
 
 /// `child_init`: in each process; `PROC_INIT` comes once before the forks.
@@ -181,7 +138,9 @@ fn start_pings(module: &Module) -> InitRet {
 pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
     guard(|| match rank {
         sys::PROC_INIT => make_slots(),
-        sys::PROC_MAIN => Module::get().map_or(InitRet::FAILED, start_pings),
+        sys::PROC_MAIN => {
+            Module::get().map_or(InitRet::FAILED, |module| processes::start(&module.settings))
+        }
         _ => InitRet::OK,
     })
 }

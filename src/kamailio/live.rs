@@ -22,6 +22,8 @@ pub struct Switches {
     pings_off: &'static AtomicU32,
     /// Not 0 when `probing_threshhold`, the old name, was set after the new one.
     old_name: &'static AtomicU32,
+    /// Changes of what is kept over restarts.
+    state_changes: &'static AtomicU32,
 }
 
 impl Switches {
@@ -30,15 +32,26 @@ impl Switches {
     /// # Errors
     /// [`OutOfMemory`] when shared memory is full.
     pub fn create() -> Result<Self, OutOfMemory> {
-        let made = Plan::<[AtomicU32; 2]>::of_header()
+        let made = Plan::<[AtomicU32; 3]>::of_header()
             .alloc(&ShmArena)?
             .header();
         // SAFETY: zeroed shared memory that is never given back: it ends with the server.
-        let [pings_off, old_name] = unsafe { made.as_ref() };
+        let [pings_off, old_name, state_changes] = unsafe { made.as_ref() };
         Ok(Switches {
             pings_off,
             old_name,
+            state_changes,
         })
+    }
+
+    /// Counts a change of a state that is kept over restarts.
+    pub fn count_state_change(&self) {
+        self.state_changes.fetch_add(1, SeqCst);
+    }
+
+    /// How many there were.
+    pub fn state_changes(&self) -> u32 {
+        self.state_changes.load(SeqCst)
     }
 
     /// True while pings are sent.

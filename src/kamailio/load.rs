@@ -11,6 +11,7 @@ use super::module::Module;
 use super::random::ServerRandom;
 use super::resolve::{Resolved, resolve};
 use super::source::{Content, Entry, Grade, ReadError, Source};
+use super::states;
 use crate::dispatch::dest::DestSpec;
 use crate::dispatch::event::Cause;
 use crate::shm::arena::OutOfMemory;
@@ -102,6 +103,9 @@ pub fn load(module: &Module, cause: Cause, feed: &mut Feed<'_>) -> Result<Loaded
         log_err!("list of {} destinations not loaded: {error}", specs.len());
         LoadError::Memory(error)
     })?;
+    if cause == Cause::Start {
+        states::restore(module, feed);
+    }
     match changes {
         Some(_) => log_info!("loaded {} destinations", specs.len()),
         None => log_info!("a list that was read later runs already"),

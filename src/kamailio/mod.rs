@@ -7,6 +7,7 @@
 //! | [`params`], [`ping_params`] | the parameters of the config |
 //! | [`source`], [`db`] | where the list is: a file, or a table of a database |
 //! | [`load`], [`resolve`] | the list, resolved and published |
+//! | [`states`] | what operators have set, kept over restarts |
 //! | [`throttle`] | how often the lists may change |
 //! | [`script`], [`kemi`] | the script functions, for routes and for KEMI |
 //! | [`selection`], [`call_load`], [`drain`], [`membership`] | what they do |
@@ -27,6 +28,7 @@ pub mod args;
 pub mod call_load;
 pub mod clock;
 pub mod db;
+pub mod db_write;
 pub mod drain;
 pub mod dsv;
 pub mod events;
@@ -52,6 +54,7 @@ pub mod params;
 pub mod ping;
 pub mod ping_params;
 pub mod prober;
+pub mod processes;
 pub mod pvar;
 pub mod random;
 pub mod reply;
@@ -65,6 +68,7 @@ pub mod script;
 pub mod selection;
 pub mod source;
 pub mod stage;
+pub mod states;
 pub mod sys;
 pub mod text;
 pub mod throttle;

@@ -28,6 +28,8 @@ const FAILOVER: i32 = 2;
 pub struct Settings {
     /// Where the list of destinations is.
     pub source: Source,
+    /// Where what operators have set is kept.
+    pub keep: Keep,
     /// Which version's meaning applies.
     pub compat: Compat,
     /// Overwrite a d-URI that is set already.
@@ -221,6 +223,7 @@ impl Settings {
         warn_of_unknown_bits("xavp_ctx_mode", raw.xavp_ctx_mode, 1);
         Ok(Settings {
             source: source(raw)?,
+            keep: keep(raw)?,
             compat,
             force_dst: raw.force_dst != 0,
             hash_user_only: raw.flags & HASH_USER_ONLY != 0,
@@ -395,6 +398,44 @@ fn warn_of_unknown_bits(name: &str, value: i32, known: i32) {
             "parameter {name}: bits {} mean nothing and are ignored",
             value & !known
         );
+    }
+}
+
+/// Where what operators have set is kept over restarts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Nowhere.
+    Nowhere,
+    /// In a file of its own.
+    File(&'static [u8]),
+    /// In the table that the list is in.
+    Table,
+}
+
+fn keep(raw: &sys::glue_modparams) -> Result<Keep, BadValue<'static>> {
+    let in_table = match raw.db_state_mode {
+        0 => false,
+        1 => true,
+        other => {
+            return Err(BadValue {
+                name: "db_state_mode",
+                value: other.to_string().leak().as_bytes(),
+                expected: "0 or 1",
+            });
+        }
+    };
+    match (set(&raw.state_file), in_table) {
+        (None, false) => Ok(Keep::Nowhere),
+        (Some(path), false) => Ok(Keep::File(path)),
+        (None, true) if set(&raw.db_url).is_some() => Ok(Keep::Table),
+        (file, true) => Err(BadValue {
+            name: "db_state_mode",
+            value: b"1",
+            expected: match file {
+                Some(_) => "0 where state_file is set",
+                None => "0 without db_url (see state_file)",
+            },
+        }),
     }
 }
 

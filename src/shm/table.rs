@@ -135,7 +135,7 @@ impl Table {
     }
 
     /// All destinations, by set as the sets came, and as a list would have them.
-    pub(super) fn dests_as_they_came(&self) -> Vec<&Dest> {
+    pub fn dests_as_they_came(&self) -> Vec<&Dest> {
         let mut slots: Vec<&SetSlot> = self.slots.get().iter().collect();
         slots.sort_by_key(|slot| slot.born);
         let mut all = Vec::new();
