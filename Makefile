@@ -16,7 +16,7 @@ export DISPATCHER_PROBE_SO := $(CURDIR)/$(PROBE)
 SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/modules/tm.so \
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
-.PHONY: help setup headers build probe install demo test test-unit test-server lint bench bench-live \
+.PHONY: help setup setup-tests headers build probe install demo test test-unit test-server lint bench bench-live \
 	bench-calls bench-ping soak race miri valgrind clean
 
 help: ## print this list
@@ -24,6 +24,9 @@ help: ## print this list
 
 setup: ## install the distribution's packages that the other targets need (apt, sudo)
 	@sh kamailio-glue/setup.sh
+
+setup-tests: setup ## install what the tests need besides: drivers, SQLite, MariaDB, PostgreSQL, kamcli
+	@sh kamailio-glue/setup.sh tests
 
 headers: setup ## fetch the installed server's headers into target/kamailio-src
 	@[ -n "$$KAMAILIO_SRC" ] || sh kamailio-glue/headers.sh target/kamailio-src
@@ -54,7 +57,7 @@ test: build probe lint test-unit test-server ## run everything that must pass
 test-unit: ## test the domain and the shared memory; needs no Kamailio
 	$(CARGO) test
 
-test-server: probe ## test the module inside the real Kamailio, beside the packaged C module
+test-server: setup-tests probe ## test the module inside the real Kamailio, beside the packaged C module
 	$(CARGO) test --features server-tests --test '*'
 
 lint: headers ## check format and clippy, with and without the seam
@@ -88,7 +91,7 @@ miri: ## run the unit tests under Miri (needs rustup's nightly with miri)
 		{ echo "miri: first run: rustup toolchain install nightly --component miri,rust-src" >&2; exit 1; }
 	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib
 
-valgrind: build ## run the demo and the server tests with the server under memcheck
+valgrind: setup-tests build ## run the demo and the server tests with the server under memcheck
 	VALGRIND=1 $(CARGO) run --quiet --features server-tests --example demo
 	VALGRIND=1 $(CARGO) test --no-fail-fast --features server-tests --test 'server_*'
 

@@ -41,6 +41,15 @@ extern sr_kemi_t glue_kemi[];
  */
 struct glue_modparams {
 	str list_file;
+	str db_url;
+	str table_name;
+	str setid_col;
+	str destination_col;
+	str flags_col;
+	str priority_col;
+	str attrs_col;
+	str order_col;
+	str ds_db_extra_attrs;
 	str dst_avp;
 	str grp_avp;
 	str cnt_avp;

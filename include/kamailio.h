@@ -50,6 +50,7 @@
 #include "ver.h"
 #include "xavp.h"
 
+#include "lib/srdb1/db.h"
 #include "modules/tm/tm_load.h"
 
 #include "dispatcher_glue.h"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what building and testing needs, from the distribution's own packages. Quick and silent
-# when all of it is there.
+# Installs what building needs, and with the argument `tests` what testing needs, from the
+# distribution's own packages. Quick and silent when all of it is there.
 set -eu
 
 RUST=1.85            # as rust-version in Cargo.toml
@@ -74,6 +74,38 @@ choose_libclang() {
 	need "libclang1-${version:-14}"
 }
 
+has_postgres() { ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null 2>&1; }
+
+# Databases for the tests, which start servers of their own: the programs are enough. MariaDB's are
+# a package without a service.
+choose_databases() {
+	[ -n "${KAMAILIO_MODULES:-}" ] ||
+		need kamailio-sqlite-modules kamailio-mysql-modules kamailio-postgres-modules
+	need sqlite3 kamcli
+	command -v mariadbd >/dev/null 2>&1 || [ -x /usr/sbin/mariadbd ] || need mariadb-server-core
+	command -v mariadb >/dev/null 2>&1 || need mariadb-client-core
+}
+
+# PostgreSQL's programs come with a service, whose first installation makes a database and starts
+# it. Where it is we who install it, it must not; the machine's own settings stay as they are.
+install_postgres() {
+	version=$(LC_ALL=C apt-cache depends postgresql 2>/dev/null | sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p')
+	if [ -z "$version" ]; then
+		echo "setup: no PostgreSQL in this distribution" >&2
+		exit 1
+	fi
+	echo "setup: installing postgresql-$version, without a database of its own"
+	apt install postgresql-common
+	settings=/etc/postgresql-common/createcluster.d
+	as_root mkdir -p "$settings"
+	echo "create_main_cluster = false" | as_root tee "$settings/dispatcher-tests.conf" >/dev/null
+	status=0
+	apt install "postgresql-$version" || status=$?
+	as_root rm -f "$settings/dispatcher-tests.conf"
+	as_root rmdir --ignore-fail-on-non-empty "$settings"
+	return "$status"
+}
+
 if ! command -v apt-get >/dev/null 2>&1; then
 	echo "setup: no apt here: see README.md for what to install by hand" >&2
 	exit 0
@@ -88,10 +120,17 @@ if ! rust_on_path || ! has_libclang; then
 	has_libclang || choose_libclang
 fi
 
+tests=${1:-}
+[ "$tests" != tests ] || choose_databases
+
 if [ -n "$missing" ]; then
 	echo "setup: installing$missing"
 	# shellcheck disable=SC2086
 	apt install $missing || { refresh; apt install $missing; }
+fi
+if [ "$tests" = tests ] && ! has_postgres; then
+	[ -n "$(candidate postgresql)" ] || refresh
+	install_postgres
 fi
 
 if ! rust_on_path; then

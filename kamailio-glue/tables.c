@@ -47,6 +47,12 @@ cmd_export_t glue_cmds[] = {
 
 /* Defaults; an empty text is "not set". */
 struct glue_modparams glue_modparams = {
+	.table_name = str_init("dispatcher"),
+	.setid_col = str_init("setid"),
+	.destination_col = str_init("destination"),
+	.flags_col = str_init("flags"),
+	.priority_col = str_init("priority"),
+	.attrs_col = str_init("attrs"),
 	.xavp_dst = str_init("_dsdst_"),
 	.xavp_ctx = str_init("_dsctx_"),
 	.force_dst = 1,
@@ -67,6 +73,15 @@ struct glue_modparams glue_modparams = {
 /* Table: parameters. */
 param_export_t glue_params[] = {
 	TEXT(list_file),
+	TEXT(db_url),
+	TEXT(table_name),
+	TEXT(setid_col),
+	TEXT(destination_col),
+	TEXT(flags_col),
+	TEXT(priority_col),
+	TEXT(attrs_col),
+	TEXT(order_col),
+	TEXT(ds_db_extra_attrs),
 	TEXT(dst_avp),
 	TEXT(grp_avp),
 	TEXT(cnt_avp),

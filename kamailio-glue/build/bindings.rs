@@ -104,6 +104,11 @@ const FUNCTIONS: &[&str] = &[
     "get_proto_name",
     "get_valid_proto_name",
     "ip_addr_mk_any",
+    // Databases.
+    "db_bind_mod",
+    "db_table_version",
+    "db_fetch_query",
+    "db_fetch_next",
     // The rest.
     "find_export",
     "find_mod_export",
@@ -163,6 +168,7 @@ const TYPES: &[&str] = &[
     "load_tm_f",
     "sr_wtimer.*",
     "timer_function",
+    "db1?_.*",
 ];
 
 /// Constants and variables.
@@ -188,6 +194,7 @@ const VARIABLES: &[&str] = &[
     "METHOD_.*",
     "SIP_.*",
     "DS_.*",
+    "DB1?_.*",
     ".*_ROUTE",
     "ANY_ROUTE",
     "MAX_URI_SIZE",

@@ -52,6 +52,32 @@ impl Server {
         self.full_version.split(' ').nth(1).unwrap_or_default()
     }
 
+    /// Links the server's database interface, which is a library of its own up to 5.8 and part of
+    /// the server from 6.0 on. The library lies beside the directory of the modules, and the
+    /// module must find it there by itself.
+    pub fn link_databases(&self) -> Result<()> {
+        let major = self.version().split('.').next();
+        if major.and_then(|major| major.parse().ok()).unwrap_or(0) >= 6 {
+            return Ok(());
+        }
+        let dir = self.modules.parent().unwrap_or(&self.modules);
+        let names = ["libsrdb1.so.1", "libsrdb1.so"];
+        let library = names
+            .map(|name| dir.join(name))
+            .into_iter()
+            .find(|path| path.exists());
+        let library = library.ok_or_else(|| {
+            format!(
+                "no libsrdb1.so.1 in {}: it comes with Kamailio {}",
+                dir.display(),
+                self.version()
+            )
+        })?;
+        println!("cargo::rustc-cdylib-link-arg={}", library.display());
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-rpath,{}", dir.display());
+        Ok(())
+    }
+
     /// The packaged C module, which holds a `tm_binds`; `None` where it is not installed.
     pub fn packaged_dispatcher(&self) -> Option<PathBuf> {
         Some(self.modules.join("dispatcher.so")).filter(|p| p.exists())

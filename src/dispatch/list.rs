@@ -120,7 +120,7 @@ impl fmt::Display for Field {
 }
 
 impl Field {
-    const fn range(self) -> &'static str {
+    pub(crate) const fn range(self) -> &'static str {
         match self {
             Field::SetId => "from 0 to 2147483647",
             Field::Flags => "from 0 to 4294967295",

@@ -5,6 +5,7 @@
 
 pub mod attrs;
 pub mod compat;
+pub mod db_url;
 pub mod dest;
 pub mod event;
 pub mod hash;
@@ -12,6 +13,7 @@ pub mod latency;
 pub mod list;
 pub mod order;
 pub mod probe;
+pub mod row;
 pub mod schedule;
 pub mod select;
 pub mod state;

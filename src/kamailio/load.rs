@@ -1,23 +1,18 @@
-//! Loading the list: read the file, parse it, resolve its hosts, publish the table.
+//! Loading the list: read it, resolve its hosts, publish the table.
 //!
-//! All that may wait (file, names) is done before the store takes its lock.
+//! All that may wait (file, database, names) is done before the store takes its lock.
 
-use std::ffi::OsStr;
-use std::fmt;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-use std::{fs, io};
+use core::fmt;
 
 use super::feed::{Change, Feed};
 use super::guard::ScriptRet;
 use super::log::{log_err, log_info, log_warn};
 use super::module::Module;
 use super::random::ServerRandom;
-use super::resolve::{Resolved, Words, resolve};
-use super::text::Escaped;
+use super::resolve::{Resolved, resolve};
+use super::source::{Content, Entry, Grade, ReadError, Source};
 use crate::dispatch::dest::DestSpec;
 use crate::dispatch::event::Cause;
-use crate::dispatch::list::{self, Line, Severity};
 use crate::shm::arena::OutOfMemory;
 use crate::shm::build::{Changes, compare};
 use crate::shm::dest::Dest;
@@ -27,12 +22,12 @@ const SHOWN: usize = 3;
 
 /// Why a list was not taken. The running table stays.
 pub enum LoadError {
-    /// The file cannot be read.
-    Unreadable(io::Error),
-    /// Lines that cannot be; the file's name, and what is wrong with each.
+    /// It cannot be read; what it is, and why not.
+    Unreadable(String, ReadError),
+    /// Lines or rows that cannot be; the list's name, and what is wrong with each.
     Lines(String, Vec<String>),
-    /// No destination is left, but there are some now.
-    Empty,
+    /// No destination is left in it, but there are some now.
+    Empty(String),
     /// Shared memory is full.
     Memory(OutOfMemory),
 }
@@ -40,16 +35,16 @@ pub enum LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LoadError::Unreadable(error) => write!(f, "cannot read the list: {error}"),
-            LoadError::Lines(file, reasons) => {
+            LoadError::Unreadable(title, error) => write!(f, "cannot read {title}: {error}"),
+            LoadError::Lines(name, reasons) => {
                 let shown = reasons.get(..SHOWN).unwrap_or(reasons);
-                write!(f, "{file}: {}", shown.join("; "))?;
+                write!(f, "{name}: {}", shown.join("; "))?;
                 match reasons.len().saturating_sub(shown.len()) {
                     0 => Ok(()),
                     more => write!(f, "; and {more} more"),
                 }
             }
-            LoadError::Empty => f.write_str("the list has no destination left"),
+            LoadError::Empty(title) => write!(f, "{title} has no destination left"),
             LoadError::Memory(error) => write!(f, "{error}"),
         }
     }
@@ -75,27 +70,23 @@ pub struct Checked {
     pub reasons: Vec<String>,
 }
 
-/// Loads the list file and publishes it. `feed` notes what changes; the caller passes it on.
+/// Loads the list and publishes it. `feed` notes what changes; the caller passes it on.
 ///
 /// # Errors
 /// [`LoadError`], after each of its reasons was logged; nothing has changed then.
 pub fn load(module: &Module, cause: Cause, feed: &mut Feed<'_>) -> Result<Loaded, LoadError> {
-    let path = module.settings.list_file;
+    let source = &module.settings.source;
     let ticket = module.store.ticket();
-    let text = read(path).map_err(|error| {
-        log_err!(
-            "no dispatching list loaded from file \"{}\": {error}",
-            Escaped(path)
-        );
-        LoadError::Unreadable(error)
+    let content = source.read().map_err(|error| {
+        log_err!("no dispatching list loaded from {}: {error}", source.kind());
+        LoadError::Unreadable(source.title(), error)
     })?;
-    let mut judge = Judge::new(path, true);
-    let parsed = list::parse(&text);
-    let resolved = judge.resolve_all(module, &parsed);
+    let mut judge = Judge::new(source, true);
+    let resolved = judge.resolve_all(module, &content);
     let specs: Vec<DestSpec<'_>> = resolved.iter().map(Resolved::spec).collect();
     if let Some(error) = judge.verdict(module, &specs) {
-        if let LoadError::Empty = error {
-            log_err!("{}: {error}: the running list stays", Escaped(path));
+        if let LoadError::Empty(_) = error {
+            log_err!("{source}: the list has no destination left: the running list stays");
         }
         return Err(error);
     }
@@ -145,11 +136,11 @@ pub fn ds_reload() -> ScriptRet {
 /// # Errors
 /// [`LoadError::Unreadable`].
 pub fn check(module: &Module) -> Result<Checked, LoadError> {
-    let path = module.settings.list_file;
-    let text = read(path).map_err(LoadError::Unreadable)?;
-    let mut judge = Judge::new(path, false);
-    let parsed = list::parse(&text);
-    let resolved = judge.resolve_all(module, &parsed);
+    let source = &module.settings.source;
+    let content = source.read();
+    let content = content.map_err(|error| LoadError::Unreadable(source.title(), error))?;
+    let mut judge = Judge::new(source, false);
+    let resolved = judge.resolve_all(module, &content);
     let specs: Vec<DestSpec<'_>> = resolved.iter().map(Resolved::spec).collect();
     let refused = judge.verdict(module, &specs);
     Ok(Checked {
@@ -160,18 +151,9 @@ pub fn check(module: &Module) -> Result<Checked, LoadError> {
     })
 }
 
-/// Reads the list. Only a plain file: others might never end.
-fn read(path: &[u8]) -> io::Result<Vec<u8>> {
-    let path = OsStr::from_bytes(path);
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a plain file"));
-    }
-    fs::read(path)
-}
-
 /// Goes through a list and keeps what is wrong with it.
-struct Judge<'p> {
-    path: &'p [u8],
+struct Judge<'s> {
+    source: &'s Source,
     /// Say it in the log as well.
     log: bool,
     /// Reasons to refuse the whole list.
@@ -182,10 +164,10 @@ struct Judge<'p> {
     rejected: usize,
 }
 
-impl<'p> Judge<'p> {
-    fn new(path: &'p [u8], log: bool) -> Self {
+impl<'s> Judge<'s> {
+    fn new(source: &'s Source, log: bool) -> Self {
         Judge {
-            path,
+            source,
             log,
             refused: Vec::new(),
             reasons: Vec::new(),
@@ -195,7 +177,7 @@ impl<'p> Judge<'p> {
 
     /// Notes a reason to refuse the whole list.
     fn refuse(&mut self, what: &dyn fmt::Display) {
-        let reason = format!("{}: {what}", Escaped(self.path));
+        let reason = format!("{}: {what}", self.source);
         if self.log {
             log_err!("{reason}");
         }
@@ -205,73 +187,61 @@ impl<'p> Judge<'p> {
 
     /// Notes what the operator should know.
     fn warn(&mut self, what: &dyn fmt::Display) {
-        let reason = format!("{}: {what}", Escaped(self.path));
+        let reason = format!("{}: {what}", self.source);
         if self.log {
             log_warn!("{reason}");
         }
         self.reasons.push(reason);
     }
 
-    fn resolve_all<'t>(
-        &mut self,
-        module: &Module,
-        parsed: &'t list::Parsed<'t>,
-    ) -> Vec<Resolved<'t>> {
-        for problem in &parsed.problems {
-            match problem.severity {
-                Severity::Error => self.refuse(problem),
-                Severity::Warning => self.warn(problem),
+    /// Notes a destination that is left out, or with `ds_load_mode` 1 refuses the whole list.
+    fn leave_out(&mut self, module: &Module, what: &dyn fmt::Display) {
+        if module.settings.strict_load {
+            self.refuse(what);
+        } else {
+            self.warn(&format_args!("{what}: destination left out"));
+            self.rejected += 1;
+        }
+    }
+
+    fn resolve_all<'t>(&mut self, module: &Module, content: &'t Content) -> Vec<Resolved<'t>> {
+        let (problems, entries) = content.parse();
+        for problem in &problems {
+            match problem.grade {
+                Grade::Refused => self.refuse(&problem.text),
+                Grade::LeftOut => self.leave_out(module, &problem.text),
+                Grade::Noted => self.warn(&problem.text),
             }
         }
-        let lines = parsed.lines.iter();
-        lines
-            .filter_map(|line| self.resolve(module, line))
+        let entries = entries.into_iter();
+        entries
+            .filter_map(|entry| self.resolve(module, entry))
             .collect()
     }
 
-    /// Resolves a line; a destination that cannot be is left out, or with `ds_load_mode` 1 the
-    /// whole list is refused.
-    fn resolve<'t>(&mut self, module: &Module, line: &'t Line<'t>) -> Option<Resolved<'t>> {
-        let settings = &module.settings;
-        let words = Words {
-            set: line.set,
-            uri: line.uri,
-            flags: line.flags,
-            priority: line.priority,
-            attrs: line.attrs,
-        };
-        let number = line.number;
-        match resolve(settings, words) {
+    fn resolve<'t>(&mut self, module: &Module, entry: Entry<'t>) -> Option<Resolved<'t>> {
+        let place = entry.place;
+        match resolve(&module.settings, entry.words) {
             Ok(resolved) => {
                 for warning in resolved.warnings() {
-                    self.warn(&format_args!("line {number}: {warning}"));
+                    self.warn(&format_args!("{entry}: {warning}"));
                 }
-                return Some(resolved);
-            }
-            Err(fault) if settings.strict_load => {
-                self.refuse(&format_args!("line {number}: {fault}"));
+                Some(resolved)
             }
             Err(fault) => {
-                self.warn(&format_args!(
-                    "line {number}: {fault}: destination left out"
-                ));
-                self.rejected += 1;
+                self.leave_out(module, &format_args!("{place}: {fault}"));
+                None
             }
         }
-        None
     }
 
     /// Why the list is refused; `None` when it is taken.
     fn verdict(&mut self, module: &Module, specs: &[DestSpec<'_>]) -> Option<LoadError> {
         if !self.refused.is_empty() {
-            let path = Path::new(OsStr::from_bytes(self.path));
-            let file = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            return Some(LoadError::Lines(file, core::mem::take(&mut self.refused)));
+            let reasons = core::mem::take(&mut self.refused);
+            return Some(LoadError::Lines(self.source.short(), reasons));
         }
-        (specs.is_empty() && !module.is_empty()).then_some(LoadError::Empty)
+        let empty = specs.is_empty() && !module.is_empty();
+        empty.then(|| LoadError::Empty(self.source.title()))
     }
 }

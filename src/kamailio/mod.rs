@@ -5,7 +5,8 @@
 //! | [`exports`] | the five symbols that the loader looks up |
 //! | [`init`] | start, fork, stop |
 //! | [`params`], [`ping_params`] | the parameters of the config |
-//! | [`load`], [`resolve`] | the list file, resolved and published |
+//! | [`source`], [`db`] | where the list is: a file, or a table of a database |
+//! | [`load`], [`resolve`] | the list, resolved and published |
 //! | [`throttle`] | how often the lists may change |
 //! | [`script`], [`kemi`] | the script functions, for routes and for KEMI |
 //! | [`selection`], [`call_load`], [`drain`], [`membership`] | what they do |
@@ -25,6 +26,7 @@
 pub mod args;
 pub mod call_load;
 pub mod clock;
+pub mod db;
 pub mod drain;
 pub mod dsv;
 pub mod events;
@@ -61,6 +63,7 @@ pub mod rpc_list;
 pub mod rpc_ping;
 pub mod script;
 pub mod selection;
+pub mod source;
 pub mod stage;
 pub mod sys;
 pub mod text;

@@ -2,15 +2,18 @@
 
 use core::fmt;
 
+use super::db::Table;
 use super::events::Listeners;
 use super::log::{log_err, log_warn};
 use super::ping_params::{self, DefaultSocket, PingSettings};
 use super::pvar::{Avp, Format, Variable};
+use super::source::Source;
 use super::text::{self, Escaped};
 use super::{live, sys};
 use crate::dispatch::compat::Compat;
 use crate::dispatch::event::EventMode;
 use crate::dispatch::latency::Alpha;
+use crate::dispatch::row::{self, Columns};
 use crate::dispatch::state::MarkRules;
 use crate::shm::calls::Lifetimes;
 use crate::shm::store::ReloadState;
@@ -23,8 +26,8 @@ const FAILOVER: i32 = 2;
 
 /// What the config asks for.
 pub struct Settings {
-    /// Path of the destination list.
-    pub list_file: &'static [u8],
+    /// Where the list of destinations is.
+    pub source: Source,
     /// Which version's meaning applies.
     pub compat: Compat,
     /// Overwrite a d-URI that is set already.
@@ -217,7 +220,7 @@ impl Settings {
         warn_of_unknown_bits("xavp_dst_mode", raw.xavp_dst_mode, 7);
         warn_of_unknown_bits("xavp_ctx_mode", raw.xavp_ctx_mode, 1);
         Ok(Settings {
-            list_file: set(&raw.list_file).unwrap_or_else(default_list),
+            source: source(raw)?,
             compat,
             force_dst: raw.force_dst != 0,
             hash_user_only: raw.flags & HASH_USER_ONLY != 0,
@@ -393,6 +396,46 @@ fn warn_of_unknown_bits(name: &str, value: i32, known: i32) {
             value & !known
         );
     }
+}
+
+/// A table where the config names a database, else a file.
+fn source(raw: &sys::glue_modparams) -> Result<Source, BadValue<'static>> {
+    let Some(url) = set(&raw.db_url) else {
+        let path = set(&raw.list_file).unwrap_or_else(default_list);
+        return Ok(Source::File(path));
+    };
+    let bad = |name, value, expected| BadValue {
+        name,
+        value,
+        expected,
+    };
+    let name = |name, value: &sys::str_| match bytes(value).trim_ascii() {
+        b"" => Err(bad(name, b"", "a name")),
+        value => Ok(value),
+    };
+    let extra = match set(&raw.ds_db_extra_attrs) {
+        None => Vec::new(),
+        Some(value) => row::extra_attrs(value).ok_or(bad(
+            "ds_db_extra_attrs",
+            value,
+            "attribute=column;attribute=column",
+        ))?,
+    };
+    Ok(Source::Table(Table {
+        url,
+        name: name("table_name", &raw.table_name)?,
+        columns: Columns {
+            names: [
+                name("setid_col", &raw.setid_col)?,
+                name("destination_col", &raw.destination_col)?,
+                name("flags_col", &raw.flags_col)?,
+                name("priority_col", &raw.priority_col)?,
+                name("attrs_col", &raw.attrs_col)?,
+            ],
+            extra,
+        },
+        order: set(&raw.order_col).map(<[u8]>::trim_ascii),
+    }))
 }
 
 /// `dispatcher.list` in the directory of the server's config files.

@@ -14,6 +14,7 @@
 #[path = "../server/mod.rs"]
 mod server;
 
+mod database;
 mod differences;
 mod failover;
 mod files;
@@ -40,13 +41,14 @@ use report::Report;
 type Section = fn(&mut Report, &mut StdRng);
 
 /// Sections that use the processor, one after the other.
-const BUSY: [(&str, Section); 6] = [
+const BUSY: [(&str, Section); 7] = [
     ("select", select::all),
     ("files", files::all),
     ("rpc", rpc::all),
     ("mark", mark::all),
     ("from_list", from_list::all),
     ("params", params::all),
+    ("database", database::all),
 ];
 
 /// A section that mostly waits for timers, and runs beside the others.
