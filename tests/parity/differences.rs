@@ -121,4 +121,15 @@ pub const EXPLAINED: &[Difference] = &[
         reason: "C reads every text as set 0 in JSON, and refuses it in kamcmd; ours reads the number",
         applies: |what, _, _| what.starts_with("set as a text"),
     },
+    Difference {
+        name: "flag 32",
+        reason: "C 5.6 knows no such flag and pings; ours never pings, as 6.0 and later",
+        applies: |what, c, _| {
+            let flags = c
+                .split_once(", f")
+                .and_then(|(_, rest)| rest.split(':').next());
+            let flags = flags.and_then(|flags| flags.parse::<u32>().ok());
+            what.starts_with("probing, list flags") && flags.is_some_and(|flags| flags & 32 != 0)
+        },
+    },
 ];

@@ -21,19 +21,21 @@ pub fn all(report: &mut Report, _: &mut StdRng) {
     for modes in [[0, 1], [2, 3]] {
         let cells = modes.map(|mode| [1, 2, 3].map(|threshold| (mode, threshold)));
         let cells = cells.as_flattened();
+        let casts: Vec<Cast> = cells
+            .iter()
+            .flat_map(|cell| [(Module::C, *cell), (Module::Rust, *cell)])
+            .map(|(module, (mode, threshold))| {
+                let cast = Cast::start(module, Cast::config(mode, threshold));
+                ignore_log(&cast.server);
+                cast
+            })
+            .collect();
         let traces = std::thread::scope(|scope| {
-            let runs: Vec<_> = cells
-                .iter()
-                .flat_map(|cell| [(Module::C, *cell), (Module::Rust, *cell)])
-                .map(|(module, (mode, threshold))| {
-                    scope.spawn(move || {
-                        let config = Cast::config(mode, threshold);
-                        let cast = Cast::start(module, config, &STARTS);
-                        ignore_log(&cast.server);
-                        cast.traces(&STARTS)
-                    })
-                })
-                .collect();
+            let run = |cast: &Cast| {
+                cast.begin(&STARTS);
+                cast.traces(&STARTS)
+            };
+            let runs: Vec<_> = casts.iter().map(|c| scope.spawn(move || run(c))).collect();
             let ends = runs.into_iter().map(|run| run.join().expect("it ran"));
             ends.collect::<Vec<_>>()
         });
@@ -42,10 +44,12 @@ pub fn all(report: &mut Report, _: &mut StdRng) {
             compare(report, &what, &pair[0], &pair[1]);
         }
     }
-    let scenes: [(&str, Scene); 3] = [
+    let scenes: [(&str, Scene); 5] = [
         ("two thresholds", two_thresholds),
         ("reply codes", reply_codes),
         ("set_state", set_state),
+        ("list flags", list_flags),
+        ("what a ping says", requests),
     ];
     for (what, c, ours) in std::thread::scope(|scope| {
         let runs = scenes.map(|(what, scene)| {
@@ -76,13 +80,26 @@ fn ignore_log(server: &Kamailio) {
 
 /// A server with a crowd that plays these scripts, each from start flags 8.
 fn stage(module: Module, config: Config, scripts: &[(&str, &[Step])]) -> (Kamailio, Crowd) {
+    let lines: Vec<(&str, &str)> = scripts.iter().map(|(name, _)| (*name, "8")).collect();
+    stage_with(module, config, scripts, &lines)
+}
+
+/// The same with what follows each URI in the list.
+fn stage_with(
+    module: Module,
+    config: Config,
+    scripts: &[(&str, &[Step])],
+    lines: &[(&str, &str)],
+) -> (Kamailio, Crowd) {
     let server = Kamailio::start(module, config);
     ignore_log(&server);
     let crowd = Crowd::start();
     let mut list = String::new();
     for (name, steps) in scripts {
         crowd.script(name, steps);
-        list += &format!("1 {} 8\n", crowd.uri(name));
+    }
+    for (name, rest) in lines {
+        list += &format!("1 {} {rest}\n", crowd.uri(name));
     }
     crowd.load(&server, &list);
     (server, crowd)
@@ -165,6 +182,75 @@ fn set_state(module: Module) -> Vec<String> {
     });
     for (name, _) in &scripts {
         out.push(format!("{name}: {}", crowd.trace(name, 7, patience(3))));
+    }
+    out
+}
+
+/// All flags of a list, in the modes that ping all and that ping what is in probing.
+fn list_flags(module: Module) -> Vec<String> {
+    let mut out = Vec::new();
+    let flags: Vec<String> = (0..64).map(|n| format!("{n}")).collect();
+    for mode in [1, 3] {
+        let names: Vec<String> = flags.iter().map(|n| format!("f{n}")).collect();
+        let scripts: Vec<(&str, &[Step])> =
+            names.iter().map(|n| (n.as_str(), &[GOOD][..])).collect();
+        let lines: Vec<(&str, &str)> = names
+            .iter()
+            .zip(&flags)
+            .map(|(name, flags)| (name.as_str(), flags.as_str()))
+            .collect();
+        let (_server, crowd) = stage_with(module, Cast::config(mode, 1), &scripts, &lines);
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let traces = traces(&crowd, &names, 3);
+        out.extend(
+            traces
+                .into_iter()
+                .map(|trace| format!("mode {mode}, {trace}")),
+        );
+    }
+    out
+}
+
+/// Names of the headers in turn, and those values that do not differ from ping to ping.
+fn requests(module: Module) -> Vec<String> {
+    let proxied = Crowd::start();
+    let proxy = format!("0 0 obproxy={}", proxied.uri("proxy"));
+    let lines = [
+        ("plain", ""),
+        ("from", "0 0 ping_from=sip:me@here.test"),
+        ("proxied", proxy.as_str()),
+    ];
+    let scripts = lines.map(|(name, _)| (name, &[GOOD][..]));
+    let config = Cast::config(1, 1).param("ds_ping_from", "sip:lb@here.test");
+    let (server, crowd) = stage_with(module, config, &scripts, &lines);
+    let ping = |crowd: &Crowd, name: &str| {
+        crowd.wait_count(name, 1, patience(5));
+        crowd.pings(name).remove(0).message
+    };
+    let mut out = Vec::new();
+    for (crowd, name) in [(&crowd, "plain"), (&crowd, "from"), (&proxied, "proxied")] {
+        let message = ping(crowd, name);
+        let port = crate::pair::neutral(&server, &message.start);
+        let start = port.split('@').next().unwrap_or_default().to_owned();
+        let names: Vec<&str> = message.headers.iter().map(|(n, _)| n.as_str()).collect();
+        let value = |name: &str| {
+            let text = message.text(name);
+            text.split(['@', ';']).next().unwrap_or_default().to_owned()
+        };
+        let values = [
+            "From",
+            "To",
+            "CSeq",
+            "Max-Forwards",
+            "User-Agent",
+            "Content-Length",
+        ];
+        let values = values.map(value);
+        out.push(format!(
+            "{name}: {start}; {}; {}",
+            names.join(" "),
+            values.join("; ")
+        ));
     }
     out
 }

@@ -8,9 +8,9 @@ use super::crowd::{Crowd, Step};
 use super::{Config, Kamailio, Module, free_port, patience};
 
 /// tm's time for a final reply, below the ping interval of one second. Unit: ms.
-const FR_TIMER: i64 = 600;
-/// After tm has given up, before the next ping.
-const LATE: Step = Step::Late(200, Duration::from_millis(780));
+const FR_TIMER: i64 = 500;
+/// Long after tm has given up, and after the next ping has come.
+const LATE: Step = Step::Late(200, Duration::from_millis(1_250));
 /// How long the destinations that cannot tell their pings are looked at.
 const LOOK: u64 = 6;
 /// A destination that was not pinged for so many seconds is not pinged any more.
@@ -71,28 +71,29 @@ impl Cast {
             .modparam("jsonrpcs", "pretty_format", 0)
     }
 
-    /// Starts it with every kind of destination from these start flags.
-    pub fn start(module: Module, config: Config, starts: &[u32]) -> Self {
+    /// Starts it without destinations. When several run at the same time, start all of them before
+    /// any one pings: a start takes the processor from pings that are timed.
+    pub fn start(module: Module, config: Config) -> Self {
         let crowd = Crowd::start();
         let server = Kamailio::start(module, config);
         if module == Module::C {
             server.ignore_log();
         }
-        let cast = Self {
+        let closed = free_port();
+        Self {
             server,
             crowd,
-            closed: free_port(),
-        };
-        for (name, steps, _) in SCRIPTS {
-            for flags in starts {
-                cast.crowd.script(&format!("{name}-{flags}"), steps);
-            }
+            closed,
         }
-        cast.load(starts);
-        cast
     }
 
-    fn load(&self, starts: &[u32]) {
+    /// Loads every kind of destination from these start flags.
+    pub fn begin(&self, starts: &[u32]) {
+        for (name, steps, _) in SCRIPTS {
+            for flags in starts {
+                self.crowd.script(&format!("{name}-{flags}"), steps);
+            }
+        }
         let mut list = String::new();
         for flags in starts {
             for (name, _, _) in SCRIPTS {

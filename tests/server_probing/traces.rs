@@ -33,8 +33,12 @@ fn differences(
     starts: &'static [u32],
     config: fn(i64, i64) -> Config,
 ) -> Vec<String> {
-    let run = |mode, threshold| {
-        let cast = Cast::start(module(), config(mode, threshold), starts);
+    let cells = (0..4).flat_map(|mode| thresholds.iter().map(move |t| (mode, *t)));
+    let cells: Vec<(i64, i64)> = cells.collect();
+    let start = |(mode, threshold): &(i64, i64)| Cast::start(module(), config(*mode, *threshold));
+    let casts: Vec<Cast> = cells.iter().map(start).collect();
+    let run = |cast: &Cast, (mode, threshold): (i64, i64)| {
+        cast.begin(starts);
         let mut wrong = Vec::new();
         for line in cast.traces(starts) {
             let (name, trace) = line.split_once(": ").expect("name and trace");
@@ -47,9 +51,10 @@ fn differences(
         wrong
     };
     std::thread::scope(|scope| {
-        let run = &run;
-        let cells = (0..4).flat_map(|mode| thresholds.iter().map(move |t| (mode, *t)));
-        let runs: Vec<_> = cells.map(|(m, t)| scope.spawn(move || run(m, t))).collect();
+        let pairs = casts.iter().zip(cells);
+        let runs: Vec<_> = pairs
+            .map(|(c, cell)| scope.spawn(move || run(c, cell)))
+            .collect();
         let ends = runs.into_iter().map(|r| r.join().expect("the server ran"));
         ends.flatten().collect()
     })
