@@ -19,6 +19,7 @@ mod outage;
 mod rows;
 mod same;
 mod sizes;
+mod states;
 mod text;
 mod tools;
 
@@ -36,6 +37,7 @@ fn all(kind: Kind) {
     faults::a_failed_reload_leaves_the_list(&database);
     faults::a_start_needs_a_good_table(&database);
     sizes::a_large_table_needs_no_large_pool(&database);
+    states::states_survive_a_restart(&database);
     outage::a_lost_database_leaves_the_list(&mut database);
 }
 
