@@ -330,33 +330,39 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// One query for each piece. The transaction holds the table still meanwhile; where the
-    /// connection is in one already, that does.
+    /// One query for each piece. The transaction holds the table still meanwhile; where another
+    /// module's is open on a connection that we share, that does.
     fn read_by_limit(&mut self, connection: &Connection, columns: &[&[u8]]) -> Result<(), DbError> {
+        let transaction = connection.run("begin").is_some();
+        let done = self.read_pieces(connection, columns);
+        if transaction {
+            connection.run("commit");
+        }
+        done
+    }
+
+    fn read_pieces(&mut self, connection: &Connection, columns: &[&[u8]]) -> Result<(), DbError> {
         let names = listed(columns);
         let table = String::from_utf8_lossy(self.table.name);
         let order = self.table.order.map(|name| {
             let name = String::from_utf8_lossy(name);
             format!("order by {name} ")
         });
-        let rest = format!("{table} {}limit {PIECE}", order.unwrap_or_default());
-        let transaction = connection.run("begin");
+        let order = order.unwrap_or_default();
+        let full = usize::try_from(PIECE).unwrap_or(usize::MAX);
         loop {
-            let sql = format!("select {names} from {rest} offset {}", self.count);
+            let from = self.count;
+            let sql = format!("select {names} from {table} {order}limit {PIECE} offset {from}");
             let Some(answer) = connection.run(&sql) else {
-                return Err(match self.count {
+                return Err(match from {
                     0 => self.no_query(columns),
-                    count => DbError::BrokenOff(count),
+                    rows => DbError::BrokenOff(rows),
                 });
             };
-            if self.keep(answer.rows())? < usize::try_from(PIECE).unwrap_or(usize::MAX) {
-                break;
+            if self.keep(answer.rows())? < full {
+                return Ok(());
             }
         }
-        if transaction.is_some() {
-            connection.run("commit");
-        }
-        Ok(())
     }
 
     /// The query failed.
