@@ -104,7 +104,7 @@ impl Table {
         // The connection keeps a pointer to it.
         let name = as_str(self.name);
         let connection = driver.connect(self.url)?;
-        let version = connection.version(&name)?;
+        let version = connection.version(name)?;
         let columns = self.columns.of_version(version);
         let columns = columns.ok_or(DbError::Version(version))?;
         let mut reader = Reader {
@@ -119,7 +119,7 @@ impl Table {
         if driver.is_sqlite() {
             reader.read_by_limit(&connection, &columns)?;
         } else {
-            connection.use_table(&name)?;
+            connection.use_table(&raw const name)?;
             reader.read_by_fetch(&connection, &columns)?;
         }
         Ok(reader.rows)
@@ -186,19 +186,25 @@ impl Drop for Connection<'_> {
 }
 
 impl Connection<'_> {
-    /// The table's version by the table of versions.
-    fn version(&self, name: &sys::str_) -> Result<i32, DbError> {
-        let functions = &raw const self.driver.functions;
-        // SAFETY: the driver's functions and its open connection; only reads the name.
-        match unsafe { sys::db_table_version(functions, self.handle.as_ptr(), name) } {
-            version if version < 0 => Err(DbError::NoVersions),
-            0 => Err(DbError::NoVersion),
-            version => Ok(version),
-        }
+    /// The table's version by the table of versions. The server has a function for that, which
+    /// leaks where there is no row.
+    fn version(&self, name: sys::str_) -> Result<i32, DbError> {
+        let unreadable = DbError::NoVersions;
+        let versions = &raw const sys::version_table;
+        self.use_table(versions).map_err(|_| unreadable.clone())?;
+        let answer = self.query(&[b"table_version"], Some((b"table_name", name)), None);
+        let answer = answer.ok_or(unreadable.clone())?;
+        let Some(row) = answer.rows().first() else {
+            return Err(DbError::NoVersion);
+        };
+        let version = values(row).first().and_then(|value| cell(value).number());
+        version
+            .and_then(|version| i32::try_from(version).ok())
+            .ok_or(unreadable)
     }
 
     /// Says which table is meant from now on.
-    fn use_table(&self, name: &sys::str_) -> Result<(), DbError> {
+    fn use_table(&self, name: *const sys::str_) -> Result<(), DbError> {
         let failed = DbError::NoConnection;
         let use_table = self.driver.functions.use_table.ok_or(failed.clone())?;
         // SAFETY: an open connection, and a name that outlives it.
@@ -206,6 +212,52 @@ impl Connection<'_> {
             0.. => Ok(()),
             _ => Err(failed),
         }
+    }
+
+    /// Asks for columns of the chosen table: of all rows, or of those where a column has a text.
+    /// `None` when it fails.
+    fn query(
+        &self,
+        columns: &[&[u8]],
+        only: Option<(&[u8], sys::str_)>,
+        order: Option<&[u8]>,
+    ) -> Option<Answer<'_>> {
+        let mut names: Vec<sys::str_> = columns.iter().map(|name| as_str(name)).collect();
+        let names: Vec<sys::db_key_t> = names.iter_mut().map(ptr::from_mut).collect();
+        let mut value = sys::db_val_t::default();
+        let mut key = only.map(|(name, text)| {
+            value.type_ = sys::DB1_STR;
+            value.val.str_val = text;
+            as_str(name)
+        });
+        let keys: Vec<sys::db_key_t> = key.iter_mut().map(ptr::from_mut).collect();
+        let mut order = order.map(as_str);
+        let order = order.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
+        let count = |list: &[sys::db_key_t]| c_int::try_from(list.len()).unwrap_or(0);
+        let mut answer = Answer::none(self);
+        // SAFETY: an open connection with its table chosen, and as many names and values as are
+        // said; they and the functions are only read, and the result is ours to free unless it
+        // fails (lib/srdb1/db_query.c).
+        let done = unsafe {
+            sys::db_fetch_query(
+                (&raw const self.driver.functions).cast_mut(),
+                PIECE,
+                self.handle.as_ptr(),
+                if keys.is_empty() {
+                    ptr::null()
+                } else {
+                    keys.as_ptr()
+                },
+                ptr::null(),
+                &raw const value,
+                names.as_ptr(),
+                count(&keys),
+                count(&names),
+                order,
+                &raw mut answer.result,
+            )
+        };
+        (done >= 0).then_some(answer)
     }
 
     /// Runs SQL; `None` when it fails.
@@ -298,32 +350,8 @@ struct Reader<'t> {
 impl Reader<'_> {
     /// One query; the driver gives its result in pieces if it can.
     fn read_by_fetch(&mut self, connection: &Connection, columns: &[&[u8]]) -> Result<(), DbError> {
-        let mut names: Vec<sys::str_> = columns.iter().map(|name| as_str(name)).collect();
-        let keys: Vec<sys::db_key_t> = names.iter_mut().map(ptr::from_mut).collect();
-        let mut order = self.table.order.map(as_str);
-        let order = order.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
-        let functions = (&raw const connection.driver.functions).cast_mut();
-        let mut answer = Answer::none(connection);
-        // SAFETY: an open connection with its table chosen, and as many names as are said; names
-        // and functions are only read, and the result is ours to free unless it fails.
-        let done = unsafe {
-            sys::db_fetch_query(
-                functions,
-                PIECE,
-                connection.handle.as_ptr(),
-                ptr::null(),
-                ptr::null(),
-                ptr::null(),
-                keys.as_ptr(),
-                0,
-                c_int::try_from(keys.len()).unwrap_or(0),
-                order,
-                &raw mut answer.result,
-            )
-        };
-        if done < 0 {
-            return Err(self.no_query(columns));
-        }
+        let answer = connection.query(columns, None, self.table.order);
+        let mut answer = answer.ok_or_else(|| self.no_query(columns))?;
         while self.keep(answer.rows())? > 0 {
             answer.next().ok_or(DbError::BrokenOff(self.count))?;
         }
@@ -375,8 +403,7 @@ impl Reader<'_> {
     /// Copies rows; says how many they were.
     fn keep(&mut self, rows: &[sys::db_row_t]) -> Result<usize, DbError> {
         for row in rows {
-            // SAFETY: the driver says how many there are (lib/srdb1/db_row.h).
-            let values = unsafe { items(row.values, row.n) };
+            let values = values(row);
             if values.len() != self.columns {
                 return Err(DbError::Columns(values.len()));
             }
@@ -389,6 +416,12 @@ impl Reader<'_> {
         }
         Ok(rows.len())
     }
+}
+
+/// The values of a row.
+fn values(row: &sys::db_row_t) -> &[sys::db_val_t] {
+    // SAFETY: the driver says how many there are (lib/srdb1/db_row.h).
+    unsafe { items(row.values, row.n) }
 }
 
 /// Names with commas between.
