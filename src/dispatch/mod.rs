@@ -17,4 +17,5 @@ pub mod row;
 pub mod schedule;
 pub mod select;
 pub mod state;
+pub mod state_file;
 pub mod weight;

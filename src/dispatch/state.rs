@@ -101,6 +101,23 @@ impl State {
         }
     }
 
+    /// The bits that only operators and scripts set, and that no measurement undoes.
+    pub const ADMINISTRATIVE: State = State::DISABLED.union(State::DRAINING);
+
+    /// The list flags that bring a destination back as an operator left it: those of the list,
+    /// with this state's administrative bits.
+    ///
+    /// Inactive counts only where a command set it: otherwise it was measured, and will be again.
+    #[must_use]
+    pub const fn kept_as(self, listed: State, by_command: bool) -> State {
+        let kept = if by_command {
+            State::ADMINISTRATIVE.union(State::INACTIVE)
+        } else {
+            State::ADMINISTRATIVE
+        };
+        listed.without(kept).union(State(self.0 & kept.0))
+    }
+
     /// The two letters that `dispatcher.list` shows as `FLAGS`.
     ///
     /// Source: features 3.4.2; `R`, draining, is ours.

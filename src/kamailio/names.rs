@@ -17,7 +17,7 @@ use super::ping_params::PingSettings;
 use crate::dispatch::dest::SetId;
 use crate::dispatch::schedule::Schedule;
 use crate::shm::dest::Dest;
-use crate::shm::hop::Found;
+use crate::shm::hop::{Found, fingerprint};
 use crate::shm::table::Table;
 
 /// Microseconds between two looks at what is due.
@@ -35,9 +35,12 @@ enum Lane {
     Doubtful,
 }
 
-/// A destination with a name: its set, its place there, and its record's address as a mark of
-/// identity.
-type Place = (SetId, usize, usize);
+/// A name of a destination, over changes of lists: the address of the destination's record, and
+/// the fingerprint of the URI.
+type Mark = (usize, u64);
+
+/// A destination with a name: its set, its place there, and a mark of identity.
+type Place = (SetId, usize, Mark);
 
 /// What the process remembers from one tick to the next.
 #[derive(Default)]
@@ -82,21 +85,17 @@ impl Names {
             return;
         }
         self.version = Some(version);
-        let known: HashMap<usize, u64> = self
+        let known: HashMap<Mark, u64> = self
             .schedule
             .iter()
-            .map(|((.., record), due)| (record, due))
+            .map(|((.., mark), due)| (mark, due))
             .collect();
         let now = now_ms();
         let pinned = module.pin();
         let sets = pinned.table().into_iter().flat_map(Table::sets);
         let places = sets.flat_map(|(set, view)| {
-            let named = |dest: &Dest| has_name(pings, dest);
-            let dests = view
-                .dests()
-                .enumerate()
-                .filter(move |(_, dest)| named(dest));
-            dests.map(move |(at, dest)| (set, at, core::ptr::from_ref(dest.record()) as usize))
+            let named = move |(at, dest): (usize, &Dest)| Some((set, at, mark(pings, dest)?));
+            view.dests().enumerate().filter_map(named)
         });
         // A new name is due at once: its pings wait for it.
         let places = places.map(|place| (place, Some(known.get(&place.2).copied().unwrap_or(now))));
@@ -104,12 +103,14 @@ impl Names {
     }
 }
 
-fn has_name(pings: &PingSettings, dest: &Dest) -> bool {
+/// The mark of a destination's name; `None` where its pings go to an address.
+fn mark(pings: &PingSettings, dest: &Dest) -> Option<Mark> {
     let target = target(pings, dest, dest.attrs().obproxy);
-    Uri::parse(target).is_some_and(|uri| {
-        // SAFETY: `target` is still there.
-        net::literal(unsafe { uri.host() }).is_none()
-    })
+    let uri = Uri::parse(target)?;
+    // SAFETY: `target` is still there.
+    let is_name = net::literal(unsafe { uri.host() }).is_none();
+    let record = core::ptr::from_ref(dest.record()) as usize;
+    is_name.then(|| (record, fingerprint(target)))
 }
 
 /// Resolves a destination's name, if it is of this lane, and keeps what was found.
@@ -117,27 +118,26 @@ fn resolve(module: &Module, pings: &PingSettings, lane: Lane, set: SetId, at: us
     let Some((record, target)) = ({
         let pinned = module.pin();
         let dest = pinned.view(set).and_then(|view| view.dest(at));
-        let dest = dest.filter(|dest| lane_of(dest) == lane);
-        dest.map(|dest| {
-            let target = target(pings, dest, dest.attrs().obproxy).to_vec();
-            (module.store.hold(dest), target)
+        dest.and_then(|dest| {
+            let target = target(pings, dest, dest.attrs().obproxy);
+            let ours = lane_of(dest, target) == lane;
+            ours.then(|| (module.store.hold(dest), target.to_vec()))
         })
     }) else {
         return;
     };
+    let stamp = record.health.hop.stamp();
     let found = Uri::parse(&target).and_then(|uri| {
         // SAFETY: `target` is still there.
         let host = unsafe { uri.host() };
         net::resolve_sip(host, uri.port(), net::proto_of(&uri))
     });
-    record
-        .health
-        .hop
-        .set(found.map_or(Found::Nowhere, Found::At));
+    let found = found.map_or(Found::Nowhere, Found::At);
+    record.health.hop.set(stamp, &target, found);
 }
 
-fn lane_of(dest: &Dest) -> Lane {
-    match dest.record().health.hop.get() {
+fn lane_of(dest: &Dest, target: &[u8]) -> Lane {
+    match dest.record().health.hop.get(target) {
         Found::At(_) => Lane::Steady,
         Found::Unknown if dest.addrs().next().is_some() => Lane::Steady,
         Found::Unknown | Found::Nowhere => Lane::Doubtful,

@@ -137,11 +137,15 @@ pub fn socket_named(name: &[u8]) -> Option<usize> {
 }
 
 /// The transport that requests to a URI use: the one it names, else the usual one of its scheme.
+/// What `sips:` names runs over TLS, WebSocket aside.
+///
+/// Source: `tm/ut.h`, `uri2dst2`; RFC 3261, 26.2.2.
 pub fn proto_of(uri: &Uri) -> Proto {
-    match (uri.proto(), uri.is_secure()) {
-        (0, true) => Proto::TLS,
-        (0, false) => Proto::NONE,
-        (proto, _) => Proto(proto),
+    let named = Proto(uri.proto());
+    if uri.is_secure() && u32::from(named.0) != sys::PROTO_WS {
+        Proto::TLS
+    } else {
+        named
     }
 }
 

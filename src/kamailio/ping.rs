@@ -163,7 +163,7 @@ fn way(pings: &PingSettings, dest: &Dest, obproxy: Option<&[u8]>) -> Way {
     if net::literal(host).is_some() {
         return proxy.map_or(Way::Uri, |proxy| Way::Via(proxy.to_vec()));
     }
-    match dest.record().health.hop.get() {
+    match dest.record().health.hop.get(target) {
         Found::At(hop) => Way::Via(hop_uri(hop)),
         Found::Nowhere => Way::Nowhere,
         Found::Unknown => match dest.addrs().next().filter(|_| proxy.is_none()) {

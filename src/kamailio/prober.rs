@@ -5,6 +5,7 @@
 
 use core::cell::RefCell;
 use core::ffi::{c_uint, c_void};
+use std::collections::BTreeSet;
 
 use super::clock::now_ms;
 use super::guard::guard;
@@ -25,8 +26,9 @@ type Place = (SetId, usize);
 #[derive(Default)]
 struct Prober {
     schedule: Schedule<Place>,
-    /// Destinations whose names were not resolved when their pings were due.
-    waiting: Vec<Place>,
+    /// Destinations whose names were not resolved when their pings were due. A set: they may be due
+    /// again while they wait.
+    waiting: BTreeSet<Place>,
     /// The version of the lists that the schedule is of.
     version: Option<u64>,
 }
@@ -68,7 +70,7 @@ impl Prober {
 
     fn ping(&mut self, module: &'static Module, pings: &PingSettings, set: SetId, at: usize) {
         if module.switches.pings_on() && ping::ping(module, pings, set, at) == Due::Again {
-            self.waiting.push((set, at));
+            self.waiting.insert((set, at));
         }
     }
 

@@ -21,7 +21,7 @@ use super::build::{Loose, come_back, make_dest};
 use super::counted::{Counted, Hold};
 use super::dest::Dest;
 use super::record::SetRecord;
-use super::store::{ReloadState, Retired, Retirement, Store, Told};
+use super::store::{Retired, Retirement, Store, Told};
 use super::table::{Entry, Table};
 use super::view::{Rules, View};
 
@@ -300,7 +300,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             .zip(&addrs)
             .map(|(dest, addrs)| dest.spec(addrs))
             .collect();
-        self.replace(writer, &specs, ReloadState::Keep, random, &mut |_, _| {})
+        self.replace(writer, &specs, None, random, &mut |_, _| {})
             .map(|_| ())
     }
 }

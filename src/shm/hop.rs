@@ -1,6 +1,8 @@
-//! Where a name leads, as whoever asked for it found: written by one process, read by all.
+//! Where a name leads, as whoever asked for it found: written by those who resolve names, read by all.
 
+use core::hash::Hasher;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::hash::DefaultHasher;
 
 use crate::dispatch::dest::{Addr, Proto};
 
@@ -29,13 +31,28 @@ pub enum Found {
 /// How often a reader tries while the writer writes.
 const RETRIES: usize = 64;
 
-/// A [`Found`] in shared memory. Zeroed it is unknown.
+/// A [`Found`] in shared memory, and what it is of. Zeroed it is unknown.
 ///
 /// The first word holds kind, transport, port, and a number that grows with each change, so that
-/// a reader notices when the address behind it changed meanwhile.
+/// a reader notices when what is behind it changed meanwhile. A destination may get another URI:
+/// what was found for the old one says nothing about the new one.
 pub struct Hop {
     word: AtomicU64,
+    /// Fingerprint of the URI that was asked for.
+    target: AtomicU64,
     halves: [AtomicU64; 2],
+}
+
+/// What is there before somebody asks for a name, see [`Hop::set`].
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp(u64);
+
+/// What a URI is told from others by.
+pub fn fingerprint(target: &[u8]) -> u64 {
+    // Its keys are the same in all processes.
+    let mut hasher = DefaultHasher::new();
+    hasher.write(target);
+    hasher.finish()
 }
 
 const UNKNOWN: u8 = 0;
@@ -49,22 +66,43 @@ fn pack(change: u64, kind: u8, proto: Proto, port: u16) -> u64 {
 }
 
 impl Hop {
-    /// What is known.
-    pub fn get(&self) -> Found {
+    /// What is known of the name in this URI.
+    pub fn get(&self, target: &[u8]) -> Found {
+        let wanted = fingerprint(target);
         for _ in 0..RETRIES {
             let word = self.word.load(SeqCst);
+            let target = self.target.load(SeqCst);
             let halves = self.halves.each_ref().map(|half| half.load(SeqCst));
             if word.to_le_bytes()[0] != BUSY && self.word.load(SeqCst) == word {
-                return read(word, halves);
+                return if target == wanted {
+                    read(word, halves)
+                } else {
+                    Found::Unknown
+                };
             }
         }
         Found::Unknown
     }
 
-    /// Says what was found. One process at a time.
-    pub fn set(&self, found: Found) {
-        let change = (self.word.load(SeqCst) >> 32).wrapping_add(1);
-        self.word.store(pack(change, BUSY, Proto::NONE, 0), SeqCst);
+    /// What is there now; drawn before asking for a name.
+    pub fn stamp(&self) -> Stamp {
+        Stamp(self.word.load(SeqCst))
+    }
+
+    /// Says what was found for a URI, unless another process has said something since `stamp`.
+    pub fn set(&self, stamp: Stamp, target: &[u8], found: Found) {
+        let Stamp(before) = stamp;
+        let change = (before >> 32).wrapping_add(1);
+        let busy = pack(change, BUSY, Proto::NONE, 0);
+        let is_ours = before.to_le_bytes()[0] != BUSY
+            && self
+                .word
+                .compare_exchange(before, busy, SeqCst, SeqCst)
+                .is_ok();
+        if !is_ours {
+            return;
+        }
+        self.target.store(fingerprint(target), SeqCst);
         let word = match found {
             Found::Unknown => pack(change, UNKNOWN, Proto::NONE, 0),
             Found::Nowhere => pack(change, NOWHERE, Proto::NONE, 0),
@@ -118,6 +156,7 @@ mod tests {
     fn zeroed() -> Hop {
         Hop {
             word: AtomicU64::new(0),
+            target: AtomicU64::new(0),
             halves: [AtomicU64::new(0), AtomicU64::new(0)],
         }
     }
@@ -133,16 +172,26 @@ mod tests {
     #[test]
     fn what_was_set_is_read() {
         let hop = zeroed();
-        assert_eq!(hop.get(), Found::Unknown);
+        assert_eq!(hop.get(b"a"), Found::Unknown);
         let v4 = Found::At(NextHop {
             addr: Addr::V4([192, 0, 2, 7]),
             port: 5060,
             proto: Proto::UDP,
         });
         for found in [v4, v6(3), Found::Nowhere, Found::Unknown] {
-            hop.set(found);
-            assert_eq!(hop.get(), found);
+            hop.set(hop.stamp(), b"a", found);
+            assert_eq!(hop.get(b"a"), found);
+            assert_eq!(hop.get(b"b"), Found::Unknown);
         }
+    }
+
+    #[test]
+    fn who_was_overtaken_says_nothing() {
+        let hop = zeroed();
+        let stamp = hop.stamp();
+        hop.set(hop.stamp(), b"new", v6(1));
+        hop.set(stamp, b"old", v6(2));
+        assert_eq!(hop.get(b"new"), v6(1));
     }
 
     #[test]
@@ -150,9 +199,14 @@ mod tests {
         let hop = zeroed();
         let rounds: u32 = if cfg!(miri) { 100 } else { 100_000 };
         thread::scope(|scope| {
-            scope.spawn(|| (0..rounds).for_each(|round| hop.set(v6(round.to_le_bytes()[0] % 200))));
+            scope.spawn(|| {
+                (0..rounds).for_each(|round| {
+                    let found = v6(round.to_le_bytes()[0] % 200);
+                    hop.set(hop.stamp(), b"a", found);
+                })
+            });
             for _ in 0..rounds {
-                if let found @ Found::At(NextHop { port, .. }) = hop.get() {
+                if let found @ Found::At(NextHop { port, .. }) = hop.get(b"a") {
                     assert_eq!(found, v6((port - 5060).to_le_bytes()[0]));
                 }
             }

@@ -19,6 +19,8 @@ pub struct DestRecord {
     status: AtomicU64,
     /// State bits that the list asked for when it was last loaded.
     listed: AtomicU32,
+    /// When those bits were last written to where the list is, as a ticket; 0 for never.
+    written: AtomicU64,
     /// Calls that are up through this destination.
     load: AtomicU32,
     /// Where it is in its set's view.
@@ -144,6 +146,23 @@ impl DestRecord {
     /// True when the list asks for other state bits than at its last load.
     pub fn listed_otherwise(&self, listed: State) -> bool {
         self.listed.load(Ordering::Relaxed) != listed.0
+    }
+
+    /// State bits that the list asks for, as far as is known.
+    pub fn listed(&self) -> State {
+        State(self.listed.load(Ordering::Relaxed))
+    }
+
+    /// Says that the list asks for these bits now, because they were written there; lists that
+    /// were read before that, by their tickets, do not know it.
+    pub fn set_written(&self, listed: State, ticket: u64) {
+        self.written.store(ticket, Ordering::SeqCst);
+        self.listed.store(listed.0, Ordering::Relaxed);
+    }
+
+    /// True when a list with this ticket was read after the bits were last written there.
+    pub fn is_known_to(&self, ticket: u64) -> bool {
+        self.written.load(Ordering::SeqCst) < ticket
     }
 
     /// Sets the state that the list asks for, with no failure counted. Returns the old state.

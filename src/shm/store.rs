@@ -8,6 +8,8 @@
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::SeqCst};
 
+use std::collections::HashSet;
+
 use parking_lot::lock_api::{Mutex, MutexGuard, RawMutex};
 use rand::RngCore;
 
@@ -295,12 +297,14 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         if ticket < writer.ticket {
             return Ok(None);
         }
-        let changes = self.replace(&mut writer, specs, states, random, told)?;
+        let asked = Some((ticket, states));
+        let changes = self.replace(&mut writer, specs, asked, random, told)?;
         writer.ticket = ticket;
         Ok(Some(changes))
     }
 
-    /// Builds a table from a list and publishes it.
+    /// Builds a table from a list and publishes it. `asked` says when the list was read and how it
+    /// treats states; without it all states stay.
     ///
     /// # Errors
     /// [`OutOfMemory`]: the running table and all states stay as they were.
@@ -308,7 +312,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         &self,
         writer: &mut MutexGuard<'_, L, Retirement>,
         specs: &[DestSpec<'_>],
-        states: ReloadState,
+        asked: Option<(Ticket, ReloadState)>,
         random: &mut impl RngCore,
         told: &mut Told<'_>,
     ) -> Result<Changes, OutOfMemory> {
@@ -325,10 +329,11 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let new = unsafe { built.as_ref() };
         // What comes up does so before readers see the new table, what goes down after that: at
         // no moment is a set out that was not out before and is not to be.
-        relist(new, states, |state| self.rules.usable(state), told);
+        relist(new, asked, |state| self.rules.usable(state), told);
         let old = self.publish_table(built);
-        relist(new, states, |state| !self.rules.usable(state), told);
+        relist(new, asked, |state| !self.rules.usable(state), told);
         if !fresh.is_empty() {
+            let fresh: HashSet<usize> = fresh.into_iter().collect();
             let dests = new.sets().flat_map(|(_, view)| view.dests());
             let is_fresh = |dest: &&Dest| fresh.contains(&(dest.line as usize));
             dests
@@ -551,6 +556,11 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         unsafe { Hold::from_raw(record, &self.arena) }
     }
 
+    /// Says that the flags of a destination were written to where the list is.
+    pub fn set_written(&self, record: &DestRecord, listed: State) {
+        record.set_written(listed, self.ticket().0);
+    }
+
     /// A number that grows whenever lists are replaced or edited.
     pub fn version(&self) -> u64 {
         self.root().epochs.now()
@@ -606,12 +616,20 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
 }
 
 /// Sets the states that a load asks for, of those that `which` takes.
-fn relist(table: &Table, states: ReloadState, which: impl Fn(State) -> bool, told: &mut Told<'_>) {
+fn relist(
+    table: &Table,
+    asked: Option<(Ticket, ReloadState)>,
+    which: impl Fn(State) -> bool,
+    told: &mut Told<'_>,
+) {
+    let Some((ticket, states)) = asked else {
+        return;
+    };
     for (_, view) in table.sets() {
         for (at, dest) in view.dests().enumerate() {
             let record = dest.record();
             let asked = states == ReloadState::FromList || record.listed_otherwise(dest.listed);
-            if asked && which(dest.listed) {
+            if asked && record.is_known_to(ticket.0) && which(dest.listed) {
                 view.record().announce_change();
                 let before = record.relist(dest.listed);
                 view.sync(at);

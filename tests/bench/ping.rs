@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::server::lab::{ask, code, lab};
+use super::server::lab::code;
 use super::server::{Config, Crowd, Dns, Kamailio, Module, Name, Request, Step, Uac, wait_for};
 
 /// Destinations that fall silent, at different moments of the interval.
@@ -17,6 +17,8 @@ const MANY: usize = 5_000;
 const INTERVAL: Duration = Duration::from_secs(10);
 /// How long the large list is watched: three intervals.
 const WATCH: Duration = Duration::from_secs(30);
+/// Turns of selections with pings and without.
+const TURNS: usize = 2;
 /// Shares of the processor below this are left out. Unit: percent.
 const SHOWN: f64 = 0.5;
 
@@ -25,12 +27,20 @@ pub const HEAD: &str = "## Pings";
 
 const METHOD: &str = "\
 Written by `make bench-ping`. Detection: ten destinations that answer fall silent at different moments;
-interval 3 s, tm's own timers, our `ds_ping_fr_timeout` 1000; time from the last answered ping's second
-until `dispatcher.list` says inactive. Load: 5,000 destinations in one set at an interval of 10 s, one in
+interval 3 s, tm's own timers, our `ds_ping_fr_timeout` 1000; time from that moment until
+`dispatcher.list` says inactive. Load: 5,000 destinations in one set at an interval of 10 s, one in
 ten silent, and one whose name stops to resolve after the start; new pings, without retransmissions, as
-the destinations see them for 30 s. Selections: one worker and one client that asks for
-`ds_select_dst`, algorithm 4, again and again. Shares of the processor are those of single processes, in
-percent of one core, while selections run.";
+the destinations see them for 30 s, with the time that processes of one kind spent then, in percent of one
+core. Selections: one client asks two workers, which take the replies to pings too, for
+`ds_select_dst(\"1\", \"4\", \"3\")`, one after the other, for 20 s with pings and 20 s without in turn.";
+
+const ROUTES: &str = r#"
+request_route {
+    ds_select_dst("1", "4", "3");
+    append_to_reply("X-Rc: $rc\r\n");
+    sl_send_reply("200", "OK");
+}
+"#;
 
 /// One line of the table.
 type Line = (String, String, String);
@@ -65,9 +75,12 @@ fn markdown(lines: &[Line]) -> String {
 /// What both benches have: all destinations are pinged, the first failure counts.
 fn config(module: Module, interval: Duration) -> Config {
     let seconds = i64::try_from(interval.as_secs()).expect("seconds");
-    let config = lab()
-        .children(1)
+    let config = Config::routes(ROUTES)
+        .children(2)
         .list("")
+        .param("flags", 2)
+        .param("reload_delta", 0)
+        .modparam("jsonrpcs", "pretty_format", 0)
         .global("debug=0")
         .param("ds_probing_mode", 1)
         .param("ds_ping_interval", seconds);
@@ -152,22 +165,36 @@ fn load(module: Module) -> Vec<(&'static str, String)> {
     let reloaded = server.jsonrpc_within("dispatcher.reload", json!([]), limit);
     reloaded.expect("the list loads");
     dns.set("gone.test", Name::Silent);
-    let (alone, alone_gap, _) = selections(&server, Duration::from_secs(10));
     ping_active(&server, 1);
     // Until the silent ones are out and the first rush is over.
-    let warm = Instant::now();
-    let warm_up = INTERVAL + Duration::from_secs(12);
-    wait_for("two rounds", warm_up + limit, || {
-        (warm.elapsed() > warm_up).then_some(())
-    });
+    pause(INTERVAL + Duration::from_secs(12));
+    let processes = processes(&server);
+    let before: Vec<u64> = processes.iter().map(|(pid, _)| ticks(*pid)).collect();
     let begin = Instant::now();
-    let (with, gap, shares) = selections(&server, WATCH);
+    pause(WATCH);
+    let spent = processes.iter().zip(before).map(|((pid, name), before)| {
+        let percent = ticks(*pid).saturating_sub(before) as f64 / WATCH.as_secs_f64();
+        (name.as_str(), percent)
+    });
+    let shares = shares(spent);
     let end = begin + WATCH;
     let times = crowd.arrivals();
     let seen: Vec<Instant> = times
         .into_iter()
         .filter(|at| (begin..end).contains(at))
         .collect();
+    // In turn, so that what else the machine does is in both.
+    let (mut with, mut alone) = (Selections::default(), Selections::default());
+    for _ in 0..TURNS {
+        selections(&server, &mut with);
+        ping_active(&server, 0);
+        selections(&server, &mut alone);
+        ping_active(&server, 1);
+    }
+    if module == Module::C {
+        // It may be in the middle of a burst, or of a name.
+        server.abandon();
+    }
     let mean = seen.len() as f64 / WATCH.as_secs_f64();
     let peak = |bin| busiest(&seen, begin, bin);
     let (second, tenth) = (
@@ -186,18 +213,19 @@ fn load(module: Module) -> Vec<(&'static str, String)> {
             "busiest 100 ms to mean",
             format!("{:.2}", tenth as f64 * 10.0 / mean),
         ),
-        ("selections per second without pings", format!("{alone:.0}")),
-        ("selections per second with pings", format!("{with:.0}")),
-        (
-            "longest gap of selections without pings, ms",
-            format!("{alone_gap:.1}"),
-        ),
-        (
-            "longest gap of selections with pings, ms",
-            format!("{gap:.1}"),
-        ),
-        ("share of the processor by process, %", shares),
+        ("share of the processor for pings, %", shares),
+        ("selections per second, pings off", alone.rate()),
+        ("selections per second, pings on", with.rate()),
+        ("slowest in a thousand, pings off, ms", alone.slow()),
+        ("slowest in a thousand, pings on, ms", with.slow()),
     ]
+}
+
+fn pause(time: Duration) {
+    let begin = Instant::now();
+    wait_for("time to pass", time * 2, || {
+        (begin.elapsed() >= time).then_some(())
+    });
 }
 
 fn ping_active(server: &Kamailio, on: i32) {
@@ -216,33 +244,45 @@ fn busiest(times: &[Instant], begin: Instant, bin: Duration) -> usize {
     bins.into_values().max().unwrap_or(0)
 }
 
-/// Selections per second, the longest gap in ms, and the processes that used the processor.
-fn selections(server: &Kamailio, watch: Duration) -> (f64, f64, String) {
-    let (uac, request): (Uac, Request) = (Uac::new(), ask("sel4"));
-    let processes = processes(server);
-    let before: Vec<u64> = processes.iter().map(|(pid, _)| ticks(*pid)).collect();
-    let (begin, mut last) = (Instant::now(), Instant::now());
-    let (mut longest, mut count) = (Duration::ZERO, 0);
-    while begin.elapsed() < watch {
+/// Processes by what they are for, in percent of one core; those of one kind together.
+fn shares<'n>(spent: impl Iterator<Item = (&'n str, f64)>) -> String {
+    let mut kinds: BTreeMap<&str, f64> = BTreeMap::new();
+    for (name, percent) in spent {
+        let kind = name.split(" child=").next().unwrap_or(name);
+        *kinds.entry(kind).or_default() += percent;
+    }
+    let shown = kinds.iter().filter(|(_, percent)| **percent >= SHOWN);
+    let texts: Vec<String> = shown.map(|(kind, p)| format!("{kind} {p:.1}")).collect();
+    texts.join(", ")
+}
+
+/// How long each selection took. Unit: seconds.
+#[derive(Default)]
+struct Selections(Vec<f64>);
+
+impl Selections {
+    fn rate(&self) -> String {
+        format!("{:.0}", self.0.len() as f64 / self.0.iter().sum::<f64>())
+    }
+
+    /// What one in a thousand exceeds. Unit: ms.
+    fn slow(&self) -> String {
+        let mut times = self.0.clone();
+        times.sort_unstable_by(f64::total_cmp);
+        format!("{:.1}", times[times.len() - 1 - times.len() / 1_000] * 1e3)
+    }
+}
+
+/// Selects for one interval, one after the other.
+fn selections(server: &Kamailio, into: &mut Selections) {
+    let (uac, request) = (Uac::new(), Request::new("OPTIONS", "sip:x@bench.test"));
+    let begin = Instant::now();
+    while begin.elapsed() < INTERVAL {
+        let asked = Instant::now();
         let reply = uac.request(server.addr(), &request);
         assert_eq!(code(&reply), Some(1), "no selection fails");
-        longest = longest.max(last.elapsed());
-        last = Instant::now();
-        count += 1;
+        into.0.push(asked.elapsed().as_secs_f64());
     }
-    let seconds = begin.elapsed().as_secs_f64();
-    let mut shares = Vec::new();
-    for ((pid, name), before) in processes.iter().zip(before) {
-        let percent = ticks(*pid).saturating_sub(before) as f64 / seconds;
-        if percent >= SHOWN {
-            shares.push(format!("{name} {percent:.1}"));
-        }
-    }
-    (
-        f64::from(count) / seconds,
-        longest.as_secs_f64() * 1e3,
-        shares.join(", "),
-    )
 }
 
 /// Process ids and what they are for.

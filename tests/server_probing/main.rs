@@ -21,5 +21,6 @@ mod request;
 mod runtime;
 mod stage;
 mod startup;
+mod status;
 mod table;
 mod traces;

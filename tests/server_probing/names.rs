@@ -1,6 +1,6 @@
 //! Destinations by name: one that resolves slowly or never holds up nobody.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use crate::server::{Config, Crowd, Dns, Kamailio, Name, patience, wait_for};
@@ -103,4 +103,49 @@ fn a_name_that_is_unknown_is_a_failure() {
     soon(&server, &uri(&crowd, "gone"), "AP");
     dns.set("gone.test", Name::Unknown);
     soon(&server, &uri(&crowd, "gone"), "IP");
+}
+
+#[test]
+fn pings_follow_a_new_uri_of_the_same_duid() {
+    let (crowd, dns) = (Crowd::start(), Dns::start());
+    dns.set("old.test", Name::Is(HERE));
+    dns.set("new.test", Name::Is(Ipv4Addr::new(127, 200, 0, 9)));
+    let config = pinging().param("ds_ping_interval", 4);
+    let server = start(config.resolver(&dns));
+    let list = |user: &str, host: &str| {
+        let second = crowd.uri(user).replace("127.0.0.1", host);
+        let (first, last) = (crowd.uri("first"), crowd.uri("last"));
+        format!("1 {first}\n1 {last}\n1 {second} 0 0 duid=b\n")
+    };
+    crowd.load(&server, &list("b", "old.test"));
+    // Pings are spread in an order that is not ours to know: one of these is not the last.
+    wait_for("the first pings", patience(8), || {
+        (crowd.count("first") + crowd.count("last") > 0).then_some(())
+    });
+    crowd.load(&server, &list("new", "new.test"));
+    crowd.wait_more("first", 2, patience(12));
+    assert_eq!(
+        crowd.count("new"),
+        0,
+        "the old address gets no ping of the new one"
+    );
+}
+
+#[test]
+fn pings_to_sips_never_leave_in_the_clear() {
+    let (crowd, dns) = (Crowd::start(), Dns::start());
+    dns.set("safe.test", Name::Is(HERE));
+    let listener = TcpListener::bind((HERE, 0)).expect("a port");
+    listener.set_nonblocking(true).expect("it does not wait");
+    let port = listener.local_addr().expect("its address").port();
+    let config = pinging()
+        .tcp()
+        .allow_log("no corresponding socket")
+        .allow_log("no socket found");
+    let server = start(config.resolver(&dns));
+    // The server of this test has no TLS.
+    let uri = format!("sips:a@safe.test:{port};transport=tcp");
+    crowd.load(&server, &format!("1 {uri}\n"));
+    soon(&server, &uri, "IP");
+    assert!(listener.accept().is_err(), "nothing came");
 }

@@ -52,6 +52,7 @@ fn bad_values_stop_the_start_and_are_named() {
         ("ds_ping_from", "\"no uri\""),
         ("ds_ping_method", "\"\""),
         ("ds_ping_method", "\"INVITE\""),
+        ("ds_ping_method", "\"INVITE\""),
         ("outbound_proxy", "\"no uri\""),
         ("ds_default_socket", "\"udp:192.0.2.1:5060\""),
         ("ds_default_sockname", "\"nobody\""),
@@ -78,4 +79,15 @@ fn bad_values_stop_the_start_and_are_named() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn an_estimator_out_of_range_is_a_warning() {
+    for value in [0, 1_000, -5] {
+        let config = quiet()
+            .param("ds_ping_latency_stats", 1)
+            .param("ds_latency_estimator_alpha", value)
+            .expect_log("ds_latency_estimator_alpha");
+        start(config).stop();
+    }
 }
