@@ -106,7 +106,6 @@ const FUNCTIONS: &[&str] = &[
     "ip_addr_mk_any",
     // Databases.
     "db_bind_mod",
-    "db_table_version",
     "db_fetch_query",
     "db_fetch_next",
     // The rest.
@@ -225,6 +224,7 @@ const VARIABLES: &[&str] = &[
     "log_stderr",
     "debug",
     "server_id",
+    "version_table",
     "auto_aliases",
     "_shm_root",
     "_pkg_root",

@@ -153,7 +153,8 @@ impl fmt::Display for Cell<'_> {
 
 impl<'a> Cell<'a> {
     /// The number in it; `None` where there is none, or one with a fraction.
-    fn number(self) -> Option<i128> {
+    #[must_use]
+    pub fn number(self) -> Option<i128> {
         match self {
             Cell::Int(number) => Some(number.into()),
             Cell::Uint(number) => Some(number.into()),

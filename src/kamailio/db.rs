@@ -104,7 +104,7 @@ impl Table {
         // The connection keeps a pointer to it.
         let name = as_str(self.name);
         let connection = driver.connect(self.url)?;
-        let version = connection.version(&name)?;
+        let version = connection.version(name)?;
         let columns = self.columns.of_version(version);
         let columns = columns.ok_or(DbError::Version(version))?;
         let mut reader = Reader {
@@ -119,7 +119,7 @@ impl Table {
         if driver.is_sqlite() {
             reader.read_by_limit(&connection, &columns)?;
         } else {
-            connection.use_table(&name)?;
+            connection.use_table(&raw const name)?;
             reader.read_by_fetch(&connection, &columns)?;
         }
         Ok(reader.rows)
@@ -186,19 +186,29 @@ impl Drop for Connection<'_> {
 }
 
 impl Connection<'_> {
-    /// The table's version by the table of versions.
-    fn version(&self, name: &sys::str_) -> Result<i32, DbError> {
-        let functions = &raw const self.driver.functions;
-        // SAFETY: the driver's functions and its open connection; only reads the name.
-        match unsafe { sys::db_table_version(functions, self.handle.as_ptr(), name) } {
-            version if version < 0 => Err(DbError::NoVersions),
-            0 => Err(DbError::NoVersion),
-            version => Ok(version),
-        }
+    /// The table's version by the table of versions. The server has a function for that, which
+    /// leaks where there is no row.
+    fn version(&self, name: sys::str_) -> Result<i32, DbError> {
+        let unreadable = DbError::NoVersions;
+        let versions = &raw const sys::version_table;
+        self.use_table(versions).map_err(|_| unreadable.clone())?;
+        let answer = self.query(
+            &[b"table_version"],
+            &[(b"table_name", text_value(name))],
+            None,
+        );
+        let answer = answer.ok_or(unreadable.clone())?;
+        let Some(row) = answer.rows().first() else {
+            return Err(DbError::NoVersion);
+        };
+        let version = values(row).first().and_then(|value| cell(value).number());
+        version
+            .and_then(|version| i32::try_from(version).ok())
+            .ok_or(unreadable)
     }
 
     /// Says which table is meant from now on.
-    pub(super) fn use_table(&self, name: &sys::str_) -> Result<(), DbError> {
+    pub(super) fn use_table(&self, name: *const sys::str_) -> Result<(), DbError> {
         let failed = DbError::NoConnection;
         let use_table = self.driver.functions.use_table.ok_or(failed.clone())?;
         // SAFETY: an open connection, and a name that outlives it.
@@ -208,9 +218,46 @@ impl Connection<'_> {
         }
     }
 
-    /// A result that is still to come.
-    pub(super) fn no_answer(&self) -> Answer<'_> {
-        Answer::none(self)
+    /// Asks for columns of the chosen table, of the rows where these columns have these values.
+    /// `None` when it fails.
+    pub(super) fn query(
+        &self,
+        columns: &[&[u8]],
+        only: &[(&[u8], sys::db_val_t)],
+        order: Option<&[u8]>,
+    ) -> Option<Answer<'_>> {
+        let mut names: Vec<sys::str_> = columns.iter().map(|name| as_str(name)).collect();
+        let names: Vec<sys::db_key_t> = names.iter_mut().map(ptr::from_mut).collect();
+        let values: Vec<sys::db_val_t> = only.iter().map(|(_, value)| *value).collect();
+        let mut keys: Vec<sys::str_> = only.iter().map(|(name, _)| as_str(name)).collect();
+        let keys: Vec<sys::db_key_t> = keys.iter_mut().map(ptr::from_mut).collect();
+        let mut order = order.map(as_str);
+        let order = order.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
+        let count = |list: &[sys::db_key_t]| c_int::try_from(list.len()).unwrap_or(0);
+        let mut answer = Answer::none(self);
+        // SAFETY: an open connection with its table chosen, and as many names and values as are
+        // said; they and the functions are only read, and the result is ours to free unless it
+        // fails (lib/srdb1/db_query.c).
+        let done = unsafe {
+            sys::db_fetch_query(
+                (&raw const self.driver.functions).cast_mut(),
+                PIECE,
+                self.handle.as_ptr(),
+                if keys.is_empty() {
+                    ptr::null()
+                } else {
+                    keys.as_ptr()
+                },
+                ptr::null(),
+                values.as_ptr(),
+                names.as_ptr(),
+                count(&keys),
+                count(&names),
+                order,
+                &raw mut answer.result,
+            )
+        };
+        (done >= 0).then_some(answer)
     }
 
     /// Runs SQL; `None` when it fails.
@@ -303,65 +350,47 @@ struct Reader<'t> {
 impl Reader<'_> {
     /// One query; the driver gives its result in pieces if it can.
     fn read_by_fetch(&mut self, connection: &Connection, columns: &[&[u8]]) -> Result<(), DbError> {
-        let mut names: Vec<sys::str_> = columns.iter().map(|name| as_str(name)).collect();
-        let keys: Vec<sys::db_key_t> = names.iter_mut().map(ptr::from_mut).collect();
-        let mut order = self.table.order.map(as_str);
-        let order = order.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
-        let functions = (&raw const connection.driver.functions).cast_mut();
-        let mut answer = Answer::none(connection);
-        // SAFETY: an open connection with its table chosen, and as many names as are said; names
-        // and functions are only read, and the result is ours to free unless it fails.
-        let done = unsafe {
-            sys::db_fetch_query(
-                functions,
-                PIECE,
-                connection.handle.as_ptr(),
-                ptr::null(),
-                ptr::null(),
-                ptr::null(),
-                keys.as_ptr(),
-                0,
-                c_int::try_from(keys.len()).unwrap_or(0),
-                order,
-                &raw mut answer.result,
-            )
-        };
-        if done < 0 {
-            return Err(self.no_query(columns));
-        }
+        let answer = connection.query(columns, &[], self.table.order);
+        let mut answer = answer.ok_or_else(|| self.no_query(columns))?;
         while self.keep(answer.rows())? > 0 {
             answer.next().ok_or(DbError::BrokenOff(self.count))?;
         }
         Ok(())
     }
 
-    /// One query for each piece. The transaction holds the table still meanwhile; where the
-    /// connection is in one already, that does.
+    /// One query for each piece. The transaction holds the table still meanwhile; where another
+    /// module's is open on a connection that we share, that does.
     fn read_by_limit(&mut self, connection: &Connection, columns: &[&[u8]]) -> Result<(), DbError> {
+        let transaction = connection.run("begin").is_some();
+        let done = self.read_pieces(connection, columns);
+        if transaction {
+            connection.run("commit");
+        }
+        done
+    }
+
+    fn read_pieces(&mut self, connection: &Connection, columns: &[&[u8]]) -> Result<(), DbError> {
         let names = listed(columns);
         let table = String::from_utf8_lossy(self.table.name);
         let order = self.table.order.map(|name| {
             let name = String::from_utf8_lossy(name);
             format!("order by {name} ")
         });
-        let rest = format!("{table} {}limit {PIECE}", order.unwrap_or_default());
-        let transaction = connection.run("begin");
+        let order = order.unwrap_or_default();
+        let full = usize::try_from(PIECE).unwrap_or(usize::MAX);
         loop {
-            let sql = format!("select {names} from {rest} offset {}", self.count);
+            let from = self.count;
+            let sql = format!("select {names} from {table} {order}limit {PIECE} offset {from}");
             let Some(answer) = connection.run(&sql) else {
-                return Err(match self.count {
+                return Err(match from {
                     0 => self.no_query(columns),
-                    count => DbError::BrokenOff(count),
+                    rows => DbError::BrokenOff(rows),
                 });
             };
-            if self.keep(answer.rows())? < usize::try_from(PIECE).unwrap_or(usize::MAX) {
-                break;
+            if self.keep(answer.rows())? < full {
+                return Ok(());
             }
         }
-        if transaction.is_some() {
-            connection.run("commit");
-        }
-        Ok(())
     }
 
     /// The query failed.
@@ -374,8 +403,7 @@ impl Reader<'_> {
     /// Copies rows; says how many they were.
     fn keep(&mut self, rows: &[sys::db_row_t]) -> Result<usize, DbError> {
         for row in rows {
-            // SAFETY: the driver says how many there are (lib/srdb1/db_row.h).
-            let values = unsafe { items(row.values, row.n) };
+            let values = values(row);
             if values.len() != self.columns {
                 return Err(DbError::Columns(values.len()));
             }
@@ -390,9 +418,35 @@ impl Reader<'_> {
     }
 }
 
+/// The values of a row.
+pub(super) fn values(row: &sys::db_row_t) -> &[sys::db_val_t] {
+    // SAFETY: the driver says how many there are (lib/srdb1/db_row.h).
+    unsafe { items(row.values, row.n) }
+}
+
 /// Names with commas between.
 fn listed(columns: &[&[u8]]) -> String {
     String::from_utf8_lossy(&columns.join(&b","[..])).into_owned()
+}
+
+/// A number as databases take it.
+pub(super) fn number_value(number: c_int) -> sys::db_val_t {
+    let mut value = sys::db_val_t {
+        type_: sys::DB1_INT,
+        ..sys::db_val_t::default()
+    };
+    value.val.int_val = number;
+    value
+}
+
+/// A text as databases take it. Valid as long as the text.
+pub(super) fn text_value(text: sys::str_) -> sys::db_val_t {
+    let mut value = sys::db_val_t {
+        type_: sys::DB1_STR,
+        ..sys::db_val_t::default()
+    };
+    value.val.str_val = text;
+    value
 }
 
 /// A value of the server's; its text is valid as long as its row.

@@ -3,11 +3,10 @@
 use core::ffi::c_int;
 use core::ptr;
 
-use super::db::{Connection, Driver, Table, cell};
+use super::db::{Connection, Driver, Table, cell, number_value, text_value, values};
 use super::sys;
 use super::text::as_str;
 use crate::dispatch::dest::SetId;
-use crate::dispatch::row::Cell;
 
 /// Flags to be written.
 pub struct FlagsChange {
@@ -76,40 +75,20 @@ impl Table {
 
 /// The rows of a set and a URI.
 struct Place<'t> {
-    set_col: sys::str_,
-    uri_col: sys::str_,
-    flags_col: sys::str_,
+    set_col: &'t [u8],
+    uri_col: &'t [u8],
+    flags_col: &'t [u8],
     set: SetId,
     uri: &'t [u8],
-}
-
-/// A number as databases take it.
-fn number(number: c_int) -> sys::db_val_t {
-    let mut value = sys::db_val_t {
-        type_: sys::DB1_INT,
-        ..sys::db_val_t::default()
-    };
-    value.val.int_val = number;
-    value
-}
-
-/// A text as databases take it. Valid as long as the text.
-fn text(text: &[u8]) -> sys::db_val_t {
-    let mut value = sys::db_val_t {
-        type_: sys::DB1_STR,
-        ..sys::db_val_t::default()
-    };
-    value.val.str_val = as_str(text);
-    value
 }
 
 impl<'t> Place<'t> {
     fn new(table: &'t Table, set: SetId, uri: &'t [u8]) -> Self {
         let [set_col, uri_col, flags_col, ..] = table.columns.names;
         Place {
-            set_col: as_str(set_col),
-            uri_col: as_str(uri_col),
-            flags_col: as_str(flags_col),
+            set_col,
+            uri_col,
+            flags_col,
             set,
             uri,
         }
@@ -117,50 +96,26 @@ impl<'t> Place<'t> {
 
     /// The flags of the first row; `None` inside when there is none.
     fn flags(&self, connection: &Connection<'_>) -> Option<Option<u32>> {
-        let query = connection.driver.functions.query?;
-        let (keys, values) = self.condition();
-        let wanted: [sys::db_key_t; 1] = [ptr::from_ref(&self.flags_col).cast_mut()];
-        let mut answer = connection.no_answer();
-        // SAFETY: an open connection with its table chosen; two keys and two values, one column,
-        // all only read; the result is ours to free.
-        let done = unsafe {
-            query(
-                connection.handle.as_ptr(),
-                keys.as_ptr(),
-                ptr::null(),
-                values.as_ptr(),
-                wanted.as_ptr(),
-                2,
-                1,
-                ptr::null_mut(),
-                &raw mut answer.result,
-            )
-        };
-        if done < 0 {
-            return None;
-        }
-        let first = answer.rows().first().map(|row| {
-            // SAFETY: the driver says how many there are (lib/srdb1/db_row.h).
-            let values = unsafe { super::db::items(row.values, row.n) };
-            match values.first().map(cell) {
-                Some(Cell::Int(flags)) => u32::try_from(flags).unwrap_or(0),
-                Some(Cell::Uint(flags)) => u32::try_from(flags).unwrap_or(0),
-                Some(Cell::Text(flags)) => core::str::from_utf8(flags)
-                    .ok()
-                    .and_then(|flags| flags.trim().parse().ok())
-                    .unwrap_or(0),
-                _ => 0,
-            }
+        let answer = connection.query(&[self.flags_col], &self.condition(), None)?;
+        let flags = answer.rows().first().map(|row| {
+            let flags = values(row).first().and_then(|value| cell(value).number());
+            flags
+                .and_then(|flags| u32::try_from(flags).ok())
+                .unwrap_or(0)
         });
-        Some(first)
+        Some(flags)
     }
 
     fn set_flags(&self, connection: &Connection<'_>, flags: u32) -> Option<()> {
         let update = connection.driver.functions.update?;
-        let (keys, values) = self.condition();
-        let column: [sys::db_key_t; 1] = [ptr::from_ref(&self.flags_col).cast_mut()];
-        let flags = [number(c_int::try_from(flags).ok()?)];
-        // SAFETY: as in `flags`.
+        let [set, uri] = self.condition();
+        let names = [set.0, uri.0, self.flags_col].map(as_str);
+        let [set_key, uri_key, flags_key] =
+            names.each_ref().map(|name| ptr::from_ref(name).cast_mut());
+        let (keys, values) = ([set_key, uri_key], [set.1, uri.1]);
+        let (column, flags) = ([flags_key], [number_value(c_int::try_from(flags).ok()?)]);
+        // SAFETY: an open connection with its table chosen; two keys with their values, one column
+        // with its value, all only read (lib/srdb1/db.h).
         let done = unsafe {
             update(
                 connection.handle.as_ptr(),
@@ -176,12 +131,11 @@ impl<'t> Place<'t> {
         (done >= 0).then_some(())
     }
 
-    /// Keys and values that choose the rows.
-    fn condition(&self) -> ([sys::db_key_t; 2], [sys::db_val_t; 2]) {
-        let key = |name: &sys::str_| ptr::from_ref(name).cast_mut();
-        (
-            [key(&self.set_col), key(&self.uri_col)],
-            [number(self.set), text(self.uri)],
-        )
+    /// Columns and values that choose the rows.
+    fn condition(&self) -> [(&'t [u8], sys::db_val_t); 2] {
+        [
+            (self.set_col, number_value(self.set)),
+            (self.uri_col, text_value(as_str(self.uri))),
+        ]
     }
 }

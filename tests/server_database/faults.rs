@@ -1,5 +1,7 @@
 //! Tables that cannot be read, at start and at a reload: what is said, and that calls go on.
 
+use serde_json::json;
+
 use crate::database::{Database, PASSWORD, Row};
 use crate::server::{Config, Kamailio, Module, Probe, Uac, fails_to_start};
 
@@ -91,6 +93,48 @@ pub fn a_failed_reload_leaves_the_list(database: &Database) {
     for line in ours {
         assert!(!line.contains(PASSWORD), "{line}");
     }
+}
+
+/// Reloads of each kind, and what the worker's own pieces may differ by: 20 bytes a reload. Unit of
+/// the second: bytes.
+const TIMES: usize = 200;
+const SLACK: i64 = 8_000;
+
+/// Bytes of private memory in use in the worker.
+fn private_memory(server: &Kamailio, uac: &Uac) -> i64 {
+    call(server, uac);
+    let stats = server.jsonrpc("pkg.stats", json!([])).expect("pkg.stats");
+    let worker = stats
+        .as_array()
+        .and_then(|all| {
+            all.iter()
+                .find(|one| one["desc"].as_str().is_some_and(|d| d.contains("receiver")))
+        })
+        .unwrap_or_else(|| panic!("no worker in {stats}"));
+    worker["used"].as_i64().expect("a number")
+}
+
+pub fn reloads_leak_nothing(database: &Database) {
+    database.create();
+    database.fill(&rows());
+    let server = Kamailio::start(Module::Rust, config(database).only_critical());
+    let uac = Uac::new();
+    let reload = |times: usize, code: &str| {
+        for _ in 0..times {
+            let said = Probe::run(&uac, server.addr(), "reload");
+            assert!(said[0].contains(code), "{said:?}");
+        }
+    };
+    reload(5, "rc=1");
+    let before = private_memory(&server, &uac);
+    reload(TIMES, "rc=1");
+    database.rename_column("flags", "bits");
+    reload(TIMES, "rc=-1");
+    database.set_version(None);
+    reload(TIMES, "rc=-1");
+    let after = private_memory(&server, &uac);
+    println!("{:?}: private memory {before}, then {after}", database.kind);
+    assert!(after - before < SLACK, "{before} {after}");
 }
 
 pub fn a_start_needs_a_good_table(database: &Database) {

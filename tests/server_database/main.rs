@@ -35,6 +35,7 @@ fn all(kind: Kind) {
     rows::columns_and_table_have_other_names(&database);
     rows::extra_columns_become_attributes(&database);
     faults::a_failed_reload_leaves_the_list(&database);
+    faults::reloads_leak_nothing(&database);
     faults::a_start_needs_a_good_table(&database);
     sizes::a_large_table_needs_no_large_pool(&database);
     states::states_survive_a_restart(&database);

@@ -252,9 +252,11 @@ pub fn extra_columns_become_attributes(database: &Database) {
         row.extend(rest.map(str::to_owned));
         row
     };
+    // Long ones end the server with the C module.
+    let long = format!("'{}'", "y".repeat(1500));
     let rows = [
         row(7001, ["'duid=a;'", "'x'", "50"]),
-        row(7002, ["NULL", "NULL", "60"]),
+        row(7002, ["'duid=b'", &long, "60"]),
         row(7003, ["NULL", "NULL", "NULL"]),
     ];
     database.insert("dispatcher", &names, &rows);
@@ -262,7 +264,8 @@ pub fn extra_columns_become_attributes(database: &Database) {
     let server = Kamailio::start(Module::Rust, config);
     let body = |at| server.dest(1, at)["ATTRS"]["BODY"].clone();
     assert_eq!(body(0), json!(null));
-    assert_eq!(body(1), "weight=60");
+    let long = format!("duid=b;weight=60;xa={}", "y".repeat(1500));
+    assert_eq!(body(1), long.as_str());
     assert_eq!(body(2), "duid=a;weight=50;xa=x");
     assert_eq!(server.dest(1, 2)["ATTRS"]["WEIGHT"], 50);
     drop(server);
