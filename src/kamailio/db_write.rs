@@ -46,7 +46,7 @@ impl Table {
         // The connection keeps a pointer to it.
         let name = as_str(self.name);
         let connection = driver.connect(self.url).map_err(failed)?;
-        connection.use_table(&name).map_err(failed)?;
+        connection.use_table(&raw const name).map_err(failed)?;
         for change in changes {
             change.written = self
                 .change_row(&connection, change)
