@@ -211,7 +211,7 @@ pub fn read(cells: &[Cell<'_>], extra: &[Extra<'_>]) -> Result<Row, RowFault> {
         uri: (!uri.is_empty()).then(|| uri.to_vec()),
         wrong,
     };
-    let id = set.clone().map_err(&fault)?;
+    let id = set.clone().map_err(fault)?;
     if uri.is_empty() {
         return Err(fault(Wrong::NoUri));
     }
@@ -230,8 +230,8 @@ pub fn read(cells: &[Cell<'_>], extra: &[Extra<'_>]) -> Result<Row, RowFault> {
     Ok(Row {
         set: id,
         uri: uri.to_vec(),
-        flags: u32::try_from(flags.map_err(&fault)?).unwrap_or_default(),
-        priority: i32::try_from(priority.map_err(&fault)?).unwrap_or_default(),
+        flags: u32::try_from(flags.map_err(fault)?).unwrap_or_default(),
+        priority: i32::try_from(priority.map_err(fault)?).unwrap_or_default(),
         attrs,
     })
 }

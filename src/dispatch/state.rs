@@ -156,9 +156,9 @@ impl State {
     ///
     /// Source: features 3.5; draining is ours.
     pub fn parse_rpc(text: &[u8]) -> Result<State, RpcStateError> {
-        if let Some((word, rest)) = text.split_at_checked(DRAIN.len())
-            && word.eq_ignore_ascii_case(DRAIN)
-        {
+        let words = text.split_at_checked(DRAIN.len());
+        let drain = words.filter(|(word, _)| word.eq_ignore_ascii_case(DRAIN));
+        if let Some((_, rest)) = drain {
             return Ok(State::DRAINING.union(probing_letter(rest.first())));
         }
         let state = match text.first() {

@@ -52,7 +52,7 @@ fn key(set: SetId, call_id: &[u8]) -> (usize, u64) {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
         });
     let group = usize::try_from(hash % GROUPS as u64).unwrap_or(0);
-    (group, hash >> 32 | 1)
+    (group, (hash >> 32) | 1)
 }
 
 /// Whether an entry is of this call.
@@ -88,7 +88,7 @@ impl Diverted {
     pub fn note(&self, set: SetId, call_id: &[u8], now: u32) {
         let (group, fingerprint) = key(set, call_id);
         let group = self.group(group);
-        let noted = fingerprint << 32 | u64::from(now);
+        let noted = (fingerprint << 32) | u64::from(now);
         for _ in 0..TRIES {
             let there = group.iter().find(|entry| is_of(entry, fingerprint));
             if let Some(entry) = there {
@@ -116,7 +116,7 @@ impl Diverted {
             .find(|entry| is_of(entry, fingerprint));
         if let Some(entry) = entry {
             let seen = entry.load(Relaxed);
-            let used = fingerprint << 32 | u64::from(now);
+            let used = (fingerprint << 32) | u64::from(now);
             // Where another call took the entry meanwhile, it keeps it.
             if seen >> 32 == fingerprint {
                 let _ = entry.compare_exchange(seen, used, Relaxed, Relaxed);

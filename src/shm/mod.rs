@@ -15,6 +15,7 @@ pub mod addr;
 pub mod arena;
 pub mod build;
 pub mod calls;
+pub mod change;
 pub mod counted;
 pub mod dest;
 pub mod diverted;

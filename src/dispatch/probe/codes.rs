@@ -106,9 +106,8 @@ impl ReplyCodes {
     }
 
     fn add(&mut self, code: u16) {
-        if let Some((word, mask)) = bit(code)
-            && let Some(bits) = self.bits.get_mut(word)
-        {
+        let place = bit(code).and_then(|(word, mask)| Some((self.bits.get_mut(word)?, mask)));
+        if let Some((bits, mask)) = place {
             *bits |= mask;
         }
     }
