@@ -19,6 +19,9 @@ use crate::shm::table::Table;
 /// Microseconds between two looks at what is due.
 pub const TICK_US: i32 = 20_000;
 
+/// Milliseconds between two looks at whether names are resolved by now.
+const RETRY_MS: u64 = 200;
+
 /// A destination: its set, and its place there.
 type Place = (SetId, usize);
 
@@ -29,6 +32,8 @@ struct Prober {
     /// Destinations whose names were not resolved when their pings were due. A set: they may be due
     /// again while they wait.
     waiting: BTreeSet<Place>,
+    /// When they are looked at again, in milliseconds.
+    retry_ms: u64,
     /// The version of the lists that the schedule is of.
     version: Option<u64>,
 }
@@ -53,8 +58,11 @@ impl Prober {
     fn tick(&mut self, module: &'static Module, pings: &PingSettings) {
         let now = now_ms();
         self.follow_lists(module, pings, now);
-        for (set, at) in core::mem::take(&mut self.waiting) {
-            self.ping(module, pings, set, at);
+        if now >= self.retry_ms {
+            self.retry_ms = now + RETRY_MS;
+            for (set, at) in core::mem::take(&mut self.waiting) {
+                self.ping(module, pings, set, at);
+            }
         }
         while let Some(((set, at), next)) = self.schedule.pop_due(now) {
             {
