@@ -96,6 +96,14 @@ impl Compat {
         matches!(self, Compat::V6_1)
     }
 
+    /// Whether the records of a selection say which place of the set each destination has.
+    ///
+    /// Source: features 2.7.
+    #[must_use]
+    pub const fn writes_places(self) -> bool {
+        matches!(self, Compat::V6_1)
+    }
+
     /// Whether list flag 8 is dropped where destinations are not pinged.
     ///
     /// Source: features 2.8.

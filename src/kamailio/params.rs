@@ -96,6 +96,8 @@ pub struct Results {
     pub socket: bool,
     /// Write the socket's name (`xavp_dst_mode` bit 4).
     pub sockname: bool,
+    /// Write the place in the set.
+    pub place: bool,
     /// Write the count (`xavp_ctx_mode` bit 1 turns it off).
     pub count: bool,
     /// The old-time AVPs.
@@ -115,6 +117,13 @@ pub struct Avps {
     pub dstid: Option<Avp>,
     /// Their attributes.
     pub attrs: Option<Avp>,
+}
+
+impl Avps {
+    /// True when there is a value for each destination.
+    pub fn names_destinations(&self) -> bool {
+        self.dst.is_some() || self.attrs.is_some() || self.dstid.is_some()
+    }
 }
 
 /// A parameter with a value that means nothing.
@@ -248,6 +257,7 @@ impl Settings {
                 attrs: raw.xavp_dst_mode & 1 == 0,
                 socket: raw.xavp_dst_mode & 2 != 0,
                 sockname: raw.xavp_dst_mode & 4 != 0,
+                place: compat.writes_places(),
                 count: raw.xavp_ctx_mode & 1 == 0,
                 avps: Avps {
                     dst: avp("dst_avp", &raw.dst_avp)?,
