@@ -93,3 +93,52 @@ fn set_1_is_the_first_one_shown_and_places_come_with_compat_6_1() {
         assert_eq!(out, format!("1 3 2 1 66 33 {places}"), "{compat}");
     }
 }
+
+/// Keys of the objects in a JSON text, in order; of each name only the first.
+fn keys(text: &str, of: &str) -> Vec<String> {
+    let inside = text.split(of).nth(1).unwrap();
+    let pieces = inside.split('"').skip(1).step_by(2);
+    let mut keys: Vec<String> = Vec::new();
+    for (piece, after) in pieces.zip(inside.split('"').skip(2).step_by(2)) {
+        if after.trim_start().starts_with(':') && !keys.iter().any(|key| key == piece) {
+            keys.push(piece.to_owned());
+        }
+    }
+    keys
+}
+
+#[test]
+fn the_list_has_the_keys_of_6_1() {
+    let server = start("6.1");
+    let full = server.jsonrpc_text("dispatcher.list", serde_json::json!(["full"]));
+    let wanted = "IDX URI FLAGS PRIORITY IUID HOST IPADDR PORT PROTOID DNSTIME_SEC DNSTIME_USEC \
+                  OCRATE OCIDX OCSEQ OCTIME_SEC OCTIME_USEC ATTRS BODY DUID PROBING_COUNT MAXLOAD \
+                  WEIGHT RWEIGHT SOCKET SOCKNAME PING_SOCKET OBPROXY OCMIN OCMAX";
+    let keys = keys(&full.unwrap(), "\"DEST\"");
+    assert_eq!(keys[..29].join(" "), wanted);
+    let first = server.dest(1, 0);
+    assert_eq!(first["IDX"], 0);
+    assert_eq!(server.dest(1, 2)["IDX"], 2);
+    let normal = server.kamcmd(&["dispatcher.list"]).unwrap();
+    assert!(!normal.contains("ATTRS"), "{normal}");
+}
+
+#[test]
+fn a_unique_id_stays_over_reloads_and_is_nobody_elses() {
+    let server = start("6.1");
+    let id = |set: i64, at: usize| server.dest(set, at)["IUID"].as_str().unwrap().to_owned();
+    let all = [id(1, 0), id(1, 1), id(1, 2), id(2, 0)];
+    for (at, id) in all.iter().enumerate() {
+        let parts: Vec<&str> = id.split('-').collect();
+        assert_eq!((parts.len(), parts[0]), (5, "dspt"), "{id}");
+        assert_eq!(parts[4], if at == 3 { "2" } else { "1" }, "{id}");
+        assert!(!all[..at].contains(id), "{all:?}");
+    }
+    server.kamcmd(&["dispatcher.reload"]).unwrap();
+    server
+        .kamcmd(&["dispatcher.add", "2", "sip:127.0.0.1:7009"])
+        .unwrap();
+    assert_eq!(id(1, 0), all[0]);
+    assert_eq!(id(2, 1), all[3]);
+    assert!(!all.contains(&id(2, 0)));
+}

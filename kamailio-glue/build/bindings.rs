@@ -109,6 +109,7 @@ const FUNCTIONS: &[&str] = &[
     "db_fetch_query",
     "db_fetch_next",
     // The rest.
+    "sruid_.*",
     "find_export",
     "find_mod_export",
     "find_module_by_name",

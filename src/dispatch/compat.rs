@@ -96,6 +96,14 @@ impl Compat {
         matches!(self, Compat::V6_1)
     }
 
+    /// Whether `dispatcher.list` shows what 6.1 added.
+    ///
+    /// Source: features 3.4.1.
+    #[must_use]
+    pub const fn lists_more(self) -> bool {
+        matches!(self, Compat::V6_1)
+    }
+
     /// Whether the records of a selection say which place of the set each destination has.
     ///
     /// Source: features 2.7.
