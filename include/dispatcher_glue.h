@@ -16,6 +16,8 @@
 #include "pvar.h"
 #include "rpc.h"
 
+#include "dispatcher_api.h"
+
 struct hostent;
 
 /* ---- tables (tables.c) ---- */
@@ -226,6 +228,9 @@ void dsr_ping_done(struct cell *transaction, int type, struct tmcb_params *param
 /* The config framework: a threshold has changed; the reply codes are about to, -1 refuses. */
 void dsr_cfg_threshold(str *group, str *name);
 int dsr_cfg_reply_codes(void *values, str *group, str *name, void **value);
+
+/* Fills the interface for other C modules; -1 for NULL. */
+int dsr_bind_dispatcher(struct dispatcher_api *api);
 
 /* Fixups: numbers, texts that may hold variables. 0, or negative to stop the start. */
 int dsr_fixup_numbers(void **param, int number);

@@ -43,6 +43,7 @@ cmd_export_t glue_cmds[] = {
 	PLAIN("ds_load_update", dsr_load_update, 0, ANY_ROUTE),
 	PLAIN("ds_load_unset", dsr_load_unset, 0, ANY_ROUTE),
 	PLAIN("ds_reload", dsr_reload, 0, ANY_ROUTE),
+	PLAIN("bind_dispatcher", dsr_bind_dispatcher, 0, 0),
 #ifdef DISPATCHER_PANIC_PROBE
 	PLAIN("ds_panic_probe", dsr_panic_probe, 0, ANY_ROUTE),
 #endif

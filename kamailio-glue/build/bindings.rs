@@ -130,6 +130,7 @@ const TYPES: &[&str] = &[
     "pv_.*",
     "sip_.*",
     "struct_.*",
+    "dispatcher_api",
     "str_?",
     "_str",
     "tm_.*",

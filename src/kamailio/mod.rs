@@ -24,7 +24,8 @@
 //! | [`mem`], [`lock`] | its shared memory and its lock between processes |
 //! | [`sys`] | its declarations, generated |
 
-pub mod args;
+pub mod api;
+mod args;
 pub mod call_load;
 pub mod clock;
 pub mod db;
