@@ -98,6 +98,10 @@ struct glue_modparams {
 	int ds_retain_latency_stats;
 	int event_callback_mode;
 	int db_state_mode;
+	int ds_dns_mode;
+	int ds_dns_interval;
+	int ds_dns_ttl;
+	int ds_dns_match_all;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -141,6 +145,8 @@ struct hostent *glue_resolvehost(char *name);
 struct hostent *glue_sip_resolvehost(str *name, unsigned short *port, char *proto);
 /* The address number `nr` of a lookup's result. */
 void glue_hostent_ip(struct ip_addr *ip, struct hostent *he, int nr);
+/* How many it has; 0 for NULL. */
+int glue_hostent_count(struct hostent *he);
 /* 1 if the server asks for IPv6 addresses of names (dns_try_ipv6), else 0. */
 int glue_dns_try_ipv6(void);
 /* The next number of this process's generator: 0 to KAM_RAND_MAX. */
@@ -220,6 +226,8 @@ void dsr_tick(unsigned int ticks, void *param);
 /* The processes that ping and that resolve names, each some milliseconds. */
 void dsr_prober_tick(unsigned int ticks, void *param);
 void dsr_names_tick(unsigned int ticks, void *param);
+/* The process that asks for names of destinations. */
+void dsr_dns_tick(unsigned int ticks, void *param);
 /* The process that keeps what operators have set. */
 void dsr_states_tick(unsigned int ticks, void *param);
 /* tm: a local request is about to leave; a ping has ended. */

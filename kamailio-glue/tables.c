@@ -70,6 +70,8 @@ struct glue_modparams glue_modparams = {
 	.ds_ping_method = str_init("OPTIONS"),
 	.ds_ping_from = str_init("sip:dispatcher@localhost"),
 	.ds_latency_estimator_alpha = GLUE_UNSET,
+	.ds_dns_mode = 1,
+	.ds_dns_interval = 600,
 };
 
 #define TEXT(name) {#name, PARAM_STR, &glue_modparams.name}
@@ -134,6 +136,10 @@ param_export_t glue_params[] = {
 	NUMBER(ds_retain_latency_stats),
 	NUMBER(event_callback_mode),
 	NUMBER(db_state_mode),
+	NUMBER(ds_dns_mode),
+	NUMBER(ds_dns_interval),
+	NUMBER(ds_dns_ttl),
+	NUMBER(ds_dns_match_all),
 	{0, 0, 0}
 };
 

@@ -26,11 +26,7 @@ use serde_json::json;
 use server::{Config, Kamailio, Module, module};
 
 /// What the C module has and ours has not, each with the reason.
-const MISSING: [&str; 3] = [
-    "parameter ds_dns_interval int",
-    "parameter ds_dns_mode int",
-    "parameter ds_dns_ttl int",
-];
+const MISSING: [&str; 0] = [];
 
 /// Parameters, functions with their number of arguments, and KEMI names of 6.0 and 6.1, and names
 /// of before 5.0.

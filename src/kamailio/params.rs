@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::db::Table;
+use super::dns::DnsSettings;
 use super::events::Listeners;
 use super::log::{log_err, log_warn};
 use super::ping_params::{self, DefaultSocket, PingSettings};
@@ -48,6 +49,8 @@ pub struct Settings {
     pub reload_delta_s: u32,
     /// Counting of calls for algorithm 10; `None` where it is off.
     pub call_load: Option<CallLoad>,
+    /// When and how names of destinations are asked for.
+    pub dns: DnsSettings,
     /// How a reload treats states.
     pub reload_state: ReloadState,
     /// Thresholds that marks and pings count to, as the config has them.
@@ -228,6 +231,7 @@ impl Settings {
             None => variable("setid_pvar", &raw.setid_pvar)?,
         };
         warn_of_unknown_bits("flags", raw.flags, HASH_USER_ONLY | FAILOVER);
+        warn_of_unknown_bits("ds_dns_mode", raw.ds_dns_mode, 15);
         warn_of_unknown_bits("xavp_dst_mode", raw.xavp_dst_mode, 7);
         warn_of_unknown_bits("xavp_ctx_mode", raw.xavp_ctx_mode, 1);
         Ok(Settings {
@@ -242,6 +246,7 @@ impl Settings {
             attrs_none: raw.ds_attrs_none != 0,
             reload_delta_s: whole("reload_delta", raw.reload_delta, "seconds, 0 or more")?,
             call_load: call_load(raw)?,
+            dns: dns(raw)?,
             reload_state: reload_state(raw)?,
             mark: mark_rules(raw, compat)?,
             pings: ping_params::pings(raw)?,
@@ -348,6 +353,24 @@ pub(super) fn whole(
         name,
         value: value.to_string().leak().as_bytes(),
         expected,
+    })
+}
+
+/// Reads the modes of `ds_dns_mode`, and what belongs to them.
+fn dns(raw: &sys::glue_modparams) -> Result<DnsSettings, BadValue<'static>> {
+    let seconds = |name, value| {
+        let seconds = whole(name, value, "seconds, 0 or more");
+        seconds.map(|seconds| u64::from(seconds) * 1_000)
+    };
+    let interval_ms = seconds("ds_dns_interval", raw.ds_dns_interval)?;
+    let has = |bit| raw.ds_dns_mode & bit != 0;
+    Ok(DnsSettings {
+        at_load: has(1),
+        at_match: has(2),
+        every_ms: if has(4) { interval_ms } else { 0 },
+        by_sip: has(8),
+        ttl_ms: seconds("ds_dns_ttl", raw.ds_dns_ttl)?,
+        all: raw.ds_dns_match_all != 0,
     })
 }
 
