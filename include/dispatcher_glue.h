@@ -16,6 +16,8 @@
 #include "pvar.h"
 #include "rpc.h"
 
+#include "dispatcher_api.h"
+
 struct hostent;
 
 /* ---- tables (tables.c) ---- */
@@ -96,6 +98,10 @@ struct glue_modparams {
 	int ds_retain_latency_stats;
 	int event_callback_mode;
 	int db_state_mode;
+	int ds_dns_mode;
+	int ds_dns_interval;
+	int ds_dns_ttl;
+	int ds_dns_match_all;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -139,6 +145,8 @@ struct hostent *glue_resolvehost(char *name);
 struct hostent *glue_sip_resolvehost(str *name, unsigned short *port, char *proto);
 /* The address number `nr` of a lookup's result. */
 void glue_hostent_ip(struct ip_addr *ip, struct hostent *he, int nr);
+/* How many it has; 0 for NULL. */
+int glue_hostent_count(struct hostent *he);
 /* 1 if the server asks for IPv6 addresses of names (dns_try_ipv6), else 0. */
 int glue_dns_try_ipv6(void);
 /* The next number of this process's generator: 0 to KAM_RAND_MAX. */
@@ -218,6 +226,8 @@ void dsr_tick(unsigned int ticks, void *param);
 /* The processes that ping and that resolve names, each some milliseconds. */
 void dsr_prober_tick(unsigned int ticks, void *param);
 void dsr_names_tick(unsigned int ticks, void *param);
+/* The process that asks for names of destinations. */
+void dsr_dns_tick(unsigned int ticks, void *param);
 /* The process that keeps what operators have set. */
 void dsr_states_tick(unsigned int ticks, void *param);
 /* tm: a local request is about to leave; a ping has ended. */
@@ -227,9 +237,14 @@ void dsr_ping_done(struct cell *transaction, int type, struct tmcb_params *param
 void dsr_cfg_threshold(str *group, str *name);
 int dsr_cfg_reply_codes(void *values, str *group, str *name, void **value);
 
+/* Fills the interface for other C modules; -1 for NULL. */
+int dsr_bind_dispatcher(struct dispatcher_api *api);
+
 /* Fixups: numbers, texts that may hold variables. 0, or negative to stop the start. */
 int dsr_fixup_numbers(void **param, int number);
 int dsr_fixup_from_list(void **param, int number);
+int dsr_fixup_mark_addr(void **param, int number);
+int dsr_fixup_routes(void **param, int number);
 int dsr_fixup_is_active(void **param, int number);
 
 /* Script functions; each parameter is what its fixup left. Never 0. */
@@ -239,6 +254,8 @@ int dsr_select_domain(struct sip_msg *msg, char *set, char *alg);
 int dsr_select_domain_limit(struct sip_msg *msg, char *set, char *alg, char *limit);
 int dsr_select(struct sip_msg *msg, char *set, char *alg);
 int dsr_select_limit(struct sip_msg *msg, char *set, char *alg, char *limit);
+int dsr_select_routes(struct sip_msg *msg, char *rules, char *mode);
+int dsr_select_routes_limit(struct sip_msg *msg, char *rules, char *mode, char *limit);
 int dsr_next_dst(struct sip_msg *msg, char *p1, char *p2);
 int dsr_next_domain(struct sip_msg *msg, char *p1, char *p2);
 int dsr_set_dst(struct sip_msg *msg, char *p1, char *p2);
@@ -253,6 +270,8 @@ int dsr_is_from_list_uri(struct sip_msg *msg, char *set, char *mode, char *uri);
 int dsr_list_exists(struct sip_msg *msg, char *set, char *p2);
 int dsr_is_active(struct sip_msg *msg, char *set, char *p2);
 int dsr_is_active_uri(struct sip_msg *msg, char *set, char *uri);
+int dsr_dsg_fetch(struct sip_msg *msg, char *set, char *p2);
+int dsr_mark_addr(struct sip_msg *msg, char *state, char *set, char *uri);
 int dsr_load_update(struct sip_msg *msg, char *p1, char *p2);
 int dsr_load_unset(struct sip_msg *msg, char *p1, char *p2);
 int dsr_reload(struct sip_msg *msg, char *p1, char *p2);
@@ -264,12 +283,15 @@ int dsr_kemi_select_dst(struct sip_msg *msg, int set, int alg);
 int dsr_kemi_select_dst_limit(struct sip_msg *msg, int set, int alg, int limit);
 int dsr_kemi_select_domain(struct sip_msg *msg, int set, int alg);
 int dsr_kemi_select_domain_limit(struct sip_msg *msg, int set, int alg, int limit);
+int dsr_kemi_select_routes(struct sip_msg *msg, str *rules, str *mode);
+int dsr_kemi_select_routes_limit(struct sip_msg *msg, str *rules, str *mode, int limit);
 int dsr_kemi_next_dst(struct sip_msg *msg);
 int dsr_kemi_next_domain(struct sip_msg *msg);
 int dsr_kemi_set_dst(struct sip_msg *msg);
 int dsr_kemi_set_domain(struct sip_msg *msg);
 int dsr_kemi_mark_dst(struct sip_msg *msg);
 int dsr_kemi_mark_dst_state(struct sip_msg *msg, str *state);
+int dsr_kemi_mark_addr(struct sip_msg *msg, str *state, int set, str *uri);
 int dsr_kemi_is_from_lists(struct sip_msg *msg);
 int dsr_kemi_is_from_list(struct sip_msg *msg, int set);
 int dsr_kemi_is_from_list_mode(struct sip_msg *msg, int set, int mode);
@@ -286,6 +308,10 @@ int dsr_kemi_reload(struct sip_msg *msg);
 int dsr_dsv_parse_name(pv_spec_p spec, str *name);
 int dsr_dsv_get(struct sip_msg *msg, pv_param_t *param, pv_value_t *value);
 
+/* $dsg(name), likewise. */
+int dsr_dsg_parse_name(pv_spec_p spec, str *name);
+int dsr_dsg_get(struct sip_msg *msg, pv_param_t *param, pv_value_t *value);
+
 /* RPC commands. */
 void dsr_rpc_list(rpc_t *rpc, void *ctx);
 void dsr_rpc_set_state(rpc_t *rpc, void *ctx);
@@ -294,6 +320,7 @@ void dsr_rpc_check(rpc_t *rpc, void *ctx);
 void dsr_rpc_add(rpc_t *rpc, void *ctx);
 void dsr_rpc_remove(rpc_t *rpc, void *ctx);
 void dsr_rpc_modify(rpc_t *rpc, void *ctx);
+void dsr_rpc_hash(rpc_t *rpc, void *ctx);
 void dsr_rpc_calls(rpc_t *rpc, void *ctx);
 void dsr_rpc_release(rpc_t *rpc, void *ctx);
 void dsr_rpc_reload(rpc_t *rpc, void *ctx);

@@ -49,6 +49,7 @@
 #include "ut.h"
 #include "ver.h"
 #include "xavp.h"
+#include "utils/sruid.h"
 
 #include "lib/srdb1/db.h"
 #include "modules/tm/tm_load.h"

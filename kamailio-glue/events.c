@@ -48,5 +48,6 @@ int glue_run_event_function(str *function, str *event, struct sip_msg *msg)
 /* Table: pseudo-variables; the name in the parentheses is parsed once, when the config is read. */
 pv_export_t glue_pvs[] = {
 	{{"dsv", sizeof("dsv") - 1}, PVT_OTHER, dsr_dsv_get, 0, dsr_dsv_parse_name, 0, 0, 0},
+	{{"dsg", sizeof("dsg") - 1}, PVT_OTHER, dsr_dsg_get, 0, dsr_dsg_parse_name, 0, 0, 0},
 	{{0, 0}, 0, 0, 0, 0, 0, 0, 0}
 };

@@ -29,6 +29,16 @@ void glue_hostent_ip(struct ip_addr *ip, struct hostent *he, int nr)
 	hostent2ip_addr(ip, he, nr);
 }
 
+/* The list's type differs between systems. */
+int glue_hostent_count(struct hostent *he)
+{
+	int count = 0;
+
+	while(he != NULL && he->h_addr_list[count] != NULL)
+		count++;
+	return count;
+}
+
 /* Macro: reads the core's config, which can change at run time. */
 int glue_dns_try_ipv6(void)
 {

@@ -86,6 +86,11 @@ choose_databases() {
 	command -v mariadb >/dev/null 2>&1 || need mariadb-client-core
 }
 
+# Script engines for the tests of KEMI; app_jsdt comes with the server.
+choose_engines() {
+	[ -n "${KAMAILIO_MODULES:-}" ] || need kamailio-lua-modules kamailio-python3-modules
+}
+
 # PostgreSQL's programs come with a service, whose first installation makes a database and starts
 # it. Where it is we who install it, it must not; the machine's own settings stay as they are.
 install_postgres() {
@@ -121,7 +126,10 @@ if ! rust_on_path || ! has_libclang; then
 fi
 
 tests=${1:-}
-[ "$tests" != tests ] || choose_databases
+if [ "$tests" = tests ]; then
+	choose_databases
+	choose_engines
+fi
 
 if [ -n "$missing" ]; then
 	echo "setup: installing$missing"

@@ -22,6 +22,8 @@ cmd_export_t glue_cmds[] = {
 	COMMAND("ds_select_domain", dsr_select_domain_limit, 3, dsr_fixup_numbers, SELECT_ROUTES),
 	COMMAND("ds_select", dsr_select, 2, dsr_fixup_numbers, ANY_ROUTE),
 	COMMAND("ds_select", dsr_select_limit, 3, dsr_fixup_numbers, SELECT_ROUTES),
+	COMMAND("ds_select_routes", dsr_select_routes, 2, dsr_fixup_routes, SELECT_ROUTES),
+	COMMAND("ds_select_routes", dsr_select_routes_limit, 3, dsr_fixup_routes, SELECT_ROUTES),
 	PLAIN("ds_next_dst", dsr_next_dst, 0, SELECT_ROUTES),
 	PLAIN("ds_next_domain", dsr_next_domain, 0, SELECT_ROUTES),
 	PLAIN("ds_set_dst", dsr_set_dst, 0, SELECT_ROUTES),
@@ -36,9 +38,12 @@ cmd_export_t glue_cmds[] = {
 	COMMAND("ds_list_exists", dsr_list_exists, 1, dsr_fixup_numbers, ANY_ROUTE),
 	COMMAND("ds_is_active", dsr_is_active, 1, dsr_fixup_is_active, ANY_ROUTE),
 	COMMAND("ds_is_active", dsr_is_active_uri, 2, dsr_fixup_is_active, ANY_ROUTE),
+	COMMAND("ds_dsg_fetch", dsr_dsg_fetch, 1, dsr_fixup_numbers, ANY_ROUTE),
+	COMMAND("ds_mark_addr", dsr_mark_addr, 3, dsr_fixup_mark_addr, ANY_ROUTE),
 	PLAIN("ds_load_update", dsr_load_update, 0, ANY_ROUTE),
 	PLAIN("ds_load_unset", dsr_load_unset, 0, ANY_ROUTE),
 	PLAIN("ds_reload", dsr_reload, 0, ANY_ROUTE),
+	PLAIN("bind_dispatcher", dsr_bind_dispatcher, 0, 0),
 #ifdef DISPATCHER_PANIC_PROBE
 	PLAIN("ds_panic_probe", dsr_panic_probe, 0, ANY_ROUTE),
 #endif
@@ -65,6 +70,8 @@ struct glue_modparams glue_modparams = {
 	.ds_ping_method = str_init("OPTIONS"),
 	.ds_ping_from = str_init("sip:dispatcher@localhost"),
 	.ds_latency_estimator_alpha = GLUE_UNSET,
+	.ds_dns_mode = 1,
+	.ds_dns_interval = 600,
 };
 
 #define TEXT(name) {#name, PARAM_STR, &glue_modparams.name}
@@ -129,6 +136,10 @@ param_export_t glue_params[] = {
 	NUMBER(ds_retain_latency_stats),
 	NUMBER(event_callback_mode),
 	NUMBER(db_state_mode),
+	NUMBER(ds_dns_mode),
+	NUMBER(ds_dns_interval),
+	NUMBER(ds_dns_ttl),
+	NUMBER(ds_dns_match_all),
 	{0, 0, 0}
 };
 
@@ -144,6 +155,7 @@ DOC(remove, "Remove a destination: set, URI");
 DOC(modify, "Change a destination: set, URI or duid=ID, then flags, priority, attrs with a value");
 DOC(ping_active, "Say whether pings are sent, and turn them off (0) or on (1)");
 DOC(ping_status, "Say why destinations are in their state: [set] [URI or duid=ID]");
+DOC(hash, "Hash one or two texts as the algorithms do: number of slots, text [text]");
 DOC(calls, "List the calls that are counted: [set=N|duid=ID|callid=ID|all] [offset count]");
 DOC(release, "Take a call from its destination's count: Call-ID");
 
@@ -159,6 +171,7 @@ rpc_export_t glue_rpc[] = {
 	{"dispatcher.modify", dsr_rpc_modify, doc_modify, 0},
 	{"dispatcher.ping_active", dsr_rpc_ping_active, doc_ping_active, 0},
 	{"dispatcher.ping_status", dsr_rpc_ping_status, doc_ping_status, 0},
+	{"dispatcher.hash", dsr_rpc_hash, doc_hash, 0},
 	{"dispatcher.calls", dsr_rpc_calls, doc_calls, 0},
 	{"dispatcher.release", dsr_rpc_release, doc_release, 0},
 	{"ds_list", dsr_rpc_list, doc_list, 0},

@@ -109,6 +109,7 @@ const FUNCTIONS: &[&str] = &[
     "db_fetch_query",
     "db_fetch_next",
     // The rest.
+    "sruid_.*",
     "find_export",
     "find_mod_export",
     "find_module_by_name",
@@ -129,6 +130,7 @@ const TYPES: &[&str] = &[
     "pv_.*",
     "sip_.*",
     "struct_.*",
+    "dispatcher_api",
     "str_?",
     "_str",
     "tm_.*",

@@ -133,6 +133,13 @@ impl Glue<'_> {
         Ok(Sizes(sizes.collect::<Result<_>>()?))
     }
 
+    /// Writes the options to a file, one a line: the tests compile a module that uses this one.
+    pub fn keep_options(&self) -> Result<()> {
+        let path = self.out.join("c-options");
+        std::fs::write(&path, self.options().join("\n") + "\n")
+            .map_err(|e| format!("cannot write {}: {e}", path.display()))
+    }
+
     /// Compiles the glue into a static library for the module.
     pub fn compile(&self) -> Result<()> {
         let dir = self.root.join("kamailio-glue");

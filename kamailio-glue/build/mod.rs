@@ -36,6 +36,7 @@ pub fn build() -> Result<()> {
     };
     let sizes = glue.prove(&server)?;
     glue.compile()?;
+    glue.keep_options()?;
     bindings::write(&glue, &sizes)?;
 
     // Modules that reopen themselves with RTLD_GLOBAL (app_jsdt, app_lua) would otherwise take

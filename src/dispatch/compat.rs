@@ -96,6 +96,22 @@ impl Compat {
         matches!(self, Compat::V6_1)
     }
 
+    /// Whether `dispatcher.list` shows what 6.1 added.
+    ///
+    /// Source: features 3.4.1.
+    #[must_use]
+    pub const fn lists_more(self) -> bool {
+        matches!(self, Compat::V6_1)
+    }
+
+    /// Whether the records of a selection say which place of the set each destination has.
+    ///
+    /// Source: features 2.7.
+    #[must_use]
+    pub const fn writes_places(self) -> bool {
+        matches!(self, Compat::V6_1)
+    }
+
     /// Whether list flag 8 is dropped where destinations are not pinged.
     ///
     /// Source: features 2.8.

@@ -13,6 +13,7 @@ pub mod latency;
 pub mod list;
 pub mod order;
 pub mod probe;
+pub mod routes;
 pub mod row;
 pub mod schedule;
 pub mod select;

@@ -34,6 +34,26 @@ pub extern "C" fn dsr_fixup_is_active(param: *mut *mut c_void, number: c_int) ->
     }
 }
 
+/// Fixup of `ds_select_routes`: rules and mode are texts, the limit is a number.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_fixup_routes(param: *mut *mut c_void, number: c_int) -> InitRet {
+    if number == 3 {
+        dsr_fixup_numbers(param, number)
+    } else {
+        fixup_text(param)
+    }
+}
+
+/// Fixup of `ds_mark_addr`: state and URI are texts, the set is a number.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_fixup_mark_addr(param: *mut *mut c_void, number: c_int) -> InitRet {
+    if number == 2 {
+        dsr_fixup_numbers(param, number)
+    } else {
+        fixup_text(param)
+    }
+}
+
 fn fixup_text(param: *mut *mut c_void) -> InitRet {
     // SAFETY: called by the server with one of its own parameters (core/route.c, fix_actions).
     guard(|| done(unsafe { sys::fixup_spve_null(param, 1) }))

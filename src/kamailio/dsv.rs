@@ -17,6 +17,13 @@ impl EntryRet for PvRet {
     const ON_PANIC: Self = PvRet(-1);
 }
 
+impl PvRet {
+    /// Success where there is something.
+    pub fn of(done: Option<()>) -> Self {
+        PvRet(if done.is_some() { 0 } else { -1 })
+    }
+}
+
 /// What can be asked.
 #[derive(Clone, Copy)]
 enum Field {
@@ -49,18 +56,29 @@ const FROM_REPLY: c_int = 1;
 /// Reads the name in the parentheses, when the config is read.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_dsv_parse_name(spec: sys::pv_spec_p, name: *mut sys::str_) -> PvRet {
-    guard(|| PvRet(if parse(spec, name).is_some() { 0 } else { -1 }))
+    guard(|| {
+        let known = |name: &[u8]| FIELDS.iter().position(|(known, _)| *known == name);
+        let kept = keep_name(spec, name, known, |name| {
+            log_err!(
+                "$dsv({}): expected code, reason, flags, uri, setid, group, cause, old or new",
+                Escaped(name)
+            );
+        });
+        PvRet::of(kept)
+    })
 }
 
-/// Keeps in `spec` which field is meant; `None` after the message when there is no such field.
-fn parse(spec: sys::pv_spec_p, name: *const sys::str_) -> Option<()> {
+/// Keeps in `spec` the number of the name; `None` after `unknown` where it has none.
+pub fn keep_name(
+    spec: sys::pv_spec_p,
+    name: *const sys::str_,
+    number: impl Fn(&[u8]) -> Option<usize>,
+    unknown: impl Fn(&[u8]),
+) -> Option<()> {
     // SAFETY: the server gives the name that stands in the config (core/pvapi.c).
     let name = unsafe { text::bytes_at(name) }.unwrap_or_default();
-    let Some(at) = FIELDS.iter().position(|(known, _)| *known == name) else {
-        log_err!(
-            "$dsv({}): expected code, reason, flags, uri, setid, group, cause, old or new",
-            Escaped(name)
-        );
+    let Some(at) = number(name) else {
+        unknown(name);
         return None;
     };
     // SAFETY: the spec that the server fills, or null.
@@ -78,40 +96,52 @@ pub extern "C" fn dsr_dsv_get(
     param: *mut sys::pv_param_t,
     value: *mut sys::pv_value_t,
 ) -> PvRet {
-    let question = Question { msg, param, value };
-    guard(|| match (events::current(), question.field()) {
-        (Some(event), Some(field)) => question.answer(&event, field),
-        _ => question.null(),
+    let question = Question::new(msg, param, value);
+    guard(|| {
+        let field = question.name().and_then(|at| FIELDS.get(at));
+        match (events::current(), field) {
+            (Some(event), Some(&(_, field))) => question.answer(&event, field),
+            _ => question.null(),
+        }
     })
 }
 
 /// What the server asks for a value with.
-struct Question {
+pub struct Question {
     msg: *mut sys::sip_msg,
     param: *mut sys::pv_param_t,
     value: *mut sys::pv_value_t,
 }
 
 impl Question {
-    /// What is asked for.
-    fn field(&self) -> Option<Field> {
-        // SAFETY: as `dsr_dsv_parse_name` left it.
+    /// The arguments that the server gave.
+    pub fn new(
+        msg: *mut sys::sip_msg,
+        param: *mut sys::pv_param_t,
+        value: *mut sys::pv_value_t,
+    ) -> Self {
+        Question { msg, param, value }
+    }
+
+    /// The number of the name that is asked for, as [`keep_name`] left it.
+    pub fn name(&self) -> Option<usize> {
+        // SAFETY: the server's own argument.
         let param = unsafe { self.param.as_ref() }?;
-        // SAFETY: `dsr_dsv_parse_name` has set this member of the union.
+        // SAFETY: `keep_name` has set this member of the union.
         let name = unsafe { param.pvn.u.isname.name };
         // SAFETY: as above.
         let at = unsafe { name.n };
-        FIELDS
-            .get(usize::try_from(at).ok()?)
-            .map(|(_, field)| *field)
+        usize::try_from(at).ok()
     }
 
-    fn null(&self) -> PvRet {
+    /// Answers that there is no value.
+    pub fn null(&self) -> PvRet {
         // SAFETY: the server's own arguments.
         PvRet(unsafe { sys::pv_get_null(self.msg, self.param, self.value) })
     }
 
-    fn number(&self, number: c_int) -> PvRet {
+    /// Answers with a number.
+    pub fn number(&self, number: c_int) -> PvRet {
         // SAFETY: the server's own arguments.
         PvRet(unsafe { sys::pv_get_sintval(self.msg, self.param, self.value, number) })
     }

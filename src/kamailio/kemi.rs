@@ -7,6 +7,7 @@ use super::guard::{InitRet, ScriptRet, guard};
 use super::load;
 use super::membership::{self, DEFAULT_MODE};
 use super::msg::{Message, Target};
+use super::select_routes;
 use super::selection::{self, Request, UNLIMITED};
 use super::{sys, text::bytes_at};
 
@@ -41,6 +42,7 @@ pub extern "C" fn dsr_kemi_select_dst_limit(
         algorithm,
         limit,
         target: Target::DstUri,
+        behind: None,
     };
     call(msg, |msg| selection::select(msg, request))
 }
@@ -68,6 +70,7 @@ pub extern "C" fn dsr_kemi_select_domain_limit(
         algorithm,
         limit,
         target: Target::Domain,
+        behind: None,
     };
     call(msg, |msg| selection::select(msg, request))
 }
@@ -91,8 +94,31 @@ pub extern "C" fn dsr_kemi_select_limit(
         algorithm,
         limit,
         target: Target::Nothing,
+        behind: None,
     };
     call(msg, |msg| selection::select(msg, request))
+}
+
+/// `ds_select_routes`(rules, mode).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_select_routes(
+    msg: *mut sys::sip_msg,
+    rules: *mut sys::str_,
+    mode: *mut sys::str_,
+) -> ScriptRet {
+    dsr_kemi_select_routes_limit(msg, rules, mode, UNLIMITED)
+}
+
+/// `ds_select_routes_limit`(rules, mode, limit).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_select_routes_limit(
+    msg: *mut sys::sip_msg,
+    rules: *mut sys::str_,
+    mode: *mut sys::str_,
+    limit: c_int,
+) -> ScriptRet {
+    let [rules, mode] = [rules, mode].map(|arg| text(arg).unwrap_or_default());
+    call(msg, |msg| select_routes::select(msg, rules, mode, limit))
 }
 
 /// `ds_next_dst`().
@@ -132,6 +158,18 @@ pub extern "C" fn dsr_kemi_mark_dst_state(
     state: *mut sys::str_,
 ) -> ScriptRet {
     call(msg, |msg| selection::mark(msg, text(state)))
+}
+
+/// `ds_mark_addr`(state, set, uri).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_mark_addr(
+    msg: *mut sys::sip_msg,
+    state: *mut sys::str_,
+    set: c_int,
+    uri: *mut sys::str_,
+) -> ScriptRet {
+    let [state, uri] = [state, uri].map(|arg| text(arg).unwrap_or_default());
+    call(msg, |msg| selection::mark_addr(msg, state, set, uri))
 }
 
 /// `ds_is_from_lists`().

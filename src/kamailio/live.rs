@@ -3,7 +3,7 @@
 //!
 //! Source: `features.md` 1.8. In the C module a change of a threshold has no effect.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_char, c_int, c_void};
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use super::guard::{InitRet, guard};
@@ -24,6 +24,10 @@ pub struct Switches {
     old_name: &'static AtomicU32,
     /// Changes of what is kept over restarts.
     state_changes: &'static AtomicU32,
+    /// Numbers of destinations that were given out.
+    numbers: &'static AtomicU32,
+    /// What the unique ids of destinations begin with, of this start of the server.
+    id_prefix: String,
 }
 
 impl Switches {
@@ -32,21 +36,33 @@ impl Switches {
     /// # Errors
     /// [`OutOfMemory`] when shared memory is full.
     pub fn create() -> Result<Self, OutOfMemory> {
-        let made = Plan::<[AtomicU32; 3]>::of_header()
+        let made = Plan::<[AtomicU32; 4]>::of_header()
             .alloc(&ShmArena)?
             .header();
         // SAFETY: zeroed shared memory that is never given back: it ends with the server.
-        let [pings_off, old_name, state_changes] = unsafe { made.as_ref() };
+        let [pings_off, old_name, state_changes, numbers] = unsafe { made.as_ref() };
         Ok(Switches {
             pings_off,
             old_name,
             state_changes,
+            numbers,
+            id_prefix: id_prefix(),
         })
     }
 
     /// Counts a change of a state that is kept over restarts.
     pub fn count_state_change(&self) {
         self.state_changes.fetch_add(1, SeqCst);
+    }
+
+    /// What the unique ids of destinations begin with.
+    pub fn id_prefix(&self) -> &str {
+        &self.id_prefix
+    }
+
+    /// A number that no destination has had.
+    pub fn next_number(&self) -> u32 {
+        self.numbers.fetch_add(1, SeqCst).wrapping_add(1)
     }
 
     /// How many there were.
@@ -63,6 +79,35 @@ impl Switches {
     pub fn set_pings(&self, on: bool) -> bool {
         self.pings_off.swap(u32::from(!on), SeqCst) == 0
     }
+}
+
+/// A text of the server's that no other start of it has, up to where its own count begins.
+fn id_prefix() -> String {
+    let mut id = core::mem::MaybeUninit::<sys::sruid_t>::zeroed();
+    let mut name = *b"dspt\0";
+    let separator = c_char::try_from(b'-').unwrap_or_default();
+    // SAFETY: the server fills the struct, and copies the name (core/utils/sruid.c).
+    let made = unsafe {
+        sys::sruid_init(
+            id.as_mut_ptr(),
+            separator,
+            name.as_mut_ptr().cast(),
+            sys::SRUID_INC.cast_signed(),
+        )
+    };
+    if made < 0 {
+        return "dspt-".into();
+    }
+    // SAFETY: a struct that the call before has filled.
+    if unsafe { sys::sruid_next(id.as_mut_ptr()) } < 0 {
+        return "dspt-".into();
+    }
+    // SAFETY: numbers, pointers and bytes; zeroed is a value of it. Its text is a pointer into it.
+    let id = unsafe { id.assume_init_ref() };
+    // SAFETY: the text lies in the struct.
+    let text = String::from_utf8_lossy(unsafe { text::bytes(&id.uid) }).into_owned();
+    let end = text.rfind('-').map_or(text.len(), |at| at + 1);
+    text.get(..end).unwrap_or("dspt-").to_owned()
 }
 
 /// Declares the group with the values that the config gives; `None` after the message when the

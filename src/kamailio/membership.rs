@@ -1,5 +1,6 @@
 //! `ds_is_from_list`, `ds_list_exists` and `ds_is_active`: what a script asks about the lists.
 
+use super::dns;
 use super::guard::ScriptRet;
 use super::log::{log_dbg, log_err};
 use super::module::Module;
@@ -51,6 +52,7 @@ pub fn is_from_list(msg: Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> 
         proto: mode & IGNORE_PROTO == 0,
         set: (set != ALL_SETS).then_some(set),
     };
+    dns::before_match(module, want.set);
     let rules = module.store.rules();
     let fits = |dest: &Dest| mode & ONLY_USABLE == 0 || rules.serves_calls(dest.record().state());
     let found = {

@@ -24,13 +24,16 @@
 //! | [`mem`], [`lock`] | its shared memory and its lock between processes |
 //! | [`sys`] | its declarations, generated |
 
-pub mod args;
+pub mod api;
+mod args;
 pub mod call_load;
 pub mod clock;
 pub mod db;
 pub mod db_write;
-pub mod drain;
-pub mod dsv;
+pub mod dns;
+mod drain;
+pub mod dsg;
+mod dsv;
 pub mod events;
 pub mod exports;
 pub mod feed;
@@ -65,7 +68,8 @@ pub mod rpc_calls;
 pub mod rpc_list;
 pub mod rpc_ping;
 pub mod script;
-pub mod selection;
+pub mod select_routes;
+mod selection;
 pub mod source;
 pub mod stage;
 pub mod states;

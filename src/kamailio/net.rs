@@ -92,14 +92,38 @@ pub fn resolve(host: &[u8]) -> Option<Addr> {
     first_address(found)
 }
 
+/// All addresses of a host, but not more than `most`; asks as [`resolve`] does.
+pub fn resolve_all(host: &[u8], most: usize) -> Vec<Addr> {
+    if host.is_empty() || host.len() > MAX_HOST {
+        return Vec::new();
+    }
+    let Ok(name) = CString::new(host) else {
+        return Vec::new();
+    };
+    // SAFETY: a text with its NUL; the server copies what it needs.
+    let found = unsafe { sys::glue_resolvehost(name.as_ptr().cast_mut()) };
+    // SAFETY: the server's own answer, or null; it stays until the next question.
+    let count = unsafe { sys::glue_hostent_count(found) };
+    (0..count)
+        .take(most)
+        .filter_map(|nr| address(found, nr))
+        .collect()
+}
+
 /// The first address of the resolver's answer.
 fn first_address(found: *mut sys::hostent) -> Option<Addr> {
-    if found.is_null() {
+    // SAFETY: the server's own answer, or null.
+    if unsafe { sys::glue_hostent_count(found) } < 1 {
         return None;
     }
+    address(found, 0)
+}
+
+/// An address of an answer that has that many.
+fn address(found: *mut sys::hostent, nr: c_int) -> Option<Addr> {
     let mut ip = MaybeUninit::<sys::ip_addr>::zeroed();
-    // SAFETY: the server's own answer, and it has at least one address (core/resolve.h).
-    unsafe { sys::glue_hostent_ip(ip.as_mut_ptr(), found, 0) };
+    // SAFETY: the server's own answer, and it has that address (core/resolve.h).
+    unsafe { sys::glue_hostent_ip(ip.as_mut_ptr(), found, nr) };
     // SAFETY: a struct of integers; zeroed is a value of it.
     addr(&unsafe { ip.assume_init() })
 }

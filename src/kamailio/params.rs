@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::db::Table;
+use super::dns::DnsSettings;
 use super::events::Listeners;
 use super::log::{log_err, log_warn};
 use super::ping_params::{self, DefaultSocket, PingSettings};
@@ -48,6 +49,8 @@ pub struct Settings {
     pub reload_delta_s: u32,
     /// Counting of calls for algorithm 10; `None` where it is off.
     pub call_load: Option<CallLoad>,
+    /// When and how names of destinations are asked for.
+    pub dns: DnsSettings,
     /// How a reload treats states.
     pub reload_state: ReloadState,
     /// Thresholds that marks and pings count to, as the config has them.
@@ -96,6 +99,8 @@ pub struct Results {
     pub socket: bool,
     /// Write the socket's name (`xavp_dst_mode` bit 4).
     pub sockname: bool,
+    /// Write the place in the set.
+    pub place: bool,
     /// Write the count (`xavp_ctx_mode` bit 1 turns it off).
     pub count: bool,
     /// The old-time AVPs.
@@ -115,6 +120,13 @@ pub struct Avps {
     pub dstid: Option<Avp>,
     /// Their attributes.
     pub attrs: Option<Avp>,
+}
+
+impl Avps {
+    /// True when there is a value for each destination.
+    pub fn names_destinations(&self) -> bool {
+        self.dst.is_some() || self.attrs.is_some() || self.dstid.is_some()
+    }
 }
 
 /// A parameter with a value that means nothing.
@@ -219,6 +231,7 @@ impl Settings {
             None => variable("setid_pvar", &raw.setid_pvar)?,
         };
         warn_of_unknown_bits("flags", raw.flags, HASH_USER_ONLY | FAILOVER);
+        warn_of_unknown_bits("ds_dns_mode", raw.ds_dns_mode, 15);
         warn_of_unknown_bits("xavp_dst_mode", raw.xavp_dst_mode, 7);
         warn_of_unknown_bits("xavp_ctx_mode", raw.xavp_ctx_mode, 1);
         Ok(Settings {
@@ -233,6 +246,7 @@ impl Settings {
             attrs_none: raw.ds_attrs_none != 0,
             reload_delta_s: whole("reload_delta", raw.reload_delta, "seconds, 0 or more")?,
             call_load: call_load(raw)?,
+            dns: dns(raw)?,
             reload_state: reload_state(raw)?,
             mark: mark_rules(raw, compat)?,
             pings: ping_params::pings(raw)?,
@@ -248,6 +262,7 @@ impl Settings {
                 attrs: raw.xavp_dst_mode & 1 == 0,
                 socket: raw.xavp_dst_mode & 2 != 0,
                 sockname: raw.xavp_dst_mode & 4 != 0,
+                place: compat.writes_places(),
                 count: raw.xavp_ctx_mode & 1 == 0,
                 avps: Avps {
                     dst: avp("dst_avp", &raw.dst_avp)?,
@@ -338,6 +353,24 @@ pub(super) fn whole(
         name,
         value: value.to_string().leak().as_bytes(),
         expected,
+    })
+}
+
+/// Reads the modes of `ds_dns_mode`, and what belongs to them.
+fn dns(raw: &sys::glue_modparams) -> Result<DnsSettings, BadValue<'static>> {
+    let seconds = |name, value| {
+        let seconds = whole(name, value, "seconds, 0 or more");
+        seconds.map(|seconds| u64::from(seconds) * 1_000)
+    };
+    let interval_ms = seconds("ds_dns_interval", raw.ds_dns_interval)?;
+    let has = |bit| raw.ds_dns_mode & bit != 0;
+    Ok(DnsSettings {
+        at_load: has(1),
+        at_match: has(2),
+        every_ms: if has(4) { interval_ms } else { 0 },
+        by_sip: has(8),
+        ttl_ms: seconds("ds_dns_ttl", raw.ds_dns_ttl)?,
+        all: raw.ds_dns_match_all != 0,
     })
 }
 

@@ -7,7 +7,7 @@ use core::ptr;
 use super::guard::InitRet;
 use super::log::{log_crit, log_err};
 use super::params::{Keep, Settings};
-use super::{names, prober, states, sys};
+use super::{dns, names, prober, states, sys};
 
 /// A process that calls a function again and again.
 struct Process {
@@ -35,6 +35,14 @@ fn all(settings: &Settings) -> Vec<Process> {
             tick: sys::dsr_prober_tick,
             argument: 0,
             every_us: prober::TICK_US,
+        });
+    }
+    if settings.dns.every_ms > 0 {
+        all.push(Process {
+            name: c"dispatcher dns",
+            tick: sys::dsr_dns_tick,
+            argument: 0,
+            every_us: dns::TICK_US,
         });
     }
     if settings.keep != Keep::Nowhere {

@@ -1,6 +1,6 @@
 //! Replies of RPC commands: structs, arrays and values in the server's own form.
 
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::ptr;
 
 use super::{sys, text};
@@ -26,6 +26,8 @@ pub struct Node<'c> {
 pub enum Value<'v> {
     /// A number.
     Int(c_int),
+    /// A number of 32 bits without a sign; `kamcmd` shows large ones as negative.
+    Unsigned(c_uint),
     /// A fraction.
     Double(f64),
     /// A text.
@@ -136,6 +138,10 @@ impl<'c> Node<'c> {
         let added = match value {
             // SAFETY: `d` reads a name and an int.
             Value::Int(number) => unsafe { add(self.handle, format(c"d"), name.as_ptr(), number) },
+            // SAFETY: `u` reads a name and an unsigned int.
+            Value::Unsigned(number) => unsafe {
+                add(self.handle, format(c"u"), name.as_ptr(), number)
+            },
             // SAFETY: `f` reads a name and a double.
             Value::Double(number) => unsafe {
                 add(self.handle, format(c"f"), name.as_ptr(), number)
@@ -200,9 +206,11 @@ impl<'c> Node<'c> {
 
 /// The number that a word is, all of it.
 ///
-/// Some transports write a negative number as one of 32 bits without a sign.
+/// Some transports write a negative number as one of 32 or 64 bits without a sign.
 pub fn integer(word: &[u8]) -> Option<i32> {
-    let number: i64 = core::str::from_utf8(word).ok()?.parse().ok()?;
+    let word = core::str::from_utf8(word).ok()?;
+    let wide = || Some(i64::from_ne_bytes(word.parse::<u64>().ok()?.to_ne_bytes()));
+    let number: i64 = word.parse().ok().or_else(wide)?;
     let unsigned = || {
         u32::try_from(number)
             .ok()

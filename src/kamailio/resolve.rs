@@ -5,6 +5,7 @@
 
 use core::ops::Range;
 
+use super::dns;
 use super::net::{self, Uri};
 use super::params::Settings;
 use super::text::Short;
@@ -109,7 +110,8 @@ pub fn resolve<'t>(settings: &Settings, words: Words<'t>) -> Result<Resolved<'t>
     let addrs = if state.contains(State::NODNS) {
         Vec::new()
     } else {
-        vec![net::resolve(host).ok_or_else(|| quoted("cannot resolve host", host))?]
+        dns::at_load(&settings.dns, &parsed, host)
+            .ok_or_else(|| quoted("cannot resolve host", host))?
     };
     // Only `tel:` and the like have no host, and lie nowhere in the text.
     let at = (host.as_ptr() as usize).checked_sub(uri.as_ptr() as usize);

@@ -4,6 +4,7 @@
 //! Order: the chosen destination first, then the failover order. A later selection puts its
 //! results in front. Source: `features.md` 3.8.
 
+use core::cell::{Cell, RefCell};
 use core::ptr;
 
 use super::params::Results;
@@ -20,6 +21,7 @@ mod field {
     pub const SOCKET: &[u8] = b"socket";
     pub const SOCKNAME: &[u8] = b"sockname";
     pub const DUID: &[u8] = b"dstid";
+    pub const PLACE: &[u8] = b"dstidx";
     pub const COUNT: &[u8] = b"cnt";
 }
 
@@ -93,7 +95,87 @@ impl Drop for Fields {
     }
 }
 
+/// The results of several selections that are one list, in their order: where the next one's go.
+#[derive(Default)]
+pub struct Tail {
+    last: Cell<Option<ptr::NonNull<sys::sr_xavp_t>>>,
+    count: Cell<i32>,
+    /// Values for the AVPs, which take new ones only in front.
+    avps: RefCell<Vec<AvpTexts>>,
+}
+
+/// Values of one destination for the AVPs: URI, attributes, unique id.
+type AvpTexts = [Vec<u8>; 3];
+
+fn avp_texts(dest: &Dest) -> [&[u8]; 3] {
+    let duid = dest.duid().unwrap_or_default();
+    [dest.uri(), dest.attrs_body(), duid]
+}
+
+impl Tail {
+    /// Number of results so far.
+    pub fn count(&self) -> i32 {
+        self.count.get()
+    }
+}
+
 impl Results {
+    /// Writes results behind those of the selections before, which share a tail. Their count is
+    /// written by [`Self::finish`].
+    pub fn append<'d>(
+        &self,
+        set: SetId,
+        dests: impl Iterator<Item = &'d Dest> + Clone,
+        counted: bool,
+        tail: &Tail,
+    ) -> Option<i32> {
+        let mut written = Vec::new();
+        let mut last = tail
+            .last
+            .get()
+            .map_or(ptr::null_mut(), ptr::NonNull::as_ptr);
+        for dest in dests.clone() {
+            let made = self.fields(set, dest, counted);
+            match made.and_then(|fields| fields.finish(self.dst, last)) {
+                Some(made) => {
+                    last = made;
+                    written.push(made);
+                }
+                None => {
+                    for record in written {
+                        // SAFETY: just put into the current list.
+                        unsafe { sys::xavp_rm(record, ptr::null_mut()) };
+                    }
+                    return None;
+                }
+            }
+        }
+        tail.last.set(ptr::NonNull::new(last));
+        let count = i32::try_from(written.len()).unwrap_or(i32::MAX);
+        tail.count.set(tail.count.get().saturating_add(count));
+        if self.avps.names_destinations() {
+            let owned = |dest| avp_texts(dest).map(<[u8]>::to_vec);
+            tail.avps.borrow_mut().extend(dests.map(owned));
+        }
+        Some(count)
+    }
+
+    /// Takes back all results of a tail, which are in front.
+    pub fn take_back(&self, tail: &Tail) {
+        (0..tail.count()).for_each(|_| self.drop_first());
+        tail.last.set(None);
+        tail.count.set(0);
+        tail.avps.borrow_mut().clear();
+    }
+
+    /// Writes the count of all results of a tail, the first of which are of `set`, and the AVPs.
+    pub fn finish(&self, set: SetId, tail: &Tail) -> Option<()> {
+        self.write_count(tail.count())?;
+        let avps = tail.avps.borrow();
+        let texts = avps.iter().map(|texts| texts.each_ref().map(Vec::as_slice));
+        self.write_avps(set, texts, tail.count())
+    }
+
     /// Writes the destinations and their count; returns how many there are, or `None` when the
     /// server has no memory for them.
     /// With `counted` the call is counted, and the unique ids go with the destinations.
@@ -107,7 +189,7 @@ impl Results {
         let written = self
             .write_xavps(set, dests.clone(), counted, &mut count)
             .and_then(|()| self.write_count(count))
-            .and_then(|()| self.write_avps(set, dests, count));
+            .and_then(|()| self.write_avps(set, dests.map(avp_texts), count));
         if written.is_none() {
             (0..count).for_each(|_| self.drop_first());
         }
@@ -140,6 +222,10 @@ impl Results {
         self.add_socket_texts(&mut fields, dest)?;
         if let Some(duid) = dest.duid().filter(|_| counted) {
             fields.add(field::DUID, text_value(duid))?;
+        }
+        if self.place {
+            let place = i32::try_from(dest.record().position()).unwrap_or(i32::MAX);
+            fields.add(field::PLACE, number_value(place))?;
         }
         Some(fields)
     }
@@ -179,21 +265,18 @@ impl Results {
     fn write_avps<'d>(
         &self,
         set: SetId,
-        dests: impl Iterator<Item = &'d Dest>,
+        dests: impl Iterator<Item = [&'d [u8]; 3]>,
         count: i32,
     ) -> Option<()> {
         let avps = &self.avps;
         let wrote = |done: bool| done.then_some(());
-        if avps.dst.is_some() || avps.attrs.is_some() || avps.dstid.is_some() {
-            let dests: Vec<&Dest> = dests.collect();
-            for dest in dests.into_iter().rev() {
-                avps.dst
-                    .map_or(Some(()), |avp| wrote(avp.push_text(dest.uri())))?;
-                avps.attrs
-                    .map_or(Some(()), |avp| wrote(avp.push_text(dest.attrs_body())))?;
-                let duid = dest.duid().unwrap_or_default();
-                avps.dstid
-                    .map_or(Some(()), |avp| wrote(avp.push_text(duid)))?;
+        if avps.names_destinations() {
+            let dests: Vec<[&[u8]; 3]> = dests.collect();
+            for [uri, attrs, duid] in dests.into_iter().rev() {
+                let texts = [(avps.dst, uri), (avps.attrs, attrs), (avps.dstid, duid)];
+                for (avp, text) in texts {
+                    avp.map_or(Some(()), |avp| wrote(avp.push_text(text)))?;
+                }
             }
         }
         avps.grp

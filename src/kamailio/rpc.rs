@@ -17,6 +17,7 @@ use super::text::Short;
 use super::{net, rpc_calls, rpc_list, rpc_ping, sys};
 use crate::dispatch::dest::{Addr, SetId};
 use crate::dispatch::event::Cause;
+use crate::dispatch::hash::hash;
 use crate::dispatch::list::with_scheme;
 use crate::dispatch::state::{Outcome, State, apply_set};
 use crate::shm::build::Changes;
@@ -77,6 +78,26 @@ pub extern "C" fn dsr_rpc_calls(rpc: *mut sys::rpc_t, context: *mut c_void) {
 pub extern "C" fn dsr_rpc_release(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
         rpc_calls::release(call, module)
+    });
+}
+
+/// `dispatcher.hash` slots text [text].
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_rpc_hash(rpc: *mut sys::rpc_t, context: *mut c_void) {
+    command(rpc, context, |call, _| {
+        let (Some(slots), Some(first)) = (call.number(), call.text()) else {
+            return Err(invalid());
+        };
+        let hashed = hash(&first, call.text().as_deref());
+        let slot = u32::try_from(slots)
+            .ok()
+            .and_then(|n| hashed.checked_rem(n));
+        let answer = || {
+            let node = call.add_struct()?;
+            node.add(c"hashid", Value::Unsigned(hashed))?;
+            node.add(c"slot", Value::Unsigned(slot.unwrap_or(0)))
+        };
+        answer().map_err(|Full| "Reply too large for this transport".into())
     });
 }
 

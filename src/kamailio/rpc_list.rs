@@ -139,24 +139,42 @@ fn reply(
         let set = records.add_struct(c"SET")?;
         set.add(c"ID", Value::Int(id))?;
         let targets = set.add_array(c"TARGETS")?;
-        for dest in shown.filter_map(|at| view.dest(at)) {
-            list_dest(module, &targets, dest, wanted.detail)?;
+        for at in shown {
+            if let Some(dest) = view.dest(at) {
+                list_dest(module, &targets, (at, dest), wanted.detail)?;
+            }
         }
     }
     Ok(())
 }
 
-fn list_dest(module: &Module, targets: &Node<'_>, dest: &Dest, detail: Detail) -> Result<(), Full> {
+fn list_dest(
+    module: &Module,
+    targets: &Node<'_>,
+    (at, dest): (usize, &Dest),
+    detail: Detail,
+) -> Result<(), Full> {
+    let more = module.settings.compat.lists_more();
     let node = targets.add_struct(c"DEST")?;
+    if more {
+        node.add(c"IDX", int(at))?;
+    }
     node.add(c"URI", Value::Text(dest.uri()))?;
     let letters = dest.record().state().letters(module.settings.compat);
     node.add(c"FLAGS", Value::Text(&letters))?;
     node.add(c"PRIORITY", Value::Int(dest.priority))?;
+    if more {
+        node.add(c"IUID", Value::Text(unique_id(module, dest).as_bytes()))?;
+    }
     if detail == Detail::Full {
         list_address(&node, dest)?;
+        if more {
+            list_overload(&node, dest)?;
+        }
     }
-    if detail != Detail::Short && !dest.attrs_body().is_empty() {
-        list_attrs(&node.add_struct(c"ATTRS")?, dest)?;
+    let has_attrs = !dest.attrs_body().is_empty() || (more && detail == Detail::Full);
+    if detail != Detail::Short && has_attrs {
+        list_attrs(&node.add_struct(c"ATTRS")?, dest, more)?;
     }
     if module.settings.latency.is_some() {
         list_latency(&node.add_struct(c"LATENCY")?, dest)?;
@@ -184,6 +202,21 @@ fn list_address(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
     node.add(c"DNSTIME_USEC", Value::Int(0))
 }
 
+/// What tells a destination from all others that there have been since the server's start.
+fn unique_id(module: &Module, dest: &Dest) -> String {
+    let number = dest.record().number(|| module.switches.next_number());
+    format!("{}{number:x}-{}", module.switches.id_prefix(), dest.set)
+}
+
+/// The state of overload control.
+fn list_overload(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
+    node.add(c"OCRATE", Value::Int(dest.attrs().ocrate))?;
+    node.add(c"OCIDX", Value::Int(0))?;
+    node.add(c"OCSEQ", Value::Int(0))?;
+    node.add(c"OCTIME_SEC", Value::Int(0))?;
+    node.add(c"OCTIME_USEC", Value::Int(0))
+}
+
 fn list_latency(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
     let latency = dest.record().health.latency();
     let whole = |number: u32| int(usize::try_from(number).unwrap_or(0));
@@ -194,17 +227,35 @@ fn list_latency(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
     node.add(c"TIMEOUT", whole(latency.timeouts))
 }
 
-fn list_attrs(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
+fn list_attrs(node: &Node<'_>, dest: &Dest, more: bool) -> Result<(), Full> {
     let attrs = dest.attrs();
     let text = |name: &'static CStr, value: Option<&[u8]>| {
         node.add(name, value.map_or(Value::Null, Value::Text))
     };
-    text(c"BODY", Some(dest.attrs_body()))?;
+    text(
+        c"BODY",
+        Some(dest.attrs_body()).filter(|body| !body.is_empty()),
+    )?;
     text(c"DUID", attrs.duid)?;
+    if more {
+        let (_, counted) = dest.record().status();
+        node.add(
+            c"PROBING_COUNT",
+            Value::Int(c_int::try_from(counted).unwrap_or(c_int::MAX)),
+        )?;
+    }
     node.add(c"MAXLOAD", Value::Int(attrs.maxload))?;
     node.add(c"WEIGHT", Value::Int(attrs.weight))?;
     node.add(c"RWEIGHT", Value::Int(attrs.rweight))?;
     text(c"SOCKET", attrs.socket)?;
     text(c"SOCKNAME", attrs.sockname)?;
-    text(c"OBPROXY", attrs.obproxy)
+    if more {
+        text(c"PING_SOCKET", attrs.ping_socket)?;
+    }
+    text(c"OBPROXY", attrs.obproxy)?;
+    if more {
+        node.add(c"OCMIN", Value::Int(attrs.ocmin))?;
+        node.add(c"OCMAX", Value::Int(attrs.ocmax))?;
+    }
+    Ok(())
 }

@@ -7,10 +7,12 @@ use core::ffi::c_char;
 
 use super::args::{number, text};
 use super::call_load;
+use super::dsg;
 use super::guard::{ScriptRet, guard};
 use super::load;
 use super::membership::{self, DEFAULT_MODE};
 use super::msg::{Message, Target};
+use super::select_routes;
 use super::selection::{self, Request, UNLIMITED};
 use super::{sys, text::c_bytes};
 
@@ -50,6 +52,7 @@ fn select(
                 algorithm,
                 limit,
                 target,
+                behind: None,
             },
         ))
     })
@@ -104,6 +107,36 @@ pub extern "C" fn dsr_select_limit(
     limit: Arg,
 ) -> ScriptRet {
     select(msg, Target::Nothing, set, alg, Some(limit))
+}
+
+fn routes(msg: *mut sys::sip_msg, rules: Arg, mode: Arg, limit: Option<Arg>) -> ScriptRet {
+    call(msg, |msg| {
+        let limit = match limit {
+            Some(limit) => number(msg, limit, "the limit")?,
+            None => UNLIMITED,
+        };
+        // Each evaluation may use the server's buffer of the one before.
+        let rules = text(msg, rules, "the rules")?.to_vec();
+        let mode = text(msg, mode, "the mode")?.first().copied();
+        Some(select_routes::select(msg, &rules, mode.as_slice(), limit))
+    })
+}
+
+/// `ds_select_routes`(rules, mode).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_select_routes(msg: *mut sys::sip_msg, rules: Arg, mode: Arg) -> ScriptRet {
+    routes(msg, rules, mode, None)
+}
+
+/// `ds_select_routes`(rules, mode, limit).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_select_routes_limit(
+    msg: *mut sys::sip_msg,
+    rules: Arg,
+    mode: Arg,
+    limit: Arg,
+) -> ScriptRet {
+    routes(msg, rules, mode, Some(limit))
 }
 
 /// `ds_next_dst`().
@@ -215,6 +248,29 @@ pub extern "C" fn dsr_is_active_uri(msg: *mut sys::sip_msg, set: Arg, uri: Arg) 
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_reload(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
     call(msg, |_| Some(load::ds_reload()))
+}
+
+/// `ds_dsg_fetch`(set).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_dsg_fetch(msg: *mut sys::sip_msg, set: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| Some(dsg::fetch(number(msg, set, "the set")?)))
+}
+
+/// `ds_mark_addr`(state, set, uri).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_mark_addr(
+    msg: *mut sys::sip_msg,
+    state: Arg,
+    set: Arg,
+    uri: Arg,
+) -> ScriptRet {
+    call(msg, |msg| {
+        // Each evaluation may use the server's buffer of the one before.
+        let state = text(msg, state, "the state")?.to_vec();
+        let uri = text(msg, uri, "the URI")?.to_vec();
+        let set = number(msg, set, "the set")?;
+        Some(selection::mark_addr(msg, &state, set, &uri))
+    })
 }
 
 /// `ds_load_update`().

@@ -10,7 +10,7 @@ use super::log::{log_dbg, log_err, log_warn};
 use super::module::Module;
 use super::msg::{Message, Target};
 use super::random::ServerRandom;
-use super::results::Current;
+use super::results::{Current, Tail};
 use super::text::Escaped;
 use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
@@ -26,7 +26,7 @@ pub const UNLIMITED: i32 = 0;
 
 /// What a script asks for.
 #[derive(Clone, Copy)]
-pub struct Request {
+pub struct Request<'t> {
     /// The set to choose from.
     pub set: SetId,
     /// The algorithm's number.
@@ -35,6 +35,8 @@ pub struct Request {
     pub limit: i32,
     /// What of the message changes.
     pub target: Target,
+    /// The results that these go behind; in front of all where there are none.
+    pub behind: Option<&'t Tail>,
 }
 
 /// Chooses a destination of a set and sends the message there.
@@ -49,7 +51,9 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
         log_err!("destination already set (and force_dst is 0)");
         return ScriptRet::FAILED;
     }
-    if let Some(calls) = call_load::calls_of(module, msg, request.algorithm) {
+    // A call is counted where it goes, and it goes to the first of all results.
+    let leads = request.behind.is_none_or(|tail| tail.count() == 0);
+    if let Some(calls) = call_load::calls_of(module, msg, request.algorithm).filter(|_| leads) {
         return call_load::select(module, calls, msg, request);
     }
     let Some(start) = start(module, msg, request.algorithm) else {
@@ -173,14 +177,20 @@ pub fn go(
         .take(limit);
     let results = &module.settings.results;
     // The message changes last: a script that gets an error finds it as it was.
-    let written = results
-        .write(request.set, dests, counted)
-        .ok_or(Failure::NoMemory)?;
+    let written = match request.behind {
+        None => results.write(request.set, dests, counted),
+        Some(tail) => results.append(request.set, dests, counted, tail),
+    };
+    let written = written.ok_or(Failure::NoMemory)?;
     let first = view.dest(choice.first).ok_or(Failure::NoneUsable)?;
     if request.target == Target::Nothing || send(msg, request.target, first.uri(), first.socket) {
         return Ok(());
     }
-    (0..written).for_each(|_| results.drop_current());
+    match request.behind {
+        None => (0..written).for_each(|_| results.drop_current()),
+        // Only the first results of a tail are sent to.
+        Some(tail) => results.take_back(tail),
+    }
     Err(Failure::Refused)
 }
 
@@ -245,9 +255,7 @@ pub fn mark(msg: Message, state: Option<&[u8]>) -> ScriptRet {
         return ScriptRet::FAILED;
     };
     let settings = &module.settings;
-    let state = state.unwrap_or_default();
-    let Some(mark) = Mark::parse(state, settings.compat) else {
-        log_warn!("cannot mark: \"{}\" is no state", Escaped(state));
+    let Some(mark) = mark_of(module, state.unwrap_or_default()) else {
         return ScriptRet::FAILED;
     };
     if !settings.failover {
@@ -261,13 +269,47 @@ pub fn mark(msg: Message, state: Option<&[u8]>) -> ScriptRet {
         log_err!("nothing was selected that could be marked");
         return ScriptRet::FAILED;
     };
+    apply(module, msg, mark, (set, uri), |dest| dest.socket == socket)
+}
+
+/// Marks the destinations of a set with this URI, whatever was selected. No text is "active".
+///
+/// Source: `features.md` 2.2.
+pub fn mark_addr(msg: Message, state: &[u8], set: SetId, uri: &[u8]) -> ScriptRet {
+    let Some(module) = Module::get() else {
+        return ScriptRet::FAILED;
+    };
+    let state = if state.is_empty() { b"a" } else { state };
+    match mark_of(module, state) {
+        Some(mark) => apply(module, msg, mark, (set, uri), |_| true),
+        None => ScriptRet::FAILED,
+    }
+}
+
+/// The mark that a script's text means; `None` after the message when it means none.
+fn mark_of(module: &Module, state: &[u8]) -> Option<Mark> {
+    let mark = Mark::parse(state, module.settings.compat);
+    if mark.is_none() {
+        log_warn!("cannot mark: \"{}\" is no state", Escaped(state));
+    }
+    mark
+}
+
+/// Marks those destinations of a set that have the URI and are wanted.
+fn apply(
+    module: &Module,
+    msg: Message,
+    mark: Mark,
+    (set, uri): (SetId, &[u8]),
+    wanted: impl Fn(&Dest) -> bool,
+) -> ScriptRet {
     let rules = live::mark_rules(module);
     let mut feed = Feed::new(module);
     let marked = module.store.change(
         Module::process(),
         set,
         Some(uri),
-        |dest: &Dest| dest.socket == socket,
+        wanted,
         |state, failures| apply_mark(state, failures, mark, &rules),
         |dest, old, outcome| {
             if old != outcome.state {
@@ -290,7 +332,7 @@ pub fn mark(msg: Message, state: Option<&[u8]>) -> ScriptRet {
             ScriptRet::OK
         }
         _ => {
-            log_dbg!("{} is not in set {set} any more", Escaped(uri));
+            log_dbg!("{} is not in set {set}", Escaped(uri));
             ScriptRet::FAILED
         }
     }

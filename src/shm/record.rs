@@ -27,6 +27,8 @@ pub struct DestRecord {
     position: AtomicU32,
     /// The set that it belongs to.
     set: AtomicI32,
+    /// Its number among all that there have been; 0 before somebody asks for it.
+    number: AtomicU32,
     /// Who set the state last, and when in milliseconds.
     cause: AtomicU32,
     cause_ms: AtomicU64,
@@ -53,6 +55,20 @@ fn within(load: u32, maxload: i32) -> bool {
 }
 
 impl DestRecord {
+    /// The number that tells it from all others, drawn from `next` when it is first asked for.
+    pub fn number(&self, next: impl FnOnce() -> u32) -> u32 {
+        match self.number.load(Ordering::SeqCst) {
+            0 => {
+                let drawn = next();
+                let kept =
+                    self.number
+                        .compare_exchange(0, drawn, Ordering::SeqCst, Ordering::SeqCst);
+                kept.err().unwrap_or(drawn)
+            }
+            number => number,
+        }
+    }
+
     /// State bits and failures in a row.
     pub fn status(&self) -> (State, u32) {
         unpack(self.status.load(Ordering::SeqCst))

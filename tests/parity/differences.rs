@@ -122,6 +122,13 @@ pub const EXPLAINED: &[Difference] = &[
         applies: |what, _, _| what.starts_with("set as a text"),
     },
     Difference {
+        name: "bad rule behind good ones",
+        reason: "C selects by the rules before it and then says -1; ours does nothing and says -1",
+        applies: |what, c, ours| {
+            what.starts_with("bad later rule") && c.contains("rc=-1") && ours.contains("rc=-1")
+        },
+    },
+    Difference {
         name: "flag 32",
         reason: "C 5.6 knows no such flag and pings; ours never pings, as 6.0 and later",
         applies: |what, c, _| {

@@ -25,6 +25,7 @@ mod pair;
 mod params;
 mod probing;
 mod report;
+mod routes;
 mod rpc;
 mod select;
 mod sets;
@@ -41,8 +42,9 @@ use report::Report;
 type Section = fn(&mut Report, &mut StdRng);
 
 /// Sections that use the processor, one after the other.
-const BUSY: [(&str, Section); 7] = [
+const BUSY: [(&str, Section); 8] = [
     ("select", select::all),
+    ("routes", routes::all),
     ("files", files::all),
     ("rpc", rpc::all),
     ("mark", mark::all),

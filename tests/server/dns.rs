@@ -15,12 +15,17 @@ use super::sip::unique;
 
 const PORT: u16 = 53;
 const TYPE_A: u16 = 1;
+const TYPE_SRV: u16 = 33;
 
 /// What a name's question gets.
 #[derive(Clone, Copy, Debug)]
 pub enum Name {
     /// This address.
     Is(Ipv4Addr),
+    /// These two addresses.
+    Both(Ipv4Addr, Ipv4Addr),
+    /// A service (SRV): this name and port.
+    Service(&'static str, u16),
     /// This address after a while.
     Slow(Ipv4Addr, Duration),
     /// No answer.
@@ -141,13 +146,20 @@ fn serve(socket: &UdpSocket, inside: &Mutex<Inside>) {
         match answer {
             Name::Silent => {}
             Name::Unknown => {
-                let _ = socket.send_to(&reply(query, None, 3), peer);
+                let _ = socket.send_to(&reply(query, &[], 3), peer);
             }
             Name::Is(ip) => {
-                let _ = socket.send_to(&reply(query, (kind == TYPE_A).then_some(ip), 0), peer);
+                let _ = socket.send_to(&addresses(query, kind, &[ip]), peer);
+            }
+            Name::Both(one, other) => {
+                let _ = socket.send_to(&addresses(query, kind, &[one, other]), peer);
+            }
+            Name::Service(target, port) => {
+                let found = (kind == TYPE_SRV).then(|| service(target, port));
+                let _ = socket.send_to(&reply(query, found.as_slice(), 0), peer);
             }
             Name::Slow(ip, after) => {
-                let reply = reply(query, (kind == TYPE_A).then_some(ip), 0);
+                let reply = addresses(query, kind, &[ip]);
                 due.push((Instant::now() + after, reply, peer));
             }
         }
@@ -170,8 +182,30 @@ fn question(query: &[u8]) -> Option<(String, u16)> {
     Some((labels.join("."), u16::from_be_bytes([kind[0], kind[1]])))
 }
 
-/// The answer: the question again, and the address if there is one (RFC 1035, 4.1).
-fn reply(query: &[u8], ip: Option<Ipv4Addr>, code: u8) -> Vec<u8> {
+/// Type and content of a record.
+type Record = (u16, Vec<u8>);
+
+/// The answer with addresses, if it is they that are asked for.
+fn addresses(query: &[u8], kind: u16, ips: &[Ipv4Addr]) -> Vec<u8> {
+    let asked = ips.iter().filter(|_| kind == TYPE_A);
+    let records: Vec<Record> = asked.map(|ip| (TYPE_A, ip.octets().to_vec())).collect();
+    reply(query, &records, 0)
+}
+
+/// A service's record (RFC 2782): priority 0, weight 0.
+fn service(target: &str, port: u16) -> Record {
+    let mut content = vec![0, 0, 0, 0];
+    content.extend(port.to_be_bytes());
+    for label in target.split('.') {
+        content.push(u8::try_from(label.len()).expect("a label"));
+        content.extend(label.as_bytes());
+    }
+    content.push(0);
+    (TYPE_SRV, content)
+}
+
+/// The answer: the question again, and what was found (RFC 1035, 4.1).
+fn reply(query: &[u8], records: &[Record], code: u8) -> Vec<u8> {
     let end = 12
         + query[12..]
             .iter()
@@ -185,17 +219,20 @@ fn reply(query: &[u8], ip: Option<Ipv4Addr>, code: u8) -> Vec<u8> {
         0,
         1,
         0,
-        u8::from(ip.is_some()),
+        u8::try_from(records.len()).expect("few records"),
         0,
         0,
         0,
         0,
     ]);
     out.extend(&query[12..end]);
-    if let Some(ip) = ip {
-        // The name is the one at offset 12; type A, class IN, one second to live.
-        out.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
-        out.extend(ip.octets());
+    for (kind, content) in records {
+        // The name is the one at offset 12; class IN, one second to live.
+        out.extend([0xc0, 12]);
+        out.extend(kind.to_be_bytes());
+        out.extend([0, 1, 0, 0, 0, 1]);
+        out.extend(u16::try_from(content.len()).expect("short").to_be_bytes());
+        out.extend(content);
     }
     out
 }

@@ -28,7 +28,7 @@ mod kamailio;
 pub mod lab;
 mod listing;
 mod log;
-mod module;
+pub mod module;
 mod ports;
 mod probe;
 mod rpc;

@@ -1,0 +1,96 @@
+//! `$dsg(name)` and `ds_dsg_fetch`: what a script can ask about a set.
+
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
+
+use super::dsv::{self, PvRet, Question};
+use super::guard::{ScriptRet, guard};
+use super::log::{log_dbg, log_err};
+use super::module::Module;
+use super::sys;
+use super::text::Escaped;
+use crate::dispatch::dest::SetId;
+
+/// The set that is asked about, in this process; 1 until a script chooses another.
+static CHOSEN: AtomicI32 = AtomicI32::new(1);
+
+/// What can be asked.
+#[derive(Clone, Copy)]
+enum Field {
+    Count,
+    Active,
+    Inactive,
+    PercentActive,
+    PercentInactive,
+}
+
+/// Names and fields; the place in this table is what the server keeps.
+const FIELDS: [(&[u8], Field); 5] = [
+    (b"count", Field::Count),
+    (b"active", Field::Active),
+    (b"inactive", Field::Inactive),
+    (b"pactive", Field::PercentActive),
+    (b"pinactive", Field::PercentInactive),
+];
+
+/// `ds_dsg_fetch`(set): chooses the set that `$dsg` shows, and says whether there is such a set.
+pub fn fetch(set: SetId) -> ScriptRet {
+    CHOSEN.store(set, Relaxed);
+    match Module::get() {
+        Some(module) if module.has_set(set) => ScriptRet::OK,
+        _ => {
+            log_dbg!("no set {set}");
+            ScriptRet::FAILED
+        }
+    }
+}
+
+/// Reads the name in the parentheses, when the config is read.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_dsg_parse_name(spec: sys::pv_spec_p, name: *mut sys::str_) -> PvRet {
+    guard(|| {
+        let known = |name: &[u8]| FIELDS.iter().position(|(known, _)| *known == name);
+        let kept = dsv::keep_name(spec, name, known, |name| {
+            log_err!(
+                "$dsg({}): expected count, active, inactive, pactive or pinactive",
+                Escaped(name)
+            );
+        });
+        PvRet::of(kept)
+    })
+}
+
+/// Gives the value; null for a set that does not exist.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_dsg_get(
+    msg: *mut sys::sip_msg,
+    param: *mut sys::pv_param_t,
+    value: *mut sys::pv_value_t,
+) -> PvRet {
+    let question = Question::new(msg, param, value);
+    guard(|| {
+        let field = question.name().and_then(|at| FIELDS.get(at));
+        match field.and_then(|&(_, field)| ask(field)) {
+            Some(number) => question.number(number),
+            None => question.null(),
+        }
+    })
+}
+
+/// The value for the chosen set.
+fn ask(field: Field) -> Option<c_int> {
+    let module = Module::get()?;
+    let pinned = module.pin();
+    let view = pinned.view(CHOSEN.load(Relaxed))?;
+    let all = view.dest_count();
+    let active = || (0..all).filter(|&at| view.is_usable(at)).count();
+    let percent = |part: usize| (part * 100).checked_div(all).unwrap_or(0);
+    let number = match field {
+        Field::Count => all,
+        Field::Active => active(),
+        Field::Inactive => all - active(),
+        Field::PercentActive => percent(active()),
+        Field::PercentInactive => percent(all - active()),
+    };
+    c_int::try_from(number).ok()
+}

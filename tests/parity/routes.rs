@@ -1,0 +1,122 @@
+//! `ds_select_routes` over random lists and rules, and `dispatcher.hash`.
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use serde_json::json;
+
+use crate::keys;
+use crate::pair::Pair;
+use crate::report::Report;
+use crate::server::{Config, Probe, Request};
+use crate::sets::random_list;
+
+/// Texts of rules that are none, or hardly.
+const ODD: [&str; 18] = [
+    "",
+    "1",
+    "1=",
+    "1=8;",
+    "1;2",
+    " 1=8",
+    "=8",
+    "-1=8",
+    "1=8,2=8",
+    "1==8",
+    "1=8=2",
+    "3",
+    "99=4",
+    "99=4;98=4",
+    "1=77;2=8",
+    "x",
+    "1=x",
+    "1=8;2",
+];
+
+/// All of it.
+pub fn all(report: &mut Report, rng: &mut StdRng) {
+    for (flags, use_default) in [(2, 0), (2, 1), (0, 0), (3, 0)] {
+        let pair = Pair::start(config(rng, flags, use_default));
+        let what = format!("flags {flags} use_default {use_default}");
+        let requests: Vec<Request> = (0..400).map(|_| request(rng)).collect();
+        pair.ask(report, &format!("routes {what}"), &requests);
+        for rules in ODD {
+            for mode in ["d", "r", "x"] {
+                pair.run(report, "odd rules", &format!("routes,{rules},{mode}|dump"));
+            }
+        }
+        for rules in ["1=8;x", "1=8; 2=8", "1=8;;2=8"] {
+            pair.run(report, "bad later rule", &format!("routes,{rules},d|dump"));
+        }
+        for mode in ["", "3", " d", "dx", "D", "R", "X", "0", "1", "2"] {
+            pair.run(report, "modes", &format!("routes,1=8;4=8,{mode}|dump"));
+        }
+    }
+    hashes(report, rng);
+}
+
+fn config(rng: &mut StdRng, flags: i64, use_default: i64) -> Config {
+    Probe::new()
+        .op("routes", "ds_select_routes(\"$var(a)\", \"$var(b)\");")
+        .op(
+            "routes3",
+            "ds_select_routes(\"$var(a)\", \"$var(b)\", \"$var(ic)\");",
+        )
+        .op("fixed", "ds_select_routes(\"2=4;3=8\", \"0\");")
+        .config()
+        .list(random_list(rng))
+        .param("flags", flags)
+        .param("use_default", use_default)
+        .param("xavp_dst_mode", 6)
+}
+
+/// One to four rules, with or without a limit, before or behind other selections.
+fn request(rng: &mut StdRng) -> Request {
+    let rules: Vec<String> = (0..rng.random_range(1..5))
+        .map(|_| {
+            let alg = *[0, 1, 2, 3, 4, 5, 7, 8].choose(rng).unwrap_or(&8);
+            format!("{}={alg}", rng.random_range(1..7))
+        })
+        .collect();
+    let rules = rules.join(";");
+    let mode = *["0", "1", "2", "d", "r", "x"].choose(rng).unwrap_or(&"0");
+    let call = if rng.random_bool(0.5) {
+        format!("routes3,{rules},{mode},{}", rng.random_range(-1..9))
+    } else {
+        format!("routes,{rules},{mode}")
+    };
+    let operations = match rng.random_range(0..4) {
+        0 => format!("dst,3,8|{call}|dump|nextdst|nextdst|dump"),
+        1 => format!("{call}|dst,2,8|dump|nextdom|dump"),
+        2 => format!("fixed|{call}|dump|setdst|nextdst|nextdom|dump"),
+        _ => format!("{call}|dump|nextdst|mark_ip|nextdst|mark_a|dump"),
+    };
+    keys::request(rng, &operations)
+}
+
+fn hashes(report: &mut Report, rng: &mut StdRng) {
+    let pair = Pair::start(Probe::new().config().list("1 sip:127.0.0.1:7001\n"));
+    for _ in 0..200 {
+        let texts = [keys::uri(rng), keys::uri(rng)]
+            .map(|text| String::from_utf8_lossy(&text).into_owned());
+        let slots = rng.random_range(0..40);
+        let mut params = vec![json!(slots), json!(texts[0])];
+        if rng.random_bool(0.5) {
+            params.push(json!(texts[1]));
+        }
+        pair.json(report, "hash", "dispatcher.hash", params.into());
+    }
+    for params in [json!([]), json!([8]), json!([-3, "alice"]), json!([8, ""])] {
+        pair.json(report, "hash", "dispatcher.hash", params);
+    }
+    for args in [
+        &["dispatcher.hash"][..],
+        &["dispatcher.hash", "8"],
+        &["dispatcher.hash", "x", "alice"],
+        &["dispatcher.hash", "8", "alice"],
+        &["dispatcher.hash", "8", "alice", "a.example"],
+        &["dispatcher.hash", "97", "zzzzzzzz"],
+    ] {
+        pair.kamcmd(report, "hash", args);
+    }
+}

@@ -1,0 +1,175 @@
+//! Destinations with names: when each `ds_dns_mode` asks for them, and what changes then.
+#![cfg(feature = "server-tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod server;
+
+use std::net::Ipv4Addr;
+
+use server::{Config, Dns, Kamailio, Module, Name, Request, Uac, patience, wait_for};
+
+const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const FAR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+
+const ROUTE: &str = r#"
+request_route {
+    switch ($rm) {
+    case "INFO":
+        ds_select_dst("1", "8");
+        break;
+    default:
+        ds_is_from_list("1", "3");
+    }
+    append_to_reply("X-Out: $rc\r\n");
+    send_reply("200", "OK");
+}
+"#;
+
+const URI: &str = "sip:gw.test";
+
+fn start(dns: &Dns, params: &[(&str, i64)]) -> Kamailio {
+    let mut config = Config::routes(ROUTE)
+        .global("dns_cache_max_ttl=1")
+        .global("dns_cache_negative_ttl=1")
+        .global("dns_cache_gc_interval=1")
+        .global("dns_retr_time=1")
+        .global("dns_retr_no=1")
+        .list(format!("1 {URI}\n"))
+        .resolver(dns);
+    for (name, value) in params {
+        config = config.param(name, *value);
+    }
+    Kamailio::start(Module::Rust, config)
+}
+
+fn ask(server: &Kamailio, method: &str) -> String {
+    let request = Request::new(method, "sip:callee@service.test");
+    Uac::new().request(server.addr(), &request).text("X-Out")
+}
+
+/// Whether requests from here are from the list.
+fn is_from(server: &Kamailio) -> bool {
+    ask(server, "OPTIONS") == "1"
+}
+
+fn address(server: &Kamailio) -> String {
+    let dest = server.dest(1, 0);
+    dest["IPADDR"].as_str().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn mode_1_asks_when_the_list_is_read_and_never_again() {
+    let dns = Dns::start();
+    dns.set("gw.test", Name::Is(HERE));
+    let server = start(&dns, &[]);
+    assert!(is_from(&server));
+    let asked = dns.asked("gw.test").len();
+    dns.set("gw.test", Name::Is(ELSEWHERE));
+    for _ in 0..20 {
+        assert!(is_from(&server));
+        assert_eq!(ask(&server, "INFO"), "1");
+    }
+    assert_eq!(dns.asked("gw.test").len(), asked);
+    // The server's own answer to the question before lives for a second.
+    wait_for("a reload that finds the new address", patience(10), || {
+        server.kamcmd(&["dispatcher.reload"]).unwrap();
+        (address(&server) == ELSEWHERE.to_string()).then_some(())
+    });
+    assert!(!is_from(&server));
+}
+
+#[test]
+fn mode_2_asks_in_each_match_and_in_nothing_else() {
+    let dns = Dns::start();
+    dns.set("gw.test", Name::Is(ELSEWHERE));
+    let server = start(&dns, &[("ds_dns_mode", 3)]);
+    assert!(!is_from(&server));
+    dns.set("gw.test", Name::Is(HERE));
+    wait_for("the new address", patience(10), || {
+        is_from(&server).then_some(())
+    });
+    assert_eq!(address(&server), HERE.to_string());
+    // A name that is gone keeps its address.
+    dns.set("gw.test", Name::Unknown);
+    assert!(is_from(&server));
+}
+
+#[test]
+fn an_answer_is_good_for_ds_dns_ttl() {
+    let dns = Dns::start();
+    dns.set("gw.test", Name::Is(HERE));
+    let server = start(&dns, &[("ds_dns_mode", 3), ("ds_dns_ttl", 600)]);
+    assert!(is_from(&server));
+    dns.set("gw.test", Name::Is(ELSEWHERE));
+    let asked = dns.asked("gw.test").len();
+    let begin = std::time::Instant::now();
+    wait_for("longer than the server's own answer", patience(10), || {
+        assert!(is_from(&server));
+        (begin.elapsed() > patience(2)).then_some(())
+    });
+    assert_eq!(dns.asked("gw.test").len(), asked);
+}
+
+#[test]
+fn mode_4_follows_a_name_without_any_request() {
+    let dns = Dns::start();
+    dns.set("gw.test", Name::Is(ELSEWHERE));
+    let server = start(&dns, &[("ds_dns_mode", 5), ("ds_dns_interval", 1)]);
+    assert!(!is_from(&server));
+    server
+        .kamcmd(&["dispatcher.set_state", "tp", "1", URI])
+        .unwrap();
+    dns.set("gw.test", Name::Is(HERE));
+    wait_for("the new address", patience(15), || {
+        (address(&server) == HERE.to_string()).then_some(())
+    });
+    assert!(is_from(&server));
+    assert_eq!(server.flags(1, URI), "TP", "the state stays");
+    dns.set("gw.test", Name::Unknown);
+    let asked = dns.asked("gw.test").len();
+    wait_for("two more questions", patience(15), || {
+        (dns.asked("gw.test").len() > asked + 1).then_some(())
+    });
+    assert!(is_from(&server), "a name that is gone keeps its address");
+}
+
+#[test]
+fn without_mode_1_a_name_that_nobody_knows_yet_is_no_fault() {
+    let dns = Dns::start();
+    let server = start(&dns, &[("ds_dns_mode", 4), ("ds_dns_interval", 1)]);
+    assert_eq!(ask(&server, "INFO"), "1");
+    assert!(!is_from(&server));
+    dns.set("gw.test", Name::Is(HERE));
+    wait_for("the address", patience(15), || {
+        is_from(&server).then_some(())
+    });
+}
+
+#[test]
+fn mode_8_asks_for_the_service() {
+    let dns = Dns::start();
+    dns.set("_sip._udp.gw.test", Name::Service("host.test", 5080));
+    dns.set("host.test", Name::Is(HERE));
+    let server = start(&dns, &[("ds_dns_mode", 9)]);
+    assert_eq!(address(&server), HERE.to_string());
+    assert!(is_from(&server));
+}
+
+#[test]
+fn all_addresses_count_with_ds_dns_match_all() {
+    for (all, first, found) in [(0, HERE, true), (0, ELSEWHERE, false), (1, ELSEWHERE, true)] {
+        let dns = Dns::start();
+        let second = if first == HERE { FAR } else { HERE };
+        dns.set("gw.test", Name::Both(first, second));
+        let server = start(&dns, &[("ds_dns_match_all", all)]);
+        let first_is_here = address(&server) == HERE.to_string();
+        // The server may turn the addresses round.
+        assert_eq!(is_from(&server), found || first_is_here, "{all} {first}");
+    }
+}
