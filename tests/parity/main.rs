@@ -28,6 +28,7 @@ mod report;
 mod rpc;
 mod select;
 mod sets;
+mod worth;
 
 use std::io::Write;
 use std::time::Instant;
@@ -41,7 +42,7 @@ use report::Report;
 type Section = fn(&mut Report, &mut StdRng);
 
 /// Sections that use the processor, one after the other.
-const BUSY: [(&str, Section); 7] = [
+const BUSY: [(&str, Section); 8] = [
     ("select", select::all),
     ("files", files::all),
     ("rpc", rpc::all),
@@ -49,6 +50,7 @@ const BUSY: [(&str, Section); 7] = [
     ("from_list", from_list::all),
     ("params", params::all),
     ("database", database::all),
+    ("worth", worth::all),
 ];
 
 /// A section that mostly waits for timers, and runs beside the others.
