@@ -124,6 +124,20 @@ impl Latency {
         }
     }
 
+    /// The estimate in whole milliseconds.
+    #[must_use]
+    pub fn estimate_ms(&self) -> i32 {
+        whole(self.estimate)
+    }
+
+    /// How much longer than usual it takes now, in whole milliseconds; not below 0.
+    ///
+    /// Source: features 2.4 and 3.7.4, attribute `cc`.
+    #[must_use]
+    pub fn congestion_ms(&self) -> i32 {
+        whole((self.estimate - self.average).max(0.0))
+    }
+
     /// The figures after a ping that nobody answered.
     #[must_use]
     pub fn timeout(&self) -> Latency {
@@ -132,6 +146,12 @@ impl Latency {
             ..*self
         }
     }
+}
+
+/// Without the fraction.
+#[allow(clippy::cast_possible_truncation)] // `as` stays within the range of the type.
+fn whole(ms: f64) -> i32 {
+    ms as i32
 }
 
 #[cfg(test)]

@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rand::RngCore;
 
+use super::ranked::{self, Weights};
+use super::share::Turns;
 use super::weight::{SLOTS, Wheel};
 
 /// How `ds_select_*` chooses; the numbers are those of the scripts.
@@ -36,6 +38,16 @@ pub enum Algorithm {
     Weight,
     /// 10: the one with the fewest calls.
     CallLoad,
+    /// 11: by `rweight`, over the usable ones.
+    RelativeWeight,
+    /// 12: all usable ones at once.
+    Parallel,
+    /// 13: by priority, less what latency costs.
+    Latency,
+    /// 14: round-robin where all have one priority over 0, else the first usable one.
+    Priority,
+    /// 15: of the lowest priority, by `weight`.
+    Service,
     /// Any other number: the first usable one, with a warning.
     Unknown(i32),
 }
@@ -55,6 +67,11 @@ impl Algorithm {
             8 => Self::First,
             9 => Self::Weight,
             10 => Self::CallLoad,
+            11 => Self::RelativeWeight,
+            12 => Self::Parallel,
+            13 => Self::Latency,
+            14 => Self::Priority,
+            15 => Self::Service,
             other => Self::Unknown(other),
         }
     }
@@ -75,6 +92,14 @@ pub enum Start {
     First,
     /// At the next slot of the set's wheel.
     Weight,
+    /// At the next turn of the relative weights.
+    RelativeWeight,
+    /// At the best by priority and latency.
+    Latency,
+    /// At the round-robin cursor, or at the first one, as the priorities are.
+    Priority,
+    /// At the next turn of the weights within the lowest usable priority.
+    Service,
 }
 
 /// The positions of a set that keep moving, shared by all processes and kept over reloads.
@@ -84,6 +109,20 @@ pub struct Cursors {
     pub round_robin: AtomicU32,
     /// Number of picks by weight so far.
     pub weight: AtomicU64,
+    /// Turns by relative weight.
+    relative: Turns,
+    /// Turns by weight within a priority.
+    service: Turns,
+}
+
+impl Cursors {
+    /// The turns of these weights.
+    pub fn turns(&self, by: Weights) -> &Turns {
+        match by {
+            Weights::Relative => &self.relative,
+            Weights::Srv => &self.service,
+        }
+    }
 }
 
 /// A set as choosing sees it: destinations by index, 0 to `len() - 1`.
@@ -125,6 +164,36 @@ pub trait Candidates {
 
     /// The set's wheel for algorithm 9; `None` when no destination has a weight.
     fn wheel(&self) -> Option<&Wheel>;
+
+    /// The sum of the weights of the usable destinations below `to`.
+    fn weight_below(&self, by: Weights, to: usize) -> u32;
+
+    /// The destination whose weight covers this point of the sum.
+    fn at_weight(&self, by: Weights, point: u32) -> Option<usize>;
+
+    /// True when any destination has such a weight, usable or not.
+    fn is_weighted(&self, by: Weights) -> bool;
+
+    /// The priority of a destination.
+    fn priority(&self, at: usize) -> i32;
+
+    /// The first destination that has the priority of this one.
+    fn priority_start(&self, at: usize) -> usize;
+
+    /// The last usable index below `to`.
+    fn last_usable(&self, to: usize) -> Option<usize>;
+
+    /// The rank of a usable destination by priority and latency; the best is the highest.
+    fn rank(&self, at: usize) -> Option<u32>;
+
+    /// The first usable destination of the best rank in the ring, at or after `at` around its end.
+    fn best(&self, at: usize, ring: usize) -> Option<usize>;
+
+    /// The best rank below this one in the ring.
+    fn best_below(&self, rank: u32, ring: usize) -> Option<u32>;
+
+    /// The first destination of exactly this rank in `from..to`.
+    fn next_of_rank(&self, rank: u32, from: usize, to: usize) -> Option<usize>;
 }
 
 /// What was chosen, and all that is needed to go on from there.
@@ -136,10 +205,13 @@ pub struct Choice {
     ring: usize,
     /// The destination of last resort, where it is not `first` itself.
     last_resort: Option<usize>,
+    /// Where the priority begins that the walk goes through first, before higher ones.
+    within: Option<usize>,
 }
 
 /// Number of destinations that a choice may fall on: all, or all but the one of last resort.
-fn ring(len: usize, use_default: bool) -> usize {
+#[must_use]
+pub fn ring(len: usize, use_default: bool) -> usize {
     if use_default && len > 1 { len - 1 } else { len }
 }
 
@@ -168,18 +240,35 @@ pub fn choose(
         Start::First => 0,
         Start::Weight => turn_wheel(set),
         Start::RoundRobin => return take_turn(set, ring),
+        Start::Priority if is_even(set) => return take_turn(set, ring),
+        Start::Priority => 0,
+        Start::RelativeWeight => return ranked::by_share(set, ring),
+        Start::Service => return ranked::by_service(set, ring),
+        Start::Latency => {
+            let (first, _) = ranked::by_rank(set, ring)?;
+            return Some(choice(first, ring, len));
+        }
     };
     let at = (hash as usize).checked_rem(ring)?;
     Some(choice(set.walk(at, ring)?, ring, len))
 }
 
+/// True when all destinations have one priority, over 0.
+fn is_even(set: &impl Candidates) -> bool {
+    let Some(last) = set.len().checked_sub(1) else {
+        return false;
+    };
+    set.priority(last) > 0 && set.priority(0) == set.priority(last)
+}
+
 /// The choice of an index inside the ring, or of the last resort behind it.
-fn choice(first: usize, ring: usize, len: usize) -> Choice {
+pub(super) fn choice(first: usize, ring: usize, len: usize) -> Choice {
     let last_resort = (first < ring && ring < len).then_some(ring);
     Choice {
         first,
         ring,
         last_resort,
+        within: None,
     }
 }
 
@@ -215,6 +304,15 @@ impl Choice {
     pub fn of(set: &impl Candidates, first: usize, use_default: bool) -> Self {
         let len = set.len();
         choice(first, ring(len, use_default), len)
+    }
+
+    /// The same choice, whose walk goes through its own priority first, which begins at `from`, and
+    /// then through the higher ones, one after the other.
+    pub(super) fn within(self, from: usize) -> Self {
+        Choice {
+            within: Some(from),
+            ..self
+        }
     }
 
     /// The choice and then the failover order: up from it, around the end, usable ones only, and
@@ -255,6 +353,10 @@ enum At {
     First,
     After(usize),
     Before(usize),
+    /// The priorities that end below this index.
+    Higher(usize),
+    /// In a priority: from here, to there, and where it begins.
+    Inside(usize, usize, usize),
     End,
 }
 
@@ -265,7 +367,8 @@ impl<C: Candidates> Iterator for Order<'_, C> {
         let Choice {
             first,
             ring,
-            last_resort,
+            within,
+            ..
         } = self.choice;
         if let At::First = self.at {
             self.at = At::After(first + 1);
@@ -276,17 +379,51 @@ impl<C: Candidates> Iterator for Order<'_, C> {
                 self.at = At::After(index + 1);
                 return Some(index);
             }
-            self.at = At::Before(0);
+            self.at = At::Before(within.unwrap_or(0));
         }
         if let At::Before(from) = self.at {
             if let Some(index) = self.set.next_usable(from, first.min(ring)) {
                 self.at = At::Before(index + 1);
                 return Some(index);
             }
-            self.at = At::End;
-            return last_resort.filter(|&at| !self.set.is_draining(at));
+            self.at = within.map_or(At::End, At::Higher);
+            if within.is_none() {
+                return self.last_resort();
+            }
         }
-        None
+        self.next_higher()
+    }
+}
+
+impl<C: Candidates> Order<'_, C> {
+    /// Takes the last resort at the end.
+    fn last_resort(&mut self) -> Option<usize> {
+        let at = self.choice.last_resort?;
+        (!self.set.is_draining(at)).then_some(at)
+    }
+
+    /// Goes on through the higher priorities.
+    fn next_higher(&mut self) -> Option<usize> {
+        loop {
+            match self.at {
+                At::Higher(end) => {
+                    let Some(last) = self.set.last_usable(end) else {
+                        self.at = At::End;
+                        return self.last_resort();
+                    };
+                    let start = self.set.priority_start(last);
+                    self.at = At::Inside(start, last + 1, start);
+                }
+                At::Inside(from, to, start) => {
+                    if let Some(index) = self.set.next_usable(from, to) {
+                        self.at = At::Inside(index + 1, to, start);
+                        return Some(index);
+                    }
+                    self.at = At::Higher(start);
+                }
+                _ => return None,
+            }
+        }
     }
 }
 
@@ -302,6 +439,10 @@ mod tests {
         states: Vec<u8>,
         cursors: Cursors,
         wheel: Option<Wheel>,
+        /// By index: priority, weights by kind, latency.
+        priorities: Vec<i32>,
+        weights: Vec<u32>,
+        latencies: Vec<i32>,
     }
 
     impl Set {
@@ -310,6 +451,9 @@ mod tests {
                 states: usable.to_vec(),
                 cursors: Cursors::default(),
                 wheel: None,
+                priorities: vec![0; usable.len()],
+                weights: vec![0; usable.len()],
+                latencies: vec![0; usable.len()],
             }
         }
     }
@@ -333,6 +477,51 @@ mod tests {
         }
         fn wheel(&self) -> Option<&Wheel> {
             self.wheel.as_ref()
+        }
+        fn weight_below(&self, _: Weights, to: usize) -> u32 {
+            let shares = self.weights.iter().zip(&self.states).take(to);
+            shares
+                .filter(|(_, state)| **state == 1)
+                .map(|(w, _)| w)
+                .sum()
+        }
+        fn at_weight(&self, by: Weights, point: u32) -> Option<usize> {
+            (0..self.len()).find(|&at| self.weight_below(by, at + 1) > point)
+        }
+        fn is_weighted(&self, _: Weights) -> bool {
+            self.weights.iter().any(|&weight| weight > 0)
+        }
+        fn priority(&self, at: usize) -> i32 {
+            self.priorities[at]
+        }
+        fn priority_start(&self, at: usize) -> usize {
+            let same = |&p: &i32| p == self.priorities[at];
+            self.priorities.iter().position(same).unwrap()
+        }
+        fn last_usable(&self, to: usize) -> Option<usize> {
+            (0..to).rev().find(|&at| self.states[at] == 1)
+        }
+        fn rank(&self, at: usize) -> Option<u32> {
+            let effective = ranked::effective_priority(self.priorities[at], self.latencies[at]);
+            (self.states[at] == 1).then(|| ranked::rank(effective))
+        }
+        fn best(&self, at: usize, ring: usize) -> Option<usize> {
+            let best = self.best_below(u32::MAX, ring)?;
+            let around = |range| self.next_of_rank_in(best, range);
+            around(at..ring).or_else(|| around(0..at))
+        }
+        fn best_below(&self, rank: u32, ring: usize) -> Option<u32> {
+            let ranks = (0..ring).filter_map(|at| self.rank(at));
+            ranks.filter(|&have| have < rank).max()
+        }
+        fn next_of_rank(&self, rank: u32, from: usize, to: usize) -> Option<usize> {
+            self.next_of_rank_in(rank, from..to)
+        }
+    }
+
+    impl Set {
+        fn next_of_rank_in(&self, rank: u32, range: std::ops::Range<usize>) -> Option<usize> {
+            range.into_iter().find(|&at| self.rank(at) == Some(rank))
         }
     }
 
@@ -456,5 +645,107 @@ mod tests {
             let any = usable.contains(&1);
             assert_eq!(any, !order.is_empty(), "{usable:?}");
         }
+    }
+
+    #[test]
+    fn priorities_of_14() {
+        let cases: [(&[i32], &[usize]); 4] = [
+            (&[5, 5, 5], &[0, 1, 2, 0]),
+            (&[5, 5, 4], &[0, 0, 0, 0]),
+            (&[0, 0, 0], &[0, 0, 0, 0]),
+            (&[-1, -1, -1], &[0, 0, 0, 0]),
+        ];
+        for (priorities, expected) in cases {
+            let mut set = Set::new(&[1, 1, 1]);
+            set.priorities = priorities.to_vec();
+            let firsts: Vec<usize> = (0..4)
+                .map(|_| picks(&set, Start::Priority, false)[0])
+                .collect();
+            assert_eq!(firsts, expected, "{priorities:?}");
+        }
+    }
+
+    #[test]
+    fn order_of_15_goes_up_by_priority() {
+        // Indices 5 and 6 have the lowest priority, then 3 and 4, and so on.
+        let cases: [(&[u8], bool, &[usize]); 5] = [
+            (&[1, 1, 1, 1, 1, 0, 1], false, &[6, 3, 4, 1, 2, 0]),
+            (&[1, 1, 1, 1, 1, 0, 0], false, &[3, 4, 1, 2, 0]),
+            (&[1, 0, 0, 0, 0, 0, 0], false, &[0]),
+            (&[1, 0, 0, 0, 1, 0, 0], true, &[4, 0, 6]),
+            (&[0, 0, 0, 0, 0, 0, 1], true, &[6]),
+        ];
+        for (states, use_default, expected) in cases {
+            let mut set = Set::new(states);
+            set.priorities = vec![9, 8, 8, 7, 7, 6, 6];
+            let what = format!("{states:?} use_default {use_default}");
+            assert_eq!(picks(&set, Start::Service, use_default), expected, "{what}");
+            set.weights = vec![0, 0, 0, 9, 0, 0, 9];
+            assert_eq!(
+                picks(&set, Start::Service, use_default),
+                expected,
+                "weights, {what}"
+            );
+        }
+    }
+
+    #[test]
+    fn ranks_of_13() {
+        /// Priorities, latencies, states, `use_default`, orders of three calls.
+        type Case = (
+            &'static [i32],
+            &'static [i32],
+            &'static [u8],
+            bool,
+            [&'static [usize]; 3],
+        );
+        let cases: [Case; 5] = [
+            // 30 - 45/30 = 29, 30 - 91/30 = 27, 28: as the documented example goes.
+            (
+                &[30, 30, 28],
+                &[45, 91, 0],
+                &[1, 1, 1],
+                false,
+                [&[0, 2, 1]; 3],
+            ),
+            (
+                &[5, 5, 5],
+                &[0, 0, 0],
+                &[1, 1, 1],
+                false,
+                [&[0, 1, 2], &[1, 2, 0], &[2, 0, 1]],
+            ),
+            (
+                &[5, 5, 5],
+                &[0, 0, 0],
+                &[1, 0, 1],
+                false,
+                [&[0, 2], &[2, 0], &[0, 2]],
+            ),
+            (
+                &[5, 5, 5],
+                &[0, 0, 0],
+                &[1, 1, 1],
+                true,
+                [&[0, 1, 2], &[1, 0, 2], &[0, 1, 2]],
+            ),
+            (&[1, 0, 0], &[900, 900, 0], &[0, 0, 1], true, [&[2]; 3]),
+        ];
+        for (priorities, latencies, states, use_default, expected) in cases {
+            for limit in [1, 2, usize::MAX] {
+                let mut set = Set::new(states);
+                (set.priorities, set.latencies) = (priorities.to_vec(), latencies.to_vec());
+                let ring = ring(set.len(), use_default);
+                for expected in expected {
+                    let taken = ranked::by_rank(&set, ring).unwrap();
+                    let order = ranked::order_by_rank(&set, ring, taken, limit);
+                    let expected = &expected[..limit.min(expected.len())];
+                    assert_eq!(order, expected, "{priorities:?} {states:?} limit {limit}");
+                }
+            }
+        }
+        assert_eq!(ranked::effective_priority(1, 900), 1);
+        assert_eq!(ranked::effective_priority(-3, 900), -3);
+        assert!(ranked::rank(i32::MIN) > 0 && ranked::rank(-1) < ranked::rank(0));
     }
 }

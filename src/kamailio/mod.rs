@@ -53,6 +53,7 @@ pub mod net;
 pub mod own_msg;
 #[cfg(feature = "panic-probe")]
 pub mod panic_probe;
+pub mod parallel;
 pub mod params;
 pub mod ping;
 pub mod ping_params;

@@ -1,6 +1,7 @@
 //! The SIP message that a script works on: what is hashed, where it goes, whom it came from.
 
 use core::ffi::c_int;
+use core::ptr;
 
 use super::events::Reason;
 use super::log::{log_dbg, log_err, log_warn};
@@ -11,6 +12,9 @@ use crate::shm::addr::Source;
 
 /// Address of a reply that tm made up (core/parser/msg_parser.h, `FAKED_REPLY`).
 const FAKED_REPLY: usize = usize::MAX;
+
+/// A branch without a preference of its own (core/qvalue.h).
+const Q_UNSPECIFIED: sys::qvalue_t = -1;
 
 /// A message that lives at least as long as the script function that was called with it.
 #[derive(Clone, Copy)]
@@ -255,14 +259,61 @@ impl Message {
         }
     }
 
+    /// Adds a branch to `uri`, from this local socket of the server if it is not 0; false when the
+    /// server takes no more. For [`Target::Nothing`] as by d-URI.
+    pub fn add_branch(self, target: Target, uri: &[u8], socket: usize) -> bool {
+        let own;
+        let (branch, next_hop) = match target {
+            Target::Domain => {
+                let Some(changed) = self.with_host_and_all_after(strip_scheme(uri)) else {
+                    return false;
+                };
+                own = changed;
+                (text::as_str(&own), text::EMPTY)
+            }
+            // An empty one is the Request-URI as it is.
+            Target::DstUri | Target::Nothing => (text::EMPTY, text::as_str(uri)),
+        };
+        let (mut branch, mut next_hop) = (branch, next_hop);
+        // SAFETY: a live message; the server copies the texts. The socket is an address of its own
+        // list, or null (core/dset.c).
+        let added = unsafe {
+            sys::append_branch(
+                self.0,
+                &raw mut branch,
+                &raw mut next_hop,
+                ptr::null_mut(),
+                Q_UNSPECIFIED,
+                0,
+                socket as *mut sys::socket_info,
+                ptr::null_mut(),
+                0,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        added >= 0
+    }
+
     /// Replaces all of the Request-URI behind the user part.
+    fn set_host_and_all_after(self, host: &[u8]) -> bool {
+        let Some(uri) = self.with_host_and_all_after(host) else {
+            return false;
+        };
+        let mut text = text::as_str(&uri);
+        // SAFETY: a live message; the server copies the URI.
+        unsafe { sys::rewrite_uri(self.0, &raw mut text) > 0 }
+    }
+
+    /// The Request-URI with all behind the user part replaced; `None` when it cannot be parsed, or
+    /// the result would be too long.
     ///
     /// The server's own action for it writes one byte too far when the result has exactly
     /// `MAX_URI_SIZE` bytes (core/action.c, SET_HOSTALL_T), and the user part comes from outside.
-    fn set_host_and_all_after(self, host: &[u8]) -> bool {
+    fn with_host_and_all_after(self, host: &[u8]) -> Option<Vec<u8>> {
         // SAFETY: a live message; the server parses into it.
         if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
-            return false;
+            return None;
         }
         let old = &self.fields().parsed_uri;
         let parts = [&old.user, &old.passwd, &old.params];
@@ -290,10 +341,7 @@ impl Message {
             add(&[b";", params]);
         }
         add(&[if user.is_empty() { b"" } else { b"@" }, host]);
-        let mut text = text::as_str(&uri);
-        uri.len() < sys::MAX_URI_SIZE as usize
-            // SAFETY: a live message; the server copies the URI.
-            && unsafe { sys::rewrite_uri(self.0, &raw mut text) } > 0
+        (uri.len() < sys::MAX_URI_SIZE as usize).then_some(uri)
     }
 
     /// Sends the message from this local socket of the server.

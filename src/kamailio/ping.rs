@@ -374,4 +374,5 @@ fn measure(module: &Module, record: &DestRecord, ended: Ended, round_trip_us: u3
         Ended::NoAddress | Ended::NotSent => return,
     };
     record.health.set_latency(&after);
+    module.store.sync_rank(Module::process(), record);
 }

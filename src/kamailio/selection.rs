@@ -9,13 +9,15 @@ use super::live;
 use super::log::{log_dbg, log_err, log_warn};
 use super::module::Module;
 use super::msg::{Message, Target};
+use super::parallel;
 use super::random::ServerRandom;
 use super::results::{Current, Tail};
 use super::text::Escaped;
 use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
 use crate::dispatch::hash::hash;
-use crate::dispatch::select::{Algorithm, Choice, Start, choose};
+use crate::dispatch::ranked;
+use crate::dispatch::select::{Algorithm, Choice, Start, choose, ring};
 use crate::dispatch::state::{Mark, apply_mark};
 use crate::shm::dest::Dest;
 use crate::shm::store::Found;
@@ -56,6 +58,9 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
     if let Some(calls) = call_load::calls_of(module, msg, request.algorithm).filter(|_| leads) {
         return call_load::select(module, calls, msg, request);
     }
+    if Algorithm::from_number(request.algorithm) == Algorithm::Parallel {
+        return parallel::select(module, msg, request);
+    }
     let Some(start) = start(module, msg, request.algorithm) else {
         return ScriptRet::FAILED;
     };
@@ -68,6 +73,18 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
                 }
                 start => start,
             };
+            if start == Start::Latency {
+                let order = order_by_rank(module, view, request)?;
+                let first = *order.first()?;
+                return Some(deliver(
+                    module,
+                    msg,
+                    request,
+                    view,
+                    (first, false),
+                    order.into_iter(),
+                ));
+            }
             let choice = choose(view, start, settings.use_default, &mut ServerRandom)?;
             Some(go(module, msg, request, view, choice, false))
         });
@@ -123,7 +140,11 @@ fn start(module: &Module, msg: Message, algorithm: i32) -> Option<Start> {
         Algorithm::Random => return Some(Start::Random),
         Algorithm::First => return Some(Start::First),
         Algorithm::Weight => return Some(Start::Weight),
-        Algorithm::CallLoad => return Some(Start::First),
+        Algorithm::CallLoad | Algorithm::Parallel => return Some(Start::First),
+        Algorithm::RelativeWeight => return Some(Start::RelativeWeight),
+        Algorithm::Latency => return Some(Start::Latency),
+        Algorithm::Priority => return Some(Start::Priority),
+        Algorithm::Service => return Some(Start::Service),
         Algorithm::Unknown(number) => {
             log_warn!("algorithm {number} is not implemented: the first destination is used");
             return Some(Start::First);
@@ -149,6 +170,23 @@ fn hash_pvar(module: &Module, msg: Message) -> Option<u32> {
     Some(hash(text, None))
 }
 
+/// Algorithm 13's destinations, the chosen one first, as many as are wanted.
+fn order_by_rank(module: &Module, view: &View, request: Request) -> Option<Vec<usize>> {
+    let ring = ring(view.dest_count(), module.settings.use_default);
+    let (first, turn) = ranked::by_rank(view, ring)?;
+    let limit = limit(module, request).max(1);
+    Some(ranked::order_by_rank(view, ring, (first, turn), limit))
+}
+
+/// Most results to write.
+fn limit(module: &Module, request: Request) -> usize {
+    if !module.settings.failover {
+        return 0;
+    }
+    let limit = usize::try_from(request.limit).ok();
+    limit.filter(|&limit| limit > 0).unwrap_or(usize::MAX)
+}
+
 /// Writes the results and sends the message to the chosen destination. With `counted` the call is
 /// counted there, and the failover list leaves out destinations that take no more calls.
 pub fn go(
@@ -159,22 +197,25 @@ pub fn go(
     choice: Choice,
     counted: bool,
 ) -> Result<(), Failure> {
-    let limit = usize::try_from(request.limit)
-        .ok()
-        .filter(|&limit| limit > 0);
-    let limit = if module.settings.failover {
-        limit.unwrap_or(usize::MAX)
-    } else {
-        0
-    };
-    let dests = choice
-        .order(view)
-        .filter_map(|at| view.dest(at).map(|dest| (at, dest)))
-        .filter(|&(at, dest)| {
-            !counted || at == choice.first || (dest.duid().is_some() && dest.has_room())
-        })
-        .map(|(_, dest)| dest)
-        .take(limit);
+    let order = choice.order(view).filter(|&at| {
+        let fits = |dest: &Dest| dest.duid().is_some() && dest.has_room();
+        !counted || at == choice.first || view.dest(at).is_some_and(fits)
+    });
+    deliver(module, msg, request, view, (choice.first, counted), order)
+}
+
+/// Writes these destinations, and sends the message to the chosen one.
+fn deliver(
+    module: &Module,
+    msg: Message,
+    request: Request,
+    view: &View,
+    (first, counted): (usize, bool),
+    order: impl Iterator<Item = usize> + Clone,
+) -> Result<(), Failure> {
+    let dests = order
+        .filter_map(|at| view.dest(at))
+        .take(limit(module, request));
     let results = &module.settings.results;
     // The message changes last: a script that gets an error finds it as it was.
     let written = match request.behind {
@@ -182,7 +223,7 @@ pub fn go(
         Some(tail) => results.append(request.set, dests, counted, tail),
     };
     let written = written.ok_or(Failure::NoMemory)?;
-    let first = view.dest(choice.first).ok_or(Failure::NoneUsable)?;
+    let first = view.dest(first).ok_or(Failure::NoneUsable)?;
     if request.target == Target::Nothing || send(msg, request.target, first.uri(), first.socket) {
         return Ok(());
     }
@@ -196,7 +237,7 @@ pub fn go(
 
 /// Sends the message to a destination, from its local socket if it has one; false when the server
 /// refuses.
-fn send(msg: Message, target: Target, uri: &[u8], socket: usize) -> bool {
+pub fn send(msg: Message, target: Target, uri: &[u8], socket: usize) -> bool {
     if socket != 0 {
         msg.send_from(socket);
     }

@@ -98,6 +98,22 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
 
     /// Makes what choosing knows of a destination's calls follow its record, after they changed.
     pub fn sync_load(&self, process: usize, set: SetId, record: &DestRecord) {
+        self.sync_views(process, set, record, View::sync_load);
+    }
+
+    /// Makes what choosing knows of a destination's latency follow its record, after a ping.
+    pub fn sync_rank(&self, process: usize, record: &DestRecord) {
+        self.sync_views(process, record.set(), record, View::sync_rank);
+    }
+
+    /// Calls `sync` for a destination in the running view, and in one that is published meanwhile.
+    fn sync_views(
+        &self,
+        process: usize,
+        set: SetId,
+        record: &DestRecord,
+        sync: impl Fn(&View, usize),
+    ) {
         let pinned = self.pin(process);
         let mut seen: *const View = ptr::null();
         while let Some(view) = self.running(&pinned).and_then(|table| table.view(set)) {
@@ -106,7 +122,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             }
             seen = view;
             if let Some(at) = view.position_of(record) {
-                view.sync_load(at);
+                sync(view, at);
             }
         }
     }

@@ -38,6 +38,8 @@ pub struct Dest {
     pub weight: i32,
     /// Relative weight for algorithm 11.
     pub rweight: i32,
+    /// Congestion control when not 0.
+    pub cc: i32,
     /// Port in the URI; 0 when it names none.
     pub port: u16,
     /// Transport as `ds_is_from_list` compares it.
@@ -95,6 +97,7 @@ impl Dest {
         dest.listed = spec.flags;
         dest.maxload = spec.attrs.maxload;
         (dest.weight, dest.rweight) = (spec.attrs.weight, spec.attrs.rweight);
+        dest.cc = spec.attrs.cc;
         (dest.port, dest.proto) = (spec.port, spec.proto);
         // SAFETY: the caller gave a live record.
         unsafe { record.as_ref() }.retain();

@@ -26,9 +26,11 @@ pub mod hop;
 pub mod least;
 pub mod mailbox;
 pub mod orphans;
+pub mod ranks;
 pub mod record;
 pub mod store;
 pub mod table;
+pub mod tree;
 pub mod usable;
 pub mod view;
 

@@ -152,6 +152,32 @@ impl Usable {
             }
         }
     }
+    /// The last index below `to` whose bit is set; `to` is at most the number of destinations.
+    pub fn last(&self, to: usize) -> Option<usize> {
+        let mut level = 0;
+        let mut at = to.checked_sub(1)?;
+        loop {
+            // What is behind the last word is not set.
+            let word = self.word(level, at / WORD).map_or(0, |word| {
+                word.load(SeqCst) & (u64::MAX >> (WORD - 1 - at % WORD))
+            });
+            if word == 0 {
+                at = (at / WORD).checked_sub(1)?;
+                level += 1;
+            } else {
+                let bit = at / WORD * WORD + (WORD - 1 - word.leading_zeros() as usize);
+                if level == 0 {
+                    return Some(bit);
+                }
+                // A word that was emptied after its summary was read leads up again, before it.
+                level -= 1;
+                at = bit * WORD + WORD - 1;
+            }
+            if level == LEVELS {
+                return None;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -189,6 +215,12 @@ mod tests {
                 let from = random.random_range(0..len + 2);
                 let expected = (from..len).find(|&index| model.borrow()[index]);
                 assert_eq!(usable.next(from), expected, "len {len} from {from}");
+                let before = (0..from.min(len)).rfind(|&index| model.borrow()[index]);
+                assert_eq!(
+                    usable.last(from.min(len)),
+                    before,
+                    "len {len} before {from}"
+                );
                 assert_eq!(usable.any(), model.borrow().contains(&true), "len {len}");
             }
         }

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use rand::RngCore;
 
 use crate::dispatch::hash::fold_hash;
+use crate::dispatch::ranked::Weights;
 use crate::dispatch::select::{Candidates, Cursors};
 use crate::dispatch::state::State;
 use crate::dispatch::weight::{self, Wheel};
@@ -18,6 +19,7 @@ use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::counted::Counted;
 use super::dest::Dest;
 use super::least::{FULL, Least, LeastPlan};
+use super::ranks::{Ranks, RanksPlan};
 use super::record::{DestRecord, SetRecord};
 use super::usable::{Usable, UsablePlan};
 
@@ -66,6 +68,8 @@ pub struct View {
     wheel: ShmSlice<Wheel>,
     /// Calls by destination, where they are counted.
     least: Least,
+    /// What destinations are worth: weights, and priorities with latencies.
+    ranks: Ranks,
     rules: SharedRules,
 }
 
@@ -114,7 +118,9 @@ impl View {
             .ok_or(OutOfMemory)?;
         let counted = if rules.call_load { dests.len() } else { 0 };
         let least = LeastPlan::new(&mut plan, counted).ok_or(OutOfMemory)?;
+        let ranks = RanksPlan::new(&mut plan, dests).ok_or(OutOfMemory)?;
         let mut block = plan.alloc(arena)?;
+        let ranks = ranks.place(&block);
         let (usable, draining) = (usable.place(&block), draining.place(&block));
         let least = least.place(&block);
         let (slots, wheels) = (block.slice(&slots), block.slice(&wheels));
@@ -125,6 +131,7 @@ impl View {
         (view.usable, view.draining, view.least) = (usable, draining, least);
         (view.heads, view.nexts) = (heads, nexts);
         view.wheel = wheels;
+        view.ranks = ranks;
         view.rules.unusable = rules.unusable;
         view.rules.last_resort = rules.last_resort.into();
         // SAFETY: the block is ours alone until it is published.
@@ -137,6 +144,8 @@ impl View {
         }
         view.index_uris();
         view.index_usable();
+        // SAFETY: the view is not published.
+        unsafe { view.ranks.fill(view) };
         // SAFETY: the caller gave a live record.
         unsafe { record.as_ref() }.retain();
         Ok(block.header())
@@ -278,6 +287,12 @@ impl View {
         self.usable.sync(at, || self.is_usable(at));
         self.draining.repair(at, || self.is_draining(at));
         self.sync_load(at);
+        self.sync_rank(at);
+    }
+
+    /// Makes weights and ranks follow the record of the destination at a position.
+    pub fn sync_rank(&self, at: usize) {
+        self.ranks.sync(self, at);
     }
 
     /// Makes the tree of loads follow the record of the destination at a position.
@@ -295,7 +310,7 @@ impl View {
     }
 
     /// True for the destination that is taken only when all others are out.
-    fn is_last_resort(&self, at: usize) -> bool {
+    pub(super) fn is_last_resort(&self, at: usize) -> bool {
         self.rules.last_resort != 0 && at > 0 && at + 1 == self.dest_count()
     }
 
@@ -373,6 +388,7 @@ impl View {
             self.usable.repair(at, || self.is_usable(at));
             self.draining.repair(at, || self.is_draining(at));
             self.sync_load(at);
+            self.sync_rank(at);
         }
         self.settled.store(1, SeqCst);
     }
@@ -474,5 +490,60 @@ impl Candidates for View {
 
     fn wheel(&self) -> Option<&Wheel> {
         self.wheel.get().first()
+    }
+
+    fn weight_below(&self, by: Weights, to: usize) -> u32 {
+        self.ranks.shares(by).below(to)
+    }
+
+    fn at_weight(&self, by: Weights, point: u32) -> Option<usize> {
+        self.ranks.shares(by).find(point)
+    }
+
+    fn is_weighted(&self, by: Weights) -> bool {
+        !self.ranks.shares(by).is_empty()
+    }
+
+    fn priority(&self, at: usize) -> i32 {
+        self.dest(at).map_or(0, |dest| dest.priority)
+    }
+
+    fn priority_start(&self, at: usize) -> usize {
+        self.ranks.priority_start(at)
+    }
+
+    fn last_usable(&self, to: usize) -> Option<usize> {
+        let mut to = to;
+        loop {
+            let at = self.usable.last(to)?;
+            if self.is_usable(at) {
+                return Some(at);
+            }
+            to = at;
+        }
+    }
+
+    fn rank(&self, at: usize) -> Option<u32> {
+        Some(super::ranks::rank(self, at)).filter(|&rank| rank > 0)
+    }
+
+    fn best(&self, at: usize, ring: usize) -> Option<usize> {
+        self.ranks.best_around(at, ring)
+    }
+
+    fn best_below(&self, rank: u32, _ring: usize) -> Option<u32> {
+        // The last resort, behind the ring, has no rank.
+        Some(self.ranks.best().best_below(rank)).filter(|&rank| rank > 0)
+    }
+
+    fn next_of_rank(&self, rank: u32, from: usize, to: usize) -> Option<usize> {
+        let mut from = from;
+        loop {
+            let at = self.ranks.best().next(rank, from, to)?;
+            if self.ranks.best().rank(at) == rank {
+                return Some(at);
+            }
+            from = at + 1;
+        }
     }
 }

@@ -151,6 +151,21 @@ pub const CASES: &[Case] = &[
         r#"ds_select_dst("1", "6");"#,
         SIZES,
     ),
+    plain(
+        "ds_select_dst, alg 11 (relative weight)",
+        r#"ds_select_dst("1", "11");"#,
+        SIZES,
+    ),
+    plain(
+        "ds_select_dst, alg 13 (latency)",
+        r#"ds_select_dst("1", "13");"#,
+        SIZES,
+    ),
+    plain(
+        "ds_select_dst, alg 15 (SRV; of C 5.6: first)",
+        r#"ds_select_dst("1", "15");"#,
+        SIZES,
+    ),
     last(
         "alg 4, only the last is usable",
         r#"ds_select_dst("1", "4");"#,

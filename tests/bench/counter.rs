@@ -83,8 +83,8 @@ impl Counter {
     pub fn load(&self, size: usize, weights: bool) {
         let weight = match (weights, size) {
             (false, _) => String::new(),
-            (true, ..100) => format!(" weight={}", 100 / size),
-            (true, _) => " weight=1".to_owned(),
+            (true, ..100) => format!(" weight={0};rweight={0}", 100 / size),
+            (true, _) => " weight=1;rweight=1".to_owned(),
         };
         let mut list = format!("1 sip:{} 0 9{weight}\n", self.first.local());
         for n in 0..size - 2 {

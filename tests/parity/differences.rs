@@ -139,4 +139,20 @@ pub const EXPLAINED: &[Difference] = &[
             what.starts_with("probing, list flags") && flags.is_some_and(|flags| flags & 32 != 0)
         },
     },
+    Difference {
+        name: "algorithm 13 and use_default",
+        reason: "C lists a destination twice, and knows no last resort; ours as the others",
+        applies: |what, _, _| what.starts_with("latency use_default 1"),
+    },
+    Difference {
+        name: "forks of algorithm 12 (W18)",
+        reason: "C forks to what is out and to the last resort, ignores the limit, and drops \
+                 sips: and the password; ours does not",
+        applies: |what, _, _| {
+            what.starts_with("forks ")
+                && [" set 2 ", "dst3", "dom", "sel3", "use_default 1"]
+                    .iter()
+                    .any(|part| what.contains(part))
+        },
+    },
 ];

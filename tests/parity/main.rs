@@ -29,6 +29,7 @@ mod routes;
 mod rpc;
 mod select;
 mod sets;
+mod worth;
 
 use std::io::Write;
 use std::time::Instant;
@@ -51,6 +52,7 @@ const BUSY: [(&str, Section); 8] = [
     ("from_list", from_list::all),
     ("params", params::all),
     ("database", database::all),
+    ("worth", worth::all),
 ];
 
 /// A section that mostly waits for timers, and runs beside the others.

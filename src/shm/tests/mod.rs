@@ -9,6 +9,7 @@ mod calls;
 mod edit;
 mod forked;
 mod mailbox;
+mod shares;
 mod store;
 mod threads;
 
