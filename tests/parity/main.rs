@@ -43,7 +43,7 @@ use report::Report;
 type Section = fn(&mut Report, &mut StdRng);
 
 /// Sections that use the processor, one after the other.
-const BUSY: [(&str, Section); 8] = [
+const BUSY: [(&str, Section); 9] = [
     ("select", select::all),
     ("routes", routes::all),
     ("files", files::all),
