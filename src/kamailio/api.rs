@@ -23,24 +23,24 @@ pub struct Api {
 const _: () = assert!(size_of::<Api>() == size_of::<sys::dispatcher_api>());
 
 /// Gives another module our functions; -1 for null.
-///
-/// Not declared `unsafe`: the caller is C, and `include/dispatcher_api.h` says what it may give.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_bind_dispatcher(api: *mut Api) -> InitRet {
-    guard(|| {
-        if api.is_null() {
-            return InitRet::FAILED;
-        }
-        let ours = Api {
-            select,
-            next,
-            mark,
-            is_from,
-        };
-        // SAFETY: not null, so a struct of the caller's, as the header asks.
-        unsafe { api.write(ours) };
-        InitRet::OK
-    })
+    guard(|| fill(api))
+}
+
+fn fill(api: *mut Api) -> InitRet {
+    if api.is_null() {
+        return InitRet::FAILED;
+    }
+    let ours = Api {
+        select,
+        next,
+        mark,
+        is_from,
+    };
+    // SAFETY: not null, so a struct of the caller's, as the header asks.
+    unsafe { api.write(ours) };
+    InitRet::OK
 }
 
 /// Runs a function's body with the message that another module gave.

@@ -92,7 +92,7 @@ fn id_prefix() -> String {
             id.as_mut_ptr(),
             separator,
             name.as_mut_ptr().cast(),
-            c_int::try_from(sys::SRUID_INC).unwrap_or(1),
+            c_int::try_from(sys::SRUID_INC).unwrap_or(0),
         )
     };
     if made < 0 {
