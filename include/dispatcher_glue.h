@@ -253,6 +253,8 @@ int dsr_is_from_list_uri(struct sip_msg *msg, char *set, char *mode, char *uri);
 int dsr_list_exists(struct sip_msg *msg, char *set, char *p2);
 int dsr_is_active(struct sip_msg *msg, char *set, char *p2);
 int dsr_is_active_uri(struct sip_msg *msg, char *set, char *uri);
+int dsr_oc_set_attrs(
+		struct sip_msg *msg, char *set, char *uri, char *rate, char *ms, char *seq);
 int dsr_load_update(struct sip_msg *msg, char *p1, char *p2);
 int dsr_load_unset(struct sip_msg *msg, char *p1, char *p2);
 int dsr_reload(struct sip_msg *msg, char *p1, char *p2);
@@ -295,6 +297,7 @@ void dsr_rpc_add(rpc_t *rpc, void *ctx);
 void dsr_rpc_remove(rpc_t *rpc, void *ctx);
 void dsr_rpc_modify(rpc_t *rpc, void *ctx);
 void dsr_rpc_calls(rpc_t *rpc, void *ctx);
+void dsr_rpc_oclist(rpc_t *rpc, void *ctx);
 void dsr_rpc_release(rpc_t *rpc, void *ctx);
 void dsr_rpc_reload(rpc_t *rpc, void *ctx);
 void dsr_rpc_ping_active(rpc_t *rpc, void *ctx);

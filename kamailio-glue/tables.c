@@ -38,6 +38,7 @@ cmd_export_t glue_cmds[] = {
 	COMMAND("ds_is_active", dsr_is_active_uri, 2, dsr_fixup_is_active, ANY_ROUTE),
 	PLAIN("ds_load_update", dsr_load_update, 0, ANY_ROUTE),
 	PLAIN("ds_load_unset", dsr_load_unset, 0, ANY_ROUTE),
+	COMMAND("ds_oc_set_attrs", dsr_oc_set_attrs, 5, dsr_fixup_is_active, ANY_ROUTE),
 	PLAIN("ds_reload", dsr_reload, 0, ANY_ROUTE),
 #ifdef DISPATCHER_PANIC_PROBE
 	PLAIN("ds_panic_probe", dsr_panic_probe, 0, ANY_ROUTE),
@@ -144,6 +145,7 @@ DOC(remove, "Remove a destination: set, URI");
 DOC(modify, "Change a destination: set, URI or duid=ID, then flags, priority, attrs with a value");
 DOC(ping_active, "Say whether pings are sent, and turn them off (0) or on (1)");
 DOC(ping_status, "Say why destinations are in their state: [set] [URI or duid=ID]");
+DOC(oclist, "List what destinations reported of their load: set");
 DOC(calls, "List the calls that are counted: [set=N|duid=ID|callid=ID|all] [offset count]");
 DOC(release, "Take a call from its destination's count: Call-ID");
 
@@ -159,6 +161,7 @@ rpc_export_t glue_rpc[] = {
 	{"dispatcher.modify", dsr_rpc_modify, doc_modify, 0},
 	{"dispatcher.ping_active", dsr_rpc_ping_active, doc_ping_active, 0},
 	{"dispatcher.ping_status", dsr_rpc_ping_status, doc_ping_status, 0},
+	{"dispatcher.oclist", dsr_rpc_oclist, doc_oclist, RET_ARRAY},
 	{"dispatcher.calls", dsr_rpc_calls, doc_calls, 0},
 	{"dispatcher.release", dsr_rpc_release, doc_release, 0},
 	{"ds_list", dsr_rpc_list, doc_list, 0},

@@ -14,7 +14,7 @@ use super::random::ServerRandom;
 use super::reply::{Call, Full, Node, Value, integer};
 use super::resolve::{self, Words};
 use super::text::Short;
-use super::{net, rpc_calls, rpc_list, rpc_ping, sys};
+use super::{net, overload, rpc_calls, rpc_list, rpc_ping, sys};
 use crate::dispatch::dest::{Addr, SetId};
 use crate::dispatch::event::Cause;
 use crate::dispatch::list::with_scheme;
@@ -78,6 +78,12 @@ pub extern "C" fn dsr_rpc_release(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
         rpc_calls::release(call, module)
     });
+}
+
+/// `dispatcher.oclist` set.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_rpc_oclist(rpc: *mut sys::rpc_t, context: *mut c_void) {
+    command(rpc, context, overload::list);
 }
 
 /// `dispatcher.ping_active` [0|1].
