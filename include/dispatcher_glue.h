@@ -272,6 +272,8 @@ int dsr_is_active(struct sip_msg *msg, char *set, char *p2);
 int dsr_is_active_uri(struct sip_msg *msg, char *set, char *uri);
 int dsr_dsg_fetch(struct sip_msg *msg, char *set, char *p2);
 int dsr_mark_addr(struct sip_msg *msg, char *state, char *set, char *uri);
+int dsr_oc_set_attrs(
+		struct sip_msg *msg, char *set, char *uri, char *rate, char *ms, char *seq);
 int dsr_load_update(struct sip_msg *msg, char *p1, char *p2);
 int dsr_load_unset(struct sip_msg *msg, char *p1, char *p2);
 int dsr_reload(struct sip_msg *msg, char *p1, char *p2);
@@ -322,6 +324,7 @@ void dsr_rpc_remove(rpc_t *rpc, void *ctx);
 void dsr_rpc_modify(rpc_t *rpc, void *ctx);
 void dsr_rpc_hash(rpc_t *rpc, void *ctx);
 void dsr_rpc_calls(rpc_t *rpc, void *ctx);
+void dsr_rpc_oclist(rpc_t *rpc, void *ctx);
 void dsr_rpc_release(rpc_t *rpc, void *ctx);
 void dsr_rpc_reload(rpc_t *rpc, void *ctx);
 void dsr_rpc_ping_active(rpc_t *rpc, void *ctx);

@@ -42,6 +42,7 @@ cmd_export_t glue_cmds[] = {
 	COMMAND("ds_mark_addr", dsr_mark_addr, 3, dsr_fixup_mark_addr, ANY_ROUTE),
 	PLAIN("ds_load_update", dsr_load_update, 0, ANY_ROUTE),
 	PLAIN("ds_load_unset", dsr_load_unset, 0, ANY_ROUTE),
+	COMMAND("ds_oc_set_attrs", dsr_oc_set_attrs, 5, dsr_fixup_is_active, ANY_ROUTE),
 	PLAIN("ds_reload", dsr_reload, 0, ANY_ROUTE),
 	PLAIN("bind_dispatcher", dsr_bind_dispatcher, 0, 0),
 #ifdef DISPATCHER_PANIC_PROBE
@@ -156,6 +157,7 @@ DOC(modify, "Change a destination: set, URI or duid=ID, then flags, priority, at
 DOC(ping_active, "Say whether pings are sent, and turn them off (0) or on (1)");
 DOC(ping_status, "Say why destinations are in their state: [set] [URI or duid=ID]");
 DOC(hash, "Hash one or two texts as the algorithms do: number of slots, text [text]");
+DOC(oclist, "List what destinations reported of their load: set");
 DOC(calls, "List the calls that are counted: [set=N|duid=ID|callid=ID|all] [offset count]");
 DOC(release, "Take a call from its destination's count: Call-ID");
 
@@ -172,6 +174,7 @@ rpc_export_t glue_rpc[] = {
 	{"dispatcher.ping_active", dsr_rpc_ping_active, doc_ping_active, 0},
 	{"dispatcher.ping_status", dsr_rpc_ping_status, doc_ping_status, 0},
 	{"dispatcher.hash", dsr_rpc_hash, doc_hash, 0},
+	{"dispatcher.oclist", dsr_rpc_oclist, doc_oclist, RET_ARRAY},
 	{"dispatcher.calls", dsr_rpc_calls, doc_calls, 0},
 	{"dispatcher.release", dsr_rpc_release, doc_release, 0},
 	{"ds_list", dsr_rpc_list, doc_list, 0},

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use core::fmt;
+
 use rand::{Rng, RngCore};
 
 /// Slots of a wheel: weights are percentages.
@@ -34,6 +36,58 @@ pub fn wheel(
         shuffle(&mut slots, random);
         slots
     })
+}
+
+/// What algorithm 9 does with weights that do not add up to 100. `Display` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// The last destination gets what is missing to 100 on top.
+    Short {
+        /// What they add up to.
+        sum: usize,
+    },
+    /// What is over 100 is dropped.
+    Over {
+        /// What they add up to.
+        sum: usize,
+        /// Destinations whose weight is cut, the last ones.
+        cut: usize,
+    },
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Remark::Short { sum } => write!(
+                f,
+                "weights add up to {sum}, not 100: algorithm 9 gives the last destination {} of \
+                 100 calls on top",
+                SLOTS.saturating_sub(*sum)
+            ),
+            Remark::Over { sum, cut } => write!(
+                f,
+                "weights add up to {sum}, not 100: algorithm 9 cuts those of the last {cut}"
+            ),
+        }
+    }
+}
+
+/// What is to be said of the weights of a set in index order; `None` when they add up to 100, or
+/// there are none.
+///
+/// Source: field reports W8.
+#[must_use]
+pub fn remark(weights: impl Iterator<Item = i32>) -> Option<Remark> {
+    let (mut sum, mut cut) = (0usize, 0);
+    for weight in weights.filter_map(|weight| usize::try_from(weight).ok()) {
+        sum += weight;
+        cut += usize::from(weight > 0 && sum > SLOTS);
+    }
+    match sum {
+        0 | SLOTS => None,
+        ..SLOTS => Some(Remark::Short { sum }),
+        _ => Some(Remark::Over { sum, cut }),
+    }
 }
 
 /// A Fisher-Yates shuffle, from the first slot on.
@@ -73,6 +127,28 @@ mod tests {
         for (weights, expected) in cases {
             assert_eq!(shares(weights).as_deref(), expected, "weights {weights:?}");
         }
+    }
+
+    #[test]
+    fn odd_sums_are_remarked() {
+        let remark = |weights: &[i32]| remark(weights.iter().copied());
+        assert_eq!(remark(&[50, 30, 20]), None);
+        assert_eq!(remark(&[0, 0]), None);
+        assert_eq!(remark(&[10, 10]), Some(Remark::Short { sum: 20 }));
+        assert_eq!(
+            remark(&[50, 50, 50, 0]),
+            Some(Remark::Over { sum: 150, cut: 1 })
+        );
+        assert_eq!(
+            remark(&[60, 60, 60]),
+            Some(Remark::Over { sum: 180, cut: 2 })
+        );
+        assert!(
+            remark(&[10, 10])
+                .unwrap()
+                .to_string()
+                .contains(" 80 of 100")
+        );
     }
 
     #[test]

@@ -14,9 +14,11 @@ use super::source::{Content, Entry, Grade, ReadError, Source};
 use super::states;
 use crate::dispatch::dest::DestSpec;
 use crate::dispatch::event::Cause;
+use crate::dispatch::weight;
 use crate::shm::arena::OutOfMemory;
 use crate::shm::build::{Changes, compare};
 use crate::shm::dest::Dest;
+use crate::shm::table::Table;
 
 /// Reasons that the reply of a reload names; the log has them all.
 const SHOWN: usize = 3;
@@ -107,13 +109,31 @@ pub fn load(module: &Module, cause: Cause, feed: &mut Feed<'_>) -> Result<Loaded
         states::restore(module, feed);
     }
     match changes {
-        Some(_) => log_info!("loaded {} destinations", specs.len()),
+        Some(_) => {
+            log_info!("loaded {} destinations", specs.len());
+            remark_weights(module);
+        }
         None => log_info!("a list that was read later runs already"),
     }
     Ok(Loaded {
         changes: changes.unwrap_or_default(),
         rejected: judge.rejected,
     })
+}
+
+/// Says what algorithm 9 makes of weights that do not add up to 100.
+fn remark_weights(module: &Module) {
+    let remarks: Vec<_> = {
+        let pinned = module.pin();
+        let sets = pinned.table().into_iter().flat_map(Table::sets);
+        let remarks = sets.filter_map(|(set, view)| {
+            Some((set, weight::remark(view.dests().map(|dest| dest.weight))?))
+        });
+        remarks.collect()
+    };
+    for (set, remark) in remarks {
+        log_info!("set {set}: {remark}");
+    }
 }
 
 /// `ds_reload()`: loads the list anew, from any process and any route.

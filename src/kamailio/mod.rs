@@ -50,6 +50,7 @@ pub mod module;
 pub mod msg;
 pub mod names;
 pub mod net;
+pub mod overload;
 pub mod own_msg;
 #[cfg(feature = "panic-probe")]
 pub mod panic_probe;

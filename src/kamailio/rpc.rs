@@ -14,7 +14,7 @@ use super::random::ServerRandom;
 use super::reply::{Call, Full, Node, Value, integer};
 use super::resolve::{self, Words};
 use super::text::Short;
-use super::{net, rpc_calls, rpc_list, rpc_ping, sys};
+use super::{net, overload, rpc_calls, rpc_list, rpc_ping, sys};
 use crate::dispatch::dest::{Addr, SetId};
 use crate::dispatch::event::Cause;
 use crate::dispatch::hash::hash;
@@ -99,6 +99,12 @@ pub extern "C" fn dsr_rpc_hash(rpc: *mut sys::rpc_t, context: *mut c_void) {
         };
         answer().map_err(|Full| "Reply too large for this transport".into())
     });
+}
+
+/// `dispatcher.oclist` set.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_rpc_oclist(rpc: *mut sys::rpc_t, context: *mut c_void) {
+    command(rpc, context, overload::list);
 }
 
 /// `dispatcher.ping_active` [0|1].

@@ -12,6 +12,7 @@ use super::guard::{ScriptRet, guard};
 use super::load;
 use super::membership::{self, DEFAULT_MODE};
 use super::msg::{Message, Target};
+use super::overload;
 use super::select_routes;
 use super::selection::{self, Request, UNLIMITED};
 use super::{sys, text::c_bytes};
@@ -241,6 +242,28 @@ pub extern "C" fn dsr_is_active_uri(msg: *mut sys::sip_msg, set: Arg, uri: Arg) 
         let set = number(msg, set, "the set")?;
         let uri = text(msg, uri, "the URI")?;
         Some(membership::is_active(set, Some(uri)))
+    })
+}
+
+/// `ds_oc_set_attrs`(set, uri, rate, milliseconds, number).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_oc_set_attrs(
+    msg: *mut sys::sip_msg,
+    set: Arg,
+    uri: Arg,
+    rate: Arg,
+    validity: Arg,
+    seq: Arg,
+) -> ScriptRet {
+    call(msg, |msg| {
+        let set = number(msg, set, "the set")?;
+        let uri = text(msg, uri, "the URI")?;
+        let report = overload::Report {
+            rate: number(msg, rate, "the rate")?,
+            validity_ms: number(msg, validity, "the milliseconds")?,
+            seq: number(msg, seq, "the number")?,
+        };
+        Some(overload::report(set, uri, &report))
     })
 }
 

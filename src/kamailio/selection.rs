@@ -1,7 +1,7 @@
 //! `ds_select_*`, `ds_next_*`, `ds_set_*` and `ds_mark_dst`: from a message to a destination.
 
 use super::call_load;
-use super::clock::now_ms;
+use super::clock::{now_ms, now_us};
 use super::drain;
 use super::feed::{Change, Feed};
 use super::guard::ScriptRet;
@@ -145,6 +145,7 @@ fn start(module: &Module, msg: Message, algorithm: i32) -> Option<Start> {
         Algorithm::Latency => return Some(Start::Latency),
         Algorithm::Priority => return Some(Start::Priority),
         Algorithm::Service => return Some(Start::Service),
+        Algorithm::Overload => return Some(Start::Overload(now_us())),
         Algorithm::Unknown(number) => {
             log_warn!("algorithm {number} is not implemented: the first destination is used");
             return Some(Start::First);

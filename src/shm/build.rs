@@ -259,6 +259,8 @@ pub(super) fn make_dest(
             if let Ok(ms @ 1..) = u32::try_from(spec.attrs.latency) {
                 new.health.set_latency(&Latency::initial(ms));
             }
+            new.overload
+                .begin(u32::try_from(spec.attrs.ocrate).unwrap_or(0));
             new.relist(spec.flags);
             record
         }

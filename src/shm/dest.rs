@@ -40,6 +40,10 @@ pub struct Dest {
     pub rweight: i32,
     /// Congestion control when not 0.
     pub cc: i32,
+    /// Least share of turns to pass over under overload, in percent.
+    pub ocmin: i32,
+    /// Greatest share of turns to pass over under overload, in percent.
+    pub ocmax: i32,
     /// Port in the URI; 0 when it names none.
     pub port: u16,
     /// Transport as `ds_is_from_list` compares it.
@@ -98,6 +102,7 @@ impl Dest {
         dest.maxload = spec.attrs.maxload;
         (dest.weight, dest.rweight) = (spec.attrs.weight, spec.attrs.rweight);
         dest.cc = spec.attrs.cc;
+        (dest.ocmin, dest.ocmax) = (spec.attrs.ocmin, spec.attrs.ocmax);
         (dest.port, dest.proto) = (spec.port, spec.proto);
         // SAFETY: the caller gave a live record.
         unsafe { record.as_ref() }.retain();

@@ -26,6 +26,7 @@ pub mod hop;
 pub mod least;
 pub mod mailbox;
 pub mod orphans;
+pub mod overload;
 pub mod ranks;
 pub mod record;
 pub mod store;

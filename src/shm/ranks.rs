@@ -18,8 +18,9 @@ pub struct Ranks {
     best: Best,
     /// By position: where the destinations of the same priority begin.
     starts: ShmSlice<u32>,
-    /// What all relative weights are divided by: shorter cycles are exact sooner.
-    unit: u32,
+    /// What all weights are divided by: shorter cycles are exact sooner.
+    relative_unit: u32,
+    service_unit: u32,
 }
 
 // SAFETY: trees and a shared slice; zeroed it is that of an empty set.
@@ -31,7 +32,8 @@ pub struct RanksPlan {
     service: TreePlan,
     best: TreePlan,
     starts: Field<u32>,
-    unit: u32,
+    relative_unit: u32,
+    service_unit: u32,
 }
 
 impl RanksPlan {
@@ -52,7 +54,8 @@ impl RanksPlan {
             service: tree(|dest| dest.weight)?,
             best: TreePlan::new(plan, dests.len())?,
             starts: plan.array(dests.len())?,
-            unit: relative_unit(dests),
+            relative_unit: unit(dests, |dest| if dest.cc == 0 { dest.rweight } else { 1 }),
+            service_unit: unit(dests, |dest| dest.weight),
         })
     }
 
@@ -63,20 +66,18 @@ impl RanksPlan {
             service: Shares::place(&self.service, block),
             best: Best::place(&self.best, block),
             starts: block.slice(&self.starts),
-            unit: self.unit,
+            relative_unit: self.relative_unit.max(1),
+            service_unit: self.service_unit.max(1),
         }
     }
 }
 
-/// The greatest common divisor of the relative weights; 1 where congestion control changes one.
-fn relative_unit(dests: &[NonNull<Dest>]) -> u32 {
-    let units = dests.iter().map(|dest| {
-        // SAFETY: as in `RanksPlan::new`.
-        let dest = unsafe { dest.as_ref() };
-        if dest.cc == 0 { dest.rweight } else { 1 }
-    });
-    let units = units.filter_map(|weight| u32::try_from(weight).ok());
-    units.fold(0, common_divisor).max(1)
+/// The greatest common divisor of the weights; that of weights that change on their own is 1.
+fn unit(dests: &[NonNull<Dest>], weight: fn(&Dest) -> i32) -> u32 {
+    // SAFETY: as in `RanksPlan::new`.
+    let weights = dests.iter().map(|dest| weight(unsafe { dest.as_ref() }));
+    let weights = weights.filter_map(|weight| u32::try_from(weight).ok());
+    weights.fold(0, common_divisor).max(1)
 }
 
 impl Ranks {
@@ -115,8 +116,9 @@ impl Ranks {
     /// `view`, which this is part of, is not published.
     pub unsafe fn fill(&self, view: &View) {
         self.relative
-            .fill(|at| relative_weight(view, at) / self.unit.max(1));
-        self.service.fill(|at| service_weight(view, at));
+            .fill(|at| relative_weight(view, at) / self.relative_unit.max(1));
+        self.service
+            .fill(|at| service_weight(view, at) / self.service_unit.max(1));
         self.best.fill(|at| rank(view, at));
         let mut last = None;
         // SAFETY: by this function's contract; nothing else refers to the array.
@@ -136,8 +138,9 @@ impl Ranks {
     /// Makes all follow the record of the destination at a position.
     pub fn sync(&self, view: &View, at: usize) {
         self.relative
-            .sync(at, || relative_weight(view, at) / self.unit.max(1));
-        self.service.sync(at, || service_weight(view, at));
+            .sync(at, || relative_weight(view, at) / self.relative_unit.max(1));
+        self.service
+            .sync(at, || service_weight(view, at) / self.service_unit.max(1));
         self.best.sync(at, || rank(view, at));
     }
 }

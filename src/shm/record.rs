@@ -12,6 +12,7 @@ use crate::dispatch::state::{Outcome, State};
 
 use super::arena::ShmSafe;
 use super::health::Health;
+use super::overload::Overload;
 
 /// What runs and what was counted for one destination.
 pub struct DestRecord {
@@ -34,6 +35,8 @@ pub struct DestRecord {
     cause_ms: AtomicU64,
     /// What pings found.
     pub health: Health,
+    /// What it reported of its load.
+    pub overload: Overload,
 }
 
 // SAFETY: atomics only; zeroed it is an active destination.

@@ -492,6 +492,11 @@ impl Candidates for View {
         self.wheel.get().first()
     }
 
+    fn pass_over(&self, at: usize, now_us: u64) -> bool {
+        let pass = |dest: &Dest| dest.record().overload.pass_over(now_us);
+        self.dest(at).is_some_and(pass)
+    }
+
     fn weight_below(&self, by: Weights, to: usize) -> u32 {
         self.ranks.shares(by).below(to)
     }

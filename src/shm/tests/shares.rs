@@ -253,3 +253,25 @@ fn the_wheel_of_weights() {
         );
     });
 }
+
+#[test]
+fn overloaded_ones_give_their_turns_away() {
+    let uris = uris(4);
+    with_view(&dests(&uris, 0, &[Attrs::default(); 4]), &[], |view| {
+        let counts = picks(view, Start::Overload(1));
+        within(worst(&counts, &[1, 1, 1, 1]), 1.0, "64, nobody overloaded");
+        for (at, rate) in [(1, 30), (2, 100)] {
+            let overload = &view.dest(at).unwrap().record().overload;
+            assert!(overload.report(1, rate, 1_000_000));
+            assert!(!overload.report(1, 0, 1_000_000));
+        }
+        let counts = picks(view, Start::Overload(1));
+        within(
+            worst(&counts, &[100, 70, 0, 100]),
+            2.0,
+            "64, rates 30 and 100",
+        );
+        let counts = picks(view, Start::Overload(1_000_000));
+        within(worst(&counts, &[1, 1, 1, 1]), 1.0, "64, too old");
+    });
+}

@@ -1,0 +1,97 @@
+//! Overload control: `ds_oc_set_attrs` and RPC `dispatcher.oclist`.
+//!
+//! Source: `features.md` 2.2, 2.4 to 2.6.
+
+use core::ffi::c_int;
+
+use super::clock::now_us;
+use super::guard::ScriptRet;
+use super::log::log_dbg;
+use super::module::Module;
+use super::reply::{Call, Full, Value};
+use super::text::Escaped;
+use crate::dispatch::dest::SetId;
+use crate::shm::dest::Dest;
+
+/// No such destination, or an older report than the last one.
+const NOT_TAKEN: ScriptRet = ScriptRet::new(-2);
+
+/// How long a report holds that does not say it, in milliseconds.
+const DEFAULT_MS: u64 = 500;
+
+/// What a destination reports of its load.
+pub struct Report {
+    /// Calls of a hundred that it wants to be spared.
+    pub rate: i32,
+    /// For how many milliseconds.
+    pub validity_ms: i32,
+    /// Its number: only a higher one than the last is taken.
+    pub seq: i32,
+}
+
+/// Keeps a destination's report. Its rate is kept within the attributes `ocmin` and `ocmax`.
+pub fn report(set: SetId, uri: &[u8], report: &Report) -> ScriptRet {
+    let Some(module) = Module::get() else {
+        return ScriptRet::FAILED;
+    };
+    let validity_ms = u64::try_from(report.validity_ms).unwrap_or(0);
+    let validity_ms = Some(validity_ms).filter(|&ms| ms > 0).unwrap_or(DEFAULT_MS);
+    let until_us = now_us().saturating_add(validity_ms * 1_000);
+    let take = |dest: &Dest| {
+        let rate = report.rate.min(dest.ocmax).max(dest.ocmin);
+        let rate = u32::try_from(rate).unwrap_or(0);
+        dest.record().overload.report(report.seq, rate, until_us)
+    };
+    let taken = {
+        let pinned = module.pin();
+        let view = pinned.view(set);
+        view.and_then(|view| view.dest(view.find_uri(uri).next()?).map(take))
+    };
+    if taken == Some(true) {
+        return ScriptRet::OK;
+    }
+    log_dbg!("overload report of {} in set {set} not taken", Escaped(uri));
+    NOT_TAKEN
+}
+
+/// Answers `dispatcher.oclist` set.
+///
+/// # Errors
+/// The text of the fault.
+pub fn list(call: &Call, module: &Module) -> Result<(), String> {
+    let set = call.number().ok_or("Invalid Parameters")?;
+    let pinned = module.pin();
+    let Some(view) = pinned.view(set) else {
+        call.fault(404, "Destination Group Not Found");
+        return Ok(());
+    };
+    let mut dests = view.dests();
+    dests
+        .try_for_each(|dest| show(call, dest))
+        .map_err(|Full| "Reply too large for this transport".into())
+}
+
+fn show(call: &Call, dest: &Dest) -> Result<(), Full> {
+    let overload = &dest.record().overload;
+    let number = |number: u64| Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX));
+    let until_us = match overload.until_us() {
+        0 => 0,
+        until => on_the_wall_us(until),
+    };
+    let node = call.add_struct()?;
+    node.add(c"URI", Value::Text(dest.uri()))?;
+    node.add(c"OCRATE", number(overload.rate().into()))?;
+    node.add(c"OCIDX", number(overload.turn().into()))?;
+    node.add(c"OCSEQ", Value::Int(overload.seq()))?;
+    node.add(c"OCTIME_SEC", number(until_us / 1_000_000))?;
+    node.add(c"OCTIME_USEC", number(until_us % 1_000_000))?;
+    node.add(c"OCMIN", Value::Int(dest.ocmin))?;
+    node.add(c"OCMAX", Value::Int(dest.ocmax))
+}
+
+/// A moment of the shared clock as time of day, in microseconds since 1970.
+fn on_the_wall_us(moment_us: u64) -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
+    (now + moment_us).saturating_sub(now_us())
+}
