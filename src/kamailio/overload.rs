@@ -8,7 +8,7 @@ use super::clock::now_us;
 use super::guard::ScriptRet;
 use super::log::log_dbg;
 use super::module::Module;
-use super::reply::{Call, Full, Value};
+use super::reply::{Call, Full, Node, Value};
 use super::text::Escaped;
 use crate::dispatch::dest::SetId;
 use crate::shm::dest::Dest;
@@ -72,21 +72,29 @@ pub fn list(call: &Call, module: &Module) -> Result<(), String> {
 }
 
 fn show(call: &Call, dest: &Dest) -> Result<(), Full> {
+    let node = call.add_struct()?;
+    node.add(c"URI", Value::Text(dest.uri()))?;
+    state(&node, dest)?;
+    node.add(c"OCMIN", Value::Int(dest.ocmin))?;
+    node.add(c"OCMAX", Value::Int(dest.ocmax))
+}
+
+/// Adds what a destination reported of its load.
+///
+/// # Errors
+/// [`Full`].
+pub fn state(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
     let overload = &dest.record().overload;
     let number = |number: u64| Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX));
     let until_us = match overload.until_us() {
         0 => 0,
         until => on_the_wall_us(until),
     };
-    let node = call.add_struct()?;
-    node.add(c"URI", Value::Text(dest.uri()))?;
     node.add(c"OCRATE", number(overload.rate().into()))?;
     node.add(c"OCIDX", number(overload.turn().into()))?;
     node.add(c"OCSEQ", Value::Int(overload.seq()))?;
     node.add(c"OCTIME_SEC", number(until_us / 1_000_000))?;
-    node.add(c"OCTIME_USEC", number(until_us % 1_000_000))?;
-    node.add(c"OCMIN", Value::Int(dest.ocmin))?;
-    node.add(c"OCMAX", Value::Int(dest.ocmax))
+    node.add(c"OCTIME_USEC", number(until_us % 1_000_000))
 }
 
 /// A moment of the shared clock as time of day, in microseconds since 1970.

@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::module::Module;
 use super::reply::{Call, Full, Node, Value, integer};
-use super::rpc_ping;
+use super::{overload, rpc_ping};
 use crate::dispatch::dest::SetId;
 use crate::shm::dest::{self, Dest};
 use crate::shm::table::Table;
@@ -169,7 +169,7 @@ fn list_dest(
     if detail == Detail::Full {
         list_address(&node, dest)?;
         if more {
-            list_overload(&node, dest)?;
+            overload::state(&node, dest)?;
         }
     }
     let has_attrs = !dest.attrs_body().is_empty() || (more && detail == Detail::Full);
@@ -206,15 +206,6 @@ fn list_address(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
 fn unique_id(module: &Module, dest: &Dest) -> String {
     let number = dest.record().number(|| module.switches.next_number());
     format!("{}{number:x}-{}", module.switches.id_prefix(), dest.set)
-}
-
-/// The state of overload control.
-fn list_overload(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
-    node.add(c"OCRATE", Value::Int(dest.attrs().ocrate))?;
-    node.add(c"OCIDX", Value::Int(0))?;
-    node.add(c"OCSEQ", Value::Int(0))?;
-    node.add(c"OCTIME_SEC", Value::Int(0))?;
-    node.add(c"OCTIME_USEC", Value::Int(0))
 }
 
 fn list_latency(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
