@@ -9,7 +9,7 @@
 #ifndef DISPATCHER_GLUE_H
 #define DISPATCHER_GLUE_H
 
-#include "sr_module.h"
+#include "compat.h"
 #include "ip_addr.h"
 #include "lock_ops.h"
 #include "kemi.h"

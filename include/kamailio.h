@@ -4,8 +4,7 @@
 #ifndef DISPATCHER_KAMAILIO_H
 #define DISPATCHER_KAMAILIO_H
 
-/* Always first: mem/q_malloc.h before ver_defs.h would change SER_COMPILE_FLAGS. */
-#include "sr_module.h"
+#include "compat.h"
 
 #include "action.h"
 #include "cfg/cfg.h"

@@ -1,7 +1,7 @@
 /*
  * What the server's config framework can change while it runs (cfg.set_now_int and the like).
  */
-#include "sr_module.h"
+#include "compat.h"
 #include "cfg/cfg.h"
 #include "dispatcher_glue.h"
 

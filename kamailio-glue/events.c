@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "sr_module.h"
+#include "compat.h"
 #include "action.h"
 #include "kemi.h"
 #include "pvar.h"

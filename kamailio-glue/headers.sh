@@ -47,11 +47,4 @@ if [ -z "$tarball" ]; then
 	exit 1
 fi
 
-# Headers and Makefile.defs only.
-rm -rf "$dest.new"
-mkdir -p "$dest.new"
-tar -xf "$tarball" -C "$dest.new" --strip-components=1 --wildcards --no-wildcards-match-slash \
-	'*/src/Makefile.defs' '*/src/core' '*/src/lib' '*/src/modules/tm'
-printf '%s\n' "$version" >"$dest.new/.version"
-rm -rf "$dest"
-mv "$dest.new" "$dest"
+sh "$(dirname "$0")/unpack-headers.sh" "$tarball" "$dest" "$version"

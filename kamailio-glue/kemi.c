@@ -1,7 +1,7 @@
 /*
  * The script functions for KEMI (KSR.dispatcher.* in Lua, Python, JavaScript ...).
  */
-#include "sr_module.h"
+#include "compat.h"
 #include "kemi.h"
 #include "dispatcher_glue.h"
 

@@ -1,7 +1,7 @@
 /*
  * The server's lock between processes.
  */
-#include "sr_module.h"
+#include "compat.h"
 #include "locking.h"
 #include "dispatcher_glue.h"
 

@@ -1,7 +1,7 @@
 /*
  * The server's log, with the place in the Rust code as the location.
  */
-#include "sr_module.h"
+#include "compat.h"
 #include "dprint.h"
 #include "dispatcher_glue.h"
 

@@ -1,7 +1,7 @@
 /*
  * The server's memory pools.
  */
-#include "sr_module.h"
+#include "compat.h"
 #include "mem/pkg.h"
 #include "mem/shm.h"
 #include "dispatcher_glue.h"

@@ -2,7 +2,7 @@
  * Never linked into the module: build.rs compiles this file alone and compares what it says with
  * the installed server's modules. The sizes of the variables are the sizes of the structs.
  */
-#include "sr_module.h" /* first: see abi notes in doc/design.md about mem/q_malloc.h */
+#include "compat.h"
 #include "kemi.h"
 #include "modules/tm/tm_load.h"
 

@@ -1,7 +1,7 @@
 /*
  * Macros of the server that have no function behind them, or one whose name differs by version.
  */
-#include "sr_module.h"
+#include "compat.h"
 #include "cfg/cfg.h"
 #include "cfg_core.h"
 #include "dset.h"

@@ -2,7 +2,7 @@
  * The module's tables. In C because the server's function types need casts that only C allows,
  * and because its designated initializers hide the layout differences between versions.
  */
-#include "sr_module.h"
+#include "compat.h"
 #include "route.h"
 #include "dispatcher_glue.h"
 

@@ -1,7 +1,7 @@
 /*
  * Pings: requests of our own through the tm module.
  */
-#include "sr_module.h"
+#include "compat.h"
 #include "timer.h"
 #include "timer_ticks.h"
 #include "modules/tm/tm_load.h"

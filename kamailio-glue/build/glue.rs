@@ -23,6 +23,8 @@ pub struct Glue<'a> {
     pub headers: &'a Headers,
     /// The server's defines.
     pub defines: &'a Defines,
+    /// What the server has, as defines; see `features`.
+    pub features: Vec<String>,
 }
 
 /// Struct sizes in bytes as the C compiler sees them; the bindings must agree.
@@ -33,20 +35,27 @@ impl Glue<'_> {
     ///
     /// `-iquote`, not `-I`: the core has headers with the names of system headers.
     pub fn options(&self) -> Vec<String> {
-        let quoted = [&self.headers.root, &self.headers.core];
+        let ours = ["kamailio-glue", "include"].map(|dir| self.root.join(dir));
+        let quoted = ours.iter().chain([&self.headers.root, &self.headers.core]);
         let mut options: Vec<String> = quoted
-            .iter()
             .map(|dir| format!("-iquote{}", dir.display()))
             .collect();
-        options.push(format!("-iquote{}", self.root.join("include").display()));
         options.extend(self.defines.iter().map(|(name, value)| match value {
             Some(value) => format!("-D{name}={value}"),
             None => format!("-D{name}"),
         }));
+        options.extend(self.features.iter().map(|name| format!("-D{name}")));
         if cfg!(feature = "panic-probe") {
             options.push("-DDISPATCHER_PANIC_PROBE".to_owned());
         }
         options
+    }
+
+    /// The C compiler with those options.
+    pub fn c_compiler(&self) -> Result<cc::Tool> {
+        self.compiler()
+            .try_get_compiler()
+            .map_err(|e| format!("no C compiler: {e}; run `make setup`"))
     }
 
     fn compiler(&self) -> cc::Build {
@@ -66,11 +75,8 @@ impl Glue<'_> {
     /// it with the installed server's modules.
     pub fn prove(&self, server: &Server) -> Result<Sizes> {
         let so = self.out.join("probe.so");
-        let compiler = self
-            .compiler()
-            .try_get_compiler()
-            .map_err(|e| format!("no C compiler: {e}; run `make setup`"))?;
-        let output = compiler
+        let output = self
+            .c_compiler()?
             .to_command()
             .arg("-shared")
             .arg("-o")

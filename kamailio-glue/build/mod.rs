@@ -1,11 +1,13 @@
 //! The steps of the seam's build: find the server, find its headers, agree on the defines,
-//! prove that the agreement holds, then compile the glue and write the bindings.
+//! prove that the agreement holds, ask the headers what this version has, then compile the glue
+//! and write the bindings.
 //!
 //! Every error is one sentence that says what to do.
 
 mod bindings;
 mod defines;
 mod elf;
+mod features;
 mod glue;
 mod headers;
 mod server;
@@ -28,13 +30,15 @@ pub fn build() -> Result<()> {
     let mut defines = defines::read(&root.join("kamailio-glue/defines.mk"), &headers, &server)?;
     defines.reconcile(&server, &headers)?;
 
-    let glue = glue::Glue {
+    let mut glue = glue::Glue {
         root: &root,
         out: &out,
         headers: &headers,
         defines: &defines,
+        features: Vec::new(),
     };
     let sizes = glue.prove(&server)?;
+    glue.features = features::find(&glue)?;
     glue.compile()?;
     glue.keep_options()?;
     bindings::write(&glue, &sizes)?;

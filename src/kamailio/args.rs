@@ -6,7 +6,7 @@ use core::mem::MaybeUninit;
 use super::guard::{InitRet, guard};
 use super::log::log_err;
 use super::msg::Message;
-use super::{sys, text};
+use super::{compat, sys, text};
 
 /// Fixup of arguments that are numbers: fixed ones, variables, or texts with variables in them.
 #[unsafe(no_mangle)]
@@ -103,7 +103,7 @@ fn number_of_variable(msg: Message, variable: *mut sys::pv_spec_t) -> Option<i32
         return None;
     }
     if value.flags & sys::PV_VAL_INT != 0 {
-        return Some(value.ri);
+        return compat::narrow(value.ri);
     }
     // SAFETY: the value stays until the server evaluates the next one.
     parse(unsafe { text::bytes(&value.rs) })

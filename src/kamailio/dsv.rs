@@ -6,8 +6,8 @@ use core::ptr;
 use super::events::{self, Event, ScriptText};
 use super::guard::{EntryRet, guard};
 use super::log::log_err;
-use super::sys;
 use super::text::{self, Escaped};
+use super::{compat, sys};
 
 /// Result of reading a variable: 0, or negative where the server is to complain.
 #[repr(transparent)]
@@ -85,7 +85,7 @@ pub fn keep_name(
     let name = &mut unsafe { spec.as_mut() }?.pvp.pvn;
     name.type_ = 0;
     name.u.isname.type_ = 0;
-    name.u.isname.name.n = c_int::try_from(at).ok()?;
+    name.u.isname.name.n = compat::wide(c_int::try_from(at).ok()?);
     Some(())
 }
 
@@ -131,7 +131,7 @@ impl Question {
         let name = unsafe { param.pvn.u.isname.name };
         // SAFETY: as above.
         let at = unsafe { name.n };
-        usize::try_from(at).ok()
+        compat::narrow(at)
     }
 
     /// Answers that there is no value.
@@ -143,7 +143,9 @@ impl Question {
     /// Answers with a number.
     pub fn number(&self, number: c_int) -> PvRet {
         // SAFETY: the server's own arguments.
-        PvRet(unsafe { sys::pv_get_sintval(self.msg, self.param, self.value, number) })
+        PvRet(unsafe {
+            sys::pv_get_sintval(self.msg, self.param, self.value, compat::wide(number))
+        })
     }
 
     /// The text must live as long as the event's route runs.

@@ -22,12 +22,14 @@
 //! | [`guard`] | no panic leaves Rust |
 //! | [`log`], [`text`] | the server's log and its strings |
 //! | [`mem`], [`lock`] | its shared memory and its lock between processes |
+//! | [`compat`] | what differs between its versions |
 //! | [`sys`] | its declarations, generated |
 
 pub mod api;
 mod args;
 pub mod call_load;
 pub mod clock;
+mod compat;
 pub mod db;
 pub mod db_write;
 pub mod dns;

@@ -4,7 +4,7 @@ use core::ffi::c_int;
 use core::mem::MaybeUninit;
 
 use super::msg::Message;
-use super::{sys, text};
+use super::{compat, sys, text};
 
 /// A variable that the config names, such as `$var(x)` or `$avp(y)`.
 pub struct Variable(sys::pv_spec_t);
@@ -40,7 +40,7 @@ impl Variable {
             return None;
         }
         let mut name = sys::int_str { n: 0 };
-        let mut kind = 0;
+        let mut kind = Default::default();
         // SAFETY: without a message the server can only answer for a fixed name.
         let got = unsafe {
             sys::pv_get_avp_name(
@@ -50,10 +50,8 @@ impl Variable {
                 &raw mut kind,
             )
         };
-        (got == 0).then_some(Avp {
-            name,
-            kind: kind.into(),
-        })
+        let kind = compat::narrow(kind)?;
+        (got == 0).then_some(Avp { name, kind })
     }
 
     fn set(&self, msg: Message, mut value: sys::pv_value_t) -> bool {
@@ -72,7 +70,7 @@ impl Variable {
             msg,
             sys::pv_value_t {
                 rs: text::EMPTY,
-                ri: number,
+                ri: compat::wide(number),
                 flags,
             },
         )
@@ -154,7 +152,7 @@ impl Avp {
         }
         let mut name_text = text::as_str(name);
         let mut name = sys::int_str { n: 0 };
-        let mut kind: c_int = 0;
+        let mut kind = Default::default();
         // SAFETY: the server parses the text, and may keep pointers into it, which stays.
         let parsed = unsafe {
             sys::parse_avp_spec(
@@ -164,7 +162,7 @@ impl Avp {
                 core::ptr::null_mut(),
             )
         };
-        let kind = u32::try_from(kind).ok()?;
+        let kind = compat::narrow(kind)?;
         (parsed == 0).then_some(Avp { name, kind })
     }
 
@@ -179,8 +177,11 @@ impl Avp {
 
     /// Puts a number in front of the AVP's values; false when the server has no memory.
     pub fn push_number(&self, value: i32) -> bool {
+        let value = sys::int_str {
+            n: compat::wide(value),
+        };
         // SAFETY: as in `push_text`.
-        unsafe { sys::add_avp(self.kind, self.name, sys::int_str { n: value }) == 0 }
+        unsafe { sys::add_avp(self.kind, self.name, value) == 0 }
     }
 
     /// Takes the first value away, if there is one.

@@ -8,7 +8,7 @@ use core::cell::{Cell, RefCell};
 use core::ptr;
 
 use super::params::Results;
-use super::{sys, text};
+use super::{compat, sys, text};
 use crate::dispatch::dest::SetId;
 use crate::shm::dest::Dest;
 
@@ -46,10 +46,7 @@ fn text_value(text: &[u8]) -> sys::sr_xval_t {
 }
 
 fn number_value(number: i32) -> sys::sr_xval_t {
-    value(|x| {
-        x.type_ = sys::SR_XTYPE_INT;
-        x.v.i = number;
-    })
+    value(|x| compat::set_xavp_number(x, number))
 }
 
 fn pointer_value(pointer: usize) -> sys::sr_xval_t {
@@ -296,12 +293,11 @@ impl Results {
         // SAFETY: the type says which member of the union is set.
         let fields = unsafe { fields.v.xavp };
         let uri = find(fields, field::URI, sys::SR_XTYPE_STR)?;
-        let set = find(fields, field::GROUP, sys::SR_XTYPE_INT);
+        let set = find(fields, field::GROUP, compat::XAVP_NUMBER);
         let socket = find(fields, field::SOCK, sys::SR_XTYPE_VPTR);
         // SAFETY: a text, by its type.
         let uri = unsafe { &uri.v.s };
-        // SAFETY: a number, by its type.
-        let set = set.map(|value| unsafe { value.v.i });
+        let set = set.and_then(compat::xavp_number);
         // SAFETY: a pointer, by its type.
         let socket = socket.map_or(0, |value| unsafe { value.v.vptr } as usize);
         let duid = find(fields, field::DUID, sys::SR_XTYPE_STR);
