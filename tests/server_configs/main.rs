@@ -14,5 +14,7 @@ mod server;
 mod carrier;
 mod edge;
 mod freeswitch;
+mod kemi;
 mod registrar;
+mod sidecar;
 mod stage;
