@@ -68,8 +68,9 @@ lint: headers ## check format and clippy, with and without the seam
 		$(CARGO) clippy --release --lib --features kamailio,panic-probe -- -D warnings; \
 		else echo "lint: no clippy here, lints not checked"; fi
 
-bench: build ## measure calls, reload and memory beside the packaged C module
-	@$(CARGO) run --quiet --features server-tests --example bench
+# CASES="alg4 mark*" takes single cases (keys are in doc/bench.md) and writes nothing.
+bench: build ## measure the instructions of calls beside the packaged C module (CASES="alg4 ...": only these)
+	@$(CARGO) run --quiet --features server-tests --example bench -- $(if $(CASES),only $(CASES),instructions)
 
 bench-live: build ## measure changes of lists of 100,000 destinations
 	@$(CARGO) run --quiet --features server-tests --example bench -- live

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::server::{Config, Kamailio, Module, Request, Uac};
 
 /// Heading of this part of the page.
-pub const HEAD: &str = "## Call load with many calls up";
+pub const HEAD: &str = super::page::PARTS[3];
 
 const METHOD: &str = "\
 Written by `make bench-calls`. One worker, `-x tlsf -X tlsf`, `ds_hash_size` 16, all destinations in one

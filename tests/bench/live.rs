@@ -18,7 +18,7 @@ const RUNS: usize = 5;
 const WATCH: Duration = Duration::from_secs(10);
 
 /// Heading of this part of the page.
-pub const HEAD: &str = "## Changes of large lists while calls are selected";
+pub const HEAD: &str = super::page::PARTS[1];
 
 const METHOD: &str = "\
 Written by `make bench-live`. One worker, `-x tlsf -X tlsf`, 1 GB of shared memory; commands through a

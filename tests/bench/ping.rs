@@ -23,7 +23,7 @@ const TURNS: usize = 2;
 const SHOWN: f64 = 0.5;
 
 /// Heading of this part of the page.
-pub const HEAD: &str = "## Pings";
+pub const HEAD: &str = super::page::PARTS[5];
 
 const METHOD: &str = "\
 Written by `make bench-ping`. Detection: ten destinations that answer fall silent at different moments;
