@@ -1,0 +1,167 @@
+#!/bin/sh
+# Builds the module for each server that can be had and runs the server tests against it, beside
+# the C module of that server's package; then prints a table, server by test file.
+#
+#     MATRIX_SUITES   suites of the distribution whose servers are fetched ("bullseye bookworm trixie")
+#     KAMAILIO_SRC, KAMAILIO_BIN   one more server: a source tree and the program built from it;
+#                     KAMAILIO_MODULES and KAMCMD where they are not in that tree
+#     QUICK=1         a few minutes: fewer tests, and not the version that is installed here, which
+#                     `make test` has tested in full
+#     MATRIX_TESTS    these test files only, such as "server_rpc parity"
+#
+# A server that cannot be had is skipped, and the table says why. Exit status 1 if a test failed.
+set -eu
+
+cd "$(dirname "$0")/../.."
+here=tests/matrix
+out=$PWD/target/matrix
+cargo=${CARGO:-cargo}
+suites=${MATRIX_SUITES-bullseye bookworm trixie}
+quick_tests="exports server_algorithms server_c_api server_call_load server_drain server_events
+	server_harness server_kemi server_kemi_engines server_later_names server_list_file
+	server_live_edit server_old_names server_panic server_parameters server_processes
+	server_rpc server_sample_config server_states server_surface"
+own_src=${KAMAILIO_SRC:-} own_bin=${KAMAILIO_BIN:-} own_modules=${KAMAILIO_MODULES:-} own_kamcmd=${KAMCMD:-}
+unset KAMAILIO KAMAILIO_SRC KAMAILIO_BIN KAMAILIO_MODULES KAMCMD DISPATCHER_SO DISPATCHER_PROBE_SO DISPATCHER_C_OPTIONS
+
+mkdir -p "$out"
+results=$out/results skips=$out/skips notes=$out/notes
+: >"$results" && : >"$skips" && : >"$notes"
+installed=$(kamailio -v 2>/dev/null | sed -n 's/^version: kamailio \([^ ]*\).*/\1/p') || installed=
+
+say() { echo "matrix: $*" >&2; }
+
+skip_server() { # name, why
+	say "$1: skipped: $2"
+	printf '%s\t%s\n' "$1" "skipped: $2" >>"$notes"
+}
+
+# The tests to run, as cargo's arguments.
+chosen() {
+	if [ -n "${MATRIX_TESTS:-}" ]; then
+		names=$MATRIX_TESTS
+	elif [ -n "${QUICK:-}" ]; then
+		names=$quick_tests
+	else
+		echo "--test *"
+		return
+	fi
+	for name in $names; do printf -- '--test %s ' "$name"; done
+}
+
+# The module for one server, and the one that panics: $1 directory, whose server.env is set.
+build() {
+	mkdir -p "$1/module" "$1/probe"
+	for variant in probe module; do
+		features=kamailio
+		[ "$variant" = module ] || features=kamailio,panic-probe
+		CARGO_TARGET_DIR=$1/build $cargo build --release --features "$features" || return 1
+		cp "$1/build/release/libdispatcher.so" "$1/$variant/dispatcher.so"
+	done
+}
+
+# Runs the tests against one server: name, directory, with KAMAILIO_SRC, KAMAILIO, KAMAILIO_MODULES
+# and KAMCMD in the environment.
+test_server() {
+	name=$1 dir=$2
+	version=$("$KAMAILIO" -v 2>/dev/null | sed -n 's/^version: [^ ]* \([^ ]*\).*/\1/p') || version=
+	if [ -z "$version" ]; then
+		skip_server "$name" "the server does not run here"
+		return
+	fi
+	if [ -n "${QUICK:-}" ] && [ "$version" = "$installed" ]; then
+		skip_server "$version" "it is installed here: make test has tested it in full"
+		return
+	fi
+	say "$version ($name): building"
+	if ! build "$dir" >"$dir/build.log" 2>&1; then
+		tail -n 20 "$dir/build.log" >&2
+		say "$version ($name): the module does not build"
+		printf '%s\tbuild\t0\t1\n' "$version" >>"$results"
+		return
+	fi
+	say "$version ($name): testing, log in $dir/tests.log"
+	set -f
+	# shellcheck disable=SC2046
+	set -- $(chosen)
+	set +f
+	: >"$dir/skips"
+	DISPATCHER_SO=$dir/module/dispatcher.so DISPATCHER_PROBE_SO=$dir/probe/dispatcher.so \
+		DISPATCHER_C_OPTIONS=$(ls -t "$dir"/build/release/build/dispatcher-*/out/c-options | head -n 1) \
+		MATRIX_SKIPS=$dir/skips \
+		$cargo test --no-fail-fast --features server-tests "$@" >"$dir/tests.log" 2>&1 || true
+	awk -v version="$version" '
+		/^ *Running / { suite = $2; sub(/^tests\//, "", suite); sub(/\/main\.rs$|\.rs$/, "", suite) }
+		/^test result:/ { print version "\t" suite "\t" $4 "\t" $6; suite = "" }
+		/^test .* FAILED$/ { print version "\t" suite "\t" $2 >"/dev/stderr" }
+		END { if (suite != "") print version "\t" suite "\t0\t1" }
+	' "$dir/tests.log" >>"$results"
+	grep -q . "$results" || printf '%s\ttests\t0\t1\n' "$version" >>"$results"
+	sed "s/^/$version	/" "$dir/skips" | sort -u >>"$skips"
+}
+
+for suite in $suites; do
+	dir=$out/$suite
+	status=0
+	why=$(sh $here/fetch.sh "$suite" "$dir") || status=$?
+	if [ "$status" != 0 ]; then
+		skip_server "$suite" "${why:-fetching ended with status $status}"
+		continue
+	fi
+	modules=$(dirname "$(ls "$dir"/root/usr/lib/*/kamailio/modules/tm.so)")
+	(
+		export KAMAILIO="$dir/bin/kamailio" KAMCMD="$dir/bin/kamcmd" KAMAILIO_MODULES="$modules" KAMAILIO_SRC="$dir/src"
+		test_server "$suite" "$dir"
+	)
+done
+
+if [ -n "$own_bin" ] && [ -n "$own_src" ]; then
+	dir=$out/own
+	mkdir -p "$dir"
+	if [ -z "$own_modules" ]; then
+		for candidate in "$own_src/src/modules" "$own_src/modules"; do
+			[ ! -f "$candidate/tm/tm.so" ] || own_modules=$candidate
+		done
+	fi
+	[ -n "$own_kamcmd" ] || own_kamcmd=$(dirname "$own_bin")/kamcmd
+	[ -x "$own_kamcmd" ] || own_kamcmd=$(command -v kamcmd)
+	(
+		export KAMAILIO="$own_bin" KAMCMD="$own_kamcmd" KAMAILIO_SRC="$own_src"
+		[ -z "$own_modules" ] || export KAMAILIO_MODULES="$own_modules"
+		test_server own "$dir"
+	)
+fi
+
+echo
+awk -F '\t' '
+	FILENAME ~ /skips$/ { skipped[$1, $2]++; next }
+	{
+		if (!($1 in seen)) { seen[$1] = 1; order[++servers] = $1 }
+		if (!($2 in row)) { row[$2] = 1; rows[++count] = $2 }
+		passed[$1, $2] += $3; failed[$1, $2] += $4; ran[$1, $2] = 1
+		total[$1] += $3; bad[$1] += $4
+	}
+	function cell(server, suite,   text) {
+		if (!((server, suite) in ran)) return "-"
+		text = passed[server, suite] - skipped[server, suite] " passed"
+		if (failed[server, suite]) text = text ", " failed[server, suite] " FAILED"
+		if (skipped[server, suite]) { text = text ", " skipped[server, suite] " skipped"; left[server] += skipped[server, suite] }
+		return text
+	}
+	END {
+		if (!servers) exit
+		line = "| tests |"; rule = "| --- |"
+		for (i = 1; i <= servers; i++) { line = line " " order[i] " |"; rule = rule " --- |" }
+		print line; print rule
+		for (r = 1; r <= count; r++) {
+			line = "| " rows[r] " |"
+			for (i = 1; i <= servers; i++) line = line " " cell(order[i], rows[r]) " |"
+			print line
+		}
+		line = "| all |"
+		for (i = 1; i <= servers; i++) line = line " " total[order[i]] - left[order[i]] " passed, " bad[order[i]] + 0 " failed, " left[order[i]] + 0 " skipped |"
+		print line
+	}' "$skips" "$results"
+[ ! -s "$notes" ] || { echo; sed 's/\t/: /' "$notes"; }
+[ ! -s "$skips" ] || { echo; echo "Skipped tests:"; awk -F '\t' '{ print $1 ": " $2 ": " $3 ": " $4 }' "$skips"; }
+! awk -F '\t' '$4 > 0 { bad = 1 } END { exit !bad }' "$results" || exit 1
