@@ -15,6 +15,8 @@ mod carrier;
 mod edge;
 mod freeswitch;
 mod kemi;
+mod old_time;
 mod registrar;
 mod sidecar;
 mod stage;
+mod transports;
