@@ -14,6 +14,7 @@ mod server;
 mod carrier;
 mod edge;
 mod freeswitch;
+mod ims;
 mod kemi;
 mod old_time;
 mod registrar;

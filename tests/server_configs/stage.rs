@@ -40,6 +40,13 @@ impl Peers {
         }
     }
 
+    /// One at SIP's default port, for configs that name a host only: at an address nobody else has.
+    pub fn start_at_the_default_port(&mut self, name: &'static str) {
+        let [.., c, d] = std::process::id().to_be_bytes();
+        let at = SocketAddr::from((Ipv4Addr::new(127, 60, c, d.max(1)), 5060));
+        self.uas.push((name, Uas::start_at(at, Answer::Code(200))));
+    }
+
     /// A name for one more address, in the notes.
     pub fn name(&mut self, address: &str, name: &'static str) {
         self.others.push((address.to_owned(), name));
@@ -349,6 +356,13 @@ pub fn run(
 
 /// Every line is the same in both, or differs as was meant; everything that was meant happens.
 fn compare(c: &[String], ours: &[String], meant: &[Meant]) {
+    let documented = include_str!("../../doc/differences.md");
+    for Meant { name, .. } in meant {
+        assert!(
+            documented.contains(&format!("\n| {name} |")),
+            "not documented: {name}"
+        );
+    }
     let mut left: Vec<&Meant> = meant.iter().collect();
     assert_eq!(c.len(), ours.len(), "C: {c:#?}\nours: {ours:#?}");
     for (c, ours) in c.iter().zip(ours) {
