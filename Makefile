@@ -25,7 +25,7 @@ help: ## print this list
 setup: ## install the distribution's packages that the other targets need (apt, sudo)
 	@sh kamailio-glue/setup.sh
 
-setup-tests: setup ## install what the tests need besides: drivers, SQLite, MariaDB, PostgreSQL, kamcli, Lua, Python
+setup-tests: setup ## install what the tests need besides: drivers, databases, kamcli, Lua, Python, TLS, IMS
 	@sh kamailio-glue/setup.sh tests
 
 headers: setup ## fetch the installed server's headers into target/kamailio-src

@@ -30,7 +30,7 @@ const MISSING: [&str; 0] = [];
 
 /// Parameters, functions with their number of arguments, and KEMI names of 6.0 and 6.1, and names
 /// of before 5.0.
-const NAMES_OF_LATER_CORES: [&str; 18] = [
+const NAMES_OF_LATER_CORES: [&str; 19] = [
     "parameter ds_retain_latency_stats int",
     "parameter ds_ping_fr_timeout int",
     "parameter ds_ping_fr_timer int",
@@ -43,6 +43,7 @@ const NAMES_OF_LATER_CORES: [&str; 18] = [
     "parameter cnt_avp string",
     "parameter dstid_avp string",
     "parameter attrs_avp string",
+    "parameter sock_avp string",
     "function ds_dsg_fetch/1 in request_route",
     "function ds_mark_addr/3 in request_route",
     "variable $dsg(count)",

@@ -120,12 +120,16 @@ pub struct Avps {
     pub dstid: Option<Avp>,
     /// Their attributes.
     pub attrs: Option<Avp>,
+    /// Their local sockets.
+    pub sock: Option<Avp>,
 }
 
 impl Avps {
     /// True when there is a value for each destination.
     pub fn names_destinations(&self) -> bool {
-        self.dst.is_some() || self.attrs.is_some() || self.dstid.is_some()
+        [self.dst, self.attrs, self.dstid, self.sock]
+            .iter()
+            .any(Option::is_some)
     }
 }
 
@@ -270,6 +274,7 @@ impl Settings {
                     cnt: avp("cnt_avp", &raw.cnt_avp)?,
                     dstid: avp("dstid_avp", &raw.dstid_avp)?,
                     attrs: avp("attrs_avp", &raw.attrs_avp)?,
+                    sock: avp("sock_avp", &raw.sock_avp)?,
                 },
             },
             listeners: Listeners::find(event_mode(raw)?, compat, bytes(&raw.event_callback)),
@@ -277,8 +282,12 @@ impl Settings {
     }
 }
 
-/// Names that only configs of the time of 3.2 use.
+/// True for a config of the time of 3.2, by its names. `sock_avp` is of 4.3 to 5.1, whose states
+/// mean what they do in 5.6, and whose configs have the AVP parameters as well.
 fn uses_old_names(raw: &sys::glue_modparams) -> bool {
+    if set(&raw.sock_avp).is_some() {
+        return false;
+    }
     let texts = [
         &raw.dst_avp,
         &raw.grp_avp,

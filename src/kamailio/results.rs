@@ -101,12 +101,32 @@ pub struct Tail {
     avps: RefCell<Vec<AvpTexts>>,
 }
 
-/// Values of one destination for the AVPs: URI, attributes, unique id.
-type AvpTexts = [Vec<u8>; 3];
+/// Values of one destination for the AVPs: URI, attributes, unique id, and its local socket.
+struct AvpTexts {
+    texts: [Vec<u8>; 3],
+    socket: usize,
+}
 
-fn avp_texts(dest: &Dest) -> [&[u8]; 3] {
+impl AvpTexts {
+    fn values(&self) -> AvpValues<'_> {
+        (self.texts.each_ref().map(Vec::as_slice), self.socket)
+    }
+}
+
+/// The same, borrowed.
+type AvpValues<'a> = ([&'a [u8]; 3], usize);
+
+fn avp_values(dest: &Dest) -> AvpValues<'_> {
     let duid = dest.duid().unwrap_or_default();
-    [dest.uri(), dest.attrs_body(), duid]
+    ([dest.uri(), dest.attrs_body(), duid], dest.socket)
+}
+
+/// A socket as C prints a pointer; empty for none.
+fn pointer_text(socket: usize) -> String {
+    if socket == 0 {
+        return String::new();
+    }
+    format!("{socket:#x}")
 }
 
 impl Tail {
@@ -151,7 +171,11 @@ impl Results {
         let count = i32::try_from(written.len()).unwrap_or(i32::MAX);
         tail.count.set(tail.count.get().saturating_add(count));
         if self.avps.names_destinations() {
-            let owned = |dest| avp_texts(dest).map(<[u8]>::to_vec);
+            let owned = |dest| {
+                let (texts, socket) = avp_values(dest);
+                let texts = texts.map(<[u8]>::to_vec);
+                AvpTexts { texts, socket }
+            };
             tail.avps.borrow_mut().extend(dests.map(owned));
         }
         Some(count)
@@ -169,8 +193,8 @@ impl Results {
     pub fn finish(&self, set: SetId, tail: &Tail) -> Option<()> {
         self.write_count(tail.count())?;
         let avps = tail.avps.borrow();
-        let texts = avps.iter().map(|texts| texts.each_ref().map(Vec::as_slice));
-        self.write_avps(set, texts, tail.count())
+        let values = avps.iter().map(AvpTexts::values);
+        self.write_avps(set, values, tail.count())
     }
 
     /// Writes the destinations and their count; returns how many there are, or `None` when the
@@ -186,7 +210,7 @@ impl Results {
         let written = self
             .write_xavps(set, dests.clone(), counted, &mut count)
             .and_then(|()| self.write_count(count))
-            .and_then(|()| self.write_avps(set, dests.map(avp_texts), count));
+            .and_then(|()| self.write_avps(set, dests.map(avp_values), count));
         if written.is_none() {
             (0..count).for_each(|_| self.drop_first());
         }
@@ -262,18 +286,21 @@ impl Results {
     fn write_avps<'d>(
         &self,
         set: SetId,
-        dests: impl Iterator<Item = [&'d [u8]; 3]>,
+        dests: impl Iterator<Item = AvpValues<'d>>,
         count: i32,
     ) -> Option<()> {
         let avps = &self.avps;
         let wrote = |done: bool| done.then_some(());
         if avps.names_destinations() {
-            let dests: Vec<[&[u8]; 3]> = dests.collect();
-            for [uri, attrs, duid] in dests.into_iter().rev() {
+            let dests: Vec<AvpValues> = dests.collect();
+            for ([uri, attrs, duid], socket) in dests.into_iter().rev() {
                 let texts = [(avps.dst, uri), (avps.attrs, attrs), (avps.dstid, duid)];
                 for (avp, text) in texts {
                     avp.map_or(Some(()), |avp| wrote(avp.push_text(text)))?;
                 }
+                avps.sock.map_or(Some(()), |avp| {
+                    wrote(avp.push_text(pointer_text(socket).as_bytes()))
+                })?;
             }
         }
         avps.grp
@@ -329,7 +356,7 @@ impl Results {
     pub fn drop_current(&self) {
         self.drop_first();
         let avps = &self.avps;
-        let of_dests = [avps.dst, avps.attrs, avps.dstid];
+        let of_dests = [avps.dst, avps.attrs, avps.dstid, avps.sock];
         of_dests.into_iter().flatten().for_each(|avp| avp.pop());
     }
 

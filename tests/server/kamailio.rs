@@ -354,7 +354,9 @@ fn prepare(module: Module, config: &Config) -> (TempDir, u16) {
     }
     for (name, content) in &config.files {
         let content = fill(content, module, config, port, dir.path());
-        std::fs::write(dir.path().join(name), content).expect("file of the test");
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("its directory");
+        std::fs::write(path, content).expect("file of the test");
     }
     (dir, port)
 }

@@ -101,5 +101,5 @@ fn carriers_by_cost_and_weight() {
         c: "Ok. Dispatcher state updated.",
         ours: "State Update Failed",
     }];
-    both(&config, &mut peers, play, &meant);
+    both(&config, &mut peers, &play, &meant);
 }

@@ -107,5 +107,5 @@ fn edge_proxy_with_failover() {
         c: "active after a reload: 3",
         ours: "active after a reload: 2",
     }];
-    both(&config, &mut peers, play, &meant);
+    both(&config, &mut peers, &play, &meant);
 }

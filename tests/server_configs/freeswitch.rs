@@ -129,5 +129,5 @@ fn farm_by_number_of_calls() {
             ours: "loads: sip:fs3 0, sip:fs2 0, sip:fs1 0",
         },
     ];
-    both(&config, &mut peers, play, &meant);
+    both(&config, &mut peers, &play, &meant);
 }

@@ -49,7 +49,7 @@ fn trunk_in_lua() {
     let config = Config::raw(include_str!("lua.cfg"))
         .file("trunk.lua", include_str!("trunk.lua"))
         .list("1 sip:{{pbx1}}\n1 sip:{{pbx2}}\n2 sip:{{spare1}} 0 9\n2 sip:{{spare2}} 0 1\n");
-    both(&config, &mut peers, trunk, &[]);
+    both(&config, &mut peers, &trunk, &[]);
 }
 
 const BRIDGES: &str = "\
@@ -130,5 +130,5 @@ fn rooms_in_python() {
             ours: "by bridge3; bridge3 got",
         },
     ];
-    both(&config, &mut peers, rooms, &meant);
+    both(&config, &mut peers, &rooms, &meant);
 }

@@ -101,5 +101,5 @@ fn registrars_behind_a_balancer() {
         c: "sip:reg1 AX",
         ours: "sip:reg1 DX",
     }];
-    both(&config, &mut peers, play, &meant);
+    both(&config, &mut peers, &play, &meant);
 }

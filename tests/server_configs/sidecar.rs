@@ -113,5 +113,5 @@ fn cluster_ingress_with_a_sidecar() {
             ours: "200 Ready",
         },
     ];
-    both(&config, &mut peers, play, &meant);
+    both(&config, &mut peers, &play, &meant);
 }

@@ -22,7 +22,10 @@ pub struct Meant {
 }
 
 /// The servers around the one that is tested, each with an address of its own.
-pub struct Peers(Vec<(&'static str, Uas)>);
+pub struct Peers {
+    uas: Vec<(&'static str, Uas)>,
+    others: Vec<(String, &'static str)>,
+}
 
 impl Peers {
     /// One for each name, at 127.0.0.11 and on.
@@ -31,24 +34,39 @@ impl Peers {
             let at = SocketAddr::from((Ipv4Addr::new(127, 0, 0, n), free_port()));
             (name, Uas::start_at(at, Answer::Code(200)))
         });
-        Self(peers.collect())
+        Self {
+            uas: peers.collect(),
+            others: Vec::new(),
+        }
+    }
+
+    /// One at SIP's default port, for configs that name a host only: at an address nobody else has.
+    pub fn start_at_the_default_port(&mut self, name: &'static str) {
+        let [.., c, d] = std::process::id().to_be_bytes();
+        let at = SocketAddr::from((Ipv4Addr::new(127, 60, c, d.max(1)), 5060));
+        self.uas.push((name, Uas::start_at(at, Answer::Code(200))));
+    }
+
+    /// A name for one more address, in the notes.
+    pub fn name(&mut self, address: &str, name: &'static str) {
+        self.others.push((address.to_owned(), name));
     }
 
     /// The config with their addresses: `{{name}}` is `127.0.0.11:<port>`.
     pub fn fill(&self, config: Config) -> Config {
-        self.0.iter().fold(config, |config, (name, uas)| {
+        self.uas.iter().fold(config, |config, (name, uas)| {
             config.define(name, uas.uri().trim_start_matches("sip:"))
         })
     }
 
     /// One of them.
     pub fn get(&mut self, name: &str) -> &mut Uas {
-        let found = self.0.iter_mut().find(|(n, _)| *n == name);
+        let found = self.uas.iter_mut().find(|(n, _)| *n == name);
         &mut found.unwrap_or_else(|| panic!("no peer {name}")).1
     }
 
     fn refresh(&mut self) {
-        for (_, uas) in &mut self.0 {
+        for (_, uas) in &mut self.uas {
             uas.restart();
             uas.set_answer(Answer::Code(200));
             uas.clear();
@@ -58,7 +76,7 @@ impl Peers {
     /// Those that got the request of this method and Call-ID, in the order of tm's branches.
     fn tried(&self, method: &str, id: &[u8]) -> Vec<(&'static str, Message)> {
         let mut tried = Vec::new();
-        for (name, uas) in &self.0 {
+        for (name, uas) in &self.uas {
             let mut branches = Vec::new();
             for request in uas.requests() {
                 let of_call = request.method() == method && request.header("Call-ID") == Some(id);
@@ -96,18 +114,22 @@ impl Stage<'_> {
     /// Adds a line to the notes.
     pub fn note(&self, line: impl AsRef<str>) {
         let line = self.tidy(line.as_ref());
+        eprintln!("{:?}: {line}", self.server.module());
         self.notes.borrow_mut().push(line);
     }
 
     /// `text` with names instead of addresses.
     pub fn tidy(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for (name, uas) in &self.peers.borrow().0 {
+        for (name, uas) in &self.peers.borrow().uas {
             let at = uas.uri();
             let at = at.trim_start_matches("sip:");
             text = text.replace(at, name);
             let ip = at.split(':').next().unwrap_or(at);
             text = text.replace(ip, &format!("{name}.ip"));
+        }
+        for (address, name) in &self.peers.borrow().others {
+            text = text.replace(address, name);
         }
         text.replace(&self.server.addr().to_string(), "proxy")
             .replace(&self.uac.local().to_string(), "caller")
@@ -215,7 +237,7 @@ impl Stage<'_> {
     /// `{{name}}` in a text replaced by the peer's address.
     pub fn address(&self, text: &str) -> String {
         let mut text = text.to_owned();
-        for (name, uas) in &self.peers.borrow().0 {
+        for (name, uas) in &self.peers.borrow().uas {
             let uri = uas.uri();
             text = text.replace(&format!("{{{{{name}}}}}"), uri.trim_start_matches("sip:"));
         }
@@ -265,6 +287,16 @@ impl Stage<'_> {
         Uac::at(ip.parse::<IpAddr>().expect("a peer's address"), 0)
     }
 
+    /// A caller at a peer's own address and port; the peer is gone.
+    pub fn caller_as(&self, name: &str) -> Uac {
+        let (ip, port) = (
+            self.caller_at(name).local().ip(),
+            self.peer(name, |uas| uas.port()),
+        );
+        self.peer(name, Uas::stop);
+        Uac::at(ip, port)
+    }
+
     /// Waits until the log has `n` lines with this text; notes that.
     pub fn wait_logged(&self, n: usize, text: &str) {
         let text = self.address(text);
@@ -276,7 +308,7 @@ impl Stage<'_> {
 }
 
 /// Holds a config against `kamailio -c`, and plays a scenario, with the C module and with ours.
-pub fn both(config: &Config, peers: &mut Peers, play: fn(&Stage<'_>), meant: &[Meant]) {
+pub fn both(config: &Config, peers: &mut Peers, play: &dyn Fn(&Stage<'_>), meant: &[Meant]) {
     both_with(config, config, peers, play, meant);
 }
 
@@ -285,7 +317,7 @@ pub fn both_with(
     c: &Config,
     ours: &Config,
     peers: &mut Peers,
-    play: fn(&Stage<'_>),
+    play: &dyn Fn(&Stage<'_>),
     meant: &[Meant],
 ) {
     for (module, config) in [(Module::C, c), (Module::Rust, ours)] {
@@ -304,7 +336,7 @@ pub fn run(
     module: Module,
     config: &Config,
     peers: &mut Peers,
-    play: fn(&Stage<'_>),
+    play: &dyn Fn(&Stage<'_>),
 ) -> Vec<String> {
     peers.refresh();
     let server = Kamailio::start(module, peers.fill(config.clone()));
@@ -324,8 +356,12 @@ pub fn run(
 
 /// Every line is the same in both, or differs as was meant; everything that was meant happens.
 fn compare(c: &[String], ours: &[String], meant: &[Meant]) {
-    for (c, ours) in c.iter().zip(ours) {
-        eprintln!("{}{ours}", if c == ours { "  " } else { "* " });
+    let documented = include_str!("../../doc/differences.md");
+    for Meant { name, .. } in meant {
+        assert!(
+            documented.contains(&format!("\n| {name} |")),
+            "not documented: {name}"
+        );
     }
     let mut left: Vec<&Meant> = meant.iter().collect();
     assert_eq!(c.len(), ours.len(), "C: {c:#?}\nours: {ours:#?}");
