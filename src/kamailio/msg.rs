@@ -189,6 +189,7 @@ impl Message {
     }
 
     /// Hash over the URI in From; `None` after the message when there is none.
+    #[inline(never)]
     pub fn hash_from(self, user_only: bool) -> Option<u32> {
         // SAFETY: a live message; the server parses into it.
         let uri = unsafe { sys::parse_from_uri(self.0) };
@@ -201,6 +202,7 @@ impl Message {
     }
 
     /// Hash over the URI in To; `None` after the message when there is none.
+    #[inline(never)]
     pub fn hash_to(self, user_only: bool) -> Option<u32> {
         let parsed = self.parse_header(sys::KSR_HDR_TO_F) && !self.fields().to.is_null();
         let uri = if parsed {
@@ -218,6 +220,7 @@ impl Message {
     }
 
     /// Hash over the current Request-URI; `None` after the message when it cannot be parsed.
+    #[inline(never)]
     pub fn hash_request_uri(self, user_only: bool) -> Option<u32> {
         // SAFETY: a live message; the server parses into it.
         if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
@@ -228,6 +231,7 @@ impl Message {
     }
 
     /// Hash over the user name of the credentials; `None` when there are none.
+    #[inline(never)]
     pub fn hash_auth_user(self) -> Option<u32> {
         let in_header = |flag, header: fn(&sys::sip_msg) -> *mut sys::hdr_field| {
             let there = self.parse_header(flag);

@@ -7,18 +7,16 @@ use super::sys;
 /// The generator of this process, which the server seeds anew in each child (core/pt.c).
 pub struct ServerRandom;
 
-impl ServerRandom {
-    /// 31 random bits.
-    fn next(&mut self) -> u32 {
-        // SAFETY: a call without arguments; the generator belongs to this process.
-        u32::try_from(unsafe { sys::glue_rand() }).unwrap_or(0)
-    }
+/// 31 random bits of that generator.
+pub fn number() -> u32 {
+    // SAFETY: a call without arguments; the generator belongs to this process.
+    u32::try_from(unsafe { sys::glue_rand() }).unwrap_or(0)
 }
 
 impl RngCore for ServerRandom {
     fn next_u32(&mut self) -> u32 {
         // The low bits of the C library's generator are as good as the high ones.
-        (self.next() << 16) ^ self.next()
+        (number() << 16) ^ number()
     }
 
     fn next_u64(&mut self) -> u64 {

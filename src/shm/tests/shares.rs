@@ -20,7 +20,7 @@ fn picks(view: &View, start: Start) -> Vec<usize> {
     let mut random = StdRng::seed_from_u64(3);
     let mut counts = vec![0; view.dest_count()];
     for _ in 0..PICKS {
-        let choice = choose(view, start, false, &mut random).unwrap();
+        let choice = choose(view, start, false).unwrap();
         counts[choice.first] += 1;
     }
     counts
