@@ -64,6 +64,7 @@ fn take_share(set: &impl Candidates, by: Weights, from: usize, ring: usize) -> O
 /// have one are out or give up their shares, the others in turn.
 ///
 /// Source: `features.md` 3.7.3; field reports W7.
+#[inline(never)]
 pub fn by_share(set: &impl Candidates, ring: usize) -> Option<usize> {
     let turn = || {
         let weighted = set.is_weighted(Weights::Relative);
@@ -77,6 +78,7 @@ pub fn by_share(set: &impl Candidates, ring: usize) -> Option<usize> {
 /// Algorithm 15: of the lowest priority that is usable, by weight; without weights in turn.
 ///
 /// Source: `features.md` 2.5; RFC 2782.
+#[inline(never)]
 pub fn by_service(set: &impl Candidates, ring: usize) -> Option<usize> {
     for _ in 0..RETRIES {
         let Some(last) = set.last_usable(ring) else {
@@ -112,6 +114,7 @@ pub fn rank(priority: i32) -> u32 {
 }
 
 /// Algorithm 13: the best rank; of equal ones the next in turn. With it the turn that was taken.
+#[inline(never)]
 pub fn by_rank(set: &impl Candidates, ring: usize) -> Option<(usize, usize)> {
     let cursor = &set.cursors().round_robin;
     let mut seen = cursor.load(Relaxed);

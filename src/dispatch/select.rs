@@ -221,17 +221,26 @@ pub fn ring(len: usize, use_default: bool) -> usize {
     if use_default && len > 1 { len - 1 } else { len }
 }
 
-/// Chooses the first destination of `set`; `None` when none is usable.
+/// Chooses the first destination of `set`, and keeps what is needed to go on from there; `None`
+/// when none is usable.
+///
+/// Source: `features.md` 3.7.1 and 3.7.2.
+pub fn choose(set: &impl Candidates, start: Start, use_default: bool) -> Option<Choice> {
+    let first = first(set, start, use_default)?;
+    Some(Choice::from(set, first, start, use_default))
+}
+
+/// The index of the first destination to try; `None` when none is usable.
 ///
 /// From the starting index the walk goes up by one, around the end, to the first usable
 /// destination. With `use_default` the last index stays out of the walk and is taken when all
 /// others are out. Costs the same for any size of set.
 ///
 /// Source: `features.md` 3.7.1 and 3.7.2.
-#[inline]
-pub fn choose(set: &impl Candidates, start: Start, use_default: bool) -> Option<Choice> {
+#[inline(always)]
+pub fn first(set: &impl Candidates, start: Start, use_default: bool) -> Option<usize> {
     let ring = ring(set.len(), use_default);
-    let first = match start {
+    match start {
         Start::Hash(number) | Start::Random(number) => set.walk(within(number, ring)?, ring),
         Start::First => set.walk(0, ring),
         Start::RoundRobin => take_turn(set, ring),
@@ -243,12 +252,7 @@ pub fn choose(set: &impl Candidates, start: Start, use_default: bool) -> Option<
         Start::Priority => set.walk(0, ring),
         Start::Service => ranked::by_service(set, ring),
         Start::Latency => ranked::by_rank(set, ring).map(|(first, _)| first),
-    };
-    Some(Choice {
-        first: first?,
-        ring,
-        by_priority: start == Start::Service,
-    })
+    }
 }
 
 /// True when all destinations have one priority, over 0.
@@ -316,10 +320,15 @@ fn turn_wheel(set: &impl Candidates) -> u32 {
 impl Choice {
     /// The choice of a destination that was found otherwise.
     pub fn of(set: &impl Candidates, first: usize, use_default: bool) -> Self {
+        Self::from(set, first, Start::First, use_default)
+    }
+
+    /// The choice of the destination that [`first`] found from this start.
+    pub fn from(set: &impl Candidates, first: usize, start: Start, use_default: bool) -> Self {
         Choice {
             first,
             ring: ring(set.len(), use_default),
-            by_priority: false,
+            by_priority: start == Start::Service,
         }
     }
 

@@ -248,19 +248,23 @@ impl Message {
     }
 
     /// Sends the message to `uri`, by d-URI or by host and port; false when the server refuses.
+    #[inline]
     pub fn send_to(self, target: Target, uri: &[u8]) -> bool {
         match target {
-            Target::DstUri => {
-                let uri = text::as_str(uri);
-                // SAFETY: a live message; the server copies the URI.
-                let set = unsafe { sys::set_dst_uri(self.0, &raw const uri) } == 0;
-                // SAFETY: a flag of this process.
-                unsafe { sys::glue_ruri_mark_new() };
-                set
-            }
+            Target::DstUri => self.set_dst_uri(uri),
             Target::Domain => self.set_host_and_all_after(strip_scheme(uri)),
             Target::Nothing => true,
         }
+    }
+
+    #[inline]
+    fn set_dst_uri(self, uri: &[u8]) -> bool {
+        let uri = text::as_str(uri);
+        // SAFETY: a live message; the server copies the URI.
+        let set = unsafe { sys::set_dst_uri(self.0, &raw const uri) } == 0;
+        // SAFETY: a flag of this process.
+        unsafe { sys::glue_ruri_mark_new() };
+        set
     }
 
     /// Adds a branch to `uri`, from this local socket of the server if it is not 0; false when the
@@ -300,6 +304,7 @@ impl Message {
     }
 
     /// Replaces all of the Request-URI behind the user part.
+    #[inline(never)]
     fn set_host_and_all_after(self, host: &[u8]) -> bool {
         let Some(uri) = self.with_host_and_all_after(host) else {
             return false;

@@ -17,7 +17,7 @@ use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
 use crate::dispatch::hash::hash;
 use crate::dispatch::ranked;
-use crate::dispatch::select::{Algorithm, Choice, Start, choose, ring};
+use crate::dispatch::select::{Algorithm, Choice, Start, choose, first, ring};
 use crate::dispatch::state::{Mark, apply_mark};
 use crate::shm::dest::Dest;
 use crate::shm::store::Found;
@@ -84,26 +84,40 @@ fn pick(
     view: &View,
     start: Start,
 ) -> Option<Result<(), Failure>> {
-    let writes = module.settings.results.any;
-    let start = match start {
-        Start::Hash(hash) if view.any_draining() => {
-            drain::start(module, msg, request.set, view, hash)
+    let use_default = module.settings.use_default;
+    if let Start::Hash(hash) = start {
+        if view.any_draining() {
+            let start = drain::start(module, msg, request.set, view, hash);
+            let choice = choose(view, start, use_default)?;
+            return Some(go(module, msg, request, view, choice, false));
         }
-        Start::Latency if writes => return pick_by_rank(module, msg, request, view),
-        start => start,
-    };
-    let choice = choose(view, start, module.settings.use_default)?;
-    if writes {
-        return Some(go(module, msg, request, view, choice, false));
     }
-    let dest = view.dest(choice.first)?;
+    if module.settings.results.any {
+        return pick_and_write(module, msg, request, view, start);
+    }
+    let dest = view.dest(first(view, start, use_default)?)?;
     let target = request.target;
     let sent = target == Target::Nothing || send(msg, target, dest.uri(), dest.socket);
     Some(sent.then_some(()).ok_or(Failure::Refused))
 }
 
-/// The same for algorithm 13, whose failover order is its own.
+/// The same where results are written.
 #[inline(never)]
+fn pick_and_write(
+    module: &Module,
+    msg: Message,
+    request: &Request,
+    view: &View,
+    start: Start,
+) -> Option<Result<(), Failure>> {
+    if start == Start::Latency {
+        return pick_by_rank(module, msg, request, view);
+    }
+    let choice = choose(view, start, module.settings.use_default)?;
+    Some(go(module, msg, request, view, choice, false))
+}
+
+/// The same for algorithm 13, whose failover order is its own.
 fn pick_by_rank(
     module: &Module,
     msg: Message,
