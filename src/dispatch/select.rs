@@ -101,8 +101,6 @@ pub enum Start {
     Priority,
     /// At the next turn of the weights within the lowest usable priority.
     Service,
-    /// At the round-robin cursor, passing over who is overloaded at this time, in microseconds.
-    Overload(u64),
 }
 
 /// The positions of a set that keep moving, shared by all processes and kept over reloads.
@@ -247,7 +245,6 @@ pub fn first(set: &impl Candidates, start: Start, use_default: bool) -> Option<u
         Start::Weight => set.walk(within(turn_wheel(set), ring)?, ring),
         Start::RelativeWeight => ranked::by_share(set, ring),
         Start::Ongoing(hash) => set.walk_ongoing(within(hash, ring)?, ring),
-        Start::Overload(now_us) => take_open_turn(set, ring, now_us),
         Start::Priority if is_even(set) => take_turn(set, ring),
         Start::Priority => set.walk(0, ring),
         Start::Service => ranked::by_service(set, ring),
@@ -296,14 +293,14 @@ fn take_turn(set: &impl Candidates, ring: usize) -> Option<usize> {
 /// How many overloaded destinations are passed over at most.
 const PASSES: usize = 1_000;
 
-/// Takes the next turn of a destination that overload control does not pass over; `None` when all
-/// are passed over once.
-#[inline(never)]
-fn take_open_turn(set: &impl Candidates, ring: usize, now_us: u64) -> Option<usize> {
+/// Chooses the next one in turn that overload control does not pass over at this time, in
+/// microseconds; `None` when all are passed over once.
+pub fn choose_open(set: &impl Candidates, use_default: bool, now_us: u64) -> Option<Choice> {
+    let ring = ring(set.len(), use_default);
     for _ in 0..ring.min(PASSES) {
-        let found = take_turn(set, ring)?;
-        if !set.pass_over(found, now_us) {
-            return Some(found);
+        let first = take_turn(set, ring)?;
+        if !set.pass_over(first, now_us) {
+            return Some(Choice::of(set, first, use_default));
         }
     }
     None

@@ -17,7 +17,7 @@ use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
 use crate::dispatch::hash::hash;
 use crate::dispatch::ranked;
-use crate::dispatch::select::{Algorithm, Choice, Start, choose, first, ring};
+use crate::dispatch::select::{Algorithm, Choice, Start, choose, choose_open, first, ring};
 use crate::dispatch::state::{Mark, apply_mark};
 use crate::shm::dest::Dest;
 use crate::shm::store::Found;
@@ -62,6 +62,7 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
             }
         }
         Algorithm::Parallel => return parallel::select(module, msg, &request),
+        Algorithm::Overload => return select_open(module, msg, &request),
         _ => {}
     }
     let Some(start) = start(module, msg, algorithm) else {
@@ -75,8 +76,20 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
     conclude(request.set, &sent)
 }
 
+/// Algorithm 64: in turn, with overload control.
+#[inline(never)]
+fn select_open(module: &Module, msg: Message, request: &Request) -> ScriptRet {
+    let now_us = now_us();
+    let (process, use_default) = (Module::process(), module.settings.use_default);
+    let sent = module.store.try_set(process, request.set, |view| {
+        let choice = choose_open(view, use_default, now_us)?;
+        Some(go(module, msg, request, view, choice, false))
+    });
+    conclude(request.set, &sent)
+}
+
 /// Chooses in a view, and sends the message there; `None` when nothing is usable.
-#[inline]
+#[inline(always)]
 fn pick(
     module: &Module,
     msg: Message,
@@ -182,15 +195,16 @@ fn start(module: &Module, msg: Message, algorithm: Algorithm) -> Option<Start> {
         Algorithm::HashPvar => Start::Hash(hash_pvar(module, msg)?),
         Algorithm::HashAuthUser => msg.hash_auth_user().map_or(Start::RoundRobin, Start::Hash),
         Algorithm::RoundRobin => Start::RoundRobin,
-        Algorithm::Random => Start::Random(random::number()),
-        Algorithm::First | Algorithm::CallLoad | Algorithm::Parallel => Start::First,
+        Algorithm::Random => Start::Random(random::word()),
+        Algorithm::First | Algorithm::CallLoad => Start::First,
         Algorithm::Weight => Start::Weight,
         Algorithm::RelativeWeight => Start::RelativeWeight,
         Algorithm::Latency => Start::Latency,
         Algorithm::Priority => Start::Priority,
         Algorithm::Service => Start::Service,
-        Algorithm::Overload => Start::Overload(now_us()),
         Algorithm::Unknown(number) => start_of_unknown(number),
+        // They have gone their own ways.
+        Algorithm::Parallel | Algorithm::Overload => Start::First,
     })
 }
 

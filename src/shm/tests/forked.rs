@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::lock_api::RawMutex;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngCore, SeedableRng};
 
 use super::spec;
 use super::store::{RULES, Spin};
@@ -179,8 +179,9 @@ fn no_selection_fails_and_nothing_freed_is_read_while_tables_change() {
     let picks = mapping.counter(1);
     let select = |number: usize| {
         let mut random = StdRng::seed_from_u64(number as u64);
-        let starts = [Start::RoundRobin, Start::Random, Start::First];
         while stop.load(Ordering::SeqCst) == 0 {
+            let anywhere = Start::Random(random.next_u32());
+            let starts = [Start::RoundRobin, anywhere, Start::First];
             for start in starts {
                 let found = store.try_set(number, 1, |view| {
                     let choice = choose(view, start, false)?;
