@@ -5,7 +5,7 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::select::{Candidates, Choice, choice};
+use super::select::Candidates;
 
 /// How often a choice is repeated while states change under it.
 const RETRIES: usize = 64;
@@ -64,21 +64,22 @@ fn take_share(set: &impl Candidates, by: Weights, from: usize, ring: usize) -> O
 /// have one are out or give up their shares, the others in turn.
 ///
 /// Source: `features.md` 3.7.3; field reports W7.
-pub fn by_share(set: &impl Candidates, ring: usize) -> Option<Choice> {
+#[inline(never)]
+pub fn by_share(set: &impl Candidates, ring: usize) -> Option<usize> {
     let turn = || {
         let weighted = set.is_weighted(Weights::Relative);
         weighted.then(|| take_turn(set, 0, ring)).flatten()
     };
-    let found = take_share(set, Weights::Relative, 0, ring)
+    take_share(set, Weights::Relative, 0, ring)
         .or_else(turn)
-        .or_else(|| set.walk(0, ring))?;
-    Some(choice(found, ring, set.len()))
+        .or_else(|| set.walk(0, ring))
 }
 
 /// Algorithm 15: of the lowest priority that is usable, by weight; without weights in turn.
 ///
 /// Source: `features.md` 2.5; RFC 2782.
-pub fn by_service(set: &impl Candidates, ring: usize) -> Option<Choice> {
+#[inline(never)]
+pub fn by_service(set: &impl Candidates, ring: usize) -> Option<usize> {
     for _ in 0..RETRIES {
         let Some(last) = set.last_usable(ring) else {
             break;
@@ -86,12 +87,11 @@ pub fn by_service(set: &impl Candidates, ring: usize) -> Option<Choice> {
         let from = set.priority_start(last);
         let found =
             take_share(set, Weights::Srv, from, ring).or_else(|| take_turn(set, from, ring));
-        if let Some(found) = found {
-            let choice = choice(found, ring, set.len());
-            return Some(choice.within(from));
+        if found.is_some() {
+            return found;
         }
     }
-    Some(choice(set.walk(0, ring)?, ring, set.len()))
+    set.walk(0, ring)
 }
 
 /// What a destination is worth for algorithm 13: its priority, less what its latency costs.
@@ -114,6 +114,7 @@ pub fn rank(priority: i32) -> u32 {
 }
 
 /// Algorithm 13: the best rank; of equal ones the next in turn. With it the turn that was taken.
+#[inline(never)]
 pub fn by_rank(set: &impl Candidates, ring: usize) -> Option<(usize, usize)> {
     let cursor = &set.cursors().round_robin;
     let mut seen = cursor.load(Relaxed);

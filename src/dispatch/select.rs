@@ -1,13 +1,11 @@
 //! Choosing: the first destination of a set, then the failover order, one at a time.
 //!
-//! Everything here is a pure function of what it is given: the set as a [`Candidates`], where to
-//! start, and a source of random numbers.
+//! Everything here is a pure function of what it is given: the set as a [`Candidates`], and where
+//! to start.
 
 #![forbid(unsafe_code)]
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-use rand::RngCore;
 
 use super::ranked::{self, Weights};
 use super::share::Turns;
@@ -89,8 +87,8 @@ pub enum Start {
     Ongoing(u32),
     /// At the set's round-robin cursor.
     RoundRobin,
-    /// Anywhere.
-    Random,
+    /// Where this random number falls.
+    Random(u32),
     /// At the first one.
     First,
     /// At the next slot of the set's wheel.
@@ -103,8 +101,6 @@ pub enum Start {
     Priority,
     /// At the next turn of the weights within the lowest usable priority.
     Service,
-    /// At the round-robin cursor, passing over who is overloaded at this time, in microseconds.
-    Overload(u64),
 }
 
 /// The positions of a set that keep moving, shared by all processes and kept over reloads.
@@ -213,10 +209,8 @@ pub struct Choice {
     pub first: usize,
     /// Indices below this one take part in the walk.
     ring: usize,
-    /// The destination of last resort, where it is not `first` itself.
-    last_resort: Option<usize>,
-    /// Where the priority begins that the walk goes through first, before higher ones.
-    within: Option<usize>,
+    /// The walk goes through the priority of the first one before it goes through higher ones.
+    by_priority: bool,
 }
 
 /// Number of destinations that a choice may fall on: all, or all but the one of last resort.
@@ -225,43 +219,37 @@ pub fn ring(len: usize, use_default: bool) -> usize {
     if use_default && len > 1 { len - 1 } else { len }
 }
 
-/// Chooses the first destination of `set`; `None` when none is usable.
+/// Chooses the first destination of `set`, and keeps what is needed to go on from there; `None`
+/// when none is usable.
+///
+/// Source: `features.md` 3.7.1 and 3.7.2.
+pub fn choose(set: &impl Candidates, start: Start, use_default: bool) -> Option<Choice> {
+    let first = first(set, start, use_default)?;
+    Some(Choice::from(set, first, start, use_default))
+}
+
+/// The index of the first destination to try; `None` when none is usable.
 ///
 /// From the starting index the walk goes up by one, around the end, to the first usable
 /// destination. With `use_default` the last index stays out of the walk and is taken when all
 /// others are out. Costs the same for any size of set.
 ///
 /// Source: `features.md` 3.7.1 and 3.7.2.
-pub fn choose(
-    set: &impl Candidates,
-    start: Start,
-    use_default: bool,
-    random: &mut impl RngCore,
-) -> Option<Choice> {
-    let len = set.len();
-    let ring = ring(len, use_default);
-    let hash = match start {
-        Start::Hash(hash) => hash,
-        Start::Ongoing(hash) => {
-            let at = (hash as usize).checked_rem(ring)?;
-            return Some(choice(set.walk_ongoing(at, ring)?, ring, len));
-        }
-        Start::Random => random.next_u32(),
-        Start::First => 0,
-        Start::Weight => turn_wheel(set),
-        Start::RoundRobin => return take_turn(set, ring),
-        Start::Overload(now_us) => return take_open_turn(set, ring, now_us),
-        Start::Priority if is_even(set) => return take_turn(set, ring),
-        Start::Priority => 0,
-        Start::RelativeWeight => return ranked::by_share(set, ring),
-        Start::Service => return ranked::by_service(set, ring),
-        Start::Latency => {
-            let (first, _) = ranked::by_rank(set, ring)?;
-            return Some(choice(first, ring, len));
-        }
-    };
-    let at = (hash as usize).checked_rem(ring)?;
-    Some(choice(set.walk(at, ring)?, ring, len))
+#[inline(always)]
+pub fn first(set: &impl Candidates, start: Start, use_default: bool) -> Option<usize> {
+    let ring = ring(set.len(), use_default);
+    match start {
+        Start::Hash(number) | Start::Random(number) => set.walk(within(number, ring)?, ring),
+        Start::First => set.walk(0, ring),
+        Start::RoundRobin => take_turn(set, ring),
+        Start::Weight => set.walk(within(turn_wheel(set), ring)?, ring),
+        Start::RelativeWeight => ranked::by_share(set, ring),
+        Start::Ongoing(hash) => set.walk_ongoing(within(hash, ring)?, ring),
+        Start::Priority if is_even(set) => take_turn(set, ring),
+        Start::Priority => set.walk(0, ring),
+        Start::Service => ranked::by_service(set, ring),
+        Start::Latency => ranked::by_rank(set, ring).map(|(first, _)| first),
+    }
 }
 
 /// True when all destinations have one priority, over 0.
@@ -272,31 +260,31 @@ fn is_even(set: &impl Candidates) -> bool {
     set.priority(last) > 0 && set.priority(0) == set.priority(last)
 }
 
-/// The choice of an index inside the ring, or of the last resort behind it.
-pub(super) fn choice(first: usize, ring: usize, len: usize) -> Choice {
-    let last_resort = (first < ring && ring < len).then_some(ring);
-    Choice {
-        first,
-        ring,
-        last_resort,
-        within: None,
+/// A number as an index of the ring; `None` when the ring is empty.
+fn within(number: u32, ring: usize) -> Option<usize> {
+    let number = number as usize;
+    // Spares cursors a division: they are in the ring but at its end.
+    if number < ring {
+        return Some(number);
     }
+    number.checked_rem(ring)
 }
 
 /// Takes the next turn of the set: each usable destination gets its own, whatever is out between.
 /// The last resort, behind the ring, takes nobody's turn.
-fn take_turn(set: &impl Candidates, ring: usize) -> Option<Choice> {
+#[inline]
+fn take_turn(set: &impl Candidates, ring: usize) -> Option<usize> {
     let cursor = &set.cursors().round_robin;
     let mut seen = cursor.load(Ordering::Relaxed);
     loop {
-        let at = (seen as usize).checked_rem(ring)?;
+        let at = within(seen, ring)?;
         let first = set.walk(at, ring)?;
         if first >= ring {
-            return Some(choice(first, ring, set.len()));
+            return Some(first);
         }
         let next = u32::try_from(first + 1).unwrap_or(0);
         match cursor.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => return Some(choice(first, ring, set.len())),
+            Ok(_) => return Some(first),
             Err(moved) => seen = moved,
         }
     }
@@ -305,13 +293,14 @@ fn take_turn(set: &impl Candidates, ring: usize) -> Option<Choice> {
 /// How many overloaded destinations are passed over at most.
 const PASSES: usize = 1_000;
 
-/// Takes the next turn of a destination that overload control does not pass over; `None` when all
-/// are passed over once.
-fn take_open_turn(set: &impl Candidates, ring: usize, now_us: u64) -> Option<Choice> {
+/// Chooses the next one in turn that overload control does not pass over at this time, in
+/// microseconds; `None` when all are passed over once.
+pub fn choose_open(set: &impl Candidates, use_default: bool, now_us: u64) -> Option<Choice> {
+    let ring = ring(set.len(), use_default);
     for _ in 0..ring.min(PASSES) {
-        let choice = take_turn(set, ring)?;
-        if !set.pass_over(choice.first, now_us) {
-            return Some(choice);
+        let first = take_turn(set, ring)?;
+        if !set.pass_over(first, now_us) {
+            return Some(Choice::of(set, first, use_default));
         }
     }
     None
@@ -328,16 +317,15 @@ fn turn_wheel(set: &impl Candidates) -> u32 {
 impl Choice {
     /// The choice of a destination that was found otherwise.
     pub fn of(set: &impl Candidates, first: usize, use_default: bool) -> Self {
-        let len = set.len();
-        choice(first, ring(len, use_default), len)
+        Self::from(set, first, Start::First, use_default)
     }
 
-    /// The same choice, whose walk goes through its own priority first, which begins at `from`, and
-    /// then through the higher ones, one after the other.
-    pub(super) fn within(self, from: usize) -> Self {
+    /// The choice of the destination that [`first`] found from this start.
+    pub fn from(set: &impl Candidates, first: usize, start: Start, use_default: bool) -> Self {
         Choice {
-            within: Some(from),
-            ..self
+            first,
+            ring: ring(set.len(), use_default),
+            by_priority: start == Start::Service,
         }
     }
 
@@ -390,12 +378,7 @@ impl<C: Candidates> Iterator for Order<'_, C> {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        let Choice {
-            first,
-            ring,
-            within,
-            ..
-        } = self.choice;
+        let Choice { first, ring, .. } = self.choice;
         if let At::First = self.at {
             self.at = At::After(first + 1);
             return Some(first);
@@ -405,27 +388,36 @@ impl<C: Candidates> Iterator for Order<'_, C> {
                 self.at = At::After(index + 1);
                 return Some(index);
             }
-            self.at = At::Before(within.unwrap_or(0));
+            self.at = At::Before(self.priority().unwrap_or(0));
         }
         if let At::Before(from) = self.at {
             if let Some(index) = self.set.next_usable(from, first.min(ring)) {
                 self.at = At::Before(index + 1);
                 return Some(index);
             }
-            self.at = within.map_or(At::End, At::Higher);
-            if within.is_none() {
+            let Some(priority) = self.priority() else {
+                self.at = At::End;
                 return self.last_resort();
-            }
+            };
+            self.at = At::Higher(priority);
         }
         self.next_higher()
     }
 }
 
 impl<C: Candidates> Order<'_, C> {
-    /// Takes the last resort at the end.
-    fn last_resort(&mut self) -> Option<usize> {
-        let at = self.choice.last_resort?;
-        (!self.set.is_draining(at)).then_some(at)
+    /// Where the priority begins that the walk goes through first.
+    fn priority(&self) -> Option<usize> {
+        let Choice { first, ring, .. } = self.choice;
+        let goes = self.choice.by_priority && first < ring;
+        goes.then(|| self.set.priority_start(first))
+    }
+
+    /// Takes the last resort at the end, where it is not the first one itself.
+    fn last_resort(&self) -> Option<usize> {
+        let Choice { first, ring, .. } = self.choice;
+        let is_there = first < ring && ring < self.set.len() && !self.set.is_draining(ring);
+        is_there.then_some(ring)
     }
 
     /// Goes on through the higher priorities.

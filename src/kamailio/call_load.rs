@@ -11,7 +11,7 @@ use super::selection::{Failure, Request, conclude, go, send_to_current};
 use super::sys;
 use super::text::Escaped;
 use crate::dispatch::dest::SetId;
-use crate::dispatch::select::{Algorithm, Choice};
+use crate::dispatch::select::Choice;
 use crate::shm::arena::OutOfMemory;
 use crate::shm::calls::{Calls, Place, Placed};
 use crate::shm::view::View;
@@ -25,16 +25,9 @@ pub fn now() -> u32 {
     unsafe { sys::get_ticks() }
 }
 
-/// The table of calls, where a selection is to count one: algorithm 10, and an INVITE. Other
+/// The table of calls, where algorithm 10 is to count one: for an INVITE. Other
 /// requests take the first destination, and so does everything where call load is off.
-pub fn calls_of(
-    module: &'static Module,
-    msg: Message,
-    algorithm: i32,
-) -> Option<&'static ServerCalls> {
-    if Algorithm::from_number(algorithm) != Algorithm::CallLoad {
-        return None;
-    }
+pub fn calls_of(module: &'static Module, msg: Message) -> Option<&'static ServerCalls> {
     if module.calls.is_none() {
         log_warn!("algorithm 10 needs ds_hash_size: the first destination is used");
     }
@@ -60,7 +53,7 @@ fn place<'p>(
 
 /// Counts the call for the destination with the fewest calls, or finds it where it is counted, and
 /// sends the message there.
-pub fn select(module: &Module, calls: &ServerCalls, msg: Message, request: Request) -> ScriptRet {
+pub fn select(module: &Module, calls: &ServerCalls, msg: Message, request: &Request) -> ScriptRet {
     let Some(call_id) = msg.call_id() else {
         return ScriptRet::FAILED;
     };

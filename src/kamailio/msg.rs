@@ -68,7 +68,18 @@ impl Message {
         })
     }
 
+    /// Has the server parse as far as this header; false when it cannot.
+    #[inline]
     fn parse_header(self, flag: sys::hdr_flags_t) -> bool {
+        // What the server would ask itself first, and most often all that it would do.
+        if self.fields().parsed_flag & flag == flag {
+            return true;
+        }
+        self.parse_more(flag)
+    }
+
+    #[inline(never)]
+    fn parse_more(self, flag: sys::hdr_flags_t) -> bool {
         // SAFETY: a live message; the server parses into it.
         unsafe { sys::parse_headers(self.0, flag, 0) == 0 }
     }
@@ -165,11 +176,7 @@ impl Message {
 
     /// The Call-ID; `None` after the message when there is none. It lies in the message.
     pub fn call_id<'m>(self) -> Option<&'m [u8]> {
-        let call_id = self.find_call_id();
-        if call_id.is_none() {
-            log_err!("no Call-ID");
-        }
-        call_id
+        self.find_call_id().or_else(no_call_id)
     }
 
     /// The same without a message, for callers that hold a pin.
@@ -184,11 +191,13 @@ impl Message {
     }
 
     /// Hash over the Call-ID; `None` after the message when there is none.
+    #[inline]
     pub fn hash_call_id(self) -> Option<u32> {
         Some(hash(self.call_id()?, None))
     }
 
     /// Hash over the URI in From; `None` after the message when there is none.
+    #[inline(never)]
     pub fn hash_from(self, user_only: bool) -> Option<u32> {
         // SAFETY: a live message; the server parses into it.
         let uri = unsafe { sys::parse_from_uri(self.0) };
@@ -201,6 +210,7 @@ impl Message {
     }
 
     /// Hash over the URI in To; `None` after the message when there is none.
+    #[inline(never)]
     pub fn hash_to(self, user_only: bool) -> Option<u32> {
         let parsed = self.parse_header(sys::KSR_HDR_TO_F) && !self.fields().to.is_null();
         let uri = if parsed {
@@ -218,6 +228,7 @@ impl Message {
     }
 
     /// Hash over the current Request-URI; `None` after the message when it cannot be parsed.
+    #[inline(never)]
     pub fn hash_request_uri(self, user_only: bool) -> Option<u32> {
         // SAFETY: a live message; the server parses into it.
         if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
@@ -228,6 +239,7 @@ impl Message {
     }
 
     /// Hash over the user name of the credentials; `None` when there are none.
+    #[inline(never)]
     pub fn hash_auth_user(self) -> Option<u32> {
         let in_header = |flag, header: fn(&sys::sip_msg) -> *mut sys::hdr_field| {
             let there = self.parse_header(flag);
@@ -244,19 +256,23 @@ impl Message {
     }
 
     /// Sends the message to `uri`, by d-URI or by host and port; false when the server refuses.
+    #[inline]
     pub fn send_to(self, target: Target, uri: &[u8]) -> bool {
         match target {
-            Target::DstUri => {
-                let uri = text::as_str(uri);
-                // SAFETY: a live message; the server copies the URI.
-                let set = unsafe { sys::set_dst_uri(self.0, &raw const uri) } == 0;
-                // SAFETY: a flag of this process.
-                unsafe { sys::glue_ruri_mark_new() };
-                set
-            }
+            Target::DstUri => self.set_dst_uri(uri),
             Target::Domain => self.set_host_and_all_after(strip_scheme(uri)),
             Target::Nothing => true,
         }
+    }
+
+    #[inline]
+    fn set_dst_uri(self, uri: &[u8]) -> bool {
+        let uri = text::as_str(uri);
+        // SAFETY: a live message; the server copies the URI.
+        let set = unsafe { sys::set_dst_uri(self.0, &raw const uri) } == 0;
+        // SAFETY: a flag of this process.
+        unsafe { sys::glue_ruri_mark_new() };
+        set
     }
 
     /// Adds a branch to `uri`, from this local socket of the server if it is not 0; false when the
@@ -296,6 +312,7 @@ impl Message {
     }
 
     /// Replaces all of the Request-URI behind the user part.
+    #[inline(never)]
     fn set_host_and_all_after(self, host: &[u8]) -> bool {
         let Some(uri) = self.with_host_and_all_after(host) else {
             return false;
@@ -349,6 +366,12 @@ impl Message {
         // SAFETY: an address of the server's own list of sockets, which stays (core/socket_info.c).
         unsafe { sys::glue_set_force_socket(self.0, socket as *mut sys::socket_info) };
     }
+}
+
+#[cold]
+fn no_call_id<'m>() -> Option<&'m [u8]> {
+    log_err!("no Call-ID");
+    None
 }
 
 /// What is hashed of a URI: the user, and unless `user_only` host and port.

@@ -89,6 +89,8 @@ pub struct CallLoad {
 
 /// Where the results of a selection go, and what of them.
 pub struct Results {
+    /// Anything is written: destinations, their count, or an AVP.
+    pub any: bool,
     /// XAVP with the destinations.
     pub dst: &'static [u8],
     /// XAVP with their count.
@@ -130,6 +132,11 @@ impl Avps {
         [self.dst, self.attrs, self.dstid, self.sock]
             .iter()
             .any(Option::is_some)
+    }
+
+    /// True when any is set.
+    fn any(&self) -> bool {
+        self.names_destinations() || self.grp.is_some() || self.cnt.is_some()
     }
 }
 
@@ -260,26 +267,33 @@ impl Settings {
             hash_pvar: hash_pvar(raw)?,
             setid,
             attrs: variable("attrs_pvname", &raw.attrs_pvname)?,
-            results: Results {
-                dst: xavp("xavp_dst", &raw.xavp_dst)?,
-                ctx: xavp("xavp_ctx", &raw.xavp_ctx)?,
-                attrs: raw.xavp_dst_mode & 1 == 0,
-                socket: raw.xavp_dst_mode & 2 != 0,
-                sockname: raw.xavp_dst_mode & 4 != 0,
-                place: compat.writes_places(),
-                count: raw.xavp_ctx_mode & 1 == 0,
-                avps: Avps {
-                    dst: avp("dst_avp", &raw.dst_avp)?,
-                    grp: avp("grp_avp", &raw.grp_avp)?,
-                    cnt: avp("cnt_avp", &raw.cnt_avp)?,
-                    dstid: avp("dstid_avp", &raw.dstid_avp)?,
-                    attrs: avp("attrs_avp", &raw.attrs_avp)?,
-                    sock: avp("sock_avp", &raw.sock_avp)?,
-                },
-            },
+            results: results(raw, compat)?,
             listeners: Listeners::find(event_mode(raw)?, compat, bytes(&raw.event_callback)),
         })
     }
+}
+
+fn results(raw: &sys::glue_modparams, compat: Compat) -> Result<Results, BadValue<'static>> {
+    let avps = Avps {
+        dst: avp("dst_avp", &raw.dst_avp)?,
+        grp: avp("grp_avp", &raw.grp_avp)?,
+        cnt: avp("cnt_avp", &raw.cnt_avp)?,
+        dstid: avp("dstid_avp", &raw.dstid_avp)?,
+        attrs: avp("attrs_avp", &raw.attrs_avp)?,
+        sock: avp("sock_avp", &raw.sock_avp)?,
+    };
+    let count = raw.xavp_ctx_mode & 1 == 0;
+    Ok(Results {
+        any: raw.flags & FAILOVER != 0 || count || avps.any(),
+        dst: xavp("xavp_dst", &raw.xavp_dst)?,
+        ctx: xavp("xavp_ctx", &raw.xavp_ctx)?,
+        attrs: raw.xavp_dst_mode & 1 == 0,
+        socket: raw.xavp_dst_mode & 2 != 0,
+        sockname: raw.xavp_dst_mode & 4 != 0,
+        place: compat.writes_places(),
+        count,
+        avps,
+    })
 }
 
 /// True for a config of the time of 3.2, by its names. `sock_avp` is of 4.3 to 5.1, whose states

@@ -120,7 +120,7 @@ impl Drop for Pin<'_> {
             self.epochs.strays.fetch_sub(1, SeqCst);
             return;
         };
-        let pins = slot.pins.load(Relaxed).saturating_sub(1);
+        let pins = slot.pins.load(Relaxed).wrapping_sub(1);
         slot.pins.store(pins, Relaxed);
         if pins == 0 {
             // All that was read under the pin was read before whoever frees it sees this.

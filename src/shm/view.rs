@@ -181,6 +181,7 @@ impl View {
     }
 
     /// The destination at a position.
+    #[inline]
     pub fn dest(&self, at: usize) -> Option<&Dest> {
         let dest = *self.dests.get().get(at)?;
         // SAFETY: `create` was given live destinations that outlive the view.
@@ -398,6 +399,38 @@ impl View {
         range.into_iter().find(|&at| self.is_usable(at))
     }
 
+    /// A walk whose first step found nobody.
+    ///
+    /// A search takes several steps, and one destination may come up behind it just before
+    /// another goes down ahead of it. Nothing, or the last resort, is the answer only if it was
+    /// true at one moment that the ring is out.
+    #[inline(never)]
+    fn walk_on(&self, at: usize, ring: usize) -> Option<usize> {
+        let by_bitmap = || {
+            self.next_usable(at, ring)
+                .or_else(|| self.next_usable(0, at))
+                .or_else(|| self.next_usable(ring, self.len()))
+        };
+        let by_records = || {
+            self.scan(at..ring)
+                .or_else(|| self.scan(0..at))
+                .or_else(|| self.scan(ring..self.len()))
+        };
+        let mut found = by_bitmap();
+        for _ in 0..RETRIES {
+            if found.is_some_and(|at| at < ring) {
+                break;
+            }
+            let changes = self.record().changes();
+            let settled = self.settled.load(SeqCst) != 0;
+            found = if settled { by_bitmap() } else { by_records() };
+            if self.record().changes() == changes {
+                break;
+            }
+        }
+        found
+    }
+
     /// Positions whose URI equals `uri` but for letter case, in order.
     pub fn find_uri<'v>(&'v self, uri: &'v [u8]) -> impl Iterator<Item = usize> + 'v {
         let bucket = fold_hash(uri) as usize & self.heads.get().len().wrapping_sub(1);
@@ -431,33 +464,11 @@ impl Candidates for View {
         None
     }
 
-    /// A search takes several steps, and one destination may come up behind it just before
-    /// another goes down ahead of it. Nothing, or the last resort, is the answer only if it was
-    /// true at one moment that the ring is out.
     fn walk(&self, at: usize, ring: usize) -> Option<usize> {
-        let by_bitmap = || {
-            self.next_usable(at, ring)
-                .or_else(|| self.next_usable(0, at))
-                .or_else(|| self.next_usable(ring, self.len()))
-        };
-        let by_records = || {
-            self.scan(at..ring)
-                .or_else(|| self.scan(0..at))
-                .or_else(|| self.scan(ring..self.len()))
-        };
-        let mut found = by_bitmap();
-        for _ in 0..RETRIES {
-            if found.is_some_and(|at| at < ring) {
-                break;
-            }
-            let changes = self.record().changes();
-            let settled = self.settled.load(SeqCst) != 0;
-            found = if settled { by_bitmap() } else { by_records() };
-            if self.record().changes() == changes {
-                break;
-            }
+        if at < ring && self.is_usable(at) {
+            return Some(at);
         }
-        found
+        self.walk_on(at, ring)
     }
 
     fn walk_ongoing(&self, at: usize, ring: usize) -> Option<usize> {

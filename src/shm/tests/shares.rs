@@ -6,7 +6,7 @@ use crate::dispatch::attrs::Attrs;
 use crate::dispatch::dest::DestSpec;
 use crate::dispatch::latency::Latency;
 use crate::dispatch::ranked::by_rank;
-use crate::dispatch::select::{Start, choose};
+use crate::dispatch::select::{Choice, Start, choose, choose_open};
 use crate::shm::store::ReloadState;
 use crate::shm::view::View;
 use rand::SeedableRng;
@@ -17,11 +17,18 @@ const PICKS: usize = if cfg!(miri) { 300 } else { 100_000 };
 
 /// How often each position is picked.
 fn picks(view: &View, start: Start) -> Vec<usize> {
-    let mut random = StdRng::seed_from_u64(3);
+    count(view, || choose(view, start, false))
+}
+
+/// The same with overload control, at this time.
+fn open_picks(view: &View, now_us: u64) -> Vec<usize> {
+    count(view, || choose_open(view, false, now_us))
+}
+
+fn count(view: &View, choose: impl Fn() -> Option<Choice>) -> Vec<usize> {
     let mut counts = vec![0; view.dest_count()];
     for _ in 0..PICKS {
-        let choice = choose(view, start, false, &mut random).unwrap();
-        counts[choice.first] += 1;
+        counts[choose().unwrap().first] += 1;
     }
     counts
 }
@@ -258,20 +265,20 @@ fn the_wheel_of_weights() {
 fn overloaded_ones_give_their_turns_away() {
     let uris = uris(4);
     with_view(&dests(&uris, 0, &[Attrs::default(); 4]), &[], |view| {
-        let counts = picks(view, Start::Overload(1));
+        let counts = open_picks(view, 1);
         within(worst(&counts, &[1, 1, 1, 1]), 1.0, "64, nobody overloaded");
         for (at, rate) in [(1, 30), (2, 100)] {
             let overload = &view.dest(at).unwrap().record().overload;
             assert!(overload.report(1, rate, 1_000_000));
             assert!(!overload.report(1, 0, 1_000_000));
         }
-        let counts = picks(view, Start::Overload(1));
+        let counts = open_picks(view, 1);
         within(
             worst(&counts, &[100, 70, 0, 100]),
             2.0,
             "64, rates 30 and 100",
         );
-        let counts = picks(view, Start::Overload(1_000_000));
+        let counts = open_picks(view, 1_000_000);
         within(worst(&counts, &[1, 1, 1, 1]), 1.0, "64, too old");
     });
 }

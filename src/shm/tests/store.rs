@@ -95,7 +95,7 @@ fn firsts(store: &Store<Heap, Spin>, set: i32, picks: usize) -> Vec<Option<usize
     let mut random = StdRng::seed_from_u64(1);
     let pinned = store.pin(0);
     let view = pinned.view(set).unwrap();
-    let mut pick = || choose(view, Start::RoundRobin, false, &mut random).map(|pick| pick.first);
+    let mut pick = || choose(view, Start::RoundRobin, false).map(|pick| pick.first);
     (0..picks).map(|_| pick()).collect()
 }
 
