@@ -1,7 +1,7 @@
 //! `make bench` and its like: what the module costs, with the packaged C module beside ours.
 //!
 //! The argument says which part of `doc/bench.md` is measured and written: `instructions` (the
-//! default), `live`, `calls` (with `million` for a million calls as well), `ping`. Figures are reported,
+//! default), `live`, `growth`, `calls` (with `million` for a million calls as well), `ping`. Figures are reported,
 //! never asserted. `only KEY...` takes the instructions of single cases and writes nothing: keys are in the
 //! page's table, `alg*` means all that begin so.
 #![allow(
@@ -19,8 +19,10 @@ mod server;
 mod calls;
 mod cases;
 mod counter;
+mod growth;
 mod instructions;
 mod live;
+mod machine;
 mod page;
 mod ping;
 mod report;
@@ -50,8 +52,9 @@ fn main() {
         "live" => live::table(),
         "calls" => {
             let million = rest.iter().any(|arg| arg == "million");
-            calls::table(if million { 1_000_000 } else { 100_000 })
+            calls::part(if million { 1_000_000 } else { 100_000 })
         }
+        "growth" => growth::part(),
         "ping" => ping::table(),
         other => panic!("no bench is called {other:?}"),
     };

@@ -95,8 +95,11 @@ impl Config {
         );
         const SCRIPT: &str = "mount --bind {{DIR}}/resolv.conf /etc/resolv.conf && exec \"$@\"";
         let content = format!("nameserver {}\noptions ndots:1\n", dns.ip);
-        self.file("resolv.conf", &content)
-            .under(&["unshare", "-m", "sh", "-c", SCRIPT, "sh"])
+        let mut config = self.file("resolv.conf", &content);
+        let inner = std::mem::take(&mut config.wrapper);
+        let mut wrapper = vec!["unshare", "-m", "sh", "-c", SCRIPT, "sh"];
+        wrapper.extend(inner.iter().map(String::as_str));
+        config.under(&wrapper)
     }
 }
 
