@@ -159,11 +159,7 @@ fn round_robin_skips_without_giving_the_turn_to_a_neighbour() {
     let set = Set::new(&[1, 0, 1]);
     let mut random = StdRng::seed_from_u64(1);
     let firsts: Vec<_> = (0..6)
-        .map(|_| {
-            choose(&set, Start::RoundRobin, false)
-                .unwrap()
-                .first
-        })
+        .map(|_| choose(&set, Start::RoundRobin, false).unwrap().first)
         .collect();
     assert_eq!(firsts, [0, 2, 0, 2, 0, 2]);
 }
@@ -182,9 +178,7 @@ fn a_hundred_picks_by_weight_are_exact() {
     set.wheel = wheel([50, 30, 20].into_iter(), &mut random);
     let mut counts = [0; 3];
     for _ in 0..100 {
-        counts[choose(&set, Start::Weight, false)
-            .unwrap()
-            .first] += 1;
+        counts[choose(&set, Start::Weight, false).unwrap().first] += 1;
     }
     assert_eq!(counts, [50, 30, 20]);
 }
