@@ -8,6 +8,7 @@
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::ranked::{self, Weights};
+use super::resume::Rule;
 use super::share::Turns;
 use super::weight::{SLOTS, Wheel};
 
@@ -138,6 +139,11 @@ pub trait Candidates {
 
     /// The first usable index in `from..to`.
     fn next_usable(&self, from: usize, to: usize) -> Option<usize>;
+
+    /// The first usable index in `from..to` that takes one more call.
+    fn next_with_room(&self, from: usize, to: usize) -> Option<usize> {
+        self.next_usable(from, to)
+    }
 
     /// The first usable index at or after `at`, around the end of a ring of indices below `ring`;
     /// when all of the ring are out, the first usable one behind it.
@@ -329,6 +335,15 @@ impl Choice {
         }
     }
 
+    /// How its failover order goes through the set, for whoever goes on later.
+    pub fn rule(&self) -> Rule {
+        if self.by_priority {
+            Rule::Priorities
+        } else {
+            Rule::Around
+        }
+    }
+
     /// The choice and then the failover order: up from it, around the end, usable ones only, and
     /// the destination of last resort at the end, usable or not, unless it drains.
     ///
@@ -446,4 +461,4 @@ impl<C: Candidates> Order<'_, C> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -113,6 +113,32 @@ impl Least {
         }
         None
     }
+
+    /// The first destination at or after `from` that is not full.
+    ///
+    /// Goes up to a node with something left, and down again; never back.
+    pub fn next(&self, from: usize) -> Option<usize> {
+        let mut level = 0;
+        let mut at = from;
+        while level < LEVELS && at < self.level(level).len() {
+            let node = at / FAN;
+            let left = self.children(level, node).iter().skip(at % FAN);
+            let mut values = left.map(|child| child.load(SeqCst));
+            match values.position(|value| value != FULL) {
+                Some(steps) if level == 0 => return Some(at + steps),
+                // A node that filled up after it was read leads up again, behind it.
+                Some(steps) => {
+                    level -= 1;
+                    at = (at + steps) * FAN;
+                }
+                None => {
+                    level += 1;
+                    at = node + 1;
+                }
+            }
+        }
+        None
+    }
 }
 
 /// Copies `truth` into a node until both agree. Nodes near the top rarely change, and are written
@@ -168,6 +194,9 @@ mod tests {
                 let smallest = model.iter().copied().min().filter(|&calls| calls != FULL);
                 let expected = smallest.and_then(|calls| model.iter().position(|&c| c == calls));
                 assert_eq!(least.find(), expected, "len {len}");
+                let from = random.random_range(0..len + 2);
+                let left = (from..len).find(|&at| model[at] != FULL);
+                assert_eq!(least.next(from), left, "len {len} from {from}");
             }
         }
     }

@@ -72,6 +72,11 @@ impl DestRecord {
         }
     }
 
+    /// That number; 0 when nobody has asked for it yet.
+    pub fn drawn_number(&self) -> u32 {
+        self.number.load(Ordering::SeqCst)
+    }
+
     /// State bits and failures in a row.
     pub fn status(&self) -> (State, u32) {
         unpack(self.status.load(Ordering::SeqCst))

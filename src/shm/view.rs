@@ -349,6 +349,22 @@ impl View {
         reserved
     }
 
+    /// The first position in `from..to` of a destination that takes one more call.
+    fn first_room(&self, from: usize, to: usize) -> Option<usize> {
+        let has_room = |at: &usize| self.room(*at) != FULL;
+        if self.settled.load(SeqCst) == 0 {
+            return (from..to).find(has_room);
+        }
+        let mut from = from;
+        loop {
+            let at = self.least.next(from).filter(|&at| at < to)?;
+            if has_room(&at) {
+                return Some(at);
+            }
+            from = at + 1;
+        }
+    }
+
     /// The destination with the fewest calls, by the records alone.
     fn scan_least(&self) -> Option<usize> {
         let rooms = (0..self.dest_count()).map(|at| (self.room(at), at));
@@ -462,6 +478,10 @@ impl Candidates for View {
             from = at + 1;
         }
         None
+    }
+
+    fn next_with_room(&self, from: usize, to: usize) -> Option<usize> {
+        self.first_room(from, to)
     }
 
     fn walk(&self, at: usize, ring: usize) -> Option<usize> {

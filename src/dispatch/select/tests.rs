@@ -5,19 +5,19 @@ use crate::dispatch::weight::wheel;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-struct Set {
+pub struct Set {
     /// 0 out, 1 usable, 2 draining.
-    states: Vec<u8>,
-    cursors: Cursors,
-    wheel: Option<Wheel>,
+    pub states: Vec<u8>,
+    pub cursors: Cursors,
+    pub wheel: Option<Wheel>,
     /// By index: priority, weights by kind, latency.
-    priorities: Vec<i32>,
-    weights: Vec<u32>,
-    latencies: Vec<i32>,
+    pub priorities: Vec<i32>,
+    pub weights: Vec<u32>,
+    pub latencies: Vec<i32>,
 }
 
 impl Set {
-    fn new(usable: &[u8]) -> Self {
+    pub fn new(usable: &[u8]) -> Self {
         Set {
             states: usable.to_vec(),
             cursors: Cursors::default(),
