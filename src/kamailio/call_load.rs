@@ -14,10 +14,11 @@ use crate::dispatch::dest::SetId;
 use crate::dispatch::select::Choice;
 use crate::shm::arena::OutOfMemory;
 use crate::shm::calls::{Calls, Place, Placed};
+use crate::shm::dest::Dest;
 use crate::shm::view::View;
 
 /// The calls of this server.
-type ServerCalls = Calls<ServerLock>;
+pub type ServerCalls = Calls<ServerLock>;
 
 /// The server's clock, in seconds since its start.
 pub fn now() -> u32 {
@@ -102,8 +103,7 @@ pub fn next(module: &Module, calls: &ServerCalls, msg: Message, target: Target) 
     let (Some(call_id), Some(set)) = (msg.call_id(), set) else {
         return ScriptRet::FAILED;
     };
-    if !calls.is_counted(set, call_id) {
-        log_err!("call {} is not counted in set {set}", Escaped(call_id));
+    if !is_counted(calls, msg, set) {
         return ScriptRet::FAILED;
     }
     loop {
@@ -124,6 +124,33 @@ pub fn next(module: &Module, calls: &ServerCalls, msg: Message, target: Target) 
         }
     }
     send_to_current(module, msg, target)
+}
+
+/// True when the call is counted in the set; else after the message.
+pub fn is_counted(calls: &ServerCalls, msg: Message, set: SetId) -> bool {
+    let Some(call_id) = msg.call_id() else {
+        return false;
+    };
+    let counted = calls.is_counted(set, call_id);
+    if !counted {
+        log_err!("call {} is not counted in set {set}", Escaped(call_id));
+    }
+    counted
+}
+
+/// Moves the call to the destination at a position of its set, if that takes it.
+pub fn moves_to(
+    module: &Module,
+    calls: &ServerCalls,
+    msg: Message,
+    (set, view): (SetId, &View),
+    at: usize,
+) -> bool {
+    let fits = |dest: &Dest| dest.duid().is_some() && dest.has_room();
+    let Some(call_id) = msg.call_id().filter(|_| view.dest(at).is_some_and(fits)) else {
+        return false;
+    };
+    calls.move_to(&place(module, set, view, call_id), at) == Ok(true)
 }
 
 /// `ds_load_update()`: a BYE or CANCEL ends the call, a 2xx to its INVITE confirms it. True, also

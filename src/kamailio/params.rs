@@ -25,6 +25,12 @@ const HASH_USER_ONLY: i32 = 1;
 /// `flags` bit 2: fill the list of further destinations for failover.
 const FAILOVER: i32 = 2;
 
+/// `xavp_dst_mode` bits that other versions of the module know.
+const DST_MODES: i32 = 7;
+/// `xavp_dst_mode` bit of our own: only the current destination is written. Far from those of the C
+/// module, which grow from below.
+const ON_DEMAND: i32 = 1 << 16;
+
 /// What the config asks for.
 pub struct Settings {
     /// Where the list of destinations is.
@@ -101,6 +107,9 @@ pub struct Results {
     pub socket: bool,
     /// Write the socket's name (`xavp_dst_mode` bit 4).
     pub sockname: bool,
+    /// Write only the current destination, and make the next one when it is asked for
+    /// (`xavp_dst_mode` bit 65536).
+    pub on_demand: bool,
     /// Write the place in the set.
     pub place: bool,
     /// Write the count (`xavp_ctx_mode` bit 1 turns it off).
@@ -226,6 +235,11 @@ impl Settings {
         Some(settings)
     }
 
+    /// True when a selection writes its chosen destination alone, and failover makes the next ones.
+    pub fn on_demand(&self) -> bool {
+        self.failover && self.results.on_demand
+    }
+
     /// What views are built by.
     pub fn rules(&self) -> Rules {
         Rules {
@@ -243,7 +257,7 @@ impl Settings {
         };
         warn_of_unknown_bits("flags", raw.flags, HASH_USER_ONLY | FAILOVER);
         warn_of_unknown_bits("ds_dns_mode", raw.ds_dns_mode, 15);
-        warn_of_unknown_bits("xavp_dst_mode", raw.xavp_dst_mode, 7);
+        warn_of_unknown_bits("xavp_dst_mode", raw.xavp_dst_mode, DST_MODES | ON_DEMAND);
         warn_of_unknown_bits("xavp_ctx_mode", raw.xavp_ctx_mode, 1);
         Ok(Settings {
             source: source(raw)?,
@@ -290,6 +304,7 @@ fn results(raw: &sys::glue_modparams, compat: Compat) -> Result<Results, BadValu
         attrs: raw.xavp_dst_mode & 1 == 0,
         socket: raw.xavp_dst_mode & 2 != 0,
         sockname: raw.xavp_dst_mode & 4 != 0,
+        on_demand: raw.xavp_dst_mode & ON_DEMAND != 0,
         place: compat.writes_places(),
         count,
         avps,

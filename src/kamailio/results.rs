@@ -10,6 +10,7 @@ use core::ptr;
 use super::params::Results;
 use super::{compat, sys, text};
 use crate::dispatch::dest::SetId;
+use crate::dispatch::trail::{Trail, Way};
 use crate::shm::dest::Dest;
 
 /// Names of the fields of a destination's XAVP.
@@ -34,7 +35,7 @@ fn value(fill: impl FnOnce(&mut sys::sr_xval_t)) -> sys::sr_xval_t {
     value
 }
 
-fn text_value(text: &[u8]) -> sys::sr_xval_t {
+pub(super) fn text_value(text: &[u8]) -> sys::sr_xval_t {
     let text = text::as_str(text);
     value(|x| {
         x.type_ = sys::SR_XTYPE_STR;
@@ -57,21 +58,30 @@ fn pointer_value(pointer: usize) -> sys::sr_xval_t {
 }
 
 /// The fields of one XAVP while it is made; given back to the server when it is not finished.
-struct Fields(*mut sys::sr_xavp_t);
+pub(super) struct Fields(pub(super) *mut sys::sr_xavp_t);
 
 impl Fields {
     /// Adds a field; `None` when the server has no memory.
-    fn add(&mut self, name: &[u8], mut value: sys::sr_xval_t) -> Option<()> {
+    pub(super) fn add(&mut self, name: &[u8], mut value: sys::sr_xval_t) -> Option<()> {
         let mut name = text::as_str(name);
         // SAFETY: the server copies name and value into shared memory (core/xavp.c).
         let added = unsafe { sys::xavp_add_value(&raw mut name, &raw mut value, &raw mut self.0) };
         (!added.is_null()).then_some(())
     }
 
+    /// The list of fields, which whoever takes it gives back.
+    pub(super) fn take(&mut self) -> *mut sys::sr_xavp_t {
+        core::mem::replace(&mut self.0, ptr::null_mut())
+    }
+
     /// Makes an XAVP of the fields, behind `after`, or in front of all when there is none.
-    fn finish(mut self, name: &[u8], after: *mut sys::sr_xavp_t) -> Option<*mut sys::sr_xavp_t> {
+    pub(super) fn finish(
+        mut self,
+        name: &[u8],
+        after: *mut sys::sr_xavp_t,
+    ) -> Option<*mut sys::sr_xavp_t> {
         let mut name = text::as_str(name);
-        let fields = core::mem::replace(&mut self.0, ptr::null_mut());
+        let fields = self.take();
         let mut value = value(|x| {
             x.type_ = sys::SR_XTYPE_XAVP;
             x.v.xavp = fields;
@@ -99,6 +109,8 @@ pub struct Tail {
     count: Cell<i32>,
     /// Values for the AVPs, which take new ones only in front.
     avps: RefCell<Vec<AvpTexts>>,
+    /// How to go on, where destinations are written on demand.
+    trail: RefCell<Option<Trail>>,
 }
 
 /// Values of one destination for the AVPs: URI, attributes, unique id, and its local socket.
@@ -108,15 +120,21 @@ struct AvpTexts {
 }
 
 impl AvpTexts {
+    fn of(dest: &Dest) -> Self {
+        let (texts, socket) = avp_values(dest);
+        let texts = texts.map(<[u8]>::to_vec);
+        AvpTexts { texts, socket }
+    }
+
     fn values(&self) -> AvpValues<'_> {
         (self.texts.each_ref().map(Vec::as_slice), self.socket)
     }
 }
 
 /// The same, borrowed.
-type AvpValues<'a> = ([&'a [u8]; 3], usize);
+pub(super) type AvpValues<'a> = ([&'a [u8]; 3], usize);
 
-fn avp_values(dest: &Dest) -> AvpValues<'_> {
+pub(super) fn avp_values(dest: &Dest) -> AvpValues<'_> {
     let duid = dest.duid().unwrap_or_default();
     ([dest.uri(), dest.attrs_body(), duid], dest.socket)
 }
@@ -133,6 +151,29 @@ impl Tail {
     /// Number of results so far.
     pub fn count(&self) -> i32 {
         self.count.get()
+    }
+
+    /// Begins with one destination on demand, where there are `most` of them at most.
+    pub(super) fn lead(&self, trail: Trail, dest: &Dest, most: i32) {
+        self.count.set(most);
+        self.trail.replace(Some(trail));
+        self.avps.replace(vec![AvpTexts::of(dest)]);
+    }
+
+    /// Goes on with a set's choice, made on demand.
+    pub(super) fn follow(&self, way: Way, most: i32) {
+        self.count.set(self.count.get().saturating_add(most));
+        if let Some(trail) = self.trail.borrow_mut().as_mut() {
+            trail.add(way);
+        }
+    }
+
+    /// Begins anew.
+    pub(super) fn forget(&self) {
+        self.last.set(None);
+        self.count.set(0);
+        self.avps.borrow_mut().clear();
+        self.trail.replace(None);
     }
 }
 
@@ -171,12 +212,7 @@ impl Results {
         let count = i32::try_from(written.len()).unwrap_or(i32::MAX);
         tail.count.set(tail.count.get().saturating_add(count));
         if self.avps.names_destinations() {
-            let owned = |dest| {
-                let (texts, socket) = avp_values(dest);
-                let texts = texts.map(<[u8]>::to_vec);
-                AvpTexts { texts, socket }
-            };
-            tail.avps.borrow_mut().extend(dests.map(owned));
+            tail.avps.borrow_mut().extend(dests.map(AvpTexts::of));
         }
         Some(count)
     }
@@ -184,13 +220,14 @@ impl Results {
     /// Takes back all results of a tail, which are in front.
     pub fn take_back(&self, tail: &Tail) {
         (0..tail.count()).for_each(|_| self.drop_first());
-        tail.last.set(None);
-        tail.count.set(0);
-        tail.avps.borrow_mut().clear();
+        tail.forget();
     }
 
     /// Writes the count of all results of a tail, the first of which are of `set`, and the AVPs.
     pub fn finish(&self, set: SetId, tail: &Tail) -> Option<()> {
+        if let Some(trail) = &*tail.trail.borrow() {
+            self.write_trail(trail)?;
+        }
         self.write_count(tail.count())?;
         let avps = tail.avps.borrow();
         let values = avps.iter().map(AvpTexts::values);
@@ -232,7 +269,7 @@ impl Results {
         Some(())
     }
 
-    fn fields(&self, set: SetId, dest: &Dest, counted: bool) -> Option<Fields> {
+    pub(super) fn fields(&self, set: SetId, dest: &Dest, counted: bool) -> Option<Fields> {
         let mut fields = Fields(ptr::null_mut());
         fields.add(field::URI, text_value(dest.uri()))?;
         fields.add(field::GROUP, number_value(set))?;
@@ -272,7 +309,7 @@ impl Results {
         Some(())
     }
 
-    fn write_count(&self, count: i32) -> Option<()> {
+    pub(super) fn write_count(&self, count: i32) -> Option<()> {
         if !self.count {
             return Some(());
         }
@@ -283,7 +320,7 @@ impl Results {
     }
 
     /// Fills the old-time AVPs. New values go in front, so the last destination is written first.
-    fn write_avps<'d>(
+    pub(super) fn write_avps<'d>(
         &self,
         set: SetId,
         dests: impl Iterator<Item = AvpValues<'d>>,
@@ -293,15 +330,8 @@ impl Results {
         let wrote = |done: bool| done.then_some(());
         if avps.names_destinations() {
             let dests: Vec<AvpValues> = dests.collect();
-            for ([uri, attrs, duid], socket) in dests.into_iter().rev() {
-                let texts = [(avps.dst, uri), (avps.attrs, attrs), (avps.dstid, duid)];
-                for (avp, text) in texts {
-                    avp.map_or(Some(()), |avp| wrote(avp.push_text(text)))?;
-                }
-                avps.sock.map_or(Some(()), |avp| {
-                    wrote(avp.push_text(pointer_text(socket).as_bytes()))
-                })?;
-            }
+            let mut dests = dests.into_iter().rev();
+            dests.try_for_each(|values| self.push_avps(values))?;
         }
         avps.grp
             .map_or(Some(()), |avp| wrote(avp.push_number(set)))?;
@@ -309,16 +339,29 @@ impl Results {
             .map_or(Some(()), |avp| wrote(avp.push_number(count)))
     }
 
+    /// Puts the values of one destination in front of the others.
+    pub(super) fn push_avps(&self, ([uri, attrs, duid], socket): AvpValues<'_>) -> Option<()> {
+        let avps = &self.avps;
+        let wrote = |done: bool| done.then_some(());
+        let texts = [(avps.dst, uri), (avps.attrs, attrs), (avps.dstid, duid)];
+        for (avp, text) in texts {
+            avp.map_or(Some(()), |avp| wrote(avp.push_text(text)))?;
+        }
+        avps.sock.map_or(Some(()), |avp| {
+            wrote(avp.push_text(pointer_text(socket).as_bytes()))
+        })
+    }
+
+    /// Takes the values of the current destination away.
+    pub(super) fn pop_avps(&self) {
+        let avps = &self.avps;
+        let of_dests = [avps.dst, avps.attrs, avps.dstid, avps.sock];
+        of_dests.into_iter().flatten().for_each(|avp| avp.pop());
+    }
+
     /// The first destination that is left; `None` when there is none.
     pub fn current(&self) -> Option<Current<'_>> {
-        let record = self.first()?;
-        // SAFETY: just found in the current list, which nobody changes meanwhile.
-        let fields = unsafe { &(*record).val };
-        if fields.type_ != sys::SR_XTYPE_XAVP {
-            return None;
-        }
-        // SAFETY: the type says which member of the union is set.
-        let fields = unsafe { fields.v.xavp };
+        let fields = self.current_fields()?;
         let uri = find(fields, field::URI, sys::SR_XTYPE_STR)?;
         let set = find(fields, field::GROUP, compat::XAVP_NUMBER);
         let socket = find(fields, field::SOCK, sys::SR_XTYPE_VPTR);
@@ -343,24 +386,30 @@ impl Results {
         })
     }
 
+    /// The fields of the first destination.
+    pub(super) fn current_fields(&self) -> Option<*mut sys::sr_xavp_t> {
+        // SAFETY: just found in the current list, which nobody changes meanwhile.
+        let value = unsafe { &(*self.first()?).val };
+        // SAFETY: reads a union of plain data; its type says whether this member is set.
+        (value.type_ == sys::SR_XTYPE_XAVP).then_some(unsafe { value.v.xavp })
+    }
+
     /// True when a selection has left results in this transaction, used up or not.
     pub fn has_selected(&self) -> bool {
         xavp(self.ctx).is_some() || self.first().is_some()
     }
 
-    fn first(&self) -> Option<*mut sys::sr_xavp_t> {
+    pub(super) fn first(&self) -> Option<*mut sys::sr_xavp_t> {
         xavp(self.dst)
     }
 
     /// Takes the current destination away, if there is one.
     pub fn drop_current(&self) {
         self.drop_first();
-        let avps = &self.avps;
-        let of_dests = [avps.dst, avps.attrs, avps.dstid, avps.sock];
-        of_dests.into_iter().flatten().for_each(|avp| avp.pop());
+        self.pop_avps();
     }
 
-    fn drop_first(&self) {
+    pub(super) fn drop_first(&self) {
         if let Some(record) = self.first() {
             // SAFETY: just found in the current list.
             unsafe { sys::xavp_rm(record, ptr::null_mut()) };
@@ -393,6 +442,15 @@ fn find<'x>(
     unsafe { found.as_ref() }
         .map(|field| &field.val)
         .filter(|value| value.type_ == kind)
+}
+
+/// A field's text. It stays until a script or this module changes the list.
+pub(super) fn text_of<'x>(fields: *mut sys::sr_xavp_t, name: &[u8]) -> Option<&'x [u8]> {
+    let value = find(fields, name, sys::SR_XTYPE_STR)?;
+    // SAFETY: a text, by its type.
+    let text = unsafe { &value.v.s };
+    // SAFETY: as above; it lies in the list.
+    Some(unsafe { text::bytes(text) })
 }
 
 /// The destination that a message is on its way to.

@@ -9,6 +9,7 @@ use super::live;
 use super::log::{log_dbg, log_err, log_warn};
 use super::module::Module;
 use super::msg::{Message, Target};
+use super::on_demand::{self, Chosen};
 use super::parallel;
 use super::random;
 use super::results::{Current, Tail};
@@ -17,6 +18,7 @@ use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
 use crate::dispatch::hash::hash;
 use crate::dispatch::ranked;
+use crate::dispatch::resume::Rule;
 use crate::dispatch::select::{Algorithm, Choice, Start, choose, choose_open, first, ring};
 use crate::dispatch::state::{Mark, apply_mark};
 use crate::shm::dest::Dest;
@@ -139,6 +141,11 @@ fn pick_by_rank(
 ) -> Option<Result<(), Failure>> {
     let ring = ring(view.dest_count(), module.settings.use_default);
     let (first, turn) = ranked::by_rank(view, ring)?;
+    if module.settings.on_demand() {
+        let rule = Rule::Ranks(turn);
+        let chosen = Chosen { at: first, rule };
+        return Some(on_demand::deliver(module, msg, request, view, chosen));
+    }
     let limit = limit(module, request);
     let order = ranked::order_by_rank(view, ring, (first, turn), limit);
     let (chosen, order) = ((first, false), order.into_iter());
@@ -251,6 +258,13 @@ pub fn go(
     choice: Choice,
     counted: bool,
 ) -> Result<(), Failure> {
+    if module.settings.on_demand() {
+        let chosen = Chosen {
+            at: choice.first,
+            rule: if counted { Rule::Calls } else { choice.rule() },
+        };
+        return on_demand::deliver(module, msg, request, view, chosen);
+    }
     let order = choice.order(view).filter(|&at| {
         let fits = |dest: &Dest| dest.duid().is_some() && dest.has_room();
         !counted || at == choice.first || view.dest(at).is_some_and(fits)
@@ -307,6 +321,9 @@ pub fn next(msg: Message, target: Target) -> ScriptRet {
     if !module.settings.failover {
         log_warn!("failover support disabled (parameter flags has not bit 2)");
         return ScriptRet::FAILED;
+    }
+    if let Some(result) = on_demand::next(module, msg, target) {
+        return result;
     }
     let counted = module
         .settings
