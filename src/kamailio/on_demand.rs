@@ -70,9 +70,13 @@ pub fn deliver(
     if request.target == Target::Nothing || send(msg, request.target, dest.uri(), dest.socket) {
         return Ok(());
     }
-    results.drop_current();
-    if let Some(tail) = request.behind {
-        tail.forget();
+    match request.behind {
+        None => results.drop_current(),
+        // Its AVPs would have come at the end.
+        Some(tail) => {
+            results.drop_first();
+            tail.forget();
+        }
     }
     Err(Failure::Refused)
 }

@@ -1,5 +1,9 @@
 //! What changes between two destinations counts as it is when the second is asked for.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+
 use serde_json::json;
 
 use crate::server::{Answer, Kamailio, Probe, Request, Uac, Uas, patience, wait_for};
@@ -187,6 +191,54 @@ fn tell(server: &Kamailio, set: usize, story: &Story) {
         })
         .collect();
     assert_eq!(steps(&of_moves), expected, "{}: {said:#?}", story.script);
+}
+
+/// Lists that are turned round, and destinations that go down and come up, while calls go through the
+/// whole set: nobody twice, nothing that is not listed.
+#[test]
+fn nothing_comes_twice_while_all_changes() {
+    let mut list = lines(1, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    list += &lines(2, &[1, 2, 3, 4]);
+    let routes = r#"ds_select_routes("2=13;1=15", "d");"#;
+    let server = on_demand(
+        Probe::new()
+            .op("routes", routes)
+            .config()
+            .list(list)
+            .children(2),
+    );
+    let done = AtomicBool::new(false);
+    let next = ["nextdst"; 14].join("|");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0.. {
+                if done.load(Relaxed) {
+                    break;
+                }
+                let mut order: Vec<usize> = (1..=9).collect();
+                order.rotate_left(round % 9);
+                server.write_list(lines(1, &order) + &lines(2, &[round % 4 + 1, round % 3 + 6]));
+                server.jsonrpc("dispatcher.reload", json!([])).unwrap();
+                let state = if round % 2 == 0 { "i" } else { "a" };
+                let one = uri(1, round / 2 % 9 + 1);
+                server
+                    .jsonrpc("dispatcher.set_state", json!([state, 1, one]))
+                    .unwrap();
+            }
+        });
+        for round in 0..150 {
+            let select = ["dst,1,8", "dst,1,4", "dst,1,15", "routes"][round % 4];
+            let said = steps(&run(&server, &format!("{select}|{next}")));
+            let got: Vec<&str> = said
+                .iter()
+                .filter_map(|step| step.strip_prefix("1 "))
+                .collect();
+            let distinct: HashSet<&&str> = got.iter().collect();
+            assert_eq!(distinct.len(), got.len(), "{select}: {said:?}");
+            assert!(got.len() > 7, "{select}: {said:?}");
+        }
+        done.store(true, Relaxed);
+    });
 }
 
 /// The same in a transaction: the second destination goes while the first one keeps silent.
