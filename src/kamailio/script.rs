@@ -40,22 +40,17 @@ fn select(
     limit: Option<Arg>,
 ) -> ScriptRet {
     call(msg, move |msg| {
-        let set = number(msg, set, "the set")?;
-        let algorithm = number(msg, algorithm, "the algorithm")?;
-        let limit = match limit {
-            Some(limit) => number(msg, limit, "the limit")?,
-            None => UNLIMITED,
-        };
-        Some(selection::select(
-            msg,
-            Request {
-                set,
-                algorithm,
-                limit,
-                target,
-                behind: None,
+        let request = Request {
+            set: number(msg, set, "the set")?,
+            algorithm: number(msg, algorithm, "the algorithm")?,
+            limit: match limit {
+                Some(limit) => number(msg, limit, "the limit")?,
+                None => UNLIMITED,
             },
-        ))
+            target,
+            behind: None,
+        };
+        Some(selection::select(msg, request))
     })
 }
 

@@ -155,12 +155,15 @@ fn pick_by_rank(
 /// The return code of a selection, after the message when it failed.
 #[inline]
 pub fn conclude(set: SetId, sent: &Found<Result<(), Failure>>) -> ScriptRet {
-    match sent {
-        Found::Done(Ok(())) => ScriptRet::OK,
-        Found::Done(Err(failure)) => failed(set, failure),
-        Found::Nothing => failed(set, &Failure::NoneUsable),
-        Found::NoSet => failed(set, &Failure::NoSet),
+    if let Found::Done(Ok(())) = sent {
+        return ScriptRet::OK;
     }
+    let why = match sent {
+        Found::Done(Err(failure)) => failure,
+        Found::NoSet => &Failure::NoSet,
+        _ => &Failure::NoneUsable,
+    };
+    failed(set, why)
 }
 
 /// Why a message goes nowhere.

@@ -97,7 +97,6 @@ impl Set {
 }
 
 fn picks(set: &Set, start: Start, use_default: bool) -> Vec<usize> {
-    let mut random = StdRng::seed_from_u64(1);
     match choose(set, start, use_default) {
         Some(choice) => choice.order(set).collect(),
         None => vec![],
@@ -157,7 +156,6 @@ fn draining_ones_get_calls_in_progress_only() {
 #[test]
 fn round_robin_skips_without_giving_the_turn_to_a_neighbour() {
     let set = Set::new(&[1, 0, 1]);
-    let mut random = StdRng::seed_from_u64(1);
     let firsts: Vec<_> = (0..6)
         .map(|_| choose(&set, Start::RoundRobin, false).unwrap().first)
         .collect();

@@ -9,8 +9,6 @@ use crate::dispatch::ranked::by_rank;
 use crate::dispatch::select::{Choice, Start, choose, choose_open};
 use crate::shm::store::ReloadState;
 use crate::shm::view::View;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 
 /// Selections of a run.
 const PICKS: usize = if cfg!(miri) { 300 } else { 100_000 };

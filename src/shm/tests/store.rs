@@ -92,10 +92,9 @@ pub fn set_state(store: &Store<Heap, Spin>, set: i32, uri: &str, state: u32) -> 
 }
 
 fn firsts(store: &Store<Heap, Spin>, set: i32, picks: usize) -> Vec<Option<usize>> {
-    let mut random = StdRng::seed_from_u64(1);
     let pinned = store.pin(0);
     let view = pinned.view(set).unwrap();
-    let mut pick = || choose(view, Start::RoundRobin, false).map(|pick| pick.first);
+    let pick = || choose(view, Start::RoundRobin, false).map(|pick| pick.first);
     (0..picks).map(|_| pick()).collect()
 }
 
