@@ -419,29 +419,38 @@ impl Results {
 
 /// The first XAVP with a name.
 fn xavp(name: &[u8]) -> Option<*mut sys::sr_xavp_t> {
-    let mut name = text::as_str(name);
-    // SAFETY: searches the server's current list.
-    let record = unsafe { sys::xavp_get(&raw mut name, ptr::null_mut()) };
-    (!record.is_null()).then_some(record)
+    // SAFETY: gives the place where the server keeps its current list.
+    let list = unsafe { sys::xavp_get_crt_list() };
+    // SAFETY: as above; a pointer that is always there (core/xavp.c).
+    let found = named(unsafe { *list }, name)?;
+    Some(ptr::from_ref(found).cast_mut())
 }
 
 /// A field of one type in a list of fields.
+#[inline]
 fn find<'x>(
     fields: *mut sys::sr_xavp_t,
     name: &[u8],
     kind: sys::sr_xtype_t,
 ) -> Option<&'x sys::sr_xval_t> {
-    if fields.is_null() {
-        // For the server, null would mean the current list itself.
-        return None;
+    let value = &named(fields, name)?.val;
+    (value.type_ == kind).then_some(value)
+}
+
+/// The first of a list of XAVPs that has this name, as the server's own search finds it, which costs
+/// a hash of the name and a call for each.
+#[inline]
+fn named<'x>(list: *mut sys::sr_xavp_t, name: &[u8]) -> Option<&'x sys::sr_xavp_t> {
+    let mut at = list;
+    // SAFETY: XAVPs of a list that the server keeps until a script or this module changes it.
+    while let Some(xavp) = unsafe { at.as_ref() } {
+        // SAFETY: the server's copy of the name, behind the XAVP.
+        if unsafe { text::bytes(&xavp.name) } == name {
+            return Some(xavp);
+        }
+        at = xavp.next;
     }
-    let mut name = text::as_str(name);
-    // SAFETY: a list of fields in the current list.
-    let found = unsafe { sys::xavp_get(&raw mut name, fields) };
-    // SAFETY: one of them, or null.
-    unsafe { found.as_ref() }
-        .map(|field| &field.val)
-        .filter(|value| value.type_ == kind)
+    None
 }
 
 /// A field's text. It stays until a script or this module changes the list.

@@ -328,18 +328,15 @@ pub fn next(msg: Message, target: Target) -> ScriptRet {
     if let Some(result) = on_demand::next(module, msg, target) {
         return result;
     }
-    let counted = module
-        .settings
-        .results
-        .current()
-        .is_some_and(|current| current.duid.is_some());
-    match &module.calls {
-        Some(calls) if counted => call_load::next(module, calls, msg, target),
-        _ => {
-            module.settings.results.drop_current();
-            send_to_current(module, msg, target)
+    let results = &module.settings.results;
+    if let Some(calls) = &module.calls {
+        let current = results.current();
+        if current.is_some_and(|current| current.duid.is_some()) {
+            return call_load::next(module, calls, msg, target);
         }
     }
+    results.drop_current();
+    send_to_current(module, msg, target)
 }
 
 /// Sends the message to the destination that a selection put first, and leaves it there.
