@@ -354,8 +354,15 @@ impl Choice {
         Order {
             set,
             choice: *self,
-            at: At::First,
+            part: Part::First,
+            from: self.first + 1,
+            to: self.ring,
         }
+    }
+
+    /// Where the priority begins that the walk goes through first.
+    fn priority(&self, set: &impl Candidates) -> Option<usize> {
+        (self.by_priority && self.first < self.ring).then(|| set.priority_start(self.first))
     }
 }
 
@@ -363,69 +370,86 @@ impl Choice {
 pub struct Order<'a, C> {
     set: &'a C,
     choice: Choice,
-    at: At,
+    part: Part,
+    /// What is left of the part of the set that it is in.
+    from: usize,
+    to: usize,
 }
 
 impl<C> Clone for Order<'_, C> {
     fn clone(&self) -> Self {
-        Order {
-            set: self.set,
-            choice: self.choice,
-            at: self.at,
-        }
+        Order { ..*self }
     }
 }
 
-/// Where an [`Order`] is.
-#[derive(Clone, Copy)]
-enum At {
+/// The part of the set that an [`Order`] is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Before all.
     First,
-    After(usize),
-    Before(usize),
-    /// The priorities that end below this index.
-    Higher(usize),
-    /// In a priority: from here, to there, and where it begins.
-    Inside(usize, usize, usize),
+    /// After the first one.
+    After,
+    /// Before it, in the ring or in its priority.
+    Before,
+    /// In the priority that begins here.
+    Priority(usize),
     End,
 }
 
 impl<C: Candidates> Iterator for Order<'_, C> {
     type Item = usize;
 
+    #[inline]
     fn next(&mut self) -> Option<usize> {
-        let Choice { first, ring, .. } = self.choice;
-        if let At::First = self.at {
-            self.at = At::After(first + 1);
-            return Some(first);
+        if self.part == Part::First {
+            self.part = Part::After;
+            return Some(self.choice.first);
         }
-        if let At::After(from) = self.at {
-            if let Some(index) = self.set.next_usable(from, ring) {
-                self.at = At::After(index + 1);
-                return Some(index);
+        match self.set.next_usable(self.from, self.to) {
+            Some(index) => {
+                self.from = index + 1;
+                Some(index)
             }
-            self.at = At::Before(self.priority().unwrap_or(0));
+            None => self.next_part(),
         }
-        if let At::Before(from) = self.at {
-            if let Some(index) = self.set.next_usable(from, first.min(ring)) {
-                self.at = At::Before(index + 1);
-                return Some(index);
-            }
-            let Some(priority) = self.priority() else {
-                self.at = At::End;
-                return self.last_resort();
-            };
-            self.at = At::Higher(priority);
-        }
-        self.next_higher()
     }
 }
 
 impl<C: Candidates> Order<'_, C> {
-    /// Where the priority begins that the walk goes through first.
-    fn priority(&self) -> Option<usize> {
-        let Choice { first, ring, .. } = self.choice;
-        let goes = self.choice.by_priority && first < ring;
-        goes.then(|| self.set.priority_start(first))
+    /// The next one, where the part that it is in is at its end.
+    #[inline(never)]
+    fn next_part(&mut self) -> Option<usize> {
+        loop {
+            let Choice { first, ring, .. } = self.choice;
+            let priority = self.choice.priority(self.set);
+            match (self.part, priority) {
+                (Part::First | Part::After, _) => {
+                    self.part = Part::Before;
+                    (self.from, self.to) = (priority.unwrap_or(0), first.min(ring));
+                }
+                (Part::Before, Some(start)) | (Part::Priority(start), _) => self.go_higher(start),
+                (Part::Before, None) => self.part = Part::End,
+                (Part::End, _) => return None,
+            }
+            if self.part == Part::End {
+                (self.from, self.to) = (0, 0);
+                return self.last_resort();
+            }
+            if let Some(index) = self.set.next_usable(self.from, self.to) {
+                self.from = index + 1;
+                return Some(index);
+            }
+        }
+    }
+
+    /// Goes over to the lowest usable priority of those that end below an index.
+    fn go_higher(&mut self, end: usize) {
+        self.part = Part::End;
+        if let Some(last) = self.set.last_usable(end) {
+            let start = self.set.priority_start(last);
+            self.part = Part::Priority(start);
+            (self.from, self.to) = (start, last + 1);
+        }
     }
 
     /// Takes the last resort at the end, where it is not the first one itself.
@@ -433,30 +457,6 @@ impl<C: Candidates> Order<'_, C> {
         let Choice { first, ring, .. } = self.choice;
         let is_there = first < ring && ring < self.set.len() && !self.set.is_draining(ring);
         is_there.then_some(ring)
-    }
-
-    /// Goes on through the higher priorities.
-    fn next_higher(&mut self) -> Option<usize> {
-        loop {
-            match self.at {
-                At::Higher(end) => {
-                    let Some(last) = self.set.last_usable(end) else {
-                        self.at = At::End;
-                        return self.last_resort();
-                    };
-                    let start = self.set.priority_start(last);
-                    self.at = At::Inside(start, last + 1, start);
-                }
-                At::Inside(from, to, start) => {
-                    if let Some(index) = self.set.next_usable(from, to) {
-                        self.at = At::Inside(index + 1, to, start);
-                        return Some(index);
-                    }
-                    self.at = At::Higher(start);
-                }
-                _ => return None,
-            }
-        }
     }
 }
 

@@ -97,8 +97,10 @@ impl Fields {
 
 impl Drop for Fields {
     fn drop(&mut self) {
-        // SAFETY: a list that nobody else has; null is an empty one.
-        unsafe { sys::xavp_destroy_list(&raw mut self.0) };
+        if !self.0.is_null() {
+            // SAFETY: a list that nobody else has.
+            unsafe { sys::xavp_destroy_list(&raw mut self.0) };
+        }
     }
 }
 
@@ -269,17 +271,25 @@ impl Results {
         Some(())
     }
 
+    #[inline]
     pub(super) fn fields(&self, set: SetId, dest: &Dest, counted: bool) -> Option<Fields> {
         let mut fields = Fields(ptr::null_mut());
         fields.add(field::URI, text_value(dest.uri()))?;
         fields.add(field::GROUP, number_value(set))?;
-        self.add_attrs(&mut fields, dest)?;
+        let attrs = dest.attrs_body();
+        if self.attrs && !attrs.is_empty() {
+            fields.add(field::ATTRS, text_value(attrs))?;
+        }
         if dest.socket != 0 {
             fields.add(field::SOCK, pointer_value(dest.socket))?;
         }
-        self.add_socket_texts(&mut fields, dest)?;
-        if let Some(duid) = dest.duid().filter(|_| counted) {
-            fields.add(field::DUID, text_value(duid))?;
+        if self.socket || self.sockname {
+            self.add_socket_texts(&mut fields, dest)?;
+        }
+        if counted {
+            if let Some(duid) = dest.duid() {
+                fields.add(field::DUID, text_value(duid))?;
+            }
         }
         if self.place {
             let place = i32::try_from(dest.record().position()).unwrap_or(i32::MAX);
@@ -288,17 +298,7 @@ impl Results {
         Some(fields)
     }
 
-    fn add_attrs(&self, fields: &mut Fields, dest: &Dest) -> Option<()> {
-        match dest.attrs_body() {
-            body if self.attrs && !body.is_empty() => fields.add(field::ATTRS, text_value(body)),
-            _ => Some(()),
-        }
-    }
-
     fn add_socket_texts(&self, fields: &mut Fields, dest: &Dest) -> Option<()> {
-        if !self.socket && !self.sockname || dest.attrs_body().is_empty() {
-            return Some(());
-        }
         let attrs = dest.attrs();
         if let Some(socket) = attrs.socket.filter(|_| self.socket) {
             fields.add(field::SOCKET, text_value(socket))?;

@@ -268,11 +268,13 @@ pub fn go(
         };
         return on_demand::deliver(module, msg, request, view, chosen);
     }
-    let order = choice.order(view).filter(|&at| {
-        let fits = |dest: &Dest| dest.duid().is_some() && dest.has_room();
-        !counted || at == choice.first || view.dest(at).is_some_and(fits)
-    });
-    deliver(module, msg, request, view, (choice.first, counted), order)
+    let (chosen, order) = ((choice.first, counted), choice.order(view));
+    if !counted {
+        return deliver(module, msg, request, view, chosen, order);
+    }
+    let takes = |dest: &Dest| dest.duid().is_some() && dest.has_room();
+    let order = order.filter(|&at| at == choice.first || view.dest(at).is_some_and(takes));
+    deliver(module, msg, request, view, chosen, order)
 }
 
 /// Writes these destinations, and sends the message to the chosen one.

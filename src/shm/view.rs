@@ -415,6 +415,20 @@ impl View {
         range.into_iter().find(|&at| self.is_usable(at))
     }
 
+    /// The first usable position in `from..to`, by the bitmap.
+    #[inline(never)]
+    fn next_usable_bit(&self, from: usize, to: usize) -> Option<usize> {
+        let mut from = from;
+        while from < to {
+            let at = self.usable.next(from).filter(|&at| at < to)?;
+            if self.is_usable(at) {
+                return Some(at);
+            }
+            from = at + 1;
+        }
+        None
+    }
+
     /// A walk whose first step found nobody.
     ///
     /// A search takes several steps, and one destination may come up behind it just before
@@ -468,22 +482,19 @@ impl Candidates for View {
         self.dest_count()
     }
 
+    #[inline]
     fn next_usable(&self, from: usize, to: usize) -> Option<usize> {
-        let mut from = from;
-        while from < to {
-            let at = self.usable.next(from).filter(|&at| at < to)?;
-            if self.is_usable(at) {
-                return Some(at);
-            }
-            from = at + 1;
+        if from < to && self.is_usable(from) {
+            return Some(from);
         }
-        None
+        self.next_usable_bit(from, to)
     }
 
     fn next_with_room(&self, from: usize, to: usize) -> Option<usize> {
         self.first_room(from, to)
     }
 
+    #[inline]
     fn walk(&self, at: usize, ring: usize) -> Option<usize> {
         if at < ring && self.is_usable(at) {
             return Some(at);
