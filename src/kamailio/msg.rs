@@ -285,7 +285,7 @@ impl Message {
                     return false;
                 };
                 own = changed;
-                (text::as_str(&own), text::EMPTY)
+                (text::as_str(own.bytes()), text::EMPTY)
             }
             // An empty one is the Request-URI as it is.
             Target::DstUri | Target::Nothing => (text::EMPTY, text::as_str(uri)),
@@ -317,7 +317,7 @@ impl Message {
         let Some(uri) = self.with_host_and_all_after(host) else {
             return false;
         };
-        let mut text = text::as_str(&uri);
+        let mut text = text::as_str(uri.bytes());
         // SAFETY: a live message; the server copies the URI.
         unsafe { sys::rewrite_uri(self.0, &raw mut text) > 0 }
     }
@@ -327,7 +327,7 @@ impl Message {
     ///
     /// The server's own action for it writes one byte too far when the result has exactly
     /// `MAX_URI_SIZE` bytes (core/action.c, SET_HOSTALL_T), and the user part comes from outside.
-    fn with_host_and_all_after(self, host: &[u8]) -> Option<Vec<u8>> {
+    fn with_host_and_all_after(self, host: &[u8]) -> Option<Uri> {
         // SAFETY: a live message; the server parses into it.
         if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
             return None;
@@ -346,19 +346,24 @@ impl Message {
             sys::SIPS_URI_T | sys::TELS_URI_T => b"sips:",
             _ => b"sip:",
         };
-        let mut uri = scheme.to_vec();
-        let mut add = |part: &[&[u8]]| part.iter().for_each(|part| uri.extend_from_slice(part));
+        let mut uri = Uri::new();
+        uri.add(scheme)?;
         if !user.is_empty() {
-            add(&[user]);
+            uri.add(user)?;
             if !password.is_empty() {
-                add(&[b":", password]);
+                uri.add(b":")?;
+                uri.add(password)?;
             }
         }
         if number && !params.is_empty() {
-            add(&[b";", params]);
+            uri.add(b";")?;
+            uri.add(params)?;
         }
-        add(&[if user.is_empty() { b"" } else { b"@" }, host]);
-        (uri.len() < sys::MAX_URI_SIZE as usize).then_some(uri)
+        if !user.is_empty() {
+            uri.add(b"@")?;
+        }
+        uri.add(host)?;
+        Some(uri)
     }
 
     /// Sends the message from this local socket of the server.
@@ -420,17 +425,44 @@ fn auth_user<'m>(header: *mut sys::hdr_field) -> Option<&'m [u8]> {
     Some(user).filter(|user| !user.is_empty())
 }
 
+/// A URI that is put together here: shorter than the server's buffers for one.
+struct Uri {
+    bytes: [u8; sys::MAX_URI_SIZE as usize],
+    len: usize,
+}
+
+impl Uri {
+    fn new() -> Self {
+        Uri {
+            bytes: [0; sys::MAX_URI_SIZE as usize],
+            len: 0,
+        }
+    }
+
+    /// Adds a part; `None` when it gets too long.
+    fn add(&mut self, part: &[u8]) -> Option<()> {
+        let end = self.len.checked_add(part.len())?;
+        if end >= self.bytes.len() {
+            return None;
+        }
+        self.bytes.get_mut(self.len..end)?.copy_from_slice(part);
+        self.len = end;
+        Some(())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
 /// A URI without `sip:` or `sips:`.
 fn strip_scheme(uri: &[u8]) -> &[u8] {
-    match uri.iter().position(|&byte| byte == b':') {
-        Some(3 | 4)
-            if uri
-                .get(..3)
-                .is_some_and(|sip| sip.eq_ignore_ascii_case(b"sip")) =>
-        {
-            let at = uri.iter().position(|&byte| byte == b':').unwrap_or(0);
-            uri.get(at + 1..).unwrap_or_default()
-        }
+    let rest = match uri.split_first_chunk::<3>() {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"sip") => rest,
+        _ => return uri,
+    };
+    match rest {
+        [b':', rest @ ..] | [_, b':', rest @ ..] => rest,
         _ => uri,
     }
 }
