@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::machine::{self, uri};
 use super::report::{self, Table};
 use super::server::lab::{ask, code, lab};
-use super::server::{Config, Kamailio, Module, Piece, Request, Uac, binrpc};
+use super::server::{Config, Fault, Kamailio, Module, Piece, Request, Uac, binrpc};
 
 /// Destinations, sets, and whether the C module is asked.
 const SHAPES: [(usize, usize, bool); 6] = [
@@ -22,6 +22,8 @@ const SHAPES: [(usize, usize, bool); 6] = [
 ];
 /// Destinations of the large list.
 const LARGE: usize = 100_000;
+/// The size of list that is measured with attributes as well.
+const WITH_ATTRIBUTES: usize = 10_000;
 /// Changes of which the fastest counts.
 const RUNS: usize = 5;
 /// Destinations of a page of `dispatcher.list`: more do not fit into kamcmd.
@@ -93,6 +95,7 @@ fn config(list: &str) -> Config {
         .list(list)
         .memory_manager("tlsf")
         .shm_mb(1_024)
+        .pkg_mb(64)
         .global("debug=0")
 }
 
@@ -131,8 +134,10 @@ fn figures(module: Module, count: usize, sets: usize) -> Figures {
             return vec![("start, ms", 0, Err("fails".to_owned()))];
         }
     };
-    let bytes = (machine::shm_used(&server) - machine::shm_used(&small)) / (count - 1) as f64;
+    let empty = machine::shm_used(&small);
     drop(small);
+    let bytes = |server: &Kamailio| (machine::shm_used(server) - empty) / (count - 1) as f64;
+    let fresh = bytes(&server);
     let reload = cost(&server, |_| ("dispatcher.reload", json!([])));
     let new = |n: usize| uri(3_000_000 + n);
     let add = cost(&server, |n| ("dispatcher.add", json!([1, new(n)])));
@@ -155,9 +160,23 @@ fn figures(module: Module, count: usize, sets: usize) -> Figures {
         figures.push((wall, 2, cost.clone().map(|cost| cost[0])));
         figures.push((on_cpu, 2, cost.map(|cost| cost[1])));
     }
-    figures.push(("shared memory per destination, bytes", 0, Ok(bytes)));
+    figures.push(("shared memory per destination, bytes", 0, Ok(fresh)));
+    // Ours gives back what was replaced within a few seconds.
+    std::thread::sleep(Duration::from_secs(3));
+    figures.push(("same after reloads and edits, bytes", 0, Ok(bytes(&server))));
+    if count == WITH_ATTRIBUTES {
+        let full = with_attributes(module, count, sets, empty);
+        figures.push(("same with duid, weight, rweight, bytes", 0, full));
+    }
     figures.extend(output(&server, count));
     figures
+}
+
+/// Shared memory for each destination when all have attributes. Unit: bytes.
+fn with_attributes(module: Module, count: usize, sets: usize, empty: f64) -> Result<f64, String> {
+    let attributes = |n: usize| format!(" 0 0 duid=d{n};weight=1;rweight=1");
+    let server = start(module, &machine::list(count, sets, attributes))?;
+    Ok((machine::shm_used(&server) - empty) / (count - 1) as f64)
 }
 
 /// Time and size of `dispatcher.list`.
@@ -171,32 +190,34 @@ fn output(server: &Kamailio, count: usize) -> Figures {
     let text = text.map(|size| (begin.elapsed(), size));
     let begin = Instant::now();
     let whole = binrpc(server.dir(), &["dispatcher.list"]);
-    let whole = whole.map(|pieces| (begin.elapsed(), pieces.iter().map(size).sum()));
+    let whole = whole.map(|pieces| (begin.elapsed(), pieces.iter().map(size).sum::<usize>()));
     let mut figures = Vec::new();
     for (time, bytes, result) in [
         ("list through kamcmd, ms", "list through kamcmd, kB", text),
         ("list through ctl, ms", "list through ctl, kB", whole),
     ] {
-        // One line of the page.
-        let result: Result<(Duration, usize), String> = result.map_err(|fault| {
-            let text = fault.text.lines().next().unwrap_or_default().to_owned();
-            format!("fails: {}", text.trim_start_matches("ERROR: "))
-        });
-        let part = |part: &dyn Fn(&(Duration, usize)) -> f64| {
-            result.as_ref().map(part).map_err(String::clone)
-        };
-        figures.push((time, 1, part(&|(time, _)| time.as_secs_f64() * 1e3)));
-        figures.push((bytes, 0, part(&|(_, size)| *size as f64 / 1e3)));
+        match result {
+            Ok((duration, size)) => {
+                figures.push((time, 1, Ok(duration.as_secs_f64() * 1e3)));
+                figures.push((bytes, 0, Ok(size as f64 / 1e3)));
+            }
+            Err(fault) => {
+                // What fits into a cell.
+                let text = fault.text.split([':', '\n']).next().unwrap_or_default();
+                figures.push((time, 1, Err(format!("fails: {text}"))));
+                figures.push((bytes, 0, Err("-".to_owned())));
+            }
+        }
     }
     figures
 }
 
 /// Bytes of the list in pages.
-fn pages(server: &Kamailio, count: usize) -> Result<usize, super::server::Fault> {
+fn pages(server: &Kamailio, count: usize) -> Result<usize, Fault> {
     let mut size = 0;
     for offset in (0..count).step_by(PAGE) {
         let (offset, most) = (offset.to_string(), PAGE.to_string());
-        let page = server.kamcmd(&["dispatcher.list", "full", "all", &offset, &most])?;
+        let page = server.kamcmd(&["dispatcher.list", "all", &offset, &most])?;
         size += page.len();
     }
     Ok(size)
