@@ -20,13 +20,21 @@ pub enum Setting {
     Default,
     /// `flags` 2: all results go to XAVPs.
     Failover,
+    /// As [`Setting::Failover`] with `xavp_dst_mode` 65536: ours writes the current one only.
+    OnDemand,
     /// `flags` 2, `xavp_ctx_mode` 1 and a table of calls.
     CallLoad,
 }
 
 impl Setting {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Bare, Self::Default, Self::Failover, Self::CallLoad];
+    pub const ALL: [Self; 5] = [
+        Self::Bare,
+        Self::Default,
+        Self::Failover,
+        Self::OnDemand,
+        Self::CallLoad,
+    ];
 }
 
 /// Which destinations are usable.
@@ -313,6 +321,29 @@ fn ways_to_select() -> Vec<Case> {
         )
         .setting(Setting::Failover)
         .sizes(MIDDLE)
+        .slow(),
+        select(
+            "demand",
+            "flags 2, no limit, on demand (C: all)",
+            r#"ds_select_dst("1", "4");"#,
+        )
+        .setting(Setting::OnDemand)
+        .slow(),
+        call(
+            "demandnext",
+            "ds_next_dst, on demand (C: of all)",
+            r#"ds_select_dst("1", "4"); ds_next_dst();"#,
+        )
+        .setting(Setting::OnDemand)
+        .floor(r#"ds_select_dst("1", "4");"#)
+        .slow(),
+        call(
+            "demandfive",
+            "same, the fifth",
+            r#"ds_select_dst("1", "4"); ds_next_dst(); ds_next_dst(); ds_next_dst(); ds_next_dst(); ds_next_dst();"#,
+        )
+        .setting(Setting::OnDemand)
+        .floor(r#"ds_select_dst("1", "4"); ds_next_dst(); ds_next_dst(); ds_next_dst(); ds_next_dst();"#)
         .slow(),
         call(
             "next",

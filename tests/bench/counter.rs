@@ -65,7 +65,10 @@ impl<'a> Counter<'a> {
         ];
         let modules = TempDir::new();
         let floor = c_module("tests/bench/floor.c", modules.path());
-        let flags = matches!(setting, Setting::Failover | Setting::CallLoad);
+        let flags = matches!(
+            setting,
+            Setting::Failover | Setting::OnDemand | Setting::CallLoad
+        );
         let bare = matches!(setting, Setting::Bare | Setting::CallLoad);
         let mut config = Config::raw(CONFIG)
             .define("CASES", script(cases))
@@ -77,6 +80,9 @@ impl<'a> Counter<'a> {
             .memory_manager("tlsf")
             .shm_mb(256)
             .under(&program);
+        if setting == Setting::OnDemand {
+            config = config.param("xavp_dst_mode", 65_536);
+        }
         if setting == Setting::CallLoad {
             config = config.param("ds_hash_size", 16);
         }
