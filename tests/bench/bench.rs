@@ -1,7 +1,8 @@
 //! `make bench` and its like: what the module costs, with the packaged C module beside ours.
 //!
 //! The argument says which part of `doc/bench.md` is measured and written: `instructions` (the
-//! default), `live`, `growth`, `calls` (with `million` for a million calls as well), `ping`. Figures are reported,
+//! default), `live`, `growth`, `calls` (with `million` for a million calls as well), `traffic`,
+//! `ping`. Figures are reported,
 //! never asserted. `only KEY...` takes the instructions of single cases and writes nothing: keys are in the
 //! page's table, `alg*` means all that begin so.
 #![allow(
@@ -21,11 +22,12 @@ mod cases;
 mod counter;
 mod growth;
 mod instructions;
-mod live;
+mod lists;
 mod machine;
 mod page;
 mod ping;
 mod report;
+mod traffic;
 
 use std::time::Instant;
 
@@ -49,12 +51,13 @@ fn main() {
             print!("{}", table.text());
             part
         }
-        "live" => live::table(),
+        "live" => lists::part(),
         "calls" => {
             let million = rest.iter().any(|arg| arg == "million");
             calls::part(if million { 1_000_000 } else { 100_000 })
         }
         "growth" => growth::part(),
+        "traffic" => traffic::part(),
         "ping" => ping::table(),
         other => panic!("no bench is called {other:?}"),
     };
