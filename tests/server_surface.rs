@@ -30,7 +30,7 @@ const MISSING: [&str; 0] = [];
 
 /// Parameters, functions with their number of arguments, and KEMI names of 6.0 and 6.1, and names
 /// of before 5.0.
-const NAMES_OF_LATER_CORES: [&str; 19] = [
+const NAMES_OF_LATER_CORES: [&str; 21] = [
     "parameter ds_retain_latency_stats int",
     "parameter ds_ping_fr_timeout int",
     "parameter ds_ping_fr_timer int",
@@ -45,9 +45,11 @@ const NAMES_OF_LATER_CORES: [&str; 19] = [
     "parameter attrs_avp string",
     "parameter sock_avp string",
     "function ds_dsg_fetch/1 in request_route",
+    "function ds_dsg_fetch_uri/2 in request_route",
     "function ds_mark_addr/3 in request_route",
     "variable $dsg(count)",
     "variable $dsg(pinactive)",
+    "variable $dsg(octime_usec)",
     "variable $dsv(setid)",
     "kemi ds_mark_addr",
 ];
@@ -62,7 +64,7 @@ const ROUTES: [&str; 6] = [
 ];
 
 /// Names in the parentheses of variables.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 13] = [
     "code",
     "reason",
     "flags",
@@ -72,6 +74,10 @@ const FIELDS: [&str; 9] = [
     "active",
     "pactive",
     "pinactive",
+    "octime_sec",
+    "octime_usec",
+    "ocseq",
+    "ocrate",
 ];
 
 /// Texts in a file that look like names, and their ends: a linker keeps a text once that is also

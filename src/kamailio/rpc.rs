@@ -10,11 +10,12 @@ use super::guard::{RpcEnd, guard};
 use super::load::{self, Checked};
 use super::log::{log_info, log_warn};
 use super::module::Module;
+use super::net::Uri;
 use super::random::ServerRandom;
 use super::reply::{Call, Full, Node, Value, integer};
 use super::resolve::{self, Words};
 use super::text::Short;
-use super::{net, overload, rpc_calls, rpc_list, rpc_ping, sys};
+use super::{dns, overload, rpc_calls, rpc_list, rpc_ping, sys};
 use crate::dispatch::dest::{Addr, SetId};
 use crate::dispatch::event::Cause;
 use crate::dispatch::hash::hash;
@@ -365,7 +366,7 @@ pub extern "C" fn dsr_rpc_modify(rpc: *mut sys::rpc_t, context: *mut c_void) {
 }
 
 /// The addresses that new flags ask for: none with flag 16, else those of the host where it has
-/// not been resolved yet. `None` leaves them as they are.
+/// not been resolved yet, as `ds_dns_mode` wants it at a load. `None` leaves them as they are.
 fn addresses(
     module: &Module,
     set: SetId,
@@ -378,19 +379,22 @@ fn addresses(
     if flags.contains(State::NODNS) {
         return Ok(Some(Vec::new()));
     }
-    let host = {
+    let uri = {
         let pinned = module.pin();
         let dest = pinned
             .view(set)
             .and_then(|view| view.dests().find(|dest| wanted(dest)));
         dest.filter(|dest| dest.addrs().next().is_none())
-            .map(|dest| dest.host().to_vec())
+            .map(|dest| dest.uri().to_vec())
     };
-    let Some(host) = host else { return Ok(None) };
-    match net::resolve(&host) {
-        Some(addr) => Ok(Some(vec![addr])),
-        None => Err(format!("cannot resolve host \"{}\"", Short(&host))),
-    }
+    let Some(uri) = uri else { return Ok(None) };
+    let parsed = Uri::parse(&uri).ok_or("not a SIP URI")?;
+    // SAFETY: `uri` is still there.
+    let host = unsafe { parsed.host() };
+    let addrs = dns::at_load(&module.settings.dns, &parsed, host);
+    addrs
+        .map(Some)
+        .ok_or_else(|| format!("cannot resolve host \"{}\"", Short(host)))
 }
 
 /// Reads `name value` pairs: `flags`, `priority`, `attrs`.

@@ -19,13 +19,15 @@ use super::table::{Entry, Table};
 use super::view::{Rules, View};
 
 /// The destinations of one set, as positions in the list, in index order.
-struct SetPlan {
-    id: SetId,
-    members: Vec<usize>,
+pub struct SetPlan {
+    /// The set.
+    pub id: SetId,
+    /// Its destinations.
+    pub members: Vec<usize>,
 }
 
 /// Groups a list by sets, in the order in which they come.
-fn plan_sets(specs: &[DestSpec<'_>]) -> Vec<SetPlan> {
+pub fn plan_sets(specs: &[DestSpec<'_>]) -> Vec<SetPlan> {
     let mut sets: Vec<SetPlan> = Vec::new();
     let mut by_id: HashMap<SetId, usize> = HashMap::new();
     for (line, spec) in specs.iter().enumerate() {
@@ -130,10 +132,17 @@ impl Changes {
     fn count(&mut self, spec: &DestSpec<'_>, running: Option<&Dest>) {
         match running {
             None => self.added += 1,
-            Some(dest) if dest.is_as(spec) => self.kept += 1,
+            Some(dest) if asks_nothing_new(dest, spec) => self.kept += 1,
             Some(_) => self.changed += 1,
         }
     }
+}
+
+/// True when a list asks for nothing else than what is known of it: flags that were written there
+/// since it was loaded are nothing new.
+fn asks_nothing_new(dest: &Dest, spec: &DestSpec<'_>) -> bool {
+    let flags = dest.listed;
+    spec.flags == dest.record().listed() && dest.is_as(&DestSpec { flags, ..*spec })
 }
 
 /// Says what a list would change of the running table.
