@@ -17,10 +17,12 @@ use crate::dispatch::dest::{Addr, DestSpec, SetId};
 use crate::dispatch::state::State;
 
 use super::arena::{Arena, OutOfMemory};
-use super::build::{Loose, come_back, make_dest};
+use super::batch::Records;
+use super::build::{Loose, come_back, new_record};
 use super::counted::{Counted, Hold};
 use super::dest::Dest;
-use super::record::SetRecord;
+use super::page::{Draft, Page};
+use super::record::{DestRecord, SetRecord};
 use super::store::{Retired, Retirement, Store, Told};
 use super::table::{Entry, Table};
 use super::view::{Rules, View};
@@ -92,15 +94,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         }
         let last = old.and_then(|view| view.dests().map(|dest| dest.line).max());
         let line = last.map_or(0, |last| last.saturating_add(1));
-        let mut loose = Loose {
-            dests: vec![make_dest(
-                self.arena(),
-                spec,
-                line,
-                come_back(writer.orphans(), spec),
-            )?],
-            arena: self.arena(),
-        };
+        let kept = come_back(writer.orphans(), spec);
+        let mut loose = self.make_dest(spec, line, kept)?;
         let edit = Edit {
             table,
             set: spec.set,
@@ -109,7 +104,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             dropped: Vec::new(),
         };
         let prepared = edit.prepare(self.arena(), self.rules(), random)?;
-        loose.dests.clear();
+        loose.take(1);
         self.commit(&mut writer, &edit, prepared);
         Ok(())
     }
@@ -192,11 +187,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         if others.into_iter().any(|other| other.is_same(&spec)) && !dest.is_same(&spec) {
             return Err(EditError::Duplicate);
         }
-        let made = make_dest(self.arena(), &spec, dest.line, Some(dest.counted()))?;
-        let mut loose = Loose {
-            dests: vec![made],
-            arena: self.arena(),
-        };
+        let mut loose = self.make_dest(&spec, dest.line, Some(dest.counted()))?;
+        let made = *loose.dests.first().ok_or(OutOfMemory)?;
         let edit = Edit {
             table,
             set,
@@ -205,13 +197,36 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             dropped,
         };
         let prepared = edit.prepare(self.arena(), self.rules(), random)?;
-        loose.dests.clear();
+        loose.take(1);
         self.commit(&mut writer, &edit, prepared);
         if let Some(flags) = revision.flags {
             // SAFETY: it is in the running table, which only the holder of the lock replaces.
             self.relist_one(&writer, unsafe { made.as_ref() }, flags, told);
         }
         Ok(())
+    }
+
+    /// Makes a destination over the record `kept`, or over a new one.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
+    fn make_dest(
+        &self,
+        spec: &DestSpec<'_>,
+        line: u32,
+        kept: Option<NonNull<Counted<DestRecord>>>,
+    ) -> Result<Loose<'_, A>, OutOfMemory> {
+        let arena = self.arena();
+        let record = match kept {
+            Some(record) => Hold::new(record, arena),
+            None => {
+                let mut records = Records::new(arena, 1, self.rules().watched);
+                new_record(&mut records, arena, spec)?
+            }
+        };
+        let mut loose = Loose::new(arena);
+        Page::create(arena, &[Draft { spec, line, record }], &mut loose.dests)?;
+        Ok(loose)
     }
 
     /// Sets the state that a changed list line asks for.

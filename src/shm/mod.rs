@@ -13,6 +13,7 @@
 
 pub mod addr;
 pub mod arena;
+pub mod batch;
 pub mod build;
 pub mod calls;
 pub mod change;
@@ -27,6 +28,7 @@ pub mod least;
 pub mod mailbox;
 pub mod orphans;
 pub mod overload;
+pub mod page;
 pub mod ranks;
 pub mod record;
 pub mod store;

@@ -50,12 +50,12 @@ impl RanksPlan {
             TreePlan::new(plan, len)
         };
         Some(RanksPlan {
-            relative: tree(|dest| dest.rweight)?,
-            service: tree(|dest| dest.weight)?,
+            relative: tree(|dest| dest.rweight())?,
+            service: tree(|dest| dest.weight())?,
             best: TreePlan::new(plan, dests.len())?,
             starts: plan.array(dests.len())?,
-            relative_unit: unit(dests, |dest| if dest.cc == 0 { dest.rweight } else { 1 }),
-            service_unit: unit(dests, |dest| dest.weight),
+            relative_unit: unit(dests, |dest| if dest.cc() { 1 } else { dest.rweight() }),
+            service_unit: unit(dests, |dest| dest.weight()),
         })
     }
 
@@ -155,33 +155,33 @@ fn in_ring(view: &View, at: usize) -> Option<&Dest> {
 /// millisecond that it takes longer than usual.
 fn relative_weight(view: &View, at: usize) -> u32 {
     let weight = in_ring(view, at).map_or(0, |dest| {
-        if dest.cc == 0 || dest.rweight <= 0 {
-            return dest.rweight;
+        if !dest.cc() || dest.rweight() <= 0 {
+            return dest.rweight();
         }
-        let calm = if dest.weight > 0 {
-            dest.weight
+        let calm = if dest.weight() > 0 {
+            dest.weight()
         } else {
-            dest.rweight
+            dest.rweight()
         };
-        calm.saturating_sub(dest.record().health.latency().congestion_ms())
+        calm.saturating_sub(dest.record().latency().congestion_ms())
     });
     u32::try_from(weight).unwrap_or(0)
 }
 
 /// What algorithm 15 gives it within its priority.
 fn service_weight(view: &View, at: usize) -> u32 {
-    let weight = in_ring(view, at).map_or(0, |dest| dest.weight);
+    let weight = in_ring(view, at).map_or(0, |dest| dest.weight());
     u32::try_from(weight).unwrap_or(0)
 }
 
 /// Its rank by priority and latency; 0 when it is out.
 pub fn rank(view: &View, at: usize) -> u32 {
     in_ring(view, at).map_or(0, |dest| {
-        let latency = dest.record().health.latency();
-        let latency_ms = if dest.cc == 0 {
-            latency.estimate_ms()
-        } else {
+        let latency = dest.record().latency();
+        let latency_ms = if dest.cc() {
             latency.congestion_ms()
+        } else {
+            latency.estimate_ms()
         };
         ranked::rank(ranked::effective_priority(dest.priority, latency_ms))
     })

@@ -32,6 +32,8 @@ pub struct Rules {
     pub last_resort: bool,
     /// Calls are counted: views know which destination has the fewest.
     pub call_load: bool,
+    /// Destinations are pinged: what pings find is kept of each from the start.
+    pub watched: bool,
 }
 
 impl Rules {
@@ -101,7 +103,7 @@ impl View {
         let wheel = weight::wheel(
             dests.iter().map(|dest| {
                 // SAFETY: the caller's promise.
-                unsafe { dest.as_ref() }.weight
+                unsafe { dest.as_ref() }.weight()
             }),
             random,
         );
@@ -493,8 +495,8 @@ impl Candidates for View {
     }
 
     fn pass_over(&self, at: usize, now_us: u64) -> bool {
-        let pass = |dest: &Dest| dest.record().overload.pass_over(now_us);
-        self.dest(at).is_some_and(pass)
+        let overload = self.dest(at).and_then(|dest| dest.record().overload());
+        overload.is_some_and(|overload| overload.pass_over(now_us))
     }
 
     fn weight_below(&self, by: Weights, to: usize) -> u32 {
