@@ -7,6 +7,7 @@ use super::feed::{Change, Feed};
 use super::guard::ScriptRet;
 use super::live;
 use super::log::{log_dbg, log_err, log_warn};
+use super::mem::ShmArena;
 use super::module::Module;
 use super::msg::{Message, Target};
 use super::parallel;
@@ -73,6 +74,9 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
                 }
                 start => start,
             };
+            if start.weighs() {
+                view.need_ranks(&ShmArena);
+            }
             if start == Start::Latency {
                 let order = order_by_rank(module, view, request)?;
                 let first = *order.first()?;

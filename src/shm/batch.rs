@@ -80,8 +80,10 @@ impl Batch {
         if at >= self.records.len() {
             return None;
         }
-        // SAFETY: as many as there are records, and given back with them.
-        Some(unsafe { vitals.add(at).as_ref() })
+        // SAFETY: there are as many as there are records.
+        let of_record = unsafe { vitals.add(at) };
+        // SAFETY: given back with the records.
+        Some(unsafe { of_record.as_ref() })
     }
 
     /// Takes memory for what is known of its records, unless that was done before.

@@ -31,11 +31,14 @@ pub mod overload;
 pub mod page;
 pub mod ranks;
 pub mod record;
+pub mod shift;
 pub mod store;
 pub mod table;
 pub mod tree;
+pub mod uris;
 pub mod usable;
 pub mod view;
+pub mod view_edit;
 
 #[cfg(test)]
 mod tests;

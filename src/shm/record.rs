@@ -259,6 +259,8 @@ impl DestRecord {
 pub struct SetRecord {
     /// Tables that point to it.
     refs: AtomicU32,
+    /// Not 0 once an algorithm has asked for weights or ranks.
+    ranks: AtomicU32,
     _before: [u64; 7],
     /// The set's moving positions.
     pub cursors: Cursors,
@@ -289,6 +291,16 @@ impl Counted<SetRecord> {
 }
 
 impl SetRecord {
+    /// Says that views of this set are to keep weights and ranks.
+    pub fn want_ranks(&self) {
+        self.ranks.store(1, Ordering::SeqCst);
+    }
+
+    /// True when they are.
+    pub fn wants_ranks(&self) -> bool {
+        self.ranks.load(Ordering::SeqCst) != 0
+    }
+
     /// Says that the state of a destination of this set is about to change.
     pub fn announce_change(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);

@@ -84,7 +84,9 @@ fn with_view(list: &[DestSpec<'_>], down: &[&str], test: impl FnOnce(&View, &Hea
     }
     {
         let pinned = store.pin(0);
-        test(pinned.view(1).unwrap(), &heap);
+        let view = pinned.view(1).unwrap();
+        view.need_ranks(&heap);
+        test(view, &heap);
     }
     // SAFETY: nothing is pinned, and no other process is there.
     unsafe { store.destroy() };
@@ -117,7 +119,7 @@ fn relative_weights_are_exact_for_any_number() {
     for (what, weights) in cases {
         let attrs: Vec<Attrs> = weights.iter().map(|&w| rweight(w)).collect();
         let uris = uris(weights.len());
-        with_view(&dests(&uris, 0, &attrs), &[], |view, heap| {
+        with_view(&dests(&uris, 0, &attrs), &[], |view, _| {
             within(
                 worst(&picks(view, Start::RelativeWeight), &weights),
                 3.0,
@@ -127,7 +129,7 @@ fn relative_weights_are_exact_for_any_number() {
         // What is out gives its share to all others.
         let mut left = weights.clone();
         left[1] = 0;
-        with_view(&dests(&uris, 0, &attrs), &[&uris[1]], |view, heap| {
+        with_view(&dests(&uris, 0, &attrs), &[&uris[1]], |view, _| {
             let what = format!("{what}, the second down");
             within(
                 worst(&picks(view, Start::RelativeWeight), &left),
@@ -141,12 +143,12 @@ fn relative_weights_are_exact_for_any_number() {
 #[test]
 fn without_relative_weights_the_first_is_taken() {
     let (uris, attrs) = (uris(3), [Attrs::default(); 3]);
-    with_view(&dests(&uris, 0, &attrs), &[], |view, heap| {
+    with_view(&dests(&uris, 0, &attrs), &[], |view, _| {
         assert_eq!(picks(view, Start::RelativeWeight), [PICKS, 0, 0]);
     });
     // Those without a share take turns when all that have one are out.
     let attrs = [rweight(9), Attrs::default(), Attrs::default()];
-    with_view(&dests(&uris, 0, &attrs), &[&uris[0]], |view, heap| {
+    with_view(&dests(&uris, 0, &attrs), &[&uris[0]], |view, _| {
         assert_eq!(
             picks(view, Start::RelativeWeight),
             [0, PICKS / 2, PICKS / 2]
@@ -161,13 +163,13 @@ fn service_weights_share_the_lowest_priority() {
     let weights = [10, 20, 70, 0, 100, 13];
     let mut list = dests(low, 1, &weights.map(weight));
     list.extend(dests(high, 5, &[50, 50, 1, 9].map(weight)));
-    with_view(&list, &[], |view, heap| {
+    with_view(&list, &[], |view, _| {
         let counts = picks(view, Start::Service);
         assert_eq!(counts[..4], [0; 4]);
         within(worst(&counts[4..], &weights), 3.0, "15, six weights");
     });
     let down: Vec<&str> = low.iter().map(String::as_str).collect();
-    with_view(&list, &down, |view, heap| {
+    with_view(&list, &down, |view, _| {
         let counts = picks(view, Start::Service);
         within(
             worst(&counts[..4], &[50, 50, 1, 9]),
@@ -176,7 +178,7 @@ fn service_weights_share_the_lowest_priority() {
         );
     });
     let plain = dests(low, 1, &[Attrs::default(); 6]);
-    with_view(&plain, &[&low[2]], |view, heap| {
+    with_view(&plain, &[&low[2]], |view, _| {
         let counts = picks(view, Start::Service);
         within(
             worst(&counts, &[1, 1, 0, 1, 1, 1]),
@@ -251,7 +253,7 @@ fn congestion_gives_shares_away() {
 fn the_wheel_of_weights() {
     let weights = [50, 30, 19, 1];
     let uris = uris(4);
-    with_view(&dests(&uris, 0, &weights.map(weight)), &[], |view, heap| {
+    with_view(&dests(&uris, 0, &weights.map(weight)), &[], |view, _| {
         within(
             worst(&picks(view, Start::Weight), &weights),
             0.0,
