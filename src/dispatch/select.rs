@@ -104,6 +104,17 @@ pub enum Start {
     Service,
 }
 
+impl Start {
+    /// True where choosing goes by weights or ranks, which sets keep only once it is asked for.
+    #[must_use]
+    pub const fn weighs(self) -> bool {
+        matches!(
+            self,
+            Start::RelativeWeight | Start::Latency | Start::Service
+        )
+    }
+}
+
 /// The positions of a set that keep moving, shared by all processes and kept over reloads.
 #[derive(Debug, Default)]
 pub struct Cursors {

@@ -126,9 +126,8 @@ fn remark_weights(module: &Module) {
     let remarks: Vec<_> = {
         let pinned = module.pin();
         let sets = pinned.table().into_iter().flat_map(Table::sets);
-        let remarks = sets.filter_map(|(set, view)| {
-            Some((set, weight::remark(view.dests().map(|dest| dest.weight))?))
-        });
+        let remarks = sets
+            .filter_map(|(set, view)| Some((set, weight::remark(view.dests().map(Dest::weight))?)));
         remarks.collect()
     };
     for (set, remark) in remarks {

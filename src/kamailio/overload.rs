@@ -7,11 +7,13 @@ use core::ffi::c_int;
 use super::clock::now_us;
 use super::guard::ScriptRet;
 use super::log::log_dbg;
+use super::mem::ShmArena;
 use super::module::Module;
 use super::reply::{Call, Full, Node, Value};
 use super::text::Escaped;
 use crate::dispatch::dest::SetId;
 use crate::shm::dest::Dest;
+use crate::shm::overload::Overload;
 
 /// No such destination, or an older report than the last one.
 const NOT_TAKEN: ScriptRet = ScriptRet::new(-2);
@@ -38,14 +40,15 @@ pub fn report(set: SetId, uri: &[u8], report: &Report) -> ScriptRet {
     let validity_ms = Some(validity_ms).filter(|&ms| ms > 0).unwrap_or(DEFAULT_MS);
     let until_us = now_us().saturating_add(validity_ms * 1_000);
     let take = |dest: &Dest| {
-        let rate = report.rate.min(dest.ocmax).max(dest.ocmin);
+        let rate = report.rate.min(dest.ocmax()).max(dest.ocmin());
         let rate = u32::try_from(rate).unwrap_or(0);
-        dest.record().overload.report(report.seq, rate, until_us)
+        let vitals = dest.record().need_vitals(&ShmArena).ok()?;
+        Some(vitals.overload.report(report.seq, rate, until_us))
     };
     let taken = {
         let pinned = module.pin();
         let view = pinned.view(set);
-        view.and_then(|view| view.dest(view.find_uri(uri).next()?).map(take))
+        view.and_then(|view| take(view.dest(view.find_uri(uri).next()?)?))
     };
     if taken == Some(true) {
         return ScriptRet::OK;
@@ -75,8 +78,8 @@ fn show(call: &Call, dest: &Dest) -> Result<(), Full> {
     let node = call.add_struct()?;
     node.add(c"URI", Value::Text(dest.uri()))?;
     state(&node, dest)?;
-    node.add(c"OCMIN", Value::Int(dest.ocmin))?;
-    node.add(c"OCMAX", Value::Int(dest.ocmax))
+    node.add(c"OCMIN", Value::Int(dest.ocmin()))?;
+    node.add(c"OCMAX", Value::Int(dest.ocmax()))
 }
 
 /// What is known of a destination's load.
@@ -93,17 +96,17 @@ pub struct Reported {
 
 /// What is known of a destination's load.
 pub fn reported(dest: &Dest) -> Reported {
-    let overload = &dest.record().overload;
+    let overload = dest.record().overload();
     let number = |number: u64| c_int::try_from(number).unwrap_or(c_int::MAX);
-    let until_us = match overload.until_us() {
+    let until_us = match overload.map_or(0, Overload::until_us) {
         0 => 0,
         until => on_the_wall_us(until),
     };
     Reported {
         until_s: number(until_us / 1_000_000),
         until_us: number(until_us % 1_000_000),
-        seq: overload.seq(),
-        rate: number(overload.rate().into()),
+        seq: overload.map_or(0, Overload::seq),
+        rate: number(overload.map_or(0, Overload::rate).into()),
     }
 }
 
@@ -112,7 +115,8 @@ pub fn reported(dest: &Dest) -> Reported {
 /// # Errors
 /// [`Full`].
 pub fn state(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
-    let turn = c_int::try_from(dest.record().overload.turn()).unwrap_or(c_int::MAX);
+    let turn = dest.record().overload().map_or(0, Overload::turn);
+    let turn = c_int::try_from(turn).unwrap_or(c_int::MAX);
     let reported = reported(dest);
     node.add(c"OCRATE", Value::Int(reported.rate))?;
     node.add(c"OCIDX", Value::Int(turn))?;

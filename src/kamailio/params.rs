@@ -246,6 +246,7 @@ impl Settings {
             unusable: self.compat.unusable_bits(),
             last_resort: self.use_default,
             call_load: self.call_load.is_some(),
+            watched: self.pings.is_some(),
         }
     }
 

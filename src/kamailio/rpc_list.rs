@@ -209,7 +209,7 @@ fn unique_id(module: &Module, dest: &Dest) -> String {
 }
 
 fn list_latency(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
-    let latency = dest.record().health.latency();
+    let latency = dest.record().latency();
     let whole = |number: u32| int(usize::try_from(number).unwrap_or(0));
     node.add(c"AVG", Value::Double(latency.average))?;
     node.add(c"STD", Value::Double(latency.deviation))?;

@@ -7,6 +7,7 @@ use super::feed::{Change, Feed};
 use super::guard::ScriptRet;
 use super::live;
 use super::log::{log_dbg, log_err, log_warn};
+use super::mem::ShmArena;
 use super::module::Module;
 use super::msg::{Message, Target};
 use super::on_demand::{self, Chosen};
@@ -106,6 +107,9 @@ fn pick(
             let choice = choose(view, start, use_default)?;
             return Some(go(module, msg, request, view, choice, false));
         }
+    }
+    if start.weighs() {
+        view.need_ranks(&ShmArena);
     }
     if module.settings.results.any {
         return pick_and_write(module, msg, request, view, start);

@@ -11,9 +11,11 @@ use crate::dispatch::order;
 
 use super::addr::AddrIndex;
 use super::arena::{Arena, OutOfMemory};
+use super::batch::Records;
 use super::counted::{Counted, Hold};
 use super::dest::Dest;
 use super::orphans::Orphans;
+use super::page::{Draft, Page, fitting};
 use super::record::{DestRecord, SetRecord};
 use super::table::{Entry, Table};
 use super::view::{Rules, View};
@@ -102,12 +104,36 @@ impl<'t> Running<'t> {
 /// Destinations that are not yet part of a view: freed when they do not become one.
 pub(super) struct Loose<'a, A: Arena> {
     pub(super) dests: Vec<NonNull<Dest>>,
-    pub(super) arena: &'a A,
+    /// So many of them are part of one, the first ones.
+    taken: usize,
+    arena: &'a A,
+}
+
+impl<'a, A: Arena> Loose<'a, A> {
+    /// None yet.
+    pub(super) const fn new(arena: &'a A) -> Self {
+        Loose {
+            dests: Vec::new(),
+            taken: 0,
+            arena,
+        }
+    }
+
+    /// The next ones that are not part of a view.
+    fn next(&self, count: usize) -> &[NonNull<Dest>] {
+        let end = self.taken.saturating_add(count).min(self.dests.len());
+        self.dests.get(self.taken..end).unwrap_or_default()
+    }
+
+    /// Says that the next ones have become part of a view.
+    pub(super) const fn take(&mut self, count: usize) {
+        self.taken = self.taken.saturating_add(count);
+    }
 }
 
 impl<A: Arena> Drop for Loose<'_, A> {
     fn drop(&mut self) {
-        for dest in self.dests.drain(..) {
+        for dest in self.dests.drain(..).skip(self.taken) {
             // SAFETY: never published, so nobody else reaches it.
             unsafe { Dest::free(dest, self.arena) };
         }
@@ -177,17 +203,18 @@ pub fn build(
         rules,
         specs,
         running,
-        dests: Running::new(running),
-        orphans,
         changes: Changes::default(),
         fresh: Fresh::new(),
     };
+    let kept = build.kept(orphans);
     let mut views = LooseViews {
         entries: Vec::new(),
         arena,
     };
-    for (born, plan) in (0..).zip(plan_sets(specs)) {
-        let view = build.view(&plan, random)?.as_ptr();
+    let plans = plan_sets(specs);
+    let mut loose = build.dests(&plans, &kept)?;
+    for (born, plan) in (0..).zip(plans) {
+        let view = build.view(&plan, &mut loose, random)?.as_ptr();
         let id = plan.id;
         views.entries.push(Entry { id, born, view });
     }
@@ -213,7 +240,6 @@ pub fn build(
         // SAFETY: just made.
         unsafe { table.as_ref() }.addrs().add_first(dest);
     }
-    build.changes.removed = build.dests.left();
     Ok((table, build.changes, build.fresh))
 }
 
@@ -248,34 +274,30 @@ pub(super) fn come_back(
     Some(record)
 }
 
-/// Makes a destination over the record `kept`, or over a new one.
+/// A new record for a destination of a list.
 ///
 /// # Errors
 /// [`OutOfMemory`]: nothing was taken.
-pub(super) fn make_dest(
-    arena: &impl Arena,
+pub(super) fn new_record<'a, A: Arena>(
+    records: &mut Records<'a, A>,
+    arena: &A,
     spec: &DestSpec<'_>,
-    line: u32,
-    kept: Option<NonNull<Counted<DestRecord>>>,
-) -> Result<NonNull<Dest>, OutOfMemory> {
-    let record = match kept {
-        Some(record) => Hold::new(record, arena),
-        None => {
-            let record = Hold::new(Counted::<DestRecord>::create(arena)?, arena);
-            // SAFETY: held.
-            let new = unsafe { record.counted.as_ref() };
-            new.set_home(spec.set);
-            if let Ok(ms @ 1..) = u32::try_from(spec.attrs.latency) {
-                new.health.set_latency(&Latency::initial(ms));
-            }
-            new.overload
-                .begin(u32::try_from(spec.attrs.ocrate).unwrap_or(0));
-            new.relist(spec.flags);
-            record
-        }
-    };
-    Dest::create(arena, spec, line, record.counted)
+) -> Result<Hold<'a, A, DestRecord>, OutOfMemory> {
+    let new = records.make()?;
+    new.set_home(spec.set);
+    if let Ok(ms @ 1..) = u32::try_from(spec.attrs.latency) {
+        let health = &new.need_vitals(arena)?.health;
+        health.set_latency(&Latency::initial(ms));
+    }
+    if let Ok(rate @ 1..) = u32::try_from(spec.attrs.ocrate) {
+        new.need_vitals(arena)?.overload.begin(rate);
+    }
+    new.relist(spec.flags);
+    Ok(new)
 }
+
+/// A record that goes on.
+type KeptRecord = NonNull<Counted<DestRecord>>;
 
 /// What the building of one table needs at each step.
 struct Build<'a, A: Arena> {
@@ -283,57 +305,84 @@ struct Build<'a, A: Arena> {
     rules: Rules,
     specs: &'a [DestSpec<'a>],
     running: Option<&'a Table>,
-    dests: Running<'a>,
-    orphans: &'a Orphans,
     changes: Changes,
     fresh: Fresh,
 }
 
-impl<A: Arena> Build<'_, A> {
-    fn view(
-        &mut self,
-        plan: &SetPlan,
-        random: &mut impl RngCore,
-    ) -> Result<NonNull<View>, OutOfMemory> {
-        let mut loose = Loose {
-            dests: Vec::with_capacity(plan.members.len()),
-            arena: self.arena,
-        };
-        // Records are handed out in list order, so that the nth of several alike stays the nth.
-        let mut in_list_order = plan.members.clone();
-        in_list_order.sort_unstable();
-        for &line in &in_list_order {
-            loose.dests.push(self.dest(line)?);
+impl<'a, A: Arena> Build<'a, A> {
+    /// The records that go on, by position in the list. They are handed out in list order, so
+    /// that the nth of several alike stays the nth.
+    fn kept(&mut self, orphans: &Orphans) -> Vec<Option<KeptRecord>> {
+        let mut running = Running::new(self.running);
+        let mut kept = Vec::with_capacity(self.specs.len());
+        for (line, spec) in self.specs.iter().enumerate() {
+            let dest = running.take(spec);
+            self.changes.count(spec, dest);
+            if dest.is_none() && !self.rules.usable(spec.flags) {
+                self.fresh.insert(line);
+            }
+            let record = dest.map(Dest::counted);
+            kept.push(record.or_else(|| come_back(orphans, spec)));
         }
-        let made = |line| {
-            loose
-                .dests
-                .get(in_list_order.binary_search(line).ok()?)
-                .copied()
-        };
-        let dests: Vec<_> = plan.members.iter().filter_map(made).collect();
-        let record = self.set_record(plan.id)?;
-        // SAFETY: the record is held, and the destinations go with the view from here on.
-        let view = unsafe { View::create(self.arena, self.rules, record.counted, &dests, random) }?;
-        loose.dests.clear();
-        Ok(view)
+        self.changes.removed = running.left();
+        kept
     }
 
-    fn dest(&mut self, line: usize) -> Result<NonNull<Dest>, OutOfMemory> {
-        let spec = self.specs.get(line).ok_or(OutOfMemory)?;
-        let kept = self.dests.take(spec);
-        self.changes.count(spec, kept);
-        if kept.is_none() && !self.rules.usable(spec.flags) {
-            self.fresh.insert(line);
+    /// Makes all destinations, set after set, each in index order.
+    fn dests(
+        &self,
+        plans: &[SetPlan],
+        kept: &[Option<KeptRecord>],
+    ) -> Result<Loose<'a, A>, OutOfMemory> {
+        let missing = kept.iter().filter(|kept| kept.is_none()).count();
+        let mut records = Records::new(self.arena, missing, self.rules.watched);
+        let mut loose = Loose::new(self.arena);
+        loose.dests.reserve(self.specs.len());
+        let lines: Vec<usize> = plans
+            .iter()
+            .flat_map(|plan| &plan.members)
+            .copied()
+            .collect();
+        let mut left = lines.as_slice();
+        while !left.is_empty() {
+            let specs = left.iter().filter_map(|&line| self.specs.get(line));
+            let (now, later) = left.split_at(fitting(specs).min(left.len()));
+            let drafts = now.iter().map(|&line| self.draft(line, kept, &mut records));
+            let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
+            Page::create(self.arena, &drafts, &mut loose.dests)?;
+            left = later;
         }
+        Ok(loose)
+    }
+
+    /// A destination for a page.
+    fn draft(
+        &self,
+        line: usize,
+        kept: &[Option<KeptRecord>],
+        records: &mut Records<'a, A>,
+    ) -> Result<Draft<'a, A>, OutOfMemory> {
+        let spec = self.specs.get(line).ok_or(OutOfMemory)?;
+        let record = match kept.get(line).copied().flatten() {
+            Some(record) => Hold::new(record, self.arena),
+            None => new_record(records, self.arena, spec)?,
+        };
         let line = u32::try_from(line).map_err(|_| OutOfMemory)?;
-        let kept = kept.map(Dest::counted);
-        make_dest(
-            self.arena,
-            spec,
-            line,
-            kept.or_else(|| come_back(self.orphans, spec)),
-        )
+        Ok(Draft { spec, line, record })
+    }
+
+    fn view(
+        &self,
+        plan: &SetPlan,
+        loose: &mut Loose<'a, A>,
+        random: &mut impl RngCore,
+    ) -> Result<NonNull<View>, OutOfMemory> {
+        let record = self.set_record(plan.id)?;
+        let dests = loose.next(plan.members.len());
+        // SAFETY: the record is held, and the destinations go with the view from here on.
+        let view = unsafe { View::create(self.arena, self.rules, record.counted, dests, random) }?;
+        loose.take(plan.members.len());
+        Ok(view)
     }
 
     fn set_record(&self, id: SetId) -> Result<Hold<'_, A, SetRecord>, OutOfMemory> {

@@ -16,13 +16,15 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 
-/// What one process pins. A cache line long, so that readers do not disturb each other.
+/// What one process pins. Its words are in the middle of two cache lines that are its own, wherever
+/// the arena puts the array: readers do not disturb each other.
 struct Slot {
+    _before: [u64; 7],
     /// The epoch in which it pinned; 0 when it holds no pin.
     epoch: AtomicU64,
     /// Pins that it holds. Nobody but the process itself looks at this.
     pins: AtomicU64,
-    _pad: [u64; 6],
+    _after: [u64; 7],
 }
 
 // SAFETY: atomics and integers; zeroed it holds no pin.

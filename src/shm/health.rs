@@ -188,17 +188,17 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use crate::shm::counted::Counted;
-    use crate::shm::record::DestRecord;
+    use crate::shm::batch::Records;
     use crate::shm::tests::Heap;
 
     #[test]
     fn a_ping_that_never_ends_is_given_up() {
         let heap = Heap::default();
-        let record = Counted::<DestRecord>::create(&heap).unwrap();
+        let record = Records::new(&heap, 1, false).make().unwrap();
         {
-            // SAFETY: just made; freed below.
-            let health = unsafe { &record.as_ref().health };
+            assert!(record.health().is_none());
+            let health = &record.need_vitals(&heap).unwrap().health;
+            assert!(record.health().is_some());
             assert!(!health.give_up(1_000), "there is none");
             assert!(health.begin(500) && !health.begin(600));
             assert!(!health.give_up(500), "it is not that old");
@@ -207,9 +207,7 @@ mod tests {
             health.end();
             assert!(health.begin(800));
         }
-        // SAFETY: made above; nobody else has it.
-        unsafe { record.as_ref() }.retain();
-        // SAFETY: gives up what was just counted.
-        unsafe { Counted::release(record, &heap) };
+        drop(record);
+        assert_eq!(heap.taken(), 0);
     }
 }

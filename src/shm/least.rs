@@ -7,7 +7,10 @@
 //! As in [`super::usable`], the truth is in the records: a change is followed by [`Least::sync`],
 //! which copies the truth until it stands still.
 
-use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering::{Relaxed, SeqCst},
+};
 
 use super::arena::{Block, Field, Plan, ShmSafe, ShmSlice};
 
@@ -56,7 +59,7 @@ impl LeastPlan {
             None => ShmSlice::EMPTY,
         });
         for node in levels.iter().flat_map(ShmSlice::get) {
-            node.store(FULL, SeqCst);
+            node.store(FULL, Relaxed);
         }
         Least { levels }
     }
@@ -72,6 +75,26 @@ impl Least {
         let below = self.level(level);
         let end = below.len().min((node + 1) * FAN);
         below.get(node * FAN..end).unwrap_or(&[])
+    }
+
+    /// The leaves, as they are.
+    pub fn copy(&self) -> Vec<u32> {
+        let leaves = self.level(0).iter();
+        leaves.map(|leaf| leaf.load(SeqCst)).collect()
+    }
+
+    /// Sets all leaves of a tree that nobody else sees yet.
+    pub fn fill(&self, leaves: &[u32]) {
+        for (leaf, &calls) in self.level(0).iter().zip(leaves) {
+            leaf.store(calls, Relaxed);
+        }
+        for level in 1..LEVELS {
+            for (at, node) in self.level(level).iter().enumerate() {
+                let children = self.children(level - 1, at).iter();
+                let smallest = children.map(|child| child.load(Relaxed)).min();
+                node.store(smallest.unwrap_or(FULL), Relaxed);
+            }
+        }
     }
 
     /// Makes the leaf of destination `index` what `truth` says, and goes on until it stays so.
