@@ -24,6 +24,7 @@ const RULES: Rules = Rules {
     unusable: State(69),
     last_resort: false,
     call_load: false,
+    watched: false,
 };
 /// State bit: disabled.
 const DISABLED: u32 = 4;

@@ -8,12 +8,12 @@
  */
 #include "compat.h"
 
-#ifdef TRY_XAVP_LONG
-/* From 6.0 on a number in an XAVP is a long, with another name and another type tag. */
+#ifdef TRY_XAVP_INT
+/* Where it is gone, a number in an XAVP is a long. Servers that have both use this one. */
 #include "xavp.h"
-long try_it(sr_xval_t *value)
+int try_it(sr_xval_t *value)
 {
-	value->type = SR_XTYPE_LONG;
-	return value->v.l;
+	value->type = SR_XTYPE_INT;
+	return value->v.i;
 }
 #endif

@@ -34,7 +34,7 @@ request_route {
 "#;
 
 fn config(modules: &TempDir) -> Config {
-    let path = modules.path().join("api_user.so");
+    let path = c_module("tests/c_api/api_user.c", modules.path());
     Config::routes(&format!("loadmodule \"{}\"\n{ROUTE}", path.display()))
         .list(LIST)
         .param("flags", 2)
@@ -74,7 +74,6 @@ const CALLS: [(&str, &str); 9] = [
 fn a_module_in_c_calls_every_function() {
     assert!(module::kamailio().is_file());
     let modules = TempDir::new();
-    c_module("tests/c_api/api_user.c", modules.path());
     let (c, ours) = Kamailio::pair(&config(&modules));
     for server in [&c, &ours] {
         server.allow_log("destination set");
@@ -97,7 +96,6 @@ fn a_module_in_c_calls_every_function() {
 #[test]
 fn what_means_nothing_is_a_failure() {
     let modules = TempDir::new();
-    c_module("tests/c_api/api_user.c", modules.path());
     let server = Kamailio::start(Module::Rust, config(&modules));
     let nothing = "<null> sip:callee@service.test <null>";
     for calls in [

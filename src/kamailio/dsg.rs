@@ -1,7 +1,5 @@
-//! `$dsg(name)`, `ds_dsg_fetch` and `ds_dsg_fetch_uri`: what a script can ask about a set, and about
-//! the load that one of its destinations reported.
-//!
-//! Source: `features.md` 2.2, 2.7.
+//! `$dsg(name)`, `ds_dsg_fetch` and `ds_dsg_fetch_uri`: what a script can ask about a set and about
+//! one of its destinations.
 
 use core::cell::RefCell;
 use core::ffi::c_int;
@@ -11,18 +9,18 @@ use super::dsv::{self, PvRet, Question};
 use super::guard::{ScriptRet, guard};
 use super::log::{log_dbg, log_err};
 use super::module::Module;
-use super::overload::{self, Reported};
-use super::sys;
 use super::text::Escaped;
+use super::{overload, sys};
 use crate::dispatch::dest::SetId;
 use crate::shm::dest::Dest;
-use crate::shm::view::View;
+use crate::shm::overload::Overload;
 
 /// The set that is asked about, in this process; 1 until a script chooses another.
 static CHOSEN: AtomicI32 = AtomicI32::new(1);
 
 thread_local! {
-    /// The destination of that set that is asked about; empty for none.
+    /// The URI of the destination that the overload fields are about; empty for none. In this
+    /// process, as the set.
     static CHOSEN_URI: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -34,10 +32,10 @@ enum Field {
     Inactive,
     PercentActive,
     PercentInactive,
-    OverloadSeconds,
-    OverloadMicros,
-    OverloadSeq,
-    OverloadRate,
+    UntilSec,
+    UntilUsec,
+    Seq,
+    Rate,
 }
 
 /// Names and fields; the place in this table is what the server keeps.
@@ -47,16 +45,25 @@ const FIELDS: [(&[u8], Field); 9] = [
     (b"inactive", Field::Inactive),
     (b"pactive", Field::PercentActive),
     (b"pinactive", Field::PercentInactive),
-    (b"octime_sec", Field::OverloadSeconds),
-    (b"octime_usec", Field::OverloadMicros),
-    (b"ocseq", Field::OverloadSeq),
-    (b"ocrate", Field::OverloadRate),
+    (b"octime_sec", Field::UntilSec),
+    (b"octime_usec", Field::UntilUsec),
+    (b"ocseq", Field::Seq),
+    (b"ocrate", Field::Rate),
 ];
 
 /// `ds_dsg_fetch`(set): chooses the set that `$dsg` shows, and says whether there is such a set.
 pub fn fetch(set: SetId) -> ScriptRet {
+    fetch_uri(set, b"")
+}
+
+/// `ds_dsg_fetch_uri`(set, uri): as [`fetch`]; and chooses the destination, by the list's own text,
+/// whose reports of its load `$dsg` shows.
+pub fn fetch_uri(set: SetId, uri: &[u8]) -> ScriptRet {
+    CHOSEN_URI.with_borrow_mut(|chosen| {
+        chosen.clear();
+        chosen.extend_from_slice(uri);
+    });
     CHOSEN.store(set, Relaxed);
-    CHOSEN_URI.with_borrow_mut(Vec::clear);
     match Module::get() {
         Some(module) if module.has_set(set) => ScriptRet::OK,
         _ => {
@@ -66,30 +73,6 @@ pub fn fetch(set: SetId) -> ScriptRet {
     }
 }
 
-/// `ds_dsg_fetch_uri`(set, uri): chooses a set and one of its destinations, and says whether there
-/// is such a destination.
-pub fn fetch_uri(set: SetId, uri: &[u8]) -> ScriptRet {
-    CHOSEN.store(set, Relaxed);
-    CHOSEN_URI.with_borrow_mut(|chosen| {
-        chosen.clear();
-        chosen.extend_from_slice(uri);
-    });
-    let is_there = Module::get().is_some_and(|module| {
-        let pinned = module.pin();
-        let view = pinned.view(set);
-        view.is_some_and(|view| chosen_dest(view).is_some())
-    });
-    if is_there {
-        return ScriptRet::OK;
-    }
-    log_dbg!("no destination {} in set {set}", Escaped(uri));
-    ScriptRet::FAILED
-}
-
-fn chosen_dest(view: &View) -> Option<&Dest> {
-    CHOSEN_URI.with_borrow(|uri| view.dest(view.find_uri(uri).next()?))
-}
-
 /// Reads the name in the parentheses, when the config is read.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_dsg_parse_name(spec: sys::pv_spec_p, name: *mut sys::str_) -> PvRet {
@@ -97,8 +80,8 @@ pub extern "C" fn dsr_dsg_parse_name(spec: sys::pv_spec_p, name: *mut sys::str_)
         let known = |name: &[u8]| FIELDS.iter().position(|(known, _)| *known == name);
         let kept = dsv::keep_name(spec, name, known, |name| {
             log_err!(
-                "$dsg({}): expected count, active, inactive, pactive, pinactive, octime_sec, \
-                 octime_usec, ocseq or ocrate",
+                "$dsg({}): expected count, active, inactive, pactive, pinactive, octime_sec, octime_usec, ocseq \
+                 or ocrate",
                 Escaped(name)
             );
         });
@@ -106,7 +89,7 @@ pub extern "C" fn dsr_dsg_parse_name(spec: sys::pv_spec_p, name: *mut sys::str_)
     })
 }
 
-/// Gives the value; null for a set that does not exist, and for the load of no destination.
+/// Gives the value; null for a set that does not exist.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_dsg_get(
     msg: *mut sys::sip_msg,
@@ -128,34 +111,30 @@ fn ask(field: Field) -> Option<c_int> {
     let module = Module::get()?;
     let pinned = module.pin();
     let view = pinned.view(CHOSEN.load(Relaxed))?;
-    if let Some(number) = ask_of_load(view, field) {
-        return number;
-    }
     let all = view.dest_count();
     let active = || (0..all).filter(|&at| view.is_usable(at)).count();
     let percent = |part: usize| (part * 100).checked_div(all).unwrap_or(0);
+    // A destination that is not there has reported nothing.
+    let of_dest = |ask: fn(&Dest) -> u64| {
+        CHOSEN_URI.with_borrow(|uri| {
+            let mut dests = view.find_uri(uri).filter_map(|at| view.dest(at));
+            let found = dests.find(|dest| dest.uri() == &**uri);
+            usize::try_from(found.map_or(0, ask)).unwrap_or(0)
+        })
+    };
     let number = match field {
         Field::Count => all,
         Field::Active => active(),
         Field::Inactive => all - active(),
         Field::PercentActive => percent(active()),
         Field::PercentInactive => percent(all - active()),
-        _ => return None,
+        Field::UntilSec => of_dest(|dest| overload::until_us(dest) / 1_000_000),
+        Field::UntilUsec => of_dest(|dest| overload::until_us(dest) % 1_000_000),
+        Field::Seq => of_dest(|dest| {
+            let seq = dest.record().overload().map_or(0, Overload::seq);
+            u64::try_from(seq).unwrap_or(0)
+        }),
+        Field::Rate => of_dest(|dest| dest.record().overload().map_or(0, Overload::rate).into()),
     };
     c_int::try_from(number).ok()
-}
-
-/// What the chosen destination reported of its load; `None` where that is not asked for.
-fn ask_of_load(view: &View, field: Field) -> Option<Option<c_int>> {
-    let load = |part: fn(&Reported) -> c_int| {
-        let reported = chosen_dest(view).map(overload::reported);
-        Some(reported.as_ref().map(part))
-    };
-    match field {
-        Field::OverloadSeconds => load(|reported| reported.until_s),
-        Field::OverloadMicros => load(|reported| reported.until_us),
-        Field::OverloadSeq => load(|reported| reported.seq),
-        Field::OverloadRate => load(|reported| reported.rate),
-        _ => None,
-    }
 }

@@ -82,47 +82,28 @@ fn show(call: &Call, dest: &Dest) -> Result<(), Full> {
     node.add(c"OCMAX", Value::Int(dest.ocmax()))
 }
 
-/// What is known of a destination's load.
-pub struct Reported {
-    /// Until when it holds, in seconds since 1970; 0 before the first report.
-    pub until_s: c_int,
-    /// The microseconds of that second.
-    pub until_us: c_int,
-    /// Number of the last report.
-    pub seq: c_int,
-    /// Turns of a hundred that are passed over.
-    pub rate: c_int,
-}
-
-/// What is known of a destination's load.
-pub fn reported(dest: &Dest) -> Reported {
-    let overload = dest.record().overload();
-    let number = |number: u64| c_int::try_from(number).unwrap_or(c_int::MAX);
-    let until_us = match overload.map_or(0, Overload::until_us) {
-        0 => 0,
-        until => on_the_wall_us(until),
-    };
-    Reported {
-        until_s: number(until_us / 1_000_000),
-        until_us: number(until_us % 1_000_000),
-        seq: overload.map_or(0, Overload::seq),
-        rate: number(overload.map_or(0, Overload::rate).into()),
-    }
-}
-
 /// Adds what a destination reported of its load.
 ///
 /// # Errors
 /// [`Full`].
 pub fn state(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
-    let turn = dest.record().overload().map_or(0, Overload::turn);
-    let turn = c_int::try_from(turn).unwrap_or(c_int::MAX);
-    let reported = reported(dest);
-    node.add(c"OCRATE", Value::Int(reported.rate))?;
-    node.add(c"OCIDX", Value::Int(turn))?;
-    node.add(c"OCSEQ", Value::Int(reported.seq))?;
-    node.add(c"OCTIME_SEC", Value::Int(reported.until_s))?;
-    node.add(c"OCTIME_USEC", Value::Int(reported.until_us))
+    let overload = dest.record().overload();
+    let number = |number: u64| Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX));
+    let until_us = until_us(dest);
+    node.add(c"OCRATE", number(overload.map_or(0, Overload::rate).into()))?;
+    node.add(c"OCIDX", number(overload.map_or(0, Overload::turn).into()))?;
+    node.add(c"OCSEQ", Value::Int(overload.map_or(0, Overload::seq)))?;
+    node.add(c"OCTIME_SEC", number(until_us / 1_000_000))?;
+    node.add(c"OCTIME_USEC", number(until_us % 1_000_000))
+}
+
+/// Until when a destination's report holds, as time of day, in microseconds since 1970; 0 before the
+/// first report.
+pub fn until_us(dest: &Dest) -> u64 {
+    match dest.record().overload().map_or(0, Overload::until_us) {
+        0 => 0,
+        until => on_the_wall_us(until),
+    }
 }
 
 /// A moment of the shared clock as time of day, in microseconds since 1970.

@@ -289,7 +289,13 @@ pub(super) fn new_record<'a, A: Arena>(
         let health = &new.need_vitals(arena)?.health;
         health.set_latency(&Latency::initial(ms));
     }
-    if let Ok(rate @ 1..) = u32::try_from(spec.attrs.ocrate) {
+    // Within the bounds, as a report would be.
+    let rate = spec
+        .attrs
+        .ocrate
+        .min(spec.attrs.ocmax)
+        .max(spec.attrs.ocmin);
+    if let Ok(rate @ 1..) = u32::try_from(rate) {
         new.need_vitals(arena)?.overload.begin(rate);
     }
     new.relist(spec.flags);

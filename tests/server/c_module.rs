@@ -12,6 +12,7 @@ pub fn c_module(source: &str, dir: &Path) -> PathBuf {
     let output = Command::new(compiler)
         .args(options())
         .arg(format!("-DMOD_NAME=\"{name}\""))
+        .arg(format!("-DMOD_NAMEID={name}"))
         .args(["-O2", "-shared", "-fPIC", "-Wall", "-Werror", "-o"])
         .arg(&object)
         .arg(&source)
@@ -39,7 +40,7 @@ fn options() -> Vec<String> {
         newest.expect("c-options of a build with the feature `kamailio`")
     });
     let text = std::fs::read_to_string(file).expect("the options");
-    let of_any_module = |option: &&str| !option.starts_with("-DMOD_NAME=");
+    let of_any_module = |option: &&str| !option.starts_with("-DMOD_NAME");
     text.lines()
         .filter(of_any_module)
         .map(str::to_owned)
