@@ -24,16 +24,19 @@ pub enum Setting {
     OnDemand,
     /// `flags` 2, `xavp_ctx_mode` 1 and a table of calls.
     CallLoad,
+    /// As [`Setting::Bare`] with a name server of the bench.
+    Names,
 }
 
 impl Setting {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Bare,
         Self::Default,
         Self::Failover,
         Self::OnDemand,
         Self::CallLoad,
+        Self::Names,
     ];
 }
 
@@ -59,6 +62,8 @@ pub enum List {
     Mixed,
     /// As [`List::Plain`], but in a hundred sets.
     ManySets,
+    /// Names of two addresses each in one set; a caller has the second one of its name.
+    Names,
 }
 
 /// One row of the table for each size.
@@ -397,5 +402,21 @@ fn sources() -> Vec<Case> {
         from_list("frommiss100", "same, 100 sets, miss", Sender::Stranger)
             .sizes(&[1_000, 10_000])
             .list(List::ManySets),
+        from_list(
+            "fromname",
+            "names of two addresses, all count, hit of the last's second",
+            Sender::Last,
+        )
+        .sizes(MIDDLE)
+        .setting(Setting::Names)
+        .list(List::Names),
+        from_list(
+            "frommissname",
+            "names of two addresses, miss",
+            Sender::Stranger,
+        )
+        .sizes(MIDDLE)
+        .setting(Setting::Names)
+        .list(List::Names),
     ]
 }
