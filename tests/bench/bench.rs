@@ -2,7 +2,7 @@
 //!
 //! The argument says which part of `doc/bench.md` is measured and written: `instructions` (the
 //! default), `live`, `growth`, `calls` (with `million` for a million calls as well), `traffic`,
-//! `ping`. Figures are reported,
+//! `ping`, `domain` (what `cargo bench` left). Figures are reported,
 //! never asserted. `only KEY...` takes the instructions of single cases and writes nothing: keys are in the
 //! page's table, `alg*` means all that begin so.
 #![allow(
@@ -20,6 +20,7 @@ mod server;
 mod calls;
 mod cases;
 mod counter;
+mod domain;
 mod growth;
 mod instructions;
 mod lists;
@@ -27,6 +28,7 @@ mod machine;
 mod page;
 mod ping;
 mod report;
+mod targets;
 mod traffic;
 
 use std::time::Instant;
@@ -58,7 +60,8 @@ fn main() {
         }
         "growth" => growth::part(),
         "traffic" => traffic::part(),
-        "ping" => ping::table(),
+        "domain" => domain::part(),
+        "ping" => ping::part(),
         other => panic!("no bench is called {other:?}"),
     };
     if what != "instructions" {

@@ -10,8 +10,8 @@ const METHOD: &str = "\
 One worker, `-x tlsf -X tlsf`, all destinations in one set. One turn is `ds_select_dst(\"1\", \"10\", \"1\")`,
 which counts the call, `ds_load_unset()`, which ends it, and dropping the result; a script loop makes
 thousands of them in one message. Nanoseconds are the worker's time on the processor, the least of fifteen
-messages, less the empty loop. The turn with algorithm 8 counts nothing. The calls that are up have Call-IDs
-of their own, which `tests/bench/floor.c` counts up in the message. Bytes: `real_used` of `core.shmmem` for
+messages, less the loop without it. The turn with algorithm 8 counts nothing. Each turn is of another call, as
+each call that is up: `tests/bench/floor.c` writes another Call-ID into the message. Bytes: `real_used` of `core.shmmem` for
 each call that is up. The scan for expired calls runs every two seconds here: the most time on the
 processor that one process, not a worker, took within any 200 ms, less the same without calls.";
 
@@ -54,6 +54,7 @@ request_route {
     } else if ($rU == "turn") {
         while ($var(n) > 0) {
             $var(n) = $var(n) - 1;
+            next_call_id();
             ds_select_dst("1", "10", "1");
             ds_load_unset();
             $xavp(_dsdst_[*]) = $null;
@@ -61,12 +62,14 @@ request_route {
     } else if ($rU == "first") {
         while ($var(n) > 0) {
             $var(n) = $var(n) - 1;
+            next_call_id();
             ds_select_dst("1", "8", "1");
             $xavp(_dsdst_[*]) = $null;
         }
     } else {
         while ($var(n) > 0) {
             $var(n) = $var(n) - 1;
+            next_call_id();
         }
     }
     sl_send_reply("200", "OK");
@@ -170,7 +173,7 @@ impl Lab {
             while there < wanted {
                 let count = CHUNK.min(wanted - there);
                 let request = Request::new("INVITE", format!("sip:up@{count}"));
-                self.ask(&request.call_id(format!("call-{there:08}")))?;
+                self.ask(&request)?;
                 there += count;
             }
             turns.push(self.turn("turn")?);

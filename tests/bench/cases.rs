@@ -24,16 +24,19 @@ pub enum Setting {
     OnDemand,
     /// `flags` 2, `xavp_ctx_mode` 1 and a table of calls.
     CallLoad,
+    /// As [`Setting::Bare`] with a name server of the bench.
+    Names,
 }
 
 impl Setting {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Bare,
         Self::Default,
         Self::Failover,
         Self::OnDemand,
         Self::CallLoad,
+        Self::Names,
     ];
 }
 
@@ -59,6 +62,8 @@ pub enum List {
     Mixed,
     /// As [`List::Plain`], but in a hundred sets.
     ManySets,
+    /// Names of two addresses each in one set; a caller has the second one of its name.
+    Names,
 }
 
 /// One row of the table for each size.
@@ -254,7 +259,7 @@ fn algorithms() -> Vec<Case> {
         }
         .sizes(SMALL),
         select("alg13", "alg 13 (latency)", r#"ds_select_dst("1", "13");"#)
-            .sizes(&[10, 1_000, 10_000])
+            .sizes(&[10, 100, 1_000, 10_000])
             .slow()
             .c_most(1_000),
         select(
@@ -339,7 +344,7 @@ fn ways_to_select() -> Vec<Case> {
         .slow(),
         call(
             "demandfive",
-            "same, the fifth",
+            "ds_next_dst, on demand, the fifth",
             r#"ds_select_dst("1", "4"); ds_next_dst(); ds_next_dst(); ds_next_dst(); ds_next_dst(); ds_next_dst();"#,
         )
         .setting(Setting::OnDemand)
@@ -359,11 +364,23 @@ fn marks() -> Vec<Case> {
     vec![
         mark("mark", "ds_mark_dst, the last, no change", NO_CHANGE, 1),
         mark("markchange", "ds_mark_dst, the last, a change", CHANGE, 2),
-        mark("markmixed", "same, URIs of many lengths", CHANGE, 2).list(List::Mixed),
-        mark("markrweight", "same, with rweight, no change", NO_CHANGE, 1).list(List::Weights),
+        mark(
+            "markmixed",
+            "ds_mark_dst, URIs of many lengths, a change",
+            CHANGE,
+            2,
+        )
+        .list(List::Mixed),
+        mark(
+            "markrweight",
+            "ds_mark_dst, with rweight, no change",
+            NO_CHANGE,
+            1,
+        )
+        .list(List::Weights),
         mark(
             "markrweightchange",
-            "same, with rweight, a change",
+            "ds_mark_dst, with rweight, a change",
             CHANGE,
             2,
         )
@@ -382,20 +399,40 @@ fn sources() -> Vec<Case> {
         from_list("frommiss", "ds_is_from_list, miss", Sender::Stranger),
         from_list(
             "fromfirst100",
-            "same, 100 sets, hit of the first",
+            "ds_is_from_list, 100 sets, hit of the first",
             Sender::First,
         )
         .sizes(&[1_000, 10_000])
         .list(List::ManySets),
         from_list(
             "fromlast100",
-            "same, 100 sets, hit of the last",
+            "ds_is_from_list, 100 sets, hit of the last",
             Sender::Last,
         )
         .sizes(&[1_000, 10_000])
         .list(List::ManySets),
-        from_list("frommiss100", "same, 100 sets, miss", Sender::Stranger)
-            .sizes(&[1_000, 10_000])
-            .list(List::ManySets),
+        from_list(
+            "frommiss100",
+            "ds_is_from_list, 100 sets, miss",
+            Sender::Stranger,
+        )
+        .sizes(&[1_000, 10_000])
+        .list(List::ManySets),
+        from_list(
+            "fromname",
+            "ds_is_from_list, names of two addresses, hit of the last's second",
+            Sender::Last,
+        )
+        .sizes(MIDDLE)
+        .setting(Setting::Names)
+        .list(List::Names),
+        from_list(
+            "frommissname",
+            "ds_is_from_list, names of two addresses, miss",
+            Sender::Stranger,
+        )
+        .sizes(MIDDLE)
+        .setting(Setting::Names)
+        .list(List::Names),
     ]
 }

@@ -3,12 +3,13 @@
 //! Callgrind collects only inside `receive_msg` and writes one profile per message, so the
 //! difference of two messages with a different number of turns is the cost of the turns.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::cases::{Case, List, Sender, Setting, Usable};
-use super::server::{Config, Kamailio, Module, Request, TempDir, Uac, c_module};
+use super::server::{Config, Dns, Kamailio, Module, Name, Request, TempDir, Uac, c_module};
 
 /// Longest time that one message may take under callgrind.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -46,6 +47,8 @@ struct Counter<'a> {
     cases: &'a [Case],
     callers: [Uac; 3],
     messages: u32,
+    /// The name server of [`Setting::Names`].
+    dns: Option<Dns>,
     /// Holds the module of the floor.
     _modules: TempDir,
 }
@@ -89,6 +92,17 @@ impl<'a> Counter<'a> {
         if module == Module::C {
             config = config.param("reload_delta", 0);
         }
+        let mut dns = None;
+        if setting == Setting::Names {
+            let allowed = Command::new("unshare").args(["-m", "true"]).status();
+            if !allowed.is_ok_and(|status| status.success()) {
+                return Err("a name server of its own needs root".to_owned());
+            }
+            config = config.resolver(dns.insert(Dns::start()));
+            if module == Module::Rust {
+                config = config.param("ds_dns_match_all", 1);
+            }
+        }
         let server = Kamailio::try_start(module, config)?;
         server.ignore_log();
         let caller = |last| Uac::at(IpAddr::from([127, 100, 100, last]), 0);
@@ -98,6 +112,7 @@ impl<'a> Counter<'a> {
             cases,
             callers: [101, 102, 103].map(caller),
             messages: 0,
+            dns,
             _modules: modules,
         })
     }
@@ -122,14 +137,14 @@ impl<'a> Counter<'a> {
         let sets = if list == List::ManySets { 100 } else { 1 };
         let mut text = format!("1 sip:{} 0 9{}\n", first.local(), attributes(0));
         for n in 1..size - 1 {
-            let uri = uri(list, size, n);
+            let uri = self.uri(list, size, n);
             text += &format!("{} {uri} 0 5{}\n", n % sets + 1, attributes(n));
         }
-        text += &format!("{sets} {} 0 1{}\n", self.last_uri(), attributes(size));
-        debug_assert_eq!(
-            last.local().to_string().len(),
-            "127.100.100.102:50600".len()
-        );
+        let last = match list {
+            List::Names => self.named("last", last.local()),
+            _ => self.last_uri(),
+        };
+        text += &format!("{sets} {last} 0 1{}\n", attributes(size));
         self.server.write_list(text);
         self.rpc(&["dispatcher.reload"])?;
         self.rpc(&["dispatcher.set_state", "a", "1", "all"])
@@ -139,6 +154,34 @@ impl<'a> Counter<'a> {
     fn only_last(&self) -> Result<(), String> {
         self.rpc(&["dispatcher.set_state", "i", "1", "all"])?;
         self.rpc(&["dispatcher.set_state", "a", "1", &self.last_uri()])
+    }
+
+    /// The URI of a destination; other sizes have others. As long as those of the callers.
+    fn uri(&self, list: List, size: usize, n: usize) -> String {
+        let host = 110 + size.to_string().len();
+        let (a, b, c) = (100 + n / 22_500, 100 + n / 150 % 150, 100 + n % 150);
+        match list {
+            List::Mixed => {
+                let (b, c) = (n / 250, n % 250 + 1);
+                format!("sip:{host}.{}.{b}.{c}:5060", a - 100)
+            }
+            List::Names => {
+                let octet = |n: usize| u8::try_from(n).unwrap_or(0);
+                let ip = Ipv4Addr::new(octet(host), octet(a), octet(b), octet(c));
+                self.named(&format!("d{n}"), SocketAddr::from((ip, 50_600)))
+            }
+            _ => format!("sip:{host}.{a}.{b}.{c}:50600"),
+        }
+    }
+
+    /// The URI of a name that has this address after another one.
+    fn named(&self, name: &str, second: SocketAddr) -> String {
+        let name = format!("{name}.bench.test");
+        if let (Some(dns), IpAddr::V4(ip)) = (&self.dns, second.ip()) {
+            let [_, b, c, d] = ip.octets();
+            dns.set(&name, Name::Both(Ipv4Addr::new(99, b, c, d), ip));
+        }
+        format!("sip:{name}:{}", second.port())
     }
 
     fn last_uri(&self) -> String {
@@ -298,19 +341,6 @@ fn groups(cases: &[Case], setting: Setting) -> Vec<(List, usize, Usable)> {
     // A list that is loaded serves all its states, the one without dead destinations first.
     groups.sort_unstable_by_key(|&(list, size, usable)| (list as u8, size, usable == Usable::Last));
     groups
-}
-
-/// The URI of a destination; other sizes have others. As long as those of the callers.
-fn uri(list: List, size: usize, n: usize) -> String {
-    let host = 110 + size.to_string().len();
-    let (a, b, c) = (100 + n / 22_500, 100 + n / 150 % 150, 100 + n % 150);
-    match list {
-        List::Mixed => {
-            let (b, c) = (n / 250, n % 250 + 1);
-            format!("sip:{host}.{}.{b}.{c}:5060", a - 100)
-        }
-        _ => format!("sip:{host}.{a}.{b}.{c}:50600"),
-    }
 }
 
 /// One loop for each case, and one for each floor.

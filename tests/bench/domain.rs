@@ -52,7 +52,10 @@ pub fn part() -> String {
 /// Where criterion writes: below the target directory that this program was built in.
 fn directory() -> PathBuf {
     let program = std::env::current_exe().expect("this program's path");
-    let target = program.ancestors().nth(3).expect("target/debug/examples/bench");
+    let target = program
+        .ancestors()
+        .nth(3)
+        .expect("target/debug/examples/bench");
     target.join("criterion")
 }
 
@@ -62,7 +65,11 @@ fn figures(directory: &Path) -> Vec<(String, f64)> {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let new = entry.path().join("new");
         let Some((about, estimates)) = read(&new, "benchmark").zip(read(&new, "estimates")) else {
-            found.extend(figures(&entry.path()).into_iter().filter(|_| entry.path().is_dir()));
+            found.extend(
+                figures(&entry.path())
+                    .into_iter()
+                    .filter(|_| entry.path().is_dir()),
+            );
             continue;
         };
         let name = about["full_id"].as_str().unwrap_or_default().to_owned();

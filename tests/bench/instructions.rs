@@ -18,6 +18,7 @@ subtracted. Both modules get the same lists and messages.
 - All destinations are usable where nothing else is said. They are in one set where nothing else is said,
   and all URIs are equally long, as those of real lists mostly are: the C module compares texts of one length
   only. The rows *of many lengths* have IPv4 addresses as they come.
+- Names of two addresses: all count with `ds_dns_match_all`, which is ours; the C module knows the first.
 - A dash: the C module needs minutes for it, or refuses.";
 
 /// Takes the figures of the cases with these keys, or of all.

@@ -5,6 +5,11 @@ use std::path::{Path, PathBuf};
 /// What stands above the parts.
 const TITLE: &str = "# What it costs, beside the C module";
 
+const INTRODUCTION: &str = "\
+Each part is written by its own `make` target, which measures the packaged C module of the same server and
+ours in one run; `make bench-all` writes them all. Figures of one part compare the two modules; parts of
+different days or machines do not compare with each other.";
+
 /// Headings of the parts, in the order of the page.
 pub const PARTS: [&str; 7] = [
     "## Instructions per call",
@@ -45,7 +50,9 @@ impl Page {
     }
 
     fn write(&self) -> std::io::Result<()> {
-        let mut text = format!("{TITLE}\n\n");
+        let mut text = format!("{TITLE}\n\n{INTRODUCTION}\n\n");
+        text += &super::targets::markdown(&self.parts);
+        text.push('\n');
         for part in self.parts.iter().flatten() {
             text += part;
             text += "\n\n";
