@@ -79,11 +79,10 @@ fn every_test_of_a_field_report_is_there() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut seen = 0;
     for line in include_str!("../doc/field-reports.md").lines() {
-        let Some((_, tests)) = line.rsplit_once(" | `") else {
-            continue;
-        };
+        let mut cells = line.rsplit('|').skip(1);
+        let tests = cells.next().unwrap_or_default();
         let mut text = String::new();
-        for name in tests.split('`').step_by(2) {
+        for name in tests.split('`').skip(1).step_by(2) {
             let (file, test) = match name.split_once(": ") {
                 Some((file, test)) => (Some(file), test),
                 None if name.contains(".rs") => (Some(name), ""),

@@ -144,6 +144,6 @@ fn a_late_reply_of_the_old_uri_is_not_of_the_new_one() {
         }
         (crowd.count("new") > 0).then_some(())
     });
-    assert_eq!(seen, ["AX"]);
+    assert!(seen.iter().all(|flags| flags.starts_with('A')), "{seen:?}");
     becomes(&server, &new, "AP");
 }

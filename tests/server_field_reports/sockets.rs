@@ -58,7 +58,7 @@ fn send(server: &Kamailio, set: &str) -> u16 {
 fn a_local_socket_holds_over_tcp() {
     let ((port, heard), second) = (destination(), free_port());
     let list = format!(
-        "1 sip:127.0.0.1:{port};transport=tcp\n\
+        "1 sip:127.0.0.1:{port};transport=tcp 0 0 socket=tcp:127.0.0.1:{{{{PORT}}}}\n\
          2 sip:127.0.0.1:{port};transport=tcp 0 0 socket=tcp:127.0.0.1:{second};duid=x\n\
          3 sip:127.0.0.1:{port};transport=tcp 0 0 sockname=second\n"
     );
@@ -76,12 +76,12 @@ fn a_local_socket_holds_over_tcp() {
         assert!(via.contains(&at), "set {set}: {via}");
         connections.push(from);
     }
-    let [plain, by_place, by_name] = connections[..] else {
+    let [first, by_place, by_name] = connections[..] else {
         panic!("{connections:?}")
     };
     assert_ne!(
-        plain, by_place,
-        "the second listener has its own connection"
+        first, by_place,
+        "the second listener has a connection of its own"
     );
     assert_eq!(by_place, by_name);
     assert_eq!(by_place, second, "and its own port");
