@@ -1,4 +1,4 @@
-//! The table of differences to the C module is whole: every difference that the parity tests know
+//! The tables of differences and of field reports are whole: every difference that the parity tests know
 //! stands in it, and every row says all that a row has to say.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -71,4 +71,33 @@ fn every_difference_that_parity_knows_is_documented() {
 #[test]
 fn nothing_is_left_out() {
     assert!(!TABLE.contains("Not in this version"));
+}
+
+/// Every test that the table of field reports names is there.
+#[test]
+fn every_test_of_a_field_report_is_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut seen = 0;
+    for line in include_str!("../doc/field-reports.md").lines() {
+        let mut cells = line.rsplit('|').skip(1);
+        let tests = cells.next().unwrap_or_default();
+        let mut text = String::new();
+        for name in tests.split('`').skip(1).step_by(2) {
+            let (file, test) = match name.split_once(": ") {
+                Some((file, test)) => (Some(file), test),
+                None if name.contains(".rs") => (Some(name), ""),
+                None => (None, name),
+            };
+            if let Some(file) = file {
+                let place = if file.starts_with("src") { "" } else { "tests" };
+                let path = root.join(place).join(file);
+                text = std::fs::read_to_string(&path)
+                    .unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+            }
+            let found = test.is_empty() || text.contains(&format!("fn {test}("));
+            assert!(found, "no such test: {name}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 60, "the tables were not found: {seen}");
 }

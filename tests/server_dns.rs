@@ -67,6 +67,20 @@ fn address(server: &Kamailio) -> String {
     dest["IPADDR"].as_str().unwrap_or_default().to_owned()
 }
 
+/// When the name was asked for, as the list says, in seconds since 1970.
+fn asked_at(server: &Kamailio) -> f64 {
+    let dest = server.dest(1, 0);
+    let part = |key: &str| dest[key].as_f64().unwrap();
+    part("DNSTIME_SEC") + part("DNSTIME_USEC") / 1e6
+}
+
+fn now() -> f64 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs_f64()
+}
+
 #[test]
 fn mode_1_asks_when_the_list_is_read_and_never_again() {
     let dns = Dns::start();
@@ -93,7 +107,10 @@ fn mode_2_asks_in_each_match_and_in_nothing_else() {
     let dns = Dns::start();
     dns.set("gw.test", Name::Is(ELSEWHERE));
     let server = start(&dns, &[("ds_dns_mode", 3)]);
+    assert_eq!(asked_at(&server), 0.0, "a load does not count");
+    let before = now();
     assert!(!is_from(&server));
+    assert!((before..=now()).contains(&asked_at(&server)));
     dns.set("gw.test", Name::Is(HERE));
     wait_for("the new address", patience(10), || {
         is_from(&server).then_some(())
@@ -135,6 +152,7 @@ fn mode_4_follows_a_name_without_any_request() {
     });
     assert!(is_from(&server));
     assert_eq!(server.flags(1, URI), "TP", "the state stays");
+    assert!((now() - 60.0..=now()).contains(&asked_at(&server)));
     dns.set("gw.test", Name::Unknown);
     let asked = dns.asked("gw.test").len();
     wait_for("two more questions", patience(15), || {

@@ -8,9 +8,10 @@ use core::cell::RefCell;
 use core::ffi::{c_uint, c_void};
 use std::collections::HashMap;
 
-use super::clock::now_ms;
+use super::clock::{now_ms, wall_us};
 use super::guard::guard;
 use super::log::{log_dbg, log_err, log_info};
+use super::mem::ShmArena;
 use super::module::Module;
 use super::net::{self, Uri};
 use super::random::ServerRandom;
@@ -105,6 +106,20 @@ fn identity(dest: &Dest) -> usize {
     core::ptr::from_ref(dest.record()).addr()
 }
 
+/// Keeps when a name is asked for, for `dispatcher.list full`.
+fn note_asked(module: &Module, named: &Named) {
+    let pinned = module.pin();
+    let Some(view) = pinned.view(named.set) else {
+        return;
+    };
+    let dests = view.find_uri(&named.uri).filter_map(|at| view.dest(at));
+    for dest in dests.filter(|dest| identity(dest) == named.record) {
+        if let Ok(vitals) = dest.record().need_vitals(&ShmArena) {
+            vitals.health.set_asked_us(wall_us());
+        }
+    }
+}
+
 /// Asks for a name, and gives the destination its addresses where they are others.
 fn refresh(module: &Module, named: &Named, ask: impl Fn(&Uri, &[u8]) -> Vec<Addr>) {
     let Some(uri) = Uri::parse(&named.uri) else {
@@ -159,7 +174,10 @@ pub fn before_match(module: &Module, set: Option<SetId>) {
     }
     for named in named(module, set, |_| true) {
         refresh(module, &named, |uri, host| {
-            remembered(settings, &named.uri, || addresses(settings, uri, host))
+            remembered(settings, &named.uri, || {
+                note_asked(module, &named);
+                addresses(settings, uri, host)
+            })
         });
     }
 }
@@ -215,7 +233,10 @@ impl Keeper {
             self.due_ms = Some(now + settings.every_ms);
         }
         for named in named(module, None, |dest| is_due || dest.addrs().next().is_none()) {
-            refresh(module, &named, |uri, host| addresses(settings, uri, host));
+            refresh(module, &named, |uri, host| {
+                note_asked(module, &named);
+                addresses(settings, uri, host)
+            });
         }
     }
 }

@@ -68,6 +68,11 @@ impl Message {
         })
     }
 
+    /// The server's own socket that it came to, as an opaque address.
+    pub fn local_socket(self) -> usize {
+        self.fields().rcv.bind_address.addr()
+    }
+
     /// Has the server parse as far as this header; false when it cannot.
     #[inline]
     fn parse_header(self, flag: sys::hdr_flags_t) -> bool {

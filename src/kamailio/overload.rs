@@ -4,7 +4,7 @@
 
 use core::ffi::c_int;
 
-use super::clock::now_us;
+use super::clock::{now_us, wall_us};
 use super::guard::ScriptRet;
 use super::log::log_dbg;
 use super::mem::ShmArena;
@@ -108,7 +108,5 @@ pub fn until_us(dest: &Dest) -> u64 {
 
 /// A moment of the shared clock as time of day, in microseconds since 1970.
 fn on_the_wall_us(moment_us: u64) -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
-    (now + moment_us).saturating_sub(now_us())
+    (wall_us() + moment_us).saturating_sub(now_us())
 }

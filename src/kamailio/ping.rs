@@ -25,7 +25,7 @@ use crate::shm::batch::Vitals;
 use crate::shm::counted::{Counted, Hold};
 use crate::shm::dest::{self, Dest};
 use crate::shm::health::{Ended, Health};
-use crate::shm::hop::{Found, NextHop};
+use crate::shm::hop::{Found, NextHop, fingerprint};
 use crate::shm::record::DestRecord;
 
 /// The status that stands for no reply at all, for scripts and `ds_ping_reply_codes`.
@@ -93,7 +93,7 @@ pub fn ping(module: &'static Module, pings: &PingSettings, set: SetId, at: usize
     if health.give_up(now_us.saturating_sub(patience_us)) {
         log_warn!("tm never told the end of a ping of {}", Escaped(&job.uri));
     }
-    if !health.begin(now_us) {
+    if !health.begin(now_us, fingerprint(&job.uri)) {
         log_dbg!("the last ping of {} is still on its way", Escaped(&job.uri));
         return Due::Done;
     }
@@ -296,6 +296,10 @@ fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase: &[
     else {
         return;
     };
+    if is_of_another(module, record, health) {
+        log_dbg!("the ping of a URI that its destination no longer has ended");
+        return health.end();
+    }
     let now_us = now_us();
     let took_us = u32::try_from(now_us.saturating_sub(sent_us)).unwrap_or(u32::MAX);
     let status = match ended {
@@ -345,6 +349,15 @@ fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase: &[
         .store
         .change_one(Module::process(), record, change, told);
     feed.deliver(None);
+}
+
+/// True when a list has given the destination another URI since the ping was sent: what the old one
+/// answers says nothing of the new one.
+fn is_of_another(module: &Module, record: &DestRecord, health: &Health) -> bool {
+    let pinned = module.pin();
+    let view = pinned.view(record.set());
+    let dest = view.and_then(|view| view.dest(view.position_of(record)?));
+    dest.is_some_and(|dest| fingerprint(dest.uri()) != health.target())
 }
 
 /// What `$dsv` says of a ping's end.

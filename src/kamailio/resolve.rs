@@ -118,7 +118,7 @@ pub fn resolve<'t>(settings: &Settings, words: Words<'t>) -> Result<Resolved<'t>
     let at = at.filter(|_| !host.is_empty()).unwrap_or(0);
     let host = at..at + host.len();
     Ok(Resolved {
-        proto: proto(settings, &parsed, &uri, &host),
+        proto: proto(settings, &parsed),
         port: parsed.port(),
         words,
         uri,
@@ -129,13 +129,14 @@ pub fn resolve<'t>(settings: &Settings, words: Words<'t>) -> Result<Resolved<'t>
     })
 }
 
-/// The transport that `ds_is_from_list` compares.
-fn proto(settings: &Settings, parsed: &Uri, uri: &[u8], host: &Range<usize>) -> Proto {
+/// The transport that `ds_is_from_list` compares, of a destination and of a URI that is asked for.
+pub fn proto(settings: &Settings, parsed: &Uri) -> Proto {
     let named = Proto(parsed.proto());
     if named != Proto::NONE || !settings.compat.default_proto_by_uri() {
         return named;
     }
-    let numeric = uri.get(host.clone()).and_then(net::literal).is_some();
+    // SAFETY: the caller has the URI's text.
+    let numeric = net::literal(unsafe { parsed.host() }).is_some();
     if numeric || (parsed.names_port() && !parsed.is_secure()) {
         Proto::UDP
     } else if parsed.names_port() {
