@@ -105,7 +105,7 @@ request_route {
     ds_dsg_fetch_uri("$hdr(X-Set)", "$hdr(X-Uri)");
     $var(rc) = $rc;
     $var(left) = $dsg(octime_sec);
-    if ($dsg(octime_sec) > 0) { $var(left) = $dsg(octime_sec) - $TV(Sn); }
+    if ($dsg(octime_sec) > 0) { $var(left) = $dsg(octime_sec) - $TS; }
     append_to_reply("X-Out: $var(rc) $dsg(count) $dsg(ocrate) $dsg(ocseq) $var(left)\r\n");
     send_reply("200", "OK");
 }

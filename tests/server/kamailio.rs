@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Config, Fault, Module, TempDir, free_port, module, patience, rpc, under_valgrind};
+use super::{
+    Config, Fault, Module, TempDir, free_port, module, patience, rpc, under_valgrind, version,
+};
 use super::{valgrind, wait_for};
 
 /// A server. Dropping it stops it and checks its log; it must be dropped by the thread that
@@ -346,7 +348,10 @@ pub fn check_config(module: Module, config: &Config) -> Result<String, String> {
 fn prepare(module: Module, config: &Config) -> (TempDir, u16) {
     let dir = TempDir::new();
     let port = free_port();
-    let text = fill(&config.assembled(), module, config, port, dir.path());
+    let mut text = fill(&config.assembled(), module, config, port, dir.path());
+    if module == Module::C {
+        text = version::for_c(&text);
+    }
     std::fs::write(dir.path().join("kamailio.cfg"), text).expect("config file");
     if let Some(list) = &config.list {
         let list = fill_bytes(list, module, config, port, dir.path());

@@ -39,6 +39,7 @@ pub mod transports;
 mod uac;
 mod uas;
 mod valgrind;
+pub mod version;
 
 use std::time::{Duration, Instant};
 
