@@ -88,6 +88,9 @@ pub fn attrs<'t>(settings: &Settings, text: &'t [u8]) -> Result<ResolvedAttrs<'t
     })
 }
 
+/// Longest URI of a destination: no longer one fits a message (core/config.h, BUF_SIZE).
+const MAX_URI: usize = 65_000;
+
 /// Resolves a destination; the error names it and says what is wrong.
 ///
 /// # Errors
@@ -96,6 +99,9 @@ pub fn resolve<'t>(settings: &Settings, words: Words<'t>) -> Result<Resolved<'t>
     let uri = list::with_scheme(words.uri).into_owned();
     let fault = |what: &str| format!("set {}, {}: {what}", words.set, Short(&uri));
     let quoted = |what: &str, text: &[u8]| fault(&format!("{what} \"{}\"", Short(text)));
+    if uri.len() > MAX_URI {
+        return Err(fault("a URI longer than any message"));
+    }
     let parsed = Uri::parse(&uri).ok_or_else(|| fault("not a SIP URI"))?;
     // SAFETY: `uri` is still there.
     let host: &[u8] = unsafe { parsed.host() };

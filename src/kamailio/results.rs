@@ -138,7 +138,7 @@ pub(super) type AvpValues<'a> = ([&'a [u8]; 3], usize);
 
 pub(super) fn avp_values(dest: &Dest) -> AvpValues<'_> {
     let duid = dest.duid().unwrap_or_default();
-    ([dest.uri(), dest.attrs_body(), duid], dest.socket)
+    ([dest.uri(), dest.attrs_body(), duid], dest.socket())
 }
 
 /// A socket as C prints a pointer; empty for none.
@@ -280,8 +280,8 @@ impl Results {
         if self.attrs && !attrs.is_empty() {
             fields.add(field::ATTRS, text_value(attrs))?;
         }
-        if dest.socket != 0 {
-            fields.add(field::SOCK, pointer_value(dest.socket))?;
+        if dest.socket() != 0 {
+            fields.add(field::SOCK, pointer_value(dest.socket()))?;
         }
         if self.socket || self.sockname {
             self.add_socket_texts(&mut fields, dest)?;

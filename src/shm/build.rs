@@ -83,7 +83,7 @@ impl<'t> Running<'t> {
         dests.sort_by_key(|dest| dest.line);
         let mut running = HashMap::<Identity, VecDeque<&Dest>>::with_capacity(dests.len());
         for dest in dests {
-            let identity = Identity::new(dest.set, dest.uri(), dest.duid(), dest.socket);
+            let identity = Identity::new(dest.set, dest.uri(), dest.duid(), dest.socket());
             running.entry(identity).or_default().push_back(dest);
         }
         Running(running)
