@@ -53,8 +53,11 @@ impl DnsSettings {
 
 /// All addresses of a URI's host; none when it leads nowhere.
 fn addresses(settings: &DnsSettings, uri: &Uri, host: &[u8]) -> Vec<Addr> {
-    let is_name = net::literal(host).is_none();
-    if settings.by_sip && is_name {
+    let literal = net::literal(host);
+    if let Some(ip @ Addr::V4(_)) = literal {
+        return vec![ip];
+    }
+    if settings.by_sip && literal.is_none() {
         let hop = net::resolve_sip(host, uri.port(), net::proto_of(uri));
         return hop.map(|hop| hop.addr).into_iter().collect();
     }

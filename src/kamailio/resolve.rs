@@ -4,6 +4,7 @@
 //! name, so nothing is pinned or locked meanwhile.
 
 use core::ops::Range;
+use std::borrow::Cow;
 
 use super::dns;
 use super::net::{self, Uri};
@@ -32,7 +33,7 @@ pub struct Words<'t> {
 /// A destination that a table can take, with what it owns.
 pub struct Resolved<'t> {
     words: Words<'t>,
-    uri: Vec<u8>,
+    uri: Cow<'t, [u8]>,
     host: Range<usize>,
     port: u16,
     proto: Proto,
@@ -96,7 +97,7 @@ const MAX_URI: usize = 65_000;
 /// # Errors
 /// A text for the log or the command's fault.
 pub fn resolve<'t>(settings: &Settings, words: Words<'t>) -> Result<Resolved<'t>, String> {
-    let uri = list::with_scheme(words.uri).into_owned();
+    let uri = list::with_scheme(words.uri);
     let fault = |what: &str| format!("set {}, {}: {what}", words.set, Short(&uri));
     let quoted = |what: &str, text: &[u8]| fault(&format!("{what} \"{}\"", Short(text)));
     if uri.len() > MAX_URI {
