@@ -133,9 +133,10 @@ fn refresh(module: &Module, named: &Named, ask: impl Fn(&Uri, &[u8]) -> Vec<Addr
     };
     // The same place in memory may be another destination's by now: its URI tells.
     let wanted = |dest: &Dest| identity(dest) == named.record && dest.uri() == named.uri;
+    let uri = Some(named.uri.as_slice());
     let changed = module
         .store
-        .modify(named.set, wanted, revision, &mut ServerRandom);
+        .modify(named.set, uri, wanted, revision, &mut ServerRandom);
     match changed {
         Ok(()) => log_info!(
             "set {}, {}: the name has another address",

@@ -7,6 +7,7 @@
 use core::cell::{Cell, RefCell};
 use core::ptr;
 
+use super::module::Module;
 use super::params::Results;
 use super::{compat, sys, text};
 use crate::dispatch::dest::SetId;
@@ -292,8 +293,7 @@ impl Results {
             }
         }
         if self.place {
-            let place = i32::try_from(dest.record().position()).unwrap_or(i32::MAX);
-            fields.add(field::PLACE, number_value(place))?;
+            fields.add(field::PLACE, number_value(place(set, dest)))?;
         }
         Some(fields)
     }
@@ -472,4 +472,13 @@ pub struct Current<'x> {
     pub socket: usize,
     /// Its unique id, where the call is counted.
     pub duid: Option<&'x [u8]>,
+}
+
+/// Where a destination is in its set, as the set is now.
+fn place(set: SetId, dest: &Dest) -> i32 {
+    let at = Module::get().and_then(|module| {
+        let pinned = module.pin();
+        pinned.view(set)?.position_of(dest.record())
+    });
+    i32::try_from(at.unwrap_or_else(|| dest.record().position())).unwrap_or(i32::MAX)
 }
