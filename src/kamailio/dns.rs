@@ -54,8 +54,11 @@ impl DnsSettings {
 
 /// All addresses of a URI's host; none when it leads nowhere.
 fn addresses(settings: &DnsSettings, uri: &Uri, host: &[u8]) -> Vec<Addr> {
-    let is_name = net::literal(host).is_none();
-    if settings.by_sip && is_name {
+    let literal = net::literal(host);
+    if let Some(ip @ Addr::V4(_)) = literal {
+        return vec![ip];
+    }
+    if settings.by_sip && literal.is_none() {
         let hop = net::resolve_sip(host, uri.port(), net::proto_of(uri));
         return hop.map(|hop| hop.addr).into_iter().collect();
     }
@@ -145,9 +148,10 @@ fn refresh(module: &Module, named: &Named, ask: impl Fn(&Uri, &[u8]) -> Vec<Addr
     };
     // The same place in memory may be another destination's by now: its URI tells.
     let wanted = |dest: &Dest| identity(dest) == named.record && dest.uri() == named.uri;
+    let uri = Some(named.uri.as_slice());
     let changed = module
         .store
-        .modify(named.set, wanted, revision, &mut ServerRandom);
+        .modify(named.set, uri, wanted, revision, &mut ServerRandom);
     match changed {
         Ok(()) => log_info!(
             "set {}, {}: the name has another address",

@@ -253,10 +253,11 @@ impl<'s> Judge<'s> {
                 Grade::Noted => self.warn(&problem.text),
             }
         }
-        let entries = entries.into_iter();
-        entries
-            .filter_map(|entry| self.resolve(module, entry))
-            .collect()
+        let mut resolved = Vec::with_capacity(entries.len());
+        for entry in entries {
+            resolved.extend(self.resolve(module, entry));
+        }
+        resolved
     }
 
     fn resolve<'t>(&mut self, module: &Module, entry: Entry<'t>) -> Option<Resolved<'t>> {

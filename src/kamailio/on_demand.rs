@@ -67,7 +67,7 @@ pub fn deliver(
         Some(tail) => results.write_first(dest, limit, way, most, tail),
     };
     written.ok_or(Failure::NoMemory)?;
-    if request.target == Target::Nothing || send(msg, request.target, dest.uri(), dest.socket) {
+    if request.target == Target::Nothing || send(msg, request.target, dest.uri(), dest.socket()) {
         return Ok(());
     }
     match request.behind {
@@ -136,7 +136,7 @@ fn step(
     if module.settings.results.replace(dest, trail).is_none() {
         return Some(Err(Failure::NoMemory));
     }
-    let sent = send(msg, target, dest.uri(), dest.socket);
+    let sent = send(msg, target, dest.uri(), dest.socket());
     Some(sent.then_some(()).ok_or(Failure::Refused))
 }
 

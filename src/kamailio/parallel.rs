@@ -56,9 +56,9 @@ fn fork(
         .ok_or(Failure::NoMemory)?;
     if request.target != Target::Nothing {
         let first = dests.next().ok_or(Failure::NoneUsable)?;
-        if !send(msg, request.target, first.uri(), first.socket) {
+        if !send(msg, request.target, first.uri(), first.socket()) {
             return Err(Failure::Refused);
         }
     }
-    Ok(dests.all(|dest| msg.add_branch(request.target, dest.uri(), dest.socket)))
+    Ok(dests.all(|dest| msg.add_branch(request.target, dest.uri(), dest.socket())))
 }

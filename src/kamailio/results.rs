@@ -7,6 +7,7 @@
 use core::cell::{Cell, RefCell};
 use core::ptr;
 
+use super::module::Module;
 use super::params::Results;
 use super::{compat, sys, text};
 use crate::dispatch::dest::SetId;
@@ -138,7 +139,7 @@ pub(super) type AvpValues<'a> = ([&'a [u8]; 3], usize);
 
 pub(super) fn avp_values(dest: &Dest) -> AvpValues<'_> {
     let duid = dest.duid().unwrap_or_default();
-    ([dest.uri(), dest.attrs_body(), duid], dest.socket)
+    ([dest.uri(), dest.attrs_body(), duid], dest.socket())
 }
 
 /// A socket as C prints a pointer; empty for none.
@@ -280,8 +281,8 @@ impl Results {
         if self.attrs && !attrs.is_empty() {
             fields.add(field::ATTRS, text_value(attrs))?;
         }
-        if dest.socket != 0 {
-            fields.add(field::SOCK, pointer_value(dest.socket))?;
+        if dest.socket() != 0 {
+            fields.add(field::SOCK, pointer_value(dest.socket()))?;
         }
         if self.socket || self.sockname {
             self.add_socket_texts(&mut fields, dest)?;
@@ -292,8 +293,7 @@ impl Results {
             }
         }
         if self.place {
-            let place = i32::try_from(dest.record().position()).unwrap_or(i32::MAX);
-            fields.add(field::PLACE, number_value(place))?;
+            fields.add(field::PLACE, number_value(place(set, dest)))?;
         }
         Some(fields)
     }
@@ -472,4 +472,13 @@ pub struct Current<'x> {
     pub socket: usize,
     /// Its unique id, where the call is counted.
     pub duid: Option<&'x [u8]>,
+}
+
+/// Where a destination is in its set, as the set is now.
+fn place(set: SetId, dest: &Dest) -> i32 {
+    let at = Module::get().and_then(|module| {
+        let pinned = module.pin();
+        pinned.view(set)?.position_of(dest.record())
+    });
+    i32::try_from(at.unwrap_or_else(|| dest.record().position())).unwrap_or(i32::MAX)
 }

@@ -343,15 +343,15 @@ pub extern "C" fn dsr_rpc_modify(rpc: *mut sys::rpc_t, context: *mut c_void) {
         let mut revision = revision(module, &words).map_err(failed)?;
         throttle(module)?;
         let listed = with_scheme(&address);
-        let wanted = |dest: &Dest| match address.strip_prefix(b"duid=") {
-            Some(duid) => dest.has_duid(duid),
-            None => dest.uri().eq_ignore_ascii_case(&listed),
-        };
-        let addrs = addresses(module, set, wanted, &revision).map_err(failed)?;
+        let duid = address.strip_prefix(b"duid=");
+        let uri = duid.is_none().then_some(&*listed);
+        let wanted = |dest: &Dest| duid.is_none_or(|duid| dest.has_duid(duid));
+        let addrs = addresses(module, set, uri, wanted, &revision).map_err(failed)?;
         revision.addrs = addrs.as_deref();
         let mut feed = Feed::new(module);
         let modified = module.store.modify_and_tell(
             set,
+            uri,
             wanted,
             revision,
             &mut ServerRandom,
@@ -370,6 +370,7 @@ pub extern "C" fn dsr_rpc_modify(rpc: *mut sys::rpc_t, context: *mut c_void) {
 fn addresses(
     module: &Module,
     set: SetId,
+    uri: Option<&[u8]>,
     wanted: impl Fn(&Dest) -> bool,
     revision: &Revision<'_>,
 ) -> Result<Option<Vec<Addr>>, String> {
@@ -381,9 +382,10 @@ fn addresses(
     }
     let uri = {
         let pinned = module.pin();
-        let dest = pinned
-            .view(set)
-            .and_then(|view| view.dests().find(|dest| wanted(dest)));
+        let dest = pinned.view(set).and_then(|view| match uri {
+            Some(uri) => view.dest(view.find_uri(uri).next()?),
+            None => view.dests().find(|dest| wanted(dest)),
+        });
         dest.filter(|dest| dest.addrs().next().is_none())
             .map(|dest| dest.uri().to_vec())
     };

@@ -116,7 +116,7 @@ fn pick(
     }
     let dest = view.dest(first(view, start, use_default)?)?;
     let target = request.target;
-    let sent = target == Target::Nothing || send(msg, target, dest.uri(), dest.socket);
+    let sent = target == Target::Nothing || send(msg, target, dest.uri(), dest.socket());
     Some(sent.then_some(()).ok_or(Failure::Refused))
 }
 
@@ -301,7 +301,7 @@ fn deliver(
     };
     let written = written.ok_or(Failure::NoMemory)?;
     let first = view.dest(first).ok_or(Failure::NoneUsable)?;
-    if request.target == Target::Nothing || send(msg, request.target, first.uri(), first.socket) {
+    if request.target == Target::Nothing || send(msg, request.target, first.uri(), first.socket()) {
         return Ok(());
     }
     match request.behind {
@@ -388,7 +388,9 @@ pub fn mark(msg: Message, state: Option<&[u8]>) -> ScriptRet {
         log_err!("nothing was selected that could be marked");
         return ScriptRet::FAILED;
     };
-    apply(module, msg, mark, (set, uri), |dest| dest.socket == socket)
+    apply(module, msg, mark, (set, uri), |dest| {
+        dest.socket() == socket
+    })
 }
 
 /// Marks the destinations of a set with this URI, whatever was selected. No text is "active".

@@ -1,7 +1,9 @@
 //! Building a table from a list, over what runs: who stays, who is new, who is gone.
 
+use core::cmp::Reverse;
+use core::hash::{BuildHasherDefault, Hasher};
 use core::ptr::NonNull;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 
 use rand::RngCore;
 
@@ -28,10 +30,32 @@ pub struct SetPlan {
     pub members: Vec<usize>,
 }
 
+/// Hashes a set's number: they are small, and nobody else chooses them.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+
+    fn write_i32(&mut self, id: i32) {
+        let mixed = (self.0 ^ u64::from(u32::from_ne_bytes(id.to_ne_bytes())))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
+
 /// Groups a list by sets, in the order in which they come.
 pub fn plan_sets(specs: &[DestSpec<'_>]) -> Vec<SetPlan> {
     let mut sets: Vec<SetPlan> = Vec::new();
-    let mut by_id: HashMap<SetId, usize> = HashMap::new();
+    let mut by_id = HashMap::<SetId, usize, BuildHasherDefault<IdHasher>>::default();
     for (line, spec) in specs.iter().enumerate() {
         let at = *by_id.entry(spec.set).or_insert_with(|| {
             sets.push(SetPlan {
@@ -44,60 +68,109 @@ pub fn plan_sets(specs: &[DestSpec<'_>]) -> Vec<SetPlan> {
             set.members.push(line);
         }
     }
+    let priority = |line: usize| specs.get(line).map_or(0, |spec| spec.priority);
     for set in &mut sets {
+        let mut priorities = set.members.iter().map(|&line| priority(line));
+        let first = priorities.next();
+        if priorities.all(|priority| Some(priority) == first) {
+            // Equal priorities: the last line is the first.
+            set.members.reverse();
+            continue;
+        }
         let in_list = core::mem::take(&mut set.members);
-        let priority = |&line: &usize| specs.get(line).map_or(0, |spec| spec.priority);
-        let priorities: Vec<i32> = in_list.iter().map(priority).collect();
+        let priorities: Vec<i32> = in_list.iter().map(|&line| priority(line)).collect();
         let ordered = order::order_set(&priorities).into_iter();
         set.members = ordered.filter_map(|at| in_list.get(at).copied()).collect();
     }
     sets
 }
 
-/// What makes a destination the same over a reload.
-#[derive(PartialEq, Eq, Hash)]
-enum Identity {
-    Duid(SetId, Vec<u8>),
-    Uri(SetId, Vec<u8>, usize),
+/// The destinations of the running table by what makes one the same over a reload: its unique id,
+/// or its URI and socket where it has none. Of several alike the first of the running list is the
+/// first to be taken.
+struct Running<'t> {
+    table: Option<&'t Table>,
+    /// By unique id in small letters, the last of the list first.
+    by_duid: HashMap<(SetId, Vec<u8>), Vec<&'t Dest>>,
+    /// Those that share URI and socket with others, by the number of the first one that the set
+    /// finds; the last of the list first.
+    alike: HashMap<usize, Vec<&'t Dest>>,
+    /// How many there are in the sets that are listed before each set.
+    bases: Vec<usize>,
+    /// By number, whether it was taken, of those that share their URI with nobody.
+    taken: Vec<bool>,
+    /// Number of those that nobody took.
+    left: usize,
 }
-
-impl Identity {
-    fn new(set: SetId, uri: &[u8], duid: Option<&[u8]>, socket: usize) -> Self {
-        match duid {
-            Some(duid) => Identity::Duid(set, duid.to_ascii_lowercase()),
-            None => Identity::Uri(set, uri.to_vec(), socket),
-        }
-    }
-}
-
-/// The destinations of the running table by identity, each list in the order of the running list.
-struct Running<'t>(HashMap<Identity, VecDeque<&'t Dest>>);
 
 impl<'t> Running<'t> {
     fn new(table: Option<&'t Table>) -> Self {
-        let mut dests: Vec<&Dest> = table
-            .into_iter()
-            .flat_map(Table::sets)
-            .flat_map(|(_, view)| view.dests())
-            .collect();
-        dests.sort_by_key(|dest| dest.line);
-        let mut running = HashMap::<Identity, VecDeque<&Dest>>::with_capacity(dests.len());
-        for dest in dests {
-            let identity = Identity::new(dest.set, dest.uri(), dest.duid(), dest.socket);
-            running.entry(identity).or_default().push_back(dest);
+        let views = || {
+            table
+                .into_iter()
+                .flat_map(Table::sets)
+                .map(|(_, view)| view)
+        };
+        let mut left = 0;
+        let bases = views().map(|view| {
+            let base = left;
+            left += view.dest_count();
+            base
+        });
+        let bases = bases.collect();
+        let mut running = Running {
+            table,
+            by_duid: HashMap::new(),
+            alike: HashMap::new(),
+            bases,
+            taken: vec![false; left],
+            left,
+        };
+        for dest in views().filter(|view| view.duids > 0).flat_map(View::dests) {
+            if let Some(duid) = dest.duid() {
+                let id = (dest.set, duid.to_ascii_lowercase());
+                running.by_duid.entry(id).or_default().push(dest);
+            }
         }
-        Running(running)
+        let several = running.by_duid.values_mut().filter(|dests| dests.len() > 1);
+        several.for_each(|dests| dests.sort_by_key(|dest| Reverse(dest.line)));
+        running
     }
 
     /// The running destination that a new one goes on with, if there is one.
     fn take(&mut self, spec: &DestSpec<'_>) -> Option<&'t Dest> {
-        let identity = Identity::new(spec.set, spec.uri, spec.attrs.duid, spec.socket);
-        self.0.get_mut(&identity)?.pop_front()
+        let taken = match spec.attrs.duid.filter(|duid| !duid.is_empty()) {
+            Some(duid) => {
+                let id = (spec.set, duid.to_ascii_lowercase());
+                self.by_duid.get_mut(&id)?.pop()
+            }
+            None => self.take_by_uri(spec),
+        };
+        self.left -= usize::from(taken.is_some());
+        taken
     }
 
-    /// Number of those that nobody took.
-    fn left(&self) -> usize {
-        self.0.values().map(VecDeque::len).sum()
+    fn take_by_uri(&mut self, spec: &DestSpec<'_>) -> Option<&'t Dest> {
+        let (rank, view) = self.table?.ranked(spec.set)?;
+        let found = view.find_uri(spec.uri);
+        let mut same = found
+            .filter_map(|at| Some((at, view.dest(at)?)))
+            .filter(|(_, dest)| {
+                dest.duid().is_none() && dest.uri() == spec.uri && dest.socket() == spec.socket
+            });
+        let (at, first) = same.next()?;
+        let number = self.bases.get(rank)? + at;
+        let Some((_, second)) = same.next() else {
+            let taken = core::mem::replace(self.taken.get_mut(number)?, true);
+            return (!taken).then_some(first);
+        };
+        let alike = self.alike.entry(number).or_insert_with(|| {
+            let mut alike = vec![first, second];
+            alike.extend(same.map(|(_, dest)| dest));
+            alike.sort_by_key(|dest| Reverse(dest.line));
+            alike
+        });
+        alike.pop()
     }
 }
 
@@ -178,7 +251,7 @@ pub fn compare(specs: &[DestSpec<'_>], running: Option<&Table>) -> Changes {
     for spec in specs {
         changes.count(spec, dests.take(spec));
     }
-    changes.removed = dests.left();
+    changes.removed = dests.left;
     changes
 }
 
@@ -330,7 +403,7 @@ impl<'a, A: Arena> Build<'a, A> {
             let record = dest.map(Dest::counted);
             kept.push(record.or_else(|| come_back(orphans, spec)));
         }
-        self.changes.removed = running.left();
+        self.changes.removed = running.left;
         kept
     }
 

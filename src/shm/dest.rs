@@ -20,8 +20,6 @@ pub struct Dest {
     pub(super) record: *mut Counted<DestRecord>,
     /// The piece that it is in, as it came from the arena.
     pub(super) page: *mut Page,
-    /// The server's local socket for it, as an opaque address; 0 when none is set.
-    pub socket: usize,
     /// The set it belongs to.
     pub set: SetId,
     /// Higher is earlier.
@@ -35,9 +33,11 @@ pub struct Dest {
     /// Where its URI begins, in bytes from the start of the page; its attributes are behind it.
     pub(super) text_at: u32,
     pub(super) uri_len: u16,
+    /// [`LONG`] when it does not fit: its length is before it then.
     pub(super) attrs_len: u16,
     pub(super) host_at: u16,
     pub(super) host_len: u16,
+    /// [`LONG`] when it does not fit: it is looked for then.
     pub(super) duid_at: u16,
     pub(super) duid_len: u16,
     /// Its addresses in the page's: the first one, and how many.
@@ -50,29 +50,42 @@ pub struct Dest {
     pub(super) numbers: Numbers,
 }
 
+/// The length, or place, of what is not less than this.
+pub(super) const LONG: u16 = u16::MAX;
+
+/// Bytes of a length that is before a text.
+pub(super) const LEN_BYTES: u32 = 4;
+
 /// What is at most 255 of a destination.
 pub(super) struct Numbers {
+    /// At most 100; [`CC`] is on top for congestion control.
     weight: u8,
     rweight: u8,
     ocmin: u8,
     ocmax: u8,
-    /// 1 for congestion control.
-    cc: u8,
+    /// The socket in the page's, from 1; 0 for none.
+    socket: u8,
 }
 
+/// The bit for congestion control.
+const CC: u8 = 0x80;
+
 impl Numbers {
-    /// Those of a line. They are in their ranges: `dispatch::attrs` sees to that.
-    pub(super) fn of(spec: &DestSpec<'_>) -> Self {
-        let small = |number: i32| u8::try_from(number.max(0)).unwrap_or(u8::MAX);
+    /// Those of a line. They are percentages: `dispatch::attrs` sees to that.
+    pub(super) fn of(spec: &DestSpec<'_>, socket: u8) -> Self {
+        let small = |number: i32| u8::try_from(number.clamp(0, 100)).unwrap_or(0);
+        let cc = if spec.attrs.cc == 0 { 0 } else { CC };
         Numbers {
-            weight: small(spec.attrs.weight),
+            weight: small(spec.attrs.weight) | cc,
             rweight: small(spec.attrs.rweight),
             ocmin: small(spec.attrs.ocmin),
             ocmax: small(spec.attrs.ocmax),
-            cc: u8::from(spec.attrs.cc != 0),
+            socket,
         }
     }
 }
+
+const _: () = assert!(size_of::<Dest>() <= 64, "a cache line");
 
 // SAFETY: integers and arena pointers; zeroed it has no text. It is never read before `Page::create`
 // has set its record and its page.
@@ -97,26 +110,46 @@ impl Dest {
     }
 
     /// A text of its page.
-    fn text(&self, at: u32, len: u16) -> &[u8] {
+    fn text(&self, at: u32, len: u32) -> &[u8] {
         // SAFETY: the page was made with room for all its texts, and lives as long as this.
         let start = unsafe { self.page.cast::<u8>().add(at as usize) };
         // SAFETY: as above; texts are written before anybody else sees the page.
-        unsafe { core::slice::from_raw_parts(start, len.into()) }
+        unsafe { core::slice::from_raw_parts(start, len as usize) }
     }
 
     /// The whole URI, as listed.
     pub fn uri(&self) -> &[u8] {
-        self.text(self.text_at, self.uri_len)
+        self.text(self.text_at, self.uri_len.into())
     }
 
     /// The attributes, as listed; empty when there are none.
     pub fn attrs_body(&self) -> &[u8] {
-        self.text(self.text_at + u32::from(self.uri_len), self.attrs_len)
+        let at = self.text_at + u32::from(self.uri_len);
+        if self.attrs_len < LONG {
+            return self.text(at, self.attrs_len.into());
+        }
+        // Very long ones have their length before them.
+        let &[a, b, c, d] = self.text(at, LEN_BYTES) else {
+            return &[];
+        };
+        self.text(at + LEN_BYTES, u32::from_ne_bytes([a, b, c, d]))
+    }
+
+    /// The server's local socket for it, as an opaque address; 0 when none is set.
+    #[inline]
+    pub fn socket(&self) -> usize {
+        let Some(number) = usize::from(self.numbers.socket).checked_sub(1) else {
+            return 0;
+        };
+        // SAFETY: the page lives as long as this destination.
+        let page = unsafe { self.page.as_ref() };
+        let socket = page.and_then(|page| page.sockets().get(number));
+        socket.copied().unwrap_or(0)
     }
 
     /// Percentage for algorithm 9, share for algorithm 15.
     pub fn weight(&self) -> i32 {
-        self.numbers.weight.into()
+        (self.numbers.weight & !CC).into()
     }
 
     /// Relative weight for algorithm 11.
@@ -126,7 +159,7 @@ impl Dest {
 
     /// True with congestion control.
     pub fn cc(&self) -> bool {
-        self.numbers.cc != 0
+        self.numbers.weight & CC != 0
     }
 
     /// Least share of turns to pass over under overload, in percent.
@@ -149,6 +182,9 @@ impl Dest {
 
     /// Its unique id; `None` when the list gives none.
     pub fn duid(&self) -> Option<&[u8]> {
+        if self.duid_at == LONG {
+            return self.attrs().duid.filter(|duid| !duid.is_empty());
+        }
         let rest = self.attrs_body().get(usize::from(self.duid_at)..)?;
         rest.get(..usize::from(self.duid_len))
             .filter(|duid| !duid.is_empty())
@@ -202,7 +238,7 @@ impl Dest {
             priority: self.priority,
             attrs_body: self.attrs_body(),
             attrs: self.attrs(),
-            socket: self.socket,
+            socket: self.socket(),
         }
     }
 
@@ -210,7 +246,7 @@ impl Dest {
     pub fn is_same(&self, spec: &DestSpec<'_>) -> bool {
         match (self.duid(), spec.attrs.duid) {
             (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
-            _ => self.uri() == spec.uri && self.socket == spec.socket,
+            _ => self.uri() == spec.uri && self.socket() == spec.socket,
         }
     }
 
@@ -218,7 +254,8 @@ impl Dest {
     pub fn is_as(&self, spec: &DestSpec<'_>) -> bool {
         self.uri() == spec.uri
             && self.attrs_body() == spec.attrs_body
-            && (self.listed, self.priority, self.socket) == (spec.flags, spec.priority, spec.socket)
+            && (self.listed, self.priority, self.socket())
+                == (spec.flags, spec.priority, spec.socket)
     }
 
     /// True when it has this unique id.

@@ -143,7 +143,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         Ok(count)
     }
 
-    /// Modifies the one destination of a set that `wanted` takes. Its state changes only with
+    /// Modifies the one destination of a set that `wanted` takes; with `uri` only those whose URI
+    /// equals it but for letter case are asked. Its state changes only with
     /// `flags`; failures, load and cursors stay.
     ///
     /// # Errors
@@ -151,11 +152,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub fn modify(
         &self,
         set: SetId,
+        uri: Option<&[u8]>,
         wanted: impl Fn(&Dest) -> bool,
         revision: Revision<'_>,
         random: &mut impl RngCore,
     ) -> Result<(), EditError> {
-        self.modify_and_tell(set, wanted, revision, random, &mut |_, _| {})
+        self.modify_and_tell(set, uri, wanted, revision, random, &mut |_, _| {})
     }
 
     /// As [`Store::modify`]; `told` hears, while the lock is held, of the destination if its state
@@ -166,6 +168,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub fn modify_and_tell(
         &self,
         set: SetId,
+        uri: Option<&[u8]>,
         wanted: impl Fn(&Dest) -> bool,
         revision: Revision<'_>,
         random: &mut impl RngCore,
@@ -175,7 +178,10 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let table = self.table_of_writer(&writer).ok_or(EditError::NoSet)?;
         let view = table.view(set).ok_or(EditError::NoSet)?;
         let fitting = |&at: &usize| view.dest(at).is_some_and(&wanted);
-        let dropped: Vec<usize> = (0..view.dest_count()).filter(fitting).collect();
+        let dropped: Vec<usize> = match uri {
+            Some(uri) => view.find_uri(uri).filter(fitting).collect(),
+            None => (0..view.dest_count()).filter(fitting).collect(),
+        };
         let dest = match dropped.as_slice() {
             [] => return Err(EditError::NotFound),
             &[at] => view.dest(at).ok_or(EditError::NotFound)?,

@@ -9,7 +9,7 @@ use super::addr::AddrNode;
 use super::arena::{Arena, Block, Field, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::batch::MOST;
 use super::counted::Hold;
-use super::dest::{Dest, Numbers};
+use super::dest::{Dest, LEN_BYTES, LONG, Numbers};
 use super::record::DestRecord;
 
 /// A piece of destinations. Given back with the last of them.
@@ -17,9 +17,11 @@ pub struct Page {
     /// Destinations that are not yet given back.
     live: AtomicU32,
     nodes: ShmSlice<AddrNode>,
+    /// The local sockets of its destinations, each once.
+    sockets: ShmSlice<usize>,
 }
 
-// SAFETY: an atomic and a shared slice; zeroed it has no destinations.
+// SAFETY: an atomic and shared slices; zeroed it has no destinations.
 unsafe impl ShmSafe for Page {}
 
 /// A destination for a page: what its line says, its place in the list, and what runs of it.
@@ -32,6 +34,7 @@ pub(super) struct Draft<'d, A: Arena> {
 /// Where everything of a page goes.
 struct Layout {
     dests: Field<Dest>,
+    sockets: Field<usize>,
     nodes: Field<AddrNode>,
     wide: Field<[u8; 16]>,
     text: Field<u8>,
@@ -68,17 +71,19 @@ impl Page {
     ) -> Result<(), OutOfMemory> {
         let specs = || drafts.iter().map(|draft| draft.spec);
         let addrs = || specs().flat_map(|spec| spec.addrs);
-        let texts = specs().map(|spec| spec.uri.len() + spec.attrs_body.len());
+        let texts = specs().map(text_len);
         let wide = addrs().filter(|addr| matches!(addr, Addr::V6(_))).count();
+        let sockets = distinct_sockets(specs());
         let mut plan = Plan::<Page>::of_header();
         let layout = Layout {
             dests: plan.array(drafts.len()).ok_or(OutOfMemory)?,
+            sockets: plan.array(sockets.len()).ok_or(OutOfMemory)?,
             nodes: plan.array(addrs().count()).ok_or(OutOfMemory)?,
             wide: plan.array(wide).ok_or(OutOfMemory)?,
             text: plan.array(texts.sum()).ok_or(OutOfMemory)?,
         };
         let mut block = plan.alloc(arena)?;
-        let filled = layout.fill(&mut block, drafts);
+        let filled = layout.fill(&mut block, drafts, &sockets);
         let Ok(dests) = filled else {
             // SAFETY: just made, and seen by nobody.
             unsafe { arena.free(block.header().cast()) };
@@ -91,6 +96,11 @@ impl Page {
             made.push(unsafe { dests.add(at) });
         }
         Ok(())
+    }
+
+    /// The local sockets of its destinations.
+    pub(super) fn sockets(&self) -> &[usize] {
+        self.sockets.get()
     }
 
     /// One of the addresses, as it came from the arena.
@@ -123,9 +133,14 @@ impl Layout {
         &self,
         block: &mut Block<Page>,
         drafts: &[Draft<'_, A>],
+        sockets: &[usize],
     ) -> Result<NonNull<Dest>, OutOfMemory> {
         let (dests, nodes) = (block.slice(&self.dests), block.slice(&self.nodes));
+        let of_page = block.slice(&self.sockets);
+        // SAFETY: the page is ours alone until it is published.
+        unsafe { of_page.fill() }.copy_from_slice(sockets);
         let page = block.fill();
+        page.sockets = of_page;
         page.live = AtomicU32::new(u32::try_from(drafts.len()).map_err(|_| OutOfMemory)?);
         page.nodes = nodes;
         let first = dests.start().ok_or(OutOfMemory)?;
@@ -133,11 +148,16 @@ impl Layout {
         for (number, draft) in drafts.iter().enumerate() {
             // SAFETY: within the array.
             let dest = unsafe { first.add(number) };
-            self.fill_dest(block, dest, draft, &at)?;
+            let socket = sockets
+                .iter()
+                .position(|&socket| socket == draft.spec.socket);
+            let socket = socket.map_or(0, |at| at + 1);
+            self.fill_dest(block, dest, draft, &at)?.numbers =
+                Numbers::of(draft.spec, u8::try_from(socket).map_err(|_| OutOfMemory)?);
             for addr in draft.spec.addrs {
                 self.fill_node(block, dest, *addr, &mut at)?;
             }
-            at.text += draft.spec.uri.len() + draft.spec.attrs_body.len();
+            at.text += text_len(draft.spec);
         }
         Ok(first)
     }
@@ -148,32 +168,29 @@ impl Layout {
         mut at: NonNull<Dest>,
         draft: &Draft<'_, A>,
         free: &At,
-    ) -> Result<(), OutOfMemory> {
+    ) -> Result<&mut Dest, OutOfMemory> {
         let Draft { spec, line, record } = draft;
         let text = block.slice(&self.text);
         // SAFETY: the page is ours alone until it is published.
         let bytes = unsafe { text.fill() };
         let bytes = bytes.get_mut(free.text..).unwrap_or_default();
-        for (byte, from) in bytes.iter_mut().zip(spec.uri.iter().chain(spec.attrs_body)) {
-            *byte = *from;
-        }
+        fill_text(bytes, spec).ok_or(OutOfMemory)?;
         // SAFETY: as above.
         let dest = unsafe { at.as_mut() };
         dest.record = record.counted.as_ptr();
         dest.page = block.header().as_ptr();
-        dest.socket = spec.socket;
         (dest.set, dest.priority, dest.line) = (spec.set, spec.priority, *line);
         dest.listed = spec.flags;
         dest.maxload = spec.attrs.maxload;
         dest.text_at = u32::try_from(self.text.offset() + free.text).map_err(|_| OutOfMemory)?;
         dest.uri_len = size(spec.uri.len())?;
-        dest.attrs_len = size(spec.attrs_body.len())?;
+        dest.attrs_len = size(spec.attrs_body.len()).unwrap_or(LONG);
         (dest.host_at, dest.host_len) = place(spec.uri, Some(spec.host))?;
-        (dest.duid_at, dest.duid_len) = place(spec.attrs_body, spec.attrs.duid)?;
+        let duid = place(spec.attrs_body, spec.attrs.duid);
+        (dest.duid_at, dest.duid_len) = duid.unwrap_or((LONG, LONG));
         (dest.node_at, dest.node_count) = (size(free.node)?, size(spec.addrs.len())?);
         (dest.port, dest.proto) = (spec.port, spec.proto);
-        dest.numbers = Numbers::of(spec);
-        Ok(())
+        Ok(dest)
     }
 
     fn fill_node(
@@ -204,8 +221,41 @@ impl Layout {
     }
 }
 
+/// Bytes that the texts of a destination take.
+fn text_len(spec: &DestSpec<'_>) -> usize {
+    let is_long = spec.attrs_body.len() >= usize::from(LONG);
+    let before = if is_long { LEN_BYTES as usize } else { 0 };
+    spec.uri.len() + before + spec.attrs_body.len()
+}
+
+/// Copies the texts of a destination to the start of `bytes`; `None` where they do not fit.
+fn fill_text(bytes: &mut [u8], spec: &DestSpec<'_>) -> Option<()> {
+    let (uri, rest) = bytes.split_at_mut_checked(spec.uri.len())?;
+    uri.copy_from_slice(spec.uri);
+    let (len, rest) =
+        rest.split_at_mut_checked(text_len(spec) - spec.uri.len() - spec.attrs_body.len())?;
+    if !len.is_empty() {
+        len.copy_from_slice(&u32::try_from(spec.attrs_body.len()).ok()?.to_ne_bytes());
+    }
+    rest.get_mut(..spec.attrs_body.len())?
+        .copy_from_slice(spec.attrs_body);
+    Some(())
+}
+
+/// The sockets that destinations name, each once.
+fn distinct_sockets<'d>(specs: impl Iterator<Item = &'d DestSpec<'d>>) -> Vec<usize> {
+    let mut sockets = Vec::new();
+    for socket in specs.map(|spec| spec.socket).filter(|&socket| socket != 0) {
+        if !sockets.contains(&socket) {
+            sockets.push(socket);
+        }
+    }
+    sockets
+}
+
 fn size(len: usize) -> Result<u16, OutOfMemory> {
-    u16::try_from(len).map_err(|_| OutOfMemory)
+    let short = u16::try_from(len).ok().filter(|&len| len < LONG);
+    short.ok_or(OutOfMemory)
 }
 
 /// Where `part` lies in `text`, of which it is a slice, and its length.

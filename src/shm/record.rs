@@ -37,7 +37,7 @@ pub struct DestRecord {
     listed: AtomicU32,
     /// Calls that are up through this destination.
     load: AtomicU32,
-    /// Where it is in its set's view.
+    /// About where it is in its set's view.
     position: AtomicU32,
     /// The set that it belongs to.
     set: AtomicI32,
@@ -176,7 +176,7 @@ impl DestRecord {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
     }
 
-    /// Where it is in its set's view, or was in an earlier one.
+    /// About where it is in its set's view, or was in an earlier one: see `View::position_of`.
     pub fn position(&self) -> usize {
         self.position.load(Ordering::SeqCst) as usize
     }

@@ -449,6 +449,12 @@ impl View {
         self.usable.next(from)
     }
 
+    /// The destination with the fewest calls, by the tree alone.
+    #[cfg(test)]
+    pub fn find_least(&self) -> Option<usize> {
+        self.least.get().first().and_then(Least::find)
+    }
+
     /// The first draining position from `from` on, by the bitmap alone.
     #[cfg(test)]
     pub fn next_draining_bit(&self, from: usize) -> Option<usize> {

@@ -17,7 +17,7 @@ use super::shift::Shift;
 use super::view::{Draft, Rules, View};
 
 /// Each edit tells a 32nd part of the records where they are now, and at least so many.
-const TOLD_AT_ONCE: usize = 1_024;
+const TOLD_AT_ONCE: usize = if cfg!(test) { 4 } else { 1_024 };
 const PARTS: usize = 32;
 
 /// How far a record's position may be off: so many edits there can be before it is told again.

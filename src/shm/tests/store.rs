@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{Heap, spec};
+use crate::dispatch::attrs;
 use crate::dispatch::dest::{Addr, DestSpec, Proto};
 use crate::dispatch::select::{Candidates, Start, choose};
 use crate::dispatch::state::{Outcome, State};
@@ -314,6 +315,41 @@ fn empty_texts_and_lists_are_no_special_case() {
     drop(pinned);
     unsafe { store.destroy() };
     assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn attributes_of_any_length_are_kept() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let filler = "a".repeat(70_000);
+    let bodies = [
+        format!("duid=one;x={filler}"),
+        format!("x={filler};duid=two"),
+        "duid=three".to_owned(),
+        format!("duid={filler}"),
+    ];
+    let duids = ["one", "two", "three", filler.as_str()];
+    let specs: Vec<_> = (bodies
+        .iter()
+        .zip(["sip:a:1", "sip:b:1", "sip:c:1", "sip:d:1"]))
+    .map(|(body, uri)| DestSpec {
+        attrs_body: body.as_bytes(),
+        attrs: attrs::parse(body.as_bytes()).unwrap().0,
+        ..spec(1, uri, 0, 0)
+    })
+    .collect();
+    load(&store, &specs, ReloadState::Keep).unwrap();
+    {
+        let pinned = store.pin(0);
+        let dests = pinned.view(1).unwrap().dests();
+        let dests: Vec<&Dest> = dests.collect();
+        for (dest, (spec, duid)) in dests.iter().rev().zip(specs.iter().zip(duids)) {
+            assert_eq!(dest.uri(), spec.uri);
+            assert!(dest.attrs_body() == spec.attrs_body, "{}", duid.len());
+            assert!(dest.duid() == Some(duid.as_bytes()), "{}", duid.len());
+        }
+    }
+    unsafe { store.destroy() };
 }
 
 #[test]
