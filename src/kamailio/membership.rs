@@ -55,24 +55,27 @@ pub fn is_from_list(msg: Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> 
     dns::before_match(module, want.set);
     let rules = module.store.rules();
     let fits = |dest: &Dest| mode & ONLY_USABLE == 0 || rules.serves_calls(dest.record().state());
+    let (setid, attrs) = (&module.settings.setid, &module.settings.attrs);
     let found = {
         let pinned = module.pin();
         let found = pinned
             .table()
             .and_then(|table| table.find_source(source, want, fits));
         // The variables are written after the pin is gone: a script may do anything with them.
-        found.map(|dest| {
-            let wanted = module.settings.attrs.is_some() && !dest.attrs_body().is_empty();
-            (dest.set, wanted.then(|| dest.attrs_body().to_vec()))
-        })
+        match found {
+            None => return ScriptRet::FAILED,
+            Some(_) if setid.is_none() && attrs.is_none() => return ScriptRet::OK,
+            Some(dest) => {
+                let wanted = attrs.is_some() && !dest.attrs_body().is_empty();
+                (dest.set, wanted.then(|| dest.attrs_body().to_vec()))
+            }
+        }
     };
-    match found {
-        Some((found, attrs)) => tell(module, msg, want.set.is_none().then_some(found), attrs),
-        None => ScriptRet::FAILED,
-    }
+    tell(module, msg, want.set.is_none().then_some(found.0), found.1)
 }
 
 /// Writes what was found to the variables that the config names.
+#[inline(never)]
 fn tell(module: &Module, msg: Message, set: Option<SetId>, attrs: Option<Vec<u8>>) -> ScriptRet {
     if let (Some(variable), Some(set)) = (&module.settings.setid, set) {
         if !variable.set_number(msg, set) {
@@ -90,6 +93,7 @@ fn tell(module: &Module, msg: Message, set: Option<SetId>, attrs: Option<Vec<u8>
 }
 
 /// The address, port and transport that a URI stands for; asks the server's resolver.
+#[inline(never)]
 fn source_of(uri: &[u8]) -> Option<Source> {
     let Some(parsed) = Uri::parse(uri) else {
         log_err!("not a SIP URI: {}", Escaped(uri));
