@@ -6,6 +6,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::select::Candidates;
+use super::share::Turns;
 
 /// How often a choice is repeated while states change under it.
 const RETRIES: usize = 64;
@@ -41,14 +42,20 @@ fn take_turn(set: &impl Candidates, from: usize, ring: usize) -> Option<usize> {
 }
 
 /// Takes the next turn of the weights of `from..ring`; `None` when nobody there has a share.
-fn take_share(set: &impl Candidates, by: Weights, from: usize, ring: usize) -> Option<usize> {
+fn take_share(
+    set: &impl Candidates,
+    by: Weights,
+    turns: &Turns,
+    from: usize,
+    ring: usize,
+) -> Option<usize> {
     for _ in 0..RETRIES {
         let before = set.weight_below(by, from);
         let whole = set.weight_below(by, ring).saturating_sub(before);
         if whole == 0 {
             return None;
         }
-        let point = before.saturating_add(set.cursors().turns(by).next(whole));
+        let point = before.saturating_add(turns.next(whole));
         let found = set
             .at_weight(by, point)
             .filter(|at| (from..ring).contains(at));
@@ -64,14 +71,28 @@ fn take_share(set: &impl Candidates, by: Weights, from: usize, ring: usize) -> O
 /// have one are out or give up their shares, the others in turn.
 ///
 /// Source: `features.md` 3.7.3; field reports W7.
-#[inline(never)]
+#[inline(always)]
 pub fn by_share(set: &impl Candidates, ring: usize) -> Option<usize> {
-    let turn = || {
+    let turns = set.cursors().turns(Weights::Relative);
+    let Some(wheel) = set.share_wheel() else {
+        return by_share_of_usable(set, turns, ring);
+    };
+    let found = turns.next_of(wheel).map(|at| at as usize);
+    match found {
+        Some(at) if at < ring && set.next_usable(at, at + 1).is_some() => found,
+        _ => by_share_of_usable(set, set.cursors().spilled(), ring),
+    }
+}
+
+/// The same, by the weights of those that are usable now.
+#[inline(never)]
+fn by_share_of_usable(set: &impl Candidates, turns: &Turns, ring: usize) -> Option<usize> {
+    let in_turn = || {
         let weighted = set.is_weighted(Weights::Relative);
         weighted.then(|| take_turn(set, 0, ring)).flatten()
     };
-    take_share(set, Weights::Relative, 0, ring)
-        .or_else(turn)
+    take_share(set, Weights::Relative, turns, 0, ring)
+        .or_else(in_turn)
         .or_else(|| set.walk(0, ring))
 }
 
@@ -85,8 +106,9 @@ pub fn by_service(set: &impl Candidates, ring: usize) -> Option<usize> {
             break;
         };
         let from = set.priority_start(last);
+        let turns = set.cursors().turns(Weights::Srv);
         let found =
-            take_share(set, Weights::Srv, from, ring).or_else(|| take_turn(set, from, ring));
+            take_share(set, Weights::Srv, turns, from, ring).or_else(|| take_turn(set, from, ring));
         if found.is_some() {
             return found;
         }

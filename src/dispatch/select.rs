@@ -124,6 +124,8 @@ pub struct Cursors {
     pub weight: AtomicU64,
     /// Turns by relative weight.
     relative: Turns,
+    /// Those of them that fell on a destination that was out, and went to another one.
+    spilled: Turns,
     /// Turns by weight within a priority.
     service: Turns,
 }
@@ -135,6 +137,11 @@ impl Cursors {
             Weights::Relative => &self.relative,
             Weights::Srv => &self.service,
         }
+    }
+
+    /// The turns by relative weight that fell on a destination that was out.
+    pub fn spilled(&self) -> &Turns {
+        &self.spilled
     }
 }
 
@@ -196,6 +203,12 @@ pub trait Candidates {
 
     /// True when any destination has such a weight, usable or not.
     fn is_weighted(&self, by: Weights) -> bool;
+
+    /// Whose turn it is by relative weight while all are usable, by turns of a whole cycle; `None`
+    /// where the weights change on their own, or make too long a cycle.
+    fn share_wheel(&self) -> Option<&[u32]> {
+        None
+    }
 
     /// The priority of a destination.
     fn priority(&self, at: usize) -> i32;

@@ -171,11 +171,16 @@ thread_local! {
 }
 
 /// Before a source is looked for: asks for the names of a set, or of all, where that is wanted.
+#[inline]
 pub fn before_match(module: &Module, set: Option<SetId>) {
-    let settings = &module.settings.dns;
-    if !settings.at_match {
-        return;
+    if module.settings.dns.at_match {
+        ask_before_match(module, set);
     }
+}
+
+#[inline(never)]
+fn ask_before_match(module: &Module, set: Option<SetId>) {
+    let settings = &module.settings.dns;
     for named in named(module, set, |_| true) {
         refresh(module, &named, |uri, host| {
             remembered(settings, &named.uri, || {

@@ -61,27 +61,32 @@ pub fn is_from_list(msg: Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> 
     };
     dns::before_match(module, want.set);
     let rules = module.store.rules();
-    let socket = msg.local_socket();
+    let socket = match mode & (LOCAL_SOCKET | BEST) {
+        0 => 0,
+        _ => msg.local_socket(),
+    };
     let fits = |dest: &Dest| {
         (mode & ONLY_USABLE == 0 || rules.serves_calls(dest.record().state()))
             && (mode & (LOCAL_SOCKET | BEST) != LOCAL_SOCKET
-                || dest.socket == 0
-                || dest.socket == socket)
+                || dest.socket() == 0
+                || dest.socket() == socket)
     };
+    let (setid, attrs) = (&module.settings.setid, &module.settings.attrs);
     let found = {
         let pinned = module.pin();
         let find = |table| search(table, source, want, mode, socket, &fits);
         let found = pinned.table().and_then(find);
         // The variables are written after the pin is gone: a script may do anything with them.
-        found.map(|dest| {
-            let wanted = module.settings.attrs.is_some() && !dest.attrs_body().is_empty();
-            (dest.set, wanted.then(|| dest.attrs_body().to_vec()))
-        })
+        match found {
+            None => return ScriptRet::FAILED,
+            Some(_) if setid.is_none() && attrs.is_none() => return ScriptRet::OK,
+            Some(dest) => {
+                let wanted = attrs.is_some() && !dest.attrs_body().is_empty();
+                (dest.set, wanted.then(|| dest.attrs_body().to_vec()))
+            }
+        }
     };
-    match found {
-        Some((found, attrs)) => tell(module, msg, want.set.is_none().then_some(found), attrs),
-        None => ScriptRet::FAILED,
-    }
+    tell(module, msg, want.set.is_none().then_some(found.0), found.1)
 }
 
 /// The first destination in the table's order that matches, or with [`BEST`] the first of those that
@@ -92,7 +97,7 @@ fn search<'t>(
     want: Match,
     mode: i32,
     socket: usize,
-    fits: &dyn Fn(&Dest) -> bool,
+    fits: &impl Fn(&Dest) -> bool,
 ) -> Option<&'t Dest> {
     if mode & BEST == 0 {
         return table.find_source(source, want, fits);
@@ -125,11 +130,12 @@ fn worth(dest: &Dest, source: Source, mode: i32, socket: usize) -> u32 {
         _ => 0,
     };
     let proto = mode & IGNORE_PROTO == 0 && dest.proto == source.proto;
-    let socket = dest.socket != 0 && dest.socket == socket;
+    let socket = dest.socket() != 0 && dest.socket() == socket;
     port + if proto { 4 } else { 0 } + if socket { 8 } else { 0 }
 }
 
 /// Writes what was found to the variables that the config names.
+#[inline(never)]
 fn tell(module: &Module, msg: Message, set: Option<SetId>, attrs: Option<Vec<u8>>) -> ScriptRet {
     if let (Some(variable), Some(set)) = (&module.settings.setid, set) {
         if !variable.set_number(msg, set) {
@@ -147,6 +153,7 @@ fn tell(module: &Module, msg: Message, set: Option<SetId>, attrs: Option<Vec<u8>
 }
 
 /// The address, port and transport that a URI stands for; asks the server's resolver.
+#[inline(never)]
 fn source_of(module: &Module, uri: &[u8]) -> Option<Source> {
     let Some(parsed) = Uri::parse(uri) else {
         log_err!("not a SIP URI: {}", Escaped(uri));

@@ -261,7 +261,7 @@ impl Message {
     }
 
     /// Sends the message to `uri`, by d-URI or by host and port; false when the server refuses.
-    #[inline]
+    #[inline(always)]
     pub fn send_to(self, target: Target, uri: &[u8]) -> bool {
         match target {
             Target::DstUri => self.set_dst_uri(uri),

@@ -361,28 +361,25 @@ impl Results {
 
     /// The first destination that is left; `None` when there is none.
     pub fn current(&self) -> Option<Current<'_>> {
-        let fields = self.current_fields()?;
-        let uri = find(fields, field::URI, sys::SR_XTYPE_STR)?;
-        let set = find(fields, field::GROUP, compat::XAVP_NUMBER);
-        let socket = find(fields, field::SOCK, sys::SR_XTYPE_VPTR);
-        // SAFETY: a text, by its type.
-        let uri = unsafe { &uri.v.s };
-        let set = set.and_then(compat::xavp_number);
-        // SAFETY: a pointer, by its type.
-        let socket = socket.map_or(0, |value| unsafe { value.v.vptr } as usize);
-        let duid = find(fields, field::DUID, sys::SR_XTYPE_STR);
-        // SAFETY: a text, by its type.
-        let duid = duid.map(|value| unsafe { &value.v.s });
-        // SAFETY: the text stays until a script or this module changes the list; callers use it
-        // before they do.
-        let uri = unsafe { text::bytes(uri) };
-        // SAFETY: as for the URI.
-        let duid = duid.map(|duid| unsafe { text::bytes(duid) });
+        let (mut uri, mut set, mut socket, mut duid) = (None, None, None, None);
+        for field in list(self.current_fields()?) {
+            let place = match name_of(field) {
+                field::URI => &mut uri,
+                field::GROUP => &mut set,
+                field::SOCK => &mut socket,
+                field::DUID => &mut duid,
+                _ => continue,
+            };
+            // The first of a name counts.
+            place.get_or_insert(&field.val);
+        }
+        let socket = socket.filter(|value| value.type_ == sys::SR_XTYPE_VPTR);
         Some(Current {
-            uri,
-            set,
-            socket,
-            duid,
+            uri: uri.and_then(text_in)?,
+            set: set.and_then(compat::xavp_number),
+            // SAFETY: a pointer, by its type.
+            socket: socket.map_or(0, |value| unsafe { value.v.vptr } as usize),
+            duid: duid.and_then(text_in),
         })
     }
 
@@ -426,40 +423,41 @@ fn xavp(name: &[u8]) -> Option<*mut sys::sr_xavp_t> {
     Some(ptr::from_ref(found).cast_mut())
 }
 
-/// A field of one type in a list of fields.
-#[inline]
-fn find<'x>(
-    fields: *mut sys::sr_xavp_t,
-    name: &[u8],
-    kind: sys::sr_xtype_t,
-) -> Option<&'x sys::sr_xval_t> {
-    let value = &named(fields, name)?.val;
-    (value.type_ == kind).then_some(value)
-}
-
 /// The first of a list of XAVPs that has this name, as the server's own search finds it, which costs
 /// a hash of the name and a call for each.
 #[inline]
-fn named<'x>(list: *mut sys::sr_xavp_t, name: &[u8]) -> Option<&'x sys::sr_xavp_t> {
-    let mut at = list;
-    // SAFETY: XAVPs of a list that the server keeps until a script or this module changes it.
-    while let Some(xavp) = unsafe { at.as_ref() } {
-        // SAFETY: the server's copy of the name, behind the XAVP.
-        if unsafe { text::bytes(&xavp.name) } == name {
-            return Some(xavp);
-        }
-        at = xavp.next;
+fn named<'x>(xavps: *mut sys::sr_xavp_t, name: &[u8]) -> Option<&'x sys::sr_xavp_t> {
+    list(xavps).find(|xavp| name_of(xavp) == name)
+}
+
+/// The XAVPs of a list that the server keeps until a script or this module changes it.
+#[inline]
+fn list<'x>(first: *mut sys::sr_xavp_t) -> impl Iterator<Item = &'x sys::sr_xavp_t> {
+    // SAFETY: null, or the server's, which is there for as long as the list.
+    let xavp = |xavp: *mut sys::sr_xavp_t| unsafe { xavp.as_ref() };
+    core::iter::successors(xavp(first), move |here| xavp(here.next))
+}
+
+#[inline]
+fn name_of(xavp: &sys::sr_xavp_t) -> &[u8] {
+    // SAFETY: the server's copy of the name, behind the XAVP.
+    unsafe { text::bytes(&xavp.name) }
+}
+
+/// The text that a value is; `None` when it is none.
+fn text_in(value: &sys::sr_xval_t) -> Option<&[u8]> {
+    if value.type_ != sys::SR_XTYPE_STR {
+        return None;
     }
-    None
+    // SAFETY: a text, by its type.
+    let text = unsafe { &value.v.s };
+    // SAFETY: the server's copy, behind the XAVP.
+    Some(unsafe { text::bytes(text) })
 }
 
 /// A field's text. It stays until a script or this module changes the list.
 pub(super) fn text_of<'x>(fields: *mut sys::sr_xavp_t, name: &[u8]) -> Option<&'x [u8]> {
-    let value = find(fields, name, sys::SR_XTYPE_STR)?;
-    // SAFETY: a text, by its type.
-    let text = unsafe { &value.v.s };
-    // SAFETY: as above; it lies in the list.
-    Some(unsafe { text::bytes(text) })
+    text_in(&named(fields, name)?.val)
 }
 
 /// The destination that a message is on its way to.

@@ -47,7 +47,35 @@ pub struct Request<'t> {
 /// Chooses a destination of a set and sends the message there.
 ///
 /// Source: `features.md` 3.7, 3.8 and 3.15.
+#[inline(always)]
 pub fn select(msg: Message, request: Request) -> ScriptRet {
+    let Request {
+        set,
+        algorithm,
+        limit,
+        target,
+        behind,
+    } = request;
+    select_by(msg, set, algorithm, limit, target, behind)
+}
+
+/// The same. A request in pieces goes through registers.
+#[inline(never)]
+fn select_by(
+    msg: Message,
+    set: SetId,
+    algorithm: i32,
+    limit: i32,
+    target: Target,
+    behind: Option<&Tail>,
+) -> ScriptRet {
+    let request = Request {
+        set,
+        algorithm,
+        limit,
+        target,
+        behind,
+    };
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
@@ -314,7 +342,7 @@ fn deliver(
 
 /// Sends the message to a destination, from its local socket if it has one; false when the server
 /// refuses.
-#[inline]
+#[inline(always)]
 pub fn send(msg: Message, target: Target, uri: &[u8], socket: usize) -> bool {
     if socket != 0 {
         msg.send_from(socket);

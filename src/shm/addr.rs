@@ -81,20 +81,6 @@ impl AddrNode {
         Addr::V6(unsafe { bytes.read() })
     }
 
-    /// True when it is this address.
-    ///
-    /// # Safety
-    /// `node` is of a page that is there.
-    unsafe fn is(node: ptr::NonNull<Self>, addr: Addr) -> bool {
-        // SAFETY: the caller's promise.
-        let &AddrNode { back, ip, .. } = unsafe { node.as_ref() };
-        match addr {
-            Addr::V4(bytes) => back & WIDE == 0 && ip == u32::from_ne_bytes(bytes),
-            // SAFETY: the caller's promise.
-            Addr::V6(_) => back & WIDE != 0 && unsafe { AddrNode::addr(node) } == addr,
-        }
-    }
-
     /// The destination that it is an address of.
     ///
     /// # Safety
@@ -106,13 +92,6 @@ impl AddrNode {
         let dest = unsafe { node.byte_sub(back as usize) }.cast::<Dest>();
         // SAFETY: the caller's promise.
         unsafe { dest.as_ref() }
-    }
-}
-
-fn widen(addr: Addr) -> [u8; 16] {
-    match addr {
-        Addr::V4([a, b, c, d]) => [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-        Addr::V6(bytes) => bytes,
     }
 }
 
@@ -152,19 +131,23 @@ unsafe impl ShmSafe for AddrIndex {}
 /// An odd number with its bits well spread (2^64 by the golden ratio).
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Mixes an address and a port into a bucket number.
-fn bucket<T>(buckets: &[T], addr: Addr, port: u16) -> Option<&T> {
-    let bytes = widen(addr);
-    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
-    let halves = [[a, b, c, d, e, f, g, h], rest];
-    let mixed = halves
-        .iter()
-        .fold(u64::from(port), |mixed, half| {
-            (mixed ^ u64::from_ne_bytes(*half))
-                .wrapping_mul(MIX)
-                .rotate_left(29)
-        })
-        .wrapping_mul(MIX);
+/// Mixes the bits of an address.
+#[inline]
+fn mix(addr: Addr) -> u64 {
+    let step = |mixed: u64, half: u64| (mixed ^ half).wrapping_mul(MIX).rotate_left(29);
+    match addr {
+        Addr::V4(bytes) => step(0, u32::from_ne_bytes(bytes).into()),
+        Addr::V6([a, b, c, d, e, f, g, h, rest @ ..]) => {
+            let first = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+            step(step(0, first), u64::from_ne_bytes(rest))
+        }
+    }
+}
+
+/// The bucket of an address that is mixed already, and a port.
+#[inline]
+fn bucket<T>(buckets: &[T], mixed: u64, port: u16) -> Option<&T> {
+    let mixed = (mixed ^ u64::from(port)).wrapping_mul(MIX);
     // The high half, as a part of the whole: any number of buckets will do.
     let at = ((mixed >> 32) * buckets.len() as u64) >> 32;
     buckets.get(usize::try_from(at).unwrap_or(0))
@@ -219,10 +202,12 @@ impl AddrIndex {
         // SAFETY: whoever calls this has its destination.
         let port = unsafe { AddrNode::dest_of(node) }.port;
         // SAFETY: as above.
-        let addr = unsafe { AddrNode::addr(node) };
+        let mixed = mix(unsafe { AddrNode::addr(node) });
         [
-            (bucket(self.by_addr.get(), addr, port), |node| &node.by_addr),
-            (bucket(self.by_ip.get(), addr, 0), |node| &node.by_ip),
+            (bucket(self.by_addr.get(), mixed, port), |node| {
+                &node.by_addr
+            }),
+            (bucket(self.by_ip.get(), mixed, 0), |node| &node.by_ip),
         ]
     }
 
@@ -275,27 +260,11 @@ impl AddrIndex {
         }
     }
 
-    /// The first destination of a chain that fits; all are looked at where the chain is in no
-    /// order.
-    fn first<'i>(
-        &'i self,
-        chain: Chain<'i>,
-        fits: impl Fn(&Dest) -> bool,
-        in_order: bool,
-        earlier: impl Fn(&'i Dest, &'i Dest) -> &'i Dest,
-    ) -> Option<&'i Dest> {
-        let mut fitting = chain.filter(|dest| fits(dest));
-        if in_order {
-            fitting.next()
-        } else {
-            fitting.reduce(earlier)
-        }
-    }
-
     /// The first destination in the table's order that matches and that `accept` takes.
     ///
     /// `before` says which of two destinations is earlier; with `in_order` the chains are known to
     /// be in that order, and the first match is the answer.
+    #[inline]
     pub fn find(
         &self,
         source: Source,
@@ -304,26 +273,88 @@ impl AddrIndex {
         before: impl Fn(&Dest, &Dest) -> bool,
         in_order: bool,
     ) -> Option<&Dest> {
-        let fits = |dest: &Dest, port: Option<u16>| {
-            port.is_none_or(|port| dest.port == port)
-                && (!want.proto || dest.proto == source.proto)
+        let order = Order { before, in_order };
+        let Addr::V4(bytes) = source.addr else {
+            return self.find_wide(source, want, accept, order);
+        };
+        let ip = u32::from_ne_bytes(bytes);
+        let is = |node: &AddrNode, _| node.back & WIDE == 0 && node.ip == ip;
+        self.find_by(is, source, want, accept, order)
+    }
+
+    /// The same for an IPv6 address.
+    #[inline(never)]
+    fn find_wide(
+        &self,
+        source: Source,
+        want: Match,
+        accept: impl Fn(&Dest) -> bool,
+        order: Order<impl Fn(&Dest, &Dest) -> bool>,
+    ) -> Option<&Dest> {
+        // SAFETY: `find_by` asks of nodes in the chains, which are of pages that are there.
+        let is = |_: &AddrNode, node| unsafe { AddrNode::addr(node) } == source.addr;
+        self.find_by(is, source, want, accept, order)
+    }
+
+    /// The same; `is` says whether a node is of the source's address.
+    #[inline(always)]
+    fn find_by(
+        &self,
+        is: impl Fn(&AddrNode, ptr::NonNull<AddrNode>) -> bool,
+        source: Source,
+        want: Match,
+        accept: impl Fn(&Dest) -> bool,
+        order: Order<impl Fn(&Dest, &Dest) -> bool>,
+    ) -> Option<&Dest> {
+        let mixed = mix(source.addr);
+        let fits = |dest: &Dest| {
+            (!want.proto || dest.proto == source.proto)
                 && want.set.is_none_or(|set| dest.set == set)
                 && accept(dest)
         };
-        let earlier = |one, other| if before(other, one) { other } else { one };
-        let first = |chain, port| self.first(chain, |dest| fits(dest, port), in_order, earlier);
         if !want.port {
-            return first(Chain::by_ip(self, source.addr), None);
+            let chain = Chain::new(bucket(self.by_ip.get(), mixed, 0), |node| &node.by_ip, &is);
+            return order.first(chain.filter(|dest| fits(dest)));
         }
-        let by_addr = |port| first(Chain::by_addr(self, source.addr, port), Some(port));
+        let by_addr = |port| {
+            let head = bucket(self.by_addr.get(), mixed, port);
+            let chain = Chain::new(head, |node| &node.by_addr, &is);
+            order.first(chain.filter(|dest| dest.port == port && fits(dest)))
+        };
         let named = by_addr(source.port);
         if source.port == 0 {
             return named;
         }
-        let any = by_addr(0);
-        match (named, any) {
-            (Some(named), Some(any)) => Some(earlier(named, any)),
+        match (named, by_addr(0)) {
+            (Some(named), Some(any)) => Some(order.earlier(named, any)),
             (named, any) => named.or(any),
+        }
+    }
+}
+
+/// Which of several destinations is the answer.
+struct Order<F> {
+    before: F,
+    in_order: bool,
+}
+
+impl<F: Fn(&Dest, &Dest) -> bool> Order<F> {
+    /// The first of a chain's destinations; all are looked at where the chain is in no order.
+    #[inline]
+    fn first<'i>(&self, mut fitting: impl Iterator<Item = &'i Dest>) -> Option<&'i Dest> {
+        if self.in_order {
+            fitting.next()
+        } else {
+            fitting.reduce(|one, other| self.earlier(one, other))
+        }
+    }
+
+    #[inline(never)]
+    fn earlier<'i>(&self, one: &'i Dest, other: &'i Dest) -> &'i Dest {
+        if (self.before)(other, one) {
+            other
+        } else {
+            one
         }
     }
 }
@@ -335,47 +366,40 @@ fn put(link: &Link, node: ptr::NonNull<AddrNode>, next: Next, after: *mut AddrNo
     link.store(node.as_ptr(), Ordering::Release);
 }
 
-/// The destinations in one bucket that have this address, once for each time that they have it.
-struct Chain<'i> {
+/// The destinations in one bucket that have an address, once for each time that they have it.
+struct Chain<'i, F> {
     at: *mut AddrNode,
     next: Next,
-    addr: Addr,
+    /// Whether a node is of the address.
+    is: F,
     of: core::marker::PhantomData<&'i AddrIndex>,
 }
 
-impl<'i> Chain<'i> {
-    fn by_addr(index: &'i AddrIndex, addr: Addr, port: u16) -> Self {
-        let head = bucket(index.by_addr.get(), addr, port);
-        Self::new(head, |node| &node.by_addr, addr)
-    }
-
-    fn by_ip(index: &'i AddrIndex, addr: Addr) -> Self {
-        let head = bucket(index.by_ip.get(), addr, 0);
-        Self::new(head, |node| &node.by_ip, addr)
-    }
-
-    fn new(head: Option<&'i Link>, next: Next, addr: Addr) -> Self {
+impl<'i, F> Chain<'i, F> {
+    #[inline]
+    fn new(head: Option<&'i Link>, next: Next, is: F) -> Self {
         let at = head.map_or(ptr::null_mut(), |head| head.load(Ordering::Acquire));
         Chain {
             at,
             next,
-            addr,
+            is,
             of: core::marker::PhantomData,
         }
     }
 }
 
-impl<'i> Iterator for Chain<'i> {
+impl<'i, F: Fn(&AddrNode, ptr::NonNull<AddrNode>) -> bool> Iterator for Chain<'i, F> {
     type Item = &'i Dest;
 
+    #[inline]
     fn next(&mut self) -> Option<&'i Dest> {
         loop {
             let here = ptr::NonNull::new(self.at)?;
             // SAFETY: a node is in a chain only while its destination is in the index's table, and
             // both are freed together (`Table::free`).
-            self.at = (self.next)(unsafe { here.as_ref() }).load(Ordering::Acquire);
-            // SAFETY: as above.
-            if unsafe { AddrNode::is(here, self.addr) } {
+            let node = unsafe { here.as_ref() };
+            self.at = (self.next)(node).load(Ordering::Acquire);
+            if (self.is)(node, here) {
                 // SAFETY: as above.
                 return Some(unsafe { AddrNode::dest_of::<'i>(here) });
             }

@@ -4,7 +4,7 @@
 use core::ptr::NonNull;
 
 use crate::dispatch::ranked::{self, Weights};
-use crate::dispatch::share::common_divisor;
+use crate::dispatch::share::{self, common_divisor};
 
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::dest::Dest;
@@ -15,6 +15,8 @@ use super::view::View;
 /// has asked for it; before that, and where memory is short, the functions below work them out.
 pub struct Ranks {
     relative: Shares,
+    /// A cycle of the relative weights while all are usable; empty where there is none.
+    relative_wheel: ShmSlice<u32>,
     service: Shares,
     best: Best,
     /// By position: where the destinations of the same priority begin.
@@ -26,6 +28,28 @@ pub struct Ranks {
 
 // SAFETY: trees and a shared slice; zeroed it is that of an empty set.
 unsafe impl ShmSafe for Ranks {}
+
+/// The longest cycle that is written out, for a set of so many destinations.
+fn longest_wheel(dests: usize) -> usize {
+    dests.saturating_mul(4).max(1_024)
+}
+
+/// The points of the relative weights while all are usable, one after the other; none where weights
+/// change on their own, or there are too many.
+fn relative_points(view: &View, unit: u32) -> Vec<u32> {
+    let mut points = Vec::new();
+    for (at, dest) in (0u32..).zip(view.dests()) {
+        if view.is_last_resort(at as usize) {
+            continue;
+        }
+        let weight = u32::try_from(dest.rweight()).unwrap_or(0) / unit.max(1);
+        if dest.cc() || points.len() + weight as usize > longest_wheel(view.dest_count()) {
+            return Vec::new();
+        }
+        points.extend((0..weight).map(|_| at));
+    }
+    points
+}
 
 /// The greatest common divisor of the weights; that of weights that change on their own is 1.
 fn unit(view: &View, weight: fn(&Dest) -> i32) -> u32 {
@@ -41,6 +65,12 @@ impl Ranks {
             Weights::Relative => &self.relative,
             Weights::Srv => &self.service,
         }
+    }
+
+    /// A cycle of the relative weights while all are usable, where it is written out.
+    #[inline]
+    pub fn relative_wheel(&self) -> Option<&[u32]> {
+        Some(self.relative_wheel.get()).filter(|wheel| !wheel.is_empty())
     }
 
     /// The ranks by priority and latency.
@@ -78,14 +108,19 @@ impl Ranks {
         let (relative, service) = (tree(Dest::rweight)?, tree(Dest::weight)?);
         let best = TreePlan::new(&mut plan, view.dest_count()).ok_or(OutOfMemory)?;
         let starts = plan.array(view.dest_count()).ok_or(OutOfMemory)?;
+        let relative_unit = unit(view, |dest| if dest.cc() { 1 } else { dest.rweight() });
+        let points = relative_points(view, relative_unit);
+        let wheel = plan.array(points.len()).ok_or(OutOfMemory)?;
         let mut block = plan.alloc(arena)?;
         let relative = Shares::place(&relative, &block);
         let (service, best) = (Shares::place(&service, &block), Best::place(&best, &block));
-        let starts = block.slice(&starts);
+        let (starts, wheel) = (block.slice(&starts), block.slice(&wheel));
+        // SAFETY: the block is ours alone until it is published.
+        share::write_cycle(unsafe { wheel.fill() }, &points);
         let ranks = block.fill();
         (ranks.relative, ranks.service) = (relative, service);
         (ranks.best, ranks.starts) = (best, starts);
-        ranks.relative_unit = unit(view, |dest| if dest.cc() { 1 } else { dest.rweight() });
+        (ranks.relative_wheel, ranks.relative_unit) = (wheel, relative_unit);
         ranks.service_unit = unit(view, Dest::weight);
         ranks.fill(view);
         Ok(block.header())

@@ -230,6 +230,30 @@ impl DestRecord {
         }
     }
 
+    /// Applies a change in one step if the state bits stay as they are; `None`, and nothing has
+    /// changed, when they do not. Returns the state and what came of it.
+    pub fn change_count(&self, change: impl Fn(State, u32) -> Outcome) -> Option<(State, Outcome)> {
+        let mut seen = self.status.load(Ordering::SeqCst);
+        loop {
+            let (state, failures) = unpack(seen);
+            let outcome = change(state, failures);
+            let wanted = pack(outcome.state, outcome.failures);
+            if outcome.state != state {
+                return None;
+            }
+            if wanted == seen {
+                return Some((state, outcome));
+            }
+            let swap =
+                self.status
+                    .compare_exchange(seen, wanted, Ordering::SeqCst, Ordering::SeqCst);
+            match swap {
+                Ok(_) => return Some((state, outcome)),
+                Err(newer) => seen = newer,
+            }
+        }
+    }
+
     /// True when the list asks for other state bits than at its last load.
     pub fn listed_otherwise(&self, listed: State) -> bool {
         self.listed.load(Ordering::Relaxed) != listed.0

@@ -677,6 +677,11 @@ impl Candidates for View {
         }
     }
 
+    #[inline]
+    fn share_wheel(&self) -> Option<&[u32]> {
+        self.ranks()?.relative_wheel()
+    }
+
     fn is_weighted(&self, by: Weights) -> bool {
         match self.ranks() {
             Some(ranks) => !ranks.shares(by).is_empty(),
