@@ -20,6 +20,9 @@ pub struct Server {
 }
 
 /// Finds the server's modules: `KAMAILIO_MODULES`, else where the distributions put them.
+///
+/// As for the server's own `mpath`, a module may have a directory of its own, as in a source tree
+/// where the server was built.
 pub fn find() -> Result<Server> {
     println!("cargo::rerun-if-env-changed=KAMAILIO_MODULES");
     let modules = match env::var_os("KAMAILIO_MODULES") {
@@ -29,7 +32,7 @@ pub fn find() -> Result<Server> {
              its module directory",
         )?,
     };
-    let path = modules.join("tm.so");
+    let path = module_in(&modules, "tm");
     println!("cargo::rerun-if-changed={}", path.display());
     // A package's files keep the dates of its build; this one has the date of the installation.
     let installed = Path::new("/var/lib/dpkg/info/kamailio.list");
@@ -52,35 +55,55 @@ impl Server {
         self.full_version.split(' ').nth(1).unwrap_or_default()
     }
 
-    /// Links the server's database interface, which is a library of its own up to 5.8 and part of
-    /// the server from 6.0 on. The library lies beside the directory of the modules, and the
-    /// module must find it there by itself.
-    pub fn link_databases(&self) -> Result<()> {
+    /// Links the server's own libraries that the module needs: the database interface up to 5.8,
+    /// in 4.x also MI and unique ids. Later the server itself has them, or has them no more.
+    pub fn link_libraries(&self) -> Result<()> {
         let major = self.version().split('.').next();
-        if major.and_then(|major| major.parse().ok()).unwrap_or(0) >= 6 {
-            return Ok(());
-        }
-        let dir = self.modules.parent().unwrap_or(&self.modules);
-        let names = ["libsrdb1.so.1", "libsrdb1.so"];
-        let library = names
-            .map(|name| dir.join(name))
-            .into_iter()
-            .find(|path| path.exists());
-        let library = library.ok_or_else(|| {
-            format!(
+        let major: u32 = major.and_then(|major| major.parse().ok()).unwrap_or(0);
+        if self.link("srdb1").is_none() && major < 6 {
+            let dir = self.modules.parent().unwrap_or(&self.modules);
+            return Err(format!(
                 "no libsrdb1.so.1 in {}: it comes with Kamailio {}",
                 dir.display(),
                 self.version()
-            )
-        })?;
+            ));
+        }
+        for name in ["kmi", "srutils"] {
+            self.link(name);
+        }
+        Ok(())
+    }
+
+    /// Links a library that lies beside the directory of the modules, or where the server's
+    /// makefiles leave it. The module must find it there by itself. `None` where there is none.
+    fn link(&self, name: &str) -> Option<()> {
+        let beside = self.modules.parent()?;
+        let dirs = [beside.to_owned(), beside.join("lib").join(name)];
+        let files = [format!("lib{name}.so.1"), format!("lib{name}.so")];
+        let (dir, library) = dirs
+            .iter()
+            .flat_map(|dir| files.iter().map(move |file| (dir, dir.join(file))))
+            .find(|(_, library)| library.exists())?;
         println!("cargo::rustc-cdylib-link-arg={}", library.display());
         println!("cargo::rustc-cdylib-link-arg=-Wl,-rpath,{}", dir.display());
-        Ok(())
+        Some(())
     }
 
     /// The packaged C module, which holds a `tm_binds`; `None` where it is not installed.
     pub fn packaged_dispatcher(&self) -> Option<PathBuf> {
-        Some(self.modules.join("dispatcher.so")).filter(|p| p.exists())
+        Some(module_in(&self.modules, "dispatcher")).filter(|p| p.exists())
+    }
+}
+
+/// Where a module lies: in the directory of all modules, or in one of its own there.
+fn module_in(modules: &Path, name: &str) -> PathBuf {
+    let file = format!("{name}.so");
+    let flat = modules.join(&file);
+    let own = modules.join(name).join(&file);
+    if own.exists() && !flat.exists() {
+        own
+    } else {
+        flat
     }
 }
 
