@@ -8,12 +8,13 @@
  */
 #include "compat.h"
 
-#ifdef TRY_XAVP_LONG
-/* From 6.0 on a number in an XAVP is a long, with another name and another type tag. */
+#ifdef TRY_XAVP_INT
+/* From 6.0 on a number in an XAVP is a long, with another name and another type tag. Older ones
+   have longs as well, but do not take them for numbers. */
 #include "xavp.h"
-long try_it(sr_xval_t *value)
+int try_it(sr_xval_t *value)
 {
-	value->type = SR_XTYPE_LONG;
-	return value->v.l;
+	value->type = SR_XTYPE_INT;
+	return value->v.i;
 }
 #endif

@@ -20,11 +20,11 @@ pub fn narrow<F, T: TryFrom<F>>(number: F) -> Option<T> {
 /// Makes a number of an XAVP's value.
 pub fn set_xavp_number(value: &mut sys::sr_xval_t, number: i32) {
     value.type_ = XAVP_NUMBER;
-    #[cfg(server_has = "xavp_long")]
+    #[cfg(not(server_has = "xavp_int"))]
     {
         value.v.l = wide(number);
     }
-    #[cfg(not(server_has = "xavp_long"))]
+    #[cfg(server_has = "xavp_int")]
     {
         value.v.i = number;
     }
@@ -36,17 +36,17 @@ pub fn xavp_number(value: &sys::sr_xval_t) -> Option<i32> {
         return None;
     }
     // SAFETY: the type says which member of the union is set.
-    #[cfg(server_has = "xavp_long")]
+    #[cfg(not(server_has = "xavp_int"))]
     let number = unsafe { value.v.l };
     // SAFETY: as above.
-    #[cfg(not(server_has = "xavp_long"))]
+    #[cfg(server_has = "xavp_int")]
     let number = unsafe { value.v.i };
     narrow(number)
 }
 
 /// The type of an XAVP's value that is a number.
-#[cfg(server_has = "xavp_long")]
+#[cfg(not(server_has = "xavp_int"))]
 pub const XAVP_NUMBER: sys::sr_xtype_t = sys::SR_XTYPE_LONG;
 /// The type of an XAVP's value that is a number.
-#[cfg(not(server_has = "xavp_long"))]
+#[cfg(server_has = "xavp_int")]
 pub const XAVP_NUMBER: sys::sr_xtype_t = sys::SR_XTYPE_INT;
