@@ -197,6 +197,9 @@ fn flag_names(ver_defs: &str) -> Vec<(String, String)> {
     for line in ver_defs.lines().map(str::trim) {
         if let Some(name) = line.strip_prefix("#ifdef ") {
             define = name.trim();
+        } else if line.starts_with("#else") {
+            // What stands here is the word of a define that is off: 4.x has one.
+            define = "";
         }
         let Some(rest) = line.strip_prefix("#define ") else {
             continue;

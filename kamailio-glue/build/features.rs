@@ -8,9 +8,9 @@ use std::fs;
 const TESTS: &str = "kamailio-glue/features.c";
 const TRY: &str = "TRY_";
 
-/// The names of the features that the server has, as C spells them: `SERVER_HAS_XAVP_LONG`.
+/// The names of the features that the server has, as C spells them: `SERVER_HAS_XAVP_INT`.
 ///
-/// Tells cargo of each feature, so that Rust sees it as `cfg(server_has = "xavp_long")`.
+/// Tells cargo of each feature, so that Rust sees it as `cfg(server_has = "xavp_int")`.
 pub fn find(glue: &Glue) -> Result<Vec<String>> {
     let path = glue.root.join(TESTS);
     let text =
@@ -30,7 +30,7 @@ pub fn find(glue: &Glue) -> Result<Vec<String>> {
         known.join(", ")
     );
     let compiler = glue.c_compiler()?;
-    let mut found = Vec::new();
+    let mut found = vec!["SERVER_FEATURES_KNOWN".to_owned()];
     for name in names {
         let output = compiler
             .to_command()

@@ -15,8 +15,6 @@ pub struct Server {
     pub full_version: String,
     /// `module_flags` of its modules.
     pub flags: String,
-    /// Size of a module's `exports`.
-    pub module_exports: u64,
 }
 
 /// Finds the server's modules: `KAMAILIO_MODULES`, else where the distributions put them.
@@ -44,7 +42,6 @@ pub fn find() -> Result<Server> {
     Ok(Server {
         full_version: tm.text("module_version")?,
         flags: tm.text("module_flags")?,
-        module_exports: tm.size_of("exports")?,
         modules,
     })
 }
@@ -53,6 +50,21 @@ impl Server {
     /// `5.6.3` of `kamailio 5.6.3 (x86_64/linux)`.
     pub fn version(&self) -> &str {
         self.full_version.split(' ').nth(1).unwrap_or_default()
+    }
+
+    /// Size of the `exports` of its modules; of those with the same interface where it knows
+    /// several, as 4.x does.
+    pub fn module_exports(&self, interface: u32) -> Result<u64> {
+        for name in ["tm", "pv", "sl", "rr"] {
+            let module = Module::open(&module_in(&self.modules, name))?;
+            if module.number("module_interface_ver")? == interface {
+                return module.size_of("exports");
+            }
+        }
+        Err(format!(
+            "none of the usual modules in {} has the interface {interface}",
+            self.modules.display()
+        ))
     }
 
     /// Links the server's own libraries that the module needs: the database interface up to 5.8,

@@ -70,7 +70,7 @@ pub fn addr(ip: &sys::ip_addr) -> Option<Addr> {
 pub fn literal(host: &[u8]) -> Option<Addr> {
     let mut host = text::as_str(host);
     // SAFETY: the server reads the text and answers with its own buffer, or null.
-    let ip = unsafe { sys::str2ipx(&raw mut host) };
+    let ip = unsafe { sys::glue_literal(&raw mut host) };
     // SAFETY: that buffer stays until the next question.
     addr(unsafe { ip.as_ref() }?)
 }
@@ -156,7 +156,7 @@ pub fn socket_at(place: &[u8]) -> Option<usize> {
 pub fn socket_named(name: &[u8]) -> Option<usize> {
     let mut name = text::as_str(name);
     // SAFETY: the server only compares the name.
-    let socket = unsafe { sys::ksr_get_socket_by_name(&raw mut name) };
+    let socket = unsafe { sys::glue_socket_named(&raw mut name) };
     (!socket.is_null()).then_some(socket as usize)
 }
 
