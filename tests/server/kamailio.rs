@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Config, Fault, Module, TempDir, free_port, module, patience, rpc, under_valgrind};
-use super::{valgrind, wait_for};
+use super::{Config, Fault, Module, TempDir, free_port, module, patience, rpc, this_server};
+use super::{under_valgrind, valgrind, wait_for};
 
 /// A server. Dropping it stops it and checks its log; it must be dropped by the thread that
 /// started it, because the kernel stops the server when that thread ends.
@@ -45,7 +45,7 @@ impl Kamailio {
     /// Starts the same config under the C module and ours, side by side: `(c, ours)`.
     pub fn pair(config: &Config) -> (Self, Self) {
         let c = Self::launch(Module::C, config);
-        let ours = Self::start(Module::Rust, config.clone());
+        let ours = Self::start(Module::Rust, config.clone().native());
         let c = c.into_ready(config).unwrap_or_else(|why| panic!("{why}"));
         (c, ours)
     }
@@ -73,7 +73,9 @@ impl Kamailio {
     fn launch(module: Module, config: &Config) -> Self {
         let dir = TempDir::new();
         let port = free_port();
-        let text = fill(&config.assembled(), module, config, port, dir.path());
+        let as_5_6 = module != Module::C && !config.native;
+        let text = this_server::adapt(config.assembled(), as_5_6);
+        let text = fill(&text, module, config, port, dir.path());
         std::fs::write(dir.path().join("kamailio.cfg"), text).expect("config file");
         if let Some(list) = &config.list {
             let list = fill_bytes(list, module, config, port, dir.path());
@@ -379,12 +381,10 @@ fn command(config: &Config, dir: &Path) -> Command {
         .args(["-DD", "-E"])
         .arg("-f")
         .arg(dir.join("kamailio.cfg"));
-    command
-        .arg("-w")
-        .arg(dir)
-        .arg("-Y")
-        .arg(dir)
-        .args(&config.args);
+    command.arg("-w").arg(dir).args(&config.args);
+    if this_server::release() >= (5, 0) {
+        command.arg("-Y").arg(dir);
+    }
     command
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("log file"))
