@@ -72,16 +72,23 @@ fn config(seen: &str, events: &str) -> Config {
 /// What was noted so far, in order.
 fn events(server: &Kamailio) -> Vec<String> {
     let dump = server.jsonrpc("htable.dump", json!(["events"])).unwrap();
-    let slots = dump.as_array().cloned().unwrap_or_default();
-    let noted: BTreeMap<u32, String> = slots
-        .iter()
-        .flat_map(|slot| slot["slot"].as_array().cloned().unwrap_or_default())
-        .map(|item| {
-            let text = |value: &Value| value.as_str().unwrap().to_owned();
-            (text(&item["name"]).parse().unwrap(), text(&item["value"]))
-        })
-        .collect();
+    let mut noted = BTreeMap::new();
+    collect_items(&dump, &mut noted);
     noted.into_values().collect()
+}
+
+/// Finds what a table of htable has: each release nests its items in another way.
+fn collect_items(dump: &Value, found: &mut BTreeMap<u32, String>) {
+    match dump {
+        Value::Array(parts) => parts.iter().for_each(|part| collect_items(part, found)),
+        Value::Object(part) => match (part.get("name"), part.get("value")) {
+            (Some(Value::String(name)), Some(Value::String(value))) => {
+                found.insert(name.parse().unwrap(), value.clone());
+            }
+            _ => part.values().for_each(|part| collect_items(part, found)),
+        },
+        _ => {}
+    }
 }
 
 /// Waits until `expected` and nothing else was noted: changes by RPC are told within a second.
