@@ -10,10 +10,7 @@
 
 mod server;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-use server::{Config, Kamailio, Module, Request, TempDir, Uac, module};
+use server::{Config, Kamailio, Module, Request, TempDir, Uac, compile, module};
 
 /// Set 1 in order: 7002, 7001. Set 5 is where requests come from.
 const LIST: &str = "\
@@ -36,53 +33,8 @@ request_route {
 }
 "#;
 
-/// The options that the module's build found for the server: `DISPATCHER_C_OPTIONS`, else those of
-/// the newest build beside this test.
-fn options() -> Vec<String> {
-    let file = std::env::var_os("DISPATCHER_C_OPTIONS").map(PathBuf::from);
-    let file = file.unwrap_or_else(|| {
-        let test = std::env::current_exe().unwrap();
-        let target = test.ancestors().nth(3).expect("target/debug/deps/test");
-        let builds =
-            std::fs::read_dir(target.join("release/build")).expect("a build of the module");
-        let files = builds.map(|build| build.unwrap().path().join("out/c-options"));
-        let newest = files
-            .filter(|file| file.is_file())
-            .max_by_key(|file| file.metadata().unwrap().modified().unwrap());
-        newest.expect("c-options of a build with the feature `kamailio`")
-    });
-    let text = std::fs::read_to_string(file).unwrap();
-    let of_any_module = |option: &&str| !option.starts_with("-DMOD_NAME=");
-    text.lines()
-        .filter(of_any_module)
-        .map(str::to_owned)
-        .collect()
-}
-
-/// Compiles the module into `dir`.
-fn compile(dir: &Path) {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c_api/api_user.c");
-    let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
-    let output = Command::new(compiler)
-        .args(options())
-        .args([
-            "-DMOD_NAME=\"api_user\"",
-            "-shared",
-            "-fPIC",
-            "-Wall",
-            "-Werror",
-            "-o",
-        ])
-        .arg(dir.join("api_user.so"))
-        .arg(source)
-        .output()
-        .expect("a C compiler");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{errors}");
-}
-
 fn config(modules: &TempDir) -> Config {
-    let path = modules.path().join("api_user.so");
+    let path = compile("c_api/api_user.c", "api_user", modules.path());
     Config::routes(&format!("loadmodule \"{}\"\n{ROUTE}", path.display()))
         .list(LIST)
         .param("flags", 2)
@@ -122,7 +74,6 @@ const CALLS: [(&str, &str); 9] = [
 fn a_module_in_c_calls_every_function() {
     assert!(module::kamailio().is_file());
     let modules = TempDir::new();
-    compile(modules.path());
     let (c, ours) = Kamailio::pair(&config(&modules));
     for server in [&c, &ours] {
         server.allow_log("destination set");
@@ -145,7 +96,6 @@ fn a_module_in_c_calls_every_function() {
 #[test]
 fn what_means_nothing_is_a_failure() {
     let modules = TempDir::new();
-    compile(modules.path());
     let server = Kamailio::start(Module::Rust, config(&modules));
     let nothing = "<null> sip:callee@service.test <null>";
     for calls in [

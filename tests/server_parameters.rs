@@ -39,7 +39,7 @@ fn refused(name: &str, value: impl Into<Value>, message: &str) {
 #[test]
 fn a_bad_word_is_named_with_what_was_expected() {
     for value in ["5.5", "6", "latest", " 5.6"] {
-        let expected = "expected \"3.2\", \"5.6\" or \"6.1\"";
+        let expected = "expected \"3.2\", \"5.6\", \"6.0\" or \"6.1\"";
         let message = format!("parameter compat: found \"{value}\", {expected}");
         refused("compat", value, &message);
     }

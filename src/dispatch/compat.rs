@@ -13,19 +13,22 @@ use super::state::State;
 pub enum Compat {
     /// The time of the first README of the module: 3.1 to 3.2.
     V3_2,
-    /// What 4.x, 5.x and 6.0 do.
+    /// What 4.x and 5.x do.
     V5_6,
+    /// What 6.0 does: as 5.x, and shows more.
+    V6_0,
     /// From 6.1 on.
     V6_1,
 }
 
 impl Compat {
-    /// Reads the value of modparam `compat`: `3.2`, `5.6` or `6.1`; `None` for any other text.
+    /// Reads the value of modparam `compat`: `3.2`, `5.6`, `6.0` or `6.1`; `None` for any other text.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Compat> {
         match text {
             b"3.2" => Some(Compat::V3_2),
             b"5.6" => Some(Compat::V5_6),
+            b"6.0" => Some(Compat::V6_0),
             b"6.1" => Some(Compat::V6_1),
             _ => None,
         }
@@ -38,6 +41,8 @@ impl Compat {
     pub const fn for_core(major: u32, minor: u32) -> Compat {
         if major > 6 || (major == 6 && minor >= 1) {
             Compat::V6_1
+        } else if major == 6 {
+            Compat::V6_0
         } else {
             Compat::V5_6
         }
@@ -50,7 +55,7 @@ impl Compat {
     pub const fn probing_list_flags(self) -> State {
         match self {
             Compat::V3_2 => State::TRYING.union(State::PROBING),
-            Compat::V5_6 | Compat::V6_1 => State::PROBING,
+            Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => State::PROBING,
         }
     }
 
@@ -64,7 +69,7 @@ impl Compat {
             .union(State::DRAINING);
         match self {
             Compat::V3_2 => down.union(State::PROBING),
-            Compat::V5_6 | Compat::V6_1 => down,
+            Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => down,
         }
     }
 
@@ -75,7 +80,7 @@ impl Compat {
     pub const fn default_probing_threshold(self) -> u32 {
         match self {
             Compat::V3_2 => 3,
-            Compat::V5_6 | Compat::V6_1 => 1,
+            Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => 1,
         }
     }
 
@@ -84,7 +89,7 @@ impl Compat {
     /// Source: features 2.8.
     #[must_use]
     pub const fn mark_counts(self) -> bool {
-        matches!(self, Compat::V3_2 | Compat::V5_6)
+        !matches!(self, Compat::V6_1)
     }
 
     /// Whether a URI without `transport` has the protocol of its kind (UDP for `sip:` and so on)
@@ -94,6 +99,15 @@ impl Compat {
     #[must_use]
     pub const fn default_proto_by_uri(self) -> bool {
         matches!(self, Compat::V6_1)
+    }
+
+    /// Whether `dispatcher.list` shows what 6.0 added: the overload control, with attributes that
+    /// no text has set; and the letter `N`.
+    ///
+    /// Source: features 3.4.1 and 3.4.2, and the packaged module 6.0.1.
+    #[must_use]
+    pub const fn lists_overload(self) -> bool {
+        matches!(self, Compat::V6_0 | Compat::V6_1)
     }
 
     /// Whether `dispatcher.list` shows what 6.1 added.
@@ -128,7 +142,7 @@ impl Compat {
     pub const fn state_mask(self) -> State {
         match self {
             Compat::V3_2 | Compat::V5_6 => State(31),
-            Compat::V6_1 => State(63),
+            Compat::V6_0 | Compat::V6_1 => State(63),
         }
     }
 }
@@ -136,16 +150,16 @@ impl Compat {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Compat::{V3_2, V5_6, V6_1};
+    use Compat::{V3_2, V5_6, V6_0, V6_1};
 
     #[test]
-    fn parses_the_three_names_only() {
+    fn parses_the_names_only() {
         let cases: &[(&[u8], Option<Compat>)] = &[
             (b"3.2", Some(V3_2)),
             (b"5.6", Some(V5_6)),
             (b"6.1", Some(V6_1)),
             (b"", None),
-            (b"6.0", None),
+            (b"6.0", Some(V6_0)),
             (b"5.6 ", None),
             (b"56", None),
         ];
@@ -161,7 +175,7 @@ mod tests {
             ((5, 4), V5_6),
             ((5, 6), V5_6),
             ((5, 8), V5_6),
-            ((6, 0), V5_6),
+            ((6, 0), V6_0),
             ((6, 1), V6_1),
             ((6, 2), V6_1),
             ((7, 0), V6_1),
@@ -169,7 +183,7 @@ mod tests {
         for ((major, minor), want) in cases {
             assert_eq!(Compat::for_core(major, minor), want, "{major}.{minor}");
         }
-        assert!(V3_2 < V5_6 && V5_6 < V6_1);
+        assert!(V3_2 < V5_6 && V5_6 < V6_0 && V6_0 < V6_1);
     }
 
     #[test]
@@ -178,6 +192,7 @@ mod tests {
         let rows = [
             (V3_2, 10, 77, 3, true, false, 31),
             (V5_6, 8, 69, 1, true, false, 31),
+            (V6_0, 8, 69, 1, true, false, 63),
             (V6_1, 8, 69, 1, false, true, 63),
         ];
         for (compat, probing, unusable, threshold, counts, proto, mask) in rows {

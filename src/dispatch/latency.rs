@@ -36,7 +36,7 @@ impl Alpha {
             return None;
         }
         let kept = match compat {
-            Compat::V3_2 | Compat::V5_6 => permille,
+            Compat::V3_2 | Compat::V5_6 | Compat::V6_0 => permille,
             Compat::V6_1 => 1000 - permille,
         };
         Some(Alpha {
@@ -48,7 +48,7 @@ impl Alpha {
     #[must_use]
     pub const fn default_permille(compat: Compat) -> i32 {
         match compat {
-            Compat::V3_2 | Compat::V5_6 => 900,
+            Compat::V3_2 | Compat::V5_6 | Compat::V6_0 => 900,
             Compat::V6_1 => 100,
         }
     }

@@ -18,7 +18,7 @@ pub use codes::{CodesError, ReplyCodes};
 #[must_use]
 pub fn is_pinged(state: State, rules: &MarkRules) -> bool {
     let never = match rules.compat {
-        Compat::V3_2 | Compat::V5_6 => State::DISABLED.union(State::NOPING),
+        Compat::V3_2 | Compat::V5_6 | Compat::V6_0 => State::DISABLED.union(State::NOPING),
         Compat::V6_1 => State::DISABLED.union(State::NOPING).union(State::NODNS),
     };
     if state.intersects(never) {
@@ -58,7 +58,7 @@ pub fn apply_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> O
     }
     let (health, failures) = match rules.compat {
         Compat::V3_2 => seed_ping(old, failures, ping, rules),
-        Compat::V5_6 | Compat::V6_1 => ping_now(old, failures, ping, rules),
+        Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => ping_now(old, failures, ping, rules),
     };
     let state = old.without(State::HEALTH).union(health);
     Some(Outcome {

@@ -137,7 +137,7 @@ impl State {
         };
         let pinged = if self.contains(State::PROBING) {
             b'P'
-        } else if matches!(compat, Compat::V6_1) && self.contains(State::NOPING) {
+        } else if compat.lists_overload() && self.contains(State::NOPING) {
             b'N'
         } else {
             b'X'

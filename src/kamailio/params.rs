@@ -306,7 +306,7 @@ fn compat(raw: &sys::glue_modparams) -> Result<Compat, BadValue<'static>> {
     Compat::parse(value).ok_or(BadValue {
         name: "compat",
         value,
-        expected: "\"3.2\", \"5.6\" or \"6.1\"",
+        expected: "\"3.2\", \"5.6\", \"6.0\" or \"6.1\"",
     })
 }
 

@@ -6,6 +6,7 @@ use core::ops::Range;
 use super::module::Module;
 use super::reply::{Call, Full, Node, Value, integer};
 use super::{overload, rpc_ping};
+use crate::dispatch::compat::Compat;
 use crate::dispatch::dest::SetId;
 use crate::shm::dest::{self, Dest};
 use crate::shm::table::Table;
@@ -155,6 +156,7 @@ fn list_dest(
     detail: Detail,
 ) -> Result<(), Full> {
     let more = module.settings.compat.lists_more();
+    let overload = module.settings.compat.lists_overload();
     let node = targets.add_struct(c"DEST")?;
     if more {
         node.add(c"IDX", int(at))?;
@@ -168,13 +170,13 @@ fn list_dest(
     }
     if detail == Detail::Full {
         list_address(&node, dest)?;
-        if more {
+        if overload {
             overload::state(&node, dest)?;
         }
     }
-    let has_attrs = !dest.attrs_body().is_empty() || (more && detail == Detail::Full);
+    let has_attrs = !dest.attrs_body().is_empty() || (overload && detail == Detail::Full);
     if detail != Detail::Short && has_attrs {
-        list_attrs(&node.add_struct(c"ATTRS")?, dest, more)?;
+        list_attrs(&node.add_struct(c"ATTRS")?, dest, module.settings.compat)?;
     }
     if module.settings.latency.is_some() {
         list_latency(&node.add_struct(c"LATENCY")?, dest)?;
@@ -218,7 +220,8 @@ fn list_latency(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
     node.add(c"TIMEOUT", whole(latency.timeouts))
 }
 
-fn list_attrs(node: &Node<'_>, dest: &Dest, more: bool) -> Result<(), Full> {
+fn list_attrs(node: &Node<'_>, dest: &Dest, compat: Compat) -> Result<(), Full> {
+    let more = compat.lists_more();
     let attrs = dest.attrs();
     let text = |name: &'static CStr, value: Option<&[u8]>| {
         node.add(name, value.map_or(Value::Null, Value::Text))
@@ -244,7 +247,7 @@ fn list_attrs(node: &Node<'_>, dest: &Dest, more: bool) -> Result<(), Full> {
         text(c"PING_SOCKET", attrs.ping_socket)?;
     }
     text(c"OBPROXY", attrs.obproxy)?;
-    if more {
+    if compat.lists_overload() {
         node.add(c"OCMIN", Value::Int(attrs.ocmin))?;
         node.add(c"OCMAX", Value::Int(attrs.ocmax))?;
     }

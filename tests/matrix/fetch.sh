@@ -52,7 +52,7 @@ mkdir -p "$dest/bin"
 for program in kamailio kamcmd; do
 	cat >"$dest/bin/$program" <<END
 #!/bin/sh
-exec "$loader" --library-path "$libraries" "$dest/root/usr/sbin/$program" "\$@"
+PYTHONHOME=$dest/root/usr exec "$loader" --library-path "$libraries" "$dest/root/usr/sbin/$program" "\$@"
 END
 	chmod 755 "$dest/bin/$program"
 done

@@ -20,6 +20,7 @@
 )]
 
 mod binrpc;
+mod c_module;
 mod cast;
 mod config;
 mod crowd;
@@ -44,6 +45,7 @@ mod valgrind;
 use std::time::{Duration, Instant};
 
 pub use binrpc::{Piece, binrpc};
+pub use c_module::compile;
 pub use cast::{Cast, STARTS};
 pub use config::{Config, Value};
 pub use crowd::{Crowd, Ping, Step};

@@ -95,7 +95,7 @@ impl ReplyCodes {
     pub fn accepts(&self, code: i32, compat: Compat) -> bool {
         let always = match compat {
             Compat::V3_2 => code == 200,
-            Compat::V5_6 | Compat::V6_1 => (200..=299).contains(&code),
+            Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => (200..=299).contains(&code),
         };
         always
             || u16::try_from(code).is_ok_and(|code| {

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::*;
-use Compat::{V3_2, V5_6, V6_1};
+use Compat::{V3_2, V5_6, V6_0, V6_1};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 fn rules(compat: Compat, mode: i32, threshold: u32) -> MarkRules {
@@ -157,7 +157,7 @@ fn who_is_pinged() {
         (64, "-+--", "-+--"),
     ];
     for (bits, old, new) in rows {
-        for (compat, want) in [(V3_2, old), (V5_6, old), (V6_1, new)] {
+        for (compat, want) in [(V3_2, old), (V5_6, old), (V6_0, old), (V6_1, new)] {
             for (mode, want) in (0..).zip(want.chars()) {
                 let pinged = is_pinged(State(bits), &rules(compat, mode, 1));
                 assert_eq!(pinged, want == '+', "{compat:?} mode {mode}: {bits}");
@@ -203,7 +203,7 @@ fn thresholds_of_0_act_at_once_and_counters_end() {
 fn other_bits_stay() {
     let mut random = StdRng::seed_from_u64(12);
     for _ in 0..if cfg!(miri) { 100 } else { 5_000 } {
-        let compat = [V3_2, V5_6, V6_1][random.random_range(0..3)];
+        let compat = [V3_2, V5_6, V6_0, V6_1][random.random_range(0..4)];
         let rules = rules(compat, random.random_range(0..4), random.random_range(0..4));
         let old = State(random.random::<u32>()).without(State::DISABLED);
         let ping = [Ping::Good, Ping::Bad { timeout: true }][random.random_range(0..2)];

@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::*;
-use Compat::{V3_2, V5_6, V6_1};
+use Compat::{V3_2, V5_6, V6_0, V6_1};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
 fn rules(compat: Compat, mode: i32, probing: u32, inactive: u32) -> MarkRules {
@@ -279,7 +279,7 @@ fn draining_is_beside_the_measured_bits() {
         (64 | 16, 2, 18),
     ];
     for (old, asked, want) in rows {
-        for compat in [V3_2, V5_6, V6_1] {
+        for compat in [V3_2, V5_6, V6_0, V6_1] {
             let next = apply_set(State(old), 3, State(asked), compat);
             assert_eq!(
                 (next.state, next.failures),
@@ -289,7 +289,7 @@ fn draining_is_beside_the_measured_bits() {
             assert_eq!(next.flip, Flip::between(State(old), State(want), compat));
         }
     }
-    for compat in [V3_2, V5_6, V6_1] {
+    for compat in [V3_2, V5_6, V6_0, V6_1] {
         for text in ["a", "i", "t", "d", ""] {
             let mark = Mark::parse(text.as_bytes(), compat).unwrap();
             let next = apply_mark(State(64), 0, mark, &rules(compat, 1, 1, 1));
@@ -350,6 +350,7 @@ fn letters_of_all_states() {
         assert_eq!(State(*bits).letters(V5_6), **want, "{bits}");
         assert_eq!(State(*bits).letters(V6_1), **want, "{bits}");
     }
+    assert_eq!(State(32).letters(V6_0), *b"AN");
     assert_eq!(State(32).letters(V6_1), *b"AN");
     assert_eq!(State(41).letters(V6_1), *b"IP");
     assert_eq!(State(32).letters(V5_6), *b"AX");
@@ -360,7 +361,7 @@ fn options_and_unknown_bits_survive_everything() {
     let mut random = StdRng::seed_from_u64(3);
     let texts: [&[u8]; 9] = [b"", b"a", b"i", b"d", b"t", b"p", b"tp", b"ip", b"2"];
     for round in 0..if cfg!(miri) { 100 } else { 5_000 } {
-        let compat = [V3_2, V5_6, V6_1][random.random_range(0..3)];
+        let compat = [V3_2, V5_6, V6_0, V6_1][random.random_range(0..4)];
         let rules = rules(
             compat,
             random.random_range(0..4),
