@@ -7,9 +7,6 @@
 #ifndef DISPATCHER_COMPAT_H
 #define DISPATCHER_COMPAT_H
 
-/* 4.x knows two layouts of `exports`, and asks which one this is. */
-#define KAMAILIO_MOD_INTERFACE
-
 /* Always first: mem/q_malloc.h before ver_defs.h would change SER_COMPILE_FLAGS. */
 #include "sr_module.h"
 
@@ -51,7 +48,7 @@
 #define VERSIONVAL SER_VER
 #endif
 
-/* The log line with a function's name that is not the compiler's. */
+/* The log line with a function's name that is not the compiler's: from 5.4 on. */
 #ifndef LOG_FX
 #define LOG_FX(facility, level, lname, prefix, func, fmt, args...) \
 	LOG__(facility, level, lname, prefix, "%s%s" fmt, (func) != NULL ? (func) : "", \
@@ -71,7 +68,7 @@
 #define xavi_set_list(list) NULL
 #endif
 
-/* Names of sockets: from 5.2 on. */
+/* Names of sockets: from 5.4 on. */
 #ifndef SERVER_HAS_SOCKET_NAMES
 #define ksr_get_socket_by_name(name) NULL
 #endif

@@ -39,7 +39,7 @@ void *try_it(void)
 #endif
 
 #ifdef TRY_XAVI
-/* XAVPs whose names know no case: from 5.5 on. */
+/* XAVPs whose names know no case: from 5.4 on. */
 #include "xavp.h"
 void *try_it(void)
 {
@@ -66,7 +66,7 @@ void try_it(uac_req_t *request)
 #endif
 
 #ifdef TRY_DB_UNSIGNED
-/* Unsigned columns: from 5.5 on. */
+/* Unsigned columns: from 5.2 on. */
 #include "lib/srdb1/db.h"
 unsigned long long try_it(db_val_t *value)
 {

@@ -12,7 +12,9 @@ mod server;
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use server::{Answer, Config, Kamailio, Module, Request, Uac, Uas, fails_to_start, wait_for};
+use server::{
+    Answer, Config, Kamailio, Module, Request, Uac, Uas, fails_to_start, this_server, wait_for,
+};
 
 /// Notes each event: `SEEN` says what of it. The user part of a request says what to do with the
 /// destination of set 1 that `X-Uri` names.
@@ -222,6 +224,9 @@ fn relayed(module: Module, uri: &str) -> Vec<String> {
 
 #[test]
 fn events_of_scripts_are_those_of_the_c_module() {
+    if this_server::lacks_c_module() {
+        return;
+    }
     let uas = Uas::start(Answer::Code(503));
     let theirs = relayed(Module::C, &uas.uri());
     let ours = relayed(Module::Rust, &uas.uri());
@@ -293,6 +298,9 @@ function ksr_request_route() {
 
 #[test]
 fn a_kemi_function_is_told_instead_of_routes() {
+    if this_server::lacks(&["app_jsdt.so"]) {
+        return;
+    }
     if server::under_valgrind() {
         // The engine is so slow there that the request is sent again, and marks again.
         return;

@@ -52,6 +52,8 @@ pub fn read(makefile: &Path, headers: &Headers, server: &Server) -> Result<Defin
     );
     defines.set("MOD_NAME", Some("\"dispatcher\""));
     defines.set("MOD_NAMEID", Some("dispatcher"));
+    // 4.x knows two layouts of `exports`, and asks which one a module has.
+    defines.set("KAMAILIO_MOD_INTERFACE", None);
     Ok(defines)
 }
 

@@ -5,26 +5,26 @@ use std::fs::OpenOptions;
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// Writes `question` and a line end into `fifo`, once it is there; yields what comes back through
-/// `answer`, a new fifo, as soon as it is `whole`.
+/// Writes `question` and a line end into the first of `fifos` that is there; yields what comes back
+/// through `answer`, a new fifo, as soon as it is `whole`.
 pub fn ask(
-    fifo: &Path,
+    fifos: &[PathBuf],
     answer: &Path,
     question: &str,
     limit: Duration,
     whole: impl Fn(&[u8]) -> bool,
 ) -> Result<String> {
     make(answer)?;
-    let text = exchange(fifo, answer, question, limit, whole);
+    let text = exchange(fifos, answer, question, limit, whole);
     let _ = std::fs::remove_file(answer);
     text
 }
 
 fn exchange(
-    fifo: &Path,
+    fifos: &[PathBuf],
     answer: &Path,
     question: &str,
     limit: Duration,
@@ -42,9 +42,15 @@ fn exchange(
         std::thread::sleep(Duration::from_millis(2));
         Instant::now() < end
     };
-    let is_there = || std::fs::metadata(fifo).is_ok_and(|m| m.file_type().is_fifo());
-    while !is_there() && step() {}
-    writeln!(options.open(fifo)?, "{question}")?;
+    let is_fifo = |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo());
+    let mut fifo = fifos.iter().find(is_fifo);
+    while fifo.is_none() && step() {
+        fifo = fifos.iter().find(is_fifo);
+    }
+    let fifo = fifo.ok_or_else(|| Error::new(ErrorKind::NotFound, "the server has no fifo"))?;
+    // Kept open until the answer: what was written is lost if nobody has the fifo open.
+    let mut to = options.open(fifo)?;
+    writeln!(to, "{question}")?;
     let (mut text, mut chunk) = (Vec::new(), vec![0; 65_536]);
     loop {
         while let Ok(read @ 1..) = from.read(&mut chunk) {

@@ -39,7 +39,7 @@ fn result(text: &str) -> Result<Value, Fault> {
 pub fn by_fifo(server: &Kamailio, method: &str, params: &Value) -> Result<Value, Fault> {
     let mut request = request(method, params);
     request["reply_name"] = json!("answer");
-    let (fifo, answer) = (server.dir().join("fifo"), server.dir().join("answer"));
+    let (fifo, answer) = ([server.dir().join("fifo")], server.dir().join("answer"));
     let text = fifo::ask(&fifo, &answer, &request.to_string(), patience(10), |text| {
         let whole = text.trim_ascii_end().ends_with(b"}");
         whole && serde_json::from_slice::<Value>(text).is_ok()
