@@ -104,10 +104,14 @@ pub fn resolve_all(host: &[u8], most: usize) -> Vec<Addr> {
     let found = unsafe { sys::glue_resolvehost(name.as_ptr().cast_mut()) };
     // SAFETY: the server's own answer, or null; it stays until the next question.
     let count = unsafe { sys::glue_hostent_count(found) };
-    (0..count)
-        .take(most)
-        .filter_map(|nr| address(found, nr))
-        .collect()
+    let mut addrs = Vec::new();
+    for addr in (0..count).filter_map(|nr| address(found, nr)).take(most) {
+        // The resolver of 4.x gives the first address of a name again and again.
+        if !addrs.contains(&addr) {
+            addrs.push(addr);
+        }
+    }
+    addrs
 }
 
 /// The first address of the resolver's answer.

@@ -55,7 +55,7 @@ pub use listing::Lister;
 pub use module::{Module, kamailio};
 pub use ports::free_port;
 pub use probe::{MARKS, Probe};
-pub use rpc::Fault;
+pub use rpc::{Fault, set_nulls};
 pub use sip::{Message, Request};
 pub use tempdir::TempDir;
 pub use uac::{Call, TcpUac, Uac};

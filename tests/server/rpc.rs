@@ -133,7 +133,7 @@ pub fn json_rpc(dir: &Path, method: &str, params: &Value, limit: Duration) -> Re
 }
 
 /// Texts that are not there: 4.x writes them as empty ones.
-fn set_nulls(value: &mut Value) {
+pub fn set_nulls(value: &mut Value) {
     const MAY_LACK: [&str; 10] = [
         "BODY",
         "DUID",
