@@ -279,6 +279,7 @@ int dsr_list_exists(struct sip_msg *msg, char *set, char *p2);
 int dsr_is_active(struct sip_msg *msg, char *set, char *p2);
 int dsr_is_active_uri(struct sip_msg *msg, char *set, char *uri);
 int dsr_dsg_fetch(struct sip_msg *msg, char *set, char *p2);
+int dsr_dsg_fetch_uri(struct sip_msg *msg, char *set, char *uri);
 int dsr_mark_addr(struct sip_msg *msg, char *state, char *set, char *uri);
 int dsr_oc_set_attrs(
 		struct sip_msg *msg, char *set, char *uri, char *rate, char *ms, char *seq);

@@ -9,8 +9,7 @@
 #include "compat.h"
 
 #ifdef TRY_XAVP_INT
-/* From 6.0 on a number in an XAVP is a long, with another name and another type tag. Older ones
-   have longs as well, but do not take them for numbers. */
+/* Where it is gone, a number in an XAVP is a long. Servers that have both use this one. */
 #include "xavp.h"
 int try_it(sr_xval_t *value)
 {

@@ -40,6 +40,7 @@ static cmd_export_t glue_cmds[] = {
 	COMMAND("ds_is_active", dsr_is_active, 1, dsr_fixup_is_active, ANY_ROUTE),
 	COMMAND("ds_is_active", dsr_is_active_uri, 2, dsr_fixup_is_active, ANY_ROUTE),
 	COMMAND("ds_dsg_fetch", dsr_dsg_fetch, 1, dsr_fixup_numbers, ANY_ROUTE),
+	COMMAND("ds_dsg_fetch_uri", dsr_dsg_fetch_uri, 2, dsr_fixup_is_active, ANY_ROUTE),
 	COMMAND("ds_mark_addr", dsr_mark_addr, 3, dsr_fixup_mark_addr, ANY_ROUTE),
 	PLAIN("ds_load_update", dsr_load_update, 0, ANY_ROUTE),
 	PLAIN("ds_load_unset", dsr_load_unset, 0, ANY_ROUTE),

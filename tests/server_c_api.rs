@@ -72,7 +72,9 @@ const CALLS: [(&str, &str); 9] = [
 
 #[test]
 fn a_module_in_c_calls_every_function() {
-    if this_server::lacks_c_module() {
+    if this_server::lacks_c_module()
+        || this_server::older_than((5, 0), "the layout of the test's module in C")
+    {
         return;
     }
     assert!(module::kamailio().is_file());

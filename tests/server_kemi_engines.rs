@@ -10,7 +10,7 @@
 
 mod server;
 
-use server::{Config, Kamailio, Message, Module, Request, Uac, this_server};
+use server::{Config, Kamailio, Message, Module, Request, Uac, this_server, version};
 
 /// A scripting engine: module, name of the engine, file, script. A request's body is expressions,
 /// split by `|`; their values come back in `X-Out`, split by blanks, with `$du` and `$ru` behind.
@@ -189,12 +189,10 @@ fn run(engine: &Engine) {
     let (c, ours) = Kamailio::pair(&config(engine));
     for (calls, wanted) in cases() {
         assert_eq!(ask(&ours, calls), wanted, "{}: {calls}", engine.name);
-        assert_eq!(
-            ask(&c, calls),
-            wanted,
-            "{}, the C module: {calls}",
-            engine.name
-        );
+        if version::c_has_all(calls) {
+            let answer = ask(&c, calls);
+            assert_eq!(answer, wanted, "{}, the C module: {calls}", engine.name);
+        }
     }
     for (calls, wanted) in later_cases() {
         assert_eq!(ask(&ours, calls), wanted, "{}: {calls}", engine.name);

@@ -85,6 +85,44 @@ fn dsg_shows_the_chosen_set() {
     assert_eq!(fetch("2"), format!("1 1 0 1 0 100 {none}"));
 }
 
+/// As the C module of 6.0 answers, but for the set that is not there.
+#[test]
+fn dsg_shows_what_a_destination_reported_of_its_load() {
+    const ROUTE: &str = r#"
+request_route {
+    if ($hdr(X-Rate) != $null) {
+        $var(rate) = $(hdr(X-Rate){s.int});
+        ds_oc_set_attrs("1", "sip:127.0.0.1:7001", "$var(rate)", "60000", "7");
+    }
+    ds_dsg_fetch_uri("$hdr(X-Set)", "$hdr(X-Uri)");
+    $var(rc) = $rc;
+    $var(left) = $dsg(octime_sec);
+    if ($dsg(octime_sec) > 0) { $var(left) = $dsg(octime_sec) - $TS; }
+    append_to_reply("X-Out: $var(rc) $dsg(count) $dsg(ocrate) $dsg(ocseq) $var(left)\r\n");
+    send_reply("200", "OK");
+}
+"#;
+    let list = "1 sip:127.0.0.1:7001 0 0 ocmin=5;ocmax=50\n1 sip:127.0.0.1:7002\n";
+    let server = Kamailio::start(Module::Rust, Config::routes(ROUTE).list(list));
+    let uri = "sip:127.0.0.1:7001";
+    let fetch = |set: &str, uri: &str| ask(&server, "OPTIONS", &[("X-Set", set), ("X-Uri", uri)]);
+    assert_eq!(fetch("1", uri), "1 2 5 0 0");
+    for other in [
+        "sip:127.0.0.1:7002",
+        "sip:127.0.0.1:7999",
+        "SIP:127.0.0.1:7001",
+    ] {
+        assert_eq!(fetch("1", other), "1 2 0 0 0");
+    }
+    assert!(fetch("9", uri).starts_with("-1 <null> <null> <null>"));
+    let headers = [("X-Rate", "90"), ("X-Set", "1"), ("X-Uri", uri)];
+    let told = ask(&server, "OPTIONS", &headers);
+    let (numbers, left) = told.rsplit_once(' ').expect("five numbers");
+    assert_eq!(numbers, "1 2 50 7");
+    let left: i32 = left.parse().expect("seconds");
+    assert!((1..=60).contains(&left), "{told}");
+}
+
 #[test]
 fn set_1_is_the_first_one_shown_and_places_come_with_compat_6_1() {
     for (compat, places) in [("5.6", "<null> <null>"), ("6.1", "0 1")] {

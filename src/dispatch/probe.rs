@@ -12,14 +12,14 @@ pub use codes::{CodesError, ReplyCodes};
 /// Whether a destination in this state is pinged, by `ds_probing_mode`.
 ///
 /// A disabled one never is, nor one with flag 32 (no pings). Flag 16 (name not resolved) forbids
-/// pings only in compat 6.1. Draining does not matter.
+/// pings from compat 6.0 on. Draining does not matter.
 ///
 /// Source: features 3.11.
 #[must_use]
 pub fn is_pinged(state: State, rules: &MarkRules) -> bool {
     let never = match rules.compat {
-        Compat::V3_2 | Compat::V5_6 | Compat::V6_0 => State::DISABLED.union(State::NOPING),
-        Compat::V6_1 => State::DISABLED.union(State::NOPING).union(State::NODNS),
+        Compat::V3_2 | Compat::V5_6 => State::DISABLED.union(State::NOPING),
+        Compat::V6_0 | Compat::V6_1 => State::DISABLED.union(State::NOPING).union(State::NODNS),
     };
     if state.intersects(never) {
         return false;

@@ -17,16 +17,24 @@ pub fn narrow<F, T: TryFrom<F>>(number: F) -> Option<T> {
     T::try_from(number).ok()
 }
 
+/// The type of an XAVP's value that is a number. Later servers have no other than `long`; those that
+/// have both use `int`.
+#[cfg(server_has = "xavp_int")]
+pub const XAVP_NUMBER: sys::sr_xtype_t = sys::SR_XTYPE_INT;
+/// As above.
+#[cfg(not(server_has = "xavp_int"))]
+pub const XAVP_NUMBER: sys::sr_xtype_t = sys::SR_XTYPE_LONG;
+
 /// Makes a number of an XAVP's value.
 pub fn set_xavp_number(value: &mut sys::sr_xval_t, number: i32) {
     value.type_ = XAVP_NUMBER;
-    #[cfg(not(server_has = "xavp_int"))]
-    {
-        value.v.l = wide(number);
-    }
     #[cfg(server_has = "xavp_int")]
     {
         value.v.i = number;
+    }
+    #[cfg(not(server_has = "xavp_int"))]
+    {
+        value.v.l = wide(number);
     }
 }
 
@@ -36,20 +44,13 @@ pub fn xavp_number(value: &sys::sr_xval_t) -> Option<i32> {
         return None;
     }
     // SAFETY: the type says which member of the union is set.
-    #[cfg(not(server_has = "xavp_int"))]
-    let number = unsafe { value.v.l };
-    // SAFETY: as above.
     #[cfg(server_has = "xavp_int")]
     let number = unsafe { value.v.i };
+    // SAFETY: as above.
+    #[cfg(not(server_has = "xavp_int"))]
+    let number = unsafe { value.v.l };
     narrow(number)
 }
-
-/// The type of an XAVP's value that is a number.
-#[cfg(not(server_has = "xavp_int"))]
-pub const XAVP_NUMBER: sys::sr_xtype_t = sys::SR_XTYPE_LONG;
-/// The type of an XAVP's value that is a number.
-#[cfg(server_has = "xavp_int")]
-pub const XAVP_NUMBER: sys::sr_xtype_t = sys::SR_XTYPE_INT;
 
 /// Makes a pointer, as an opaque address, of an XAVP's value: a number where there is no such type.
 pub fn set_xavp_pointer(value: &mut sys::sr_xval_t, pointer: usize) {

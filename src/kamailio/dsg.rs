@@ -1,5 +1,7 @@
-//! `$dsg(name)` and `ds_dsg_fetch`: what a script can ask about a set.
+//! `$dsg(name)`, `ds_dsg_fetch` and `ds_dsg_fetch_uri`: what a script can ask about a set and about
+//! one of its destinations.
 
+use core::cell::RefCell;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
@@ -7,12 +9,19 @@ use super::dsv::{self, PvRet, Question};
 use super::guard::{ScriptRet, guard};
 use super::log::{log_dbg, log_err};
 use super::module::Module;
-use super::sys;
 use super::text::Escaped;
+use super::{overload, sys};
 use crate::dispatch::dest::SetId;
+use crate::shm::dest::Dest;
 
 /// The set that is asked about, in this process; 1 until a script chooses another.
 static CHOSEN: AtomicI32 = AtomicI32::new(1);
+
+thread_local! {
+    /// The URI of the destination that the overload fields are about; empty for none. In this
+    /// process, as the set.
+    static CHOSEN_URI: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// What can be asked.
 #[derive(Clone, Copy)]
@@ -22,19 +31,37 @@ enum Field {
     Inactive,
     PercentActive,
     PercentInactive,
+    UntilSec,
+    UntilUsec,
+    Seq,
+    Rate,
 }
 
 /// Names and fields; the place in this table is what the server keeps.
-const FIELDS: [(&[u8], Field); 5] = [
+const FIELDS: [(&[u8], Field); 9] = [
     (b"count", Field::Count),
     (b"active", Field::Active),
     (b"inactive", Field::Inactive),
     (b"pactive", Field::PercentActive),
     (b"pinactive", Field::PercentInactive),
+    (b"octime_sec", Field::UntilSec),
+    (b"octime_usec", Field::UntilUsec),
+    (b"ocseq", Field::Seq),
+    (b"ocrate", Field::Rate),
 ];
 
 /// `ds_dsg_fetch`(set): chooses the set that `$dsg` shows, and says whether there is such a set.
 pub fn fetch(set: SetId) -> ScriptRet {
+    fetch_uri(set, b"")
+}
+
+/// `ds_dsg_fetch_uri`(set, uri): as [`fetch`]; and chooses the destination, by the list's own text,
+/// whose reports of its load `$dsg` shows.
+pub fn fetch_uri(set: SetId, uri: &[u8]) -> ScriptRet {
+    CHOSEN_URI.with_borrow_mut(|chosen| {
+        chosen.clear();
+        chosen.extend_from_slice(uri);
+    });
     CHOSEN.store(set, Relaxed);
     match Module::get() {
         Some(module) if module.has_set(set) => ScriptRet::OK,
@@ -52,7 +79,8 @@ pub extern "C" fn dsr_dsg_parse_name(spec: sys::pv_spec_p, name: *mut sys::str_)
         let known = |name: &[u8]| FIELDS.iter().position(|(known, _)| *known == name);
         let kept = dsv::keep_name(spec, name, known, |name| {
             log_err!(
-                "$dsg({}): expected count, active, inactive, pactive or pinactive",
+                "$dsg({}): expected count, active, inactive, pactive, pinactive, octime_sec, octime_usec, ocseq \
+                 or ocrate",
                 Escaped(name)
             );
         });
@@ -85,12 +113,24 @@ fn ask(field: Field) -> Option<c_int> {
     let all = view.dest_count();
     let active = || (0..all).filter(|&at| view.is_usable(at)).count();
     let percent = |part: usize| (part * 100).checked_div(all).unwrap_or(0);
+    // A destination that is not there has reported nothing.
+    let of_dest = |ask: fn(&Dest) -> u64| {
+        CHOSEN_URI.with_borrow(|uri| {
+            let mut dests = view.find_uri(uri).filter_map(|at| view.dest(at));
+            let found = dests.find(|dest| dest.uri() == &**uri);
+            usize::try_from(found.map_or(0, ask)).unwrap_or(0)
+        })
+    };
     let number = match field {
         Field::Count => all,
         Field::Active => active(),
         Field::Inactive => all - active(),
         Field::PercentActive => percent(active()),
         Field::PercentInactive => percent(all - active()),
+        Field::UntilSec => of_dest(|dest| overload::until_us(dest) / 1_000_000),
+        Field::UntilUsec => of_dest(|dest| overload::until_us(dest) % 1_000_000),
+        Field::Seq => of_dest(|dest| u64::try_from(dest.record().overload.seq()).unwrap_or(0)),
+        Field::Rate => of_dest(|dest| dest.record().overload.rate().into()),
     };
     c_int::try_from(number).ok()
 }

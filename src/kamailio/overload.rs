@@ -86,15 +86,21 @@ fn show(call: &Call, dest: &Dest) -> Result<(), Full> {
 pub fn state(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
     let overload = &dest.record().overload;
     let number = |number: u64| Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX));
-    let until_us = match overload.until_us() {
-        0 => 0,
-        until => on_the_wall_us(until),
-    };
+    let until_us = until_us(dest);
     node.add(c"OCRATE", number(overload.rate().into()))?;
     node.add(c"OCIDX", number(overload.turn().into()))?;
     node.add(c"OCSEQ", Value::Int(overload.seq()))?;
     node.add(c"OCTIME_SEC", number(until_us / 1_000_000))?;
     node.add(c"OCTIME_USEC", number(until_us % 1_000_000))
+}
+
+/// Until when a destination's report holds, as time of day, in microseconds since 1970; 0 before the
+/// first report.
+pub fn until_us(dest: &Dest) -> u64 {
+    match dest.record().overload.until_us() {
+        0 => 0,
+        until => on_the_wall_us(until),
+    }
 }
 
 /// A moment of the shared clock as time of day, in microseconds since 1970.

@@ -279,6 +279,15 @@ pub extern "C" fn dsr_dsg_fetch(msg: *mut sys::sip_msg, set: Arg, _: Arg) -> Scr
     call(msg, |msg| Some(dsg::fetch(number(msg, set, "the set")?)))
 }
 
+/// `ds_dsg_fetch_uri`(set, uri).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_dsg_fetch_uri(msg: *mut sys::sip_msg, set: Arg, uri: Arg) -> ScriptRet {
+    call(msg, |msg| {
+        let set = number(msg, set, "the set")?;
+        Some(dsg::fetch_uri(set, text(msg, uri, "the URI")?))
+    })
+}
+
 /// `ds_mark_addr`(state, set, uri).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_mark_addr(

@@ -259,8 +259,10 @@ pub(super) fn make_dest(
             if let Ok(ms @ 1..) = u32::try_from(spec.attrs.latency) {
                 new.health.set_latency(&Latency::initial(ms));
             }
-            new.overload
-                .begin(u32::try_from(spec.attrs.ocrate).unwrap_or(0));
+            // Within the bounds, as a report would be.
+            let attrs = &spec.attrs;
+            let rate = attrs.ocrate.min(attrs.ocmax).max(attrs.ocmin);
+            new.overload.begin(u32::try_from(rate).unwrap_or(0));
             new.relist(spec.flags);
             record
         }

@@ -38,22 +38,36 @@ run /usr/lib/apt/apt-helper download-file "$uri" "$tarball" "$hash" >>"$dest/log
 	unavailable "the source of kamailio $version cannot be fetched"
 sh "$glue/unpack-headers.sh" "$tarball" "$dest/src" "$version"
 
-# The suite's programs need the suite's C library, and its loader to find it.
+# The programs need a C library that is new enough for them and for the module, which is built here:
+# the suite's where that is the newer one, with its loader to find it, else the machine's.
+fetched=$(run apt-cache show --no-all-versions libc6 | sed -n 's/^Version: //p' | head -n 1)
 loader=
-for candidate in "$dest"/root/lib/*/ld-linux-*.so.* "$dest"/root/usr/lib/*/ld-linux-*.so.*; do
-	[ ! -f "$candidate" ] || loader=$candidate
-done
-[ -n "$loader" ] || unavailable "the packages of $suite have no loader of shared objects"
+if dpkg --compare-versions "$fetched" ge "$(dpkg-query -W -f='${Version}' libc6)"; then
+	for candidate in "$dest"/root/lib/*/ld-linux-*.so.* "$dest"/root/usr/lib/*/ld-linux-*.so.*; do
+		[ ! -f "$candidate" ] || loader=$candidate
+	done
+	[ -n "$loader" ] || unavailable "the packages of $suite have no loader of shared objects"
+else
+	for file in $(dpkg-deb -c "$(ls "$apt"/cache/archives/libc6_*.deb)" | sed -n 's/.* \.\(\/.*\.so[.0-9]*\)$/\1/p'); do
+		rm -f "$dest/root$file"
+	done
+fi
 libraries=
 for dir in "$dest"/root/lib/*-linux-* "$dest"/root/usr/lib/*-linux-* "$dest"/root/usr/lib/*-linux-*/kamailio; do
 	[ ! -d "$dir" ] || libraries=$libraries${libraries:+:}$dir
 done
 mkdir -p "$dest/bin"
 for program in kamailio kamcmd; do
-	cat >"$dest/bin/$program" <<END
-#!/bin/sh
-PYTHONHOME=$dest/root/usr exec "$loader" --library-path "$libraries" "$dest/root/usr/sbin/$program" "\$@"
-END
+	if [ -n "$loader" ]; then
+		start="exec \"$loader\" --library-path \"$libraries\""
+	else
+		start="LD_LIBRARY_PATH=\"$libraries\" exec"
+	fi
+	cat >"$dest/bin/$program" <<-END
+		#!/bin/sh
+		export PYTHONHOME="$dest/root/usr"
+		$start "$dest/root/usr/sbin/$program" "\$@"
+	END
 	chmod 755 "$dest/bin/$program"
 done
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{Config, Fault, Module, TempDir, free_port, module, patience, rpc, this_server};
-use super::{under_valgrind, valgrind, wait_for};
+use super::{under_valgrind, valgrind, version, wait_for};
 
 /// A server. Dropping it stops it and checks its log; it must be dropped by the thread that
 /// started it, because the kernel stops the server when that thread ends.
@@ -75,7 +75,10 @@ impl Kamailio {
         let port = free_port();
         let as_5_6 = module != Module::C && !config.native;
         let text = this_server::adapt(config.assembled(), as_5_6);
-        let text = fill(&text, module, config, port, dir.path());
+        let mut text = fill(&text, module, config, port, dir.path());
+        if module == Module::C {
+            text = version::for_c(&text);
+        }
         std::fs::write(dir.path().join("kamailio.cfg"), text).expect("config file");
         if let Some(list) = &config.list {
             let list = fill_bytes(list, module, config, port, dir.path());
@@ -382,7 +385,7 @@ fn command(config: &Config, dir: &Path) -> Command {
         .arg("-f")
         .arg(dir.join("kamailio.cfg"));
     command.arg("-w").arg(dir).args(&config.args);
-    if this_server::release() >= (5, 0) {
+    if version::core() >= (5, 0) {
         command.arg("-Y").arg(dir);
     }
     command

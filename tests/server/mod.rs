@@ -41,6 +41,7 @@ pub mod transports;
 mod uac;
 mod uas;
 mod valgrind;
+pub mod version;
 
 use std::time::{Duration, Instant};
 
@@ -55,7 +56,7 @@ pub use listing::Lister;
 pub use module::{Module, kamailio};
 pub use ports::free_port;
 pub use probe::{MARKS, Probe};
-pub use rpc::{Fault, set_nulls};
+pub use rpc::Fault;
 pub use sip::{Message, Request};
 pub use tempdir::TempDir;
 pub use uac::{Call, TcpUac, Uac};

@@ -114,8 +114,7 @@ pub fn json_rpc(dir: &Path, method: &str, params: &Value, limit: Duration) -> Re
     // jsonrpc-s of 4.x takes 8 kB, and does not say what the fault was: then ctl is asked.
     const TAKES: usize = 8_000;
     if params.to_string().len() < TAKES {
-        if let Ok(mut result) = json_result(dir, method, params, limit) {
-            set_nulls(&mut result);
+        if let Ok(result) = json_result(dir, method, params, limit) {
             return Ok(result);
         }
     }
@@ -129,34 +128,6 @@ pub fn json_rpc(dir: &Path, method: &str, params: &Value, limit: Duration) -> Re
     match binrpc(dir, &words)?.pop() {
         Some(Piece::Text(text)) => Ok(json!(text)),
         other => panic!("{method}: the second answer is {other:?}"),
-    }
-}
-
-/// Texts that are not there: 4.x writes them as empty ones.
-pub fn set_nulls(value: &mut Value) {
-    const MAY_LACK: [&str; 10] = [
-        "BODY",
-        "DUID",
-        "SOCKET",
-        "SOCKNAME",
-        "PING_SOCKET",
-        "OBPROXY",
-        "LAST_RESULT",
-        "ROUND_TRIP_MS",
-        "NEXT_IN_MS",
-        "REFUSED",
-    ];
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(set_nulls),
-        Value::Object(members) => {
-            for (name, member) in members {
-                if MAY_LACK.contains(&name.as_str()) && member == "" {
-                    *member = Value::Null;
-                }
-                set_nulls(member);
-            }
-        }
-        _ => {}
     }
 }
 

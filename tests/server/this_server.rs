@@ -2,32 +2,25 @@
 //! lacks says so and returns.
 
 use std::io::Write as _;
-use std::path::Path;
-use std::process::Command;
-use std::sync::OnceLock;
+use std::path::{Path, PathBuf};
 
 use super::module;
+use super::version::core;
 
-/// Release of the server, such as `(5, 6)`, as `kamailio -v` says.
-pub fn release() -> (u32, u32) {
-    static RELEASE: OnceLock<(u32, u32)> = OnceLock::new();
-    *RELEASE.get_or_init(|| {
-        let out = Command::new(module::kamailio()).arg("-v").output();
-        let text = String::from_utf8(out.expect("kamailio -v runs").stdout).unwrap();
-        let version = text.split_whitespace().nth(2).unwrap_or_default();
-        let mut parts = version.split('.').map(|part| part.parse().ok());
-        let mut part = || parts.next().flatten();
-        part().zip(part()).expect("kamailio -v says its version")
-    })
-}
-
-/// The server has this module, such as `xhttp.so`.
-pub fn has_module(file: &str) -> bool {
+/// Where the server has this module, such as `xhttp.so`: in a directory of its modules, or in one of
+/// the module's own there.
+pub fn module_file(file: &str) -> Option<PathBuf> {
     let own = file.trim_end_matches(".so");
     module::packaged_modules()
         .split(':')
         .map(Path::new)
-        .any(|dir| dir.join(file).is_file() || dir.join(own).join(file).is_file())
+        .flat_map(|dir| [dir.join(file), dir.join(own).join(file)])
+        .find(|path| path.is_file())
+}
+
+/// The server has this module.
+pub fn has_module(file: &str) -> bool {
+    module_file(file).is_some()
 }
 
 /// Says that the running test is skipped on this server, and why: on standard error, past the
@@ -58,7 +51,7 @@ pub fn lacks(files: &[&str]) -> bool {
     if missing.is_empty() {
         return false;
     }
-    let (major, minor) = release();
+    let (major, minor) = core();
     let names = missing
         .join(", ")
         .replace("dispatcher.so", "C module dispatcher.so");
@@ -66,15 +59,14 @@ pub fn lacks(files: &[&str]) -> bool {
     true
 }
 
-/// True, after saying so, where there is no C module to compare with, or one that has less than the
-/// tests use: many functions and variables came with 5.x.
+/// True, after saying so, where there is no C module to compare with.
 pub fn lacks_c_module() -> bool {
-    lacks(&["dispatcher.so"]) || older_than((5, 0), "much of the C module")
+    lacks(&["dispatcher.so"])
 }
 
 /// True, after saying so, where the server is older than what the test is about.
 pub fn older_than(release_wanted: (u32, u32), what: &str) -> bool {
-    let (major, minor) = release();
+    let (major, minor) = core();
     if (major, minor) >= release_wanted {
         return false;
     }
@@ -105,7 +97,7 @@ pub fn adapt(text: String, as_5_6: bool) -> String {
     let mut text = text;
     let names = |name: &&str| text.contains(&format!("\"dispatcher\", \"{name}\""));
     let load = "loadmodule \"dispatcher.so\"";
-    if as_5_6 && release() >= (6, 0) && !OLD_NAMES.iter().chain(&["compat"]).any(names) {
+    if as_5_6 && core() >= (6, 0) && !OLD_NAMES.iter().chain(&["compat"]).any(names) {
         let chosen = format!("{load}\nmodparam(\"dispatcher\", \"compat\", \"5.6\")");
         text = text.replace(load, &chosen);
     }
