@@ -17,15 +17,15 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
 .PHONY: help setup setup-tests headers build probe install demo test test-unit test-server lint bench bench-live \
-	bench-calls bench-ping soak race miri valgrind clean
+	bench-growth bench-calls bench-traffic bench-ping bench-domain bench-all soak race miri valgrind clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the distribution's packages that the other targets need (apt, sudo)
 	@sh kamailio-glue/setup.sh
 
-setup-tests: setup ## install what the tests need besides: drivers, SQLite, MariaDB, PostgreSQL, kamcli, Lua, Python
+setup-tests: setup ## install what the tests need besides: drivers, databases, kamcli, Lua, Python, TLS, IMS
 	@sh kamailio-glue/setup.sh tests
 
 headers: setup ## fetch the installed server's headers into target/kamailio-src
@@ -68,17 +68,37 @@ lint: headers ## check format and clippy, with and without the seam
 		$(CARGO) clippy --release --lib --features kamailio,panic-probe -- -D warnings; \
 		else echo "lint: no clippy here, lints not checked"; fi
 
-bench: build ## measure calls, reload and memory beside the packaged C module
-	@$(CARGO) run --quiet --features server-tests --example bench
+BENCH = $(CARGO) run --quiet --features server-tests --example bench --
+bench-all: CALLS ?= million
 
-bench-live: build ## measure changes of lists of 100,000 destinations
-	@$(CARGO) run --quiet --features server-tests --example bench -- live
+# CASES="alg4 mark*" takes single cases (keys are in doc/bench.md) and writes nothing.
+bench: build ## measure the instructions of calls beside the packaged C module (CASES="alg4 ...": only these)
+	@$(BENCH) $(if $(CASES),only $(CASES),instructions)
+
+bench-live: build ## measure start, reload, edits, memory and list output of lists up to 100,000 destinations
+	@$(BENCH) live
+
+bench-growth: build ## measure picks with more destinations, sets and workers
+	@$(BENCH) growth
 
 bench-calls: build ## measure call load with 100,000 calls up (CALLS=million: 1,000,000)
-	@$(CARGO) run --quiet --features server-tests --example bench -- calls $(CALLS)
+	@$(BENCH) calls $(CALLS)
+
+bench-traffic: build ## measure what calls through a proxy cost
+	@$(BENCH) traffic
 
 bench-ping: build ## measure how fast silence is seen, and what 5,000 pinged destinations cost
-	@$(CARGO) run --quiet --features server-tests --example bench -- ping
+	@$(BENCH) ping
+
+bench-domain: ## measure the domain alone with criterion, without a server
+	$(CARGO) bench -p dispatcher-bench
+	@$(BENCH) domain
+
+# One after the other, whatever becomes of one: each needs the machine for itself.
+bench-all: build ## take all figures of doc/bench.md (CALLS=: with 100,000 calls up, not 1,000,000)
+	@failed=; for part in bench bench-live bench-growth bench-traffic bench-ping bench-domain bench-calls; do \
+		echo "== $$part"; $(MAKE) --no-print-directory $$part CASES= CALLS=$(CALLS) || failed="$$failed $$part"; done; \
+		[ -z "$$failed" ] || { echo "bench-all: failed:$$failed" >&2; exit 1; }
 
 soak: build ## change the lists under load for SOAK_SECONDS (default 600)
 	@$(CARGO) run --quiet --features server-tests --example soak

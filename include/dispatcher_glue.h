@@ -56,6 +56,7 @@ struct glue_modparams {
 	str cnt_avp;
 	str dstid_avp;
 	str attrs_avp;
+	str sock_avp;
 	str hash_pvar;
 	str setid_pvname;
 	str setid_pvar;

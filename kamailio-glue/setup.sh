@@ -91,6 +91,14 @@ choose_engines() {
 	[ -n "${KAMAILIO_MODULES:-}" ] || need kamailio-lua-modules kamailio-python3-modules
 }
 
+# What the configs of tests/server_configs load: TLS with certificates made by openssl, and the IMS
+# samples, whose documentation comes with the server.
+choose_configs() {
+	[ -n "${KAMAILIO_MODULES:-}" ] ||
+		need kamailio-tls-modules kamailio-ims-modules kamailio-presence-modules
+	command -v openssl >/dev/null 2>&1 || need openssl
+}
+
 # PostgreSQL's programs come with a service, whose first installation makes a database and starts
 # it. Where it is we who install it, it must not; the machine's own settings stay as they are.
 install_postgres() {
@@ -129,6 +137,7 @@ tests=${1:-}
 if [ "$tests" = tests ]; then
 	choose_databases
 	choose_engines
+	choose_configs
 fi
 
 if [ -n "$missing" ]; then

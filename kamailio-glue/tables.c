@@ -98,6 +98,7 @@ static param_export_t glue_params[] = {
 	TEXT(cnt_avp),
 	TEXT(dstid_avp),
 	TEXT(attrs_avp),
+	TEXT(sock_avp),
 	TEXT(hash_pvar),
 	TEXT(setid_pvname),
 	TEXT(setid_pvar),

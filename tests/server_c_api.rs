@@ -10,7 +10,7 @@
 
 mod server;
 
-use server::{Config, Kamailio, Module, Request, TempDir, Uac, compile, module, this_server};
+use server::{Config, Kamailio, Module, Request, TempDir, Uac, c_module, module, this_server};
 
 /// Set 1 in order: 7002, 7001. Set 5 is where requests come from.
 const LIST: &str = "\
@@ -34,7 +34,7 @@ request_route {
 "#;
 
 fn config(modules: &TempDir) -> Config {
-    let path = compile("c_api/api_user.c", "api_user", modules.path());
+    let path = c_module("tests/c_api/api_user.c", modules.path());
     Config::routes(&format!("loadmodule \"{}\"\n{ROUTE}", path.display()))
         .list(LIST)
         .param("flags", 2)

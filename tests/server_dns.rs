@@ -34,6 +34,10 @@ request_route {
 const URI: &str = "sip:gw.test";
 
 fn start(dns: &Dns, params: &[(&str, i64)]) -> Kamailio {
+    Kamailio::start(Module::Rust, config(dns, params))
+}
+
+fn config(dns: &Dns, params: &[(&str, i64)]) -> Config {
     let mut config = Config::routes(ROUTE)
         .global("dns_cache_max_ttl=1")
         .global("dns_cache_negative_ttl=1")
@@ -45,7 +49,7 @@ fn start(dns: &Dns, params: &[(&str, i64)]) -> Kamailio {
     for (name, value) in params {
         config = config.param(name, *value);
     }
-    Kamailio::start(Module::Rust, config)
+    config
 }
 
 fn ask(server: &Kamailio, method: &str) -> String {
@@ -61,6 +65,20 @@ fn is_from(server: &Kamailio) -> bool {
 fn address(server: &Kamailio) -> String {
     let dest = server.dest(1, 0);
     dest["IPADDR"].as_str().unwrap_or_default().to_owned()
+}
+
+/// When the name was asked for, as the list says, in seconds since 1970.
+fn asked_at(server: &Kamailio) -> f64 {
+    let dest = server.dest(1, 0);
+    let part = |key: &str| dest[key].as_f64().unwrap();
+    part("DNSTIME_SEC") + part("DNSTIME_USEC") / 1e6
+}
+
+fn now() -> f64 {
+    let now = std::time::SystemTime::now();
+    now.duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs_f64()
 }
 
 #[test]
@@ -89,7 +107,10 @@ fn mode_2_asks_in_each_match_and_in_nothing_else() {
     let dns = Dns::start();
     dns.set("gw.test", Name::Is(ELSEWHERE));
     let server = start(&dns, &[("ds_dns_mode", 3)]);
+    assert_eq!(asked_at(&server), 0.0, "a load does not count");
+    let before = now();
     assert!(!is_from(&server));
+    assert!((before..=now()).contains(&asked_at(&server)));
     dns.set("gw.test", Name::Is(HERE));
     wait_for("the new address", patience(10), || {
         is_from(&server).then_some(())
@@ -131,6 +152,7 @@ fn mode_4_follows_a_name_without_any_request() {
     });
     assert!(is_from(&server));
     assert_eq!(server.flags(1, URI), "TP", "the state stays");
+    assert!((now() - 60.0..=now()).contains(&asked_at(&server)));
     dns.set("gw.test", Name::Unknown);
     let asked = dns.asked("gw.test").len();
     wait_for("two more questions", patience(15), || {
@@ -149,6 +171,44 @@ fn without_mode_1_a_name_that_nobody_knows_yet_is_no_fault() {
     wait_for("the address", patience(15), || {
         is_from(&server).then_some(())
     });
+}
+
+#[test]
+fn mode_8_follows_a_pointer_to_the_service() {
+    let dns = Dns::start();
+    dns.set("gw.test", Name::Pointer("SIP+D2T", "_sip._tcp.pool.test"));
+    dns.set("_sip._tcp.pool.test", Name::Service("host.test", 5090));
+    dns.set("host.test", Name::Is(HERE));
+    let config = config(&dns, &[("ds_dns_mode", 9)])
+        .global("dns_try_naptr=yes")
+        .tcp();
+    let server = Kamailio::start(Module::Rust, config);
+    assert_eq!(address(&server), HERE.to_string());
+    assert!(is_from(&server));
+    // Without a pointer that fits, the name itself is asked for.
+    dns.set("gw.test", Name::Is(ELSEWHERE));
+    wait_for("a reload that finds the new address", patience(10), || {
+        server.kamcmd(&["dispatcher.reload"]).unwrap();
+        (address(&server) == ELSEWHERE.to_string()).then_some(())
+    });
+}
+
+/// A name that must not be asked for when a list is read gets its address later, after a change of
+/// its flags as well.
+#[test]
+fn modify_leaves_a_name_for_later_where_the_mode_says_so() {
+    let dns = Dns::start();
+    dns.set("gw.test", Name::Is(HERE));
+    let server = start(&dns, &[("ds_dns_mode", 2)]);
+    server
+        .kamcmd(&["dispatcher.modify", "1", URI, "flags", "16"])
+        .unwrap();
+    let modify = ["dispatcher.modify", "1", URI, "flags", "0"];
+    server.kamcmd(&modify).unwrap();
+    assert!(dns.asked("gw.test").is_empty(), "modify asks nobody");
+    assert_eq!(address(&server), "");
+    assert!(is_from(&server));
+    assert_eq!(address(&server), HERE.to_string());
 }
 
 #[test]

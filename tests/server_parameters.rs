@@ -52,7 +52,14 @@ fn a_bad_word_is_named_with_what_was_expected() {
 
 #[test]
 fn a_bad_avp_is_named_with_what_was_expected() {
-    for name in ["dst_avp", "grp_avp", "cnt_avp", "dstid_avp", "attrs_avp"] {
+    for name in [
+        "dst_avp",
+        "grp_avp",
+        "cnt_avp",
+        "dstid_avp",
+        "attrs_avp",
+        "sock_avp",
+    ] {
         let message = format!(
             "parameter {name}: found \"$var(x)\", expected an AVP with a fixed name, as $avp(x)"
         );
@@ -181,6 +188,7 @@ fn a_number_where_a_text_belongs_stops_the_start() {
         "cnt_avp",
         "dstid_avp",
         "attrs_avp",
+        "sock_avp",
     ];
     for name in texts {
         let log = fails_to_start(Module::Rust, with(name, 1));

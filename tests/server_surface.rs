@@ -23,7 +23,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use server::{Config, Kamailio, Module, TempDir, compile, module, this_server};
+use server::{Config, Kamailio, Module, TempDir, c_module, module, this_server};
 
 /// What the C module has and ours has not, each with the reason.
 const MISSING: [&str; 0] = [];
@@ -89,7 +89,7 @@ const ASKED_AT_ONCE: usize = 100;
 /// All names of the module that a server loads.
 fn names_of(module: Module, fields: &BTreeSet<String>) -> BTreeSet<String> {
     let built = TempDir::new();
-    let lister = compile("surface/lister.c", "lister", built.path());
+    let lister = c_module("tests/surface/lister.c", built.path());
     let config = Config::routes(&format!(
         "loadmodule \"{}\"\ncfgengine \"jsdt\"",
         lister.display()

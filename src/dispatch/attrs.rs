@@ -196,6 +196,9 @@ pub fn trim_body(body: &[u8]) -> &[u8] {
 ///
 /// Source: features 2.4 and 3.2; `core/parser/parse_param.c: parse_params` (5.6.3).
 pub fn parse(body: &[u8]) -> Result<(Attrs<'_>, Vec<AttrWarning<'_>>), AttrError> {
+    if body.is_empty() {
+        return Ok((Attrs::default(), Vec::new()));
+    }
     let mut found = Found::default();
     let mut rest = body.trim_ascii();
     let end = body.trim_ascii_end().len();

@@ -59,3 +59,52 @@ pub struct DestSpec<'a> {
     /// The server's local socket for this destination as an opaque address; 0 when none is set.
     pub socket: usize,
 }
+
+/// An IPv4 address in its usual form, four decimal numbers without leading zeros; `None` for any
+/// other text, also for those that a server takes for an address besides.
+#[must_use]
+pub fn ipv4(text: &[u8]) -> Option<[u8; 4]> {
+    let mut bytes = [0; 4];
+    let mut parts = text.split(|&byte| byte == b'.');
+    for byte in &mut bytes {
+        let part = parts.next()?;
+        if part.len() > 3 || (part.len() > 1 && part.first() == Some(&b'0')) || part.is_empty() {
+            return None;
+        }
+        let number = part.iter().try_fold(0u16, |number, digit| {
+            digit
+                .is_ascii_digit()
+                .then(|| number * 10 + u16::from(digit - b'0'))
+        })?;
+        *byte = u8::try_from(number).ok()?;
+    }
+    parts.next().is_none().then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ipv4;
+
+    #[test]
+    fn usual_ipv4_addresses_are_read() {
+        assert_eq!(ipv4(b"192.0.2.255"), Some([192, 0, 2, 255]));
+        assert_eq!(ipv4(b"0.0.0.0"), Some([0; 4]));
+        let others: [&[u8]; 12] = [
+            b"",
+            b"1.2.3",
+            b"1.2.3.4.5",
+            b"1.2.3.256",
+            b"01.2.3.4",
+            b"1..3.4",
+            b"1.2.3.4 ",
+            b"1.2.3.x",
+            b"a.example",
+            b"[::1]",
+            b"1.2.3.",
+            b"1.2.3.1000",
+        ];
+        for text in others {
+            assert_eq!(ipv4(text), None, "{text:?}");
+        }
+    }
+}

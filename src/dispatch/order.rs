@@ -16,7 +16,7 @@ use super::dest::SetId;
 pub fn post_order(ids: &[SetId]) -> Vec<usize> {
     let mut root = None;
     for (index, id) in ids.iter().enumerate() {
-        root = Some(insert(root, *id, index));
+        insert(&mut root, *id, index);
     }
     let mut order = Vec::with_capacity(ids.len());
     walk(root.as_deref(), &mut order);
@@ -56,71 +56,77 @@ fn measure(node: &mut Node) {
         .saturating_add(1);
 }
 
-fn insert(tree: Tree, id: SetId, index: usize) -> Box<Node> {
-    let Some(mut node) = tree else {
-        return Box::new(Node {
+/// Puts an id in; false where nothing above has to follow: it was there, or no height changed.
+fn insert(tree: &mut Tree, id: SetId, index: usize) -> bool {
+    let Some(node) = tree else {
+        *tree = Some(Box::new(Node {
             id,
             index,
             height: 1,
             left: None,
             right: None,
-        });
+        }));
+        return true;
     };
-    match id.cmp(&node.id) {
-        Ordering::Less => node.left = Some(insert(node.left.take(), id, index)),
-        Ordering::Greater => node.right = Some(insert(node.right.take(), id, index)),
-        Ordering::Equal => return node,
+    let below = match id.cmp(&node.id) {
+        Ordering::Less => &mut node.left,
+        Ordering::Greater => &mut node.right,
+        Ordering::Equal => return false,
+    };
+    let before = node.height;
+    if !insert(below, id, index) {
+        return false;
     }
-    balance(node)
+    balance(tree);
+    height(tree) != before
 }
 
-/// Restores the AVL rule after one insertion below `node`.
-fn balance(mut node: Box<Node>) -> Box<Node> {
-    measure(&mut node);
+/// Restores the AVL rule after one insertion below the root of a subtree.
+fn balance(tree: &mut Tree) {
+    let Some(node) = tree else { return };
+    measure(node);
     let (left, right) = (height(&node.left), height(&node.right));
     if left > right.saturating_add(1) {
-        node.left = node.left.take().map(|child| {
-            if height(&child.left) < height(&child.right) {
-                rotate_left(child)
-            } else {
-                child
-            }
-        });
-        rotate_right(node)
+        let leans = |child: &Node| height(&child.left) < height(&child.right);
+        if node.left.as_deref().is_some_and(leans) {
+            rotate_left(&mut node.left);
+        }
+        rotate_right(tree);
     } else if right > left.saturating_add(1) {
-        node.right = node.right.take().map(|child| {
-            if height(&child.right) < height(&child.left) {
-                rotate_right(child)
-            } else {
-                child
-            }
-        });
-        rotate_left(node)
-    } else {
-        node
+        let leans = |child: &Node| height(&child.right) < height(&child.left);
+        if node.right.as_deref().is_some_and(leans) {
+            rotate_right(&mut node.right);
+        }
+        rotate_left(tree);
     }
 }
 
-fn rotate_left(mut node: Box<Node>) -> Box<Node> {
+/// Makes the right child of a subtree's root its root.
+fn rotate_left(tree: &mut Tree) {
+    let Some(mut node) = tree.take() else { return };
     let Some(mut top) = node.right.take() else {
-        return node;
+        *tree = Some(node);
+        return;
     };
     node.right = top.left.take();
     measure(&mut node);
     top.left = Some(node);
     measure(&mut top);
-    top
+    *tree = Some(top);
 }
 
-fn rotate_right(mut node: Box<Node>) -> Box<Node> {
+/// Makes the left child of a subtree's root its root.
+fn rotate_right(tree: &mut Tree) {
+    let Some(mut node) = tree.take() else { return };
     let Some(mut top) = node.left.take() else {
-        return node;
+        *tree = Some(node);
+        return;
     };
     node.left = top.right.take();
     measure(&mut node);
     top.right = Some(node);
     measure(&mut top);
-    top
+    *tree = Some(top);
 }
 
 fn walk(tree: Option<&Node>, order: &mut Vec<usize>) {
@@ -195,7 +201,7 @@ mod tests {
                 .collect();
             let mut root = None;
             for (index, id) in ids.iter().enumerate() {
-                root = Some(insert(root, *id, index));
+                insert(&mut root, *id, index);
             }
             let mut sorted = Vec::new();
             check(root.as_deref(), &mut sorted);

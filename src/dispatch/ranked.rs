@@ -5,7 +5,8 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
-use super::select::{Candidates, Choice, choice};
+use super::select::Candidates;
+use super::share::Turns;
 
 /// How often a choice is repeated while states change under it.
 const RETRIES: usize = 64;
@@ -41,14 +42,20 @@ fn take_turn(set: &impl Candidates, from: usize, ring: usize) -> Option<usize> {
 }
 
 /// Takes the next turn of the weights of `from..ring`; `None` when nobody there has a share.
-fn take_share(set: &impl Candidates, by: Weights, from: usize, ring: usize) -> Option<usize> {
+fn take_share(
+    set: &impl Candidates,
+    by: Weights,
+    turns: &Turns,
+    from: usize,
+    ring: usize,
+) -> Option<usize> {
     for _ in 0..RETRIES {
         let before = set.weight_below(by, from);
         let whole = set.weight_below(by, ring).saturating_sub(before);
         if whole == 0 {
             return None;
         }
-        let point = before.saturating_add(set.cursors().turns(by).next(whole));
+        let point = before.saturating_add(turns.next(whole));
         let found = set
             .at_weight(by, point)
             .filter(|at| (from..ring).contains(at));
@@ -64,34 +71,49 @@ fn take_share(set: &impl Candidates, by: Weights, from: usize, ring: usize) -> O
 /// have one are out or give up their shares, the others in turn.
 ///
 /// Source: `features.md` 3.7.3; field reports W7.
-pub fn by_share(set: &impl Candidates, ring: usize) -> Option<Choice> {
-    let turn = || {
+#[inline(always)]
+pub fn by_share(set: &impl Candidates, ring: usize) -> Option<usize> {
+    let turns = set.cursors().turns(Weights::Relative);
+    let Some(wheel) = set.share_wheel() else {
+        return by_share_of_usable(set, turns, ring);
+    };
+    let found = turns.next_of(wheel).map(|at| at as usize);
+    match found {
+        Some(at) if at < ring && set.next_usable(at, at + 1).is_some() => found,
+        _ => by_share_of_usable(set, set.cursors().spilled(), ring),
+    }
+}
+
+/// The same, by the weights of those that are usable now.
+#[inline(never)]
+fn by_share_of_usable(set: &impl Candidates, turns: &Turns, ring: usize) -> Option<usize> {
+    let in_turn = || {
         let weighted = set.is_weighted(Weights::Relative);
         weighted.then(|| take_turn(set, 0, ring)).flatten()
     };
-    let found = take_share(set, Weights::Relative, 0, ring)
-        .or_else(turn)
-        .or_else(|| set.walk(0, ring))?;
-    Some(choice(found, ring, set.len()))
+    take_share(set, Weights::Relative, turns, 0, ring)
+        .or_else(in_turn)
+        .or_else(|| set.walk(0, ring))
 }
 
 /// Algorithm 15: of the lowest priority that is usable, by weight; without weights in turn.
 ///
 /// Source: `features.md` 2.5; RFC 2782.
-pub fn by_service(set: &impl Candidates, ring: usize) -> Option<Choice> {
+#[inline(never)]
+pub fn by_service(set: &impl Candidates, ring: usize) -> Option<usize> {
     for _ in 0..RETRIES {
         let Some(last) = set.last_usable(ring) else {
             break;
         };
         let from = set.priority_start(last);
+        let turns = set.cursors().turns(Weights::Srv);
         let found =
-            take_share(set, Weights::Srv, from, ring).or_else(|| take_turn(set, from, ring));
-        if let Some(found) = found {
-            let choice = choice(found, ring, set.len());
-            return Some(choice.within(from));
+            take_share(set, Weights::Srv, turns, from, ring).or_else(|| take_turn(set, from, ring));
+        if found.is_some() {
+            return found;
         }
     }
-    Some(choice(set.walk(0, ring)?, ring, set.len()))
+    set.walk(0, ring)
 }
 
 /// What a destination is worth for algorithm 13: its priority, less what its latency costs.
@@ -114,6 +136,7 @@ pub fn rank(priority: i32) -> u32 {
 }
 
 /// Algorithm 13: the best rank; of equal ones the next in turn. With it the turn that was taken.
+#[inline(never)]
 pub fn by_rank(set: &impl Candidates, ring: usize) -> Option<(usize, usize)> {
     let cursor = &set.cursors().round_robin;
     let mut seen = cursor.load(Relaxed);

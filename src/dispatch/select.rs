@@ -1,15 +1,14 @@
 //! Choosing: the first destination of a set, then the failover order, one at a time.
 //!
-//! Everything here is a pure function of what it is given: the set as a [`Candidates`], where to
-//! start, and a source of random numbers.
+//! Everything here is a pure function of what it is given: the set as a [`Candidates`], and where
+//! to start.
 
 #![forbid(unsafe_code)]
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use rand::RngCore;
-
 use super::ranked::{self, Weights};
+use super::resume::Rule;
 use super::share::Turns;
 use super::weight::{SLOTS, Wheel};
 
@@ -89,8 +88,8 @@ pub enum Start {
     Ongoing(u32),
     /// At the set's round-robin cursor.
     RoundRobin,
-    /// Anywhere.
-    Random,
+    /// Where this random number falls.
+    Random(u32),
     /// At the first one.
     First,
     /// At the next slot of the set's wheel.
@@ -103,8 +102,17 @@ pub enum Start {
     Priority,
     /// At the next turn of the weights within the lowest usable priority.
     Service,
-    /// At the round-robin cursor, passing over who is overloaded at this time, in microseconds.
-    Overload(u64),
+}
+
+impl Start {
+    /// True where choosing goes by weights or ranks, which sets keep only once it is asked for.
+    #[must_use]
+    pub const fn weighs(self) -> bool {
+        matches!(
+            self,
+            Start::RelativeWeight | Start::Latency | Start::Service
+        )
+    }
 }
 
 /// The positions of a set that keep moving, shared by all processes and kept over reloads.
@@ -116,6 +124,8 @@ pub struct Cursors {
     pub weight: AtomicU64,
     /// Turns by relative weight.
     relative: Turns,
+    /// Those of them that fell on a destination that was out, and went to another one.
+    spilled: Turns,
     /// Turns by weight within a priority.
     service: Turns,
 }
@@ -127,6 +137,11 @@ impl Cursors {
             Weights::Relative => &self.relative,
             Weights::Srv => &self.service,
         }
+    }
+
+    /// The turns by relative weight that fell on a destination that was out.
+    pub fn spilled(&self) -> &Turns {
+        &self.spilled
     }
 }
 
@@ -142,6 +157,11 @@ pub trait Candidates {
 
     /// The first usable index in `from..to`.
     fn next_usable(&self, from: usize, to: usize) -> Option<usize>;
+
+    /// The first usable index in `from..to` that takes one more call.
+    fn next_with_room(&self, from: usize, to: usize) -> Option<usize> {
+        self.next_usable(from, to)
+    }
 
     /// The first usable index at or after `at`, around the end of a ring of indices below `ring`;
     /// when all of the ring are out, the first usable one behind it.
@@ -184,6 +204,12 @@ pub trait Candidates {
     /// True when any destination has such a weight, usable or not.
     fn is_weighted(&self, by: Weights) -> bool;
 
+    /// Whose turn it is by relative weight while all are usable, by turns of a whole cycle; `None`
+    /// where the weights change on their own, or make too long a cycle.
+    fn share_wheel(&self) -> Option<&[u32]> {
+        None
+    }
+
     /// The priority of a destination.
     fn priority(&self, at: usize) -> i32;
 
@@ -213,10 +239,8 @@ pub struct Choice {
     pub first: usize,
     /// Indices below this one take part in the walk.
     ring: usize,
-    /// The destination of last resort, where it is not `first` itself.
-    last_resort: Option<usize>,
-    /// Where the priority begins that the walk goes through first, before higher ones.
-    within: Option<usize>,
+    /// The walk goes through the priority of the first one before it goes through higher ones.
+    by_priority: bool,
 }
 
 /// Number of destinations that a choice may fall on: all, or all but the one of last resort.
@@ -225,43 +249,37 @@ pub fn ring(len: usize, use_default: bool) -> usize {
     if use_default && len > 1 { len - 1 } else { len }
 }
 
-/// Chooses the first destination of `set`; `None` when none is usable.
+/// Chooses the first destination of `set`, and keeps what is needed to go on from there; `None`
+/// when none is usable.
+///
+/// Source: `features.md` 3.7.1 and 3.7.2.
+pub fn choose(set: &impl Candidates, start: Start, use_default: bool) -> Option<Choice> {
+    let first = first(set, start, use_default)?;
+    Some(Choice::from(set, first, start, use_default))
+}
+
+/// The index of the first destination to try; `None` when none is usable.
 ///
 /// From the starting index the walk goes up by one, around the end, to the first usable
 /// destination. With `use_default` the last index stays out of the walk and is taken when all
 /// others are out. Costs the same for any size of set.
 ///
 /// Source: `features.md` 3.7.1 and 3.7.2.
-pub fn choose(
-    set: &impl Candidates,
-    start: Start,
-    use_default: bool,
-    random: &mut impl RngCore,
-) -> Option<Choice> {
-    let len = set.len();
-    let ring = ring(len, use_default);
-    let hash = match start {
-        Start::Hash(hash) => hash,
-        Start::Ongoing(hash) => {
-            let at = (hash as usize).checked_rem(ring)?;
-            return Some(choice(set.walk_ongoing(at, ring)?, ring, len));
-        }
-        Start::Random => random.next_u32(),
-        Start::First => 0,
-        Start::Weight => turn_wheel(set),
-        Start::RoundRobin => return take_turn(set, ring),
-        Start::Overload(now_us) => return take_open_turn(set, ring, now_us),
-        Start::Priority if is_even(set) => return take_turn(set, ring),
-        Start::Priority => 0,
-        Start::RelativeWeight => return ranked::by_share(set, ring),
-        Start::Service => return ranked::by_service(set, ring),
-        Start::Latency => {
-            let (first, _) = ranked::by_rank(set, ring)?;
-            return Some(choice(first, ring, len));
-        }
-    };
-    let at = (hash as usize).checked_rem(ring)?;
-    Some(choice(set.walk(at, ring)?, ring, len))
+#[inline(always)]
+pub fn first(set: &impl Candidates, start: Start, use_default: bool) -> Option<usize> {
+    let ring = ring(set.len(), use_default);
+    match start {
+        Start::Hash(number) | Start::Random(number) => set.walk(within(number, ring)?, ring),
+        Start::First => set.walk(0, ring),
+        Start::RoundRobin => take_turn(set, ring),
+        Start::Weight => set.walk(within(turn_wheel(set), ring)?, ring),
+        Start::RelativeWeight => ranked::by_share(set, ring),
+        Start::Ongoing(hash) => set.walk_ongoing(within(hash, ring)?, ring),
+        Start::Priority if is_even(set) => take_turn(set, ring),
+        Start::Priority => set.walk(0, ring),
+        Start::Service => ranked::by_service(set, ring),
+        Start::Latency => ranked::by_rank(set, ring).map(|(first, _)| first),
+    }
 }
 
 /// True when all destinations have one priority, over 0.
@@ -272,31 +290,31 @@ fn is_even(set: &impl Candidates) -> bool {
     set.priority(last) > 0 && set.priority(0) == set.priority(last)
 }
 
-/// The choice of an index inside the ring, or of the last resort behind it.
-pub(super) fn choice(first: usize, ring: usize, len: usize) -> Choice {
-    let last_resort = (first < ring && ring < len).then_some(ring);
-    Choice {
-        first,
-        ring,
-        last_resort,
-        within: None,
+/// A number as an index of the ring; `None` when the ring is empty.
+fn within(number: u32, ring: usize) -> Option<usize> {
+    let number = number as usize;
+    // Spares cursors a division: they are in the ring but at its end.
+    if number < ring {
+        return Some(number);
     }
+    number.checked_rem(ring)
 }
 
 /// Takes the next turn of the set: each usable destination gets its own, whatever is out between.
 /// The last resort, behind the ring, takes nobody's turn.
-fn take_turn(set: &impl Candidates, ring: usize) -> Option<Choice> {
+#[inline]
+fn take_turn(set: &impl Candidates, ring: usize) -> Option<usize> {
     let cursor = &set.cursors().round_robin;
     let mut seen = cursor.load(Ordering::Relaxed);
     loop {
-        let at = (seen as usize).checked_rem(ring)?;
+        let at = within(seen, ring)?;
         let first = set.walk(at, ring)?;
         if first >= ring {
-            return Some(choice(first, ring, set.len()));
+            return Some(first);
         }
         let next = u32::try_from(first + 1).unwrap_or(0);
         match cursor.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => return Some(choice(first, ring, set.len())),
+            Ok(_) => return Some(first),
             Err(moved) => seen = moved,
         }
     }
@@ -305,13 +323,14 @@ fn take_turn(set: &impl Candidates, ring: usize) -> Option<Choice> {
 /// How many overloaded destinations are passed over at most.
 const PASSES: usize = 1_000;
 
-/// Takes the next turn of a destination that overload control does not pass over; `None` when all
-/// are passed over once.
-fn take_open_turn(set: &impl Candidates, ring: usize, now_us: u64) -> Option<Choice> {
+/// Chooses the next one in turn that overload control does not pass over at this time, in
+/// microseconds; `None` when all are passed over once.
+pub fn choose_open(set: &impl Candidates, use_default: bool, now_us: u64) -> Option<Choice> {
+    let ring = ring(set.len(), use_default);
     for _ in 0..ring.min(PASSES) {
-        let choice = take_turn(set, ring)?;
-        if !set.pass_over(choice.first, now_us) {
-            return Some(choice);
+        let first = take_turn(set, ring)?;
+        if !set.pass_over(first, now_us) {
+            return Some(Choice::of(set, first, use_default));
         }
     }
     None
@@ -328,16 +347,24 @@ fn turn_wheel(set: &impl Candidates) -> u32 {
 impl Choice {
     /// The choice of a destination that was found otherwise.
     pub fn of(set: &impl Candidates, first: usize, use_default: bool) -> Self {
-        let len = set.len();
-        choice(first, ring(len, use_default), len)
+        Self::from(set, first, Start::First, use_default)
     }
 
-    /// The same choice, whose walk goes through its own priority first, which begins at `from`, and
-    /// then through the higher ones, one after the other.
-    pub(super) fn within(self, from: usize) -> Self {
+    /// The choice of the destination that [`first`] found from this start.
+    pub fn from(set: &impl Candidates, first: usize, start: Start, use_default: bool) -> Self {
         Choice {
-            within: Some(from),
-            ..self
+            first,
+            ring: ring(set.len(), use_default),
+            by_priority: start == Start::Service,
+        }
+    }
+
+    /// How its failover order goes through the set, for whoever goes on later.
+    pub fn rule(&self) -> Rule {
+        if self.by_priority {
+            Rule::Priorities
+        } else {
+            Rule::Around
         }
     }
 
@@ -351,8 +378,15 @@ impl Choice {
         Order {
             set,
             choice: *self,
-            at: At::First,
+            part: Part::First,
+            from: self.first + 1,
+            to: self.ring,
         }
+    }
+
+    /// Where the priority begins that the walk goes through first.
+    fn priority(&self, set: &impl Candidates) -> Option<usize> {
+        (self.by_priority && self.first < self.ring).then(|| set.priority_start(self.first))
     }
 }
 
@@ -360,98 +394,95 @@ impl Choice {
 pub struct Order<'a, C> {
     set: &'a C,
     choice: Choice,
-    at: At,
+    part: Part,
+    /// What is left of the part of the set that it is in.
+    from: usize,
+    to: usize,
 }
 
 impl<C> Clone for Order<'_, C> {
     fn clone(&self) -> Self {
-        Order {
-            set: self.set,
-            choice: self.choice,
-            at: self.at,
-        }
+        Order { ..*self }
     }
 }
 
-/// Where an [`Order`] is.
-#[derive(Clone, Copy)]
-enum At {
+/// The part of the set that an [`Order`] is in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Before all.
     First,
-    After(usize),
-    Before(usize),
-    /// The priorities that end below this index.
-    Higher(usize),
-    /// In a priority: from here, to there, and where it begins.
-    Inside(usize, usize, usize),
+    /// After the first one.
+    After,
+    /// Before it, in the ring or in its priority.
+    Before,
+    /// In the priority that begins here.
+    Priority(usize),
     End,
 }
 
 impl<C: Candidates> Iterator for Order<'_, C> {
     type Item = usize;
 
+    #[inline]
     fn next(&mut self) -> Option<usize> {
-        let Choice {
-            first,
-            ring,
-            within,
-            ..
-        } = self.choice;
-        if let At::First = self.at {
-            self.at = At::After(first + 1);
-            return Some(first);
+        if self.part == Part::First {
+            self.part = Part::After;
+            return Some(self.choice.first);
         }
-        if let At::After(from) = self.at {
-            if let Some(index) = self.set.next_usable(from, ring) {
-                self.at = At::After(index + 1);
-                return Some(index);
+        match self.set.next_usable(self.from, self.to) {
+            Some(index) => {
+                self.from = index + 1;
+                Some(index)
             }
-            self.at = At::Before(within.unwrap_or(0));
+            None => self.next_part(),
         }
-        if let At::Before(from) = self.at {
-            if let Some(index) = self.set.next_usable(from, first.min(ring)) {
-                self.at = At::Before(index + 1);
-                return Some(index);
-            }
-            self.at = within.map_or(At::End, At::Higher);
-            if within.is_none() {
-                return self.last_resort();
-            }
-        }
-        self.next_higher()
     }
 }
 
 impl<C: Candidates> Order<'_, C> {
-    /// Takes the last resort at the end.
-    fn last_resort(&mut self) -> Option<usize> {
-        let at = self.choice.last_resort?;
-        (!self.set.is_draining(at)).then_some(at)
-    }
-
-    /// Goes on through the higher priorities.
-    fn next_higher(&mut self) -> Option<usize> {
+    /// The next one, where the part that it is in is at its end.
+    #[inline(never)]
+    fn next_part(&mut self) -> Option<usize> {
         loop {
-            match self.at {
-                At::Higher(end) => {
-                    let Some(last) = self.set.last_usable(end) else {
-                        self.at = At::End;
-                        return self.last_resort();
-                    };
-                    let start = self.set.priority_start(last);
-                    self.at = At::Inside(start, last + 1, start);
+            let Choice { first, ring, .. } = self.choice;
+            let priority = self.choice.priority(self.set);
+            match (self.part, priority) {
+                (Part::First | Part::After, _) => {
+                    self.part = Part::Before;
+                    (self.from, self.to) = (priority.unwrap_or(0), first.min(ring));
                 }
-                At::Inside(from, to, start) => {
-                    if let Some(index) = self.set.next_usable(from, to) {
-                        self.at = At::Inside(index + 1, to, start);
-                        return Some(index);
-                    }
-                    self.at = At::Higher(start);
-                }
-                _ => return None,
+                (Part::Before, Some(start)) | (Part::Priority(start), _) => self.go_higher(start),
+                (Part::Before, None) => self.part = Part::End,
+                (Part::End, _) => return None,
+            }
+            if self.part == Part::End {
+                (self.from, self.to) = (0, 0);
+                return self.last_resort();
+            }
+            if let Some(index) = self.set.next_usable(self.from, self.to) {
+                self.from = index + 1;
+                return Some(index);
             }
         }
+    }
+
+    /// Goes over to the lowest usable priority of those that end below an index.
+    fn go_higher(&mut self, end: usize) {
+        self.part = Part::End;
+        if let Some(last) = self.set.last_usable(end) {
+            let start = self.set.priority_start(last);
+            self.part = Part::Priority(start);
+            (self.from, self.to) = (start, last + 1);
+        }
+    }
+
+    /// Takes the last resort at the end, where it is not the first one itself.
+    fn last_resort(&self) -> Option<usize> {
+        let Choice { first, ring, .. } = self.choice;
+        let is_there = first < ring && ring < self.set.len() && !self.set.is_draining(ring);
+        is_there.then_some(ring)
     }
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -77,13 +77,27 @@ fn done(fixed: c_int) -> InitRet {
 
 /// The number that an argument stands for in this message; `None` after the message when it is
 /// none. `what` names the argument.
+#[inline]
 pub fn number(msg: Message, arg: *mut c_char, what: &str) -> Option<i32> {
     // SAFETY: the server gives what the fixup left.
     let param = unsafe { arg.cast::<sys::fparam_t>().as_mut() }?;
-    let number = match u32::try_from(param.type_).unwrap_or(sys::FPARAM_UNSPEC) {
+    if kind(param) == sys::FPARAM_INT {
         // SAFETY: the type says which member of the union is set.
-        sys::FPARAM_INT => return Some(unsafe { param.v.i }),
-        // SAFETY: as above.
+        return Some(unsafe { param.v.i });
+    }
+    number_of_expression(msg, param, what)
+}
+
+/// What an argument is.
+fn kind(param: &sys::fparam_t) -> u32 {
+    u32::try_from(param.type_).unwrap_or(sys::FPARAM_UNSPEC)
+}
+
+/// The same for what must be evaluated.
+#[inline(never)]
+fn number_of_expression(msg: Message, param: &mut sys::fparam_t, what: &str) -> Option<i32> {
+    let number = match kind(param) {
+        // SAFETY: the type says which member of the union is set.
         sys::FPARAM_PVS => number_of_variable(msg, unsafe { param.v.pvs }),
         _ => text_of(msg, param).and_then(parse),
     };

@@ -11,13 +11,14 @@ use super::selection::{Failure, Request, conclude, go, send_to_current};
 use super::sys;
 use super::text::Escaped;
 use crate::dispatch::dest::SetId;
-use crate::dispatch::select::{Algorithm, Choice};
+use crate::dispatch::select::Choice;
 use crate::shm::arena::OutOfMemory;
 use crate::shm::calls::{Calls, Place, Placed};
+use crate::shm::dest::Dest;
 use crate::shm::view::View;
 
 /// The calls of this server.
-type ServerCalls = Calls<ServerLock>;
+pub type ServerCalls = Calls<ServerLock>;
 
 /// The server's clock, in seconds since its start.
 pub fn now() -> u32 {
@@ -25,16 +26,9 @@ pub fn now() -> u32 {
     unsafe { sys::get_ticks() }
 }
 
-/// The table of calls, where a selection is to count one: algorithm 10, and an INVITE. Other
+/// The table of calls, where algorithm 10 is to count one: for an INVITE. Other
 /// requests take the first destination, and so does everything where call load is off.
-pub fn calls_of(
-    module: &'static Module,
-    msg: Message,
-    algorithm: i32,
-) -> Option<&'static ServerCalls> {
-    if Algorithm::from_number(algorithm) != Algorithm::CallLoad {
-        return None;
-    }
+pub fn calls_of(module: &'static Module, msg: Message) -> Option<&'static ServerCalls> {
     if module.calls.is_none() {
         log_warn!("algorithm 10 needs ds_hash_size: the first destination is used");
     }
@@ -60,7 +54,7 @@ fn place<'p>(
 
 /// Counts the call for the destination with the fewest calls, or finds it where it is counted, and
 /// sends the message there.
-pub fn select(module: &Module, calls: &ServerCalls, msg: Message, request: Request) -> ScriptRet {
+pub fn select(module: &Module, calls: &ServerCalls, msg: Message, request: &Request) -> ScriptRet {
     let Some(call_id) = msg.call_id() else {
         return ScriptRet::FAILED;
     };
@@ -109,8 +103,7 @@ pub fn next(module: &Module, calls: &ServerCalls, msg: Message, target: Target) 
     let (Some(call_id), Some(set)) = (msg.call_id(), set) else {
         return ScriptRet::FAILED;
     };
-    if !calls.is_counted(set, call_id) {
-        log_err!("call {} is not counted in set {set}", Escaped(call_id));
+    if !is_counted(calls, msg, set) {
         return ScriptRet::FAILED;
     }
     loop {
@@ -131,6 +124,33 @@ pub fn next(module: &Module, calls: &ServerCalls, msg: Message, target: Target) 
         }
     }
     send_to_current(module, msg, target)
+}
+
+/// True when the call is counted in the set; else after the message.
+pub fn is_counted(calls: &ServerCalls, msg: Message, set: SetId) -> bool {
+    let Some(call_id) = msg.call_id() else {
+        return false;
+    };
+    let counted = calls.is_counted(set, call_id);
+    if !counted {
+        log_err!("call {} is not counted in set {set}", Escaped(call_id));
+    }
+    counted
+}
+
+/// Moves the call to the destination at a position of its set, if that takes it.
+pub fn moves_to(
+    module: &Module,
+    calls: &ServerCalls,
+    msg: Message,
+    (set, view): (SetId, &View),
+    at: usize,
+) -> bool {
+    let fits = |dest: &Dest| dest.duid().is_some() && dest.has_room();
+    let Some(call_id) = msg.call_id().filter(|_| view.dest(at).is_some_and(fits)) else {
+        return false;
+    };
+    calls.move_to(&place(module, set, view, call_id), at) == Ok(true)
 }
 
 /// `ds_load_update()`: a BYE or CANCEL ends the call, a 2xx to its INVITE confirms it. True, also

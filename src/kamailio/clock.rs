@@ -17,3 +17,9 @@ pub fn now_us() -> u64 {
 pub fn now_ms() -> u64 {
     now_us() / 1_000
 }
+
+/// Time of day: microseconds since 1970.
+pub fn wall_us() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0))
+}

@@ -8,9 +8,10 @@ use core::cell::RefCell;
 use core::ffi::{c_uint, c_void};
 use std::collections::HashMap;
 
-use super::clock::now_ms;
+use super::clock::{now_ms, wall_us};
 use super::guard::guard;
 use super::log::{log_dbg, log_err, log_info};
+use super::mem::ShmArena;
 use super::module::Module;
 use super::net::{self, Uri};
 use super::random::ServerRandom;
@@ -53,8 +54,11 @@ impl DnsSettings {
 
 /// All addresses of a URI's host; none when it leads nowhere.
 fn addresses(settings: &DnsSettings, uri: &Uri, host: &[u8]) -> Vec<Addr> {
-    let is_name = net::literal(host).is_none();
-    if settings.by_sip && is_name {
+    let literal = net::literal(host);
+    if let Some(ip @ Addr::V4(_)) = literal {
+        return vec![ip];
+    }
+    if settings.by_sip && literal.is_none() {
         let hop = net::resolve_sip(host, uri.port(), net::proto_of(uri));
         return hop.map(|hop| hop.addr).into_iter().collect();
     }
@@ -105,6 +109,20 @@ fn identity(dest: &Dest) -> usize {
     core::ptr::from_ref(dest.record()).addr()
 }
 
+/// Keeps when a name is asked for, for `dispatcher.list full`.
+fn note_asked(module: &Module, named: &Named) {
+    let pinned = module.pin();
+    let Some(view) = pinned.view(named.set) else {
+        return;
+    };
+    let dests = view.find_uri(&named.uri).filter_map(|at| view.dest(at));
+    for dest in dests.filter(|dest| identity(dest) == named.record) {
+        if let Ok(vitals) = dest.record().need_vitals(&ShmArena) {
+            vitals.health.set_asked_us(wall_us());
+        }
+    }
+}
+
 /// Asks for a name, and gives the destination its addresses where they are others.
 fn refresh(module: &Module, named: &Named, ask: impl Fn(&Uri, &[u8]) -> Vec<Addr>) {
     let Some(uri) = Uri::parse(&named.uri) else {
@@ -130,9 +148,10 @@ fn refresh(module: &Module, named: &Named, ask: impl Fn(&Uri, &[u8]) -> Vec<Addr
     };
     // The same place in memory may be another destination's by now: its URI tells.
     let wanted = |dest: &Dest| identity(dest) == named.record && dest.uri() == named.uri;
+    let uri = Some(named.uri.as_slice());
     let changed = module
         .store
-        .modify(named.set, wanted, revision, &mut ServerRandom);
+        .modify(named.set, uri, wanted, revision, &mut ServerRandom);
     match changed {
         Ok(()) => log_info!(
             "set {}, {}: the name has another address",
@@ -152,14 +171,22 @@ thread_local! {
 }
 
 /// Before a source is looked for: asks for the names of a set, or of all, where that is wanted.
+#[inline]
 pub fn before_match(module: &Module, set: Option<SetId>) {
-    let settings = &module.settings.dns;
-    if !settings.at_match {
-        return;
+    if module.settings.dns.at_match {
+        ask_before_match(module, set);
     }
+}
+
+#[inline(never)]
+fn ask_before_match(module: &Module, set: Option<SetId>) {
+    let settings = &module.settings.dns;
     for named in named(module, set, |_| true) {
         refresh(module, &named, |uri, host| {
-            remembered(settings, &named.uri, || addresses(settings, uri, host))
+            remembered(settings, &named.uri, || {
+                note_asked(module, &named);
+                addresses(settings, uri, host)
+            })
         });
     }
 }
@@ -215,7 +242,10 @@ impl Keeper {
             self.due_ms = Some(now + settings.every_ms);
         }
         for named in named(module, None, |dest| is_due || dest.addrs().next().is_none()) {
-            refresh(module, &named, |uri, host| addresses(settings, uri, host));
+            refresh(module, &named, |uri, host| {
+                note_asked(module, &named);
+                addresses(settings, uri, host)
+            });
         }
     }
 }

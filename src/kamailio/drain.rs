@@ -3,7 +3,6 @@
 use super::call_load::now;
 use super::module::Module;
 use super::msg::Message;
-use super::random::ServerRandom;
 use crate::dispatch::dest::SetId;
 use crate::dispatch::select::{Candidates, Start, choose};
 use crate::shm::view::View;
@@ -12,6 +11,7 @@ use crate::shm::view::View;
 ///
 /// A request inside a dialog goes to the draining destination that its hash falls on, unless its
 /// call was placed beside it, when it began: such calls are noted here.
+#[cold]
 pub fn start(module: &Module, msg: Message, set: SetId, view: &View, hash: u32) -> Start {
     let ongoing = Start::Ongoing(hash);
     if msg.is_in_dialog() {
@@ -21,7 +21,7 @@ pub fn start(module: &Module, msg: Message, set: SetId, view: &View, hash: u32) 
         return if diverted { Start::Hash(hash) } else { ongoing };
     }
     if msg.begins_dialog() {
-        let placed = |start| choose(view, start, module.settings.use_default, &mut ServerRandom);
+        let placed = |start| choose(view, start, module.settings.use_default);
         let beside = placed(ongoing).is_some_and(|there| view.is_draining(there.first))
             && placed(Start::Hash(hash)).is_some();
         if let Some(call_id) = msg.find_call_id().filter(|_| beside) {

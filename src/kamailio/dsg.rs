@@ -13,6 +13,7 @@ use super::text::Escaped;
 use super::{overload, sys};
 use crate::dispatch::dest::SetId;
 use crate::shm::dest::Dest;
+use crate::shm::overload::Overload;
 
 /// The set that is asked about, in this process; 1 until a script chooses another.
 static CHOSEN: AtomicI32 = AtomicI32::new(1);
@@ -129,8 +130,11 @@ fn ask(field: Field) -> Option<c_int> {
         Field::PercentInactive => percent(all - active()),
         Field::UntilSec => of_dest(|dest| overload::until_us(dest) / 1_000_000),
         Field::UntilUsec => of_dest(|dest| overload::until_us(dest) % 1_000_000),
-        Field::Seq => of_dest(|dest| u64::try_from(dest.record().overload.seq()).unwrap_or(0)),
-        Field::Rate => of_dest(|dest| dest.record().overload.rate().into()),
+        Field::Seq => of_dest(|dest| {
+            let seq = dest.record().overload().map_or(0, Overload::seq);
+            u64::try_from(seq).unwrap_or(0)
+        }),
+        Field::Rate => of_dest(|dest| dest.record().overload().map_or(0, Overload::rate).into()),
     };
     c_int::try_from(number).ok()
 }

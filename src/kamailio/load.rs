@@ -12,11 +12,11 @@ use super::random::ServerRandom;
 use super::resolve::{Resolved, resolve};
 use super::source::{Content, Entry, Grade, ReadError, Source};
 use super::states;
-use crate::dispatch::dest::DestSpec;
+use crate::dispatch::dest::{DestSpec, SetId};
 use crate::dispatch::event::Cause;
 use crate::dispatch::weight;
 use crate::shm::arena::OutOfMemory;
-use crate::shm::build::{Changes, compare};
+use crate::shm::build::{Changes, compare, plan_sets};
 use crate::shm::dest::Dest;
 use crate::shm::table::Table;
 
@@ -126,14 +126,26 @@ fn remark_weights(module: &Module) {
     let remarks: Vec<_> = {
         let pinned = module.pin();
         let sets = pinned.table().into_iter().flat_map(Table::sets);
-        let remarks = sets.filter_map(|(set, view)| {
-            Some((set, weight::remark(view.dests().map(|dest| dest.weight))?))
-        });
+        let remarks = sets
+            .filter_map(|(set, view)| Some((set, weight::remark(view.dests().map(Dest::weight))?)));
         remarks.collect()
     };
     for (set, remark) in remarks {
         log_info!("set {set}: {remark}");
     }
+}
+
+/// The same for a list that is not loaded.
+fn weight_remarks(specs: &[DestSpec<'_>]) -> Vec<(SetId, weight::Remark)> {
+    let sets = plan_sets(specs).into_iter();
+    let remarks = sets.filter_map(|set| {
+        let members = set.members.iter().filter_map(|&at| specs.get(at));
+        Some((
+            set.id,
+            weight::remark(members.map(|spec| spec.attrs.weight))?,
+        ))
+    });
+    remarks.collect()
 }
 
 /// `ds_reload()`: loads the list anew, from any process and any route.
@@ -167,6 +179,10 @@ pub fn check(module: &Module) -> Result<Checked, LoadError> {
     let resolved = judge.resolve_all(module, &content);
     let specs: Vec<DestSpec<'_>> = resolved.iter().map(Resolved::spec).collect();
     let refused = judge.verdict(module, &specs);
+    for (set, remark) in weight_remarks(&specs) {
+        let remark = format!("{source}: set {set}: {remark}");
+        judge.reasons.push(remark);
+    }
     Ok(Checked {
         changes: compare(&specs, module.pin().table()),
         rejected: judge.rejected,
@@ -237,10 +253,11 @@ impl<'s> Judge<'s> {
                 Grade::Noted => self.warn(&problem.text),
             }
         }
-        let entries = entries.into_iter();
-        entries
-            .filter_map(|entry| self.resolve(module, entry))
-            .collect()
+        let mut resolved = Vec::with_capacity(entries.len());
+        for entry in entries {
+            resolved.extend(self.resolve(module, entry));
+        }
+        resolved
     }
 
     fn resolve<'t>(&mut self, module: &Module, entry: Entry<'t>) -> Option<Resolved<'t>> {

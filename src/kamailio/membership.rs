@@ -6,10 +6,12 @@ use super::log::{log_dbg, log_err};
 use super::module::Module;
 use super::msg::Message;
 use super::net::{self, Uri};
+use super::resolve;
 use super::text::Escaped;
-use crate::dispatch::dest::{Proto, SetId};
+use crate::dispatch::dest::SetId;
 use crate::shm::addr::{Match, Source};
 use crate::shm::dest::Dest;
+use crate::shm::table::Table;
 
 /// The set argument that means all sets.
 const ALL_SETS: SetId = -1;
@@ -20,6 +22,11 @@ const IGNORE_PORT: i32 = 1;
 const IGNORE_PROTO: i32 = 2;
 /// Mode bit: the destination must be usable, or draining: calls in progress come from there.
 const ONLY_USABLE: i32 = 4;
+
+/// Mode bit: the message came to the destination's local socket, where it has one.
+const LOCAL_SOCKET: i32 = 8;
+/// Mode bit: of all with this address, the one that agrees in most.
+const BEST: i32 = 16;
 
 /// The mode of the calls that name none.
 pub const DEFAULT_MODE: i32 = IGNORE_PROTO;
@@ -41,7 +48,7 @@ pub fn is_from_list(msg: Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> 
     };
     let uri = uri.filter(|uri| !uri.is_empty());
     let source = match uri {
-        Some(uri) => source_of(uri),
+        Some(uri) => source_of(module, uri),
         None => msg.source(),
     };
     let Some(source) = source else {
@@ -54,25 +61,81 @@ pub fn is_from_list(msg: Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> 
     };
     dns::before_match(module, want.set);
     let rules = module.store.rules();
-    let fits = |dest: &Dest| mode & ONLY_USABLE == 0 || rules.serves_calls(dest.record().state());
+    let socket = match mode & (LOCAL_SOCKET | BEST) {
+        0 => 0,
+        _ => msg.local_socket(),
+    };
+    let fits = |dest: &Dest| {
+        (mode & ONLY_USABLE == 0 || rules.serves_calls(dest.record().state()))
+            && (mode & (LOCAL_SOCKET | BEST) != LOCAL_SOCKET
+                || dest.socket() == 0
+                || dest.socket() == socket)
+    };
+    let (setid, attrs) = (&module.settings.setid, &module.settings.attrs);
     let found = {
         let pinned = module.pin();
-        let found = pinned
-            .table()
-            .and_then(|table| table.find_source(source, want, fits));
+        let find = |table| search(table, source, want, mode, socket, &fits);
+        let found = pinned.table().and_then(find);
         // The variables are written after the pin is gone: a script may do anything with them.
-        found.map(|dest| {
-            let wanted = module.settings.attrs.is_some() && !dest.attrs_body().is_empty();
-            (dest.set, wanted.then(|| dest.attrs_body().to_vec()))
+        match found {
+            None => return ScriptRet::FAILED,
+            Some(_) if setid.is_none() && attrs.is_none() => return ScriptRet::OK,
+            Some(dest) => {
+                let wanted = attrs.is_some() && !dest.attrs_body().is_empty();
+                (dest.set, wanted.then(|| dest.attrs_body().to_vec()))
+            }
+        }
+    };
+    tell(module, msg, want.set.is_none().then_some(found.0), found.1)
+}
+
+/// The first destination in the table's order that matches, or with [`BEST`] the first of those that
+/// agree in most.
+fn search<'t>(
+    table: &'t Table,
+    source: Source,
+    want: Match,
+    mode: i32,
+    socket: usize,
+    fits: &impl Fn(&Dest) -> bool,
+) -> Option<&'t Dest> {
+    if mode & BEST == 0 {
+        return table.find_source(source, want, fits);
+    }
+    let by_address = Match {
+        port: false,
+        proto: false,
+        ..want
+    };
+    let worth = |dest: &Dest| worth(dest, source, mode, socket);
+    let of_worth = |points: u32| {
+        table.find_source(source, by_address, |dest| {
+            worth(dest) == points && fits(dest)
         })
     };
-    match found {
-        Some((found, attrs)) => tell(module, msg, want.set.is_none().then_some(found), attrs),
-        None => ScriptRet::FAILED,
-    }
+    (0..=MOST_POINTS).rev().find_map(of_worth)
+}
+
+/// What port, transport and local socket are worth when all agree.
+const MOST_POINTS: u32 = 2 + 4 + 8;
+
+/// In how much a destination agrees with a source whose address it has: port, transport, local
+/// socket, each worth more than those before it together. What the mode ignores is worth nothing.
+fn worth(dest: &Dest, source: Source, mode: i32, socket: usize) -> u32 {
+    let port = match dest.port {
+        _ if mode & IGNORE_PORT != 0 => 0,
+        port if port == source.port => 2,
+        // It names none: any will do.
+        0 => 1,
+        _ => 0,
+    };
+    let proto = mode & IGNORE_PROTO == 0 && dest.proto == source.proto;
+    let socket = dest.socket() != 0 && dest.socket() == socket;
+    port + if proto { 4 } else { 0 } + if socket { 8 } else { 0 }
 }
 
 /// Writes what was found to the variables that the config names.
+#[inline(never)]
 fn tell(module: &Module, msg: Message, set: Option<SetId>, attrs: Option<Vec<u8>>) -> ScriptRet {
     if let (Some(variable), Some(set)) = (&module.settings.setid, set) {
         if !variable.set_number(msg, set) {
@@ -90,7 +153,8 @@ fn tell(module: &Module, msg: Message, set: Option<SetId>, attrs: Option<Vec<u8>
 }
 
 /// The address, port and transport that a URI stands for; asks the server's resolver.
-fn source_of(uri: &[u8]) -> Option<Source> {
+#[inline(never)]
+fn source_of(module: &Module, uri: &[u8]) -> Option<Source> {
     let Some(parsed) = Uri::parse(uri) else {
         log_err!("not a SIP URI: {}", Escaped(uri));
         return None;
@@ -104,7 +168,7 @@ fn source_of(uri: &[u8]) -> Option<Source> {
     Some(Source {
         addr,
         port: parsed.port(),
-        proto: Proto(parsed.proto()),
+        proto: resolve::proto(&module.settings, &parsed),
     })
 }
 

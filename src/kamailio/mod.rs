@@ -10,7 +10,7 @@
 //! | [`states`] | what operators have set, kept over restarts |
 //! | [`throttle`] | how often the lists may change |
 //! | [`script`], [`kemi`] | the script functions, for routes and for KEMI |
-//! | [`selection`], [`call_load`], [`drain`], [`membership`] | what they do |
+//! | [`selection`], [`on_demand`], [`call_load`], [`drain`], [`membership`] | what they do |
 //! | [`feed`], [`events`], [`dsv`] | what changed a state, event routes, `$dsv` |
 //! | [`own_msg`], [`stage`], [`tm_state`] | a message of our own, and what a route on it must not disturb |
 //! | [`rpc`], [`rpc_list`], [`rpc_calls`], [`rpc_ping`] | the RPC commands |
@@ -55,6 +55,7 @@ pub mod module;
 pub mod msg;
 pub mod names;
 pub mod net;
+mod on_demand;
 pub mod overload;
 pub mod own_msg;
 #[cfg(feature = "panic-probe")]

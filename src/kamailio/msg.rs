@@ -68,7 +68,23 @@ impl Message {
         })
     }
 
+    /// The server's own socket that it came to, as an opaque address.
+    pub fn local_socket(self) -> usize {
+        self.fields().rcv.bind_address.addr()
+    }
+
+    /// Has the server parse as far as this header; false when it cannot.
+    #[inline]
     fn parse_header(self, flag: sys::hdr_flags_t) -> bool {
+        // What the server would ask itself first, and most often all that it would do.
+        if self.fields().parsed_flag & flag == flag {
+            return true;
+        }
+        self.parse_more(flag)
+    }
+
+    #[inline(never)]
+    fn parse_more(self, flag: sys::hdr_flags_t) -> bool {
         // SAFETY: a live message; the server parses into it.
         unsafe { sys::parse_headers(self.0, flag, 0) == 0 }
     }
@@ -165,11 +181,7 @@ impl Message {
 
     /// The Call-ID; `None` after the message when there is none. It lies in the message.
     pub fn call_id<'m>(self) -> Option<&'m [u8]> {
-        let call_id = self.find_call_id();
-        if call_id.is_none() {
-            log_err!("no Call-ID");
-        }
-        call_id
+        self.find_call_id().or_else(no_call_id)
     }
 
     /// The same without a message, for callers that hold a pin.
@@ -184,11 +196,13 @@ impl Message {
     }
 
     /// Hash over the Call-ID; `None` after the message when there is none.
+    #[inline]
     pub fn hash_call_id(self) -> Option<u32> {
         Some(hash(self.call_id()?, None))
     }
 
     /// Hash over the URI in From; `None` after the message when there is none.
+    #[inline(never)]
     pub fn hash_from(self, user_only: bool) -> Option<u32> {
         // SAFETY: a live message; the server parses into it.
         let uri = unsafe { sys::parse_from_uri(self.0) };
@@ -201,6 +215,7 @@ impl Message {
     }
 
     /// Hash over the URI in To; `None` after the message when there is none.
+    #[inline(never)]
     pub fn hash_to(self, user_only: bool) -> Option<u32> {
         let parsed = self.parse_header(sys::KSR_HDR_TO_F) && !self.fields().to.is_null();
         let uri = if parsed {
@@ -218,6 +233,7 @@ impl Message {
     }
 
     /// Hash over the current Request-URI; `None` after the message when it cannot be parsed.
+    #[inline(never)]
     pub fn hash_request_uri(self, user_only: bool) -> Option<u32> {
         // SAFETY: a live message; the server parses into it.
         if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
@@ -228,6 +244,7 @@ impl Message {
     }
 
     /// Hash over the user name of the credentials; `None` when there are none.
+    #[inline(never)]
     pub fn hash_auth_user(self) -> Option<u32> {
         let in_header = |flag, header: fn(&sys::sip_msg) -> *mut sys::hdr_field| {
             let there = self.parse_header(flag);
@@ -244,19 +261,23 @@ impl Message {
     }
 
     /// Sends the message to `uri`, by d-URI or by host and port; false when the server refuses.
+    #[inline(always)]
     pub fn send_to(self, target: Target, uri: &[u8]) -> bool {
         match target {
-            Target::DstUri => {
-                let uri = text::as_str(uri);
-                // SAFETY: a live message; the server copies the URI.
-                let set = unsafe { sys::set_dst_uri(self.0, &raw const uri) } == 0;
-                // SAFETY: a flag of this process.
-                unsafe { sys::glue_ruri_mark_new() };
-                set
-            }
+            Target::DstUri => self.set_dst_uri(uri),
             Target::Domain => self.set_host_and_all_after(strip_scheme(uri)),
             Target::Nothing => true,
         }
+    }
+
+    #[inline]
+    fn set_dst_uri(self, uri: &[u8]) -> bool {
+        let uri = text::as_str(uri);
+        // SAFETY: a live message; the server copies the URI.
+        let set = unsafe { sys::set_dst_uri(self.0, &raw const uri) } == 0;
+        // SAFETY: a flag of this process.
+        unsafe { sys::glue_ruri_mark_new() };
+        set
     }
 
     /// Adds a branch to `uri`, from this local socket of the server if it is not 0; false when the
@@ -269,7 +290,7 @@ impl Message {
                     return false;
                 };
                 own = changed;
-                (text::as_str(&own), text::EMPTY)
+                (text::as_str(own.bytes()), text::EMPTY)
             }
             // An empty one is the Request-URI as it is.
             Target::DstUri | Target::Nothing => (text::EMPTY, text::as_str(uri)),
@@ -296,11 +317,12 @@ impl Message {
     }
 
     /// Replaces all of the Request-URI behind the user part.
+    #[inline(never)]
     fn set_host_and_all_after(self, host: &[u8]) -> bool {
         let Some(uri) = self.with_host_and_all_after(host) else {
             return false;
         };
-        let mut text = text::as_str(&uri);
+        let mut text = text::as_str(uri.bytes());
         // SAFETY: a live message; the server copies the URI.
         unsafe { sys::rewrite_uri(self.0, &raw mut text) > 0 }
     }
@@ -310,7 +332,7 @@ impl Message {
     ///
     /// The server's own action for it writes one byte too far when the result has exactly
     /// `MAX_URI_SIZE` bytes (core/action.c, SET_HOSTALL_T), and the user part comes from outside.
-    fn with_host_and_all_after(self, host: &[u8]) -> Option<Vec<u8>> {
+    fn with_host_and_all_after(self, host: &[u8]) -> Option<Uri> {
         // SAFETY: a live message; the server parses into it.
         if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
             return None;
@@ -329,19 +351,24 @@ impl Message {
             sys::SIPS_URI_T | sys::TELS_URI_T => b"sips:",
             _ => b"sip:",
         };
-        let mut uri = scheme.to_vec();
-        let mut add = |part: &[&[u8]]| part.iter().for_each(|part| uri.extend_from_slice(part));
+        let mut uri = Uri::new();
+        uri.add(scheme)?;
         if !user.is_empty() {
-            add(&[user]);
+            uri.add(user)?;
             if !password.is_empty() {
-                add(&[b":", password]);
+                uri.add(b":")?;
+                uri.add(password)?;
             }
         }
         if number && !params.is_empty() {
-            add(&[b";", params]);
+            uri.add(b";")?;
+            uri.add(params)?;
         }
-        add(&[if user.is_empty() { b"" } else { b"@" }, host]);
-        (uri.len() < sys::MAX_URI_SIZE as usize).then_some(uri)
+        if !user.is_empty() {
+            uri.add(b"@")?;
+        }
+        uri.add(host)?;
+        Some(uri)
     }
 
     /// Sends the message from this local socket of the server.
@@ -349,6 +376,12 @@ impl Message {
         // SAFETY: an address of the server's own list of sockets, which stays (core/socket_info.c).
         unsafe { sys::glue_set_force_socket(self.0, socket as *mut sys::socket_info) };
     }
+}
+
+#[cold]
+fn no_call_id<'m>() -> Option<&'m [u8]> {
+    log_err!("no Call-ID");
+    None
 }
 
 /// What is hashed of a URI: the user, and unless `user_only` host and port.
@@ -397,17 +430,44 @@ fn auth_user<'m>(header: *mut sys::hdr_field) -> Option<&'m [u8]> {
     Some(user).filter(|user| !user.is_empty())
 }
 
+/// A URI that is put together here: shorter than the server's buffers for one.
+struct Uri {
+    bytes: [u8; sys::MAX_URI_SIZE as usize],
+    len: usize,
+}
+
+impl Uri {
+    fn new() -> Self {
+        Uri {
+            bytes: [0; sys::MAX_URI_SIZE as usize],
+            len: 0,
+        }
+    }
+
+    /// Adds a part; `None` when it gets too long.
+    fn add(&mut self, part: &[u8]) -> Option<()> {
+        let end = self.len.checked_add(part.len())?;
+        if end >= self.bytes.len() {
+            return None;
+        }
+        self.bytes.get_mut(self.len..end)?.copy_from_slice(part);
+        self.len = end;
+        Some(())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
 /// A URI without `sip:` or `sips:`.
 fn strip_scheme(uri: &[u8]) -> &[u8] {
-    match uri.iter().position(|&byte| byte == b':') {
-        Some(3 | 4)
-            if uri
-                .get(..3)
-                .is_some_and(|sip| sip.eq_ignore_ascii_case(b"sip")) =>
-        {
-            let at = uri.iter().position(|&byte| byte == b':').unwrap_or(0);
-            uri.get(at + 1..).unwrap_or_default()
-        }
+    let rest = match uri.split_first_chunk::<3>() {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"sip") => rest,
+        _ => return uri,
+    };
+    match rest {
+        [b':', rest @ ..] | [_, b':', rest @ ..] => rest,
         _ => uri,
     }
 }

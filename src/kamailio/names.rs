@@ -10,12 +10,14 @@ use std::collections::HashMap;
 
 use super::clock::now_ms;
 use super::guard::guard;
+use super::mem::ShmArena;
 use super::module::Module;
 use super::net::{self, Uri};
 use super::ping::target;
 use super::ping_params::PingSettings;
 use crate::dispatch::dest::SetId;
 use crate::dispatch::schedule::Schedule;
+use crate::shm::batch::Vitals;
 use crate::shm::dest::Dest;
 use crate::shm::hop::{Found, fingerprint};
 use crate::shm::table::Table;
@@ -126,18 +128,21 @@ fn resolve(module: &Module, pings: &PingSettings, lane: Lane, set: SetId, at: us
     }) else {
         return;
     };
-    let stamp = record.health.hop.stamp();
+    let Ok(Vitals { health, .. }) = record.need_vitals(&ShmArena) else {
+        return;
+    };
+    let stamp = health.hop.stamp();
     let found = Uri::parse(&target).and_then(|uri| {
         // SAFETY: `target` is still there.
         let host = unsafe { uri.host() };
         net::resolve_sip(host, uri.port(), net::proto_of(&uri))
     });
     let found = found.map_or(Found::Nowhere, Found::At);
-    record.health.hop.set(stamp, &target, found);
+    health.hop.set(stamp, &target, found);
 }
 
 fn lane_of(dest: &Dest, target: &[u8]) -> Lane {
-    match dest.record().health.hop.get(target) {
+    match dest.record().next_hop(target) {
         Found::At(_) => Lane::Steady,
         Found::Unknown if dest.addrs().next().is_some() => Lane::Steady,
         Found::Unknown | Found::Nowhere => Lane::Doubtful,

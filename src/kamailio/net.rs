@@ -5,7 +5,7 @@ use core::mem::MaybeUninit;
 use std::ffi::CString;
 
 use super::{sys, text};
-use crate::dispatch::dest::{Addr, Proto};
+use crate::dispatch::dest::{self, Addr, Proto};
 use crate::shm::hop::NextHop;
 
 /// Longest host name that the server's resolver takes (core/resolve.h, the cache's names).
@@ -68,6 +68,9 @@ pub fn addr(ip: &sys::ip_addr) -> Option<Addr> {
 
 /// The address that a text is, without asking anybody; `None` for a name.
 pub fn literal(host: &[u8]) -> Option<Addr> {
+    if let Some(bytes) = dest::ipv4(host) {
+        return Some(Addr::V4(bytes));
+    }
     let mut host = text::as_str(host);
     // SAFETY: the server reads the text and answers with its own buffer, or null.
     let ip = unsafe { sys::glue_literal(&raw mut host) };

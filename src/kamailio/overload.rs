@@ -4,14 +4,16 @@
 
 use core::ffi::c_int;
 
-use super::clock::now_us;
+use super::clock::{now_us, wall_us};
 use super::guard::ScriptRet;
 use super::log::log_dbg;
+use super::mem::ShmArena;
 use super::module::Module;
 use super::reply::{Call, Full, Node, Value};
 use super::text::Escaped;
 use crate::dispatch::dest::SetId;
 use crate::shm::dest::Dest;
+use crate::shm::overload::Overload;
 
 /// No such destination, or an older report than the last one.
 const NOT_TAKEN: ScriptRet = ScriptRet::new(-2);
@@ -38,14 +40,15 @@ pub fn report(set: SetId, uri: &[u8], report: &Report) -> ScriptRet {
     let validity_ms = Some(validity_ms).filter(|&ms| ms > 0).unwrap_or(DEFAULT_MS);
     let until_us = now_us().saturating_add(validity_ms * 1_000);
     let take = |dest: &Dest| {
-        let rate = report.rate.min(dest.ocmax).max(dest.ocmin);
+        let rate = report.rate.min(dest.ocmax()).max(dest.ocmin());
         let rate = u32::try_from(rate).unwrap_or(0);
-        dest.record().overload.report(report.seq, rate, until_us)
+        let vitals = dest.record().need_vitals(&ShmArena).ok()?;
+        Some(vitals.overload.report(report.seq, rate, until_us))
     };
     let taken = {
         let pinned = module.pin();
         let view = pinned.view(set);
-        view.and_then(|view| view.dest(view.find_uri(uri).next()?).map(take))
+        view.and_then(|view| take(view.dest(view.find_uri(uri).next()?)?))
     };
     if taken == Some(true) {
         return ScriptRet::OK;
@@ -75,8 +78,8 @@ fn show(call: &Call, dest: &Dest) -> Result<(), Full> {
     let node = call.add_struct()?;
     node.add(c"URI", Value::Text(dest.uri()))?;
     state(&node, dest)?;
-    node.add(c"OCMIN", Value::Int(dest.ocmin))?;
-    node.add(c"OCMAX", Value::Int(dest.ocmax))
+    node.add(c"OCMIN", Value::Int(dest.ocmin()))?;
+    node.add(c"OCMAX", Value::Int(dest.ocmax()))
 }
 
 /// Adds what a destination reported of its load.
@@ -84,12 +87,12 @@ fn show(call: &Call, dest: &Dest) -> Result<(), Full> {
 /// # Errors
 /// [`Full`].
 pub fn state(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
-    let overload = &dest.record().overload;
+    let overload = dest.record().overload();
     let number = |number: u64| Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX));
     let until_us = until_us(dest);
-    node.add(c"OCRATE", number(overload.rate().into()))?;
-    node.add(c"OCIDX", number(overload.turn().into()))?;
-    node.add(c"OCSEQ", Value::Int(overload.seq()))?;
+    node.add(c"OCRATE", number(overload.map_or(0, Overload::rate).into()))?;
+    node.add(c"OCIDX", number(overload.map_or(0, Overload::turn).into()))?;
+    node.add(c"OCSEQ", Value::Int(overload.map_or(0, Overload::seq)))?;
     node.add(c"OCTIME_SEC", number(until_us / 1_000_000))?;
     node.add(c"OCTIME_USEC", number(until_us % 1_000_000))
 }
@@ -97,7 +100,7 @@ pub fn state(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
 /// Until when a destination's report holds, as time of day, in microseconds since 1970; 0 before the
 /// first report.
 pub fn until_us(dest: &Dest) -> u64 {
-    match dest.record().overload.until_us() {
+    match dest.record().overload().map_or(0, Overload::until_us) {
         0 => 0,
         until => on_the_wall_us(until),
     }
@@ -105,7 +108,5 @@ pub fn until_us(dest: &Dest) -> u64 {
 
 /// A moment of the shared clock as time of day, in microseconds since 1970.
 fn on_the_wall_us(moment_us: u64) -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
-    (now + moment_us).saturating_sub(now_us())
+    (wall_us() + moment_us).saturating_sub(now_us())
 }

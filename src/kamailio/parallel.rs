@@ -7,7 +7,6 @@ use core::cell::Cell;
 use super::guard::ScriptRet;
 use super::module::Module;
 use super::msg::{Message, Target};
-use super::random::ServerRandom;
 use super::selection::{Failure, Request, conclude, send};
 use crate::dispatch::select::{Start, choose, ring};
 use crate::shm::view::View;
@@ -18,13 +17,13 @@ const INCOMPLETE: ScriptRet = ScriptRet::new(2);
 /// Sends the message to the first usable destination of the set, and adds a branch for each other
 /// one; with no target all are branches. What is out gets none, nor does the one of last resort
 /// while another one is usable.
-pub fn select(module: &Module, msg: Message, request: Request) -> ScriptRet {
+pub fn select(module: &Module, msg: Message, request: &Request) -> ScriptRet {
     let complete = Cell::new(true);
     let sent = module
         .store
         .try_set(Module::process(), request.set, |view| {
             let use_default = module.settings.use_default;
-            let choice = choose(view, Start::First, use_default, &mut ServerRandom)?;
+            let choice = choose(view, Start::First, use_default)?;
             let ring = ring(view.dest_count(), use_default);
             let limit = usize::try_from(request.limit).ok();
             let dests = choice
@@ -44,7 +43,7 @@ pub fn select(module: &Module, msg: Message, request: Request) -> ScriptRet {
 fn fork(
     module: &Module,
     msg: Message,
-    request: Request,
+    request: &Request,
     view: &View,
     dests: impl Iterator<Item = usize>,
 ) -> Result<bool, Failure> {
@@ -57,9 +56,9 @@ fn fork(
         .ok_or(Failure::NoMemory)?;
     if request.target != Target::Nothing {
         let first = dests.next().ok_or(Failure::NoneUsable)?;
-        if !send(msg, request.target, first.uri(), first.socket) {
+        if !send(msg, request.target, first.uri(), first.socket()) {
             return Err(Failure::Refused);
         }
     }
-    Ok(dests.all(|dest| msg.add_branch(request.target, dest.uri(), dest.socket)))
+    Ok(dests.all(|dest| msg.add_branch(request.target, dest.uri(), dest.socket())))
 }

@@ -25,6 +25,12 @@ const HASH_USER_ONLY: i32 = 1;
 /// `flags` bit 2: fill the list of further destinations for failover.
 const FAILOVER: i32 = 2;
 
+/// `xavp_dst_mode` bits that other versions of the module know.
+const DST_MODES: i32 = 7;
+/// `xavp_dst_mode` bit of our own: only the current destination is written. Far from those of the C
+/// module, which grow from below.
+const ON_DEMAND: i32 = 1 << 16;
+
 /// What the config asks for.
 pub struct Settings {
     /// Where the list of destinations is.
@@ -89,6 +95,8 @@ pub struct CallLoad {
 
 /// Where the results of a selection go, and what of them.
 pub struct Results {
+    /// Anything is written: destinations, their count, or an AVP.
+    pub any: bool,
     /// XAVP with the destinations.
     pub dst: &'static [u8],
     /// XAVP with their count.
@@ -99,6 +107,9 @@ pub struct Results {
     pub socket: bool,
     /// Write the socket's name (`xavp_dst_mode` bit 4).
     pub sockname: bool,
+    /// Write only the current destination, and make the next one when it is asked for
+    /// (`xavp_dst_mode` bit 65536).
+    pub on_demand: bool,
     /// Write the place in the set.
     pub place: bool,
     /// Write the count (`xavp_ctx_mode` bit 1 turns it off).
@@ -120,12 +131,21 @@ pub struct Avps {
     pub dstid: Option<Avp>,
     /// Their attributes.
     pub attrs: Option<Avp>,
+    /// Their local sockets.
+    pub sock: Option<Avp>,
 }
 
 impl Avps {
     /// True when there is a value for each destination.
     pub fn names_destinations(&self) -> bool {
-        self.dst.is_some() || self.attrs.is_some() || self.dstid.is_some()
+        [self.dst, self.attrs, self.dstid, self.sock]
+            .iter()
+            .any(Option::is_some)
+    }
+
+    /// True when any is set.
+    fn any(&self) -> bool {
+        self.names_destinations() || self.grp.is_some() || self.cnt.is_some()
     }
 }
 
@@ -215,12 +235,18 @@ impl Settings {
         Some(settings)
     }
 
+    /// True when a selection writes its chosen destination alone, and failover makes the next ones.
+    pub fn on_demand(&self) -> bool {
+        self.failover && self.results.on_demand
+    }
+
     /// What views are built by.
     pub fn rules(&self) -> Rules {
         Rules {
             unusable: self.compat.unusable_bits(),
             last_resort: self.use_default,
             call_load: self.call_load.is_some(),
+            watched: self.pings.is_some(),
         }
     }
 
@@ -232,7 +258,7 @@ impl Settings {
         };
         warn_of_unknown_bits("flags", raw.flags, HASH_USER_ONLY | FAILOVER);
         warn_of_unknown_bits("ds_dns_mode", raw.ds_dns_mode, 15);
-        warn_of_unknown_bits("xavp_dst_mode", raw.xavp_dst_mode, 7);
+        warn_of_unknown_bits("xavp_dst_mode", raw.xavp_dst_mode, DST_MODES | ON_DEMAND);
         warn_of_unknown_bits("xavp_ctx_mode", raw.xavp_ctx_mode, 1);
         Ok(Settings {
             source: source(raw)?,
@@ -256,29 +282,42 @@ impl Settings {
             hash_pvar: hash_pvar(raw)?,
             setid,
             attrs: variable("attrs_pvname", &raw.attrs_pvname)?,
-            results: Results {
-                dst: xavp("xavp_dst", &raw.xavp_dst)?,
-                ctx: xavp("xavp_ctx", &raw.xavp_ctx)?,
-                attrs: raw.xavp_dst_mode & 1 == 0,
-                socket: raw.xavp_dst_mode & 2 != 0,
-                sockname: raw.xavp_dst_mode & 4 != 0,
-                place: compat.writes_places(),
-                count: raw.xavp_ctx_mode & 1 == 0,
-                avps: Avps {
-                    dst: avp("dst_avp", &raw.dst_avp)?,
-                    grp: avp("grp_avp", &raw.grp_avp)?,
-                    cnt: avp("cnt_avp", &raw.cnt_avp)?,
-                    dstid: avp("dstid_avp", &raw.dstid_avp)?,
-                    attrs: avp("attrs_avp", &raw.attrs_avp)?,
-                },
-            },
+            results: results(raw, compat)?,
             listeners: Listeners::find(event_mode(raw)?, compat, bytes(&raw.event_callback)),
         })
     }
 }
 
-/// Names that only configs of the time of 3.2 use.
+fn results(raw: &sys::glue_modparams, compat: Compat) -> Result<Results, BadValue<'static>> {
+    let avps = Avps {
+        dst: avp("dst_avp", &raw.dst_avp)?,
+        grp: avp("grp_avp", &raw.grp_avp)?,
+        cnt: avp("cnt_avp", &raw.cnt_avp)?,
+        dstid: avp("dstid_avp", &raw.dstid_avp)?,
+        attrs: avp("attrs_avp", &raw.attrs_avp)?,
+        sock: avp("sock_avp", &raw.sock_avp)?,
+    };
+    let count = raw.xavp_ctx_mode & 1 == 0;
+    Ok(Results {
+        any: raw.flags & FAILOVER != 0 || count || avps.any(),
+        dst: xavp("xavp_dst", &raw.xavp_dst)?,
+        ctx: xavp("xavp_ctx", &raw.xavp_ctx)?,
+        attrs: raw.xavp_dst_mode & 1 == 0,
+        socket: raw.xavp_dst_mode & 2 != 0,
+        sockname: raw.xavp_dst_mode & 4 != 0,
+        on_demand: raw.xavp_dst_mode & ON_DEMAND != 0,
+        place: compat.writes_places(),
+        count,
+        avps,
+    })
+}
+
+/// True for a config of the time of 3.2, by its names. `sock_avp` is of 4.3 to 5.1, whose states
+/// mean what they do in 5.6, and whose configs have the AVP parameters as well.
 fn uses_old_names(raw: &sys::glue_modparams) -> bool {
+    if set(&raw.sock_avp).is_some() {
+        return false;
+    }
     let texts = [
         &raw.dst_avp,
         &raw.grp_avp,

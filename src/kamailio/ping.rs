@@ -21,10 +21,11 @@ use crate::dispatch::dest::{Addr, SetId};
 use crate::dispatch::event::Cause;
 use crate::dispatch::probe::{Ping, apply_ping, is_pinged};
 use crate::dispatch::state::Outcome;
+use crate::shm::batch::Vitals;
 use crate::shm::counted::{Counted, Hold};
 use crate::shm::dest::{self, Dest};
-use crate::shm::health::Ended;
-use crate::shm::hop::{Found, NextHop};
+use crate::shm::health::{Ended, Health};
+use crate::shm::hop::{Found, NextHop, fingerprint};
 use crate::shm::record::DestRecord;
 
 /// The status that stands for no reply at all, for scripts and `ds_ping_reply_codes`.
@@ -85,14 +86,14 @@ pub fn ping(module: &'static Module, pings: &PingSettings, set: SetId, at: usize
     }
     let now_us = now_us();
     let patience_us = LOST_AFTER_US + u64::from(pings.timeout_ms) * 1_000;
-    if job
-        .record
-        .health
-        .give_up(now_us.saturating_sub(patience_us))
-    {
+    let Ok(Vitals { health, .. }) = job.record.need_vitals(&ShmArena) else {
+        log_warn!("no shared memory to ping {}", Escaped(&job.uri));
+        return Due::Done;
+    };
+    if health.give_up(now_us.saturating_sub(patience_us)) {
         log_warn!("tm never told the end of a ping of {}", Escaped(&job.uri));
     }
-    if !job.record.health.begin(now_us) {
+    if !health.begin(now_us, fingerprint(&job.uri)) {
         log_dbg!("the last ping of {} is still on its way", Escaped(&job.uri));
         return Due::Done;
     }
@@ -163,7 +164,7 @@ fn way(pings: &PingSettings, dest: &Dest, obproxy: Option<&[u8]>) -> Way {
     if net::literal(host).is_some() {
         return proxy.map_or(Way::Uri, |proxy| Way::Via(proxy.to_vec()));
     }
-    match dest.record().health.hop.get(target) {
+    match dest.record().next_hop(target) {
         Found::At(hop) => Way::Via(hop_uri(hop)),
         Found::Nowhere => Way::Nowhere,
         Found::Unknown => match dest.addrs().next().filter(|_| proxy.is_none()) {
@@ -222,7 +223,7 @@ fn send(module: &'static Module, pings: &PingSettings, job: Job<'static>) {
     let record = unsafe { module.store.take_back(record) };
     if sent == 0 {
         log_dbg!("the ping of {} was dropped by a route", Escaped(&job.uri));
-        record.health.end();
+        record.health().into_iter().for_each(Health::end);
     } else {
         settle(module, &record, Ended::NotSent, &[]);
     }
@@ -289,9 +290,16 @@ fn conclude(module: &'static Module, params: *mut sys::tmcb_params) {
 /// Ends the ping of a destination, and draws the conclusions.
 fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase: &[u8]) {
     // None: it was given up, and this is too late.
-    let Some(sent_us) = record.health.sent_us() else {
+    let Some((health, sent_us)) = record
+        .health()
+        .and_then(|health| Some((health, health.sent_us()?)))
+    else {
         return;
     };
+    if is_of_another(module, record, health) {
+        log_dbg!("the ping of a URI that its destination no longer has ended");
+        return health.end();
+    }
     let now_us = now_us();
     let took_us = u32::try_from(now_us.saturating_sub(sent_us)).unwrap_or(u32::MAX);
     let status = match ended {
@@ -304,12 +312,10 @@ fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase: &[
         Ended::Reply(_) => took_us.max(1),
         _ => 0,
     };
-    record
-        .health
-        .note(ended, good, now_us / 1_000, round_trip_us);
-    measure(module, record, ended, round_trip_us);
+    health.note(ended, good, now_us / 1_000, round_trip_us);
+    measure(module, record, health, ended, round_trip_us);
     // Not before: the next ping may end in another process.
-    record.health.end();
+    health.end();
     let ping = if good {
         Ping::Good
     } else {
@@ -345,6 +351,15 @@ fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase: &[
     feed.deliver(None);
 }
 
+/// True when a list has given the destination another URI since the ping was sent: what the old one
+/// answers says nothing of the new one.
+fn is_of_another(module: &Module, record: &DestRecord, health: &Health) -> bool {
+    let pinned = module.pin();
+    let view = pinned.view(record.set());
+    let dest = view.and_then(|view| view.dest(view.position_of(record)?));
+    dest.is_some_and(|dest| fingerprint(dest.uri()) != health.target())
+}
+
 /// What `$dsv` says of a ping's end.
 fn reason_of(ended: Ended, phrase: &[u8]) -> Reason<'_> {
     match ended {
@@ -363,16 +378,22 @@ fn reason_of(ended: Ended, phrase: &[u8]) -> Reason<'_> {
 }
 
 /// Adds a ping to a destination's figures, where they are kept.
-fn measure(module: &Module, record: &DestRecord, ended: Ended, round_trip_us: u32) {
+fn measure(
+    module: &Module,
+    record: &DestRecord,
+    health: &Health,
+    ended: Ended,
+    round_trip_us: u32,
+) {
     let Some(alpha) = module.settings.latency else {
         return;
     };
-    let before = record.health.latency();
+    let before = health.latency();
     let after = match ended {
         Ended::Reply(_) => before.sample(round_trip_us / 1_000, alpha),
         Ended::Silence => before.timeout(),
         Ended::NoAddress | Ended::NotSent => return,
     };
-    record.health.set_latency(&after);
+    health.set_latency(&after);
     module.store.sync_rank(Module::process(), record);
 }

@@ -14,6 +14,7 @@ use super::ping::{self, Due};
 use super::ping_params::PingSettings;
 use crate::dispatch::dest::SetId;
 use crate::dispatch::schedule::Schedule;
+use crate::shm::health::Health;
 use crate::shm::table::Table;
 
 /// Microseconds between two looks at what is due.
@@ -68,8 +69,8 @@ impl Prober {
             {
                 let pinned = module.pin();
                 let dest = pinned.view(set).and_then(|view| view.dest(at));
-                if let Some(dest) = dest {
-                    dest.record().health.set_due_ms(next);
+                if let Some(health) = dest.and_then(|dest| dest.record().health()) {
+                    health.set_due_ms(next);
                 }
             }
             self.ping(module, pings, set, at);
@@ -94,12 +95,16 @@ impl Prober {
         let sets = pinned.table().into_iter().flat_map(Table::sets);
         let places = sets.flat_map(|(set, view)| {
             let dests = view.dests().enumerate();
-            dests.map(move |(at, dest)| ((set, at), dest.record().health.due_ms()))
+            dests.map(move |(at, dest)| {
+                let health = dest.record().health();
+                ((set, at), health.and_then(Health::due_ms))
+            })
         });
         self.schedule.rebuild(now, pings.interval_ms, places);
         for ((set, at), due) in self.schedule.iter() {
-            if let Some(dest) = pinned.view(set).and_then(|view| view.dest(at)) {
-                dest.record().health.set_due_ms(due);
+            let dest = pinned.view(set).and_then(|view| view.dest(at));
+            if let Some(health) = dest.and_then(|dest| dest.record().health()) {
+                health.set_due_ms(due);
             }
         }
     }

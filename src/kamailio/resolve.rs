@@ -4,6 +4,7 @@
 //! name, so nothing is pinned or locked meanwhile.
 
 use core::ops::Range;
+use std::borrow::Cow;
 
 use super::dns;
 use super::net::{self, Uri};
@@ -32,7 +33,7 @@ pub struct Words<'t> {
 /// A destination that a table can take, with what it owns.
 pub struct Resolved<'t> {
     words: Words<'t>,
-    uri: Vec<u8>,
+    uri: Cow<'t, [u8]>,
     host: Range<usize>,
     port: u16,
     proto: Proto,
@@ -88,14 +89,20 @@ pub fn attrs<'t>(settings: &Settings, text: &'t [u8]) -> Result<ResolvedAttrs<'t
     })
 }
 
+/// Longest URI of a destination: no longer one fits a message (core/config.h, BUF_SIZE).
+const MAX_URI: usize = 65_000;
+
 /// Resolves a destination; the error names it and says what is wrong.
 ///
 /// # Errors
 /// A text for the log or the command's fault.
 pub fn resolve<'t>(settings: &Settings, words: Words<'t>) -> Result<Resolved<'t>, String> {
-    let uri = list::with_scheme(words.uri).into_owned();
+    let uri = list::with_scheme(words.uri);
     let fault = |what: &str| format!("set {}, {}: {what}", words.set, Short(&uri));
     let quoted = |what: &str, text: &[u8]| fault(&format!("{what} \"{}\"", Short(text)));
+    if uri.len() > MAX_URI {
+        return Err(fault("a URI longer than any message"));
+    }
     let parsed = Uri::parse(&uri).ok_or_else(|| fault("not a SIP URI"))?;
     // SAFETY: `uri` is still there.
     let host: &[u8] = unsafe { parsed.host() };
@@ -118,7 +125,7 @@ pub fn resolve<'t>(settings: &Settings, words: Words<'t>) -> Result<Resolved<'t>
     let at = at.filter(|_| !host.is_empty()).unwrap_or(0);
     let host = at..at + host.len();
     Ok(Resolved {
-        proto: proto(settings, &parsed, &uri, &host),
+        proto: proto(settings, &parsed),
         port: parsed.port(),
         words,
         uri,
@@ -129,13 +136,14 @@ pub fn resolve<'t>(settings: &Settings, words: Words<'t>) -> Result<Resolved<'t>
     })
 }
 
-/// The transport that `ds_is_from_list` compares.
-fn proto(settings: &Settings, parsed: &Uri, uri: &[u8], host: &Range<usize>) -> Proto {
+/// The transport that `ds_is_from_list` compares, of a destination and of a URI that is asked for.
+pub fn proto(settings: &Settings, parsed: &Uri) -> Proto {
     let named = Proto(parsed.proto());
     if named != Proto::NONE || !settings.compat.default_proto_by_uri() {
         return named;
     }
-    let numeric = uri.get(host.clone()).and_then(net::literal).is_some();
+    // SAFETY: the caller has the URI's text.
+    let numeric = net::literal(unsafe { parsed.host() }).is_some();
     if numeric || (parsed.names_port() && !parsed.is_secure()) {
         Proto::UDP
     } else if parsed.names_port() {

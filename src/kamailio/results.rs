@@ -7,9 +7,11 @@
 use core::cell::{Cell, RefCell};
 use core::ptr;
 
+use super::module::Module;
 use super::params::Results;
 use super::{compat, sys, text};
 use crate::dispatch::dest::SetId;
+use crate::dispatch::trail::{Trail, Way};
 use crate::shm::dest::Dest;
 
 /// Names of the fields of a destination's XAVP.
@@ -34,7 +36,7 @@ fn value(fill: impl FnOnce(&mut sys::sr_xval_t)) -> sys::sr_xval_t {
     value
 }
 
-fn text_value(text: &[u8]) -> sys::sr_xval_t {
+pub(super) fn text_value(text: &[u8]) -> sys::sr_xval_t {
     let text = text::as_str(text);
     value(|x| {
         x.type_ = sys::SR_XTYPE_STR;
@@ -54,21 +56,30 @@ fn pointer_value(pointer: usize) -> sys::sr_xval_t {
 }
 
 /// The fields of one XAVP while it is made; given back to the server when it is not finished.
-struct Fields(*mut sys::sr_xavp_t);
+pub(super) struct Fields(pub(super) *mut sys::sr_xavp_t);
 
 impl Fields {
     /// Adds a field; `None` when the server has no memory.
-    fn add(&mut self, name: &[u8], mut value: sys::sr_xval_t) -> Option<()> {
+    pub(super) fn add(&mut self, name: &[u8], mut value: sys::sr_xval_t) -> Option<()> {
         let mut name = text::as_str(name);
         // SAFETY: the server copies name and value into shared memory (core/xavp.c).
         let added = unsafe { sys::xavp_add_value(&raw mut name, &raw mut value, &raw mut self.0) };
         (!added.is_null()).then_some(())
     }
 
+    /// The list of fields, which whoever takes it gives back.
+    pub(super) fn take(&mut self) -> *mut sys::sr_xavp_t {
+        core::mem::replace(&mut self.0, ptr::null_mut())
+    }
+
     /// Makes an XAVP of the fields, behind `after`, or in front of all when there is none.
-    fn finish(mut self, name: &[u8], after: *mut sys::sr_xavp_t) -> Option<*mut sys::sr_xavp_t> {
+    pub(super) fn finish(
+        mut self,
+        name: &[u8],
+        after: *mut sys::sr_xavp_t,
+    ) -> Option<*mut sys::sr_xavp_t> {
         let mut name = text::as_str(name);
-        let fields = core::mem::replace(&mut self.0, ptr::null_mut());
+        let fields = self.take();
         let mut value = value(|x| {
             x.type_ = sys::SR_XTYPE_XAVP;
             x.v.xavp = fields;
@@ -87,8 +98,10 @@ impl Fields {
 
 impl Drop for Fields {
     fn drop(&mut self) {
-        // SAFETY: a list that nobody else has; null is an empty one.
-        unsafe { sys::xavp_destroy_list(&raw mut self.0) };
+        if !self.0.is_null() {
+            // SAFETY: a list that nobody else has.
+            unsafe { sys::xavp_destroy_list(&raw mut self.0) };
+        }
     }
 }
 
@@ -99,20 +112,71 @@ pub struct Tail {
     count: Cell<i32>,
     /// Values for the AVPs, which take new ones only in front.
     avps: RefCell<Vec<AvpTexts>>,
+    /// How to go on, where destinations are written on demand.
+    trail: RefCell<Option<Trail>>,
 }
 
-/// Values of one destination for the AVPs: URI, attributes, unique id.
-type AvpTexts = [Vec<u8>; 3];
+/// Values of one destination for the AVPs: URI, attributes, unique id, and its local socket.
+struct AvpTexts {
+    texts: [Vec<u8>; 3],
+    socket: usize,
+}
 
-fn avp_texts(dest: &Dest) -> [&[u8]; 3] {
+impl AvpTexts {
+    fn of(dest: &Dest) -> Self {
+        let (texts, socket) = avp_values(dest);
+        let texts = texts.map(<[u8]>::to_vec);
+        AvpTexts { texts, socket }
+    }
+
+    fn values(&self) -> AvpValues<'_> {
+        (self.texts.each_ref().map(Vec::as_slice), self.socket)
+    }
+}
+
+/// The same, borrowed.
+pub(super) type AvpValues<'a> = ([&'a [u8]; 3], usize);
+
+pub(super) fn avp_values(dest: &Dest) -> AvpValues<'_> {
     let duid = dest.duid().unwrap_or_default();
-    [dest.uri(), dest.attrs_body(), duid]
+    ([dest.uri(), dest.attrs_body(), duid], dest.socket())
+}
+
+/// A socket as C prints a pointer; empty for none.
+fn pointer_text(socket: usize) -> String {
+    if socket == 0 {
+        return String::new();
+    }
+    format!("{socket:#x}")
 }
 
 impl Tail {
     /// Number of results so far.
     pub fn count(&self) -> i32 {
         self.count.get()
+    }
+
+    /// Begins with one destination on demand, where there are `most` of them at most.
+    pub(super) fn lead(&self, trail: Trail, dest: &Dest, most: i32) {
+        self.count.set(most);
+        self.trail.replace(Some(trail));
+        self.avps.replace(vec![AvpTexts::of(dest)]);
+    }
+
+    /// Goes on with a set's choice, made on demand.
+    pub(super) fn follow(&self, way: Way, most: i32) {
+        self.count.set(self.count.get().saturating_add(most));
+        if let Some(trail) = self.trail.borrow_mut().as_mut() {
+            trail.add(way);
+        }
+    }
+
+    /// Begins anew.
+    pub(super) fn forget(&self) {
+        self.last.set(None);
+        self.count.set(0);
+        self.avps.borrow_mut().clear();
+        self.trail.replace(None);
     }
 }
 
@@ -151,8 +215,7 @@ impl Results {
         let count = i32::try_from(written.len()).unwrap_or(i32::MAX);
         tail.count.set(tail.count.get().saturating_add(count));
         if self.avps.names_destinations() {
-            let owned = |dest| avp_texts(dest).map(<[u8]>::to_vec);
-            tail.avps.borrow_mut().extend(dests.map(owned));
+            tail.avps.borrow_mut().extend(dests.map(AvpTexts::of));
         }
         Some(count)
     }
@@ -160,17 +223,18 @@ impl Results {
     /// Takes back all results of a tail, which are in front.
     pub fn take_back(&self, tail: &Tail) {
         (0..tail.count()).for_each(|_| self.drop_first());
-        tail.last.set(None);
-        tail.count.set(0);
-        tail.avps.borrow_mut().clear();
+        tail.forget();
     }
 
     /// Writes the count of all results of a tail, the first of which are of `set`, and the AVPs.
     pub fn finish(&self, set: SetId, tail: &Tail) -> Option<()> {
+        if let Some(trail) = &*tail.trail.borrow() {
+            self.write_trail(trail)?;
+        }
         self.write_count(tail.count())?;
         let avps = tail.avps.borrow();
-        let texts = avps.iter().map(|texts| texts.each_ref().map(Vec::as_slice));
-        self.write_avps(set, texts, tail.count())
+        let values = avps.iter().map(AvpTexts::values);
+        self.write_avps(set, values, tail.count())
     }
 
     /// Writes the destinations and their count; returns how many there are, or `None` when the
@@ -186,7 +250,7 @@ impl Results {
         let written = self
             .write_xavps(set, dests.clone(), counted, &mut count)
             .and_then(|()| self.write_count(count))
-            .and_then(|()| self.write_avps(set, dests.map(avp_texts), count));
+            .and_then(|()| self.write_avps(set, dests.map(avp_values), count));
         if written.is_none() {
             (0..count).for_each(|_| self.drop_first());
         }
@@ -208,36 +272,33 @@ impl Results {
         Some(())
     }
 
-    fn fields(&self, set: SetId, dest: &Dest, counted: bool) -> Option<Fields> {
+    #[inline]
+    pub(super) fn fields(&self, set: SetId, dest: &Dest, counted: bool) -> Option<Fields> {
         let mut fields = Fields(ptr::null_mut());
         fields.add(field::URI, text_value(dest.uri()))?;
         fields.add(field::GROUP, number_value(set))?;
-        self.add_attrs(&mut fields, dest)?;
-        if dest.socket != 0 {
-            fields.add(field::SOCK, pointer_value(dest.socket))?;
+        let attrs = dest.attrs_body();
+        if self.attrs && !attrs.is_empty() {
+            fields.add(field::ATTRS, text_value(attrs))?;
         }
-        self.add_socket_texts(&mut fields, dest)?;
-        if let Some(duid) = dest.duid().filter(|_| counted) {
-            fields.add(field::DUID, text_value(duid))?;
+        if dest.socket() != 0 {
+            fields.add(field::SOCK, pointer_value(dest.socket()))?;
+        }
+        if self.socket || self.sockname {
+            self.add_socket_texts(&mut fields, dest)?;
+        }
+        if counted {
+            if let Some(duid) = dest.duid() {
+                fields.add(field::DUID, text_value(duid))?;
+            }
         }
         if self.place {
-            let place = i32::try_from(dest.record().position()).unwrap_or(i32::MAX);
-            fields.add(field::PLACE, number_value(place))?;
+            fields.add(field::PLACE, number_value(place(set, dest)))?;
         }
         Some(fields)
     }
 
-    fn add_attrs(&self, fields: &mut Fields, dest: &Dest) -> Option<()> {
-        match dest.attrs_body() {
-            body if self.attrs && !body.is_empty() => fields.add(field::ATTRS, text_value(body)),
-            _ => Some(()),
-        }
-    }
-
     fn add_socket_texts(&self, fields: &mut Fields, dest: &Dest) -> Option<()> {
-        if !self.socket && !self.sockname || dest.attrs_body().is_empty() {
-            return Some(());
-        }
         let attrs = dest.attrs();
         if let Some(socket) = attrs.socket.filter(|_| self.socket) {
             fields.add(field::SOCKET, text_value(socket))?;
@@ -248,7 +309,7 @@ impl Results {
         Some(())
     }
 
-    fn write_count(&self, count: i32) -> Option<()> {
+    pub(super) fn write_count(&self, count: i32) -> Option<()> {
         if !self.count {
             return Some(());
         }
@@ -259,22 +320,18 @@ impl Results {
     }
 
     /// Fills the old-time AVPs. New values go in front, so the last destination is written first.
-    fn write_avps<'d>(
+    pub(super) fn write_avps<'d>(
         &self,
         set: SetId,
-        dests: impl Iterator<Item = [&'d [u8]; 3]>,
+        dests: impl Iterator<Item = AvpValues<'d>>,
         count: i32,
     ) -> Option<()> {
         let avps = &self.avps;
         let wrote = |done: bool| done.then_some(());
         if avps.names_destinations() {
-            let dests: Vec<[&[u8]; 3]> = dests.collect();
-            for [uri, attrs, duid] in dests.into_iter().rev() {
-                let texts = [(avps.dst, uri), (avps.attrs, attrs), (avps.dstid, duid)];
-                for (avp, text) in texts {
-                    avp.map_or(Some(()), |avp| wrote(avp.push_text(text)))?;
-                }
-            }
+            let dests: Vec<AvpValues> = dests.collect();
+            let mut dests = dests.into_iter().rev();
+            dests.try_for_each(|values| self.push_avps(values))?;
         }
         avps.grp
             .map_or(Some(()), |avp| wrote(avp.push_number(set)))?;
@@ -282,37 +339,55 @@ impl Results {
             .map_or(Some(()), |avp| wrote(avp.push_number(count)))
     }
 
+    /// Puts the values of one destination in front of the others.
+    pub(super) fn push_avps(&self, ([uri, attrs, duid], socket): AvpValues<'_>) -> Option<()> {
+        let avps = &self.avps;
+        let wrote = |done: bool| done.then_some(());
+        let texts = [(avps.dst, uri), (avps.attrs, attrs), (avps.dstid, duid)];
+        for (avp, text) in texts {
+            avp.map_or(Some(()), |avp| wrote(avp.push_text(text)))?;
+        }
+        avps.sock.map_or(Some(()), |avp| {
+            wrote(avp.push_text(pointer_text(socket).as_bytes()))
+        })
+    }
+
+    /// Takes the values of the current destination away.
+    pub(super) fn pop_avps(&self) {
+        let avps = &self.avps;
+        let of_dests = [avps.dst, avps.attrs, avps.dstid, avps.sock];
+        of_dests.into_iter().flatten().for_each(|avp| avp.pop());
+    }
+
     /// The first destination that is left; `None` when there is none.
     pub fn current(&self) -> Option<Current<'_>> {
-        let record = self.first()?;
-        // SAFETY: just found in the current list, which nobody changes meanwhile.
-        let fields = unsafe { &(*record).val };
-        if fields.type_ != sys::SR_XTYPE_XAVP {
-            return None;
+        let (mut uri, mut set, mut socket, mut duid) = (None, None, None, None);
+        for field in list(self.current_fields()?) {
+            let place = match name_of(field) {
+                field::URI => &mut uri,
+                field::GROUP => &mut set,
+                field::SOCK => &mut socket,
+                field::DUID => &mut duid,
+                _ => continue,
+            };
+            // The first of a name counts.
+            place.get_or_insert(&field.val);
         }
-        // SAFETY: the type says which member of the union is set.
-        let fields = unsafe { fields.v.xavp };
-        let uri = find(fields, field::URI, sys::SR_XTYPE_STR)?;
-        let set = find(fields, field::GROUP, compat::XAVP_NUMBER);
-        let socket = find(fields, field::SOCK, compat::XAVP_POINTER);
-        // SAFETY: a text, by its type.
-        let uri = unsafe { &uri.v.s };
-        let set = set.and_then(compat::xavp_number);
-        let socket = socket.map_or(0, compat::xavp_pointer);
-        let duid = find(fields, field::DUID, sys::SR_XTYPE_STR);
-        // SAFETY: a text, by its type.
-        let duid = duid.map(|value| unsafe { &value.v.s });
-        // SAFETY: the text stays until a script or this module changes the list; callers use it
-        // before they do.
-        let uri = unsafe { text::bytes(uri) };
-        // SAFETY: as for the URI.
-        let duid = duid.map(|duid| unsafe { text::bytes(duid) });
+        let socket = socket.filter(|value| value.type_ == compat::XAVP_POINTER);
         Some(Current {
-            uri,
-            set,
-            socket,
-            duid,
+            uri: uri.and_then(text_in)?,
+            set: set.and_then(compat::xavp_number),
+            socket: socket.map_or(0, compat::xavp_pointer),
+            duid: duid.and_then(text_in),
         })
+    }
+
+    /// The fields of the first destination.
+    pub(super) fn current_fields(&self) -> Option<*mut sys::sr_xavp_t> {
+        // SAFETY: just found in the current list, which nobody changes meanwhile.
+        let value = unsafe { &(*self.first()?).val };
+        // SAFETY: reads a union of plain data; its type says whether this member is set.
+        (value.type_ == sys::SR_XTYPE_XAVP).then_some(unsafe { value.v.xavp })
     }
 
     /// True when a selection has left results in this transaction, used up or not.
@@ -320,19 +395,17 @@ impl Results {
         xavp(self.ctx).is_some() || self.first().is_some()
     }
 
-    fn first(&self) -> Option<*mut sys::sr_xavp_t> {
+    pub(super) fn first(&self) -> Option<*mut sys::sr_xavp_t> {
         xavp(self.dst)
     }
 
     /// Takes the current destination away, if there is one.
     pub fn drop_current(&self) {
         self.drop_first();
-        let avps = &self.avps;
-        let of_dests = [avps.dst, avps.attrs, avps.dstid];
-        of_dests.into_iter().flatten().for_each(|avp| avp.pop());
+        self.pop_avps();
     }
 
-    fn drop_first(&self) {
+    pub(super) fn drop_first(&self) {
         if let Some(record) = self.first() {
             // SAFETY: just found in the current list.
             unsafe { sys::xavp_rm(record, ptr::null_mut()) };
@@ -342,29 +415,48 @@ impl Results {
 
 /// The first XAVP with a name.
 fn xavp(name: &[u8]) -> Option<*mut sys::sr_xavp_t> {
-    let mut name = text::as_str(name);
-    // SAFETY: searches the server's current list.
-    let record = unsafe { sys::xavp_get(&raw mut name, ptr::null_mut()) };
-    (!record.is_null()).then_some(record)
+    // SAFETY: gives the place where the server keeps its current list.
+    let list = unsafe { sys::xavp_get_crt_list() };
+    // SAFETY: as above; a pointer that is always there (core/xavp.c).
+    let found = named(unsafe { *list }, name)?;
+    Some(ptr::from_ref(found).cast_mut())
 }
 
-/// A field of one type in a list of fields.
-fn find<'x>(
-    fields: *mut sys::sr_xavp_t,
-    name: &[u8],
-    kind: sys::sr_xtype_t,
-) -> Option<&'x sys::sr_xval_t> {
-    if fields.is_null() {
-        // For the server, null would mean the current list itself.
+/// The first of a list of XAVPs that has this name, as the server's own search finds it, which costs
+/// a hash of the name and a call for each.
+#[inline]
+fn named<'x>(xavps: *mut sys::sr_xavp_t, name: &[u8]) -> Option<&'x sys::sr_xavp_t> {
+    list(xavps).find(|xavp| name_of(xavp) == name)
+}
+
+/// The XAVPs of a list that the server keeps until a script or this module changes it.
+#[inline]
+fn list<'x>(first: *mut sys::sr_xavp_t) -> impl Iterator<Item = &'x sys::sr_xavp_t> {
+    // SAFETY: null, or the server's, which is there for as long as the list.
+    let xavp = |xavp: *mut sys::sr_xavp_t| unsafe { xavp.as_ref() };
+    core::iter::successors(xavp(first), move |here| xavp(here.next))
+}
+
+#[inline]
+fn name_of(xavp: &sys::sr_xavp_t) -> &[u8] {
+    // SAFETY: the server's copy of the name, behind the XAVP.
+    unsafe { text::bytes(&xavp.name) }
+}
+
+/// The text that a value is; `None` when it is none.
+fn text_in(value: &sys::sr_xval_t) -> Option<&[u8]> {
+    if value.type_ != sys::SR_XTYPE_STR {
         return None;
     }
-    let mut name = text::as_str(name);
-    // SAFETY: a list of fields in the current list.
-    let found = unsafe { sys::xavp_get(&raw mut name, fields) };
-    // SAFETY: one of them, or null.
-    unsafe { found.as_ref() }
-        .map(|field| &field.val)
-        .filter(|value| value.type_ == kind)
+    // SAFETY: a text, by its type.
+    let text = unsafe { &value.v.s };
+    // SAFETY: the server's copy, behind the XAVP.
+    Some(unsafe { text::bytes(text) })
+}
+
+/// A field's text. It stays until a script or this module changes the list.
+pub(super) fn text_of<'x>(fields: *mut sys::sr_xavp_t, name: &[u8]) -> Option<&'x [u8]> {
+    text_in(&named(fields, name)?.val)
 }
 
 /// The destination that a message is on its way to.
@@ -377,4 +469,13 @@ pub struct Current<'x> {
     pub socket: usize,
     /// Its unique id, where the call is counted.
     pub duid: Option<&'x [u8]>,
+}
+
+/// Where a destination is in its set, as the set is now.
+fn place(set: SetId, dest: &Dest) -> i32 {
+    let at = Module::get().and_then(|module| {
+        let pinned = module.pin();
+        pinned.view(set)?.position_of(dest.record())
+    });
+    i32::try_from(at.unwrap_or_else(|| dest.record().position())).unwrap_or(i32::MAX)
 }

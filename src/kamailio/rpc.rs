@@ -10,11 +10,12 @@ use super::guard::{RpcEnd, guard};
 use super::load::{self, Checked, Loaded};
 use super::log::{log_info, log_warn};
 use super::module::Module;
+use super::net::Uri;
 use super::random::ServerRandom;
 use super::reply::{Call, Full, Node, Value, integer};
 use super::resolve::{self, Words};
 use super::text::Short;
-use super::{net, overload, rpc_calls, rpc_list, rpc_ping, sys};
+use super::{dns, overload, rpc_calls, rpc_list, rpc_ping, sys};
 use crate::dispatch::dest::{Addr, SetId};
 use crate::dispatch::event::Cause;
 use crate::dispatch::hash::hash;
@@ -363,15 +364,15 @@ pub extern "C" fn dsr_rpc_modify(rpc: *mut sys::rpc_t, context: *mut c_void) {
         let mut revision = revision(module, &words).map_err(failed)?;
         throttle(module)?;
         let listed = with_scheme(&address);
-        let wanted = |dest: &Dest| match address.strip_prefix(b"duid=") {
-            Some(duid) => dest.has_duid(duid),
-            None => dest.uri().eq_ignore_ascii_case(&listed),
-        };
-        let addrs = addresses(module, set, wanted, &revision).map_err(failed)?;
+        let duid = address.strip_prefix(b"duid=");
+        let uri = duid.is_none().then_some(&*listed);
+        let wanted = |dest: &Dest| duid.is_none_or(|duid| dest.has_duid(duid));
+        let addrs = addresses(module, set, uri, wanted, &revision).map_err(failed)?;
         revision.addrs = addrs.as_deref();
         let mut feed = Feed::new(module);
         let modified = module.store.modify_and_tell(
             set,
+            uri,
             wanted,
             revision,
             &mut ServerRandom,
@@ -386,10 +387,11 @@ pub extern "C" fn dsr_rpc_modify(rpc: *mut sys::rpc_t, context: *mut c_void) {
 }
 
 /// The addresses that new flags ask for: none with flag 16, else those of the host where it has
-/// not been resolved yet. `None` leaves them as they are.
+/// not been resolved yet, as `ds_dns_mode` wants it at a load. `None` leaves them as they are.
 fn addresses(
     module: &Module,
     set: SetId,
+    uri: Option<&[u8]>,
     wanted: impl Fn(&Dest) -> bool,
     revision: &Revision<'_>,
 ) -> Result<Option<Vec<Addr>>, String> {
@@ -399,19 +401,23 @@ fn addresses(
     if flags.contains(State::NODNS) {
         return Ok(Some(Vec::new()));
     }
-    let host = {
+    let uri = {
         let pinned = module.pin();
-        let dest = pinned
-            .view(set)
-            .and_then(|view| view.dests().find(|dest| wanted(dest)));
+        let dest = pinned.view(set).and_then(|view| match uri {
+            Some(uri) => view.dest(view.find_uri(uri).next()?),
+            None => view.dests().find(|dest| wanted(dest)),
+        });
         dest.filter(|dest| dest.addrs().next().is_none())
-            .map(|dest| dest.host().to_vec())
+            .map(|dest| dest.uri().to_vec())
     };
-    let Some(host) = host else { return Ok(None) };
-    match net::resolve(&host) {
-        Some(addr) => Ok(Some(vec![addr])),
-        None => Err(format!("cannot resolve host \"{}\"", Short(&host))),
-    }
+    let Some(uri) = uri else { return Ok(None) };
+    let parsed = Uri::parse(&uri).ok_or("not a SIP URI")?;
+    // SAFETY: `uri` is still there.
+    let host = unsafe { parsed.host() };
+    let addrs = dns::at_load(&module.settings.dns, &parsed, host);
+    addrs
+        .map(Some)
+        .ok_or_else(|| format!("cannot resolve host \"{}\"", Short(host)))
 }
 
 /// Reads `name value` pairs: `flags`, `priority`, `attrs`.

@@ -9,6 +9,7 @@ use super::{overload, rpc_ping};
 use crate::dispatch::compat::Compat;
 use crate::dispatch::dest::SetId;
 use crate::shm::dest::{self, Dest};
+use crate::shm::health::Health;
 use crate::shm::table::Table;
 use crate::shm::view::View;
 
@@ -200,8 +201,10 @@ fn list_address(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
     )?;
     node.add(c"PORT", Value::Int(dest.port.into()))?;
     node.add(c"PROTOID", Value::Int(dest.proto.0.into()))?;
-    node.add(c"DNSTIME_SEC", Value::Int(0))?;
-    node.add(c"DNSTIME_USEC", Value::Int(0))
+    let asked_us = dest.record().health().map_or(0, Health::asked_us);
+    let number = |number: u64| Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX));
+    node.add(c"DNSTIME_SEC", number(asked_us / 1_000_000))?;
+    node.add(c"DNSTIME_USEC", number(asked_us % 1_000_000))
 }
 
 /// What tells a destination from all others that there have been since the server's start.
@@ -211,7 +214,7 @@ fn unique_id(module: &Module, dest: &Dest) -> String {
 }
 
 fn list_latency(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
-    let latency = dest.record().health.latency();
+    let latency = dest.record().latency();
     let whole = |number: u32| int(usize::try_from(number).unwrap_or(0));
     node.add(c"AVG", Value::Double(latency.average))?;
     node.add(c"STD", Value::Double(latency.deviation))?;

@@ -14,7 +14,7 @@ use crate::dispatch::list::with_scheme;
 use crate::dispatch::probe::is_pinged;
 use crate::dispatch::state::State;
 use crate::shm::dest::Dest;
-use crate::shm::health::{Ended, Last};
+use crate::shm::health::{Ended, Health, Last};
 use crate::shm::view::View;
 
 /// Answers `dispatcher.ping_active` [0|1].
@@ -118,7 +118,7 @@ fn switch(module: &Module) -> &'static str {
 /// [`Full`].
 pub fn health(node: &Node<'_>, module: &Module, dest: &Dest) -> Result<(), Full> {
     let record = dest.record();
-    let last = record.health.last();
+    let last = record.health().and_then(Health::last);
     let result = last.map(|last| ended(last.ended));
     node.add(
         c"LAST_RESULT",
@@ -143,11 +143,12 @@ pub fn health(node: &Node<'_>, module: &Module, dest: &Dest) -> Result<(), Full>
     let bad = last.map_or(0, |last| last.bad_in_row);
     node.add(c"BAD_IN_ROW", int(usize::try_from(bad).unwrap_or(0)))?;
     let waits = record
-        .health
-        .sent_us()
+        .health()
+        .and_then(Health::sent_us)
         .map(|sent| now_us().saturating_sub(sent) / 1_000);
     node.add(c"WAITING_MS", int_or_null(waits))?;
-    let next = record.health.due_ms().filter(|_| pinged(module, dest));
+    let next = record.health().and_then(Health::due_ms);
+    let next = next.filter(|_| pinged(module, dest));
     let next = next.map(|due| due.saturating_sub(now_ms));
     node.add(c"NEXT_IN_MS", int_or_null(next))
 }
@@ -185,7 +186,7 @@ fn why(module: &Module, dest: &Dest) -> String {
         Cause::Start | Cause::Reload => "as the list has it".to_owned(),
         Cause::Script => "set by the script (ds_mark_dst)".to_owned(),
         Cause::Rpc => "set by a command".to_owned(),
-        Cause::Ping => match record.health.last() {
+        Cause::Ping => match record.health().and_then(Health::last) {
             Some(last) => by_ping(last),
             None => "found by pings".to_owned(),
         },

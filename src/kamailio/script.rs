@@ -23,7 +23,7 @@ type Arg = *mut c_char;
 /// Runs a function's body with its message; a missing argument (`None`) is a failure.
 fn call(msg: *mut sys::sip_msg, body: impl FnOnce(Message) -> Option<ScriptRet>) -> ScriptRet {
     // SAFETY: the message that the server called us with (core/action.c, do_action).
-    guard(|| body(unsafe { Message::new(msg) }).unwrap_or(ScriptRet::FAILED))
+    guard(move || body(unsafe { Message::new(msg) }).unwrap_or(ScriptRet::FAILED))
 }
 
 /// An argument without a fixup.
@@ -39,23 +39,18 @@ fn select(
     algorithm: Arg,
     limit: Option<Arg>,
 ) -> ScriptRet {
-    call(msg, |msg| {
-        let set = number(msg, set, "the set")?;
-        let algorithm = number(msg, algorithm, "the algorithm")?;
-        let limit = match limit {
-            Some(limit) => number(msg, limit, "the limit")?,
-            None => UNLIMITED,
-        };
-        Some(selection::select(
-            msg,
-            Request {
-                set,
-                algorithm,
-                limit,
-                target,
-                behind: None,
+    call(msg, move |msg| {
+        let request = Request {
+            set: number(msg, set, "the set")?,
+            algorithm: number(msg, algorithm, "the algorithm")?,
+            limit: match limit {
+                Some(limit) => number(msg, limit, "the limit")?,
+                None => UNLIMITED,
             },
-        ))
+            target,
+            behind: None,
+        };
+        Some(selection::select(msg, request))
     })
 }
 

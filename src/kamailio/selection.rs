@@ -7,17 +7,20 @@ use super::feed::{Change, Feed};
 use super::guard::ScriptRet;
 use super::live;
 use super::log::{log_dbg, log_err, log_warn};
+use super::mem::ShmArena;
 use super::module::Module;
 use super::msg::{Message, Target};
+use super::on_demand::{self, Chosen};
 use super::parallel;
-use super::random::ServerRandom;
+use super::random;
 use super::results::{Current, Tail};
 use super::text::Escaped;
 use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
 use crate::dispatch::hash::hash;
 use crate::dispatch::ranked;
-use crate::dispatch::select::{Algorithm, Choice, Start, choose, ring};
+use crate::dispatch::resume::Rule;
+use crate::dispatch::select::{Algorithm, Choice, Start, choose, choose_open, first, ring};
 use crate::dispatch::state::{Mark, apply_mark};
 use crate::shm::dest::Dest;
 use crate::shm::store::Found;
@@ -44,65 +47,161 @@ pub struct Request<'t> {
 /// Chooses a destination of a set and sends the message there.
 ///
 /// Source: `features.md` 3.7, 3.8 and 3.15.
+#[inline(always)]
 pub fn select(msg: Message, request: Request) -> ScriptRet {
+    let Request {
+        set,
+        algorithm,
+        limit,
+        target,
+        behind,
+    } = request;
+    select_by(msg, set, algorithm, limit, target, behind)
+}
+
+/// The same. A request in pieces goes through registers.
+#[inline(never)]
+fn select_by(
+    msg: Message,
+    set: SetId,
+    algorithm: i32,
+    limit: i32,
+    target: Target,
+    behind: Option<&Tail>,
+) -> ScriptRet {
+    let request = Request {
+        set,
+        algorithm,
+        limit,
+        target,
+        behind,
+    };
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
-    let settings = &module.settings;
-    if request.target == Target::DstUri && !settings.force_dst && msg.has_dst_uri() {
-        log_err!("destination already set (and force_dst is 0)");
-        return ScriptRet::FAILED;
+    let force_dst = module.settings.force_dst;
+    if request.target == Target::DstUri && !force_dst && msg.has_dst_uri() {
+        return failed(request.set, &Failure::AlreadySet);
     }
-    // A call is counted where it goes, and it goes to the first of all results.
-    let leads = request.behind.is_none_or(|tail| tail.count() == 0);
-    if let Some(calls) = call_load::calls_of(module, msg, request.algorithm).filter(|_| leads) {
-        return call_load::select(module, calls, msg, request);
+    let algorithm = Algorithm::from_number(request.algorithm);
+    match algorithm {
+        Algorithm::CallLoad => {
+            // A call is counted where it goes, and it goes to the first of all results.
+            let leads = request.behind.is_none_or(|tail| tail.count() == 0);
+            if let Some(calls) = call_load::calls_of(module, msg).filter(|_| leads) {
+                return call_load::select(module, calls, msg, &request);
+            }
+        }
+        Algorithm::Parallel => return parallel::select(module, msg, &request),
+        Algorithm::Overload => return select_open(module, msg, &request),
+        _ => {}
     }
-    if Algorithm::from_number(request.algorithm) == Algorithm::Parallel {
-        return parallel::select(module, msg, request);
-    }
-    let Some(start) = start(module, msg, request.algorithm) else {
+    let Some(start) = start(module, msg, algorithm) else {
         return ScriptRet::FAILED;
     };
     let sent = module
         .store
         .try_set(Module::process(), request.set, |view| {
-            let start = match start {
-                Start::Hash(hash) if view.any_draining() => {
-                    drain::start(module, msg, request.set, view, hash)
-                }
-                start => start,
-            };
-            if start == Start::Latency {
-                let order = order_by_rank(module, view, request)?;
-                let first = *order.first()?;
-                return Some(deliver(
-                    module,
-                    msg,
-                    request,
-                    view,
-                    (first, false),
-                    order.into_iter(),
-                ));
-            }
-            let choice = choose(view, start, settings.use_default, &mut ServerRandom)?;
-            Some(go(module, msg, request, view, choice, false))
+            pick(module, msg, &request, view, start)
         });
     conclude(request.set, &sent)
 }
 
-/// The return code of a selection, after the message when it failed.
-pub fn conclude(set: SetId, sent: &Found<Result<(), Failure>>) -> ScriptRet {
-    match sent {
-        Found::Done(Ok(())) => ScriptRet::OK,
-        Found::Done(Err(failure)) => failed(set, failure),
-        Found::Nothing => failed(set, &Failure::NoneUsable),
-        Found::NoSet => failed(set, &Failure::NoSet),
+/// Algorithm 64: in turn, with overload control.
+#[inline(never)]
+fn select_open(module: &Module, msg: Message, request: &Request) -> ScriptRet {
+    let now_us = now_us();
+    let (process, use_default) = (Module::process(), module.settings.use_default);
+    let sent = module.store.try_set(process, request.set, |view| {
+        let choice = choose_open(view, use_default, now_us)?;
+        Some(go(module, msg, request, view, choice, false))
+    });
+    conclude(request.set, &sent)
+}
+
+/// Chooses in a view, and sends the message there; `None` when nothing is usable.
+#[inline(always)]
+fn pick(
+    module: &Module,
+    msg: Message,
+    request: &Request,
+    view: &View,
+    start: Start,
+) -> Option<Result<(), Failure>> {
+    let use_default = module.settings.use_default;
+    if let Start::Hash(hash) = start {
+        if view.any_draining() {
+            let start = drain::start(module, msg, request.set, view, hash);
+            let choice = choose(view, start, use_default)?;
+            return Some(go(module, msg, request, view, choice, false));
+        }
     }
+    if start.weighs() {
+        view.need_ranks(&ShmArena);
+    }
+    if module.settings.results.any {
+        return pick_and_write(module, msg, request, view, start);
+    }
+    let dest = view.dest(first(view, start, use_default)?)?;
+    let target = request.target;
+    let sent = target == Target::Nothing || send(msg, target, dest.uri(), dest.socket());
+    Some(sent.then_some(()).ok_or(Failure::Refused))
+}
+
+/// The same where results are written.
+#[inline(never)]
+fn pick_and_write(
+    module: &Module,
+    msg: Message,
+    request: &Request,
+    view: &View,
+    start: Start,
+) -> Option<Result<(), Failure>> {
+    if start == Start::Latency {
+        return pick_by_rank(module, msg, request, view);
+    }
+    let choice = choose(view, start, module.settings.use_default)?;
+    Some(go(module, msg, request, view, choice, false))
+}
+
+/// The same for algorithm 13, whose failover order is its own.
+fn pick_by_rank(
+    module: &Module,
+    msg: Message,
+    request: &Request,
+    view: &View,
+) -> Option<Result<(), Failure>> {
+    let ring = ring(view.dest_count(), module.settings.use_default);
+    let (first, turn) = ranked::by_rank(view, ring)?;
+    if module.settings.on_demand() {
+        let rule = Rule::Ranks(turn);
+        let chosen = Chosen { at: first, rule };
+        return Some(on_demand::deliver(module, msg, request, view, chosen));
+    }
+    let limit = limit(module, request);
+    let order = ranked::order_by_rank(view, ring, (first, turn), limit);
+    let (chosen, order) = ((first, false), order.into_iter());
+    Some(deliver(module, msg, request, view, chosen, order))
+}
+
+/// The return code of a selection, after the message when it failed.
+#[inline]
+pub fn conclude(set: SetId, sent: &Found<Result<(), Failure>>) -> ScriptRet {
+    if let Found::Done(Ok(())) = sent {
+        return ScriptRet::OK;
+    }
+    let why = match sent {
+        Found::Done(Err(failure)) => failure,
+        Found::NoSet => &Failure::NoSet,
+        _ => &Failure::NoneUsable,
+    };
+    failed(set, why)
 }
 
 /// Why a message goes nowhere.
 pub enum Failure {
+    /// The message has a destination, and is to keep it.
+    AlreadySet,
     /// There is no such set.
     NoSet,
     /// The set has no usable destination.
@@ -114,8 +213,10 @@ pub enum Failure {
 }
 
 /// Says why nothing was selected. Nothing is pinned any more.
+#[cold]
 fn failed(set: SetId, failure: &Failure) -> ScriptRet {
     match failure {
+        Failure::AlreadySet => log_err!("destination already set (and force_dst is 0)"),
         Failure::NoSet => log_err!("destination set [{set}] not found"),
         Failure::NoneUsable => log_dbg!("no destination of set {set} is usable"),
         Failure::Refused => log_err!("cannot send to the chosen destination of set {set}"),
@@ -125,36 +226,38 @@ fn failed(set: SetId, failure: &Failure) -> ScriptRet {
 }
 
 /// Where the choice starts for this message; `None` after the message when it cannot be known.
-fn start(module: &Module, msg: Message, algorithm: i32) -> Option<Start> {
+#[inline]
+fn start(module: &Module, msg: Message, algorithm: Algorithm) -> Option<Start> {
     let user_only = module.settings.hash_user_only;
-    let hash = match Algorithm::from_number(algorithm) {
-        Algorithm::HashCallId => msg.hash_call_id(),
-        Algorithm::HashFrom => msg.hash_from(user_only),
-        Algorithm::HashTo => msg.hash_to(user_only),
-        Algorithm::HashRequestUri => msg.hash_request_uri(user_only),
-        Algorithm::HashPvar => hash_pvar(module, msg),
-        Algorithm::RoundRobin => return Some(Start::RoundRobin),
-        Algorithm::HashAuthUser => {
-            return Some(msg.hash_auth_user().map_or(Start::RoundRobin, Start::Hash));
-        }
-        Algorithm::Random => return Some(Start::Random),
-        Algorithm::First => return Some(Start::First),
-        Algorithm::Weight => return Some(Start::Weight),
-        Algorithm::CallLoad | Algorithm::Parallel => return Some(Start::First),
-        Algorithm::RelativeWeight => return Some(Start::RelativeWeight),
-        Algorithm::Latency => return Some(Start::Latency),
-        Algorithm::Priority => return Some(Start::Priority),
-        Algorithm::Service => return Some(Start::Service),
-        Algorithm::Overload => return Some(Start::Overload(now_us())),
-        Algorithm::Unknown(number) => {
-            log_warn!("algorithm {number} is not implemented: the first destination is used");
-            return Some(Start::First);
-        }
-    };
-    hash.map(Start::Hash)
+    Some(match algorithm {
+        Algorithm::HashCallId => Start::Hash(msg.hash_call_id()?),
+        Algorithm::HashFrom => Start::Hash(msg.hash_from(user_only)?),
+        Algorithm::HashTo => Start::Hash(msg.hash_to(user_only)?),
+        Algorithm::HashRequestUri => Start::Hash(msg.hash_request_uri(user_only)?),
+        Algorithm::HashPvar => Start::Hash(hash_pvar(module, msg)?),
+        Algorithm::HashAuthUser => msg.hash_auth_user().map_or(Start::RoundRobin, Start::Hash),
+        Algorithm::RoundRobin => Start::RoundRobin,
+        Algorithm::Random => Start::Random(random::word()),
+        Algorithm::First | Algorithm::CallLoad => Start::First,
+        Algorithm::Weight => Start::Weight,
+        Algorithm::RelativeWeight => Start::RelativeWeight,
+        Algorithm::Latency => Start::Latency,
+        Algorithm::Priority => Start::Priority,
+        Algorithm::Service => Start::Service,
+        Algorithm::Unknown(number) => start_of_unknown(number),
+        // They have gone their own ways.
+        Algorithm::Parallel | Algorithm::Overload => Start::First,
+    })
+}
+
+#[cold]
+fn start_of_unknown(algorithm: i32) -> Start {
+    log_warn!("algorithm {algorithm} is not implemented: the first destination is used");
+    Start::First
 }
 
 /// Hash over the text of `hash_pvar`.
+#[inline(never)]
 fn hash_pvar(module: &Module, msg: Message) -> Option<u32> {
     let Some(format) = &module.settings.hash_pvar else {
         log_err!("algorithm 7 needs the parameter hash_pvar");
@@ -171,16 +274,8 @@ fn hash_pvar(module: &Module, msg: Message) -> Option<u32> {
     Some(hash(text, None))
 }
 
-/// Algorithm 13's destinations, the chosen one first, as many as are wanted.
-fn order_by_rank(module: &Module, view: &View, request: Request) -> Option<Vec<usize>> {
-    let ring = ring(view.dest_count(), module.settings.use_default);
-    let (first, turn) = ranked::by_rank(view, ring)?;
-    let limit = limit(module, request).max(1);
-    Some(ranked::order_by_rank(view, ring, (first, turn), limit))
-}
-
 /// Most results to write.
-fn limit(module: &Module, request: Request) -> usize {
+fn limit(module: &Module, request: &Request) -> usize {
     if !module.settings.failover {
         return 0;
     }
@@ -193,23 +288,32 @@ fn limit(module: &Module, request: Request) -> usize {
 pub fn go(
     module: &Module,
     msg: Message,
-    request: Request,
+    request: &Request,
     view: &View,
     choice: Choice,
     counted: bool,
 ) -> Result<(), Failure> {
-    let order = choice.order(view).filter(|&at| {
-        let fits = |dest: &Dest| dest.duid().is_some() && dest.has_room();
-        !counted || at == choice.first || view.dest(at).is_some_and(fits)
-    });
-    deliver(module, msg, request, view, (choice.first, counted), order)
+    if module.settings.on_demand() {
+        let chosen = Chosen {
+            at: choice.first,
+            rule: if counted { Rule::Calls } else { choice.rule() },
+        };
+        return on_demand::deliver(module, msg, request, view, chosen);
+    }
+    let (chosen, order) = ((choice.first, counted), choice.order(view));
+    if !counted {
+        return deliver(module, msg, request, view, chosen, order);
+    }
+    let takes = |dest: &Dest| dest.duid().is_some() && dest.has_room();
+    let order = order.filter(|&at| at == choice.first || view.dest(at).is_some_and(takes));
+    deliver(module, msg, request, view, chosen, order)
 }
 
 /// Writes these destinations, and sends the message to the chosen one.
 fn deliver(
     module: &Module,
     msg: Message,
-    request: Request,
+    request: &Request,
     view: &View,
     (first, counted): (usize, bool),
     order: impl Iterator<Item = usize> + Clone,
@@ -225,7 +329,7 @@ fn deliver(
     };
     let written = written.ok_or(Failure::NoMemory)?;
     let first = view.dest(first).ok_or(Failure::NoneUsable)?;
-    if request.target == Target::Nothing || send(msg, request.target, first.uri(), first.socket) {
+    if request.target == Target::Nothing || send(msg, request.target, first.uri(), first.socket()) {
         return Ok(());
     }
     match request.behind {
@@ -238,6 +342,7 @@ fn deliver(
 
 /// Sends the message to a destination, from its local socket if it has one; false when the server
 /// refuses.
+#[inline(always)]
 pub fn send(msg: Message, target: Target, uri: &[u8], socket: usize) -> bool {
     if socket != 0 {
         msg.send_from(socket);
@@ -254,18 +359,18 @@ pub fn next(msg: Message, target: Target) -> ScriptRet {
         log_warn!("failover support disabled (parameter flags has not bit 2)");
         return ScriptRet::FAILED;
     }
-    let counted = module
-        .settings
-        .results
-        .current()
-        .is_some_and(|current| current.duid.is_some());
-    match &module.calls {
-        Some(calls) if counted => call_load::next(module, calls, msg, target),
-        _ => {
-            module.settings.results.drop_current();
-            send_to_current(module, msg, target)
+    if let Some(result) = on_demand::next(module, msg, target) {
+        return result;
+    }
+    let results = &module.settings.results;
+    if let Some(calls) = &module.calls {
+        let current = results.current();
+        if current.is_some_and(|current| current.duid.is_some()) {
+            return call_load::next(module, calls, msg, target);
         }
     }
+    results.drop_current();
+    send_to_current(module, msg, target)
 }
 
 /// Sends the message to the destination that a selection put first, and leaves it there.
@@ -311,7 +416,9 @@ pub fn mark(msg: Message, state: Option<&[u8]>) -> ScriptRet {
         log_err!("nothing was selected that could be marked");
         return ScriptRet::FAILED;
     };
-    apply(module, msg, mark, (set, uri), |dest| dest.socket == socket)
+    apply(module, msg, mark, (set, uri), |dest| {
+        dest.socket() == socket
+    })
 }
 
 /// Marks the destinations of a set with this URI, whatever was selected. No text is "active".

@@ -262,6 +262,11 @@ fn keep_in_table(
         return Ok(());
     }
     let done = write(&mut changes);
+    let written = |change: &&FlagsChange| matches!(change.written, Written::Flags(_));
+    let written = changes.iter().filter(written).count();
+    if written > 0 {
+        log_info!("flags of {written} destinations written to the table");
+    }
     for (record, change) in records.iter().zip(&changes) {
         match change.written {
             Written::Flags(flags) => {

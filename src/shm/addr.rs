@@ -12,53 +12,86 @@ use crate::dispatch::dest::{Addr, Proto, SetId};
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::dest::Dest;
 
-/// One address of one destination.
+/// One address of one destination. It lies behind its destination, in the same page.
 pub struct AddrNode {
     /// Next node with this hash of address and port.
     by_addr: AtomicPtr<AddrNode>,
     /// Next node with this hash of the address alone.
     by_ip: AtomicPtr<AddrNode>,
-    dest: *mut Dest,
-    bytes: [u8; 16],
-    v6: u8,
+    /// How far behind its destination it is, in bytes; the lowest bit is 1 for IPv6.
+    back: u32,
+    /// An IPv4 address; or how far behind the node an IPv6 address is, in bytes.
+    ip: u32,
 }
 
-// SAFETY: integers and arena pointers; zeroed it is 0.0.0.0 of no destination.
+// SAFETY: integers and arena pointers; zeroed it is in no chain. It is never read before
+// `AddrNode::fill`.
 unsafe impl ShmSafe for AddrNode {}
 
+/// The bit of [`AddrNode::back`] for IPv6: distances are multiples of 8.
+const WIDE: u32 = 1;
+
 impl AddrNode {
-    /// A node that is in no chain yet.
-    pub fn new(dest: ptr::NonNull<Dest>, addr: Addr) -> Self {
-        let (bytes, v6) = widen(addr);
-        let chain = || AtomicPtr::new(ptr::null_mut());
-        AddrNode {
-            by_addr: chain(),
-            by_ip: chain(),
-            dest: dest.as_ptr(),
-            bytes,
-            v6,
-        }
+    /// Writes a node that is in no chain yet; `wide` is where the bytes of an IPv6 address are.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] where it is too far from its destination.
+    ///
+    /// # Safety
+    /// All three are of one piece, in this order, which nobody else sees yet.
+    pub(super) unsafe fn fill(
+        mut node: ptr::NonNull<Self>,
+        dest: ptr::NonNull<Dest>,
+        addr: Addr,
+        wide: Option<*mut [u8; 16]>,
+    ) -> Result<(), OutOfMemory> {
+        let here = node.as_ptr() as usize;
+        let distance = |from: usize, to: usize| {
+            let bytes = to
+                .checked_sub(from)
+                .and_then(|bytes| u32::try_from(bytes).ok());
+            bytes.ok_or(OutOfMemory)
+        };
+        let back = distance(dest.as_ptr() as usize, here)?;
+        // SAFETY: the caller's promise.
+        let node = unsafe { node.as_mut() };
+        (node.back, node.ip) = match addr {
+            Addr::V4(bytes) => (back, u32::from_ne_bytes(bytes)),
+            Addr::V6(_) => {
+                let wide = wide.ok_or(OutOfMemory)?;
+                (back | WIDE, distance(here, wide as usize)?)
+            }
+        };
+        Ok(())
     }
 
     /// The address.
-    pub fn addr(&self) -> Addr {
-        match self.bytes {
-            [a, b, c, d, ..] if self.v6 == 0 => Addr::V4([a, b, c, d]),
-            bytes => Addr::V6(bytes),
+    ///
+    /// # Safety
+    /// `node` is of a page that is there.
+    pub(super) unsafe fn addr(node: ptr::NonNull<Self>) -> Addr {
+        // SAFETY: the caller's promise.
+        let &AddrNode { back, ip, .. } = unsafe { node.as_ref() };
+        if back & WIDE == 0 {
+            return Addr::V4(ip.to_ne_bytes());
         }
+        // SAFETY: `fill` was given the place, which is in the same piece.
+        let bytes = unsafe { node.byte_add(ip as usize) }.cast::<[u8; 16]>();
+        // SAFETY: as above; written before the page was published.
+        Addr::V6(unsafe { bytes.read() })
     }
 
     /// The destination that it is an address of.
-    fn dest_of(&self) -> &Dest {
-        // SAFETY: the node lies in that destination's own allocation.
-        unsafe { &*self.dest }
-    }
-}
-
-fn widen(addr: Addr) -> ([u8; 16], u8) {
-    match addr {
-        Addr::V4([a, b, c, d]) => ([a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], 0),
-        Addr::V6(bytes) => (bytes, 1),
+    ///
+    /// # Safety
+    /// `node` is of a page that is there for `'d`.
+    unsafe fn dest_of<'d>(node: ptr::NonNull<Self>) -> &'d Dest {
+        // SAFETY: the caller's promise.
+        let back = unsafe { node.as_ref() }.back & !WIDE;
+        // SAFETY: the node is this far behind its destination, in the same piece.
+        let dest = unsafe { node.byte_sub(back as usize) }.cast::<Dest>();
+        // SAFETY: the caller's promise.
+        unsafe { dest.as_ref() }
     }
 }
 
@@ -86,8 +119,8 @@ pub struct Match {
 
 /// The chains' heads.
 pub struct AddrIndex {
-    by_addr: ShmSlice<AtomicPtr<AddrNode>>,
-    by_ip: ShmSlice<AtomicPtr<AddrNode>>,
+    by_addr: ShmSlice<Link>,
+    by_ip: ShmSlice<Link>,
     /// Addresses in the index. Changed by writers only.
     nodes: AtomicUsize,
 }
@@ -98,27 +131,49 @@ unsafe impl ShmSafe for AddrIndex {}
 /// An odd number with its bits well spread (2^64 by the golden ratio).
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// Mixes an address and a port into a bucket number.
-fn bucket<T>(buckets: &[T], addr: Addr, port: u16) -> Option<&T> {
-    let (bytes, _) = widen(addr);
-    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
-    let halves = [[a, b, c, d, e, f, g, h], rest];
-    let mixed = halves
-        .iter()
-        .fold(u64::from(port), |mixed, half| {
-            (mixed ^ u64::from_ne_bytes(*half))
-                .wrapping_mul(MIX)
-                .rotate_left(29)
-        })
-        .wrapping_mul(MIX);
-    buckets.get(usize::try_from(mixed >> 32).unwrap_or(0) & buckets.len().wrapping_sub(1))
+/// Mixes the bits of an address.
+#[inline]
+fn mix(addr: Addr) -> u64 {
+    let step = |mixed: u64, half: u64| (mixed ^ half).wrapping_mul(MIX).rotate_left(29);
+    match addr {
+        Addr::V4(bytes) => step(0, u32::from_ne_bytes(bytes).into()),
+        Addr::V6([a, b, c, d, e, f, g, h, rest @ ..]) => {
+            let first = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
+            step(step(0, first), u64::from_ne_bytes(rest))
+        }
+    }
+}
+
+/// The bucket of an address that is mixed already, and a port.
+#[inline]
+fn bucket<T>(buckets: &[T], mixed: u64, port: u16) -> Option<&T> {
+    let mixed = (mixed ^ u64::from(port)).wrapping_mul(MIX);
+    // The high half, as a part of the whole: any number of buckets will do.
+    let at = ((mixed >> 32) * buckets.len() as u64) >> 32;
+    buckets.get(usize::try_from(at).unwrap_or(0))
 }
 
 /// Fewest buckets of an index: room for what is added later.
 const MIN_BUCKETS: usize = 64;
 
-/// The two links of a node, and what its chain's bucket is found by.
-type Link = fn(&AddrNode) -> &AtomicPtr<AddrNode>;
+/// Where a chain goes on: a bucket, or a link of a node.
+type Link = AtomicPtr<AddrNode>;
+
+/// One of the two links of a node.
+type Next = fn(&AddrNode) -> &Link;
+
+/// A node of the chains, which is live while the writer lock is held.
+fn live<'n>(node: *mut AddrNode) -> Option<&'n AddrNode> {
+    // SAFETY: whoever calls this holds the writer lock (`AddrIndex::add` and its like), and nodes
+    // are in chains only while their destinations are in the index's table.
+    unsafe { node.as_ref() }
+}
+
+/// The destination of such a node.
+fn live_dest<'n>(node: *mut AddrNode) -> Option<&'n Dest> {
+    // SAFETY: as in `live`.
+    ptr::NonNull::new(node).map(|node| unsafe { AddrNode::dest_of(node) })
+}
 
 impl AddrIndex {
     /// An index without addresses, with buckets for `nodes` of them.
@@ -126,8 +181,7 @@ impl AddrIndex {
     /// # Errors
     /// [`OutOfMemory`]: nothing was taken.
     pub fn create(arena: &impl Arena, nodes: usize) -> Result<ptr::NonNull<Self>, OutOfMemory> {
-        let buckets = nodes.max(MIN_BUCKETS).checked_next_power_of_two();
-        let buckets = buckets.ok_or(OutOfMemory)?;
+        let buckets = nodes.max(MIN_BUCKETS);
         let mut plan = Plan::<Self>::of_header();
         let by_addr = plan.array(buckets).ok_or(OutOfMemory)?;
         let by_ip = plan.array(buckets).ok_or(OutOfMemory)?;
@@ -144,32 +198,33 @@ impl AddrIndex {
     }
 
     /// Both chains that a node belongs to: the head, and the link that the chain goes by.
-    fn chains(&self, node: &AddrNode) -> [(Option<&AtomicPtr<AddrNode>>, Link); 2] {
-        let port = node.dest_of().port;
+    fn chains(&self, node: ptr::NonNull<AddrNode>) -> [(Option<&Link>, Next); 2] {
+        // SAFETY: whoever calls this has its destination.
+        let port = unsafe { AddrNode::dest_of(node) }.port;
+        // SAFETY: as above.
+        let mixed = mix(unsafe { AddrNode::addr(node) });
         [
-            (bucket(self.by_addr.get(), node.addr(), port), |node| {
+            (bucket(self.by_addr.get(), mixed, port), |node| {
                 &node.by_addr
             }),
-            (bucket(self.by_ip.get(), node.addr(), 0), |node| &node.by_ip),
+            (bucket(self.by_ip.get(), mixed, 0), |node| &node.by_ip),
         ]
     }
 
     /// Puts a destination's addresses into their chains, behind all that `before` says are
     /// earlier. Readers may walk the chains meanwhile.
     pub fn add(&self, dest: &Dest, before: impl Fn(&Dest, &Dest) -> bool) {
-        self.nodes.fetch_add(dest.nodes().len(), Ordering::Relaxed);
+        self.nodes.fetch_add(dest.node_count(), Ordering::Relaxed);
         for node in dest.nodes() {
             for (head, next) in self.chains(node) {
                 let Some(mut link) = head else { continue };
-                // SAFETY: nodes in a chain are live while the writer lock is held.
-                while let Some(other) = unsafe { link.load(Ordering::Acquire).as_ref() } {
-                    if !before(other.dest_of(), dest) {
-                        break;
-                    }
+                let mut at = link.load(Ordering::Acquire);
+                while live_dest(at).is_some_and(|other| before(other, dest)) {
+                    let Some(other) = live(at) else { break };
                     link = next(other);
+                    at = link.load(Ordering::Acquire);
                 }
-                next(node).store(link.load(Ordering::Acquire), Ordering::Release);
-                link.store(ptr::from_ref(node).cast_mut(), Ordering::Release);
+                put(link, node, next, at);
             }
         }
     }
@@ -177,14 +232,13 @@ impl AddrIndex {
     /// Takes a destination's addresses out of their chains. Its nodes still lead readers on that
     /// stand on them.
     pub fn remove(&self, dest: &Dest) {
-        self.nodes.fetch_sub(dest.nodes().len(), Ordering::Relaxed);
+        self.nodes.fetch_sub(dest.node_count(), Ordering::Relaxed);
         for node in dest.nodes() {
             for (head, next) in self.chains(node) {
                 let Some(mut link) = head else { continue };
-                // SAFETY: nodes in a chain are live while the writer lock is held.
-                while let Some(other) = unsafe { link.load(Ordering::Acquire).as_ref() } {
-                    if ptr::eq(other, node) {
-                        link.store(next(node).load(Ordering::Acquire), Ordering::Release);
+                while let Some(other) = live(link.load(Ordering::Acquire)) {
+                    if ptr::eq(other, node.as_ptr()) {
+                        link.store(next(other).load(Ordering::Acquire), Ordering::Release);
                         break;
                     }
                     link = next(other);
@@ -197,30 +251,12 @@ impl AddrIndex {
     ///
     /// Adding all destinations of a table from its last to its first leaves the chains in order.
     pub fn add_first(&self, dest: &Dest) {
-        self.nodes.fetch_add(dest.nodes().len(), Ordering::Relaxed);
+        self.nodes.fetch_add(dest.node_count(), Ordering::Relaxed);
         for node in dest.nodes() {
             for (head, next) in self.chains(node) {
                 let Some(head) = head else { continue };
-                next(node).store(head.load(Ordering::Acquire), Ordering::Release);
-                head.store(ptr::from_ref(node).cast_mut(), Ordering::Release);
+                put(head, node, next, head.load(Ordering::Acquire));
             }
-        }
-    }
-
-    /// The first destination of a chain that fits; all are looked at where the chain is in no
-    /// order.
-    fn first<'i>(
-        &'i self,
-        chain: Chain<'i>,
-        fits: impl Fn(&AddrNode) -> bool,
-        in_order: bool,
-        earlier: impl Fn(&'i Dest, &'i Dest) -> &'i Dest,
-    ) -> Option<&'i Dest> {
-        let mut fitting = chain.filter(|node| fits(node)).map(AddrNode::dest_of);
-        if in_order {
-            fitting.next()
-        } else {
-            fitting.reduce(earlier)
         }
     }
 
@@ -228,6 +264,7 @@ impl AddrIndex {
     ///
     /// `before` says which of two destinations is earlier; with `in_order` the chains are known to
     /// be in that order, and the first match is the answer.
+    #[inline]
     pub fn find(
         &self,
         source: Source,
@@ -236,70 +273,136 @@ impl AddrIndex {
         before: impl Fn(&Dest, &Dest) -> bool,
         in_order: bool,
     ) -> Option<&Dest> {
-        let (bytes, v6) = widen(source.addr);
-        let fits = |node: &AddrNode, port: Option<u16>| {
-            let dest = node.dest_of();
-            node.bytes == bytes
-                && node.v6 == v6
-                && port.is_none_or(|port| dest.port == port)
-                && (!want.proto || dest.proto == source.proto)
+        let order = Order { before, in_order };
+        let Addr::V4(bytes) = source.addr else {
+            return self.find_wide(source, want, accept, order);
+        };
+        let ip = u32::from_ne_bytes(bytes);
+        let is = |node: &AddrNode, _| node.back & WIDE == 0 && node.ip == ip;
+        self.find_by(is, source, want, accept, order)
+    }
+
+    /// The same for an IPv6 address.
+    #[inline(never)]
+    fn find_wide(
+        &self,
+        source: Source,
+        want: Match,
+        accept: impl Fn(&Dest) -> bool,
+        order: Order<impl Fn(&Dest, &Dest) -> bool>,
+    ) -> Option<&Dest> {
+        // SAFETY: `find_by` asks of nodes in the chains, which are of pages that are there.
+        let is = |_: &AddrNode, node| unsafe { AddrNode::addr(node) } == source.addr;
+        self.find_by(is, source, want, accept, order)
+    }
+
+    /// The same; `is` says whether a node is of the source's address.
+    #[inline(always)]
+    fn find_by(
+        &self,
+        is: impl Fn(&AddrNode, ptr::NonNull<AddrNode>) -> bool,
+        source: Source,
+        want: Match,
+        accept: impl Fn(&Dest) -> bool,
+        order: Order<impl Fn(&Dest, &Dest) -> bool>,
+    ) -> Option<&Dest> {
+        let mixed = mix(source.addr);
+        let fits = |dest: &Dest| {
+            (!want.proto || dest.proto == source.proto)
                 && want.set.is_none_or(|set| dest.set == set)
                 && accept(dest)
         };
-        let earlier = |one, other| if before(other, one) { other } else { one };
-        let first = |chain, port| self.first(chain, |node| fits(node, port), in_order, earlier);
         if !want.port {
-            return first(Chain::by_ip(self, source.addr), None);
+            let chain = Chain::new(bucket(self.by_ip.get(), mixed, 0), |node| &node.by_ip, &is);
+            return order.first(chain.filter(|dest| fits(dest)));
         }
-        let by_addr = |port| first(Chain::by_addr(self, source.addr, port), Some(port));
+        let by_addr = |port| {
+            let head = bucket(self.by_addr.get(), mixed, port);
+            let chain = Chain::new(head, |node| &node.by_addr, &is);
+            order.first(chain.filter(|dest| dest.port == port && fits(dest)))
+        };
         let named = by_addr(source.port);
         if source.port == 0 {
             return named;
         }
-        let any = by_addr(0);
-        match (named, any) {
-            (Some(named), Some(any)) => Some(earlier(named, any)),
+        match (named, by_addr(0)) {
+            (Some(named), Some(any)) => Some(order.earlier(named, any)),
             (named, any) => named.or(any),
         }
     }
 }
 
-/// The nodes of one bucket.
-struct Chain<'i> {
+/// Which of several destinations is the answer.
+struct Order<F> {
+    before: F,
+    in_order: bool,
+}
+
+impl<F: Fn(&Dest, &Dest) -> bool> Order<F> {
+    /// The first of a chain's destinations; all are looked at where the chain is in no order.
+    #[inline]
+    fn first<'i>(&self, mut fitting: impl Iterator<Item = &'i Dest>) -> Option<&'i Dest> {
+        if self.in_order {
+            fitting.next()
+        } else {
+            fitting.reduce(|one, other| self.earlier(one, other))
+        }
+    }
+
+    #[inline(never)]
+    fn earlier<'i>(&self, one: &'i Dest, other: &'i Dest) -> &'i Dest {
+        if (self.before)(other, one) {
+            other
+        } else {
+            one
+        }
+    }
+}
+
+/// Puts a node between a link and what that leads to.
+fn put(link: &Link, node: ptr::NonNull<AddrNode>, next: Next, after: *mut AddrNode) {
+    // SAFETY: of a page that is there, as its destination is.
+    next(unsafe { node.as_ref() }).store(after, Ordering::Release);
+    link.store(node.as_ptr(), Ordering::Release);
+}
+
+/// The destinations in one bucket that have an address, once for each time that they have it.
+struct Chain<'i, F> {
     at: *mut AddrNode,
-    next: Link,
+    next: Next,
+    /// Whether a node is of the address.
+    is: F,
     of: core::marker::PhantomData<&'i AddrIndex>,
 }
 
-impl<'i> Chain<'i> {
-    fn by_addr(index: &'i AddrIndex, addr: Addr, port: u16) -> Self {
-        Self::new(bucket(index.by_addr.get(), addr, port), |node| {
-            &node.by_addr
-        })
-    }
-
-    fn by_ip(index: &'i AddrIndex, addr: Addr) -> Self {
-        Self::new(bucket(index.by_ip.get(), addr, 0), |node| &node.by_ip)
-    }
-
-    fn new(head: Option<&'i AtomicPtr<AddrNode>>, next: Link) -> Self {
+impl<'i, F> Chain<'i, F> {
+    #[inline]
+    fn new(head: Option<&'i Link>, next: Next, is: F) -> Self {
         let at = head.map_or(ptr::null_mut(), |head| head.load(Ordering::Acquire));
         Chain {
             at,
             next,
+            is,
             of: core::marker::PhantomData,
         }
     }
 }
 
-impl<'i> Iterator for Chain<'i> {
-    type Item = &'i AddrNode;
+impl<'i, F: Fn(&AddrNode, ptr::NonNull<AddrNode>) -> bool> Iterator for Chain<'i, F> {
+    type Item = &'i Dest;
 
-    fn next(&mut self) -> Option<&'i AddrNode> {
-        // SAFETY: a node is in a chain only while its destination is in the index's table, and
-        // both are freed together (`Table::free`).
-        let node = unsafe { self.at.as_ref::<'i>() }?;
-        self.at = (self.next)(node).load(Ordering::Acquire);
-        Some(node)
+    #[inline]
+    fn next(&mut self) -> Option<&'i Dest> {
+        loop {
+            let here = ptr::NonNull::new(self.at)?;
+            // SAFETY: a node is in a chain only while its destination is in the index's table, and
+            // both are freed together (`Table::free`).
+            let node = unsafe { here.as_ref() };
+            self.at = (self.next)(node).load(Ordering::Acquire);
+            if (self.is)(node, here) {
+                // SAFETY: as above.
+                return Some(unsafe { AddrNode::dest_of::<'i>(here) });
+            }
+        }
     }
 }

@@ -65,6 +65,13 @@ pub struct Field<T> {
     of: PhantomData<T>,
 }
 
+impl<T> Field<T> {
+    /// Where it begins, in bytes from the start of the piece.
+    pub const fn offset(&self) -> usize {
+        self.offset
+    }
+}
+
 /// The layout of a piece: a header `H` and then its arrays.
 pub struct Plan<H> {
     layout: Layout,
@@ -165,6 +172,16 @@ impl<T> ShmSlice<T> {
     /// Where the array starts; `None` when it is empty.
     pub fn start(&self) -> Option<NonNull<T>> {
         NonNull::new(self.start).filter(|_| self.len > 0)
+    }
+
+    /// Number of values.
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// True when there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// The array.

@@ -1,7 +1,9 @@
 //! Building a table from a list, over what runs: who stays, who is new, who is gone.
 
+use core::cmp::Reverse;
+use core::hash::{BuildHasherDefault, Hasher};
 use core::ptr::NonNull;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 
 use rand::RngCore;
 
@@ -11,23 +13,49 @@ use crate::dispatch::order;
 
 use super::addr::AddrIndex;
 use super::arena::{Arena, OutOfMemory};
+use super::batch::Records;
 use super::counted::{Counted, Hold};
 use super::dest::Dest;
 use super::orphans::Orphans;
+use super::page::{Draft, Page, fitting};
 use super::record::{DestRecord, SetRecord};
 use super::table::{Entry, Table};
 use super::view::{Rules, View};
 
 /// The destinations of one set, as positions in the list, in index order.
-struct SetPlan {
-    id: SetId,
-    members: Vec<usize>,
+pub struct SetPlan {
+    /// The set.
+    pub id: SetId,
+    /// Its destinations.
+    pub members: Vec<usize>,
+}
+
+/// Hashes a set's number: they are small, and nobody else chooses them.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+
+    fn write_i32(&mut self, id: i32) {
+        let mixed = (self.0 ^ u64::from(u32::from_ne_bytes(id.to_ne_bytes())))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
 }
 
 /// Groups a list by sets, in the order in which they come.
-fn plan_sets(specs: &[DestSpec<'_>]) -> Vec<SetPlan> {
+pub fn plan_sets(specs: &[DestSpec<'_>]) -> Vec<SetPlan> {
     let mut sets: Vec<SetPlan> = Vec::new();
-    let mut by_id: HashMap<SetId, usize> = HashMap::new();
+    let mut by_id = HashMap::<SetId, usize, BuildHasherDefault<IdHasher>>::default();
     for (line, spec) in specs.iter().enumerate() {
         let at = *by_id.entry(spec.set).or_insert_with(|| {
             sets.push(SetPlan {
@@ -40,72 +68,145 @@ fn plan_sets(specs: &[DestSpec<'_>]) -> Vec<SetPlan> {
             set.members.push(line);
         }
     }
+    let priority = |line: usize| specs.get(line).map_or(0, |spec| spec.priority);
     for set in &mut sets {
+        let mut priorities = set.members.iter().map(|&line| priority(line));
+        let first = priorities.next();
+        if priorities.all(|priority| Some(priority) == first) {
+            // Equal priorities: the last line is the first.
+            set.members.reverse();
+            continue;
+        }
         let in_list = core::mem::take(&mut set.members);
-        let priority = |&line: &usize| specs.get(line).map_or(0, |spec| spec.priority);
-        let priorities: Vec<i32> = in_list.iter().map(priority).collect();
+        let priorities: Vec<i32> = in_list.iter().map(|&line| priority(line)).collect();
         let ordered = order::order_set(&priorities).into_iter();
         set.members = ordered.filter_map(|at| in_list.get(at).copied()).collect();
     }
     sets
 }
 
-/// What makes a destination the same over a reload.
-#[derive(PartialEq, Eq, Hash)]
-enum Identity {
-    Duid(SetId, Vec<u8>),
-    Uri(SetId, Vec<u8>, usize),
+/// The destinations of the running table by what makes one the same over a reload: its unique id,
+/// or its URI and socket where it has none. Of several alike the first of the running list is the
+/// first to be taken.
+struct Running<'t> {
+    table: Option<&'t Table>,
+    /// By unique id in small letters, the last of the list first.
+    by_duid: HashMap<(SetId, Vec<u8>), Vec<&'t Dest>>,
+    /// Those that share URI and socket with others, by the number of the first one that the set
+    /// finds; the last of the list first.
+    alike: HashMap<usize, Vec<&'t Dest>>,
+    /// How many there are in the sets that are listed before each set.
+    bases: Vec<usize>,
+    /// By number, whether it was taken, of those that share their URI with nobody.
+    taken: Vec<bool>,
+    /// Number of those that nobody took.
+    left: usize,
 }
-
-impl Identity {
-    fn new(set: SetId, uri: &[u8], duid: Option<&[u8]>, socket: usize) -> Self {
-        match duid {
-            Some(duid) => Identity::Duid(set, duid.to_ascii_lowercase()),
-            None => Identity::Uri(set, uri.to_vec(), socket),
-        }
-    }
-}
-
-/// The destinations of the running table by identity, each list in the order of the running list.
-struct Running<'t>(HashMap<Identity, VecDeque<&'t Dest>>);
 
 impl<'t> Running<'t> {
     fn new(table: Option<&'t Table>) -> Self {
-        let mut dests: Vec<&Dest> = table
-            .into_iter()
-            .flat_map(Table::sets)
-            .flat_map(|(_, view)| view.dests())
-            .collect();
-        dests.sort_by_key(|dest| dest.line);
-        let mut running = HashMap::<Identity, VecDeque<&Dest>>::with_capacity(dests.len());
-        for dest in dests {
-            let identity = Identity::new(dest.set, dest.uri(), dest.duid(), dest.socket);
-            running.entry(identity).or_default().push_back(dest);
+        let views = || {
+            table
+                .into_iter()
+                .flat_map(Table::sets)
+                .map(|(_, view)| view)
+        };
+        let mut left = 0;
+        let bases = views().map(|view| {
+            let base = left;
+            left += view.dest_count();
+            base
+        });
+        let bases = bases.collect();
+        let mut running = Running {
+            table,
+            by_duid: HashMap::new(),
+            alike: HashMap::new(),
+            bases,
+            taken: vec![false; left],
+            left,
+        };
+        for dest in views().filter(|view| view.duids > 0).flat_map(View::dests) {
+            if let Some(duid) = dest.duid() {
+                let id = (dest.set, duid.to_ascii_lowercase());
+                running.by_duid.entry(id).or_default().push(dest);
+            }
         }
-        Running(running)
+        let several = running.by_duid.values_mut().filter(|dests| dests.len() > 1);
+        several.for_each(|dests| dests.sort_by_key(|dest| Reverse(dest.line)));
+        running
     }
 
     /// The running destination that a new one goes on with, if there is one.
     fn take(&mut self, spec: &DestSpec<'_>) -> Option<&'t Dest> {
-        let identity = Identity::new(spec.set, spec.uri, spec.attrs.duid, spec.socket);
-        self.0.get_mut(&identity)?.pop_front()
+        let taken = match spec.attrs.duid.filter(|duid| !duid.is_empty()) {
+            Some(duid) => {
+                let id = (spec.set, duid.to_ascii_lowercase());
+                self.by_duid.get_mut(&id)?.pop()
+            }
+            None => self.take_by_uri(spec),
+        };
+        self.left -= usize::from(taken.is_some());
+        taken
     }
 
-    /// Number of those that nobody took.
-    fn left(&self) -> usize {
-        self.0.values().map(VecDeque::len).sum()
+    fn take_by_uri(&mut self, spec: &DestSpec<'_>) -> Option<&'t Dest> {
+        let (rank, view) = self.table?.ranked(spec.set)?;
+        let found = view.find_uri(spec.uri);
+        let mut same = found
+            .filter_map(|at| Some((at, view.dest(at)?)))
+            .filter(|(_, dest)| {
+                dest.duid().is_none() && dest.uri() == spec.uri && dest.socket() == spec.socket
+            });
+        let (at, first) = same.next()?;
+        let number = self.bases.get(rank)? + at;
+        let Some((_, second)) = same.next() else {
+            let taken = core::mem::replace(self.taken.get_mut(number)?, true);
+            return (!taken).then_some(first);
+        };
+        let alike = self.alike.entry(number).or_insert_with(|| {
+            let mut alike = vec![first, second];
+            alike.extend(same.map(|(_, dest)| dest));
+            alike.sort_by_key(|dest| Reverse(dest.line));
+            alike
+        });
+        alike.pop()
     }
 }
 
 /// Destinations that are not yet part of a view: freed when they do not become one.
 pub(super) struct Loose<'a, A: Arena> {
     pub(super) dests: Vec<NonNull<Dest>>,
-    pub(super) arena: &'a A,
+    /// So many of them are part of one, the first ones.
+    taken: usize,
+    arena: &'a A,
+}
+
+impl<'a, A: Arena> Loose<'a, A> {
+    /// None yet.
+    pub(super) const fn new(arena: &'a A) -> Self {
+        Loose {
+            dests: Vec::new(),
+            taken: 0,
+            arena,
+        }
+    }
+
+    /// The next ones that are not part of a view.
+    fn next(&self, count: usize) -> &[NonNull<Dest>] {
+        let end = self.taken.saturating_add(count).min(self.dests.len());
+        self.dests.get(self.taken..end).unwrap_or_default()
+    }
+
+    /// Says that the next ones have become part of a view.
+    pub(super) const fn take(&mut self, count: usize) {
+        self.taken = self.taken.saturating_add(count);
+    }
 }
 
 impl<A: Arena> Drop for Loose<'_, A> {
     fn drop(&mut self) {
-        for dest in self.dests.drain(..) {
+        for dest in self.dests.drain(..).skip(self.taken) {
             // SAFETY: never published, so nobody else reaches it.
             unsafe { Dest::free(dest, self.arena) };
         }
@@ -130,10 +231,17 @@ impl Changes {
     fn count(&mut self, spec: &DestSpec<'_>, running: Option<&Dest>) {
         match running {
             None => self.added += 1,
-            Some(dest) if dest.is_as(spec) => self.kept += 1,
+            Some(dest) if asks_nothing_new(dest, spec) => self.kept += 1,
             Some(_) => self.changed += 1,
         }
     }
+}
+
+/// True when a list asks for nothing else than what is known of it: flags that were written there
+/// since it was loaded are nothing new.
+fn asks_nothing_new(dest: &Dest, spec: &DestSpec<'_>) -> bool {
+    let flags = dest.listed;
+    spec.flags == dest.record().listed() && dest.is_as(&DestSpec { flags, ..*spec })
 }
 
 /// Says what a list would change of the running table.
@@ -143,7 +251,7 @@ pub fn compare(specs: &[DestSpec<'_>], running: Option<&Table>) -> Changes {
     for spec in specs {
         changes.count(spec, dests.take(spec));
     }
-    changes.removed = dests.left();
+    changes.removed = dests.left;
     changes
 }
 
@@ -168,17 +276,18 @@ pub fn build(
         rules,
         specs,
         running,
-        dests: Running::new(running),
-        orphans,
         changes: Changes::default(),
         fresh: Fresh::new(),
     };
+    let kept = build.kept(orphans);
     let mut views = LooseViews {
         entries: Vec::new(),
         arena,
     };
-    for (born, plan) in (0..).zip(plan_sets(specs)) {
-        let view = build.view(&plan, random)?.as_ptr();
+    let plans = plan_sets(specs);
+    let mut loose = build.dests(&plans, &kept)?;
+    for (born, plan) in (0..).zip(plans) {
+        let view = build.view(&plan, &mut loose, random)?.as_ptr();
         let id = plan.id;
         views.entries.push(Entry { id, born, view });
     }
@@ -204,7 +313,6 @@ pub fn build(
         // SAFETY: just made.
         unsafe { table.as_ref() }.addrs().add_first(dest);
     }
-    build.changes.removed = build.dests.left();
     Ok((table, build.changes, build.fresh))
 }
 
@@ -239,36 +347,36 @@ pub(super) fn come_back(
     Some(record)
 }
 
-/// Makes a destination over the record `kept`, or over a new one.
+/// A new record for a destination of a list.
 ///
 /// # Errors
 /// [`OutOfMemory`]: nothing was taken.
-pub(super) fn make_dest(
-    arena: &impl Arena,
+pub(super) fn new_record<'a, A: Arena>(
+    records: &mut Records<'a, A>,
+    arena: &A,
     spec: &DestSpec<'_>,
-    line: u32,
-    kept: Option<NonNull<Counted<DestRecord>>>,
-) -> Result<NonNull<Dest>, OutOfMemory> {
-    let record = match kept {
-        Some(record) => Hold::new(record, arena),
-        None => {
-            let record = Hold::new(Counted::<DestRecord>::create(arena)?, arena);
-            // SAFETY: held.
-            let new = unsafe { record.counted.as_ref() };
-            new.set_home(spec.set);
-            if let Ok(ms @ 1..) = u32::try_from(spec.attrs.latency) {
-                new.health.set_latency(&Latency::initial(ms));
-            }
-            // Within the bounds, as a report would be.
-            let attrs = &spec.attrs;
-            let rate = attrs.ocrate.min(attrs.ocmax).max(attrs.ocmin);
-            new.overload.begin(u32::try_from(rate).unwrap_or(0));
-            new.relist(spec.flags);
-            record
-        }
-    };
-    Dest::create(arena, spec, line, record.counted)
+) -> Result<Hold<'a, A, DestRecord>, OutOfMemory> {
+    let new = records.make()?;
+    new.set_home(spec.set);
+    if let Ok(ms @ 1..) = u32::try_from(spec.attrs.latency) {
+        let health = &new.need_vitals(arena)?.health;
+        health.set_latency(&Latency::initial(ms));
+    }
+    // Within the bounds, as a report would be.
+    let rate = spec
+        .attrs
+        .ocrate
+        .min(spec.attrs.ocmax)
+        .max(spec.attrs.ocmin);
+    if let Ok(rate @ 1..) = u32::try_from(rate) {
+        new.need_vitals(arena)?.overload.begin(rate);
+    }
+    new.relist(spec.flags);
+    Ok(new)
 }
+
+/// A record that goes on.
+type KeptRecord = NonNull<Counted<DestRecord>>;
 
 /// What the building of one table needs at each step.
 struct Build<'a, A: Arena> {
@@ -276,57 +384,84 @@ struct Build<'a, A: Arena> {
     rules: Rules,
     specs: &'a [DestSpec<'a>],
     running: Option<&'a Table>,
-    dests: Running<'a>,
-    orphans: &'a Orphans,
     changes: Changes,
     fresh: Fresh,
 }
 
-impl<A: Arena> Build<'_, A> {
-    fn view(
-        &mut self,
-        plan: &SetPlan,
-        random: &mut impl RngCore,
-    ) -> Result<NonNull<View>, OutOfMemory> {
-        let mut loose = Loose {
-            dests: Vec::with_capacity(plan.members.len()),
-            arena: self.arena,
-        };
-        // Records are handed out in list order, so that the nth of several alike stays the nth.
-        let mut in_list_order = plan.members.clone();
-        in_list_order.sort_unstable();
-        for &line in &in_list_order {
-            loose.dests.push(self.dest(line)?);
+impl<'a, A: Arena> Build<'a, A> {
+    /// The records that go on, by position in the list. They are handed out in list order, so
+    /// that the nth of several alike stays the nth.
+    fn kept(&mut self, orphans: &Orphans) -> Vec<Option<KeptRecord>> {
+        let mut running = Running::new(self.running);
+        let mut kept = Vec::with_capacity(self.specs.len());
+        for (line, spec) in self.specs.iter().enumerate() {
+            let dest = running.take(spec);
+            self.changes.count(spec, dest);
+            if dest.is_none() && !self.rules.usable(spec.flags) {
+                self.fresh.insert(line);
+            }
+            let record = dest.map(Dest::counted);
+            kept.push(record.or_else(|| come_back(orphans, spec)));
         }
-        let made = |line| {
-            loose
-                .dests
-                .get(in_list_order.binary_search(line).ok()?)
-                .copied()
-        };
-        let dests: Vec<_> = plan.members.iter().filter_map(made).collect();
-        let record = self.set_record(plan.id)?;
-        // SAFETY: the record is held, and the destinations go with the view from here on.
-        let view = unsafe { View::create(self.arena, self.rules, record.counted, &dests, random) }?;
-        loose.dests.clear();
-        Ok(view)
+        self.changes.removed = running.left;
+        kept
     }
 
-    fn dest(&mut self, line: usize) -> Result<NonNull<Dest>, OutOfMemory> {
-        let spec = self.specs.get(line).ok_or(OutOfMemory)?;
-        let kept = self.dests.take(spec);
-        self.changes.count(spec, kept);
-        if kept.is_none() && !self.rules.usable(spec.flags) {
-            self.fresh.insert(line);
+    /// Makes all destinations, set after set, each in index order.
+    fn dests(
+        &self,
+        plans: &[SetPlan],
+        kept: &[Option<KeptRecord>],
+    ) -> Result<Loose<'a, A>, OutOfMemory> {
+        let missing = kept.iter().filter(|kept| kept.is_none()).count();
+        let mut records = Records::new(self.arena, missing, self.rules.watched);
+        let mut loose = Loose::new(self.arena);
+        loose.dests.reserve(self.specs.len());
+        let lines: Vec<usize> = plans
+            .iter()
+            .flat_map(|plan| &plan.members)
+            .copied()
+            .collect();
+        let mut left = lines.as_slice();
+        while !left.is_empty() {
+            let specs = left.iter().filter_map(|&line| self.specs.get(line));
+            let (now, later) = left.split_at(fitting(specs).min(left.len()));
+            let drafts = now.iter().map(|&line| self.draft(line, kept, &mut records));
+            let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
+            Page::create(self.arena, &drafts, &mut loose.dests)?;
+            left = later;
         }
+        Ok(loose)
+    }
+
+    /// A destination for a page.
+    fn draft(
+        &self,
+        line: usize,
+        kept: &[Option<KeptRecord>],
+        records: &mut Records<'a, A>,
+    ) -> Result<Draft<'a, A>, OutOfMemory> {
+        let spec = self.specs.get(line).ok_or(OutOfMemory)?;
+        let record = match kept.get(line).copied().flatten() {
+            Some(record) => Hold::new(record, self.arena),
+            None => new_record(records, self.arena, spec)?,
+        };
         let line = u32::try_from(line).map_err(|_| OutOfMemory)?;
-        let kept = kept.map(Dest::counted);
-        make_dest(
-            self.arena,
-            spec,
-            line,
-            kept.or_else(|| come_back(self.orphans, spec)),
-        )
+        Ok(Draft { spec, line, record })
+    }
+
+    fn view(
+        &self,
+        plan: &SetPlan,
+        loose: &mut Loose<'a, A>,
+        random: &mut impl RngCore,
+    ) -> Result<NonNull<View>, OutOfMemory> {
+        let record = self.set_record(plan.id)?;
+        let dests = loose.next(plan.members.len());
+        // SAFETY: the record is held, and the destinations go with the view from here on.
+        let view = unsafe { View::create(self.arena, self.rules, record.counted, dests, random) }?;
+        loose.take(plan.members.len());
+        Ok(view)
     }
 
     fn set_record(&self, id: SetId) -> Result<Hold<'_, A, SetRecord>, OutOfMemory> {

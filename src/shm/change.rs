@@ -76,9 +76,14 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let mut changed = 0;
         each(view, &mut |at, dest| {
             if wanted(dest) {
-                view.record().announce_change();
-                let (old, outcome) = dest.record().change(&change);
-                view.sync(at);
+                // Where the state stays there is nothing to follow.
+                let counted = dest.record().change_count(&change);
+                let (old, outcome) = counted.unwrap_or_else(|| {
+                    view.record().announce_change();
+                    let changed = dest.record().change(&change);
+                    view.sync(at);
+                    changed
+                });
                 changed += 1;
                 told(dest, old, outcome);
             }

@@ -4,65 +4,67 @@ use core::ops::Deref;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::arena::{Arena, OutOfMemory, Plan, ShmSafe};
+use super::arena::{Arena, ShmSafe};
 
-/// A shared value and the number of tables and calls that point to it.
-pub struct Counted<T> {
-    refs: AtomicU32,
-    value: T,
+/// A value that knows how many point to it, and where its memory goes after the last one.
+pub trait Kept: ShmSafe {
+    /// How many there are. Zeroed nobody holds it.
+    fn refs(&self) -> &AtomicU32;
+
+    /// Gives back its memory.
+    ///
+    /// # Safety
+    /// Nobody holds the value any more, and `arena` is the one that it came from.
+    unsafe fn give_back(counted: NonNull<Counted<Self>>, arena: &impl Arena)
+    where
+        Self: Sized;
 }
 
-// SAFETY: a counter beside a value that is safe; zeroed it is a zeroed value that nobody holds.
+/// A shared value that tables and calls point to.
+#[repr(transparent)]
+pub struct Counted<T>(T);
+
+// SAFETY: as for the value.
 unsafe impl<T: ShmSafe> ShmSafe for Counted<T> {}
 
 impl<T> Deref for Counted<T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        &self.value
+        &self.0
     }
 }
 
-impl<T: ShmSafe> Counted<T> {
-    /// A zeroed value that nobody holds yet.
-    ///
-    /// # Errors
-    /// [`OutOfMemory`] when the arena is full.
-    pub fn create(arena: &impl Arena) -> Result<NonNull<Self>, OutOfMemory> {
-        Ok(Plan::<Self>::of_header().alloc(arena)?.header())
-    }
-
+impl<T: Kept> Counted<T> {
     /// Counts one more holder.
     ///
     /// Writers and calls hold a counted value already when they do this, or the writer lock.
     pub fn retain(&self) {
-        self.refs.fetch_add(1, Ordering::Relaxed);
+        self.0.refs().fetch_add(1, Ordering::Relaxed);
     }
 
     /// Counts one holder less, and frees the value with the last one.
     ///
     /// # Safety
     /// The caller gives up one reference that `retain` counted, no reader can reach the value
-    /// through it any more, and `counted` came from `create` with this arena.
+    /// through it any more, and `counted` came from this arena.
     pub unsafe fn release(counted: NonNull<Self>, arena: &impl Arena) {
         // SAFETY: the caller still holds a reference.
-        let refs = unsafe { counted.as_ref() }
-            .refs
-            .fetch_sub(1, Ordering::AcqRel);
-        if refs == 1 {
+        let refs = unsafe { counted.as_ref() }.refs();
+        if refs.fetch_sub(1, Ordering::AcqRel) == 1 {
             // SAFETY: that was the last one, and the arena is the one it came from.
-            unsafe { arena.free(counted.cast()) };
+            unsafe { T::give_back(counted, arena) };
         }
     }
 }
 
 /// A reference of its own to a counted value, given up when dropped.
-pub struct Hold<'a, A: Arena, T: ShmSafe> {
+pub struct Hold<'a, A: Arena, T: Kept> {
     pub(super) counted: NonNull<Counted<T>>,
     arena: &'a A,
 }
 
-impl<'a, A: Arena, T: ShmSafe> Hold<'a, A, T> {
+impl<'a, A: Arena, T: Kept> Hold<'a, A, T> {
     pub(super) fn new(counted: NonNull<Counted<T>>, arena: &'a A) -> Self {
         // SAFETY: the caller just made it, or the running table holds it.
         unsafe { counted.as_ref() }.retain();
@@ -85,7 +87,7 @@ impl<'a, A: Arena, T: ShmSafe> Hold<'a, A, T> {
     }
 }
 
-impl<A: Arena, T: ShmSafe> Deref for Hold<'_, A, T> {
+impl<A: Arena, T: Kept> Deref for Hold<'_, A, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
@@ -94,7 +96,7 @@ impl<A: Arena, T: ShmSafe> Deref for Hold<'_, A, T> {
     }
 }
 
-impl<A: Arena, T: ShmSafe> Drop for Hold<'_, A, T> {
+impl<A: Arena, T: Kept> Drop for Hold<'_, A, T> {
     fn drop(&mut self) {
         // SAFETY: gives up the reference that this holds.
         unsafe { Counted::release(self.counted, self.arena) };

@@ -8,130 +8,168 @@ use crate::dispatch::dest::{Addr, DestSpec, Proto, SetId};
 use crate::dispatch::state::State;
 
 use super::addr::AddrNode;
-use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use super::arena::{Arena, ShmSafe};
 use super::counted::Counted;
+use super::page::Page;
 use super::record::DestRecord;
 
 /// One destination as its list line says it, beside the record of what runs. Frozen.
+///
+/// Its texts and addresses lie in the same [`Page`] behind all destinations of the page.
 pub struct Dest {
-    record: *mut Counted<DestRecord>,
-    /// The server's local socket for it, as an opaque address; 0 when none is set.
-    pub socket: usize,
-    text: ShmSlice<u8>,
-    nodes: ShmSlice<AddrNode>,
+    pub(super) record: *mut Counted<DestRecord>,
+    /// The piece that it is in, as it came from the arena.
+    pub(super) page: *mut Page,
     /// The set it belongs to.
     pub set: SetId,
     /// Higher is earlier.
     pub priority: i32,
     /// Position in the list: later is earlier among equal priorities.
     pub line: u32,
-    uri_len: u32,
-    host_at: u32,
-    host_len: u32,
-    duid_at: u32,
-    duid_len: u32,
     /// State bits that the list asks for.
     pub listed: State,
     /// Calls that it may hold; 0 is no limit.
     pub maxload: i32,
-    /// Percentage for algorithm 9.
-    pub weight: i32,
-    /// Relative weight for algorithm 11.
-    pub rweight: i32,
-    /// Congestion control when not 0.
-    pub cc: i32,
-    /// Least share of turns to pass over under overload, in percent.
-    pub ocmin: i32,
-    /// Greatest share of turns to pass over under overload, in percent.
-    pub ocmax: i32,
+    /// Where its URI begins, in bytes from the start of the page; its attributes are behind it.
+    pub(super) text_at: u32,
+    pub(super) uri_len: u16,
+    /// [`LONG`] when it does not fit: its length is before it then.
+    pub(super) attrs_len: u16,
+    pub(super) host_at: u16,
+    pub(super) host_len: u16,
+    /// [`LONG`] when it does not fit: it is looked for then.
+    pub(super) duid_at: u16,
+    pub(super) duid_len: u16,
+    /// Its addresses in the page's: the first one, and how many.
+    pub(super) node_at: u16,
+    pub(super) node_count: u16,
     /// Port in the URI; 0 when it names none.
     pub port: u16,
     /// Transport as `ds_is_from_list` compares it.
     pub proto: Proto,
+    pub(super) numbers: Numbers,
 }
 
-// SAFETY: integers, arena pointers and shared slices; zeroed it has no text. It is never read
-// before `Dest::create` has set its record.
+/// The length, or place, of what is not less than this.
+pub(super) const LONG: u16 = u16::MAX;
+
+/// Bytes of a length that is before a text.
+pub(super) const LEN_BYTES: u32 = 4;
+
+/// What is at most 255 of a destination.
+pub(super) struct Numbers {
+    /// At most 100; [`CC`] is on top for congestion control.
+    weight: u8,
+    rweight: u8,
+    ocmin: u8,
+    ocmax: u8,
+    /// The socket in the page's, from 1; 0 for none.
+    socket: u8,
+}
+
+/// The bit for congestion control.
+const CC: u8 = 0x80;
+
+impl Numbers {
+    /// Those of a line. They are percentages: `dispatch::attrs` sees to that.
+    pub(super) fn of(spec: &DestSpec<'_>, socket: u8) -> Self {
+        let small = |number: i32| u8::try_from(number.clamp(0, 100)).unwrap_or(0);
+        let cc = if spec.attrs.cc == 0 { 0 } else { CC };
+        Numbers {
+            weight: small(spec.attrs.weight) | cc,
+            rweight: small(spec.attrs.rweight),
+            ocmin: small(spec.attrs.ocmin),
+            ocmax: small(spec.attrs.ocmax),
+            socket,
+        }
+    }
+}
+
+const _: () = assert!(size_of::<Dest>() <= 64, "a cache line");
+
+// SAFETY: integers and arena pointers; zeroed it has no text. It is never read before `Page::create`
+// has set its record and its page.
 unsafe impl ShmSafe for Dest {}
 
 impl Dest {
-    /// Copies a destination into shared memory, pointing to `record`, which counts it.
-    ///
-    /// # Errors
-    /// [`OutOfMemory`]: nothing was taken or counted.
-    pub fn create(
-        arena: &impl Arena,
-        spec: &DestSpec<'_>,
-        line: u32,
-        record: NonNull<Counted<DestRecord>>,
-    ) -> Result<NonNull<Self>, OutOfMemory> {
-        let text_len = spec
-            .uri
-            .len()
-            .checked_add(spec.attrs_body.len())
-            .ok_or(OutOfMemory)?;
-        let (host_at, host_len) = place(spec.uri, Some(spec.host))?;
-        let (duid_at, duid_len) = place(spec.attrs_body, spec.attrs.duid)?;
-        let mut plan = Plan::<Dest>::of_header();
-        let nodes = plan
-            .array::<AddrNode>(spec.addrs.len())
-            .ok_or(OutOfMemory)?;
-        let text = plan.array::<u8>(text_len).ok_or(OutOfMemory)?;
-        let uri_len = size(spec.uri.len())?;
-        let mut block = plan.alloc(arena)?;
-        let at = block.header();
-        let (text, nodes) = (block.slice(&text), block.slice(&nodes));
-        // SAFETY: the block is ours alone until it is published.
-        let bytes = unsafe { text.fill() };
-        for (byte, from) in bytes.iter_mut().zip(spec.uri.iter().chain(spec.attrs_body)) {
-            *byte = *from;
-        }
-        // SAFETY: as above.
-        for (node, addr) in unsafe { nodes.fill() }.iter_mut().zip(spec.addrs) {
-            *node = AddrNode::new(at, *addr);
-        }
-        let dest = block.fill();
-        dest.record = record.as_ptr();
-        dest.socket = spec.socket;
-        (dest.text, dest.nodes) = (text, nodes);
-        (dest.set, dest.priority, dest.line) = (spec.set, spec.priority, line);
-        dest.uri_len = uri_len;
-        (dest.host_at, dest.host_len) = (host_at, host_len);
-        (dest.duid_at, dest.duid_len) = (duid_at, duid_len);
-        dest.listed = spec.flags;
-        dest.maxload = spec.attrs.maxload;
-        (dest.weight, dest.rweight) = (spec.attrs.weight, spec.attrs.rweight);
-        dest.cc = spec.attrs.cc;
-        (dest.ocmin, dest.ocmax) = (spec.attrs.ocmin, spec.attrs.ocmax);
-        (dest.port, dest.proto) = (spec.port, spec.proto);
-        // SAFETY: the caller gave a live record.
-        unsafe { record.as_ref() }.retain();
-        Ok(at)
-    }
-
     /// Frees a destination and lets its record go.
     ///
     /// # Safety
-    /// `dest` came from `create` with this arena, and no reader can reach it any more.
+    /// `dest` is of a page of this arena, and no reader can reach it any more.
     pub unsafe fn free(dest: NonNull<Self>, arena: &impl Arena) {
         // SAFETY: still ours to read.
-        let record = unsafe { dest.as_ref() }.record;
+        let &Dest { record, page, .. } = unsafe { dest.as_ref() };
         if let Some(record) = NonNull::new(record) {
-            // SAFETY: `create` counted it, and it goes with this destination.
+            // SAFETY: the page counted it, and it goes with this destination.
             unsafe { Counted::release(record, arena) };
         }
-        // SAFETY: the caller's promise.
-        unsafe { arena.free(dest.cast()) };
+        if let Some(page) = NonNull::new(page) {
+            // SAFETY: the destination counted itself in, and nobody reads it any more.
+            unsafe { Page::leave(page, arena) };
+        }
+    }
+
+    /// A text of its page.
+    fn text(&self, at: u32, len: u32) -> &[u8] {
+        // SAFETY: the page was made with room for all its texts, and lives as long as this.
+        let start = unsafe { self.page.cast::<u8>().add(at as usize) };
+        // SAFETY: as above; texts are written before anybody else sees the page.
+        unsafe { core::slice::from_raw_parts(start, len as usize) }
     }
 
     /// The whole URI, as listed.
     pub fn uri(&self) -> &[u8] {
-        self.text.get().get(..self.uri_len as usize).unwrap_or(&[])
+        self.text(self.text_at, self.uri_len.into())
     }
 
     /// The attributes, as listed; empty when there are none.
     pub fn attrs_body(&self) -> &[u8] {
-        self.text.get().get(self.uri_len as usize..).unwrap_or(&[])
+        let at = self.text_at + u32::from(self.uri_len);
+        if self.attrs_len < LONG {
+            return self.text(at, self.attrs_len.into());
+        }
+        // Very long ones have their length before them.
+        let &[a, b, c, d] = self.text(at, LEN_BYTES) else {
+            return &[];
+        };
+        self.text(at + LEN_BYTES, u32::from_ne_bytes([a, b, c, d]))
+    }
+
+    /// The server's local socket for it, as an opaque address; 0 when none is set.
+    #[inline]
+    pub fn socket(&self) -> usize {
+        let Some(number) = usize::from(self.numbers.socket).checked_sub(1) else {
+            return 0;
+        };
+        // SAFETY: the page lives as long as this destination.
+        let page = unsafe { self.page.as_ref() };
+        let socket = page.and_then(|page| page.sockets().get(number));
+        socket.copied().unwrap_or(0)
+    }
+
+    /// Percentage for algorithm 9, share for algorithm 15.
+    pub fn weight(&self) -> i32 {
+        (self.numbers.weight & !CC).into()
+    }
+
+    /// Relative weight for algorithm 11.
+    pub fn rweight(&self) -> i32 {
+        self.numbers.rweight.into()
+    }
+
+    /// True with congestion control.
+    pub fn cc(&self) -> bool {
+        self.numbers.weight & CC != 0
+    }
+
+    /// Least share of turns to pass over under overload, in percent.
+    pub fn ocmin(&self) -> i32 {
+        self.numbers.ocmin.into()
+    }
+
+    /// Greatest share of turns to pass over under overload, in percent.
+    pub fn ocmax(&self) -> i32 {
+        self.numbers.ocmax.into()
     }
 
     /// Its attributes, parsed anew.
@@ -144,25 +182,47 @@ impl Dest {
 
     /// Its unique id; `None` when the list gives none.
     pub fn duid(&self) -> Option<&[u8]> {
-        let rest = self.attrs_body().get(self.duid_at as usize..)?;
-        rest.get(..self.duid_len as usize)
+        if self.duid_at == LONG {
+            return self.attrs().duid.filter(|duid| !duid.is_empty());
+        }
+        let rest = self.attrs_body().get(usize::from(self.duid_at)..)?;
+        rest.get(..usize::from(self.duid_len))
             .filter(|duid| !duid.is_empty())
     }
 
     /// The host part of the URI.
     pub fn host(&self) -> &[u8] {
-        let rest = self.uri().get(self.host_at as usize..).unwrap_or(&[]);
-        rest.get(..self.host_len as usize).unwrap_or(&[])
+        let rest = self.uri().get(usize::from(self.host_at)..);
+        let host = rest.and_then(|rest| rest.get(..usize::from(self.host_len)));
+        host.unwrap_or_default()
     }
 
     /// Its resolved addresses.
     pub fn addrs(&self) -> impl Iterator<Item = Addr> {
-        self.nodes().iter().map(AddrNode::addr)
+        self.nodes().map(|node| {
+            // SAFETY: the page's own node.
+            unsafe { AddrNode::addr(node) }
+        })
+    }
+
+    /// Number of its addresses.
+    pub(super) fn node_count(&self) -> usize {
+        self.node_count.into()
     }
 
     /// Its places in the index of addresses.
-    pub(super) fn nodes(&self) -> &[AddrNode] {
-        self.nodes.get()
+    pub(super) fn nodes(&self) -> impl Iterator<Item = NonNull<AddrNode>> + use<> {
+        let page = NonNull::new(self.page);
+        let (at, count) = (usize::from(self.node_at), usize::from(self.node_count));
+        // SAFETY: the page lives as long as this destination.
+        let first = page.and_then(|page| unsafe { page.as_ref() }.node(at));
+        let first = first.filter(|_| count > 0);
+        first.into_iter().flat_map(move |first| {
+            (0..count).map(move |at| {
+                // SAFETY: the page was made with all its nodes.
+                unsafe { first.add(at) }
+            })
+        })
     }
 
     /// What a list would say of it; `addrs` are its own.
@@ -178,7 +238,7 @@ impl Dest {
             priority: self.priority,
             attrs_body: self.attrs_body(),
             attrs: self.attrs(),
-            socket: self.socket,
+            socket: self.socket(),
         }
     }
 
@@ -186,7 +246,7 @@ impl Dest {
     pub fn is_same(&self, spec: &DestSpec<'_>) -> bool {
         match (self.duid(), spec.attrs.duid) {
             (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
-            _ => self.uri() == spec.uri && self.socket == spec.socket,
+            _ => self.uri() == spec.uri && self.socket() == spec.socket,
         }
     }
 
@@ -194,7 +254,8 @@ impl Dest {
     pub fn is_as(&self, spec: &DestSpec<'_>) -> bool {
         self.uri() == spec.uri
             && self.attrs_body() == spec.attrs_body
-            && (self.listed, self.priority, self.socket) == (spec.flags, spec.priority, spec.socket)
+            && (self.listed, self.priority, self.socket())
+                == (spec.flags, spec.priority, spec.socket)
     }
 
     /// True when it has this unique id.
@@ -210,29 +271,16 @@ impl Dest {
 
     /// What runs.
     pub fn record(&self) -> &DestRecord {
-        // SAFETY: `create` was given a live record and counted itself in, so the record lives at
-        // least as long as this destination.
+        // SAFETY: its page was given a live record and counted it for this destination, so the
+        // record lives at least as long.
         unsafe { &*self.record }
     }
 
     /// What runs, for another holder. As it came from the arena, so that the last holder may free
     /// it: a pointer made from a reference must not be.
     pub fn counted(&self) -> NonNull<Counted<DestRecord>> {
-        // SAFETY: `create` was given a record.
+        // SAFETY: its page was given a record.
         unsafe { NonNull::new_unchecked(self.record) }
-    }
-}
-
-fn size(len: usize) -> Result<u32, OutOfMemory> {
-    u32::try_from(len).map_err(|_| OutOfMemory)
-}
-
-/// Where `part` lies in `text`, of which it is a slice, and its length.
-fn place(text: &[u8], part: Option<&[u8]>) -> Result<(u32, u32), OutOfMemory> {
-    let Some(part) = part else { return Ok((0, 0)) };
-    match (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize) {
-        Some(at) if at + part.len() <= text.len() => Ok((size(at)?, size(part.len())?)),
-        _ => Ok((0, 0)),
     }
 }
 

@@ -17,10 +17,13 @@ use crate::dispatch::dest::{Addr, DestSpec, SetId};
 use crate::dispatch::state::State;
 
 use super::arena::{Arena, OutOfMemory};
-use super::build::{Loose, come_back, make_dest};
+use super::batch::Records;
+use super::build::{Loose, come_back, new_record};
 use super::counted::{Counted, Hold};
 use super::dest::Dest;
-use super::record::SetRecord;
+use super::page::{Draft, Page};
+use super::record::{DestRecord, SetRecord};
+use super::shift::Shift;
 use super::store::{Retired, Retirement, Store, Told};
 use super::table::{Entry, Table};
 use super::view::{Rules, View};
@@ -87,20 +90,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         self.make_room(&mut writer, random)?;
         let table = self.table_of_writer(&writer).ok_or(EditError::NoSet)?;
         let old = table.view(spec.set);
-        if old.is_some_and(|view| view.dests().any(|dest| dest.is_same(spec))) {
+        if old.is_some_and(|view| has_same(view, spec, None)) {
             return Err(EditError::Duplicate);
         }
-        let last = old.and_then(|view| view.dests().map(|dest| dest.line).max());
-        let line = last.map_or(0, |last| last.saturating_add(1));
-        let mut loose = Loose {
-            dests: vec![make_dest(
-                self.arena(),
-                spec,
-                line,
-                come_back(writer.orphans(), spec),
-            )?],
-            arena: self.arena(),
-        };
+        let line = old.map_or(0, |view| view.last_line.saturating_add(1));
+        let kept = come_back(writer.orphans(), spec);
+        let mut loose = self.make_dest(spec, line, kept)?;
         let edit = Edit {
             table,
             set: spec.set,
@@ -109,7 +104,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             dropped: Vec::new(),
         };
         let prepared = edit.prepare(self.arena(), self.rules(), random)?;
-        loose.dests.clear();
+        loose.take(1);
         self.commit(&mut writer, &edit, prepared);
         Ok(())
     }
@@ -148,7 +143,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         Ok(count)
     }
 
-    /// Modifies the one destination of a set that `wanted` takes. Its state changes only with
+    /// Modifies the one destination of a set that `wanted` takes; with `uri` only those whose URI
+    /// equals it but for letter case are asked. Its state changes only with
     /// `flags`; failures, load and cursors stay.
     ///
     /// # Errors
@@ -156,11 +152,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub fn modify(
         &self,
         set: SetId,
+        uri: Option<&[u8]>,
         wanted: impl Fn(&Dest) -> bool,
         revision: Revision<'_>,
         random: &mut impl RngCore,
     ) -> Result<(), EditError> {
-        self.modify_and_tell(set, wanted, revision, random, &mut |_, _| {})
+        self.modify_and_tell(set, uri, wanted, revision, random, &mut |_, _| {})
     }
 
     /// As [`Store::modify`]; `told` hears, while the lock is held, of the destination if its state
@@ -171,6 +168,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub fn modify_and_tell(
         &self,
         set: SetId,
+        uri: Option<&[u8]>,
         wanted: impl Fn(&Dest) -> bool,
         revision: Revision<'_>,
         random: &mut impl RngCore,
@@ -180,7 +178,10 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let table = self.table_of_writer(&writer).ok_or(EditError::NoSet)?;
         let view = table.view(set).ok_or(EditError::NoSet)?;
         let fitting = |&at: &usize| view.dest(at).is_some_and(&wanted);
-        let dropped: Vec<usize> = (0..view.dest_count()).filter(fitting).collect();
+        let dropped: Vec<usize> = match uri {
+            Some(uri) => view.find_uri(uri).filter(fitting).collect(),
+            None => (0..view.dest_count()).filter(fitting).collect(),
+        };
         let dest = match dropped.as_slice() {
             [] => return Err(EditError::NotFound),
             &[at] => view.dest(at).ok_or(EditError::NotFound)?,
@@ -188,15 +189,11 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         };
         let addrs: Vec<Addr> = dest.addrs().collect();
         let spec = revise(dest, &addrs, revision);
-        let others = view.dests().filter(|other| !core::ptr::eq(*other, dest));
-        if others.into_iter().any(|other| other.is_same(&spec)) && !dest.is_same(&spec) {
+        if !dest.is_same(&spec) && has_same(view, &spec, Some(dest)) {
             return Err(EditError::Duplicate);
         }
-        let made = make_dest(self.arena(), &spec, dest.line, Some(dest.counted()))?;
-        let mut loose = Loose {
-            dests: vec![made],
-            arena: self.arena(),
-        };
+        let mut loose = self.make_dest(&spec, dest.line, Some(dest.counted()))?;
+        let made = *loose.dests.first().ok_or(OutOfMemory)?;
         let edit = Edit {
             table,
             set,
@@ -205,13 +202,36 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             dropped,
         };
         let prepared = edit.prepare(self.arena(), self.rules(), random)?;
-        loose.dests.clear();
+        loose.take(1);
         self.commit(&mut writer, &edit, prepared);
         if let Some(flags) = revision.flags {
             // SAFETY: it is in the running table, which only the holder of the lock replaces.
             self.relist_one(&writer, unsafe { made.as_ref() }, flags, told);
         }
         Ok(())
+    }
+
+    /// Makes a destination over the record `kept`, or over a new one.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
+    fn make_dest(
+        &self,
+        spec: &DestSpec<'_>,
+        line: u32,
+        kept: Option<NonNull<Counted<DestRecord>>>,
+    ) -> Result<Loose<'_, A>, OutOfMemory> {
+        let arena = self.arena();
+        let record = match kept {
+            Some(record) => Hold::new(record, arena),
+            None => {
+                let mut records = Records::new(arena, 1, self.rules().watched);
+                new_record(&mut records, arena, spec)?
+            }
+        };
+        let mut loose = Loose::new(arena);
+        Page::create(arena, &[Draft { spec, line, record }], &mut loose.dests)?;
+        Ok(loose)
     }
 
     /// Sets the state that a changed list line asks for.
@@ -228,7 +248,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         };
         view.record().announce_change();
         let before = made.record().relist(flags);
-        let at = view.dests().position(|dest| core::ptr::eq(dest, made));
+        let at = view.position_of(made.record());
         at.into_iter().for_each(|at| view.sync(at));
         told(made, before);
     }
@@ -262,7 +282,11 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         self.reindex(writer, edit);
         if let Some(view) = view {
             // SAFETY: just published; only the holder of the lock replaces it.
-            unsafe { view.as_ref() }.settle();
+            let view = unsafe { view.as_ref() };
+            match (edit.old, edit.shift()) {
+                (Some(old), Some(shift)) => view.settle_edit(old, shift),
+                _ => view.settle(),
+            }
         }
         self.retire(writer, note);
     }
@@ -318,9 +342,23 @@ struct Edit<'e> {
 
 impl Edit<'_> {
     fn dropped_dests(&self) -> impl Iterator<Item = NonNull<Dest>> {
-        let all = self.old.into_iter().flat_map(View::raw_dests).enumerate();
-        all.filter(|(at, _)| self.dropped.binary_search(at).is_ok())
-            .map(|(_, dest)| dest)
+        let dropped = self.dropped.iter();
+        dropped.filter_map(|&at| self.old?.raw_dest(at))
+    }
+
+    /// How positions move; `None` where more than one destination goes.
+    fn shift(&self) -> Option<Shift> {
+        let dropped = match self.dropped.as_slice() {
+            [] => None,
+            &[at] => Some(at),
+            _ => return None,
+        };
+        let added = self.old.zip(self.added).map(|(old, added)| {
+            // SAFETY: just made.
+            let place = old.place_for(unsafe { added.as_ref() });
+            place - usize::from(dropped.is_some_and(|at| at < place))
+        });
+        Some(Shift { dropped, added })
     }
 
     /// The set's destinations after the edit, in order.
@@ -354,21 +392,39 @@ impl Edit<'_> {
             table: None,
             arena,
         };
-        let dests = self.dests();
-        if !dests.is_empty() {
-            let record = match self.old {
-                Some(old) => old.counted(),
-                None => Counted::<SetRecord>::create(arena)?,
-            };
-            let record = Hold::new(record, arena);
-            // SAFETY: the record is held, and the destinations go with the view.
-            let view = unsafe { View::create(arena, rules, record.counted, &dests, random) }?;
-            prepared.view = Some(view);
-        }
+        prepared.view = self.view(arena, rules, random)?;
         if prepared.view.is_none() || self.old.is_none() {
             prepared.table = Some(self.table_with(prepared.view, arena)?);
         }
         Ok(prepared)
+    }
+
+    /// The set's view after the edit; `None` where nothing is left.
+    fn view(
+        &self,
+        arena: &impl Arena,
+        rules: Rules,
+        random: &mut impl RngCore,
+    ) -> Result<Option<NonNull<View>>, OutOfMemory> {
+        if let (Some(old), Some(shift)) = (self.old, self.shift()) {
+            if shift.len_after(old.dest_count()) == 0 {
+                return Ok(None);
+            }
+            // SAFETY: the destinations go with the view.
+            let view = unsafe { old.edited(arena, rules, shift, self.added, random) };
+            return view.map(Some);
+        }
+        let dests = self.dests();
+        if dests.is_empty() {
+            return Ok(None);
+        }
+        let record = match self.old {
+            Some(old) => old.counted(),
+            None => Counted::<SetRecord>::create(arena)?,
+        };
+        let record = Hold::new(record, arena);
+        // SAFETY: the record is held, and the destinations go with the view.
+        unsafe { View::create(arena, rules, record.counted, &dests, random) }.map(Some)
     }
 
     /// A copy of the table, with this view of the set, or without the set.
@@ -423,6 +479,18 @@ impl<A: Arena> Drop for Prepared<'_, A> {
         // SAFETY: taken for the edit and in no list.
         unsafe { self.arena.free(self.note.cast()) };
     }
+}
+
+/// True when another destination of the set than this one is what the list means.
+fn has_same(view: &View, spec: &DestSpec<'_>, but: Option<&Dest>) -> bool {
+    let is_same =
+        |dest: &Dest| dest.is_same(spec) && !but.is_some_and(|but| core::ptr::eq(dest, but));
+    let mut with_uri = view.find_uri(spec.uri).filter_map(|at| view.dest(at));
+    if with_uri.any(is_same) {
+        return true;
+    }
+    // What has another URI is the same only by a unique id.
+    spec.attrs.duid.is_some() && view.duids > 0 && view.dests().any(is_same)
 }
 
 /// A destination as it is to be.

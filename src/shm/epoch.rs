@@ -16,13 +16,15 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 
-/// What one process pins. A cache line long, so that readers do not disturb each other.
+/// What one process pins. Its words are in the middle of two cache lines that are its own, wherever
+/// the arena puts the array: readers do not disturb each other.
 struct Slot {
+    _before: [u64; 7],
     /// The epoch in which it pinned; 0 when it holds no pin.
     epoch: AtomicU64,
     /// Pins that it holds. Nobody but the process itself looks at this.
     pins: AtomicU64,
-    _pad: [u64; 6],
+    _after: [u64; 7],
 }
 
 // SAFETY: atomics and integers; zeroed it holds no pin.
@@ -120,7 +122,7 @@ impl Drop for Pin<'_> {
             self.epochs.strays.fetch_sub(1, SeqCst);
             return;
         };
-        let pins = slot.pins.load(Relaxed).saturating_sub(1);
+        let pins = slot.pins.load(Relaxed).wrapping_sub(1);
         slot.pins.store(pins, Relaxed);
         if pins == 0 {
             // All that was read under the pin was read before whoever frees it sees this.

@@ -63,6 +63,8 @@ pub struct Last {
 pub struct Health {
     /// When the ping that is on its way was sent, in microseconds; 0 when there is none.
     sent_us: AtomicU64,
+    /// Fingerprint of the URI that it is for.
+    target: AtomicU64,
     /// When the next one is due, in milliseconds; 0 while that is open.
     due_ms: AtomicU64,
     last_ms: AtomicU64,
@@ -70,6 +72,8 @@ pub struct Health {
     round_trip_us: AtomicU32,
     bad_in_row: AtomicU32,
     latency: LatencyCell,
+    /// When `ds_dns_mode` last asked for the name in its URI, in microseconds since 1970; 0 for never.
+    asked_us: AtomicU64,
     /// Where the name in its URI leads, for pings.
     pub hop: Hop,
 }
@@ -124,11 +128,31 @@ impl Health {
         self.latency.set(latency);
     }
 
-    /// Begins a ping; false while another one is on its way.
-    pub fn begin(&self, now_us: u64) -> bool {
-        self.sent_us
+    /// Begins a ping of the URI with this fingerprint; false while another one is on its way.
+    pub fn begin(&self, now_us: u64, target: u64) -> bool {
+        let begun = self
+            .sent_us
             .compare_exchange(0, now_us.max(1), SeqCst, SeqCst)
-            .is_ok()
+            .is_ok();
+        if begun {
+            self.target.store(target, SeqCst);
+        }
+        begun
+    }
+
+    /// Fingerprint of the URI that the last ping was for.
+    pub fn target(&self) -> u64 {
+        self.target.load(SeqCst)
+    }
+
+    /// When the name was last asked for, in microseconds since 1970; 0 for never.
+    pub fn asked_us(&self) -> u64 {
+        self.asked_us.load(Relaxed)
+    }
+
+    /// Says when the name was asked for.
+    pub fn set_asked_us(&self, asked_us: u64) {
+        self.asked_us.store(asked_us, Relaxed);
     }
 
     /// Ends the ping that is on its way, after its result was kept.
@@ -188,28 +212,27 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
-    use crate::shm::counted::Counted;
-    use crate::shm::record::DestRecord;
+    use crate::shm::batch::Records;
     use crate::shm::tests::Heap;
 
     #[test]
     fn a_ping_that_never_ends_is_given_up() {
         let heap = Heap::default();
-        let record = Counted::<DestRecord>::create(&heap).unwrap();
+        let record = Records::new(&heap, 1, false).make().unwrap();
         {
-            // SAFETY: just made; freed below.
-            let health = unsafe { &record.as_ref().health };
+            assert!(record.health().is_none());
+            let health = &record.need_vitals(&heap).unwrap().health;
+            assert!(record.health().is_some());
             assert!(!health.give_up(1_000), "there is none");
-            assert!(health.begin(500) && !health.begin(600));
+            assert!(health.begin(500, 7) && !health.begin(600, 8));
+            assert_eq!(health.target(), 7, "it is for whom it was sent");
             assert!(!health.give_up(500), "it is not that old");
-            assert!(!health.begin(700));
-            assert!(health.give_up(501) && health.begin(700));
+            assert!(!health.begin(700, 7));
+            assert!(health.give_up(501) && health.begin(700, 7));
             health.end();
-            assert!(health.begin(800));
+            assert!(health.begin(800, 9));
         }
-        // SAFETY: made above; nobody else has it.
-        unsafe { record.as_ref() }.retain();
-        // SAFETY: gives up what was just counted.
-        unsafe { Counted::release(record, &heap) };
+        drop(record);
+        assert_eq!(heap.taken(), 0);
     }
 }

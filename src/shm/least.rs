@@ -7,7 +7,10 @@
 //! As in [`super::usable`], the truth is in the records: a change is followed by [`Least::sync`],
 //! which copies the truth until it stands still.
 
-use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use core::sync::atomic::{
+    AtomicU32,
+    Ordering::{Relaxed, SeqCst},
+};
 
 use super::arena::{Block, Field, Plan, ShmSafe, ShmSlice};
 
@@ -56,7 +59,7 @@ impl LeastPlan {
             None => ShmSlice::EMPTY,
         });
         for node in levels.iter().flat_map(ShmSlice::get) {
-            node.store(FULL, SeqCst);
+            node.store(FULL, Relaxed);
         }
         Least { levels }
     }
@@ -72,6 +75,26 @@ impl Least {
         let below = self.level(level);
         let end = below.len().min((node + 1) * FAN);
         below.get(node * FAN..end).unwrap_or(&[])
+    }
+
+    /// The leaves, as they are.
+    pub fn copy(&self) -> Vec<u32> {
+        let leaves = self.level(0).iter();
+        leaves.map(|leaf| leaf.load(SeqCst)).collect()
+    }
+
+    /// Sets all leaves of a tree that nobody else sees yet.
+    pub fn fill(&self, leaves: &[u32]) {
+        for (leaf, &calls) in self.level(0).iter().zip(leaves) {
+            leaf.store(calls, Relaxed);
+        }
+        for level in 1..LEVELS {
+            for (at, node) in self.level(level).iter().enumerate() {
+                let children = self.children(level - 1, at).iter();
+                let smallest = children.map(|child| child.load(Relaxed)).min();
+                node.store(smallest.unwrap_or(FULL), Relaxed);
+            }
+        }
     }
 
     /// Makes the leaf of destination `index` what `truth` says, and goes on until it stays so.
@@ -109,6 +132,32 @@ impl Least {
             });
             if down.is_some() {
                 return down;
+            }
+        }
+        None
+    }
+
+    /// The first destination at or after `from` that is not full.
+    ///
+    /// Goes up to a node with something left, and down again; never back.
+    pub fn next(&self, from: usize) -> Option<usize> {
+        let mut level = 0;
+        let mut at = from;
+        while level < LEVELS && at < self.level(level).len() {
+            let node = at / FAN;
+            let left = self.children(level, node).iter().skip(at % FAN);
+            let mut values = left.map(|child| child.load(SeqCst));
+            match values.position(|value| value != FULL) {
+                Some(steps) if level == 0 => return Some(at + steps),
+                // A node that filled up after it was read leads up again, behind it.
+                Some(steps) => {
+                    level -= 1;
+                    at = (at + steps) * FAN;
+                }
+                None => {
+                    level += 1;
+                    at = node + 1;
+                }
             }
         }
         None
@@ -168,6 +217,9 @@ mod tests {
                 let smallest = model.iter().copied().min().filter(|&calls| calls != FULL);
                 let expected = smallest.and_then(|calls| model.iter().position(|&c| c == calls));
                 assert_eq!(least.find(), expected, "len {len}");
+                let from = random.random_range(0..len + 2);
+                let left = (from..len).find(|&at| model[at] != FULL);
+                assert_eq!(least.next(from), left, "len {len} from {from}");
             }
         }
     }

@@ -13,6 +13,7 @@
 
 pub mod addr;
 pub mod arena;
+pub mod batch;
 pub mod build;
 pub mod calls;
 pub mod change;
@@ -27,13 +28,17 @@ pub mod least;
 pub mod mailbox;
 pub mod orphans;
 pub mod overload;
+pub mod page;
 pub mod ranks;
 pub mod record;
+pub mod shift;
 pub mod store;
 pub mod table;
 pub mod tree;
+pub mod uris;
 pub mod usable;
 pub mod view;
+pub mod view_edit;
 
 #[cfg(test)]
 mod tests;

@@ -1,19 +1,22 @@
 //! What the destinations of a set are worth: shares by weight (algorithms 11 and 15) and ranks by
-//! priority and latency (13). Part of the set's view, and follows the records as its bitmaps do.
+//! priority and latency (13). Belongs to the set's view, and follows the records as its bitmaps do.
 
 use core::ptr::NonNull;
 
 use crate::dispatch::ranked::{self, Weights};
-use crate::dispatch::share::common_divisor;
+use crate::dispatch::share::{self, common_divisor};
 
-use super::arena::{Block, Field, Plan, ShmSafe, ShmSlice};
+use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::dest::Dest;
 use super::tree::{Best, Shares, TreePlan};
 use super::view::View;
 
-/// The shares and ranks of one set. Lives in shared memory, inside the set's view.
+/// The shares and ranks of one set. Lives in shared memory, beside the set's view, once an algorithm
+/// has asked for it; before that, and where memory is short, the functions below work them out.
 pub struct Ranks {
     relative: Shares,
+    /// A cycle of the relative weights while all are usable; empty where there is none.
+    relative_wheel: ShmSlice<u32>,
     service: Shares,
     best: Best,
     /// By position: where the destinations of the same priority begin.
@@ -26,56 +29,31 @@ pub struct Ranks {
 // SAFETY: trees and a shared slice; zeroed it is that of an empty set.
 unsafe impl ShmSafe for Ranks {}
 
-/// The planned arrays of [`Ranks`].
-pub struct RanksPlan {
-    relative: TreePlan,
-    service: TreePlan,
-    best: TreePlan,
-    starts: Field<u32>,
-    relative_unit: u32,
-    service_unit: u32,
+/// The longest cycle that is written out, for a set of so many destinations.
+fn longest_wheel(dests: usize) -> usize {
+    dests.saturating_mul(4).max(1_024)
 }
 
-impl RanksPlan {
-    /// Plans for these destinations; `None` when memory cannot be that large.
-    pub fn new<H: ShmSafe>(plan: &mut Plan<H>, dests: &[NonNull<Dest>]) -> Option<Self> {
-        let mut tree = |weight: fn(&Dest) -> i32| {
-            // SAFETY: whoever builds the view gave live destinations (`View::create`).
-            let mut weights = dests.iter().map(|dest| weight(unsafe { dest.as_ref() }));
-            let len = if weights.any(|weight| weight > 0) {
-                dests.len()
-            } else {
-                0
-            };
-            TreePlan::new(plan, len)
-        };
-        Some(RanksPlan {
-            relative: tree(|dest| dest.rweight)?,
-            service: tree(|dest| dest.weight)?,
-            best: TreePlan::new(plan, dests.len())?,
-            starts: plan.array(dests.len())?,
-            relative_unit: unit(dests, |dest| if dest.cc == 0 { dest.rweight } else { 1 }),
-            service_unit: unit(dests, |dest| dest.weight),
-        })
-    }
-
-    /// Places all over the block's memory.
-    pub fn place<H>(&self, block: &Block<H>) -> Ranks {
-        Ranks {
-            relative: Shares::place(&self.relative, block),
-            service: Shares::place(&self.service, block),
-            best: Best::place(&self.best, block),
-            starts: block.slice(&self.starts),
-            relative_unit: self.relative_unit.max(1),
-            service_unit: self.service_unit.max(1),
+/// The points of the relative weights while all are usable, one after the other; none where weights
+/// change on their own, or there are too many.
+fn relative_points(view: &View, unit: u32) -> Vec<u32> {
+    let mut points = Vec::new();
+    for (at, dest) in (0u32..).zip(view.dests()) {
+        if view.is_last_resort(at as usize) {
+            continue;
         }
+        let weight = u32::try_from(dest.rweight()).unwrap_or(0) / unit.max(1);
+        if dest.cc() || points.len() + weight as usize > longest_wheel(view.dest_count()) {
+            return Vec::new();
+        }
+        points.extend((0..weight).map(|_| at));
     }
+    points
 }
 
 /// The greatest common divisor of the weights; that of weights that change on their own is 1.
-fn unit(dests: &[NonNull<Dest>], weight: fn(&Dest) -> i32) -> u32 {
-    // SAFETY: as in `RanksPlan::new`.
-    let weights = dests.iter().map(|dest| weight(unsafe { dest.as_ref() }));
+fn unit(view: &View, weight: fn(&Dest) -> i32) -> u32 {
+    let weights = view.dests().map(weight);
     let weights = weights.filter_map(|weight| u32::try_from(weight).ok());
     weights.fold(0, common_divisor).max(1)
 }
@@ -87,6 +65,12 @@ impl Ranks {
             Weights::Relative => &self.relative,
             Weights::Srv => &self.service,
         }
+    }
+
+    /// A cycle of the relative weights while all are usable, where it is written out.
+    #[inline]
+    pub fn relative_wheel(&self) -> Option<&[u32]> {
+        Some(self.relative_wheel.get()).filter(|wheel| !wheel.is_empty())
     }
 
     /// The ranks by priority and latency.
@@ -110,18 +94,47 @@ impl Ranks {
             .or_else(|| self.best.next(rank, 0, at))
     }
 
-    /// Fills all from the records.
+    /// Makes all for a view, from the records as they are.
     ///
-    /// # Safety
-    /// `view`, which this is part of, is not published.
-    pub unsafe fn fill(&self, view: &View) {
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
+    pub fn create(arena: &impl Arena, view: &View) -> Result<NonNull<Self>, OutOfMemory> {
+        let mut plan = Plan::<Ranks>::of_header();
+        let mut tree = |weight: fn(&Dest) -> i32| {
+            let any = view.dests().map(weight).any(|weight| weight > 0);
+            let len = if any { view.dest_count() } else { 0 };
+            TreePlan::new(&mut plan, len).ok_or(OutOfMemory)
+        };
+        let (relative, service) = (tree(Dest::rweight)?, tree(Dest::weight)?);
+        let best = TreePlan::new(&mut plan, view.dest_count()).ok_or(OutOfMemory)?;
+        let starts = plan.array(view.dest_count()).ok_or(OutOfMemory)?;
+        let relative_unit = unit(view, |dest| if dest.cc() { 1 } else { dest.rweight() });
+        let points = relative_points(view, relative_unit);
+        let wheel = plan.array(points.len()).ok_or(OutOfMemory)?;
+        let mut block = plan.alloc(arena)?;
+        let relative = Shares::place(&relative, &block);
+        let (service, best) = (Shares::place(&service, &block), Best::place(&best, &block));
+        let (starts, wheel) = (block.slice(&starts), block.slice(&wheel));
+        // SAFETY: the block is ours alone until it is published.
+        share::write_cycle(unsafe { wheel.fill() }, &points);
+        let ranks = block.fill();
+        (ranks.relative, ranks.service) = (relative, service);
+        (ranks.best, ranks.starts) = (best, starts);
+        (ranks.relative_wheel, ranks.relative_unit) = (wheel, relative_unit);
+        ranks.service_unit = unit(view, Dest::weight);
+        ranks.fill(view);
+        Ok(block.header())
+    }
+
+    /// Fills all from the records, before anybody else sees it.
+    fn fill(&mut self, view: &View) {
         self.relative
             .fill(|at| relative_weight(view, at) / self.relative_unit.max(1));
         self.service
             .fill(|at| service_weight(view, at) / self.service_unit.max(1));
         self.best.fill(|at| rank(view, at));
         let mut last = None;
-        // SAFETY: by this function's contract; nothing else refers to the array.
+        // SAFETY: nobody else sees it, and nothing else refers to the array.
         let starts = unsafe { self.starts.fill() };
         for ((position, start), dest) in (0u32..).zip(starts).zip(view.dests()) {
             let (_, first) = *last.get_or_insert((dest.priority, position));
@@ -132,6 +145,18 @@ impl Ranks {
             };
             last = Some((dest.priority, first));
             *start = first;
+        }
+    }
+
+    /// The first destination of exactly this rank in `from..to`.
+    pub fn next_of(&self, rank: u32, from: usize, to: usize) -> Option<usize> {
+        let mut from = from;
+        loop {
+            let at = self.best.next(rank, from, to)?;
+            if self.best.rank(at) == rank {
+                return Some(at);
+            }
+            from = at + 1;
         }
     }
 
@@ -155,34 +180,89 @@ fn in_ring(view: &View, at: usize) -> Option<&Dest> {
 /// millisecond that it takes longer than usual.
 fn relative_weight(view: &View, at: usize) -> u32 {
     let weight = in_ring(view, at).map_or(0, |dest| {
-        if dest.cc == 0 || dest.rweight <= 0 {
-            return dest.rweight;
+        if !dest.cc() || dest.rweight() <= 0 {
+            return dest.rweight();
         }
-        let calm = if dest.weight > 0 {
-            dest.weight
+        let calm = if dest.weight() > 0 {
+            dest.weight()
         } else {
-            dest.rweight
+            dest.rweight()
         };
-        calm.saturating_sub(dest.record().health.latency().congestion_ms())
+        calm.saturating_sub(dest.record().latency().congestion_ms())
     });
     u32::try_from(weight).unwrap_or(0)
 }
 
 /// What algorithm 15 gives it within its priority.
 fn service_weight(view: &View, at: usize) -> u32 {
-    let weight = in_ring(view, at).map_or(0, |dest| dest.weight);
+    let weight = in_ring(view, at).map_or(0, |dest| dest.weight());
     u32::try_from(weight).unwrap_or(0)
 }
 
 /// Its rank by priority and latency; 0 when it is out.
 pub fn rank(view: &View, at: usize) -> u32 {
     in_ring(view, at).map_or(0, |dest| {
-        let latency = dest.record().health.latency();
-        let latency_ms = if dest.cc == 0 {
-            latency.estimate_ms()
-        } else {
+        let latency = dest.record().latency();
+        let latency_ms = if dest.cc() {
             latency.congestion_ms()
+        } else {
+            latency.estimate_ms()
         };
         ranked::rank(ranked::effective_priority(dest.priority, latency_ms))
     })
+}
+
+fn weight(view: &View, by: Weights, at: usize) -> u32 {
+    match by {
+        Weights::Relative => relative_weight(view, at),
+        Weights::Srv => service_weight(view, at),
+    }
+}
+
+/// As [`Shares::below`], by the records.
+pub fn weight_below(view: &View, by: Weights, to: usize) -> u32 {
+    let weights = (0..to.min(view.dest_count())).map(|at| weight(view, by, at));
+    weights.fold(0, u32::saturating_add)
+}
+
+/// As [`Shares::find`], by the records.
+pub fn at_weight(view: &View, by: Weights, point: u32) -> Option<usize> {
+    let mut point = point;
+    (0..view.dest_count()).find(|&at| match point.checked_sub(weight(view, by, at)) {
+        Some(rest) => {
+            point = rest;
+            false
+        }
+        None => true,
+    })
+}
+
+/// True when any destination has such a weight.
+pub fn is_weighted(view: &View, by: Weights) -> bool {
+    view.dests().any(|dest| match by {
+        Weights::Relative => dest.rweight() > 0,
+        Weights::Srv => dest.weight() > 0,
+    })
+}
+
+/// As [`Ranks::priority_start`].
+pub fn priority_start(view: &View, at: usize) -> usize {
+    let priority = view.dest(at).map(|dest| dest.priority);
+    let mut dests = view.dests();
+    dests
+        .position(|dest| Some(dest.priority) == priority)
+        .unwrap_or(at)
+}
+
+/// As [`Ranks::best_around`], by the records.
+pub fn best_around(view: &View, at: usize, ring: usize) -> Option<usize> {
+    let best = Some(best_below(view, u32::MAX)).filter(|&rank| rank > 0)?;
+    let mut around = (at..ring).chain(0..at);
+    around.find(|&at| rank(view, at) >= best)
+}
+
+/// As [`Best::best_below`], by the records.
+pub fn best_below(view: &View, below: u32) -> u32 {
+    let ranks = (0..view.dest_count()).map(|at| rank(view, at));
+    ranks.filter(|&rank| rank < below).max().unwrap_or(0)
 }

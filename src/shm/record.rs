@@ -3,44 +3,68 @@
 //! A record outlives the tables that point to it. All of it is atomic: any process may change it
 //! at any time without a lock.
 
-use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
+use crate::dispatch::latency::Latency;
 use crate::dispatch::select::Cursors;
 use crate::dispatch::state::{Outcome, State};
 
-use super::arena::ShmSafe;
+use super::arena::{Arena, OutOfMemory, Plan, ShmSafe};
+use super::batch::{Batch, Vitals};
+use super::counted::{Counted, Kept};
 use super::health::Health;
+use super::hop::Found;
 use super::overload::Overload;
 
 /// What runs and what was counted for one destination.
+///
+/// Records are made many in one piece ([`Batch`]); what only some of them need lies beside that.
 pub struct DestRecord {
+    /// The piece that it is in.
+    pub(super) home: AtomicPtr<Batch>,
     /// State bits below, failures in a row above: one word, so that a change is one step.
     status: AtomicU64,
+    /// Who set the state last, and above that when, in milliseconds.
+    cause: AtomicU64,
+    /// When the listed bits were last written to where the list is, as a ticket; 0 for never.
+    written: AtomicU64,
+    /// Tables and calls that point to it.
+    refs: AtomicU32,
     /// State bits that the list asked for when it was last loaded.
     listed: AtomicU32,
-    /// When those bits were last written to where the list is, as a ticket; 0 for never.
-    written: AtomicU64,
     /// Calls that are up through this destination.
     load: AtomicU32,
-    /// Where it is in its set's view.
+    /// About where it is in its set's view.
     position: AtomicU32,
     /// The set that it belongs to.
     set: AtomicI32,
     /// Its number among all that there have been; 0 before somebody asks for it.
     number: AtomicU32,
-    /// Who set the state last, and when in milliseconds.
-    cause: AtomicU32,
-    cause_ms: AtomicU64,
-    /// What pings found.
-    pub health: Health,
-    /// What it reported of its load.
-    pub overload: Overload,
+}
+
+impl Kept for DestRecord {
+    fn refs(&self) -> &AtomicU32 {
+        &self.refs
+    }
+
+    unsafe fn give_back(counted: NonNull<Counted<Self>>, arena: &impl Arena) {
+        // SAFETY: the caller's promise: it is still there, and nobody else has it.
+        let home = unsafe { counted.as_ref() }.home.load(Ordering::Relaxed);
+        if let Some(home) = NonNull::new(home) {
+            // SAFETY: the record counted itself in when it was made.
+            unsafe { Batch::leave(home, arena) };
+        }
+    }
 }
 
 // SAFETY: atomics only; zeroed it is an active destination.
 unsafe impl ShmSafe for DestRecord {}
+
+/// Bits of a [`Cause`] below its time.
+const CAUSE_BITS: u32 = 8;
 
 fn pack(state: State, failures: u32) -> u64 {
     (u64::from(failures) << 32) | u64::from(state.0)
@@ -70,6 +94,49 @@ impl DestRecord {
             }
             number => number,
         }
+    }
+
+    /// That number; 0 when nobody has asked for it yet.
+    pub fn drawn_number(&self) -> u32 {
+        self.number.load(Ordering::SeqCst)
+    }
+
+    /// What pings found; `None` before there was a reason to keep it.
+    pub fn health(&self) -> Option<&Health> {
+        self.vitals().map(|vitals| &vitals.health)
+    }
+
+    /// What it reported of its load; `None` before the first report.
+    pub fn overload(&self) -> Option<&Overload> {
+        self.vitals().map(|vitals| &vitals.overload)
+    }
+
+    /// How long it takes to answer, as far as that was measured.
+    pub fn latency(&self) -> Latency {
+        self.health().map(Health::latency).unwrap_or_default()
+    }
+
+    /// Where the name in this URI leads, as far as somebody has asked.
+    pub fn next_hop(&self, target: &[u8]) -> Found {
+        self.health()
+            .map_or(Found::Unknown, |health| health.hop.get(target))
+    }
+
+    fn vitals(&self) -> Option<&Vitals> {
+        // SAFETY: its piece is there for as long as one of its records is.
+        unsafe { self.home.load(Ordering::Relaxed).as_ref() }?.vitals(self)
+    }
+
+    /// What is kept of its health and its load; memory is taken for it where there is none yet.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn need_vitals(&self, arena: &impl Arena) -> Result<&Vitals, OutOfMemory> {
+        // SAFETY: as in `vitals`.
+        let home = unsafe { self.home.load(Ordering::Relaxed).as_ref() };
+        let home = home.ok_or(OutOfMemory)?;
+        home.make_vitals(arena)?;
+        home.vitals(self).ok_or(OutOfMemory)
     }
 
     /// State bits and failures in a row.
@@ -109,7 +176,7 @@ impl DestRecord {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
     }
 
-    /// Where it is in its set's view, or was in an earlier one.
+    /// About where it is in its set's view, or was in an earlier one: see `View::position_of`.
     pub fn position(&self) -> usize {
         self.position.load(Ordering::SeqCst) as usize
     }
@@ -132,14 +199,15 @@ impl DestRecord {
 
     /// Who set the state last, and when in milliseconds; 0 for the load that made it.
     pub fn cause(&self) -> (Cause, u64) {
-        let cause = Cause::from_number(self.cause.load(Ordering::Relaxed));
-        (cause, self.cause_ms.load(Ordering::Relaxed))
+        let word = self.cause.load(Ordering::Relaxed);
+        let [cause, ..] = word.to_le_bytes();
+        (Cause::from_number(cause.into()), word >> CAUSE_BITS)
     }
 
     /// Says who set the state, after a change.
     pub fn set_cause(&self, cause: Cause, now_ms: u64) {
-        self.cause.store(cause.number(), Ordering::Relaxed);
-        self.cause_ms.store(now_ms, Ordering::Relaxed);
+        let word = (now_ms << CAUSE_BITS) | u64::from(cause.number());
+        self.cause.store(word, Ordering::Relaxed);
     }
 
     /// Applies a change in one step, however many processes change it at once.
@@ -157,6 +225,30 @@ impl DestRecord {
                     .compare_exchange(seen, wanted, Ordering::SeqCst, Ordering::SeqCst);
             match swap {
                 Ok(_) => return (state, outcome),
+                Err(newer) => seen = newer,
+            }
+        }
+    }
+
+    /// Applies a change in one step if the state bits stay as they are; `None`, and nothing has
+    /// changed, when they do not. Returns the state and what came of it.
+    pub fn change_count(&self, change: impl Fn(State, u32) -> Outcome) -> Option<(State, Outcome)> {
+        let mut seen = self.status.load(Ordering::SeqCst);
+        loop {
+            let (state, failures) = unpack(seen);
+            let outcome = change(state, failures);
+            let wanted = pack(outcome.state, outcome.failures);
+            if outcome.state != state {
+                return None;
+            }
+            if wanted == seen {
+                return Some((state, outcome));
+            }
+            let swap =
+                self.status
+                    .compare_exchange(seen, wanted, Ordering::SeqCst, Ordering::SeqCst);
+            match swap {
+                Ok(_) => return Some((state, outcome)),
                 Err(newer) => seen = newer,
             }
         }
@@ -194,6 +286,10 @@ impl DestRecord {
 
 /// What a set keeps over reloads: its cursors, away from the cache lines of others.
 pub struct SetRecord {
+    /// Tables that point to it.
+    refs: AtomicU32,
+    /// Not 0 once an algorithm has asked for weights or ranks.
+    ranks: AtomicU32,
     _before: [u64; 7],
     /// The set's moving positions.
     pub cursors: Cursors,
@@ -202,7 +298,38 @@ pub struct SetRecord {
     changes: AtomicU64,
 }
 
+impl Kept for SetRecord {
+    fn refs(&self) -> &AtomicU32 {
+        &self.refs
+    }
+
+    unsafe fn give_back(counted: NonNull<Counted<Self>>, arena: &impl Arena) {
+        // SAFETY: the caller's promise; `Counted::create` made it a piece of its own.
+        unsafe { arena.free(counted.cast()) };
+    }
+}
+
+impl Counted<SetRecord> {
+    /// A new one that nobody holds yet, in a piece of its own.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when the arena is full.
+    pub fn create(arena: &impl Arena) -> Result<NonNull<Self>, OutOfMemory> {
+        Ok(Plan::<Self>::of_header().alloc(arena)?.header())
+    }
+}
+
 impl SetRecord {
+    /// Says that views of this set are to keep weights and ranks.
+    pub fn want_ranks(&self) {
+        self.ranks.store(1, Ordering::SeqCst);
+    }
+
+    /// True when they are.
+    pub fn wants_ranks(&self) -> bool {
+        self.ranks.load(Ordering::SeqCst) != 0
+    }
+
     /// Says that the state of a destination of this set is about to change.
     pub fn announce_change(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);

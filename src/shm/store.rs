@@ -227,27 +227,35 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     ///
     /// `act` gives `None` when it found nothing. A view that was replaced meanwhile may be behind
     /// the records, so that nothing found in it is no answer.
+    #[inline]
     pub fn try_set<R>(
         &self,
         process: usize,
         set: SetId,
         mut act: impl FnMut(&View) -> Option<R>,
     ) -> Found<R> {
-        let mut found = Found::NoSet;
-        for _ in 0..RETRIES {
+        let mut tries = 0;
+        loop {
             let pinned = self.pin(process);
             let view = pinned.view(set);
-            found = match view.map(&mut act) {
-                Some(Some(done)) => return Found::Done(done),
-                Some(None) => Found::Nothing,
-                None => Found::NoSet,
-            };
-            let newest = self.running(&pinned).and_then(|table| table.view(set));
-            if view.map(ptr::from_ref) == newest.map(ptr::from_ref) {
-                return found;
+            if let Some(done) = view.and_then(&mut act) {
+                return Found::Done(done);
+            }
+            tries += 1;
+            if tries == RETRIES || self.is_newest(&pinned, set, view) {
+                return match view {
+                    Some(_) => Found::Nothing,
+                    None => Found::NoSet,
+                };
             }
         }
-        found
+    }
+
+    /// True when the running table still has this view of the set, or none.
+    #[cold]
+    fn is_newest(&self, pinned: &Pinned<'_>, set: SetId, view: Option<&View>) -> bool {
+        let newest = self.running(pinned).and_then(|table| table.view(set));
+        view.map(ptr::from_ref) == newest.map(ptr::from_ref)
     }
 
     /// The running table of this moment, which may be newer than the pinned one.

@@ -121,6 +121,12 @@ impl Table {
         }
     }
 
+    /// The view of a set, and how many sets are listed before it.
+    pub(super) fn ranked(&self, id: SetId) -> Option<(usize, &View)> {
+        let rank = self.rank(id)?;
+        Some((rank, self.slots.get().get(rank)?.view()?))
+    }
+
     /// The view of a set.
     pub fn view(&self, id: SetId) -> Option<&View> {
         self.slot(id)?.view()

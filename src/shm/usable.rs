@@ -21,53 +21,101 @@ const WORD: usize = 64;
 
 /// The bitmap of one set. Lives in shared memory, inside the set's view.
 pub struct Usable {
-    levels: [ShmSlice<AtomicU64>; LEVELS],
-    /// The level that is one word.
-    top: usize,
+    /// The words of all levels, the lowest first.
+    words: ShmSlice<AtomicU64>,
+    /// Where each level begins, and the last one ends.
+    starts: [u32; LEVELS + 1],
 }
 
-// SAFETY: an integer, shared slices and atomics; zeroed it is the bitmap of an empty set.
+// SAFETY: integers and a shared slice of atomics; zeroed it is the bitmap of an empty set.
 unsafe impl ShmSafe for Usable {}
 
-/// The planned arrays of a [`Usable`].
-pub struct UsablePlan([Option<Field<AtomicU64>>; LEVELS]);
+/// The planned array of a [`Usable`].
+pub struct UsablePlan {
+    words: Field<AtomicU64>,
+    starts: [u32; LEVELS + 1],
+}
 
 impl UsablePlan {
     /// Plans the words for `len` destinations; `None` when memory cannot be that large.
     pub fn new<H: ShmSafe>(plan: &mut Plan<H>, len: usize) -> Option<Self> {
-        let mut fields = [const { None }; LEVELS];
-        let mut bits = len;
-        for field in &mut fields {
+        let mut starts = [0; LEVELS + 1];
+        let (mut bits, mut all, mut is_last) = (len, 0usize, false);
+        for end in starts.iter_mut().skip(1) {
             let words = bits.div_ceil(WORD);
-            *field = Some(plan.array(words)?);
-            if words <= 1 {
-                break;
-            }
+            all = all.checked_add(if is_last { 0 } else { words })?;
+            *end = u32::try_from(all).ok()?;
+            is_last |= words <= 1;
             bits = words;
         }
-        Some(UsablePlan(fields))
+        let words = plan.array(all)?;
+        Some(UsablePlan { words, starts })
     }
 
     /// The bitmap over the block's memory, with no bit set.
     pub fn place<H>(&self, block: &Block<H>) -> Usable {
-        let levels = self.0.each_ref().map(|field| match field {
-            Some(field) => block.slice(field),
-            None => ShmSlice::EMPTY,
-        });
-        let top = self.0.iter().flatten().count().saturating_sub(1);
-        Usable { levels, top }
+        Usable {
+            words: block.slice(&self.words),
+            starts: self.starts,
+        }
     }
 }
 
 impl Usable {
     fn word(&self, level: usize, index: usize) -> Option<&AtomicU64> {
-        self.levels.get(level)?.get().get(index)
+        let (start, end) = (*self.starts.get(level)?, *self.starts.get(level + 1)?);
+        let at = (start as usize).checked_add(index)?;
+        self.words.get().get(at).filter(|_| at < end as usize)
+    }
+
+    /// The words of the lowest level, as they are.
+    pub fn copy(&self) -> Vec<u64> {
+        let [_, end, ..] = self.starts;
+        let words = self.words.get().iter().take(end as usize);
+        words.map(|word| word.load(SeqCst)).collect()
+    }
+
+    /// Sets all bits of a bitmap that nobody else sees yet, by the words of the lowest level.
+    pub fn fill(&self, lowest: &[u64]) {
+        for (index, &bits) in lowest.iter().enumerate().filter(|&(_, &bits)| bits != 0) {
+            if let Some(word) = self.word(0, index) {
+                word.store(bits, Relaxed);
+            }
+            self.set_above(index);
+        }
+    }
+
+    /// Sets the bits that say that a word of the lowest level is not empty.
+    fn set_above(&self, word: usize) {
+        let mut index = word;
+        for level in 1..LEVELS {
+            let Some(word) = self.word(level, index / WORD) else {
+                return;
+            };
+            word.store(word.load(Relaxed) | (1 << (index % WORD)), Relaxed);
+            index /= WORD;
+        }
+    }
+
+    /// The indices whose bits are not what these words of the lowest level say.
+    pub fn differing<'u>(&'u self, lowest: &'u [u64]) -> impl Iterator<Item = usize> + 'u {
+        lowest.iter().enumerate().flat_map(|(index, &expected)| {
+            let word = self.word(0, index).map_or(0, |word| word.load(SeqCst));
+            let mut left = word ^ expected;
+            core::iter::from_fn(move || {
+                let bit = left.trailing_zeros() as usize;
+                left &= left.checked_sub(1)?;
+                Some(index * WORD + bit)
+            })
+        })
     }
 
     /// True when any bit is set.
     pub fn any(&self) -> bool {
-        self.word(self.top, 0)
-            .is_some_and(|word| word.load(SeqCst) != 0)
+        self.words
+            .get()
+            .last()
+            .is_some_and(|top| top.load(SeqCst) != 0)
     }
 
     /// Makes the bit of destination `index` what `truth` says, and goes on until it stays so.
@@ -107,13 +155,9 @@ impl Usable {
 
     /// Sets a bit of a bitmap that nobody else sees yet.
     pub fn set_first(&self, index: usize) {
-        let mut index = index;
-        for level in 0..LEVELS {
-            let Some(word) = self.word(level, index / WORD) else {
-                return;
-            };
+        if let Some(word) = self.word(0, index / WORD) {
             word.store(word.load(Relaxed) | (1 << (index % WORD)), Relaxed);
-            index /= WORD;
+            self.set_above(index / WORD);
         }
     }
 
@@ -223,6 +267,13 @@ mod tests {
                 );
                 assert_eq!(usable.any(), model.borrow().contains(&true), "len {len}");
             }
+            let words = usable.copy();
+            let other = bitmap(&heap, len);
+            let set = (0..len).filter(|&index| model.borrow()[index]);
+            assert!(other.differing(&words).eq(set), "len {len}");
+            other.fill(&words);
+            assert_eq!(other.differing(&words).count(), 0);
+            assert_eq!((other.any(), other.next(0)), (usable.any(), usable.next(0)));
         }
     }
 }

@@ -4,8 +4,11 @@
 //! follows the records (see [`super::usable`]): a mark costs no new view.
 
 use core::ops::Range;
-use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{
+    AtomicPtr, AtomicU32,
+    Ordering::{Relaxed, SeqCst},
+};
 
 use rand::RngCore;
 
@@ -15,12 +18,13 @@ use crate::dispatch::select::{Candidates, Cursors};
 use crate::dispatch::state::State;
 use crate::dispatch::weight::{self, Wheel};
 
-use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use super::arena::{Arena, Block, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::counted::Counted;
 use super::dest::Dest;
 use super::least::{FULL, Least, LeastPlan};
-use super::ranks::{Ranks, RanksPlan};
+use super::ranks::{self, Ranks};
 use super::record::{DestRecord, SetRecord};
+use super::uris::{Uris, UrisPlan};
 use super::usable::{Usable, UsablePlan};
 
 /// What all views of a table have in common, fixed at start-up.
@@ -32,6 +36,8 @@ pub struct Rules {
     pub last_resort: bool,
     /// Calls are counted: views know which destination has the fewest.
     pub call_load: bool,
+    /// Destinations are pinged: what pings find is kept of each from the start.
+    pub watched: bool,
 }
 
 impl Rules {
@@ -49,27 +55,30 @@ impl Rules {
 /// How often a search that found nothing is repeated while states change under it.
 const RETRIES: usize = 64;
 
-/// No destination: ends a chain of URIs.
-const NONE: u32 = u32::MAX;
-
 /// One set, in order, ready to choose from.
 pub struct View {
     record: *mut Counted<SetRecord>,
-    dests: ShmSlice<*mut Dest>,
-    usable: Usable,
+    pub(super) dests: ShmSlice<*mut Dest>,
+    pub(super) usable: Usable,
     /// The draining ones that calls in progress may still be sent to.
-    draining: Usable,
+    pub(super) draining: Usable,
     /// 1 when the bitmap is known to agree with the records; before that they are asked.
     settled: AtomicU32,
-    /// By URI: the first position of each bucket, and for each position the next one.
-    heads: ShmSlice<u32>,
-    nexts: ShmSlice<u32>,
+    /// The last line of the list that a destination of the set has had.
+    pub(super) last_line: u32,
+    /// Number of destinations that have a unique id.
+    pub(super) duids: u32,
+    /// Where the next edit goes on telling records their positions.
+    pub(super) told_to: u32,
+    /// Positions by URI.
+    pub(super) uris: Uris,
     /// The wheel of algorithm 9, where a destination has a weight.
-    wheel: ShmSlice<Wheel>,
+    pub(super) wheel: ShmSlice<Wheel>,
     /// Calls by destination, where they are counted.
-    least: Least,
-    /// What destinations are worth: weights, and priorities with latencies.
-    ranks: Ranks,
+    pub(super) least: ShmSlice<Least>,
+    /// What destinations are worth: weights, and priorities with latencies; null before an
+    /// algorithm asks for it.
+    pub(super) ranks: AtomicPtr<Ranks>,
     rules: SharedRules,
 }
 
@@ -101,86 +110,75 @@ impl View {
         let wheel = weight::wheel(
             dests.iter().map(|dest| {
                 // SAFETY: the caller's promise.
-                unsafe { dest.as_ref() }.weight
+                unsafe { dest.as_ref() }.weight()
             }),
             random,
         );
-        let mut plan = Plan::<View>::of_header();
-        let slots = plan.array(dests.len()).ok_or(OutOfMemory)?;
-        let usable = UsablePlan::new(&mut plan, dests.len()).ok_or(OutOfMemory)?;
-        let draining = UsablePlan::new(&mut plan, dests.len()).ok_or(OutOfMemory)?;
-        let heads = plan
-            .array(dests.len().next_power_of_two())
-            .ok_or(OutOfMemory)?;
-        let nexts = plan.array(dests.len()).ok_or(OutOfMemory)?;
-        let wheels = plan
-            .array(usize::from(wheel.is_some()))
-            .ok_or(OutOfMemory)?;
-        let counted = if rules.call_load { dests.len() } else { 0 };
-        let least = LeastPlan::new(&mut plan, counted).ok_or(OutOfMemory)?;
-        let ranks = RanksPlan::new(&mut plan, dests).ok_or(OutOfMemory)?;
-        let mut block = plan.alloc(arena)?;
-        let ranks = ranks.place(&block);
-        let (usable, draining) = (usable.place(&block), draining.place(&block));
-        let least = least.place(&block);
-        let (slots, wheels) = (block.slice(&slots), block.slice(&wheels));
-        let (heads, nexts) = (block.slice(&heads), block.slice(&nexts));
+        let draft = Draft {
+            rules,
+            record,
+            len: dests.len(),
+            wheel,
+            like: None,
+        };
+        let mut block = draft.lay_out(arena)?;
         let view = block.fill();
-        view.record = record.as_ptr();
-        view.dests = slots;
-        (view.usable, view.draining, view.least) = (usable, draining, least);
-        (view.heads, view.nexts) = (heads, nexts);
-        view.wheel = wheels;
-        view.ranks = ranks;
-        view.rules.unusable = rules.unusable;
-        view.rules.last_resort = rules.last_resort.into();
         // SAFETY: the block is ours alone until it is published.
         for (slot, dest) in unsafe { view.dests.fill() }.iter_mut().zip(dests) {
             *slot = dest.as_ptr();
         }
-        if let Some(wheel) = wheel {
-            // SAFETY: as above.
-            unsafe { view.wheel.fill() }.fill(wheel);
-        }
-        view.index_uris();
+        view.last_line = view.dests().map(|dest| dest.line).max().unwrap_or(0);
+        let duids = view.dests().filter(|dest| dest.duid().is_some()).count();
+        view.duids = u32::try_from(duids).unwrap_or(u32::MAX);
+        // SAFETY: as above; the table is empty.
+        unsafe {
+            view.uris
+                .fill(view.dests().map(|dest| fold_hash(dest.uri())))
+        };
         view.index_usable();
-        // SAFETY: the view is not published.
-        unsafe { view.ranks.fill(view) };
-        // SAFETY: the caller gave a live record.
-        unsafe { record.as_ref() }.retain();
-        Ok(block.header())
+        Self::finish(block, arena)
     }
 
-    /// Fills the chains of URIs, so that each chain goes up by position.
-    fn index_uris(&self) {
-        // SAFETY: only `create` calls this, before the view is published.
-        let heads = unsafe { self.heads.fill() };
-        // SAFETY: as above; another array of the same block.
-        let nexts = unsafe { self.nexts.fill() };
-        heads.fill(NONE);
-        for (at, next) in nexts.iter_mut().enumerate().rev() {
-            let (Some(dest), Ok(at)) = (self.dest(at), u32::try_from(at)) else {
-                continue;
-            };
-            let bucket = fold_hash(dest.uri()) as usize & (heads.len().wrapping_sub(1));
-            if let Some(head) = heads.get_mut(bucket) {
-                *next = core::mem::replace(head, at);
+    /// Takes what only some sets need, and counts the view as a holder of its record.
+    pub(super) fn finish(
+        block: Block<View>,
+        arena: &impl Arena,
+    ) -> Result<NonNull<Self>, OutOfMemory> {
+        // SAFETY: seen by nobody else yet.
+        let view = unsafe { block.header().as_ref() };
+        if view.record().wants_ranks() {
+            match Ranks::create(arena, view) {
+                Ok(ranks) => view.ranks.store(ranks.as_ptr(), Relaxed),
+                Err(error) => {
+                    // SAFETY: just made, and seen by nobody.
+                    unsafe { arena.free(block.header().cast()) };
+                    return Err(error);
+                }
             }
         }
+        // SAFETY: as above.
+        unsafe { view.counted().as_ref() }.retain();
+        Ok(block.header())
     }
 
     fn index_usable(&self) {
         for at in 0..self.len() {
-            if self.is_usable(at) {
-                self.usable.set_first(at);
-            }
-            if self.is_draining(at) {
-                self.draining.set_first(at);
-            }
+            self.index_usable_at(at);
+        }
+    }
+
+    /// Sets the bits of a position, before anybody else sees the view.
+    pub(super) fn index_usable_at(&self, at: usize) {
+        if self.is_usable(at) {
+            self.usable.set_first(at);
+        }
+        if self.is_draining(at) {
+            self.draining.set_first(at);
         }
     }
 
     /// The destination at a position.
+    #[inline]
     pub fn dest(&self, at: usize) -> Option<&Dest> {
         let dest = *self.dests.get().get(at)?;
         // SAFETY: `create` was given live destinations that outlive the view.
@@ -230,13 +228,27 @@ impl View {
     /// `view` came from `create` with this arena, and no reader can reach it any more.
     pub unsafe fn free(view: NonNull<Self>, arena: &impl Arena) {
         // SAFETY: still ours to read.
-        let record = unsafe { view.as_ref() }.record;
+        let &View {
+            record, ref ranks, ..
+        } = unsafe { view.as_ref() };
+        if let Some(ranks) = NonNull::new(ranks.load(Relaxed)) {
+            // SAFETY: from this arena, and reached only through this view.
+            unsafe { arena.free(ranks.cast()) };
+        }
         if let Some(record) = NonNull::new(record) {
             // SAFETY: `create` counted it, and it goes with this view.
             unsafe { Counted::release(record, arena) };
         }
         // SAFETY: the caller's promise.
         unsafe { arena.free(view.cast()) };
+    }
+
+    /// The destination at a position, as it came from the arena.
+    pub(super) fn raw_dest(&self, at: usize) -> Option<NonNull<Dest>> {
+        self.dests
+            .get()
+            .get(at)
+            .and_then(|dest| NonNull::new(*dest))
     }
 
     /// The destinations in order, for another view of the set.
@@ -292,12 +304,48 @@ impl View {
 
     /// Makes weights and ranks follow the record of the destination at a position.
     pub fn sync_rank(&self, at: usize) {
-        self.ranks.sync(self, at);
+        if let Some(ranks) = self.ranks() {
+            ranks.sync(self, at);
+        }
+    }
+
+    /// Weights and ranks, where they are kept.
+    pub(super) fn ranks(&self) -> Option<&Ranks> {
+        // SAFETY: made whole before it was published here, and freed with the view.
+        unsafe { self.ranks.load(SeqCst).as_ref() }
+    }
+
+    /// Keeps weights and ranks from now on, in this view of the set and in all later ones, for the
+    /// algorithms 11, 13 and 15. Where memory is short they are worked out at each choice.
+    pub fn need_ranks(&self, arena: &impl Arena) {
+        if self.ranks().is_none() {
+            self.make_ranks(arena);
+        }
+    }
+
+    #[cold]
+    fn make_ranks(&self, arena: &impl Arena) {
+        self.record().want_ranks();
+        let Ok(made) = Ranks::create(arena, self) else {
+            return;
+        };
+        let swap = self
+            .ranks
+            .compare_exchange(ptr::null_mut(), made.as_ptr(), SeqCst, SeqCst);
+        if swap.is_err() {
+            // SAFETY: another process was faster; nobody has seen this one.
+            unsafe { arena.free(made.cast()) };
+            return;
+        }
+        // Who changed a record before that did not see them.
+        (0..self.dest_count()).for_each(|at| self.sync_rank(at));
     }
 
     /// Makes the tree of loads follow the record of the destination at a position.
     pub fn sync_load(&self, at: usize) {
-        self.least.sync(at, || self.room(at));
+        if let Some(least) = self.least.get().first() {
+            least.sync(at, || self.room(at));
+        }
     }
 
     /// The calls of the destination at a position; [`FULL`] when it takes no more.
@@ -321,7 +369,7 @@ impl View {
         for _ in 0..RETRIES {
             let settled = self.settled.load(SeqCst) != 0;
             let Some(at) = (if settled {
-                self.least.find()
+                self.least.get().first().and_then(Least::find)
             } else {
                 self.scan_least()
             }) else {
@@ -348,6 +396,22 @@ impl View {
         reserved
     }
 
+    /// The first position in `from..to` of a destination that takes one more call.
+    fn first_room(&self, from: usize, to: usize) -> Option<usize> {
+        let has_room = |at: &usize| self.room(*at) != FULL;
+        let Some(least) = self.least.get().first().filter(|_| self.is_settled()) else {
+            return (from..to).find(has_room);
+        };
+        let mut from = from;
+        loop {
+            let at = least.next(from).filter(|&at| at < to)?;
+            if has_room(&at) {
+                return Some(at);
+            }
+            from = at + 1;
+        }
+    }
+
     /// The destination with the fewest calls, by the records alone.
     fn scan_least(&self) -> Option<usize> {
         let rooms = (0..self.dest_count()).map(|at| (self.room(at), at));
@@ -359,9 +423,19 @@ impl View {
 
     /// The position of the destination over this record; `None` when it is not in this view.
     pub fn position_of(&self, record: &DestRecord) -> Option<usize> {
-        let at = record.position();
-        let dest = self.dest(at)?;
-        core::ptr::eq(dest.record(), record).then_some(at)
+        let told = record.position();
+        let is_at = |at: usize| {
+            let dest = self.dest(at);
+            dest.is_some_and(|dest| ptr::eq(dest.record(), record))
+        };
+        if is_at(told) {
+            return Some(told);
+        }
+        // Edits tell only some records that they have moved (`View::settle_edit`).
+        let near = 1..=self.most_off();
+        near.flat_map(|steps| [told.checked_sub(steps), told.checked_add(steps)])
+            .flatten()
+            .find(|&at| is_at(at))
     }
 
     /// The position of the destination with this unique id; `None` when there is none.
@@ -373,6 +447,12 @@ impl View {
     #[cfg(test)]
     pub fn next_bit(&self, from: usize) -> Option<usize> {
         self.usable.next(from)
+    }
+
+    /// The destination with the fewest calls, by the tree alone.
+    #[cfg(test)]
+    pub fn find_least(&self) -> Option<usize> {
+        self.least.get().first().and_then(Least::find)
     }
 
     /// The first draining position from `from` on, by the bitmap alone.
@@ -390,6 +470,16 @@ impl View {
             self.sync_load(at);
             self.sync_rank(at);
         }
+        self.set_settled();
+    }
+
+    /// True when the bitmaps are known to agree with the records.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.load(SeqCst) != 0
+    }
+
+    /// Says that the bitmaps agree with the records.
+    pub(super) fn set_settled(&self) {
         self.settled.store(1, SeqCst);
     }
 
@@ -400,26 +490,15 @@ impl View {
 
     /// Positions whose URI equals `uri` but for letter case, in order.
     pub fn find_uri<'v>(&'v self, uri: &'v [u8]) -> impl Iterator<Item = usize> + 'v {
-        let bucket = fold_hash(uri) as usize & self.heads.get().len().wrapping_sub(1);
-        let mut at = self.heads.get().get(bucket).copied().unwrap_or(NONE);
-        core::iter::from_fn(move || {
-            let here = (at != NONE).then_some(at as usize)?;
-            at = self.nexts.get().get(here).copied().unwrap_or(NONE);
-            Some(here)
-        })
-        .filter(move |&at| {
+        self.uris.find(fold_hash(uri)).filter(move |&at| {
             self.dest(at)
                 .is_some_and(|dest| dest.uri().eq_ignore_ascii_case(uri))
         })
     }
-}
 
-impl Candidates for View {
-    fn len(&self) -> usize {
-        self.dest_count()
-    }
-
-    fn next_usable(&self, from: usize, to: usize) -> Option<usize> {
+    /// The first usable position in `from..to`, by the bitmap.
+    #[inline(never)]
+    fn next_usable_bit(&self, from: usize, to: usize) -> Option<usize> {
         let mut from = from;
         while from < to {
             let at = self.usable.next(from).filter(|&at| at < to)?;
@@ -431,10 +510,13 @@ impl Candidates for View {
         None
     }
 
+    /// A walk whose first step found nobody.
+    ///
     /// A search takes several steps, and one destination may come up behind it just before
     /// another goes down ahead of it. Nothing, or the last resort, is the answer only if it was
     /// true at one moment that the ring is out.
-    fn walk(&self, at: usize, ring: usize) -> Option<usize> {
+    #[inline(never)]
+    fn walk_on(&self, at: usize, ring: usize) -> Option<usize> {
         let by_bitmap = || {
             self.next_usable(at, ring)
                 .or_else(|| self.next_usable(0, at))
@@ -458,6 +540,90 @@ impl Candidates for View {
             }
         }
         found
+    }
+}
+
+/// What a view is laid out by.
+pub(super) struct Draft<'d> {
+    pub(super) rules: Rules,
+    pub(super) record: NonNull<Counted<SetRecord>>,
+    /// Number of destinations.
+    pub(super) len: usize,
+    pub(super) wheel: Option<Wheel>,
+    /// The URIs of the view before, where this one is to have as many slots.
+    pub(super) like: Option<&'d Uris>,
+}
+
+impl Draft<'_> {
+    /// Takes the memory of a view; its destinations are not written yet.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
+    pub(super) fn lay_out(&self, arena: &impl Arena) -> Result<Block<View>, OutOfMemory> {
+        let len = self.len;
+        let mut plan = Plan::<View>::of_header();
+        let slots = plan.array(len).ok_or(OutOfMemory)?;
+        let usable = UsablePlan::new(&mut plan, len).ok_or(OutOfMemory)?;
+        let draining = UsablePlan::new(&mut plan, len).ok_or(OutOfMemory)?;
+        let uris = match self.like {
+            Some(other) => UrisPlan::like(&mut plan, other, len),
+            None => UrisPlan::new(&mut plan, len),
+        };
+        let uris = uris.ok_or(OutOfMemory)?;
+        let wheels = usize::from(self.wheel.is_some());
+        let wheels = plan.array(wheels).ok_or(OutOfMemory)?;
+        let counted = usize::from(self.rules.call_load);
+        let least = plan.array::<Least>(counted).ok_or(OutOfMemory)?;
+        let loads = LeastPlan::new(&mut plan, len * counted).ok_or(OutOfMemory)?;
+        let mut block = plan.alloc(arena)?;
+        let (usable, draining) = (usable.place(&block), draining.place(&block));
+        let (uris, loads) = (uris.place(&block), loads.place(&block));
+        let (slots, wheels, least) = (
+            block.slice(&slots),
+            block.slice(&wheels),
+            block.slice(&least),
+        );
+        let view = block.fill();
+        view.record = self.record.as_ptr();
+        (view.dests, view.wheel, view.least) = (slots, wheels, least);
+        (view.usable, view.draining, view.uris) = (usable, draining, uris);
+        view.rules.unusable = self.rules.unusable;
+        view.rules.last_resort = self.rules.last_resort.into();
+        if let Some(wheel) = self.wheel {
+            // SAFETY: the block is ours alone until it is published.
+            unsafe { view.wheel.fill() }.fill(wheel);
+        }
+        // SAFETY: as above.
+        if let Some(least) = unsafe { view.least.fill() }.first_mut() {
+            *least = loads;
+        }
+        Ok(block)
+    }
+}
+
+impl Candidates for View {
+    fn len(&self) -> usize {
+        self.dest_count()
+    }
+
+    #[inline]
+    fn next_usable(&self, from: usize, to: usize) -> Option<usize> {
+        if from < to && self.is_usable(from) {
+            return Some(from);
+        }
+        self.next_usable_bit(from, to)
+    }
+
+    fn next_with_room(&self, from: usize, to: usize) -> Option<usize> {
+        self.first_room(from, to)
+    }
+
+    #[inline]
+    fn walk(&self, at: usize, ring: usize) -> Option<usize> {
+        if at < ring && self.is_usable(at) {
+            return Some(at);
+        }
+        self.walk_on(at, ring)
     }
 
     fn walk_ongoing(&self, at: usize, ring: usize) -> Option<usize> {
@@ -493,20 +659,34 @@ impl Candidates for View {
     }
 
     fn pass_over(&self, at: usize, now_us: u64) -> bool {
-        let pass = |dest: &Dest| dest.record().overload.pass_over(now_us);
-        self.dest(at).is_some_and(pass)
+        let overload = self.dest(at).and_then(|dest| dest.record().overload());
+        overload.is_some_and(|overload| overload.pass_over(now_us))
     }
 
     fn weight_below(&self, by: Weights, to: usize) -> u32 {
-        self.ranks.shares(by).below(to)
+        match self.ranks() {
+            Some(ranks) => ranks.shares(by).below(to),
+            None => ranks::weight_below(self, by, to),
+        }
     }
 
     fn at_weight(&self, by: Weights, point: u32) -> Option<usize> {
-        self.ranks.shares(by).find(point)
+        match self.ranks() {
+            Some(ranks) => ranks.shares(by).find(point),
+            None => ranks::at_weight(self, by, point),
+        }
+    }
+
+    #[inline]
+    fn share_wheel(&self) -> Option<&[u32]> {
+        self.ranks()?.relative_wheel()
     }
 
     fn is_weighted(&self, by: Weights) -> bool {
-        !self.ranks.shares(by).is_empty()
+        match self.ranks() {
+            Some(ranks) => !ranks.shares(by).is_empty(),
+            None => ranks::is_weighted(self, by),
+        }
     }
 
     fn priority(&self, at: usize) -> i32 {
@@ -514,7 +694,10 @@ impl Candidates for View {
     }
 
     fn priority_start(&self, at: usize) -> usize {
-        self.ranks.priority_start(at)
+        match self.ranks() {
+            Some(ranks) => ranks.priority_start(at),
+            None => ranks::priority_start(self, at),
+        }
     }
 
     fn last_usable(&self, to: usize) -> Option<usize> {
@@ -529,26 +712,29 @@ impl Candidates for View {
     }
 
     fn rank(&self, at: usize) -> Option<u32> {
-        Some(super::ranks::rank(self, at)).filter(|&rank| rank > 0)
+        Some(ranks::rank(self, at)).filter(|&rank| rank > 0)
     }
 
     fn best(&self, at: usize, ring: usize) -> Option<usize> {
-        self.ranks.best_around(at, ring)
+        match self.ranks() {
+            Some(ranks) => ranks.best_around(at, ring),
+            None => ranks::best_around(self, at, ring),
+        }
     }
 
     fn best_below(&self, rank: u32, _ring: usize) -> Option<u32> {
         // The last resort, behind the ring, has no rank.
-        Some(self.ranks.best().best_below(rank)).filter(|&rank| rank > 0)
+        let best = match self.ranks() {
+            Some(ranks) => ranks.best().best_below(rank),
+            None => ranks::best_below(self, rank),
+        };
+        Some(best).filter(|&rank| rank > 0)
     }
 
     fn next_of_rank(&self, rank: u32, from: usize, to: usize) -> Option<usize> {
-        let mut from = from;
-        loop {
-            let at = self.ranks.best().next(rank, from, to)?;
-            if self.ranks.best().rank(at) == rank {
-                return Some(at);
-            }
-            from = at + 1;
+        match self.ranks() {
+            Some(ranks) => ranks.next_of(rank, from, to),
+            None => (from..to).find(|&at| ranks::rank(self, at) == rank),
         }
     }
 }

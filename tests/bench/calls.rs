@@ -2,28 +2,29 @@
 
 use std::time::{Duration, Instant};
 
-use super::server::{Config, Kamailio, Module, Request, Uac};
-
-/// Heading of this part of the page.
-pub const HEAD: &str = "## Call load with many calls up";
+use super::machine::{self, Process};
+use super::report::{self, Table};
+use super::server::{Config, Kamailio, Module, Request, TempDir, Uac, c_module};
 
 const METHOD: &str = "\
-Written by `make bench-calls`. One worker, `-x tlsf -X tlsf`, `ds_hash_size` 16, all destinations in one
-set. One turn is `ds_select_dst(\"1\", \"10\", \"1\")`, which counts the call, `ds_load_unset()`, which ends it,
-and dropping the result; a script loop makes 2,000 of them in one message. Each figure is the fastest of
-25, wall clock, so take it as a size. The turn with algorithm 8 counts nothing. Bytes: `real_used` of
-`core.shmmem` for each call that is up.";
+One worker, `-x tlsf -X tlsf`, all destinations in one set. One turn is `ds_select_dst(\"1\", \"10\", \"1\")`,
+which counts the call, `ds_load_unset()`, which ends it, and dropping the result; a script loop makes
+thousands of them in one message. Nanoseconds are the worker's time on the processor, the least of fifteen
+messages, less the loop without it. The turn with algorithm 8 counts nothing. Each turn is of another call, as
+each call that is up: `tests/bench/floor.c` writes another Call-ID into the message. Bytes: `real_used` of `core.shmmem` for
+each call that is up. The scan for expired calls runs every two seconds here: the most time on the
+processor that one process, not a worker, took within any 200 ms, less the same without calls.";
 
-/// Destinations of the set.
-const SIZES: [usize; 3] = [10, 1_000, 10_000];
+/// Destinations of the set, and `ds_hash_size`.
+const LISTS: [(usize, i64); 4] = [(10, 16), (1_000, 16), (10_000, 16), (10, 9)];
 /// Calls that are up.
 const UP: [usize; 3] = [0, 100_000, 1_000_000];
-/// Turns of the loop in one message.
-const TURNS: u32 = 2_000;
+/// Calls that one message makes.
+const CHUNK: usize = 10_000;
 /// Messages of which the fastest counts.
-const RUNS: u32 = 25;
-/// INVITEs without an answer at a time.
-const WINDOW: usize = 100;
+const RUNS: u32 = 15;
+/// Longest time that one message may take.
+const LIMIT: Duration = Duration::from_secs(60);
 
 const CONFIG: &str = r#"#!KAMAILIO
 debug=0
@@ -37,16 +38,23 @@ loadmodule "sl.so"
 loadmodule "pv.so"
 loadmodule "textops.so"
 loadmodule "ctl.so"
+loadmodule "{{FLOOR}}"
 loadmodule "dispatcher.so"
 modparam("ctl", "binrpc", "unix:{{DIR}}/ctl")
 {{PARAMS}}
 request_route {
     $var(n) = $(rd{s.int});
     if ($rU == "up") {
-        ds_select_dst("1", "10", "1");
+        while ($var(n) > 0) {
+            $var(n) = $var(n) - 1;
+            next_call_id();
+            ds_select_dst("1", "10", "1");
+            $xavp(_dsdst_[*]) = $null;
+        }
     } else if ($rU == "turn") {
         while ($var(n) > 0) {
             $var(n) = $var(n) - 1;
+            next_call_id();
             ds_select_dst("1", "10", "1");
             ds_load_unset();
             $xavp(_dsdst_[*]) = $null;
@@ -54,15 +62,21 @@ request_route {
     } else if ($rU == "first") {
         while ($var(n) > 0) {
             $var(n) = $var(n) - 1;
+            next_call_id();
             ds_select_dst("1", "8", "1");
             $xavp(_dsdst_[*]) = $null;
+        }
+    } else {
+        while ($var(n) > 0) {
+            $var(n) = $var(n) - 1;
+            next_call_id();
         }
     }
     sl_send_reply("200", "OK");
 }
 "#;
 
-/// Figures of one module and one size.
+/// Figures of one module and one list.
 struct Figures {
     /// Nanoseconds of the turn with algorithm 8.
     first: f64,
@@ -70,102 +84,161 @@ struct Figures {
     turns: Vec<f64>,
     /// Bytes of one call.
     bytes: f64,
+    /// Milliseconds of the scan with the most calls up.
+    scan: f64,
 }
 
 /// The part of the page; with `most` calls up in the last rows.
-pub fn table(most: usize) -> String {
+pub fn part(most: usize) -> String {
     let up: Vec<usize> = UP.into_iter().filter(|&up| up <= most).collect();
-    let mut out = format!("{HEAD}\n\n{METHOD}\n\n");
-    out += "|  | destinations | calls up | C | ours |\n| --- | ---: | ---: | ---: | ---: |\n";
-    for size in SIZES {
-        let c = measure(Module::C, size, &up);
-        let ours = measure(Module::Rust, size, &up);
-        out += &format!(
-            "| a turn with algorithm 8, ns | {size} | 0 | {:.0} | {:.0} |\n",
-            c.first, ours.first
-        );
-        for ((up, c), ours) in up.iter().zip(&c.turns).zip(&ours.turns) {
-            out +=
-                &format!("| a turn with algorithm 10, ns | {size} | {up} | {c:.0} | {ours:.0} |\n");
+    let mut table = Table::new(
+        &["what"],
+        &["`ds_hash_size`", "n", "calls up", "C", "ours", "ours / C"],
+    );
+    for (size, hash) in LISTS {
+        let figures = |module| {
+            eprintln!("{module:?}: {size} destinations, ds_hash_size {hash}");
+            measure(module, size, hash, &up)
+                .inspect_err(|why| eprintln!("{module:?}, {size}, {hash}: {why}"))
+                .ok()
+        };
+        let (c, ours) = (figures(Module::C), figures(Module::Rust));
+        let mut row = |what: &str, up: usize, figure: &dyn Fn(&Figures) -> f64, digits| {
+            let (c, ours) = (c.as_ref().map(figure), ours.as_ref().map(figure));
+            table.row([
+                what.to_owned(),
+                hash.to_string(),
+                report::number(size as f64, 0),
+                report::number(up as f64, 0),
+                report::figure(c, digits),
+                report::figure(ours, digits),
+                report::ratio(c, ours),
+            ]);
+        };
+        row("a turn with algorithm 8, ns", 0, &|f| f.first, 0);
+        for (n, &up) in up.iter().enumerate() {
+            row("a turn with algorithm 10, ns", up, &|f| f.turns[n], 0);
         }
-        let up = up.last().copied().unwrap_or_default();
-        out += &format!(
-            "| shared memory of a call, bytes | {size} | {up} | {:.0} | {:.0} |\n",
-            c.bytes, ours.bytes
-        );
+        let last = up.last().copied().unwrap_or_default();
+        row("shared memory of a call, bytes", last, &|f| f.bytes, 0);
+        row("scan for expired calls, ms", last, &|f| f.scan, 1);
     }
-    out
-}
-
-fn measure(module: Module, size: usize, up: &[usize]) -> Figures {
-    let server = start(module, size);
-    let uac = Uac::new();
-    let empty = used(&server);
-    let first = turn(&server, &uac, "first");
-    let mut turns = Vec::new();
-    let mut there = 0;
-    for &wanted in up {
-        raise(&server, &uac, there..wanted);
-        there = wanted;
-        turns.push(turn(&server, &uac, "turn"));
-    }
-    let bytes = (used(&server) - empty) / there as f64;
-    Figures {
-        first,
-        turns,
-        bytes,
-    }
-}
-
-fn start(module: Module, size: usize) -> Kamailio {
-    let line = |n: usize| {
-        let (a, b) = (n / 250, n % 250 + 1);
-        format!("1 sip:10.0.{a}.{b}:5060 0 0 duid=d{n}\n")
+    let target = if most == 1_000_000 {
+        "bench-calls CALLS=million"
+    } else {
+        "bench-calls"
     };
-    let list: String = (0..size).map(line).collect();
+    report::part(super::page::PARTS[3], target, METHOD, &[&table])
+}
+
+fn measure(module: Module, size: usize, hash: i64, up: &[usize]) -> Result<Figures, String> {
+    let modules = TempDir::new();
+    let floor = c_module("tests/bench/floor.c", modules.path());
+    let attributes = |n| format!(" 0 0 duid=d{n}");
     let config = Config::raw(CONFIG)
-        .list(list)
+        .define("FLOOR", floor.display())
+        .list(machine::list(size, 1, attributes))
         .param("flags", 2)
         .param("xavp_ctx_mode", 1)
-        .param("ds_hash_size", 16)
+        .param("ds_hash_size", hash)
+        .param("ds_hash_check_interval", 2)
         .memory_manager("tlsf")
         .shm_mb(1024);
-    let server = Kamailio::start(module, config);
-    if module == Module::C {
-        server.ignore_log();
-    }
-    server
-}
-
-/// Makes the calls with these numbers.
-fn raise(server: &Kamailio, uac: &Uac, calls: std::ops::Range<usize>) {
-    let calls: Vec<usize> = calls.collect();
-    for part in calls.chunks(10_000) {
-        let invite = |n: &usize| Request::new("INVITE", "sip:up@1").call_id(format!("{n:08}@up"));
-        let requests: Vec<Request> = part.iter().map(invite).collect();
-        uac.batch(server.addr(), &requests, WINDOW);
-    }
-}
-
-/// Nanoseconds of one turn of a loop.
-fn turn(server: &Kamailio, uac: &Uac, name: &str) -> f64 {
-    let run = |turns: u32| {
-        let request = Request::new("INVITE", format!("sip:{name}@{turns}"));
-        let begin = Instant::now();
-        let reply = uac.try_request(server.addr(), &request, Duration::from_secs(60));
-        assert!(reply.is_some_and(|reply| reply.status() == Some(200)));
-        begin.elapsed()
+    let server = machine::start(module, config)?;
+    let lab = Lab {
+        workers: machine::workers(&server),
+        uac: Uac::new(),
+        server,
     };
-    let fastest = |turns| (0..RUNS).map(|_| run(turns)).min().unwrap_or_default();
-    let (all, none) = (fastest(TURNS), fastest(0));
-    all.saturating_sub(none).as_secs_f64() * 1e9 / f64::from(TURNS)
+    let figures = lab.measure(up);
+    // It may be in the middle of a scan.
+    lab.server.abandon();
+    figures
 }
 
-/// Shared memory in use, the allocator's overhead included. Unit: bytes.
-fn used(server: &Kamailio) -> f64 {
-    let text = server.kamcmd(&["core.shmmem", "b"]).expect("core.shmmem");
-    let mut lines = text.lines();
-    let line = lines.find_map(|l| l.trim().strip_prefix("real_used: "));
-    line.and_then(|n| n.trim().parse().ok())
-        .unwrap_or_else(|| panic!("no real_used in {text}"))
+struct Lab {
+    server: Kamailio,
+    workers: Vec<Process>,
+    uac: Uac,
+}
+
+impl Lab {
+    fn measure(&self, up: &[usize]) -> Result<Figures, String> {
+        let empty = machine::shm_used(&self.server);
+        let first = self.turn("first")?;
+        let idle = self.busiest();
+        let mut turns = Vec::new();
+        let mut there = 0;
+        for &wanted in up {
+            while there < wanted {
+                let count = CHUNK.min(wanted - there);
+                let request = Request::new("INVITE", format!("sip:up@{count}"));
+                self.ask(&request)?;
+                there += count;
+            }
+            turns.push(self.turn("turn")?);
+        }
+        Ok(Figures {
+            first,
+            turns,
+            bytes: (machine::shm_used(&self.server) - empty) / there as f64,
+            scan: self.busiest() - idle,
+        })
+    }
+
+    fn ask(&self, request: &Request) -> Result<(), String> {
+        let reply = self.uac.try_request(self.server.addr(), request, LIMIT);
+        match reply.and_then(|reply| reply.status()) {
+            Some(200) => Ok(()),
+            other => Err(format!("answers {other:?}")),
+        }
+    }
+
+    /// Nanoseconds of one turn of a loop, less the empty one.
+    fn turn(&self, name: &str) -> Result<f64, String> {
+        let least = |name: &str, turns: u32| -> Result<f64, String> {
+            let mut least = u64::MAX;
+            for _ in 0..RUNS {
+                let before = machine::cpu(&self.workers);
+                self.ask(&Request::new("INVITE", format!("sip:{name}@{turns}")))?;
+                least = least.min(machine::cpu(&self.workers) - before);
+            }
+            Ok(least as f64)
+        };
+        // A slow turn needs fewer of them: 40 ms in all will do.
+        let slope = |name: &str| -> Result<f64, String> {
+            let probe = least(name, 100)? / 100.0;
+            let turns = (4e7 / probe).clamp(200.0, 50_000.0).round();
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let count = turns as u32;
+            Ok((least(name, count)? - least(name, 0)?) / turns)
+        };
+        Ok(slope(name)? - slope("none")?)
+    }
+
+    /// The most that one process other than the workers took within 200 ms. Unit: ms.
+    fn busiest(&self) -> f64 {
+        let mut others = machine::processes(&self.server);
+        others.retain(|process| !process.name.contains("udp receiver"));
+        let (begin, mut samples) = (Instant::now(), Vec::new());
+        while begin.elapsed() < Duration::from_secs(5) {
+            let times: Vec<u64> = others.iter().map(Process::cpu).collect();
+            samples.push((begin.elapsed(), times));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let mut most = 0;
+        for (n, (begin, before)) in samples.iter().enumerate() {
+            let window = Duration::from_millis(200);
+            let within = |(at, _): &&(Duration, Vec<u64>)| *at <= *begin + window;
+            let Some((_, after)) = samples[n..].iter().take_while(within).last() else {
+                continue;
+            };
+            let spent = after
+                .iter()
+                .zip(before)
+                .map(|(after, before)| after - before);
+            most = most.max(spent.max().unwrap_or(0));
+        }
+        most as f64 / 1e6
+    }
 }

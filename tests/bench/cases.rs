@@ -1,11 +1,11 @@
-//! What is measured: the calls, the list sizes and the state of the list.
+//! What is measured in instructions: the calls, the lists and their state.
 
 /// Who sends the message, seen from the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
-    /// The first destination of the set.
+    /// The first destination of the first set.
     First,
-    /// The last destination of the set.
+    /// The last destination of the last set.
     Last,
     /// Nobody of the list.
     Stranger,
@@ -20,6 +20,24 @@ pub enum Setting {
     Default,
     /// `flags` 2: all results go to XAVPs.
     Failover,
+    /// As [`Setting::Failover`] with `xavp_dst_mode` 65536: ours writes the current one only.
+    OnDemand,
+    /// `flags` 2, `xavp_ctx_mode` 1 and a table of calls.
+    CallLoad,
+    /// As [`Setting::Bare`] with a name server of the bench.
+    Names,
+}
+
+impl Setting {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Bare,
+        Self::Default,
+        Self::Failover,
+        Self::OnDemand,
+        Self::CallLoad,
+        Self::Names,
+    ];
 }
 
 /// Which destinations are usable.
@@ -31,8 +49,28 @@ pub enum Usable {
     Last,
 }
 
+/// What the list looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// One set, URIs of equal length, no attributes.
+    Plain,
+    /// As [`List::Plain`] with `weight` and `rweight`.
+    Weights,
+    /// As [`List::Plain`] with a `duid` each.
+    Ids,
+    /// As [`List::Plain`], but URIs of many lengths.
+    Mixed,
+    /// As [`List::Plain`], but in a hundred sets.
+    ManySets,
+    /// Names of two addresses each in one set; a caller has the second one of its name.
+    Names,
+}
+
 /// One row of the table for each size.
+#[derive(Clone, Debug)]
 pub struct Case {
+    /// What it is called on the command line.
+    pub key: &'static str,
     /// The row's name.
     pub name: &'static str,
     /// Script text that runs once, before the loop.
@@ -43,176 +81,358 @@ pub struct Case {
     pub floor: &'static str,
     /// How often the loop's body makes the call that is counted.
     pub calls: u32,
+    /// What the last call returns to the script where it works.
+    pub wanted: i32,
+    /// Turns of the loop in the two messages.
+    pub turns: (u64, u64),
     /// How the module is set.
     pub setting: Setting,
-    /// Destinations in the set.
+    /// What the list looks like.
+    pub list: List,
+    /// Destinations in the list.
     pub sizes: &'static [usize],
+    /// The largest size that the C module is asked for; larger ones take minutes.
+    pub c_most: usize,
     /// State of the list.
     pub usable: Usable,
     /// Who asks.
     pub sender: Sender,
+    /// Which method.
+    pub method: &'static str,
+    /// Whether the figure above the floor means something: it sends the message somewhere.
+    pub selects: bool,
 }
 
-/// The sizes that most calls are measured with.
-pub const SIZES: &[usize] = &[10, 1_000, 10_000];
+const SIZES: &[usize] = &[10, 1_000, 10_000];
 const SMALL: &[usize] = &[10];
 const MIDDLE: &[usize] = &[10, 1_000];
 
-const PLAIN: Case = Case {
-    name: "",
-    setup: "",
-    body: "",
-    floor: "",
-    calls: 1,
-    setting: Setting::Bare,
-    sizes: SIZES,
-    usable: Usable::All,
-    sender: Sender::Stranger,
-};
+impl Case {
+    fn sizes(self, sizes: &'static [usize]) -> Self {
+        Self { sizes, ..self }
+    }
+
+    fn setting(self, setting: Setting) -> Self {
+        Self { setting, ..self }
+    }
+
+    fn list(self, list: List) -> Self {
+        Self { list, ..self }
+    }
+
+    fn sender(self, sender: Sender) -> Self {
+        Self { sender, ..self }
+    }
+
+    fn wanted(self, wanted: i32) -> Self {
+        Self { wanted, ..self }
+    }
+
+    fn floor(self, floor: &'static str) -> Self {
+        Self { floor, ..self }
+    }
+
+    /// Fewer turns, because one takes millions of instructions.
+    fn slow(self) -> Self {
+        let turns = (2, 6);
+        Self { turns, ..self }
+    }
+
+    fn c_most(self, c_most: usize) -> Self {
+        Self { c_most, ..self }
+    }
+
+    fn selects(self) -> Self {
+        Self {
+            selects: true,
+            ..self
+        }
+    }
+
+    fn only_last(self) -> Self {
+        let usable = Usable::Last;
+        Self { usable, ..self }
+    }
+}
 
 /// A call that writes no XAVP, on a list without a dead destination.
-const fn plain(name: &'static str, body: &'static str, sizes: &'static [usize]) -> Case {
+fn call(key: &'static str, name: &'static str, body: &'static str) -> Case {
     Case {
+        key,
         name,
+        setup: "",
         body,
-        sizes,
-        ..PLAIN
+        floor: "",
+        calls: 1,
+        wanted: 1,
+        turns: (20, 60),
+        setting: Setting::Bare,
+        list: List::Plain,
+        sizes: SIZES,
+        c_most: usize::MAX,
+        usable: Usable::All,
+        sender: Sender::Stranger,
+        method: "OPTIONS",
+        selects: false,
     }
 }
 
-/// The same with failover (`flags` 2): the results go to XAVPs.
-const fn failover(name: &'static str, body: &'static str, sizes: &'static [usize]) -> Case {
-    Case {
-        setting: Setting::Failover,
-        ..plain(name, body, sizes)
-    }
+/// A selection with an algorithm, as [`call`].
+fn select(key: &'static str, name: &'static str, body: &'static str) -> Case {
+    call(key, name, body).selects()
 }
 
-/// A call on a list of which only the last destination is usable.
-const fn last(name: &'static str, body: &'static str) -> Case {
+/// `ds_mark_dst` on the last destination of the list, which was chosen before.
+fn mark(key: &'static str, name: &'static str, body: &'static str, calls: u32) -> Case {
     Case {
-        usable: Usable::Last,
-        ..plain(name, body, SIZES)
+        setup: r#"ds_select_dst("1", "8", "1");"#,
+        calls,
+        ..call(key, name, body)
     }
+    .setting(Setting::Failover)
+    .only_last()
 }
 
 /// `ds_is_from_list()` for one sender.
-const fn from_list(name: &'static str, sender: Sender) -> Case {
-    Case {
-        sender,
-        ..plain(name, "ds_is_from_list();", SIZES)
-    }
+fn from_list(key: &'static str, name: &'static str, sender: Sender) -> Case {
+    let wanted = if sender == Sender::Stranger { -1 } else { 1 };
+    let case = call(key, name, "ds_is_from_list();");
+    case.sender(sender).wanted(wanted)
 }
 
-/// `ds_mark_dst` on the last destination of the list.
-const fn mark(name: &'static str, body: &'static str, calls: u32) -> Case {
-    Case {
-        setting: Setting::Failover,
-        setup: r#"ds_select_dst("1", "8", "1");"#,
-        calls,
-        ..last(name, body)
-    }
-}
+/// The key of the row that all selections are compared with.
+pub const FLOOR: &str = "floor";
+
+const NO_CHANGE: &str = r#"ds_mark_dst("a");"#;
+const CHANGE: &str = r#"ds_mark_dst("ip"); ds_mark_dst("a");"#;
 
 /// All rows, in the order of the table.
-pub const CASES: &[Case] = &[
-    plain(
-        "any function: is_method(\"INVITE\")",
-        r#"is_method("INVITE");"#,
-        SMALL,
-    ),
-    plain(
-        "no function: $du = \"sip:10.0.0.1:5060\"",
-        r#"$du = "sip:10.0.0.1:5060";"#,
-        SMALL,
-    ),
-    plain(
-        "ds_select_dst, alg 4 (round-robin)",
-        r#"ds_select_dst("1", "4");"#,
-        SIZES,
-    ),
-    plain(
-        "ds_select_dst, alg 0 (hash of Call-ID)",
-        r#"ds_select_dst("1", "0");"#,
-        SIZES,
-    ),
-    plain(
-        "ds_select_dst, alg 8 (first)",
-        r#"ds_select_dst("1", "8");"#,
-        SIZES,
-    ),
-    plain(
-        "ds_select_dst, alg 9 (weight)",
-        r#"ds_select_dst("1", "9");"#,
-        SIZES,
-    ),
-    plain(
-        "ds_select_dst, alg 6 (random)",
-        r#"ds_select_dst("1", "6");"#,
-        SIZES,
-    ),
-    plain(
-        "ds_select_dst, alg 11 (relative weight)",
-        r#"ds_select_dst("1", "11");"#,
-        SIZES,
-    ),
-    plain(
-        "ds_select_dst, alg 13 (latency)",
-        r#"ds_select_dst("1", "13");"#,
-        // It costs the C module the square of the size.
-        SMALL,
-    ),
-    plain(
-        "ds_select_dst, alg 15 (SRV; of C 5.6: first)",
-        r#"ds_select_dst("1", "15");"#,
-        SIZES,
-    ),
-    last(
-        "alg 4, only the last is usable",
-        r#"ds_select_dst("1", "4");"#,
-    ),
-    last(
-        "alg 8, only the last is usable",
-        r#"ds_select_dst("1", "8");"#,
-    ),
-    plain(
-        "ds_select_domain, alg 4",
-        r#"ds_select_domain("1", "4");"#,
-        SMALL,
-    ),
-    Case {
-        setting: Setting::Default,
-        ..plain(
+pub fn all() -> Vec<Case> {
+    let mut cases = vec![
+        call(
+            "any",
+            "any function: is_method()",
+            r#"is_method("OPTIONS|INVITE");"#,
+        )
+        .sizes(SMALL),
+        call(
+            "pv",
+            "no function: $du = \"...\"",
+            r#"$du = "sip:110.100.100.100:50600";"#,
+        )
+        .wanted(1)
+        .sizes(SMALL),
+        call(FLOOR, "floor", r#"floor("1", "4");"#).sizes(SMALL),
+    ];
+    cases.extend(algorithms());
+    cases.extend(ways_to_select());
+    cases.extend(marks());
+    cases.extend(sources());
+    cases
+}
+
+fn algorithms() -> Vec<Case> {
+    let last = |key, name, body| select(key, name, body).only_last();
+    vec![
+        select("alg4", "alg 4 (round-robin)", r#"ds_select_dst("1", "4");"#),
+        select("alg8", "alg 8 (first)", r#"ds_select_dst("1", "8");"#),
+        select("alg0", "alg 0 (Call-ID)", r#"ds_select_dst("1", "0");"#),
+        select("alg1", "alg 1 (From URI)", r#"ds_select_dst("1", "1");"#),
+        select("alg2", "alg 2 (To URI)", r#"ds_select_dst("1", "2");"#),
+        select("alg3", "alg 3 (R-URI)", r#"ds_select_dst("1", "3");"#),
+        select("alg5", "alg 5 (credentials)", r#"ds_select_dst("1", "5");"#),
+        select("alg6", "alg 6 (random)", r#"ds_select_dst("1", "6");"#),
+        select(
+            "alg7",
+            "alg 7 (hash_pvar $fU@$ci)",
+            r#"ds_select_dst("1", "7");"#,
+        ),
+        select("alg9", "alg 9 (weight)", r#"ds_select_dst("1", "9");"#).list(List::Weights),
+        select("alg11", "alg 11 (rweight)", r#"ds_select_dst("1", "11");"#).list(List::Weights),
+        Case {
+            floor: "clear_branches();",
+            ..select(
+                "alg12",
+                "alg 12 (all in parallel)",
+                r#"ds_select_dst("1", "12"); clear_branches();"#,
+            )
+        }
+        .sizes(SMALL),
+        select("alg13", "alg 13 (latency)", r#"ds_select_dst("1", "13");"#)
+            .sizes(&[10, 100, 1_000, 10_000])
+            .slow()
+            .c_most(1_000),
+        select(
+            "alg14",
+            "alg 14 (of C 5.6: first)",
+            r#"ds_select_dst("1", "14");"#,
+        ),
+        select(
+            "alg15",
+            "alg 15 (SRV; of C 5.6: first)",
+            r#"ds_select_dst("1", "15");"#,
+        ),
+        select(
+            "alg64",
+            "alg 64 (of C 5.6: first)",
+            r#"ds_select_dst("1", "64");"#,
+        ),
+        last(
+            "alg4last",
+            "alg 4, only the last is usable",
+            r#"ds_select_dst("1", "4");"#,
+        ),
+        last(
+            "alg8last",
+            "alg 8, only the last is usable",
+            r#"ds_select_dst("1", "8");"#,
+        ),
+        Case {
+            method: "INVITE",
+            ..call(
+                "alg10",
+                "alg 10, limit 1, and ds_load_unset()",
+                r#"ds_select_dst("1", "10", "1"); ds_load_unset(); $xavp(_dsdst_[*]) = $null;"#,
+            )
+        }
+        .setting(Setting::CallLoad)
+        .list(List::Ids),
+    ]
+}
+
+fn ways_to_select() -> Vec<Case> {
+    vec![
+        select(
+            "domain",
+            "ds_select_domain, alg 4",
+            r#"ds_select_domain("1", "4");"#,
+        ),
+        select(
+            "default",
             "default parameters, alg 4",
             r#"ds_select_dst("1", "4");"#,
-            SIZES,
         )
-    },
-    failover(
-        "flags 2, limit 1",
-        r#"ds_select_dst("1", "4", "1");"#,
-        SIZES,
-    ),
-    failover("flags 2, no limit", r#"ds_select_dst("1", "4");"#, MIDDLE),
-    Case {
-        floor: r#"ds_select_dst("1", "4", "3");"#,
-        ..failover(
+        .setting(Setting::Default),
+        select(
+            "limit1",
+            "flags 2, limit 1, alg 4",
+            r#"ds_select_dst("1", "4", "1");"#,
+        )
+        .setting(Setting::Failover),
+        select(
+            "all",
+            "flags 2, no limit, alg 4",
+            r#"ds_select_dst("1", "4");"#,
+        )
+        .setting(Setting::Failover)
+        .sizes(MIDDLE)
+        .slow(),
+        select(
+            "demand",
+            "flags 2, no limit, on demand (C: all)",
+            r#"ds_select_dst("1", "4");"#,
+        )
+        .setting(Setting::OnDemand)
+        .slow(),
+        call(
+            "demandnext",
+            "ds_next_dst, on demand (C: of all)",
+            r#"ds_select_dst("1", "4"); ds_next_dst();"#,
+        )
+        .setting(Setting::OnDemand)
+        .floor(r#"ds_select_dst("1", "4");"#)
+        .slow(),
+        call(
+            "demandfive",
+            "ds_next_dst, on demand, the fifth",
+            r#"ds_select_dst("1", "4"); ds_next_dst(); ds_next_dst(); ds_next_dst(); ds_next_dst(); ds_next_dst();"#,
+        )
+        .setting(Setting::OnDemand)
+        .floor(r#"ds_select_dst("1", "4"); ds_next_dst(); ds_next_dst(); ds_next_dst(); ds_next_dst();"#)
+        .slow(),
+        call(
+            "next",
             "ds_next_dst",
             r#"ds_select_dst("1", "4", "3"); ds_next_dst();"#,
-            SMALL,
         )
-    },
-    mark(
-        "ds_mark_dst, the last, no change",
-        r#"ds_mark_dst("a");"#,
-        1,
-    ),
-    mark(
-        "ds_mark_dst, the last, a change",
-        r#"ds_mark_dst("ip"); ds_mark_dst("a");"#,
-        2,
-    ),
-    from_list("ds_is_from_list, hit of the first", Sender::First),
-    from_list("ds_is_from_list, hit of the last", Sender::Last),
-    from_list("ds_is_from_list, miss", Sender::Stranger),
-];
+        .setting(Setting::Failover)
+        .floor(r#"ds_select_dst("1", "4", "3");"#),
+    ]
+}
+
+fn marks() -> Vec<Case> {
+    vec![
+        mark("mark", "ds_mark_dst, the last, no change", NO_CHANGE, 1),
+        mark("markchange", "ds_mark_dst, the last, a change", CHANGE, 2),
+        mark(
+            "markmixed",
+            "ds_mark_dst, URIs of many lengths, a change",
+            CHANGE,
+            2,
+        )
+        .list(List::Mixed),
+        mark(
+            "markrweight",
+            "ds_mark_dst, with rweight, no change",
+            NO_CHANGE,
+            1,
+        )
+        .list(List::Weights),
+        mark(
+            "markrweightchange",
+            "ds_mark_dst, with rweight, a change",
+            CHANGE,
+            2,
+        )
+        .list(List::Weights),
+    ]
+}
+
+fn sources() -> Vec<Case> {
+    vec![
+        from_list(
+            "fromfirst",
+            "ds_is_from_list, hit of the first",
+            Sender::First,
+        ),
+        from_list("fromlast", "ds_is_from_list, hit of the last", Sender::Last),
+        from_list("frommiss", "ds_is_from_list, miss", Sender::Stranger),
+        from_list(
+            "fromfirst100",
+            "ds_is_from_list, 100 sets, hit of the first",
+            Sender::First,
+        )
+        .sizes(&[1_000, 10_000])
+        .list(List::ManySets),
+        from_list(
+            "fromlast100",
+            "ds_is_from_list, 100 sets, hit of the last",
+            Sender::Last,
+        )
+        .sizes(&[1_000, 10_000])
+        .list(List::ManySets),
+        from_list(
+            "frommiss100",
+            "ds_is_from_list, 100 sets, miss",
+            Sender::Stranger,
+        )
+        .sizes(&[1_000, 10_000])
+        .list(List::ManySets),
+        from_list(
+            "fromname",
+            "ds_is_from_list, names of two addresses, hit of the last's second",
+            Sender::Last,
+        )
+        .sizes(MIDDLE)
+        .setting(Setting::Names)
+        .list(List::Names),
+        from_list(
+            "frommissname",
+            "ds_is_from_list, names of two addresses, miss",
+            Sender::Stranger,
+        )
+        .sizes(MIDDLE)
+        .setting(Setting::Names)
+        .list(List::Names),
+    ]
+}

@@ -3,14 +3,14 @@
 //! Callgrind collects only inside `receive_msg` and writes one profile per message, so the
 //! difference of two messages with a different number of turns is the cost of the turns.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
-use super::cases::{CASES, SIZES, Sender, Setting, Usable};
-use super::server::{Config, Kamailio, Module, Request, Uac, wait_for};
+use super::cases::{Case, List, Sender, Setting, Usable};
+use super::server::{Config, Dns, Kamailio, Module, Name, Request, TempDir, Uac, c_module};
 
-/// Turns of the loop in the two messages.
-const TURNS: (u64, u64) = (20, 60);
 /// Longest time that one message may take under callgrind.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -25,29 +25,40 @@ mpath="{{MPATH}}"
 loadmodule "sl.so"
 loadmodule "pv.so"
 loadmodule "textops.so"
+loadmodule "textopsx.so"
 loadmodule "ctl.so"
+loadmodule "{{FLOOR}}"
 loadmodule "dispatcher.so"
 modparam("ctl", "binrpc", "unix:{{DIR}}/ctl")
 {{PARAMS}}
 request_route {
     $var(n) = $(rd{s.int});
+    $var(rc) = 0;
 {{CASES}}
+    append_to_reply("X-Rc: $var(rc)\r\n");
     sl_send_reply("200", "OK");
 }
 "#;
 
 /// A server under callgrind and the callers that ask it.
-pub struct Counter {
+struct Counter<'a> {
     server: Kamailio,
-    first: Uac,
-    last: Uac,
-    stranger: Uac,
+    setting: Setting,
+    cases: &'a [Case],
+    callers: [Uac; 3],
     messages: u32,
+    /// The name server of [`Setting::Names`].
+    dns: Option<Dns>,
+    /// Holds the module of the floor.
+    _modules: TempDir,
 }
 
-impl Counter {
+/// Why a figure is missing.
+pub type Figure = Result<f64, String>;
+
+impl<'a> Counter<'a> {
     /// Starts it with one destination; [`Counter::load`] gives it a list.
-    pub fn start(module: Module, setting: Setting) -> Self {
+    fn start(module: Module, setting: Setting, cases: &'a [Case]) -> Result<Self, String> {
         let program = [
             "valgrind",
             "--tool=callgrind",
@@ -55,94 +66,180 @@ impl Counter {
             "--toggle-collect=receive_msg",
             "--dump-after=receive_msg",
         ];
+        let modules = TempDir::new();
+        let floor = c_module("tests/bench/floor.c", modules.path());
+        let flags = matches!(
+            setting,
+            Setting::Failover | Setting::OnDemand | Setting::CallLoad
+        );
+        let bare = matches!(setting, Setting::Bare | Setting::CallLoad);
         let mut config = Config::raw(CONFIG)
-            .define("CASES", script())
+            .define("CASES", script(cases))
+            .define("FLOOR", floor.display())
             .list("1 sip:127.0.0.1:5060\n")
-            .param("flags", if setting == Setting::Failover { 2 } else { 0 })
-            .param("xavp_ctx_mode", i64::from(setting == Setting::Bare))
+            .param("flags", if flags { 2 } else { 0 })
+            .param("xavp_ctx_mode", i64::from(bare))
+            .param("hash_pvar", "$fU@$ci")
             .memory_manager("tlsf")
             .shm_mb(256)
             .under(&program);
+        if setting == Setting::OnDemand {
+            config = config.param("xavp_dst_mode", 65_536);
+        }
+        if setting == Setting::CallLoad {
+            config = config.param("ds_hash_size", 16);
+        }
         if module == Module::C {
             config = config.param("reload_delta", 0);
         }
-        let server = Kamailio::start(module, config);
-        if module == Module::C {
-            server.ignore_log();
+        let mut dns = None;
+        if setting == Setting::Names {
+            let allowed = Command::new("unshare").args(["-m", "true"]).status();
+            if !allowed.is_ok_and(|status| status.success()) {
+                return Err("a name server of its own needs root".to_owned());
+            }
+            config = config.resolver(dns.insert(Dns::start()));
+            if module == Module::Rust {
+                config = config.param("ds_dns_match_all", 1);
+            }
         }
-        Self {
+        let server = Kamailio::try_start(module, config)?;
+        server.ignore_log();
+        let caller = |last| Uac::at(IpAddr::from([127, 100, 100, last]), 0);
+        Ok(Self {
             server,
-            first: Uac::new(),
-            last: Uac::new(),
-            stranger: Uac::new(),
+            setting,
+            cases,
+            callers: [101, 102, 103].map(caller),
             messages: 0,
+            dns,
+            _modules: modules,
+        })
+    }
+
+    fn caller(&self, sender: Sender) -> &Uac {
+        match sender {
+            Sender::First => &self.callers[0],
+            Sender::Last => &self.callers[1],
+            Sender::Stranger => &self.callers[2],
         }
     }
 
-    /// Loads a list of one set with `size` destinations, all usable.
-    pub fn load(&self, size: usize, weights: bool) {
-        let weight = match (weights, size) {
-            (false, _) => String::new(),
-            (true, ..100) => format!(" weight={0};rweight={0}", 100 / size),
-            (true, _) => " weight=1;rweight=1".to_owned(),
+    /// Loads a list with `size` destinations, all usable.
+    fn load(&self, list: List, size: usize) -> Result<(), String> {
+        let (first, last) = (self.caller(Sender::First), self.caller(Sender::Last));
+        let attributes = |n: usize| match (list, size) {
+            (List::Weights, ..100) => format!(" weight={0};rweight={0}", 100 / size),
+            (List::Weights, _) => " weight=1;rweight=1".to_owned(),
+            (List::Ids, _) => format!(" duid=d{n}"),
+            _ => String::new(),
         };
-        let mut list = format!("1 sip:{} 0 9{weight}\n", self.first.local());
-        for n in 0..size - 2 {
-            let (a, b, c) = (size % 251, n / 250, n % 250 + 1);
-            list += &format!("1 sip:10.{a}.{b}.{c}:5060 0 5{weight}\n");
+        let sets = if list == List::ManySets { 100 } else { 1 };
+        let mut text = format!("1 sip:{} 0 9{}\n", first.local(), attributes(0));
+        for n in 1..size - 1 {
+            let uri = self.uri(list, size, n);
+            text += &format!("{} {uri} 0 5{}\n", n % sets + 1, attributes(n));
         }
-        list += &format!("1 {} 0 1{weight}\n", self.last_uri());
-        self.server.write_list(list);
-        self.rpc(&["dispatcher.reload"]);
-        self.rpc(&["dispatcher.set_state", "a", "1", "all"]);
+        let last = match list {
+            List::Names => self.named("last", last.local()),
+            _ => self.last_uri(),
+        };
+        text += &format!("{sets} {last} 0 1{}\n", attributes(size));
+        self.server.write_list(text);
+        self.rpc(&["dispatcher.reload"])?;
+        self.rpc(&["dispatcher.set_state", "a", "1", "all"])
     }
 
     /// Takes all but the last destination out of use.
-    pub fn only_last(&self) {
-        self.rpc(&["dispatcher.set_state", "i", "1", "all"]);
-        self.rpc(&["dispatcher.set_state", "a", "1", &self.last_uri()]);
+    fn only_last(&self) -> Result<(), String> {
+        self.rpc(&["dispatcher.set_state", "i", "1", "all"])?;
+        self.rpc(&["dispatcher.set_state", "a", "1", &self.last_uri()])
+    }
+
+    /// The URI of a destination; other sizes have others. As long as those of the callers.
+    fn uri(&self, list: List, size: usize, n: usize) -> String {
+        let host = 110 + size.to_string().len();
+        let (a, b, c) = (100 + n / 22_500, 100 + n / 150 % 150, 100 + n % 150);
+        match list {
+            List::Mixed => {
+                let (b, c) = (n / 250, n % 250 + 1);
+                format!("sip:{host}.{}.{b}.{c}:5060", a - 100)
+            }
+            List::Names => {
+                let octet = |n: usize| u8::try_from(n).unwrap_or(0);
+                let ip = Ipv4Addr::new(octet(host), octet(a), octet(b), octet(c));
+                self.named(&format!("d{n}"), SocketAddr::from((ip, 50_600)))
+            }
+            _ => format!("sip:{host}.{a}.{b}.{c}:50600"),
+        }
+    }
+
+    /// The URI of a name that has this address after another one.
+    fn named(&self, name: &str, second: SocketAddr) -> String {
+        let name = format!("{name}.bench.test");
+        if let (Some(dns), IpAddr::V4(ip)) = (&self.dns, second.ip()) {
+            let [_, b, c, d] = ip.octets();
+            dns.set(&name, Name::Both(Ipv4Addr::new(99, b, c, d), ip));
+        }
+        format!("sip:{name}:{}", second.port())
     }
 
     fn last_uri(&self) -> String {
-        format!("sip:{}", self.last.local())
+        format!("sip:{}", self.caller(Sender::Last).local())
     }
 
-    fn rpc(&self, command: &[&str]) {
-        self.server
-            .kamcmd(command)
-            .unwrap_or_else(|fault| panic!("{command:?}: {fault}\n{}", self.server.log()));
+    fn rpc(&self, command: &[&str]) -> Result<(), String> {
+        let result = self.server.kamcmd(command);
+        result
+            .map(drop)
+            .map_err(|fault| format!("{command:?}: {fault}"))
     }
 
-    /// Instructions of one call. `index` is that of the case in [`CASES`].
-    pub fn cost(&mut self, index: usize) -> f64 {
-        let case = &CASES[index];
-        let body = self.slope(&format!("c{index}"), case.sender);
-        let floor = self.slope(&loop_name(case.floor), case.sender);
-        (body - floor) / f64::from(case.calls)
-    }
-
-    /// Instructions of one turn of a loop.
-    fn slope(&mut self, name: &str, sender: Sender) -> f64 {
-        let few = self.message(name, TURNS.0, sender);
-        let many = self.message(name, TURNS.1, sender);
-        (many as f64 - few as f64) / (TURNS.1 - TURNS.0) as f64
-    }
-
-    /// Instructions of one message that makes `turns` turns of the loop `name`.
-    fn message(&mut self, name: &str, turns: u64, sender: Sender) -> u64 {
-        let caller = match sender {
-            Sender::First => &self.first,
-            Sender::Last => &self.last,
-            Sender::Stranger => &self.stranger,
+    /// Instructions of one call. `index` is that of the case.
+    fn cost(&mut self, index: usize) -> Figure {
+        let case = &self.cases[index];
+        let (few, many) = case.turns;
+        let (_, code) = self.message(&format!("c{index}"), 0, case)?;
+        if code != case.wanted {
+            return Err(format!("returns {code}"));
+        }
+        let mut slope = |name: &str| -> Figure {
+            let (few_count, _) = self.message(name, few, case)?;
+            let (many_count, _) = self.message(name, many, case)?;
+            Ok((many_count as f64 - few_count as f64) / (many - few) as f64)
         };
+        let body = slope(&format!("c{index}"))?;
+        let floor = slope(&loop_name(case.floor))?;
+        Ok((body - floor) / f64::from(case.calls))
+    }
+
+    /// Instructions of one message that makes `turns` turns of the loop `name`, and what the last
+    /// call returned in a message of no turns.
+    fn message(&mut self, name: &str, turns: u64, case: &Case) -> Result<(u64, i32), String> {
         self.messages += 1;
-        let request = Request::new("OPTIONS", format!("sip:{name}@{turns}"))
-            .call_id(format!("{:032}", self.messages));
+        let request = Request::new(case.method, format!("sip:{name}@{turns}"))
+            .call_id(format!("{:032}", self.messages))
+            .header(
+                "Proxy-Authorization",
+                "Digest username=\"caller\", realm=\"bench.test\", nonce=\"1\", \
+                 uri=\"sip:bench.test\", response=\"0123456789abcdef0123456789abcdef\"",
+            );
+        let caller = self.caller(case.sender);
         caller.send(self.server.addr(), &request);
         let reply = caller.receive(LIMIT);
-        let ok = reply.is_some_and(|reply| reply.status() == Some(200));
-        assert!(ok, "no 200 for {name}\n{}", self.server.log());
-        wait_for("the profile of the message", LIMIT, || self.profile())
+        let reply = reply.filter(|reply| reply.status() == Some(200));
+        let reply = reply.ok_or_else(|| format!("no answer to {turns} turns"))?;
+        let code = reply.text("X-Rc").parse().unwrap_or(0);
+        let end = Instant::now() + LIMIT;
+        loop {
+            if let Some(count) = self.profile() {
+                return Ok((count, code));
+            }
+            if Instant::now() > end {
+                return Err("no profile".to_owned());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// The instruction count of the last message, once callgrind has written it.
@@ -160,38 +257,99 @@ impl Counter {
             name.starts_with("cg.") && name.ends_with(&end) && name.matches('.').count() == 2
         })
     }
+
+    /// Measures all cases of one list in one state into `figures`.
+    fn group(&mut self, list: List, size: usize, usable: Usable, figures: &mut [Vec<Figure>]) {
+        let cases = self.cases;
+        for (index, case) in cases.iter().enumerate() {
+            let now = case.setting == self.setting && case.list == list && case.usable == usable;
+            let Some(place) = case.sizes.iter().position(|&s| s == size) else {
+                continue;
+            };
+            if !now || (self.server.module() == Module::C && size > case.c_most) {
+                continue;
+            }
+            let figure = self.cost(index);
+            if let Err(why) = &figure {
+                let module = self.server.module();
+                eprintln!("{module:?}, {}, {size}: {why}", case.key);
+            }
+            figures[index][place] = figure;
+        }
+    }
 }
 
-/// All measured figures of one module: for each case, one per size.
-pub fn measure(module: Module) -> Vec<Vec<f64>> {
-    let mut figures = vec![Vec::new(); CASES.len()];
-    for setting in [Setting::Bare, Setting::Default, Setting::Failover] {
-        let mut counter = Counter::start(module, setting);
-        for &size in SIZES {
-            counter.load(size, setting != Setting::Failover);
-            for usable in [Usable::All, Usable::Last] {
-                if usable == Usable::Last {
-                    counter.only_last();
+/// Figures of one module: for each case, one per size.
+pub fn measure(module: Module, cases: &[Case]) -> Vec<Vec<Figure>> {
+    let missing = |case: &Case| vec![Err("not asked".to_owned()); case.sizes.len()];
+    let mut figures: Vec<Vec<Figure>> = cases.iter().map(missing).collect();
+    for setting in Setting::ALL {
+        if !cases.iter().any(|case| case.setting == setting) {
+            continue;
+        }
+        let (mut counter, mut loaded) = (None, None);
+        for (list, size, usable) in groups(cases, setting) {
+            // A server that died is replaced, so that the other cases get their figures.
+            if counter
+                .as_mut()
+                .is_none_or(|c: &mut Counter| !c.server.is_running())
+            {
+                if let Some(dead) = counter.take() {
+                    dead.server.abandon();
                 }
-                for (index, case) in CASES.iter().enumerate() {
-                    let now = case.setting == setting && case.usable == usable;
-                    if now && case.sizes.contains(&size) {
-                        figures[index].push(counter.cost(index));
-                    }
-                }
+                loaded = None;
+                counter = Counter::start(module, setting, cases)
+                    .inspect_err(|why| eprintln!("{module:?}: {why}"))
+                    .ok();
             }
+            let Some(counter) = counter.as_mut() else {
+                continue;
+            };
+            let there = if loaded == Some((list, size)) {
+                Ok(())
+            } else {
+                counter.load(list, size)
+            };
+            loaded = there.is_ok().then_some((list, size));
+            let ready = there.and_then(|()| match usable {
+                Usable::All => Ok(()),
+                Usable::Last => counter.only_last(),
+            });
+            match ready {
+                Ok(()) => counter.group(list, size, usable, &mut figures),
+                Err(why) => eprintln!("{module:?}, {list:?}, {size}: {why}"),
+            }
+        }
+        if let Some(counter) = counter {
+            counter.server.abandon();
         }
     }
     figures
 }
 
+/// Which lists in which state the cases of a setting need.
+fn groups(cases: &[Case], setting: Setting) -> Vec<(List, usize, Usable)> {
+    let mut groups = Vec::new();
+    for case in cases.iter().filter(|case| case.setting == setting) {
+        for &size in case.sizes {
+            let group = (case.list, size, case.usable);
+            if !groups.contains(&group) {
+                groups.push(group);
+            }
+        }
+    }
+    // A list that is loaded serves all its states, the one without dead destinations first.
+    groups.sort_unstable_by_key(|&(list, size, usable)| (list as u8, size, usable == Usable::Last));
+    groups
+}
+
 /// One loop for each case, and one for each floor.
-fn script() -> String {
+fn script(cases: &[Case]) -> String {
     let mut script = String::new();
-    for (index, case) in CASES.iter().enumerate() {
+    for (index, case) in cases.iter().enumerate() {
         script += &turns(&format!("c{index}"), case.setup, case.body);
     }
-    let mut floors: Vec<&str> = CASES.iter().map(|case| case.floor).collect();
+    let mut floors: Vec<&str> = cases.iter().map(|case| case.floor).collect();
     floors.sort_unstable();
     floors.dedup();
     for floor in floors {
@@ -206,9 +364,17 @@ fn loop_name(body: &str) -> String {
     format!("f{letters}")
 }
 
+/// The loop; a message of no turns makes the body once and keeps what its first call returned.
 fn turns(name: &str, setup: &str, body: &str) -> String {
+    let once = match body.split_once(';') {
+        Some((call, rest)) if !call.starts_with('$') => {
+            format!("{call}; $var(rc) = $rc; {rest}")
+        }
+        _ => format!("$var(rc) = 1; {body}"),
+    };
     format!(
-        "    if ($rU == \"{name}\") {{ {setup} \
-         while ($var(n) > 0) {{ $var(n) = $var(n) - 1; {body} }} }}\n"
+        "    if ($rU == \"{name}\") {{ {setup}\n\
+         \x20       if ($var(n) == 0) {{ {once} }}\n\
+         \x20       while ($var(n) > 0) {{ $var(n) = $var(n) - 1; {body} }}\n    }}\n"
     )
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::report::{self, Table};
 use super::server::lab::code;
 use super::server::{Config, Crowd, Dns, Kamailio, Module, Name, Request, Step, Uac, wait_for};
 
@@ -22,11 +23,8 @@ const TURNS: usize = 2;
 /// Shares of the processor below this are left out. Unit: percent.
 const SHOWN: f64 = 0.5;
 
-/// Heading of this part of the page.
-pub const HEAD: &str = "## Pings";
-
 const METHOD: &str = "\
-Written by `make bench-ping`. Detection: ten destinations that answer fall silent at different moments;
+Detection: ten destinations that answer fall silent at different moments;
 interval 3 s, tm's own timers, our `ds_ping_fr_timeout` 1000; time from that moment until
 `dispatcher.list` says inactive. Load: 5,000 destinations in one set at an interval of 10 s, one in
 ten silent, and one whose name stops to resolve after the start; new pings, without retransmissions, as
@@ -42,11 +40,8 @@ request_route {
 }
 "#;
 
-/// One line of the table.
-type Line = (String, String, String);
-
-/// Takes all figures; yields the table in Markdown.
-pub fn table() -> String {
+/// The part of the page.
+pub fn part() -> String {
     let mut lines = Vec::new();
     let (c, ours) = std::thread::scope(|scope| {
         let c = scope.spawn(|| detection(Module::C));
@@ -61,15 +56,11 @@ pub fn table() -> String {
     for ((what, c), (_, ours)) in c.into_iter().zip(ours) {
         lines.push((what.to_owned(), c, ours));
     }
-    markdown(&lines)
-}
-
-fn markdown(lines: &[Line]) -> String {
-    let mut out = format!("{HEAD}\n\n{METHOD}\n\n|  | C | ours |\n| --- | ---: | ---: |\n");
+    let mut table = Table::new(&["what"], &["C", "ours"]);
     for (what, c, ours) in lines {
-        out += &format!("| {what} | {c} | {ours} |\n");
+        table.row([what, c, ours]);
     }
-    out
+    report::part(super::page::PARTS[5], "bench-ping", METHOD, &[&table])
 }
 
 /// What both benches have: all destinations are pinged, the first failure counts.

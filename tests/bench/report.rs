@@ -1,90 +1,123 @@
-//! The table: as text on the terminal, as Markdown in `doc/bench.md`.
+//! Tables: as text on the terminal, as Markdown in a part of the page; versions.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// One measured thing.
-pub struct Row {
-    /// What was done.
-    pub what: String,
-    /// With which list.
-    pub list: String,
-    /// The C module's figure.
-    pub c: f64,
-    /// Our figure.
-    pub ours: f64,
-    /// Digits after the point.
-    pub digits: usize,
+/// A table whose first columns are text.
+pub struct Table {
+    /// Heads of the columns.
+    head: Vec<String>,
+    /// How many columns are text.
+    texts: usize,
+    rows: Vec<Vec<String>>,
 }
 
-impl Row {
-    fn cells(&self) -> [String; 5] {
-        let ratio = self.ours / self.c;
-        [
-            self.what.clone(),
-            self.list.clone(),
-            number(self.c, self.digits),
-            number(self.ours, self.digits),
-            format!("{ratio:.*}", if ratio < 0.1 { 4 } else { 2 }),
-        ]
+impl Table {
+    /// A table with `texts` columns of text and others of numbers.
+    pub fn new(texts: &[&str], numbers: &[&str]) -> Self {
+        let head = texts.iter().chain(numbers);
+        Self {
+            head: head.map(|&name| name.to_owned()).collect(),
+            texts: texts.len(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// One row, all cells in order.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells: Vec<String> = cells.into_iter().collect();
+        assert_eq!(cells.len(), self.head.len(), "{cells:?}");
+        self.rows.push(cells);
+    }
+
+    /// For the terminal.
+    pub fn text(&self) -> String {
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            cells.chain([self.head[column].chars().count()]).max()
+        };
+        let widths: Vec<usize> = (0..self.head.len()).filter_map(width).collect();
+        let mut out = String::new();
+        for row in std::iter::once(&self.head).chain(&self.rows) {
+            for (column, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let _ = if column < self.texts {
+                    write!(out, "{cell:<width$}  ")
+                } else {
+                    write!(out, "{cell:>width$}  ")
+                };
+            }
+            out.truncate(out.trim_end().len());
+            out.push('\n');
+        }
+        out
+    }
+
+    /// For the documentation.
+    pub fn markdown(&self) -> String {
+        let mut out = format!("| {} |\n|", self.head.join(" | "));
+        for column in 0..self.head.len() {
+            out += if column < self.texts {
+                " --- |"
+            } else {
+                " ---: |"
+            };
+        }
+        out.push('\n');
+        for row in &self.rows {
+            let _ = writeln!(out, "| {} |", row.join(" | "));
+        }
+        out
     }
 }
 
-const HEAD: [&str; 5] = ["", "destinations", "C", "ours", "ours / C"];
+/// A part of the page: its heading, who wrote it when, how, and tables.
+pub fn part(head: &str, target: &str, method: &str, tables: &[&Table]) -> String {
+    let written = format!("Written by `make {target}` on {}.", versions());
+    let tables: Vec<String> = tables.iter().map(|table| table.markdown()).collect();
+    format!("{head}\n\n{written}\n\n{method}\n\n{}", tables.join("\n"))
+}
 
-/// For the terminal.
-pub fn text(rows: &[Row]) -> String {
+/// A figure, or a dash.
+pub fn figure(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| number(value, digits))
+}
+
+/// `ours / c`.
+pub fn ratio(c: Option<f64>, ours: Option<f64>) -> String {
+    match (c, ours) {
+        (Some(c), Some(ours)) if c > 0.0 => {
+            let ratio = ours / c;
+            format!("{ratio:.*}", if ratio < 0.1 { 4 } else { 2 })
+        }
+        _ => "-".to_owned(),
+    }
+}
+
+/// With a comma between thousands.
+pub fn number(value: f64, digits: usize) -> String {
+    let text = format!("{value:.digits$}");
+    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
     let mut out = String::new();
-    for cells in std::iter::once(HEAD.map(str::to_owned)).chain(rows.iter().map(Row::cells)) {
-        let [what, list, c, ours, ratio] = cells;
-        let _ = writeln!(out, "{what:<42} {list:>18} {c:>12} {ours:>12} {ratio:>9}");
+    for (n, digit) in whole.chars().enumerate() {
+        if n > 0 && (whole.len() - n) % 3 == 0 && !out.ends_with('-') {
+            out.push(',');
+        }
+        out.push(digit);
     }
-    out
+    out + rest
 }
 
-/// For the documentation; `method` says how it was measured.
-pub fn markdown(rows: &[Row], method: &str) -> String {
-    let mut out = format!(
-        "# Cost of a call, beside the C module\n\n{}\n\n",
-        versions()
-    );
-    let _ = writeln!(out, "{method}\n\n| {} |", HEAD.join(" | "));
-    out += "| --- | ---: | ---: | ---: | ---: |\n";
-    for row in rows {
-        let _ = writeln!(out, "| {} |", row.cells().join(" | "));
-    }
-    out
-}
-
-fn page_path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("doc/bench.md")
-}
-
-/// Writes the page into the source tree; parts with a heading of their own stay behind it.
-pub fn save(page: &str) -> std::io::Result<()> {
-    let old = std::fs::read_to_string(page_path()).unwrap_or_default();
-    let parts = old.find("\n## ").map_or("", |at| &old[at..]);
-    std::fs::write(page_path(), page.to_owned() + parts)
-}
-
-/// Writes the page's part that begins with `head`; the other parts stay.
-pub fn save_part(head: &str, part: &str) -> std::io::Result<()> {
-    let old = std::fs::read_to_string(page_path()).unwrap_or_default();
-    let (before, after) = old.split_once(head).unwrap_or((&old, ""));
-    let after = after.find("\n## ").map_or("", |at| &after[at..]);
-    let page = format!("{}\n\n{}\n{after}", before.trim_end(), part.trim_end());
-    std::fs::write(page_path(), page)
-}
-
-fn versions() -> String {
-    let date = first_line(Command::new("date").args(["-u", "+%Y-%m-%d"]));
+/// Date, and what was measured with what.
+pub fn versions() -> String {
+    let date = first_line(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]));
     let valgrind = first_line(Command::new("valgrind").arg("--version"));
     let server = first_line(Command::new(super::server::kamailio()).arg("-v"));
     let server = server.replace("version: ", "").trim_end().to_owned();
+    let commit = first_line(Command::new("git").args(["rev-parse", "--short", "HEAD"]));
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     format!(
-        "Written by `make bench` on {date}: dispatcher {} in Rust and the C module of the same \
-         server, {server}; {valgrind}; {}.",
+        "{date}: dispatcher {} in Rust ({commit}) and the C module of the same server, {server}; \
+         {valgrind}; {}, {cores} cores",
         env!("CARGO_PKG_VERSION"),
         processor()
     )
@@ -103,18 +136,4 @@ fn processor() -> String {
         n.trim_start_matches(['\t', ' ', ':'])
     });
     name.to_owned()
-}
-
-/// With a comma between thousands.
-fn number(value: f64, digits: usize) -> String {
-    let text = format!("{value:.digits$}");
-    let (whole, rest) = text.split_at(text.find('.').unwrap_or(text.len()));
-    let mut out = String::new();
-    for (n, digit) in whole.chars().enumerate() {
-        if n > 0 && (whole.len() - n) % 3 == 0 && !out.ends_with('-') {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out + rest
 }

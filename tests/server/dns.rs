@@ -16,6 +16,7 @@ use super::sip::unique;
 const PORT: u16 = 53;
 const TYPE_A: u16 = 1;
 const TYPE_SRV: u16 = 33;
+const TYPE_NAPTR: u16 = 35;
 
 /// What a name's question gets.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,8 @@ pub enum Name {
     Both(Ipv4Addr, Ipv4Addr),
     /// A service (SRV): this name and port.
     Service(&'static str, u16),
+    /// A pointer (NAPTR): this kind of service is at that name.
+    Pointer(&'static str, &'static str),
     /// This address after a while.
     Slow(Ipv4Addr, Duration),
     /// No answer.
@@ -95,8 +98,11 @@ impl Config {
         );
         const SCRIPT: &str = "mount --bind {{DIR}}/resolv.conf /etc/resolv.conf && exec \"$@\"";
         let content = format!("nameserver {}\noptions ndots:1\n", dns.ip);
-        self.file("resolv.conf", &content)
-            .under(&["unshare", "-m", "sh", "-c", SCRIPT, "sh"])
+        let mut config = self.file("resolv.conf", &content);
+        let inner = std::mem::take(&mut config.wrapper);
+        let mut wrapper = vec!["unshare", "-m", "sh", "-c", SCRIPT, "sh"];
+        wrapper.extend(inner.iter().map(String::as_str));
+        config.under(&wrapper)
     }
 }
 
@@ -158,6 +164,10 @@ fn serve(socket: &UdpSocket, inside: &Mutex<Inside>) {
                 let found = (kind == TYPE_SRV).then(|| service(target, port));
                 let _ = socket.send_to(&reply(query, found.as_slice(), 0), peer);
             }
+            Name::Pointer(service, target) => {
+                let found = (kind == TYPE_NAPTR).then(|| pointer(service, target));
+                let _ = socket.send_to(&reply(query, found.as_slice(), 0), peer);
+            }
             Name::Slow(ip, after) => {
                 let reply = addresses(query, kind, &[ip]);
                 due.push((Instant::now() + after, reply, peer));
@@ -196,12 +206,30 @@ fn addresses(query: &[u8], kind: u16, ips: &[Ipv4Addr]) -> Vec<u8> {
 fn service(target: &str, port: u16) -> Record {
     let mut content = vec![0, 0, 0, 0];
     content.extend(port.to_be_bytes());
-    for label in target.split('.') {
-        content.push(u8::try_from(label.len()).expect("a label"));
-        content.extend(label.as_bytes());
-    }
-    content.push(0);
+    content.extend(labels(target));
     (TYPE_SRV, content)
+}
+
+/// A pointer's record (RFC 3403, 4.1): order 1, preference 1, flag s, no expression.
+fn pointer(service: &str, target: &str) -> Record {
+    let mut content = vec![0, 1, 0, 1];
+    for text in ["s", service, ""] {
+        content.push(u8::try_from(text.len()).expect("a short text"));
+        content.extend(text.as_bytes());
+    }
+    content.extend(labels(target));
+    (TYPE_NAPTR, content)
+}
+
+/// A name as its labels (RFC 1035, 3.1).
+fn labels(name: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    for label in name.split('.') {
+        out.push(u8::try_from(label.len()).expect("a label"));
+        out.extend(label.as_bytes());
+    }
+    out.push(0);
+    out
 }
 
 /// The answer: the question again, and what was found (RFC 1035, 4.1).

@@ -71,23 +71,7 @@ impl Kamailio {
     }
 
     fn launch(module: Module, config: &Config) -> Self {
-        let dir = TempDir::new();
-        let port = free_port();
-        let as_5_6 = module != Module::C && !config.native;
-        let text = this_server::adapt(config.assembled(), as_5_6);
-        let mut text = fill(&text, module, config, port, dir.path());
-        if module == Module::C {
-            text = version::for_c(&text);
-        }
-        std::fs::write(dir.path().join("kamailio.cfg"), text).expect("config file");
-        if let Some(list) = &config.list {
-            let list = fill_bytes(list, module, config, port, dir.path());
-            std::fs::write(dir.path().join("dispatcher.list"), list).expect("list file");
-        }
-        for (name, content) in &config.files {
-            let content = fill(content, module, config, port, dir.path());
-            std::fs::write(dir.path().join(name), content).expect("file of the test");
-        }
+        let (dir, port) = prepare(module, config);
         let child = command(config, dir.path())
             .spawn()
             .expect("kamailio starts");
@@ -339,6 +323,47 @@ pub fn fails_to_start(module: Module, config: Config) -> String {
             }
         }
     }
+}
+
+/// What `kamailio -c` says of a config: its output, as an error where it refuses.
+pub fn check_config(module: Module, config: &Config) -> Result<String, String> {
+    let (dir, _) = prepare(module, config);
+    let mut command = Command::new(module::kamailio());
+    command
+        .args(["-c", "-E", "-f"])
+        .arg(dir.path().join("kamailio.cfg"));
+    command.arg("-w").arg(dir.path()).arg("-Y").arg(dir.path());
+    let out = command.args(&config.args).output().expect("kamailio runs");
+    let text = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
+    if out.status.success() {
+        Ok(text)
+    } else {
+        Err(text)
+    }
+}
+
+/// A directory with the config, the list and the test's own files.
+fn prepare(module: Module, config: &Config) -> (TempDir, u16) {
+    let dir = TempDir::new();
+    let port = free_port();
+    let as_5_6 = module != Module::C && !config.native;
+    let text = this_server::adapt(config.assembled(), as_5_6);
+    let mut text = fill(&text, module, config, port, dir.path());
+    if module == Module::C {
+        text = version::for_c(&text);
+    }
+    std::fs::write(dir.path().join("kamailio.cfg"), text).expect("config file");
+    if let Some(list) = &config.list {
+        let list = fill_bytes(list, module, config, port, dir.path());
+        std::fs::write(dir.path().join("dispatcher.list"), list).expect("list file");
+    }
+    for (name, content) in &config.files {
+        let content = fill(content, module, config, port, dir.path());
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("its directory");
+        std::fs::write(path, content).expect("file of the test");
+    }
+    (dir, port)
 }
 
 fn fill(text: &str, module: Module, config: &Config, port: u16, dir: &Path) -> String {

@@ -46,12 +46,12 @@ pub mod version;
 use std::time::{Duration, Instant};
 
 pub use binrpc::{Piece, binrpc};
-pub use c_module::compile;
+pub use c_module::c_module;
 pub use cast::{Cast, STARTS};
 pub use config::{Config, Value};
 pub use crowd::{Crowd, Ping, Step};
 pub use dns::{Dns, Name};
-pub use kamailio::{Kamailio, fails_to_start};
+pub use kamailio::{Kamailio, check_config, fails_to_start};
 pub use listing::Lister;
 pub use module::{Module, kamailio};
 pub use ports::free_port;

@@ -190,6 +190,17 @@ impl Call<'_> {
             .send(self.dest, &self.invite.in_dialog("ACK", 1, &self.reply));
     }
 
+    /// Sends one more request inside the dialog; yields its final reply. ACKs a new 2xx.
+    pub fn again(&self, method: &str, cseq: u32) -> Message {
+        let request = self.invite.in_dialog(method, cseq, &self.reply);
+        let reply = self.uac.request(self.dest, &request);
+        if method == "INVITE" && reply.status() < Some(300) {
+            let ack = self.invite.in_dialog("ACK", cseq, &self.reply);
+            self.uac.send(self.dest, &ack);
+        }
+        reply
+    }
+
     /// Hangs up; yields the final reply to the BYE.
     pub fn bye(self) -> Message {
         self.uac

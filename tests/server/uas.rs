@@ -22,6 +22,8 @@ pub enum Answer {
 #[derive(Default)]
 struct Seen {
     answers: Vec<u16>,
+    /// Answers to one method, before all others. 0: none.
+    of_method: HashMap<String, u16>,
     requests: Vec<Message>,
     transactions: HashSet<(String, String)>,
     replies: HashMap<(String, String), Vec<u8>>,
@@ -66,15 +68,22 @@ impl Uas {
         format!("sip:{}", self.addr)
     }
 
-    /// Changes what new transactions get.
+    /// Changes what new transactions get, of all methods.
     pub fn set_answer(&self, answer: Answer) {
         let mut seen = self.seen.lock().unwrap();
         seen.turn = 0;
+        seen.of_method.clear();
         seen.answers = match answer {
             Answer::Code(code) => vec![code],
             Answer::Codes(codes) => codes,
             Answer::Silent => Vec::new(),
         };
+    }
+
+    /// What requests of one method get, whatever others get; 0 is silence.
+    pub fn set_answer_to(&self, method: &str, code: u16) {
+        let mut seen = self.seen.lock().unwrap();
+        seen.of_method.insert(method.to_owned(), code);
     }
 
     /// Closes the socket: from now on nobody is there.
@@ -177,6 +186,9 @@ fn answer(seen: &mut Seen, message: Message, socket: &UdpSocket) -> Option<Vec<u
         return seen.replies.get(&key).cloned();
     }
     let code = match message.method().as_str() {
+        method if seen.of_method.contains_key(method) => {
+            seen.of_method.get(method).copied().filter(|&code| code > 0)
+        }
         "BYE" | "CANCEL" => Some(200),
         _ => {
             let last = seen.answers.len().saturating_sub(1);

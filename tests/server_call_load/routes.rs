@@ -23,6 +23,12 @@ request_route {
         }
         exit;
     }
+    # A retransmission that comes meanwhile is no new call.
+    if (t_precheck_trans()) {
+        t_check_trans();
+        exit;
+    }
+    t_check_trans();
     if (!ds_select_dst("1", "10")) {
         sl_send_reply("503", "Full");
         exit;

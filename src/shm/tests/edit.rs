@@ -3,16 +3,19 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::store::{dump, load, set_state, store};
+use super::store::{RULES, dump, load, set_state, store};
 use super::{Heap, spec};
 use crate::dispatch::attrs;
-use crate::dispatch::dest::Addr;
+use crate::dispatch::dest::{Addr, DestSpec};
 use crate::dispatch::order::post_order;
+use crate::dispatch::select::Candidates;
 use crate::dispatch::state::State;
 use crate::shm::addr::{Match, Source};
 use crate::shm::arena::OutOfMemory;
 use crate::shm::edit::{EditError, Revision};
 use crate::shm::store::ReloadState;
+use crate::shm::view::View;
+use core::ptr;
 
 fn random() -> StdRng {
     StdRng::seed_from_u64(1)
@@ -72,7 +75,7 @@ fn a_modified_destination_keeps_what_was_not_named() {
     load(&store, &list, ReloadState::Keep).unwrap();
     set_state(&store, 1, "sip:a:1", 1);
     let modify = |uri: &'static [u8], revision| {
-        store.modify(1, |dest| dest.uri() == uri, revision, &mut random())
+        store.modify(1, None, |dest| dest.uri() == uri, revision, &mut random())
     };
     let up = Revision {
         priority: Some(5),
@@ -128,7 +131,15 @@ fn a_full_arena_changes_nothing_at_any_step_of_an_edit() {
         &|| store.add(&spec(9, "sip:e:1", 0, 0), &mut random()),
         &|| store.remove(1, b"sip:a:1", &mut random()).map(|_| ()),
         &|| store.remove(2, b"sip:c:1", &mut random()).map(|_| ()),
-        &|| store.modify(1, |dest| dest.uri() == b"sip:b:1", revision, &mut random()),
+        &|| {
+            store.modify(
+                1,
+                Some(b"SIP:B:1"),
+                |dest| dest.uri() == b"sip:b:1",
+                revision,
+                &mut random(),
+            )
+        },
     ];
     for (number, edit) in edits.into_iter().enumerate() {
         let (shown, taken) = (dump(&store), heap.taken());
@@ -196,7 +207,7 @@ fn random_edits_agree_with_a_model() {
                     ..Revision::default()
                 };
                 let wanted = |dest: &crate::shm::dest::Dest| dest.uri() == uri.as_bytes();
-                store.modify(set, wanted, revision, &mut rng).unwrap();
+                store.modify(set, None, wanted, revision, &mut rng).unwrap();
                 model[at].1[there].1 = priority;
             }
             (_, Some(at), Some(there)) => {
@@ -283,6 +294,67 @@ fn an_index_that_has_become_too_small_is_made_anew() {
     assert_eq!(disabled, 1);
     assert!(!pinned.table().unwrap().addrs().is_crowded());
     drop(pinned);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+/// All that a view knows of its destinations beside their order is what their records say.
+fn check_view(view: &View) {
+    for (at, dest) in view.dests().enumerate() {
+        assert_eq!(view.position_of(dest.record()), Some(at));
+        assert_eq!(view.next_bit(at) == Some(at), view.is_usable(at), "{at}");
+        let drains = view.next_draining_bit(at) == Some(at);
+        assert_eq!(drains, view.is_draining(at), "{at}");
+        let found = view.find_uri(dest.uri()).map(|at| view.dest(at).unwrap());
+        let same = view
+            .dests()
+            .filter(|other| other.uri().eq_ignore_ascii_case(dest.uri()));
+        assert!(found.map(ptr::from_ref).eq(same.map(ptr::from_ref)));
+    }
+    let loads = view
+        .dests()
+        .filter(|dest| dest.duid().is_some() && !dest.record().state().intersects(RULES.unusable));
+    let least = loads.map(|dest| dest.record().load()).min();
+    let found = view.find_least().and_then(|at| view.dest(at));
+    assert_eq!(found.map(|dest| dest.record().load()), least);
+}
+
+#[test]
+fn a_view_that_was_edited_is_as_one_that_was_built() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let mut rng = StdRng::seed_from_u64(31);
+    let (count, rounds) = if cfg!(miri) { (12, 6) } else { (150, 400) };
+    let uris: Vec<String> = (0..count * 2).map(|n| format!("sip:h{n}:1")).collect();
+    let duids: Vec<String> = (0..count * 2).map(|n| format!("duid=d{n}")).collect();
+    let line = |n: usize, priority| {
+        let body = if n % 3 == 0 { "" } else { duids[n].as_str() };
+        DestSpec {
+            attrs_body: body.as_bytes(),
+            attrs: attrs::parse(body.as_bytes()).unwrap().0,
+            ..spec(1, &uris[n / 2 * 2], 0, priority)
+        }
+    };
+    let list: Vec<_> = (0..count).map(|n| line(n, (n % 4) as i32)).collect();
+    load(&store, &list, ReloadState::Keep).unwrap();
+    for _ in 0..rounds {
+        let n = rng.random_range(0..count * 2);
+        let uri = uris[n / 2 * 2].as_bytes();
+        match rng.random_range(0..5) {
+            0 | 1 => drop(store.add(&line(n, rng.random_range(0..4)), &mut random())),
+            2 => drop(store.remove(1, uri, &mut random())),
+            3 => {
+                let revision = Revision {
+                    priority: Some(rng.random_range(0..4)),
+                    ..Revision::default()
+                };
+                drop(store.modify(1, Some(uri), |_| true, revision, &mut random()));
+            }
+            _ => drop(set_state(&store, 1, &uris[n / 2 * 2], [0, 1, 4, 64][n % 4])),
+        }
+        let pinned = store.pin(0);
+        check_view(pinned.view(1).unwrap());
+    }
     unsafe { store.destroy() };
     assert_eq!(heap.taken(), 0);
 }

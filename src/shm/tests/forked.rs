@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::lock_api::RawMutex;
 use rand::rngs::StdRng;
-use rand::{Rng, SeedableRng};
+use rand::{Rng, RngCore, SeedableRng};
 
 use super::spec;
 use super::store::{RULES, Spin};
@@ -179,11 +179,12 @@ fn no_selection_fails_and_nothing_freed_is_read_while_tables_change() {
     let picks = mapping.counter(1);
     let select = |number: usize| {
         let mut random = StdRng::seed_from_u64(number as u64);
-        let starts = [Start::RoundRobin, Start::Random, Start::First];
         while stop.load(Ordering::SeqCst) == 0 {
+            let anywhere = Start::Random(random.next_u32());
+            let starts = [Start::RoundRobin, anywhere, Start::First];
             for start in starts {
                 let found = store.try_set(number, 1, |view| {
-                    let choice = choose(view, start, false, &mut random)?;
+                    let choice = choose(view, start, false)?;
                     for at in choice.order(view).take(3) {
                         let uri = view.dest(at).unwrap().uri();
                         assert!(uri.starts_with(b"sip:a:"), "freed memory: {uri:x?}");
@@ -264,7 +265,7 @@ fn no_selection_fails_while_reloads_swap_what_is_up() {
         while stop.load(Ordering::SeqCst) == 0 {
             for use_default in [false, true] {
                 let found = store.try_set(number, 1, |view| {
-                    choose(view, Start::Random, use_default, &mut random).map(|_| ())
+                    choose(view, Start::Random(random.next_u32()), use_default).map(|_| ())
                 });
                 assert_eq!(found, Found::Done(()), "one is usable");
             }
@@ -367,7 +368,7 @@ fn no_selection_fails_while_others_edit_the_set() {
         let mut random = StdRng::seed_from_u64(number as u64);
         while stop.load(Ordering::SeqCst) == 0 {
             let found = store.try_set(number, 1, |view| {
-                let choice = choose(view, Start::Random, false, &mut random)?;
+                let choice = choose(view, Start::Random(random.next_u32()), false)?;
                 let all_live = choice
                     .order(view)
                     .all(|at| view.dest(at).unwrap().uri().starts_with(b"sip:a:"));

@@ -6,22 +6,28 @@ use crate::dispatch::attrs::Attrs;
 use crate::dispatch::dest::DestSpec;
 use crate::dispatch::latency::Latency;
 use crate::dispatch::ranked::by_rank;
-use crate::dispatch::select::{Start, choose};
+use crate::dispatch::select::{Choice, Start, choose, choose_open};
+use crate::shm::dest::Dest;
 use crate::shm::store::ReloadState;
 use crate::shm::view::View;
-use rand::SeedableRng;
-use rand::rngs::StdRng;
 
 /// Selections of a run.
 const PICKS: usize = if cfg!(miri) { 300 } else { 100_000 };
 
 /// How often each position is picked.
 fn picks(view: &View, start: Start) -> Vec<usize> {
-    let mut random = StdRng::seed_from_u64(3);
+    count(view, || choose(view, start, false))
+}
+
+/// The same with overload control, at this time.
+fn open_picks(view: &View, now_us: u64) -> Vec<usize> {
+    count(view, || choose_open(view, false, now_us))
+}
+
+fn count(view: &View, choose: impl Fn() -> Option<Choice>) -> Vec<usize> {
     let mut counts = vec![0; view.dest_count()];
     for _ in 0..PICKS {
-        let choice = choose(view, start, false, &mut random).unwrap();
-        counts[choice.first] += 1;
+        counts[choose().unwrap().first] += 1;
     }
     counts
 }
@@ -74,7 +80,7 @@ fn weight(weight: i32) -> Attrs<'static> {
 }
 
 /// Runs `test` with the view of a list.
-fn with_view(list: &[DestSpec<'_>], down: &[&str], test: impl FnOnce(&View)) {
+fn with_view(list: &[DestSpec<'_>], down: &[&str], test: impl FnOnce(&View, &Heap)) {
     let heap = Heap::default();
     let store = store(&heap);
     load(&store, list, ReloadState::Keep).unwrap();
@@ -83,10 +89,17 @@ fn with_view(list: &[DestSpec<'_>], down: &[&str], test: impl FnOnce(&View)) {
     }
     {
         let pinned = store.pin(0);
-        test(pinned.view(1).unwrap());
+        let view = pinned.view(1).unwrap();
+        view.need_ranks(&heap);
+        test(view, &heap);
     }
     // SAFETY: nothing is pinned, and no other process is there.
     unsafe { store.destroy() };
+}
+
+fn set_latency(dest: &Dest, latency: &Latency, heap: &Heap) {
+    let vitals = dest.record().need_vitals(heap).unwrap();
+    vitals.health.set_latency(latency);
 }
 
 /// Nobody gets that many picks more or less than the exact share.
@@ -111,7 +124,7 @@ fn relative_weights_are_exact_for_any_number() {
     for (what, weights) in cases {
         let attrs: Vec<Attrs> = weights.iter().map(|&w| rweight(w)).collect();
         let uris = uris(weights.len());
-        with_view(&dests(&uris, 0, &attrs), &[], |view| {
+        with_view(&dests(&uris, 0, &attrs), &[], |view, _| {
             within(
                 worst(&picks(view, Start::RelativeWeight), &weights),
                 3.0,
@@ -121,7 +134,7 @@ fn relative_weights_are_exact_for_any_number() {
         // What is out gives its share to all others.
         let mut left = weights.clone();
         left[1] = 0;
-        with_view(&dests(&uris, 0, &attrs), &[&uris[1]], |view| {
+        with_view(&dests(&uris, 0, &attrs), &[&uris[1]], |view, _| {
             let what = format!("{what}, the second down");
             within(
                 worst(&picks(view, Start::RelativeWeight), &left),
@@ -135,12 +148,12 @@ fn relative_weights_are_exact_for_any_number() {
 #[test]
 fn without_relative_weights_the_first_is_taken() {
     let (uris, attrs) = (uris(3), [Attrs::default(); 3]);
-    with_view(&dests(&uris, 0, &attrs), &[], |view| {
+    with_view(&dests(&uris, 0, &attrs), &[], |view, _| {
         assert_eq!(picks(view, Start::RelativeWeight), [PICKS, 0, 0]);
     });
     // Those without a share take turns when all that have one are out.
     let attrs = [rweight(9), Attrs::default(), Attrs::default()];
-    with_view(&dests(&uris, 0, &attrs), &[&uris[0]], |view| {
+    with_view(&dests(&uris, 0, &attrs), &[&uris[0]], |view, _| {
         assert_eq!(
             picks(view, Start::RelativeWeight),
             [0, PICKS / 2, PICKS / 2]
@@ -155,13 +168,13 @@ fn service_weights_share_the_lowest_priority() {
     let weights = [10, 20, 70, 0, 100, 13];
     let mut list = dests(low, 1, &weights.map(weight));
     list.extend(dests(high, 5, &[50, 50, 1, 9].map(weight)));
-    with_view(&list, &[], |view| {
+    with_view(&list, &[], |view, _| {
         let counts = picks(view, Start::Service);
         assert_eq!(counts[..4], [0; 4]);
         within(worst(&counts[4..], &weights), 3.0, "15, six weights");
     });
     let down: Vec<&str> = low.iter().map(String::as_str).collect();
-    with_view(&list, &down, |view| {
+    with_view(&list, &down, |view, _| {
         let counts = picks(view, Start::Service);
         within(
             worst(&counts[..4], &[50, 50, 1, 9]),
@@ -170,7 +183,7 @@ fn service_weights_share_the_lowest_priority() {
         );
     });
     let plain = dests(low, 1, &[Attrs::default(); 6]);
-    with_view(&plain, &[&low[2]], |view| {
+    with_view(&plain, &[&low[2]], |view, _| {
         let counts = picks(view, Start::Service);
         within(
             worst(&counts, &[1, 1, 0, 1, 1, 1]),
@@ -184,10 +197,10 @@ fn service_weights_share_the_lowest_priority() {
 fn latency_takes_turns_among_equals() {
     let uris = uris(7);
     let list = dests(&uris, 30, &[Attrs::default(); 7]);
-    with_view(&list, &[&uris[4]], |view| {
+    with_view(&list, &[&uris[4]], |view, heap| {
         for (at, ms) in [(1, 95), (3, 31), (5, 59)] {
             let dest = view.dest(at).unwrap();
-            dest.record().health.set_latency(&Latency::initial(ms));
+            set_latency(dest, &Latency::initial(ms), heap);
             view.sync_rank(at);
         }
         let mut counts = vec![0; 7];
@@ -210,14 +223,14 @@ fn congestion_gives_shares_away() {
         weight: 50,
         ..rweight(50)
     };
-    with_view(&dests(&uris, 0, &[cc; 3]), &[], |view| {
+    with_view(&dests(&uris, 0, &[cc; 3]), &[], |view, heap| {
         let slow = |at: usize, average: f64, estimate: f64| {
             let latency = Latency {
                 average,
                 estimate,
                 ..Latency::initial(20)
             };
-            view.dest(at).unwrap().record().health.set_latency(&latency);
+            set_latency(view.dest(at).unwrap(), &latency, heap);
             view.sync_rank(at);
         };
         slow(0, 20.0, 50.9);
@@ -245,7 +258,7 @@ fn congestion_gives_shares_away() {
 fn the_wheel_of_weights() {
     let weights = [50, 30, 19, 1];
     let uris = uris(4);
-    with_view(&dests(&uris, 0, &weights.map(weight)), &[], |view| {
+    with_view(&dests(&uris, 0, &weights.map(weight)), &[], |view, _| {
         within(
             worst(&picks(view, Start::Weight), &weights),
             0.0,
@@ -257,21 +270,26 @@ fn the_wheel_of_weights() {
 #[test]
 fn overloaded_ones_give_their_turns_away() {
     let uris = uris(4);
-    with_view(&dests(&uris, 0, &[Attrs::default(); 4]), &[], |view| {
-        let counts = picks(view, Start::Overload(1));
-        within(worst(&counts, &[1, 1, 1, 1]), 1.0, "64, nobody overloaded");
-        for (at, rate) in [(1, 30), (2, 100)] {
-            let overload = &view.dest(at).unwrap().record().overload;
-            assert!(overload.report(1, rate, 1_000_000));
-            assert!(!overload.report(1, 0, 1_000_000));
-        }
-        let counts = picks(view, Start::Overload(1));
-        within(
-            worst(&counts, &[100, 70, 0, 100]),
-            2.0,
-            "64, rates 30 and 100",
-        );
-        let counts = picks(view, Start::Overload(1_000_000));
-        within(worst(&counts, &[1, 1, 1, 1]), 1.0, "64, too old");
-    });
+    with_view(
+        &dests(&uris, 0, &[Attrs::default(); 4]),
+        &[],
+        |view, heap| {
+            let counts = open_picks(view, 1);
+            within(worst(&counts, &[1, 1, 1, 1]), 1.0, "64, nobody overloaded");
+            for (at, rate) in [(1, 30), (2, 100)] {
+                let record = view.dest(at).unwrap().record();
+                let overload = &record.need_vitals(heap).unwrap().overload;
+                assert!(overload.report(1, rate, 1_000_000));
+                assert!(!overload.report(1, 0, 1_000_000));
+            }
+            let counts = open_picks(view, 1);
+            within(
+                worst(&counts, &[100, 70, 0, 100]),
+                2.0,
+                "64, rates 30 and 100",
+            );
+            let counts = open_picks(view, 1_000_000);
+            within(worst(&counts, &[1, 1, 1, 1]), 1.0, "64, too old");
+        },
+    );
 }

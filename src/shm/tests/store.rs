@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{Heap, spec};
+use crate::dispatch::attrs;
 use crate::dispatch::dest::{Addr, DestSpec, Proto};
 use crate::dispatch::select::{Candidates, Start, choose};
 use crate::dispatch::state::{Outcome, State};
@@ -42,6 +43,7 @@ pub const RULES: Rules = Rules {
     unusable: State(69),
     last_resort: false,
     call_load: true,
+    watched: false,
 };
 
 /// A store on the heap.
@@ -92,10 +94,9 @@ pub fn set_state(store: &Store<Heap, Spin>, set: i32, uri: &str, state: u32) -> 
 }
 
 fn firsts(store: &Store<Heap, Spin>, set: i32, picks: usize) -> Vec<Option<usize>> {
-    let mut random = StdRng::seed_from_u64(1);
     let pinned = store.pin(0);
     let view = pinned.view(set).unwrap();
-    let mut pick = || choose(view, Start::RoundRobin, false, &mut random).map(|pick| pick.first);
+    let pick = || choose(view, Start::RoundRobin, false).map(|pick| pick.first);
     (0..picks).map(|_| pick()).collect()
 }
 
@@ -317,19 +318,57 @@ fn empty_texts_and_lists_are_no_special_case() {
 }
 
 #[test]
+fn attributes_of_any_length_are_kept() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let filler = "a".repeat(70_000);
+    let bodies = [
+        format!("duid=one;x={filler}"),
+        format!("x={filler};duid=two"),
+        "duid=three".to_owned(),
+        format!("duid={filler}"),
+    ];
+    let duids = ["one", "two", "three", filler.as_str()];
+    let specs: Vec<_> = (bodies
+        .iter()
+        .zip(["sip:a:1", "sip:b:1", "sip:c:1", "sip:d:1"]))
+    .map(|(body, uri)| DestSpec {
+        attrs_body: body.as_bytes(),
+        attrs: attrs::parse(body.as_bytes()).unwrap().0,
+        ..spec(1, uri, 0, 0)
+    })
+    .collect();
+    load(&store, &specs, ReloadState::Keep).unwrap();
+    {
+        let pinned = store.pin(0);
+        let dests = pinned.view(1).unwrap().dests();
+        let dests: Vec<&Dest> = dests.collect();
+        for (dest, (spec, duid)) in dests.iter().rev().zip(specs.iter().zip(duids)) {
+            assert_eq!(dest.uri(), spec.uri);
+            assert!(dest.attrs_body() == spec.attrs_body, "{}", duid.len());
+            assert!(dest.duid() == Some(duid.as_bytes()), "{}", duid.len());
+        }
+    }
+    unsafe { store.destroy() };
+}
+
+#[test]
 fn memory_is_flat_over_reloads() {
     let heap = Heap::default();
     let store = store(&heap);
     // Miri takes a second for a reload of twenty.
-    let (lines, rounds) = if cfg!(miri) { (6, 4) } else { (20, 20) };
+    let (lines, rounds) = if cfg!(miri) { (6, 2) } else { (20, 20) };
     let list: Vec<_> = (0..lines).map(|n| spec(n % 4, "sip:a:1", 0, n)).collect();
-    load(&store, &list, ReloadState::Keep).unwrap();
-    let taken = heap.taken();
-    for round in 0..rounds {
-        load(&store, &list[round % 5..], ReloadState::Keep).unwrap();
-    }
-    load(&store, &list, ReloadState::Keep).unwrap();
-    assert_eq!(heap.taken(), taken);
+    // Records of several loads lie in as many pieces, which become no more from then on.
+    let cycle = || {
+        for round in 0..rounds {
+            load(&store, &list[round % 5..], ReloadState::Keep).unwrap();
+        }
+        load(&store, &list, ReloadState::Keep).unwrap();
+        heap.taken()
+    };
+    let taken = cycle();
+    assert_eq!(cycle(), taken);
     load(&store, &[], ReloadState::Keep).unwrap();
     assert!(store.pin(0).table().unwrap().is_empty());
     unsafe { store.destroy() };
@@ -362,7 +401,7 @@ fn a_full_arena_changes_nothing_at_any_step() {
         assert_eq!(heap.taken(), taken, "refused after {refused}");
         refused += 1;
     }
-    assert!(refused > 10, "{refused}");
+    assert!(refused > 8, "{refused}");
     assert_eq!(dump(&store).len(), 3);
     unsafe { store.destroy() };
     assert_eq!(heap.taken(), 0);

@@ -69,12 +69,11 @@ fn threads_choose_change_and_reload_at_once() {
     let stop = AtomicBool::new(false);
     let (store, stop) = (&store, &stop);
     let select = |number| {
-        let mut random = StdRng::seed_from_u64(1);
         while !stop.load(Ordering::Relaxed) {
             // The first destination is in each list, and always up. A reader may have a number
             // that is no process's.
             let found = store.0.try_set(number, 1, |view| {
-                let choice = choose(view, Start::RoundRobin, false, &mut random)?;
+                let choice = choose(view, Start::RoundRobin, false)?;
                 for at in choice.order(view) {
                     assert!(view.dest(at).unwrap().uri().starts_with(b"sip:a:"));
                 }

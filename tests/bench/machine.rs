@@ -1,0 +1,81 @@
+//! Time on the processor of a server's processes, shared memory, and lists that benches share.
+
+use super::server::{Config, Kamailio, Module};
+
+/// A process of a server.
+pub struct Process {
+    /// Its id.
+    pub pid: u32,
+    /// What the server calls it.
+    pub name: String,
+}
+
+impl Process {
+    /// Time on the processor so far. Unit: nanoseconds (Linux, scheduler/sched-stats.rst).
+    pub fn cpu(&self) -> u64 {
+        let path = format!("/proc/{}/schedstat", self.pid);
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let first = text.split_whitespace().next();
+        first.and_then(|n| n.parse().ok()).unwrap_or(0)
+    }
+}
+
+/// All processes of a server.
+pub fn processes(server: &Kamailio) -> Vec<Process> {
+    let text = server.kamcmd(&["core.psx"]).expect("core.psx");
+    let (mut found, mut pid) = (Vec::new(), 0);
+    for line in text.lines().map(str::trim) {
+        if let Some(number) = line.strip_prefix("PID: ") {
+            pid = number.parse().expect("a process id");
+        } else if let Some(name) = line.strip_prefix("DSC: ") {
+            let name = name.to_owned();
+            found.push(Process { pid, name });
+        }
+    }
+    assert!(!found.is_empty(), "core.psx: {text}");
+    found
+}
+
+/// The processes that receive messages.
+pub fn workers(server: &Kamailio) -> Vec<Process> {
+    let mut all = processes(server);
+    all.retain(|process| process.name.contains("udp receiver"));
+    all
+}
+
+/// Time on the processor of all these together. Unit: nanoseconds.
+pub fn cpu(processes: &[Process]) -> u64 {
+    processes.iter().map(Process::cpu).sum()
+}
+
+/// Shared memory in use, the allocator's overhead included. Unit: bytes.
+pub fn shm_used(server: &Kamailio) -> f64 {
+    let text = server.kamcmd(&["core.shmmem", "b"]).expect("core.shmmem");
+    let mut lines = text.lines();
+    let line = lines.find_map(|l| l.trim().strip_prefix("real_used: "));
+    line.and_then(|n| n.trim().parse().ok())
+        .unwrap_or_else(|| panic!("no real_used in {text}"))
+}
+
+/// A destination's URI; all are equally long. Up to 3.3 million.
+pub fn uri(n: usize) -> String {
+    let (a, b, c) = (100 + n / 22_500, 100 + n / 150 % 150, 100 + n % 150);
+    format!("sip:110.{a}.{b}.{c}:50600")
+}
+
+/// `count` destinations in `sets` sets; `attributes` is what stands behind each URI.
+pub fn list(count: usize, sets: usize, attributes: fn(usize) -> String) -> String {
+    let line = |n: usize| format!("{} {}{}\n", n % sets + 1, uri(n), attributes(n));
+    (0..count).map(line).collect()
+}
+
+/// Starts a server whose log is not the matter.
+pub fn start(module: Module, config: Config) -> Result<Kamailio, String> {
+    let config = match module {
+        Module::C => config.param("reload_delta", 0),
+        _ => config,
+    };
+    let server = Kamailio::try_start(module, config)?;
+    server.ignore_log();
+    Ok(server)
+}
