@@ -12,7 +12,6 @@
 #include "compat.h"
 #include "ip_addr.h"
 #include "lock_ops.h"
-#include "kemi.h"
 #include "pvar.h"
 #include "rpc.h"
 
@@ -22,15 +21,14 @@ struct hostent;
 
 /* ---- tables (tables.c) ---- */
 
-/* Script functions, parameters, RPC commands and variables; `exports` points to them. */
-extern cmd_export_t glue_cmds[];
-extern param_export_t glue_params[];
-extern rpc_export_t glue_rpc[];
-/* (events.c) */
+/* Script functions, parameters and what else the loader reads. */
+void glue_fill_exports(glue_exports_t *exports);
+/* RPC and MI commands, where `exports` has no place for them. In mod_init; -1 if refused. */
+int glue_register_commands(void);
+/* Variables (events.c). */
 extern pv_export_t glue_pvs[];
-
-/* The same functions for KEMI scripts (kemi.c). */
-extern sr_kemi_t glue_kemi[];
+/* The script functions for KEMI (kemi.c); -1 if refused. Nothing where the server has no KEMI. */
+int glue_kemi_add(void);
 
 /* ---- parameters (tables.c) ---- */
 
@@ -158,6 +156,16 @@ str *glue_ruri(struct sip_msg *msg);
 str *glue_next_hop(struct sip_msg *msg);
 /* Sends the request from this socket; NULL lets the server choose again. */
 void glue_set_force_socket(struct sip_msg *msg, struct socket_info *socket);
+/* The address that a text is, in the server's own buffer; NULL for a name. */
+struct ip_addr *glue_literal(str *host);
+/* The server's socket with this name; NULL if there is none, or if sockets have no names. */
+struct socket_info *glue_socket_named(str *name);
+/* The kinds of variables that hold lists of values. */
+#define GLUE_XAVP 0
+#define GLUE_XAVU 1
+#define GLUE_XAVI 2
+/* Lets the server work on this list of that kind; yields the one before, NULL for an unknown kind. */
+struct _sr_xavp **glue_set_xavps(int kind, struct _sr_xavp **list);
 /* The first socket that the server listens on. */
 struct socket_info *glue_first_socket(void);
 /* Tells the server that the R-URI changed, so that forking uses it again. */
@@ -331,6 +339,13 @@ void dsr_rpc_release(rpc_t *rpc, void *ctx);
 void dsr_rpc_reload(rpc_t *rpc, void *ctx);
 void dsr_rpc_ping_active(rpc_t *rpc, void *ctx);
 void dsr_rpc_ping_status(rpc_t *rpc, void *ctx);
+
+#ifdef SERVER_HAS_MI
+/* MI commands; NULL if even the answer finds no memory. */
+struct mi_root *dsr_mi_list(struct mi_root *request, void *param);
+struct mi_root *dsr_mi_set_state(struct mi_root *request, void *param);
+struct mi_root *dsr_mi_reload(struct mi_root *request, void *param);
+#endif
 
 #ifdef DISPATCHER_PANIC_PROBE
 /* Panics on purpose; for the test of the guard only. */

@@ -5,7 +5,6 @@
 
 #include "compat.h"
 #include "action.h"
-#include "kemi.h"
 #include "pvar.h"
 #include "route.h"
 #include "dispatcher_glue.h"
@@ -30,6 +29,7 @@ void glue_run_event_route(int route, struct sip_msg *msg)
 /* As above, for the function of a KEMI script. */
 int glue_run_event_function(str *function, str *event, struct sip_msg *msg)
 {
+#ifdef SERVER_HAS_KEMI
 	sr_kemi_eng_t *engine = sr_kemi_eng_get();
 	struct run_act_ctx *outer;
 	struct run_act_ctx ctx;
@@ -43,6 +43,9 @@ int glue_run_event_function(str *function, str *event, struct sip_msg *msg)
 	done = sr_kemi_route(engine, msg, EVENT_ROUTE, function, event);
 	sr_kemi_act_ctx_set(outer);
 	return done < 0 ? -2 : 0;
+#else
+	return -1;
+#endif
 }
 
 /* Table: pseudo-variables; the name in the parentheses is parsed once, when the config is read. */

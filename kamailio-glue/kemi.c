@@ -2,8 +2,9 @@
  * The script functions for KEMI (KSR.dispatcher.* in Lua, Python, JavaScript ...).
  */
 #include "compat.h"
-#include "kemi.h"
 #include "dispatcher_glue.h"
+
+#ifdef SERVER_HAS_KEMI
 
 #define INT SR_KEMIP_INT
 #define STR SR_KEMIP_STR
@@ -13,7 +14,7 @@
 			{p1, p2, p3, NO, NO, NO}}
 
 /* Table: functions of different types behind one pointer type. */
-sr_kemi_t glue_kemi[] = {
+static sr_kemi_t methods[] = {
 	METHOD("ds_select", dsr_kemi_select, INT, INT, NO),
 	METHOD("ds_select_limit", dsr_kemi_select_limit, INT, INT, INT),
 	METHOD("ds_select_dst", dsr_kemi_select_dst, INT, INT, NO),
@@ -41,3 +42,15 @@ sr_kemi_t glue_kemi[] = {
 	METHOD("ds_reload", dsr_kemi_reload, NO, NO, NO),
 	{{0, 0}, {0, 0}, 0, NULL, {0, 0, 0, 0, 0, 0}}
 };
+
+/* Here because the table is. */
+int glue_kemi_add(void)
+{
+	return sr_kemi_modules_add(methods);
+}
+#else
+int glue_kemi_add(void)
+{
+	return 0;
+}
+#endif

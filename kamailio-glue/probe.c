@@ -3,13 +3,11 @@
  * the installed server's modules. The sizes of the variables are the sizes of the structs.
  */
 #include "compat.h"
-#include "kemi.h"
 #include "modules/tm/tm_load.h"
 
 MODULE_VERSION
 
-struct module_exports probe_module_exports;
+glue_exports_t probe_glue_exports_t;
 struct tm_binds probe_tm_binds;
 struct sip_msg probe_sip_msg;
-struct cmd_export probe_cmd_export;
-struct sr_kemi probe_sr_kemi;
+glue_command_t probe_glue_command_t;

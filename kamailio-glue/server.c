@@ -6,9 +6,9 @@
 #include "cfg_core.h"
 #include "dset.h"
 #include "parser/msg_parser.h"
-#include "rand/kam_rand.h"
 #include "resolve.h"
 #include "socket_info.h"
+#include "xavp.h"
 #include "dispatcher_glue.h"
 
 /* Macro: names another function in 6.x, or without the DNS cache. */
@@ -73,6 +73,34 @@ void glue_set_force_socket(struct sip_msg *msg, struct socket_info *socket)
 void glue_ruri_mark_new(void)
 {
 	ruri_mark_new();
+}
+
+/* Inline functions in 4.x. */
+struct ip_addr *glue_literal(str *host)
+{
+	struct ip_addr *address = str2ip(host);
+
+	return address != NULL ? address : str2ip6(host);
+}
+
+/* Not in all versions: compat.h. */
+struct socket_info *glue_socket_named(str *name)
+{
+	return ksr_get_socket_by_name(name);
+}
+
+/* Not in all versions: compat.h. */
+struct _sr_xavp **glue_set_xavps(int kind, struct _sr_xavp **list)
+{
+	switch(kind) {
+		case GLUE_XAVP:
+			return xavp_set_list(list);
+		case GLUE_XAVU:
+			return xavu_set_list(list);
+		case GLUE_XAVI:
+			return xavi_set_list(list);
+	}
+	return NULL;
 }
 
 /* Inline function. */

@@ -4,6 +4,7 @@
  */
 #include "compat.h"
 #include "route.h"
+#include "rpc_lookup.h"
 #include "dispatcher_glue.h"
 
 #define SELECT_ROUTES (REQUEST_ROUTE | FAILURE_ROUTE)
@@ -15,7 +16,7 @@
 	{name, (cmd_function)function, params, fixup, fixup_free_fparam_all, routes}
 
 /* Table: script functions. */
-cmd_export_t glue_cmds[] = {
+static cmd_export_t glue_cmds[] = {
 	COMMAND("ds_select_dst", dsr_select_dst, 2, dsr_fixup_numbers, SELECT_ROUTES),
 	COMMAND("ds_select_dst", dsr_select_dst_limit, 3, dsr_fixup_numbers, SELECT_ROUTES),
 	COMMAND("ds_select_domain", dsr_select_domain, 2, dsr_fixup_numbers, SELECT_ROUTES),
@@ -80,7 +81,7 @@ struct glue_modparams glue_modparams = {
 #define NUMBER(name) {#name, PARAM_INT, &glue_modparams.name}
 
 /* Table: parameters. */
-param_export_t glue_params[] = {
+static param_export_t glue_params[] = {
 	TEXT(list_file),
 	TEXT(db_url),
 	TEXT(state_file),
@@ -164,7 +165,7 @@ DOC(calls, "List the calls that are counted: [set=N|duid=ID|callid=ID|all] [offs
 DOC(release, "Take a call from its destination's count: Call-ID");
 
 /* Table: RPC commands; the last three have the names that the module's MI commands had. */
-rpc_export_t glue_rpc[] = {
+static rpc_export_t glue_rpc[] = {
 	{"dispatcher.list", dsr_rpc_list, doc_list, 0},
 	{"dispatcher.set_state", dsr_rpc_set_state, doc_set_state, 0},
 	{"dispatcher.set_duid_state", dsr_rpc_set_duid_state, doc_set_duid_state, 0},
@@ -184,3 +185,41 @@ rpc_export_t glue_rpc[] = {
 	{"ds_reload", dsr_rpc_reload, doc_reload, 0},
 	{0, 0, 0, 0}
 };
+
+#ifdef SERVER_HAS_MI
+/* Table: MI commands. */
+static mi_export_t mi_commands[] = {
+	{"ds_list", dsr_mi_list, MI_NO_INPUT_FLAG, 0, 0},
+	{"ds_set_state", dsr_mi_set_state, 0, 0, 0},
+	{"ds_reload", dsr_mi_reload, 0, 0, 0},
+	{0, 0, 0, 0, 0}
+};
+#endif
+
+/* Here because the struct's layout differs by version. */
+void glue_fill_exports(glue_exports_t *exports)
+{
+	exports->name = "dispatcher";
+	exports->dlflags = DEFAULT_DLFLAGS;
+	exports->cmds = glue_cmds;
+	exports->params = glue_params;
+	exports->EXPORTS_PVS = glue_pvs;
+	exports->EXPORTS_INIT = dsr_init;
+	exports->EXPORTS_DESTROY = dsr_destroy;
+	exports->init_child_f = dsr_child_init;
+#ifndef SERVER_HAS_MI
+	exports->rpc_methods = glue_rpc;
+#endif
+}
+
+/* Here because it is the struct above that has no place for them in 4.x. */
+int glue_register_commands(void)
+{
+#ifdef SERVER_HAS_MI
+	if(rpc_register_array(glue_rpc) != 0)
+		return -1;
+	return register_mi_mod("dispatcher", mi_commands);
+#else
+	return 0;
+#endif
+}

@@ -29,8 +29,7 @@ int glue_ping_send(struct glue_ping *ping)
 
 	set_uac_req(&request, &ping->method, NULL, NULL, NULL, TMCB_LOCAL_COMPLETED, dsr_ping_done,
 			ping->record);
-	if (ping->sockname.len > 0)
-		request.ssockname = &ping->sockname;
+	set_socket_name(&request, &ping->sockname);
 	if (ping->socket.len > 0)
 		request.ssock = &ping->socket;
 	return glue_tm.t_request(&request, &ping->uri, &ping->to, &ping->from,

@@ -11,7 +11,7 @@ mod server;
 
 use std::net::Ipv4Addr;
 
-use server::{Config, Dns, Kamailio, Module, Name, Request, Uac, patience, wait_for};
+use server::{Config, Dns, Kamailio, Module, Name, Request, Uac, patience, this_server, wait_for};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -223,6 +223,9 @@ fn mode_8_asks_for_the_service() {
 
 #[test]
 fn all_addresses_count_with_ds_dns_match_all() {
+    if this_server::older_than((5, 0), "more than the first address of a name") {
+        return;
+    }
     for (all, first, found) in [(0, HERE, true), (0, ELSEWHERE, false), (1, ELSEWHERE, true)] {
         let dns = Dns::start();
         let second = if first == HERE { FAR } else { HERE };

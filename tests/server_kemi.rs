@@ -9,7 +9,7 @@
 
 mod server;
 
-use server::{Config, Kamailio, Module, Request, Uac};
+use server::{Config, Kamailio, Module, Request, Uac, this_server};
 
 /// The body of the request is one JavaScript expression; its value comes back in `X-Out`.
 const SCRIPT: &str = r#"
@@ -66,6 +66,9 @@ const B: &str = "sip:127.0.0.1:7001 sip:callee@service.test sip:127.0.0.1:7001";
 
 #[test]
 fn every_name_is_there() {
+    if this_server::lacks(&["app_jsdt.so"]) {
+        return;
+    }
     let server = start();
     let names = [
         "ds_select",
@@ -99,6 +102,9 @@ fn every_name_is_there() {
 
 #[test]
 fn selections_do_what_the_script_functions_do() {
+    if this_server::lacks(&["app_jsdt.so"]) {
+        return;
+    }
     let server = start();
     all(
         &server,
@@ -133,6 +139,9 @@ fn selections_do_what_the_script_functions_do() {
 
 #[test]
 fn moving_on_does_what_the_script_functions_do() {
+    if this_server::lacks(&["app_jsdt.so"]) {
+        return;
+    }
     let server = start();
     all(
         &server,
@@ -163,6 +172,9 @@ fn moving_on_does_what_the_script_functions_do() {
 
 #[test]
 fn marks_do_what_the_script_functions_do() {
+    if this_server::lacks(&["app_jsdt.so"]) {
+        return;
+    }
     let server = start();
     let uri = "sip:127.0.0.1:7002";
     let cases = [("ip", "IP"), ("a", "AX"), ("D", "DX")];
@@ -184,6 +196,9 @@ fn marks_do_what_the_script_functions_do() {
 
 #[test]
 fn questions_get_the_answers_of_the_script_functions() {
+    if this_server::lacks(&["app_jsdt.so"]) {
+        return;
+    }
     let server = start();
     let pvs = "KSR.pv.gete('$var(setid)') + ' ' + KSR.pv.gete('$var(attrs)')";
     assert_eq!(
@@ -215,6 +230,9 @@ fn questions_get_the_answers_of_the_script_functions() {
 
 #[test]
 fn a_bad_argument_is_a_failure_and_the_script_engine_lives() {
+    if this_server::lacks(&["app_jsdt.so"]) {
+        return;
+    }
     let server = start();
     server.allow_log("dispatcher");
     server.allow_log("app_jsdt");

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use server::lab::{answer, ask, ask_rpc, ask_set, code, lab};
 use server::{
-    Answer, Config, Kamailio, Module, Request, Uac, Uas, patience, under_valgrind, wait_for,
+    Answer, Config, Kamailio, Module, Request, Uac, Uas, patience, this_server, under_valgrind,
+    wait_for,
 };
 
 /// Clients, each with a request under way at all times.
@@ -205,7 +206,10 @@ fn c9_reload_delta_refuses_what_comes_too_soon() {
     ];
     if first.elapsed() < Duration::from_secs(3) {
         for fault in soon {
-            assert_eq!((fault.code, fault.text.as_str()), (500, "Ongoing reload"));
+            // From a script, JSON-RPC of 4.x does not say what the fault was.
+            let unsaid = !this_server::has_module("jsonrpcs.so") && fault.code == -32_000;
+            let said = (fault.code, fault.text.as_str());
+            assert!(said == (500, "Ongoing reload") || unsaid, "{fault}");
         }
         let script = uac.request(server.addr(), &ask("reload"));
         assert_eq!(code(&script), Some(-1));

@@ -142,6 +142,15 @@ fn a_list_file_that_is_not_there_is_named() {
     assert!(errors[0].contains("none.list\": No such file"), "{log}");
 }
 
+/// The server says that the parameter takes no value of this type; 4.x gives its number only.
+fn refused_type(log: &str, name: &str, number: &str, kind: &str) -> bool {
+    [number, &format!("{number}:{kind}")].iter().any(|kind| {
+        log.contains(&format!(
+            "parameter <{name}> of type <{kind}> not found in module <dispatcher>"
+        ))
+    })
+}
+
 #[test]
 fn a_value_of_the_wrong_type_stops_the_start() {
     let numbers = [
@@ -158,9 +167,7 @@ fn a_value_of_the_wrong_type_stops_the_start() {
     ];
     for name in numbers {
         let log = fails_to_start(Module::Rust, with(name, "1"));
-        let message =
-            format!("parameter <{name}> of type <1:string> not found in module <dispatcher>");
-        assert!(log.contains(&message), "{name}: {log}");
+        assert!(refused_type(&log, name, "1", "string"), "{name}: {log}");
     }
 }
 
@@ -185,10 +192,7 @@ fn a_number_where_a_text_belongs_stops_the_start() {
     ];
     for name in texts {
         let log = fails_to_start(Module::Rust, with(name, 1));
-        assert!(
-            log.contains(&format!("parameter <{name}> of type <2:int> not found")),
-            "{name}: {log}"
-        );
+        assert!(refused_type(&log, name, "2", "int"), "{name}: {log}");
     }
 }
 

@@ -97,7 +97,7 @@ fn sample(list: &str) -> Config {
         .list(list)
         .expect_log("the config uses names of version 3.2")
         // sl, before tm as in the sample, looks for tm too early and again later.
-        .allow_log("load_tm():  Module not initialized yet")
+        .allow_log("Module not initialized yet")
 }
 
 fn invite() -> Request {

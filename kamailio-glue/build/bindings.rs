@@ -108,6 +108,11 @@ const FUNCTIONS: &[&str] = &[
     "db_bind_mod",
     "db_fetch_query",
     "db_fetch_next",
+    // The management interface of 4.x.
+    "init_mi_tree",
+    "free_mi_tree",
+    "add_mi_node_(child|sibling)",
+    "add_mi_attr",
     // The rest.
     "sruid_.*",
     "find_export",
@@ -122,6 +127,8 @@ const FUNCTIONS: &[&str] = &[
 
 /// Types, beside those that the functions need.
 const TYPES: &[&str] = &[
+    "glue_.*",
+    "mi_.*",
     "module_exports",
     "cmd_export.*",
     "param_export.*",
@@ -176,6 +183,7 @@ const TYPES: &[&str] = &[
 const VARIABLES: &[&str] = &[
     "glue_.*",
     "GLUE_.*",
+    "MI_.*",
     "KSR_.*",
     "L_[A-Z0-9]+",
     "PARAM_.*",

@@ -52,6 +52,8 @@ pub fn read(makefile: &Path, headers: &Headers, server: &Server) -> Result<Defin
     );
     defines.set("MOD_NAME", Some("\"dispatcher\""));
     defines.set("MOD_NAMEID", Some("dispatcher"));
+    // 4.x knows two layouts of `exports`, and asks which one a module has.
+    defines.set("KAMAILIO_MOD_INTERFACE", None);
     Ok(defines)
 }
 
@@ -197,6 +199,9 @@ fn flag_names(ver_defs: &str) -> Vec<(String, String)> {
     for line in ver_defs.lines().map(str::trim) {
         if let Some(name) = line.strip_prefix("#ifdef ") {
             define = name.trim();
+        } else if line.starts_with("#else") {
+            // What stands here is the word of a define that is off: 4.x has one.
+            define = "";
         }
         let Some(rest) = line.strip_prefix("#define ") else {
             continue;

@@ -43,6 +43,15 @@ impl Module {
         Ok(self.symbol(name)?.1)
     }
 
+    /// The value of an exported `unsigned int`; what the file has no bytes for starts as 0.
+    pub fn number(&self, name: &str) -> Result<u32> {
+        let (at, _) = self.symbol(name)?;
+        let bytes = self
+            .bytes_from(at)?
+            .and_then(|b| b.first_chunk::<4>().copied());
+        Ok(bytes.map_or(0, u32::from_ne_bytes))
+    }
+
     /// The text that an exported `char *` points to.
     pub fn text(&self, name: &str) -> Result<String> {
         let (at, _) = self.symbol(name)?;

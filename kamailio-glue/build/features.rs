@@ -30,7 +30,7 @@ pub fn find(glue: &Glue) -> Result<Vec<String>> {
         known.join(", ")
     );
     let compiler = glue.c_compiler()?;
-    let mut found = Vec::new();
+    let mut found = vec!["SERVER_FEATURES_KNOWN".to_owned()];
     for name in names {
         let output = compiler
             .to_command()

@@ -105,11 +105,11 @@ impl Glue<'_> {
             server,
         )?;
         let size = |name: &str| probe.size_of(&format!("probe_{name}"));
-        let exports = size("module_exports")?;
+        let exports = size("glue_exports_t")?;
         same(
             "size of module_exports",
             exports,
-            server.module_exports,
+            server.module_exports(probe.number("module_interface_ver")?)?,
             server,
         )?;
         if let Some(path) = server.packaged_dispatcher() {
@@ -128,13 +128,7 @@ impl Glue<'_> {
                 server,
             )?;
         }
-        let names = [
-            "module_exports",
-            "tm_binds",
-            "sip_msg",
-            "cmd_export",
-            "sr_kemi",
-        ];
+        let names = ["glue_exports_t", "glue_command_t", "tm_binds", "sip_msg"];
         let sizes = names.iter().map(|name| Ok((*name, size(name)?)));
         Ok(Sizes(sizes.collect::<Result<_>>()?))
     }

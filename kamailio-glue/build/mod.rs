@@ -46,7 +46,7 @@ pub fn build() -> Result<()> {
     // Modules that reopen themselves with RTLD_GLOBAL (app_jsdt, app_lua) would otherwise take
     // over our own references to `exports`.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
-    server.link_databases()?;
+    server.link_libraries()?;
     Ok(())
 }
 

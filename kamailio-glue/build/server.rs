@@ -15,11 +15,12 @@ pub struct Server {
     pub full_version: String,
     /// `module_flags` of its modules.
     pub flags: String,
-    /// Size of a module's `exports`.
-    pub module_exports: u64,
 }
 
 /// Finds the server's modules: `KAMAILIO_MODULES`, else where the distributions put them.
+///
+/// As for the server's own `mpath`, a module may have a directory of its own, as in a source tree
+/// where the server was built.
 pub fn find() -> Result<Server> {
     println!("cargo::rerun-if-env-changed=KAMAILIO_MODULES");
     let modules = match env::var_os("KAMAILIO_MODULES") {
@@ -29,7 +30,7 @@ pub fn find() -> Result<Server> {
              its module directory",
         )?,
     };
-    let path = modules.join("tm.so");
+    let path = module_in(&modules, "tm");
     println!("cargo::rerun-if-changed={}", path.display());
     // A package's files keep the dates of its build; this one has the date of the installation.
     let installed = Path::new("/var/lib/dpkg/info/kamailio.list");
@@ -41,7 +42,6 @@ pub fn find() -> Result<Server> {
     Ok(Server {
         full_version: tm.text("module_version")?,
         flags: tm.text("module_flags")?,
-        module_exports: tm.size_of("exports")?,
         modules,
     })
 }
@@ -52,35 +52,70 @@ impl Server {
         self.full_version.split(' ').nth(1).unwrap_or_default()
     }
 
-    /// Links the server's database interface, which is a library of its own up to 5.8 and part of
-    /// the server from 6.0 on. The library lies beside the directory of the modules, and the
-    /// module must find it there by itself.
-    pub fn link_databases(&self) -> Result<()> {
-        let major = self.version().split('.').next();
-        if major.and_then(|major| major.parse().ok()).unwrap_or(0) >= 6 {
-            return Ok(());
+    /// Size of the `exports` of its modules; of those with the same interface where it knows
+    /// several, as 4.x does.
+    pub fn module_exports(&self, interface: u32) -> Result<u64> {
+        for name in ["tm", "pv", "sl", "rr"] {
+            let module = Module::open(&module_in(&self.modules, name))?;
+            if module.number("module_interface_ver")? == interface {
+                return module.size_of("exports");
+            }
         }
-        let dir = self.modules.parent().unwrap_or(&self.modules);
-        let names = ["libsrdb1.so.1", "libsrdb1.so"];
-        let library = names
-            .map(|name| dir.join(name))
-            .into_iter()
-            .find(|path| path.exists());
-        let library = library.ok_or_else(|| {
-            format!(
+        Err(format!(
+            "none of the usual modules in {} has the interface {interface}",
+            self.modules.display()
+        ))
+    }
+
+    /// Links the server's own libraries that the module needs: the database interface up to 5.8,
+    /// in 4.x also MI and unique ids. Later the server itself has them, or has them no more.
+    pub fn link_libraries(&self) -> Result<()> {
+        let major = self.version().split('.').next();
+        let major: u32 = major.and_then(|major| major.parse().ok()).unwrap_or(0);
+        if self.link("srdb1").is_none() && major < 6 {
+            let dir = self.modules.parent().unwrap_or(&self.modules);
+            return Err(format!(
                 "no libsrdb1.so.1 in {}: it comes with Kamailio {}",
                 dir.display(),
                 self.version()
-            )
-        })?;
+            ));
+        }
+        for name in ["kmi", "srutils"] {
+            self.link(name);
+        }
+        Ok(())
+    }
+
+    /// Links a library that lies beside the directory of the modules, or where the server's
+    /// makefiles leave it. The module must find it there by itself. `None` where there is none.
+    fn link(&self, name: &str) -> Option<()> {
+        let beside = self.modules.parent()?;
+        let dirs = [beside.to_owned(), beside.join("lib").join(name)];
+        let files = [format!("lib{name}.so.1"), format!("lib{name}.so")];
+        let (dir, library) = dirs
+            .iter()
+            .flat_map(|dir| files.iter().map(move |file| (dir, dir.join(file))))
+            .find(|(_, library)| library.exists())?;
         println!("cargo::rustc-cdylib-link-arg={}", library.display());
         println!("cargo::rustc-cdylib-link-arg=-Wl,-rpath,{}", dir.display());
-        Ok(())
+        Some(())
     }
 
     /// The packaged C module, which holds a `tm_binds`; `None` where it is not installed.
     pub fn packaged_dispatcher(&self) -> Option<PathBuf> {
-        Some(self.modules.join("dispatcher.so")).filter(|p| p.exists())
+        Some(module_in(&self.modules, "dispatcher")).filter(|p| p.exists())
+    }
+}
+
+/// Where a module lies: in the directory of all modules, or in one of its own there.
+fn module_in(modules: &Path, name: &str) -> PathBuf {
+    let file = format!("{name}.so");
+    let flat = modules.join(&file);
+    let own = modules.join(name).join(&file);
+    if own.exists() && !flat.exists() {
+        own
+    } else {
+        flat
     }
 }
 

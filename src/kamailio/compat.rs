@@ -51,3 +51,48 @@ pub fn xavp_number(value: &sys::sr_xval_t) -> Option<i32> {
     let number = unsafe { value.v.l };
     narrow(number)
 }
+
+/// Makes a pointer, as an opaque address, of an XAVP's value: a number where there is no such type.
+pub fn set_xavp_pointer(value: &mut sys::sr_xval_t, pointer: usize) {
+    value.type_ = XAVP_POINTER;
+    #[cfg(server_has = "xavp_pointer")]
+    {
+        value.v.vptr = pointer as *mut _;
+    }
+    #[cfg(not(server_has = "xavp_pointer"))]
+    {
+        // Addresses of processes are below half of the range (ABI of Linux).
+        value.v.l = pointer.try_into().unwrap_or(0);
+    }
+}
+
+/// The pointer in an XAVP's value of the type [`XAVP_POINTER`].
+pub fn xavp_pointer(value: &sys::sr_xval_t) -> usize {
+    // SAFETY: all members of the union are plain data; this one is the type's.
+    #[cfg(server_has = "xavp_pointer")]
+    let pointer = unsafe { value.v.vptr } as usize;
+    // SAFETY: as above.
+    #[cfg(not(server_has = "xavp_pointer"))]
+    let pointer = unsafe { value.v.l }.try_into().unwrap_or(0);
+    pointer
+}
+
+/// The type of an XAVP's value that is a pointer.
+#[cfg(server_has = "xavp_pointer")]
+pub const XAVP_POINTER: sys::sr_xtype_t = sys::SR_XTYPE_VPTR;
+/// The type of an XAVP's value that is a pointer.
+#[cfg(not(server_has = "xavp_pointer"))]
+pub const XAVP_POINTER: sys::sr_xtype_t = sys::SR_XTYPE_LONG;
+
+/// A column's value of a type without sign; `None` for other types.
+pub fn db_unsigned(value: &sys::db_val_t) -> Option<u64> {
+    match value.type_ {
+        // SAFETY: the type says which field the driver has filled (lib/srdb1/db_val.h).
+        #[cfg(server_has = "db_unsigned")]
+        sys::DB1_UINT => Some(unsafe { value.val.uint_val }.into()),
+        // SAFETY: as above.
+        #[cfg(server_has = "db_unsigned")]
+        sys::DB1_UBIGINT => Some(unsafe { value.val.ull_val }),
+        _ => None,
+    }
+}

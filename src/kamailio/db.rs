@@ -9,8 +9,8 @@ use core::fmt;
 use core::ptr::{self, NonNull};
 use core::slice;
 
-use super::sys;
 use super::text::{self, Escaped, as_str};
+use super::{compat, sys};
 use crate::dispatch::db_url;
 use crate::dispatch::row::{self, Cell, Columns, LAST_VERSION, Row, RowFault};
 
@@ -461,10 +461,6 @@ pub(super) fn cell(value: &sys::db_val_t) -> Cell<'_> {
         // SAFETY: as above.
         sys::DB1_BIGINT => Cell::Int(unsafe { union.ll_val }),
         // SAFETY: as above.
-        sys::DB1_UINT => Cell::Uint(unsafe { union.uint_val }.into()),
-        // SAFETY: as above.
-        sys::DB1_UBIGINT => Cell::Uint(unsafe { union.ull_val }),
-        // SAFETY: as above.
         sys::DB1_BITMAP => Cell::Uint(unsafe { union.bitmap_val }.into()),
         // SAFETY: as above.
         sys::DB1_DOUBLE => Cell::Real(unsafe { union.double_val }),
@@ -480,6 +476,6 @@ pub(super) fn cell(value: &sys::db_val_t) -> Cell<'_> {
             // SAFETY: stays until the result is freed.
             Cell::Text(unsafe { text::bytes(&text) })
         }
-        _ => Cell::Other,
+        _ => compat::db_unsigned(value).map_or(Cell::Other, Cell::Uint),
     }
 }

@@ -4,13 +4,14 @@ use super::guard::{self, InitRet};
 use super::{init, sys};
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int, c_uint, c_void};
+use core::mem::MaybeUninit;
 
 /// A variable that only the server's loader reads.
 #[repr(transparent)]
 pub struct ForLoader<T>(UnsafeCell<T>);
 
-// SAFETY: Rust never reads or writes the content; the loader does, in one process and one thread,
-// before any fork (core/sr_module.c, load_module).
+// SAFETY: Rust never reads the content, and writes it only while the loader loads this module; the
+// loader reads it in the same thread, before any fork (core/sr_module.c, load_module).
 unsafe impl<T> Sync for ForLoader<T> {}
 
 impl<T> ForLoader<T> {
@@ -38,18 +39,14 @@ pub static module_interface_ver: ForLoader<c_uint> = ForLoader::new(sys::MODULE_
 /// What the module offers. The tables live in C (`kamailio-glue/tables.c`).
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
-pub static exports: ForLoader<sys::module_exports> = ForLoader::new(sys::module_exports {
-    name: c"dispatcher".as_ptr().cast_mut(),
-    dlflags: sys::DEFAULT_DLFLAGS,
-    cmds: (&raw const sys::glue_cmds).cast_mut().cast(),
-    params: (&raw const sys::glue_params).cast_mut().cast(),
-    rpc_methods: (&raw const sys::glue_rpc).cast_mut().cast(),
-    pv_items: (&raw const sys::glue_pvs).cast_mut().cast(),
-    response_f: None,
-    init_mod_f: Some(sys::dsr_init),
-    init_child_f: Some(sys::dsr_child_init),
-    destroy_mod_f: Some(sys::dsr_destroy),
-});
+pub static exports: ForLoader<MaybeUninit<sys::glue_exports_t>> =
+    ForLoader::new(MaybeUninit::zeroed());
+
+/// Fills [`exports`]: in C, which knows the layout of each version.
+pub fn fill() {
+    // SAFETY: our own variable; the loader reads it after mod_register, in this thread.
+    unsafe { sys::glue_fill_exports(exports.0.get().cast()) };
+}
 
 /// Called by the loader after the checks and before `exports` is read, also for `kamailio -c`.
 ///

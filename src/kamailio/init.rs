@@ -29,9 +29,9 @@ const COLLECT_EVERY_S: c_uint = 1;
 
 /// Called once when the module is opened, before its parameters are set.
 pub fn on_load() -> InitRet {
-    let table = (&raw mut sys::glue_kemi).cast();
-    // SAFETY: the table is static and ends with an empty entry; called before any fork.
-    let added = unsafe { sys::sr_kemi_modules_add(table) };
+    super::exports::fill();
+    // SAFETY: called before any fork.
+    let added = unsafe { sys::glue_kemi_add() };
     if added == 0 {
         InitRet::OK
     } else {
@@ -54,6 +54,11 @@ pub extern "C" fn dsr_init() -> InitRet {
 /// Reads the parameters, makes the store and loads the list; `None` after the message when one of
 /// them fails. What was made before is given back by [`dsr_destroy`].
 fn start() -> Option<()> {
+    // SAFETY: called from mod_init, as the server asks.
+    if unsafe { sys::glue_register_commands() } < 0 {
+        log_err!("cannot register the commands");
+        return None;
+    }
     let settings = Settings::read()?;
     let rules = settings.rules();
     let no_memory = |error| log_err!("cannot make the table of destinations: {error}");

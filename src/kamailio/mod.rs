@@ -14,6 +14,7 @@
 //! | [`feed`], [`events`], [`dsv`] | what changed a state, event routes, `$dsv` |
 //! | [`own_msg`], [`stage`], [`tm_state`] | a message of our own, and what a route on it must not disturb |
 //! | [`rpc`], [`rpc_list`], [`rpc_calls`], [`rpc_ping`] | the RPC commands |
+//! | `mi` | the MI commands, where the server has MI |
 //! | [`msg`], [`args`], [`pvar`], [`results`], [`reply`] | messages, arguments, variables, XAVPs and AVPs, RPC replies |
 //! | [`prober`], [`ping`], [`names`] | the processes that ping and resolve names, and what a ping does |
 //! | [`live`] | what can be changed while the server runs |
@@ -48,6 +49,8 @@ pub mod lock;
 pub mod log;
 pub mod mem;
 pub mod membership;
+#[cfg(server_has = "mi")]
+pub mod mi;
 pub mod module;
 pub mod msg;
 pub mod names;

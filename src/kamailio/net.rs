@@ -73,7 +73,7 @@ pub fn literal(host: &[u8]) -> Option<Addr> {
     }
     let mut host = text::as_str(host);
     // SAFETY: the server reads the text and answers with its own buffer, or null.
-    let ip = unsafe { sys::str2ipx(&raw mut host) };
+    let ip = unsafe { sys::glue_literal(&raw mut host) };
     // SAFETY: that buffer stays until the next question.
     addr(unsafe { ip.as_ref() }?)
 }
@@ -107,10 +107,14 @@ pub fn resolve_all(host: &[u8], most: usize) -> Vec<Addr> {
     let found = unsafe { sys::glue_resolvehost(name.as_ptr().cast_mut()) };
     // SAFETY: the server's own answer, or null; it stays until the next question.
     let count = unsafe { sys::glue_hostent_count(found) };
-    (0..count)
-        .take(most)
-        .filter_map(|nr| address(found, nr))
-        .collect()
+    let mut addrs = Vec::new();
+    for addr in (0..count).filter_map(|nr| address(found, nr)).take(most) {
+        // The resolver of 4.x gives the first address of a name again and again.
+        if !addrs.contains(&addr) {
+            addrs.push(addr);
+        }
+    }
+    addrs
 }
 
 /// The first address of the resolver's answer.
@@ -159,7 +163,7 @@ pub fn socket_at(place: &[u8]) -> Option<usize> {
 pub fn socket_named(name: &[u8]) -> Option<usize> {
     let mut name = text::as_str(name);
     // SAFETY: the server only compares the name.
-    let socket = unsafe { sys::ksr_get_socket_by_name(&raw mut name) };
+    let socket = unsafe { sys::glue_socket_named(&raw mut name) };
     (!socket.is_null()).then_some(socket as usize)
 }
 

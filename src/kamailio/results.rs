@@ -52,10 +52,7 @@ fn number_value(number: i32) -> sys::sr_xval_t {
 }
 
 fn pointer_value(pointer: usize) -> sys::sr_xval_t {
-    value(|x| {
-        x.type_ = sys::SR_XTYPE_VPTR;
-        x.v.vptr = pointer as *mut _;
-    })
+    value(|x| compat::set_xavp_pointer(x, pointer))
 }
 
 /// The fields of one XAVP while it is made; given back to the server when it is not finished.
@@ -87,8 +84,11 @@ impl Fields {
             x.type_ = sys::SR_XTYPE_XAVP;
             x.v.xavp = fields;
         });
-        // SAFETY: the server takes the list of fields over; `after` is in the current list.
-        let made = unsafe { sys::xavp_add_value_after(&raw mut name, &raw mut value, after) };
+        // SAFETY: null, or in the current list.
+        let behind = unsafe { after.as_mut() }.map_or(ptr::null_mut(), |after| &raw mut after.next);
+        // SAFETY: the server takes the list of fields over and puts it where `behind` points, or in
+        // front of the current list.
+        let made = unsafe { sys::xavp_add_value(&raw mut name, &raw mut value, behind) };
         if made.is_null() {
             self.0 = fields;
         }
@@ -373,12 +373,11 @@ impl Results {
             // The first of a name counts.
             place.get_or_insert(&field.val);
         }
-        let socket = socket.filter(|value| value.type_ == sys::SR_XTYPE_VPTR);
+        let socket = socket.filter(|value| value.type_ == compat::XAVP_POINTER);
         Some(Current {
             uri: uri.and_then(text_in)?,
             set: set.and_then(compat::xavp_number),
-            // SAFETY: a pointer, by its type.
-            socket: socket.map_or(0, |value| unsafe { value.v.vptr } as usize),
+            socket: socket.map_or(0, compat::xavp_pointer),
             duid: duid.and_then(text_in),
         })
     }

@@ -7,7 +7,7 @@ use super::clock::now_ms;
 use super::events::Reason;
 use super::feed::{Change, Feed};
 use super::guard::{RpcEnd, guard};
-use super::load::{self, Checked};
+use super::load::{self, Checked, Loaded};
 use super::log::{log_info, log_warn};
 use super::module::Module;
 use super::net::Uri;
@@ -124,10 +124,7 @@ pub extern "C" fn dsr_rpc_ping_status(rpc: *mut sys::rpc_t, context: *mut c_void
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_rpc_reload(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
-        throttle(module)?;
-        let mut feed = Feed::new(module);
-        let loaded = load::load(module, Cause::Reload, &mut feed)
-            .map_err(|error| format!("Reload Failed: {error}"))?;
+        let loaded = reload(module)?;
         // The text comes last: of several values a JSON reply keeps only that one.
         let counted = call
             .add_struct()
@@ -136,9 +133,21 @@ pub extern "C" fn dsr_rpc_reload(rpc: *mut sys::rpc_t, context: *mut c_void) {
             log_warn!("no room for the counts in the reply of a reload");
         }
         call.say("Ok. Dispatcher successfully reloaded.");
-        feed.post();
         Ok(())
     });
+}
+
+/// Loads the lists anew for an operator's command.
+///
+/// # Errors
+/// Why not, as an operator reads it.
+pub fn reload(module: &Module) -> Result<Loaded, String> {
+    throttle(module)?;
+    let mut feed = Feed::new(module);
+    let loaded = load::load(module, Cause::Reload, &mut feed);
+    let loaded = loaded.map_err(|error| format!("Reload Failed: {error}"))?;
+    feed.post();
+    Ok(loaded)
 }
 
 /// Adds the counts of a load.
@@ -221,6 +230,22 @@ fn set_state(
     uri: Option<&[u8]>,
     wanted: impl Fn(&Dest) -> bool,
 ) -> Result<(), String> {
+    if change_states(module, state, set, uri, wanted) == 0 {
+        return Err("State Update Failed".into());
+    }
+    call.say("Ok. Dispatcher state updated.");
+    Ok(())
+}
+
+/// Sets a state for an operator's command; `uri` is `None` for all destinations of the set. Returns
+/// the number of those that are in that state now: 0 where there is no such set or destination.
+pub fn change_states(
+    module: &Module,
+    state: State,
+    set: SetId,
+    uri: Option<&[u8]>,
+    wanted: impl Fn(&Dest) -> bool,
+) -> usize {
     let compat = module.settings.compat;
     let change = |old, failures| apply_set(old, failures, state, compat);
     let mut feed = Feed::new(module);
@@ -231,12 +256,8 @@ fn set_state(
     let changed = module
         .store
         .change(Module::process(), set, uri, wanted, change, told);
-    if changed.unwrap_or(0) == 0 {
-        return Err("State Update Failed".into());
-    }
-    call.say("Ok. Dispatcher state updated.");
     feed.post();
-    Ok(())
+    changed.unwrap_or(0)
 }
 
 /// `dispatcher.add` set uri [flags [priority [attrs]]].

@@ -41,9 +41,8 @@ const AVP_LISTS: [u32; 6] = [
     sys::AVP_TRACK_TO | sys::AVP_CLASS_DOMAIN,
 ];
 
-/// The functions that say where XAVPs, XAVUs and XAVIs are.
-type SetList = unsafe extern "C" fn(*mut *mut sys::sr_xavp_t) -> *mut *mut sys::sr_xavp_t;
-const XAVP_LISTS: [SetList; 3] = [sys::xavp_set_list, sys::xavu_set_list, sys::xavi_set_list];
+/// The kinds of lists of the new kind of AVPs; those that a version lacks are left alone.
+const XAVP_LISTS: [c_int; 3] = [sys::GLUE_XAVP, sys::GLUE_XAVU, sys::GLUE_XAVI];
 
 /// Empty lists that the server works on, at a place that stays.
 struct Lists {
@@ -74,9 +73,9 @@ impl Values {
             *before = unsafe { sys::set_avp_list(class, list) };
         }
         let lists = XAVP_LISTS.iter().zip(&mut values.own.xavps);
-        for ((set, list), before) in lists.zip(&mut values.xavps) {
+        for ((&kind, list), before) in lists.zip(&mut values.xavps) {
             // SAFETY: as above.
-            *before = unsafe { set(list) };
+            *before = unsafe { sys::glue_set_xavps(kind, list) };
         }
         values
     }
@@ -88,9 +87,9 @@ impl Drop for Values {
             // SAFETY: the list that the server had before, which the interrupted script still has.
             unsafe { sys::set_avp_list(class, before) };
         }
-        for (set, &before) in XAVP_LISTS.iter().zip(&self.xavps) {
+        for (&kind, &before) in XAVP_LISTS.iter().zip(&self.xavps) {
             // SAFETY: as above.
-            unsafe { set(before) };
+            unsafe { sys::glue_set_xavps(kind, before) };
         }
         for list in &mut self.own.avps {
             // SAFETY: ours alone now; what the route put there and did not give to a transaction.

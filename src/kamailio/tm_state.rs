@@ -16,13 +16,10 @@ const UNKNOWN: *mut sys::cell = ptr::without_provenance_mut(usize::MAX);
 /// No branch (tm/t_lookup.h, `T_BR_UNDEFINED`).
 const NO_BRANCH: c_int = -1;
 
-/// The message that the current transaction is of (core/parser/msg_parser.h, `msg_ctx_id_t`).
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct OfMessage {
-    number: c_uint,
-    pid: c_int,
-}
+/// Where tm says which message the current transaction is of: the variable's name, and of how many
+/// words it is. The number of the message, and in later versions of the process behind it
+/// (core/parser/msg_parser.h, `msg_ctx_id_t`).
+const OF_MESSAGE: [(&CStr, usize); 2] = [(c"tm_global_ctx_id", 2), (c"global_msg_id", 1)];
 
 type Get = unsafe extern "C" fn() -> c_uint;
 type Set = unsafe extern "C" fn(c_uint);
@@ -40,7 +37,8 @@ pub struct Tm {
     branch: unsafe extern "C" fn() -> c_int,
     set: unsafe extern "C" fn(*mut sys::cell, c_int),
     unref: unsafe extern "C" fn(*mut sys::sip_msg) -> c_int,
-    of_message: Option<*mut OfMessage>,
+    /// The words of [`OF_MESSAGE`].
+    of_message: Vec<*mut c_uint>,
     /// Routes that `t_on_failure` and its like have set.
     registers: Vec<Register>,
     /// How the transaction was ended so far. Its setter adds.
@@ -95,7 +93,7 @@ impl Tm {
             branch: api.t_gett_branch?,
             set: api.t_sett?,
             unref: api.t_unref?,
-            of_message: None,
+            of_message: Vec::new(),
             registers: Vec::new(),
             ended: None,
         };
@@ -107,8 +105,13 @@ impl Tm {
 
     /// What tm has but does not hand out; what this version lacks stays as a route leaves it.
     fn find_symbols(&mut self, handle: *mut c_void) {
-        let of_message = symbol(handle, c"tm_global_ctx_id").cast::<OfMessage>();
-        self.of_message = Some(of_message).filter(|at| !at.is_null());
+        let found = OF_MESSAGE
+            .iter()
+            .map(|&(name, words)| (symbol(handle, name).cast::<c_uint>(), words))
+            .find(|(at, _)| !at.is_null());
+        if let Some((at, words)) = found {
+            self.of_message = (0..words).map(|word| at.wrapping_add(word)).collect();
+        }
         let pairs = [
             (c"get_on_failure", c"t_on_failure"),
             (c"get_on_branch_failure", c"t_on_branch_failure"),
@@ -149,8 +152,9 @@ impl Tm {
         let cell = unsafe { (self.get)() };
         // SAFETY: as above.
         let branch = unsafe { (self.branch)() };
+        let of_message = self.of_message.iter();
         // SAFETY: tm's variable, in this process.
-        let of_message = self.of_message.map(|at| unsafe { *at });
+        let of_message = of_message.map(|&at| unsafe { *at }).collect();
         // SAFETY: as above.
         let ended = self.ended.map_or(0, |(get, ..)| unsafe { get() });
         let registers = self.registers.iter();
@@ -183,7 +187,7 @@ pub struct Aside<'t> {
     msg: Message,
     cell: *mut sys::cell,
     branch: c_int,
-    of_message: Option<OfMessage>,
+    of_message: Vec<c_uint>,
     ended: c_uint,
     registers: Vec<c_uint>,
 }
@@ -203,9 +207,9 @@ impl Drop for Aside<'_> {
         }
         // SAFETY: what was current before is so again; it was not given back meanwhile.
         unsafe { (self.tm.set)(self.cell, self.branch) };
-        if let (Some(at), Some(of_message)) = (self.tm.of_message, self.of_message) {
+        for (&at, &word) in self.tm.of_message.iter().zip(&self.of_message) {
             // SAFETY: tm's variable, in this process.
-            unsafe { *at = of_message };
+            unsafe { *at = word };
         }
     }
 }

@@ -47,6 +47,7 @@ pub struct Config {
     pub(super) defines: HashMap<String, String>,
     pub(super) announced: Announced,
     pub(super) wrapper: Vec<String>,
+    pub(super) native: bool,
     params: String,
     globals: String,
     modules: String,
@@ -73,6 +74,7 @@ impl Config {
             defines: HashMap::new(),
             announced: Announced::default(),
             wrapper: Vec::new(),
+            native: false,
             params: String::new(),
             globals: String::new(),
             modules: String::new(),
@@ -149,6 +151,13 @@ impl Config {
     /// Memory manager of both kinds of memory: `fm`, `qm` or `tlsf`.
     pub fn memory_manager(self, name: &str) -> Self {
         self.arg("-x").arg(name).arg("-X").arg(name)
+    }
+
+    /// Without a parameter `compat`, our module goes by the server's own version; else tests get
+    /// the meanings of 5.6 on servers that have others.
+    pub fn native(mut self) -> Self {
+        self.native = true;
+        self
     }
 
     /// One more argument of the server's command line.

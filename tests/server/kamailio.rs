@@ -10,10 +10,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{
-    Config, Fault, Module, TempDir, free_port, module, patience, rpc, under_valgrind, version,
-};
-use super::{valgrind, wait_for};
+use super::{Config, Fault, Module, TempDir, free_port, module, patience, rpc, this_server};
+use super::{under_valgrind, valgrind, version, wait_for};
 
 /// A server. Dropping it stops it and checks its log; it must be dropped by the thread that
 /// started it, because the kernel stops the server when that thread ends.
@@ -47,7 +45,7 @@ impl Kamailio {
     /// Starts the same config under the C module and ours, side by side: `(c, ours)`.
     pub fn pair(config: &Config) -> (Self, Self) {
         let c = Self::launch(Module::C, config);
-        let ours = Self::start(Module::Rust, config.clone());
+        let ours = Self::start(Module::Rust, config.clone().native());
         let c = c.into_ready(config).unwrap_or_else(|why| panic!("{why}"));
         (c, ours)
     }
@@ -360,7 +358,9 @@ fn check(dir: &Path, config: &Config) -> Result<String, String> {
 fn prepare(module: Module, config: &Config) -> (TempDir, u16) {
     let dir = TempDir::new();
     let port = free_port();
-    let mut text = fill(&config.assembled(), module, config, port, dir.path());
+    let as_5_6 = module != Module::C && !config.native;
+    let text = this_server::adapt(config.assembled(), as_5_6);
+    let mut text = fill(&text, module, config, port, dir.path());
     if module == Module::C {
         text = version::for_c(&text);
     }
@@ -421,12 +421,10 @@ fn command(config: &Config, dir: &Path) -> Command {
         .args(["-DD", "-E"])
         .arg("-f")
         .arg(dir.join("kamailio.cfg"));
-    command
-        .arg("-w")
-        .arg(dir)
-        .arg("-Y")
-        .arg(dir)
-        .args(&config.args);
+    command.arg("-w").arg(dir).args(&config.args);
+    if version::core() >= (5, 0) {
+        command.arg("-Y").arg(dir);
+    }
     command
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("log file"))

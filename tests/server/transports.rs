@@ -1,15 +1,11 @@
 //! JSON-RPC through the transports of jsonrpcs besides the datagram socket: fifo and HTTP.
 
-use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Config, Fault, Kamailio, patience, wait_for};
+use super::{Config, Fault, Kamailio, fifo, patience};
 
 impl Config {
     /// Opens all transports. The routes need `event_route[xhttp:request] { jsonrpc_dispatch(); }`.
@@ -41,41 +37,14 @@ fn result(text: &str) -> Result<Value, Fault> {
 
 /// Through the fifo; the reply comes through one that we make.
 pub fn by_fifo(server: &Kamailio, method: &str, params: &Value) -> Result<Value, Fault> {
-    let reply = server.dir().join("answer");
-    make_fifo(&reply);
     let mut request = request(method, params);
     request["reply_name"] = json!("answer");
-    // Open for both, so that neither side waits for the other.
-    let mut options = OpenOptions::new();
-    let options = options
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK);
-    let mut from = options.open(&reply).unwrap();
-    let fifo = server.dir().join("fifo");
-    let mut to = wait_for("the server's fifo", patience(10), || {
-        let ready = std::fs::metadata(&fifo).is_ok_and(|m| m.file_type().is_fifo());
-        ready.then(|| options.open(&fifo).unwrap())
-    });
-    writeln!(to, "{request}").unwrap();
-    let mut text = Vec::new();
-    wait_for("an answer through the fifo", patience(10), || {
-        let mut chunk = [0; 65_536];
-        while let Ok(read @ 1..) = from.read(&mut chunk) {
-            text.extend_from_slice(&chunk[..read]);
-        }
+    let (fifo, answer) = ([server.dir().join("fifo")], server.dir().join("answer"));
+    let text = fifo::ask(&fifo, &answer, &request.to_string(), patience(10), |text| {
         let whole = text.trim_ascii_end().ends_with(b"}");
-        (whole && serde_json::from_slice::<Value>(&text).is_ok()).then_some(())
+        whole && serde_json::from_slice::<Value>(text).is_ok()
     });
-    std::fs::remove_file(&reply).unwrap();
-    result(&String::from_utf8_lossy(&text))
-}
-
-fn make_fifo(path: &Path) {
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
-    // SAFETY: a NUL-terminated path that outlives the call (mkfifo(3)).
-    let made = unsafe { libc::mkfifo(path.as_ptr(), 0o600) };
-    assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
+    result(&text.unwrap())
 }
 
 /// Through HTTP: xhttp hands the body to jsonrpcs.

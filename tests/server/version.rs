@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::module;
+use super::{module, this_server};
 
 /// Version of the server under test, such as (5, 6).
 pub fn core() -> (u32, u32) {
@@ -53,7 +53,7 @@ pub fn without_traffic(log: &str) -> String {
 pub fn c_has(name: &str) -> bool {
     static FILE: OnceLock<Vec<u8>> = OnceLock::new();
     let file = FILE.get_or_init(|| {
-        let path = std::path::Path::new(module::packaged_modules()).join("dispatcher.so");
+        let path = this_server::module_file("dispatcher.so").expect("the C module");
         std::fs::read(path).expect("the C module")
     });
     let text = [name.as_bytes(), b"\0"].concat();

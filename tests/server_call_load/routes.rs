@@ -2,7 +2,7 @@
 
 use super::desk::{dests, loads, up};
 use super::server::{
-    Answer, Config, Kamailio, Message, Module, Request, Uac, Uas, patience, wait_for,
+    Answer, Config, Kamailio, Message, Module, Request, Uac, Uas, patience, this_server, wait_for,
 };
 
 /// `X-Do` says where a call that fails is ended, and how.
@@ -263,6 +263,9 @@ function ksr_request_route() {
 
 #[test]
 fn kemi_scripts_count_too() {
+    if this_server::lacks(&["app_jsdt.so"]) {
+        return;
+    }
     let config = Config::routes("cfgengine \"jsdt\"")
         .load("app_jsdt.so")
         .modparam("app_jsdt", "load", "{{DIR}}/script.js")

@@ -106,10 +106,7 @@ fn private_memory(server: &Kamailio, uac: &Uac) -> i64 {
     let stats = server.jsonrpc("pkg.stats", json!([])).expect("pkg.stats");
     let worker = stats
         .as_array()
-        .and_then(|all| {
-            all.iter()
-                .find(|one| one["desc"].as_str().is_some_and(|d| d.contains("receiver")))
-        })
+        .and_then(|all| all.iter().find(|one| one["rank"] == 1))
         .unwrap_or_else(|| panic!("no worker in {stats}"));
     worker["used"].as_i64().expect("a number")
 }

@@ -54,10 +54,16 @@ fn text_files() {
 
 #[test]
 fn mariadb() {
+    if server::this_server::lacks(&["db_mysql.so"]) {
+        return;
+    }
     all(Kind::MariaDb);
 }
 
 #[test]
 fn postgres() {
+    if server::this_server::lacks(&["db_postgres.so"]) {
+        return;
+    }
     all(Kind::Postgres);
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::database::{Database, Kind};
 use crate::rows::plain;
-use crate::server::Kamailio;
+use crate::server::{Kamailio, this_server};
 
 fn kamcli(database: &Database, server: &Kamailio, args: &[&str]) -> String {
     let dir = server.dir().display();
@@ -31,6 +31,9 @@ fn kamcli(database: &Database, server: &Kamailio, args: &[&str]) -> String {
 
 #[test]
 fn kamcli_adds_lists_reloads_and_removes() {
+    if this_server::lacks(&["jsonrpcs.so"]) {
+        return;
+    }
     let database = Database::start(Kind::Sqlite);
     database.create();
     database.fill(&crate::faults::rows());

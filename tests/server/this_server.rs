@@ -1,0 +1,131 @@
+//! The server that the tests run: which one it is, and what it lacks. A test that needs what it
+//! lacks says so and returns.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::module;
+use super::version::core;
+
+/// Where the server has this module, such as `xhttp.so`: in a directory of its modules, or in one of
+/// the module's own there.
+pub fn module_file(file: &str) -> Option<PathBuf> {
+    let own = file.trim_end_matches(".so");
+    module::packaged_modules()
+        .split(':')
+        .map(Path::new)
+        .flat_map(|dir| [dir.join(file), dir.join(own).join(file)])
+        .find(|path| path.is_file())
+}
+
+/// The server has this module.
+pub fn has_module(file: &str) -> bool {
+    module_file(file).is_some()
+}
+
+/// Says that the running test is skipped on this server, and why: on standard error, past the
+/// test harness, and in the file that `MATRIX_SKIPS` names. The test then returns.
+pub fn skip(reason: &str) {
+    let suite = env!("CARGO_CRATE_NAME");
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("?");
+    let _ = writeln!(std::io::stderr(), "skipped: {suite}: {test}: {reason}");
+    if let Some(file) = std::env::var_os("MATRIX_SKIPS") {
+        let mut file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(file)
+            .expect("the file that MATRIX_SKIPS names");
+        writeln!(file, "{suite}\t{test}\t{reason}").expect("a line in it");
+    }
+}
+
+/// True, after saying so, where the server lacks one of these modules; `dispatcher.so` is the C
+/// module.
+pub fn lacks(files: &[&str]) -> bool {
+    let missing: Vec<&str> = files
+        .iter()
+        .copied()
+        .filter(|file| !has_module(file))
+        .collect();
+    if missing.is_empty() {
+        return false;
+    }
+    let (major, minor) = core();
+    let names = missing
+        .join(", ")
+        .replace("dispatcher.so", "C module dispatcher.so");
+    skip(&format!("the {major}.{minor} server here has no {names}"));
+    true
+}
+
+/// True, after saying so, where there is no C module to compare with.
+pub fn lacks_c_module() -> bool {
+    lacks(&["dispatcher.so"])
+}
+
+/// True, after saying so, where the server is older than what the test is about.
+pub fn older_than(release_wanted: (u32, u32), what: &str) -> bool {
+    let (major, minor) = core();
+    if (major, minor) >= release_wanted {
+        return false;
+    }
+    let (since, since_minor) = release_wanted;
+    skip(&format!(
+        "{what} came with {since}.{since_minor}; the server is {major}.{minor}"
+    ));
+    true
+}
+
+/// Parameters that only the module's first README has: one of them in a config asks for the
+/// meanings of that time.
+const OLD_NAMES: [&str; 7] = [
+    "dst_avp",
+    "grp_avp",
+    "cnt_avp",
+    "dstid_avp",
+    "attrs_avp",
+    "setid_pvar",
+    "ds_probing_threshhold",
+];
+
+/// The config of a test in the words of the server here. The tests are written for 5.6.
+///
+/// 4.x has JSON-RPC in a module of another name and without datagrams: the fifo takes their place.
+/// With `as_5_6`, a config that does not choose its meanings gets those of 5.6 from ours.
+pub fn adapt(text: String, as_5_6: bool) -> String {
+    let mut text = text;
+    let names = |name: &&str| text.contains(&format!("\"dispatcher\", \"{name}\""));
+    let load = "loadmodule \"dispatcher.so\"";
+    if as_5_6 && core() >= (6, 0) && !OLD_NAMES.iter().chain(&["compat"]).any(names) {
+        let chosen = format!("{load}\nmodparam(\"dispatcher\", \"compat\", \"5.6\")");
+        text = text.replace(load, &chosen);
+    }
+    if !has_module("jsonrpcs.so") {
+        text = text
+            .replace("loadmodule \"jsonrpcs.so\"", "loadmodule \"jsonrpc-s.so\"")
+            .lines()
+            .map(json_parameter)
+            .collect();
+    }
+    text
+}
+
+/// A line of a config, where it is a parameter of jsonrpcs as one of jsonrpc-s.
+fn json_parameter(line: &str) -> String {
+    let Some(parameter) = line.strip_prefix("modparam(\"jsonrpcs\", ") else {
+        return format!("{line}\n");
+    };
+    if let Some(value) = parameter.strip_prefix("\"transport\", ") {
+        // Bits: 1 HTTP, 2 fifo, 4 datagram. Here 2 is the fifo alone, 0 is all.
+        let all = value.starts_with('7');
+        let transport = if all { 0 } else { 2 };
+        return format!("modparam(\"jsonrpc-s\", \"transport\", {transport})\n");
+    }
+    if parameter.starts_with("\"dgram_socket\"") {
+        return "modparam(\"jsonrpc-s\", \"fifo_name\", \"{{DIR}}/rpc\")\n\
+                modparam(\"jsonrpc-s\", \"fifo_reply_dir\", \"{{DIR}}/\")\n"
+            .to_owned();
+    }
+    format!("modparam(\"jsonrpc-s\", {parameter}\n")
+}
