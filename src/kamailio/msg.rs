@@ -59,7 +59,7 @@ impl Message {
     /// Whom it came from.
     pub fn source(self) -> Option<Source> {
         let rcv = &self.fields().rcv;
-        let addr = net::addr(&rcv.src_ip)?;
+        let addr = net::key(&rcv.src_ip)?;
         let proto = Proto(u8::try_from(rcv.proto).unwrap_or(0));
         Some(Source {
             addr,
