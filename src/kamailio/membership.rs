@@ -39,24 +39,14 @@ pub fn is_from_list(msg: Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> 
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
-    match uri.filter(|uri| !uri.is_empty()) {
-        Some(uri) => is_uri_from_list(module, msg, set, mode, uri),
-        None => msg.source().map_or(ScriptRet::FAILED, |source| {
-            is_listed(module, msg, set, mode, source)
-        }),
-    }
-}
-
-#[inline(never)]
-fn is_uri_from_list(module: &Module, msg: Message, set: SetId, mode: i32, uri: &[u8]) -> ScriptRet {
-    source_of(uri).map_or(ScriptRet::FAILED, |source| {
-        is_listed(module, msg, set, mode, source)
-    })
-}
-
-/// Whether a source is from a destination.
-#[inline(always)]
-fn is_listed(module: &Module, msg: Message, set: SetId, mode: i32, source: Source) -> ScriptRet {
+    let uri = uri.filter(|uri| !uri.is_empty());
+    let source = match uri {
+        Some(uri) => source_of(uri),
+        None => msg.source(),
+    };
+    let Some(source) = source else {
+        return ScriptRet::FAILED;
+    };
     let want = Match {
         port: mode & IGNORE_PORT == 0,
         proto: mode & IGNORE_PROTO == 0,

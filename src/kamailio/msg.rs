@@ -187,7 +187,9 @@ impl Message {
         // SAFETY: not null, and parsed: it lies in the message.
         let header = unsafe { &*self.fields().callid };
         // SAFETY: as above.
-        Some(unsafe { text::bytes(&header.body) }.trim_ascii())
+        let body = unsafe { text::bytes(&header.body) };
+        // The server's parser has passed over what is before it (parser/msg_parser.c).
+        Some(body.trim_ascii_end())
     }
 
     /// Hash over the Call-ID; `None` after the message when there is none.
