@@ -236,7 +236,7 @@ fn check_sources(store: &super::store::HeapStore, rng: &mut StdRng) {
     let pinned = store.pin(0);
     let table = pinned.table().unwrap();
     let source = Source {
-        addr: Addr::V4([127, 0, 0, 1]),
+        addr: Addr::V4([127, 0, 0, 1]).into(),
         port: rng.random_range(0..40),
         proto: crate::dispatch::dest::Proto::NONE,
     };
