@@ -150,6 +150,11 @@ pub const EXPLAINED: &[Difference] = &[
         },
     },
     Difference {
+        name: "equal latencies in 5.4",
+        reason: "C 5.4 orders destinations of equal latency otherwise; ours as C 5.6 and 6.0",
+        applies: |what, _, _| what.starts_with("latency ") && version::core() < (5, 5),
+    },
+    Difference {
         name: "algorithm 13 and use_default",
         reason: "C lists a destination twice, and knows no last resort; ours as the others",
         applies: |what, _, _| what.starts_with("latency use_default 1"),

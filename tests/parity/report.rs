@@ -6,7 +6,6 @@ use std::io::Write;
 use std::path::Path;
 
 use super::differences::EXPLAINED;
-use super::server::version;
 
 /// Unexplained differences that are printed; the rest is only counted.
 const SHOWN: usize = 60;
@@ -43,7 +42,6 @@ impl Report {
         if let Some(trace) = &mut self.trace {
             let _ = writeln!(trace, "--- {what}\n{ours}");
         }
-        let (c, ours) = (&*version::as_c_lists(c), &*version::as_c_lists(ours));
         if c == ours {
             return;
         }

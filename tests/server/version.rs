@@ -75,6 +75,12 @@ pub fn c_survives_hash() -> bool {
     core() >= (5, 5)
 }
 
+/// Whether the C module under test lets a script reload at once where `reload_delta` is 0: 5.4's
+/// refuses.
+pub fn c_reloads_with_delta_0() -> bool {
+    core() >= (5, 5)
+}
+
 /// A list as far as the C module under test shows it: 5.4's has no `full`.
 pub fn as_c_lists(text: &str) -> String {
     const LATER: [&str; 6] = [
