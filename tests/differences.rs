@@ -1,5 +1,6 @@
 //! The tables of differences and of field reports are whole: every difference that the parity tests know
 //! stands in it, and every row says all that a row has to say.
+#![cfg(feature = "server-tests")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -7,6 +8,7 @@ use std::collections::BTreeSet;
 #[allow(dead_code, reason = "only the names count here")]
 #[path = "parity/differences.rs"]
 mod differences;
+mod server;
 
 const TABLE: &str = include_str!("../doc/differences.md");
 

@@ -250,11 +250,9 @@ fn a_destination_that_goes_while_a_call_waits_is_passed_over() {
     let silent = Uas::start(Answer::Silent);
     let gone = Uas::start(Answer::Code(200));
     let live = Uas::start(Answer::Code(200));
-    let list: String = [&silent, &gone, &live]
-        .iter()
-        .enumerate()
-        .map(|(n, uas)| format!("1 {} 0 {}\n", uas.uri(), 9 - n))
-        .collect();
+    let line = |(n, uas): (usize, &Uas)| format!("1 {} 0 {}\n", uas.uri(), 9 - n);
+    let dests = [&silent, &gone, &live].into_iter().enumerate();
+    let list = dests.map(line).collect::<Vec<_>>().concat();
     let server = on_demand(Probe::new().config().list(list).children(3));
     let invite = Request::new("INVITE", "sip:bob@service.test")
         .header("X-Do", "dst,1,8|relay|.")

@@ -86,9 +86,8 @@ fn a_trail_that_was_changed_leads_nowhere() {
 /// A config whose operation `avps` shows three values of each AVP.
 fn avps(config: fn(Probe) -> Config) -> Config {
     let values = |name: &str| {
-        (0..3)
-            .map(|n| format!("[$(avp({name})[{n}])]"))
-            .collect::<String>()
+        let value = |n| format!("[$(avp({name})[{n}])]");
+        [0, 1, 2].map(value).concat()
     };
     let names = ["dst", "grp", "cnt", "id", "attrs"];
     let shown: Vec<String> = names.iter().map(|name| values(name)).collect();
