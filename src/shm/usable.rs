@@ -174,9 +174,21 @@ impl Usable {
     /// The first index at or after `from` whose bit is set.
     ///
     /// Goes up to a level with something left, and down again; never back.
+    #[inline]
     pub fn next(&self, from: usize) -> Option<usize> {
-        let mut level = 0;
-        let mut at = from;
+        let [_, end, ..] = self.starts;
+        let at = from / WORD;
+        let word = self.words.get().get(at).filter(|_| at < end as usize)?;
+        match word.load(SeqCst) & (u64::MAX << (from % WORD)) {
+            0 => self.next_from(1, at + 1),
+            word => Some(at * WORD + word.trailing_zeros() as usize),
+        }
+    }
+
+    /// The same, from a bit of a higher level on.
+    #[inline(never)]
+    fn next_from(&self, level: usize, at: usize) -> Option<usize> {
+        let (mut level, mut at) = (level, at);
         loop {
             let word = self.word(level, at / WORD)?.load(SeqCst) & (u64::MAX << (at % WORD));
             if word == 0 {

@@ -425,12 +425,22 @@ impl View {
     }
 
     /// A walk whose first step found nobody.
+    #[inline(never)]
+    fn walk_on(&self, at: usize, ring: usize) -> Option<usize> {
+        let found = self.usable.next(at).filter(|&found| found < ring);
+        match found {
+            Some(at) if self.is_usable(at) => found,
+            _ => self.walk_around(at, ring),
+        }
+    }
+
+    /// A walk whose first steps found nobody.
     ///
     /// A search takes several steps, and one destination may come up behind it just before
     /// another goes down ahead of it. Nothing, or the last resort, is the answer only if it was
     /// true at one moment that the ring is out.
     #[inline(never)]
-    fn walk_on(&self, at: usize, ring: usize) -> Option<usize> {
+    fn walk_around(&self, at: usize, ring: usize) -> Option<usize> {
         let by_bitmap = || {
             self.next_usable(at, ring)
                 .or_else(|| self.next_usable(0, at))
