@@ -17,7 +17,8 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
 .PHONY: help setup setup-tests headers build probe install demo test test-unit test-server lint bench bench-live \
-	bench-growth bench-calls bench-traffic bench-ping bench-domain bench-all soak race miri valgrind clean
+	bench-growth bench-calls bench-traffic bench-ping bench-domain bench-all soak race miri valgrind \
+	test-matrix test-matrix-quick test-aarch64 clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,13 +53,23 @@ install: ## install the module into its own directory (PREFIX, DESTDIR, MODULE_D
 demo: build ## balance calls over three destinations, one of which is killed half-way
 	@$(CARGO) run --quiet --features server-tests --example demo
 
-test: build probe lint test-unit test-server ## run everything that must pass
+test: build probe lint test-unit test-server test-matrix-quick ## run everything that must pass
 
 test-unit: ## test the domain and the shared memory; needs no Kamailio
 	$(CARGO) test
 
 test-server: setup-tests probe ## test the module inside the real Kamailio, beside the packaged C module
 	$(CARGO) test --features server-tests --test '*'
+
+# Fetched servers, and where KAMAILIO_SRC and KAMAILIO_BIN are set, that one too: doc/versions.md.
+test-matrix: setup-tests ## test with the servers of other distribution suites; QUICK=1: a part of it
+	@CARGO="$(CARGO)" sh tests/matrix/run.sh
+
+test-matrix-quick: test-server
+	@CARGO="$(CARGO)" QUICK=1 sh tests/matrix/run.sh
+
+test-aarch64: ## run the unit and shared-memory tests for aarch64, under qemu
+	@CARGO="$(CARGO)" sh tests/matrix/aarch64.sh
 
 lint: headers ## check format and clippy, with and without the seam
 	@if $(CARGO) fmt --version >/dev/null 2>&1; then set -x; $(CARGO) fmt --check; \

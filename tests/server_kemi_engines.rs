@@ -189,7 +189,8 @@ fn run(engine: &Engine) {
     let (c, ours) = Kamailio::pair(&config(engine));
     for (calls, wanted) in cases() {
         assert_eq!(ask(&ours, calls), wanted, "{}: {calls}", engine.name);
-        if version::c_has_all(calls) {
+        let can_reload = !calls.contains("ds_reload") || version::c_reloads_with_delta_0();
+        if version::c_has_all(calls) && can_reload {
             let answer = ask(&c, calls);
             assert_eq!(answer, wanted, "{}, the C module: {calls}", engine.name);
         }

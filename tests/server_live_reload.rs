@@ -166,6 +166,27 @@ fn check_gives_the_same_reasons_as_the_log_of_the_reload() {
     );
 }
 
+/// W8, W9: what the log says of weights at a load, the check says before.
+#[test]
+fn check_says_what_odd_weights_do() {
+    let server = Kamailio::start(Module::Rust, config());
+    server.write_list(
+        "1 sip:127.0.0.1:7001 0 0 weight=10\n1 sip:127.0.0.1:7002 0 0 weight=10\n\
+         2 sip:127.0.0.1:7003 0 0 weight=60\n2 sip:127.0.0.1:7004 0 0 weight=60\n\
+         3 sip:127.0.0.1:7005 0 0 weight=40\n3 sip:127.0.0.1:7006 0 0 weight=60\n",
+    );
+    let checked = check(&server);
+    assert_eq!(checked["RESULT"], "ok");
+    let remarks = checked["REMARKS"].as_array().unwrap();
+    assert_eq!(remarks.len(), 2, "{checked}");
+    for (remark, sum) in remarks.iter().zip([20, 120]) {
+        let remark = remark.as_str().unwrap();
+        assert!(remark.contains(&format!("add up to {sum}")), "{remark}");
+        server.expect_log(remark);
+    }
+    reload(&server).unwrap();
+}
+
 /// W20: the C module says Ok and shrinks the list; an empty file takes every set.
 #[test]
 fn w20_what_is_left_out_is_counted_and_an_empty_list_refused() {

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use core::net::Ipv4Addr;
+
 use super::state::State;
 
 /// The number of a destination set, as lists and scripts name it.
@@ -64,21 +66,8 @@ pub struct DestSpec<'a> {
 /// other text, also for those that a server takes for an address besides.
 #[must_use]
 pub fn ipv4(text: &[u8]) -> Option<[u8; 4]> {
-    let mut bytes = [0; 4];
-    let mut parts = text.split(|&byte| byte == b'.');
-    for byte in &mut bytes {
-        let part = parts.next()?;
-        if part.len() > 3 || (part.len() > 1 && part.first() == Some(&b'0')) || part.is_empty() {
-            return None;
-        }
-        let number = part.iter().try_fold(0u16, |number, digit| {
-            digit
-                .is_ascii_digit()
-                .then(|| number * 10 + u16::from(digit - b'0'))
-        })?;
-        *byte = u8::try_from(number).ok()?;
-    }
-    parts.next().is_none().then_some(bytes)
+    let text = core::str::from_utf8(text).ok()?;
+    text.parse().ok().as_ref().map(Ipv4Addr::octets)
 }
 
 #[cfg(test)]

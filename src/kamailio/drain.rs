@@ -1,6 +1,8 @@
 //! Requests of calls in progress, while a destination of their set drains.
 
 use super::call_load::now;
+use super::log::log_err;
+use super::mem::ShmArena;
 use super::module::Module;
 use super::msg::Message;
 use crate::dispatch::dest::SetId;
@@ -25,7 +27,10 @@ pub fn start(module: &Module, msg: Message, set: SetId, view: &View, hash: u32) 
         let beside = placed(ongoing).is_some_and(|there| view.is_draining(there.first))
             && placed(Start::Hash(hash)).is_some();
         if let Some(call_id) = msg.find_call_id().filter(|_| beside) {
-            module.diverted.note(set, call_id, now());
+            let noted = module.diverted.note(&ShmArena, set, call_id, now());
+            if let Err(error) = noted {
+                log_err!("a call beside a draining destination of set {set} not noted: {error}");
+            }
         }
     }
     Start::Hash(hash)

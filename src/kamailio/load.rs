@@ -69,8 +69,10 @@ pub struct Checked {
     pub rejected: usize,
     /// Why it would be refused; `None` where it would be taken.
     pub refused: Option<LoadError>,
-    /// All that the log would say.
+    /// All errors and warnings that the log would have.
     pub reasons: Vec<String>,
+    /// What else the log would say of it.
+    pub remarks: Vec<String>,
 }
 
 /// Loads the list and publishes it. `feed` notes what changes; the caller passes it on.
@@ -179,11 +181,11 @@ pub fn check(module: &Module) -> Result<Checked, LoadError> {
     let resolved = judge.resolve_all(module, &content);
     let specs: Vec<DestSpec<'_>> = resolved.iter().map(Resolved::spec).collect();
     let refused = judge.verdict(module, &specs);
-    for (set, remark) in weight_remarks(&specs) {
-        let remark = format!("{source}: set {set}: {remark}");
-        judge.reasons.push(remark);
-    }
+    let remarks = weight_remarks(&specs).into_iter();
     Ok(Checked {
+        remarks: remarks
+            .map(|(set, remark)| format!("set {set}: {remark}"))
+            .collect(),
         changes: compare(&specs, module.pin().table()),
         rejected: judge.rejected,
         refused,

@@ -166,7 +166,7 @@ fn source_of(module: &Module, uri: &[u8]) -> Option<Source> {
         return None;
     };
     Some(Source {
-        addr,
+        addr: addr.into(),
         port: parsed.port(),
         proto: resolve::proto(&module.settings, &parsed),
     })

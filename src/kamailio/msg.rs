@@ -59,7 +59,7 @@ impl Message {
     /// Whom it came from.
     pub fn source(self) -> Option<Source> {
         let rcv = &self.fields().rcv;
-        let addr = net::addr(&rcv.src_ip)?;
+        let addr = net::key(&rcv.src_ip)?;
         let proto = Proto(u8::try_from(rcv.proto).unwrap_or(0));
         Some(Source {
             addr,
@@ -192,7 +192,9 @@ impl Message {
         // SAFETY: not null, and parsed: it lies in the message.
         let header = unsafe { &*self.fields().callid };
         // SAFETY: as above.
-        Some(unsafe { text::bytes(&header.body) }.trim_ascii())
+        let body = unsafe { text::bytes(&header.body) };
+        // The server's parser has passed over what is before it (parser/msg_parser.c).
+        Some(body.trim_ascii_end())
     }
 
     /// Hash over the Call-ID; `None` after the message when there is none.

@@ -6,6 +6,7 @@ use std::ffi::CString;
 
 use super::{sys, text};
 use crate::dispatch::dest::{self, Addr, Proto};
+use crate::shm::addr::Key;
 use crate::shm::hop::NextHop;
 
 /// Longest host name that the server's resolver takes (core/resolve.h, the cache's names).
@@ -62,6 +63,18 @@ pub fn addr(ip: &sys::ip_addr) -> Option<Addr> {
     match (ip.len, bytes) {
         (4, [a, b, c, d, ..]) => Some(Addr::V4([a, b, c, d])),
         (16, bytes) => Some(Addr::V6(bytes)),
+        _ => None,
+    }
+}
+
+/// The same, to look for.
+#[inline]
+pub fn key(ip: &sys::ip_addr) -> Option<Key> {
+    // SAFETY: all views of the union are plain bytes.
+    let bytes = unsafe { ip.u.addr };
+    match (ip.len, bytes) {
+        (4, [a, b, c, d, ..]) => Some(Key::v4([a, b, c, d])),
+        (16, bytes) => Some(Key::v6(bytes)),
         _ => None,
     }
 }

@@ -181,11 +181,16 @@ fn report(call: &Call, checked: &Checked) -> Result<(), Full> {
             .map_or(Value::Null, |why| Value::Text(why.as_bytes())),
     )?;
     count(&top, checked.changes, checked.rejected)?;
-    let reasons = top.add_array(c"REASONS")?;
-    checked
-        .reasons
-        .iter()
-        .try_for_each(|reason| reasons.push(reason.as_bytes()))
+    let texts = [
+        (c"REASONS", &checked.reasons),
+        (c"REMARKS", &checked.remarks),
+    ];
+    texts.into_iter().try_for_each(|(name, texts)| {
+        let array = top.add_array(name)?;
+        texts
+            .iter()
+            .try_for_each(|text| array.push(text.as_bytes()))
+    })
 }
 
 /// `dispatcher.set_state` state set address.

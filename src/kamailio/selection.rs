@@ -129,15 +129,15 @@ fn pick(
     start: Start,
 ) -> Option<Result<(), Failure>> {
     let use_default = module.settings.use_default;
-    if let Start::Hash(hash) = start {
-        if view.any_draining() {
+    match start {
+        Start::Hash(hash) if view.any_draining() => {
             let start = drain::start(module, msg, request.set, view, hash);
             let choice = choose(view, start, use_default)?;
             return Some(go(module, msg, request, view, choice, false));
         }
-    }
-    if start.weighs() {
-        view.need_ranks(&ShmArena);
+        Start::Hash(_) => {}
+        start if start.weighs() => view.need_ranks(&ShmArena),
+        _ => {}
     }
     if module.settings.results.any {
         return pick_and_write(module, msg, request, view, start);

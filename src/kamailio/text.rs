@@ -11,13 +11,12 @@ use core::slice;
 /// # Safety
 /// `s.s` is null or points to `s.len` bytes that stay as they are for `'a`.
 pub unsafe fn bytes<'a>(s: &sys::str_) -> &'a [u8] {
-    match usize::try_from(s.len) {
-        Ok(len) if len > 0 && !s.s.is_null() => {
-            // SAFETY: not null, and the caller vouches for the length.
-            unsafe { slice::from_raw_parts(s.s.cast::<u8>(), len) }
-        }
-        _ => &[],
+    if s.len <= 0 || s.s.is_null() {
+        return &[];
     }
+    let len = usize::try_from(s.len).unwrap_or(0);
+    // SAFETY: not null, and the caller vouches for the length.
+    unsafe { slice::from_raw_parts(s.s.cast::<u8>(), len) }
 }
 
 /// The bytes behind a pointer to a server string; `None` for a null pointer.

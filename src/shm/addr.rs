@@ -95,11 +95,64 @@ impl AddrNode {
     }
 }
 
+/// An address as it is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// An IPv4 address, or the first half of an IPv6 one.
+    low: u64,
+    /// The second half of an IPv6 one.
+    high: u64,
+    wide: bool,
+}
+
+impl Key {
+    /// An IPv4 address.
+    #[inline]
+    pub fn v4(bytes: [u8; 4]) -> Self {
+        Key {
+            low: u32::from_ne_bytes(bytes).into(),
+            high: 0,
+            wide: false,
+        }
+    }
+
+    /// An IPv6 address.
+    #[inline]
+    pub fn v6([a, b, c, d, e, f, g, h, rest @ ..]: [u8; 16]) -> Self {
+        Key {
+            low: u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+            high: u64::from_ne_bytes(rest),
+            wide: true,
+        }
+    }
+
+    /// Its bits, mixed.
+    #[inline]
+    fn mix(self) -> u64 {
+        let step = |mixed: u64, half: u64| (mixed ^ half).wrapping_mul(MIX).rotate_left(29);
+        let mixed = step(0, self.low);
+        if self.wide {
+            step(mixed, self.high)
+        } else {
+            mixed
+        }
+    }
+}
+
+impl From<Addr> for Key {
+    fn from(addr: Addr) -> Self {
+        match addr {
+            Addr::V4(bytes) => Key::v4(bytes),
+            Addr::V6(bytes) => Key::v6(bytes),
+        }
+    }
+}
+
 /// Whom a request came from, or a URI points to.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
     /// Its address.
-    pub addr: Addr,
+    pub addr: Key,
     /// Its port; 0 when there is none.
     pub port: u16,
     /// Its transport.
@@ -130,19 +183,6 @@ unsafe impl ShmSafe for AddrIndex {}
 
 /// An odd number with its bits well spread (2^64 by the golden ratio).
 const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Mixes the bits of an address.
-#[inline]
-fn mix(addr: Addr) -> u64 {
-    let step = |mixed: u64, half: u64| (mixed ^ half).wrapping_mul(MIX).rotate_left(29);
-    match addr {
-        Addr::V4(bytes) => step(0, u32::from_ne_bytes(bytes).into()),
-        Addr::V6([a, b, c, d, e, f, g, h, rest @ ..]) => {
-            let first = u64::from_ne_bytes([a, b, c, d, e, f, g, h]);
-            step(step(0, first), u64::from_ne_bytes(rest))
-        }
-    }
-}
 
 /// The bucket of an address that is mixed already, and a port.
 #[inline]
@@ -202,7 +242,7 @@ impl AddrIndex {
         // SAFETY: whoever calls this has its destination.
         let port = unsafe { AddrNode::dest_of(node) }.port;
         // SAFETY: as above.
-        let mixed = mix(unsafe { AddrNode::addr(node) });
+        let mixed = Key::from(unsafe { AddrNode::addr(node) }).mix();
         [
             (bucket(self.by_addr.get(), mixed, port), |node| {
                 &node.by_addr
@@ -274,11 +314,11 @@ impl AddrIndex {
         in_order: bool,
     ) -> Option<&Dest> {
         let order = Order { before, in_order };
-        let Addr::V4(bytes) = source.addr else {
+        if source.addr.wide {
             return self.find_wide(source, want, accept, order);
-        };
-        let ip = u32::from_ne_bytes(bytes);
-        let is = |node: &AddrNode, _| node.back & WIDE == 0 && node.ip == ip;
+        }
+        let low = source.addr.low;
+        let is = |node: &AddrNode, _| node.back & WIDE == 0 && u64::from(node.ip) == low;
         self.find_by(is, source, want, accept, order)
     }
 
@@ -292,7 +332,7 @@ impl AddrIndex {
         order: Order<impl Fn(&Dest, &Dest) -> bool>,
     ) -> Option<&Dest> {
         // SAFETY: `find_by` asks of nodes in the chains, which are of pages that are there.
-        let is = |_: &AddrNode, node| unsafe { AddrNode::addr(node) } == source.addr;
+        let is = |_: &AddrNode, node| Key::from(unsafe { AddrNode::addr(node) }) == source.addr;
         self.find_by(is, source, want, accept, order)
     }
 
@@ -306,28 +346,27 @@ impl AddrIndex {
         accept: impl Fn(&Dest) -> bool,
         order: Order<impl Fn(&Dest, &Dest) -> bool>,
     ) -> Option<&Dest> {
-        let mixed = mix(source.addr);
+        let mixed = source.addr.mix();
         let fits = |dest: &Dest| {
             (!want.proto || dest.proto == source.proto)
                 && want.set.is_none_or(|set| dest.set == set)
                 && accept(dest)
         };
         if !want.port {
-            let chain = Chain::new(bucket(self.by_ip.get(), mixed, 0), |node| &node.by_ip, &is);
-            return order.first(chain.filter(|dest| fits(dest)));
+            let head = bucket(self.by_ip.get(), mixed, 0);
+            let chain = Chain::new(head, |node| &node.by_ip, &is);
+            return order.first(None, chain.filter(|dest| fits(dest)));
         }
-        let by_addr = |port| {
+        // Those that name the port, and those that name none.
+        let (mut found, mut port) = (None, source.port);
+        loop {
             let head = bucket(self.by_addr.get(), mixed, port);
             let chain = Chain::new(head, |node| &node.by_addr, &is);
-            order.first(chain.filter(|dest| dest.port == port && fits(dest)))
-        };
-        let named = by_addr(source.port);
-        if source.port == 0 {
-            return named;
-        }
-        match (named, by_addr(0)) {
-            (Some(named), Some(any)) => Some(order.earlier(named, any)),
-            (named, any) => named.or(any),
+            found = order.first(found, chain.filter(|dest| dest.port == port && fits(dest)));
+            if port == 0 {
+                return found;
+            }
+            port = 0;
         }
     }
 }
@@ -339,14 +378,25 @@ struct Order<F> {
 }
 
 impl<F: Fn(&Dest, &Dest) -> bool> Order<F> {
-    /// The first of a chain's destinations; all are looked at where the chain is in no order.
-    #[inline]
-    fn first<'i>(&self, mut fitting: impl Iterator<Item = &'i Dest>) -> Option<&'i Dest> {
-        if self.in_order {
-            fitting.next()
-        } else {
-            fitting.reduce(|one, other| self.earlier(one, other))
+    /// The earliest of what was found before and a chain's destinations, all of which are looked at
+    /// where the chain is in no order.
+    #[inline(always)]
+    fn first<'i>(
+        &self,
+        found: Option<&'i Dest>,
+        fitting: impl Iterator<Item = &'i Dest>,
+    ) -> Option<&'i Dest> {
+        let mut found = found;
+        for dest in fitting {
+            found = Some(match found {
+                Some(one) => self.earlier(one, dest),
+                None => dest,
+            });
+            if self.in_order {
+                break;
+            }
         }
+        found
     }
 
     #[inline(never)]

@@ -5,13 +5,13 @@
 //! the next one. These calls, and only these, are noted here, as fingerprints in a table of fixed
 //! size without locks; the longest unused of eight makes room for a new one.
 
-use core::ptr::NonNull;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering::Relaxed;
+use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::{AtomicPtr, AtomicU64};
 
 use crate::dispatch::dest::SetId;
 
-use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use super::arena::{Arena, OutOfMemory, Plan, ShmSafe};
 
 /// Entries that a call may be in.
 const WAYS: usize = 8;
@@ -22,14 +22,18 @@ const GROUPS: usize = 4_096;
 /// Tries to write an entry that others write too.
 const TRIES: usize = 4;
 
-/// The table in shared memory.
+/// The table's place in shared memory.
 struct Root {
-    /// Fingerprint above, second of the last use below; 0 is free.
-    entries: ShmSlice<AtomicU64>,
+    /// Fingerprint above, second of the last use below; 0 is free. Null before the first call is
+    /// noted: most servers never drain.
+    entries: AtomicPtr<Entries>,
 }
 
-// SAFETY: a shared slice; zeroed it is a table without entries.
+// SAFETY: an arena pointer; zeroed there is no table.
 unsafe impl ShmSafe for Root {}
+
+/// All entries.
+type Entries = [AtomicU64; GROUPS * WAYS];
 
 /// One process's way to the table. Made before the server forks, then copied by the fork.
 pub struct Diverted {
@@ -55,63 +59,94 @@ fn key(set: SetId, call_id: &[u8]) -> (usize, u64) {
     (group, (hash >> 32) | 1)
 }
 
+/// The entries that a call may be in.
+fn group_of(entries: &Entries, group: usize) -> &[AtomicU64] {
+    let group = group * WAYS..(group + 1) * WAYS;
+    entries.get(group).unwrap_or_default()
+}
+
 /// Whether an entry is of this call.
 fn is_of(entry: &AtomicU64, fingerprint: u64) -> bool {
     entry.load(Relaxed) >> 32 == fingerprint
 }
 
 impl Diverted {
-    /// An empty table.
+    /// A table without memory of its own yet.
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing was taken.
     pub fn create(arena: &impl Arena) -> Result<Self, OutOfMemory> {
-        let mut plan = Plan::<Root>::of_header();
-        let entries = plan.array(GROUPS * WAYS).ok_or(OutOfMemory)?;
-        let mut block = plan.alloc(arena)?;
-        let entries = block.slice(&entries);
-        block.fill().entries = entries;
-        Ok(Diverted {
-            root: block.header(),
-        })
+        let root = Plan::<Root>::of_header().alloc(arena)?.header();
+        Ok(Diverted { root })
     }
 
-    fn group(&self, group: usize) -> &[AtomicU64] {
+    fn entries(&self) -> Option<&Entries> {
         // SAFETY: made by `create`, given back by nobody but `destroy`.
-        let entries = unsafe { self.root.as_ref() }.entries.get();
-        entries
-            .get(group * WAYS..(group + 1) * WAYS)
-            .unwrap_or_default()
+        let root = unsafe { self.root.as_ref() };
+        // SAFETY: made whole before it was published here, given back by nobody but `destroy`.
+        unsafe { root.entries.load(Acquire).as_ref() }
+    }
+
+    /// Takes memory for the table, unless that was done before.
+    fn need_entries(&self, arena: &impl Arena) -> Result<&Entries, OutOfMemory> {
+        if self.entries().is_none() {
+            let made = Plan::<Entries>::of_header().alloc(arena)?.header();
+            // SAFETY: as in `entries`.
+            let place = unsafe { &self.root.as_ref().entries };
+            let none = ptr::null_mut();
+            if place
+                .compare_exchange(none, made.as_ptr(), AcqRel, Acquire)
+                .is_err()
+            {
+                // SAFETY: another process was faster; nobody has seen this one.
+                unsafe { arena.free(made.cast()) };
+            }
+        }
+        self.entries().ok_or(OutOfMemory)
     }
 
     /// Notes a call of a set, in second `now`.
-    pub fn note(&self, set: SetId, call_id: &[u8], now: u32) {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when there is no room for the table: nothing is noted.
+    pub fn note(
+        &self,
+        arena: &impl Arena,
+        set: SetId,
+        call_id: &[u8],
+        now: u32,
+    ) -> Result<(), OutOfMemory> {
         let (group, fingerprint) = key(set, call_id);
-        let group = self.group(group);
+        let group = group_of(self.need_entries(arena)?, group);
         let noted = (fingerprint << 32) | u64::from(now);
         for _ in 0..TRIES {
             let there = group.iter().find(|entry| is_of(entry, fingerprint));
             if let Some(entry) = there {
                 entry.store(noted, Relaxed);
-                return;
+                return Ok(());
             }
             let oldest = group
                 .iter()
                 .map(|entry| (entry, entry.load(Relaxed)))
                 .min_by_key(|(_, value)| value & u64::from(u32::MAX));
-            let Some((entry, value)) = oldest else { return };
+            let Some((entry, value)) = oldest else {
+                return Ok(());
+            };
             let swap = entry.compare_exchange(value, noted, Relaxed, Relaxed);
             if swap.is_ok() {
-                return;
+                return Ok(());
             }
         }
+        Ok(())
     }
 
     /// Whether a call of a set is noted. One that is counts as used in second `now`.
     pub fn knows(&self, set: SetId, call_id: &[u8], now: u32) -> bool {
         let (group, fingerprint) = key(set, call_id);
-        let entry = self
-            .group(group)
+        let Some(entries) = self.entries() else {
+            return false;
+        };
+        let entry = group_of(entries, group)
             .iter()
             .find(|entry| is_of(entry, fingerprint));
         if let Some(entry) = entry {
@@ -130,7 +165,13 @@ impl Diverted {
     /// # Safety
     /// No other process is left, and the table is not used again.
     pub unsafe fn destroy(&self, arena: &impl Arena) {
-        // SAFETY: made by `create`; nobody uses it again.
+        // SAFETY: made by `create`, and still there.
+        let entries = unsafe { self.root.as_ref() }.entries.load(Acquire);
+        if let Some(entries) = NonNull::new(entries) {
+            // SAFETY: from this arena; nobody uses it again.
+            unsafe { arena.free(entries.cast()) };
+        }
+        // SAFETY: as above.
         unsafe { arena.free(self.root.cast()) };
     }
 }
@@ -163,8 +204,8 @@ mod tests {
         let lab = Lab::new();
         let calls = &lab.0;
         assert!(!calls.knows(1, b"a", 5));
-        calls.note(1, b"a", 5);
-        calls.note(1, b"a", 6);
+        calls.note(&lab.1, 1, b"a", 5).unwrap();
+        calls.note(&lab.1, 1, b"a", 6).unwrap();
         assert!(calls.knows(1, b"a", 7));
         assert!(!calls.knows(2, b"a", 7) && !calls.knows(1, b"A", 7) && !calls.knows(1, b"", 7));
     }
@@ -183,7 +224,7 @@ mod tests {
             .take(WAYS + 2)
             .collect();
         for (now, id) in (1..).zip(&same_group) {
-            calls.note(1, id.as_bytes(), now);
+            calls.note(&lab.1, 1, id.as_bytes(), now).unwrap();
             // The first one is in use all the time.
             assert!(calls.knows(1, same_group[0].as_bytes(), now));
         }
@@ -201,7 +242,7 @@ mod tests {
         let calls = &lab.0;
         let count = if cfg!(miri) { 20 } else { 10_000 };
         let id = |n| format!("{n}@host");
-        (0..count).for_each(|n| calls.note(3, id(n).as_bytes(), n));
+        (0..count).for_each(|n| calls.note(&lab.1, 3, id(n).as_bytes(), n).unwrap());
         let lost = (0..count).filter(|n| !calls.knows(3, id(*n).as_bytes(), *n));
         assert!(lost.count() <= 20);
     }

@@ -38,7 +38,8 @@ pub mod tree;
 pub mod uris;
 pub mod usable;
 pub mod view;
-pub mod view_edit;
+mod view_build;
+mod view_edit;
 
 #[cfg(test)]
 mod tests;

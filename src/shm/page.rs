@@ -43,6 +43,8 @@ struct Layout {
 /// Where the next destination of a page puts what is its own.
 #[derive(Default)]
 struct At {
+    /// Its socket in the page's, from 1; 0 for none.
+    socket: u8,
     node: usize,
     wide: usize,
     text: usize,
@@ -152,8 +154,8 @@ impl Layout {
                 .iter()
                 .position(|&socket| socket == draft.spec.socket);
             let socket = socket.map_or(0, |at| at + 1);
-            self.fill_dest(block, dest, draft, &at)?.numbers =
-                Numbers::of(draft.spec, u8::try_from(socket).map_err(|_| OutOfMemory)?);
+            at.socket = u8::try_from(socket).map_err(|_| OutOfMemory)?;
+            self.fill_dest(block, dest, draft, &at)?;
             for addr in draft.spec.addrs {
                 self.fill_node(block, dest, *addr, &mut at)?;
             }
@@ -168,7 +170,7 @@ impl Layout {
         mut at: NonNull<Dest>,
         draft: &Draft<'_, A>,
         free: &At,
-    ) -> Result<&mut Dest, OutOfMemory> {
+    ) -> Result<(), OutOfMemory> {
         let Draft { spec, line, record } = draft;
         let text = block.slice(&self.text);
         // SAFETY: the page is ours alone until it is published.
@@ -190,7 +192,8 @@ impl Layout {
         (dest.duid_at, dest.duid_len) = duid.unwrap_or((LONG, LONG));
         (dest.node_at, dest.node_count) = (size(free.node)?, size(spec.addrs.len())?);
         (dest.port, dest.proto) = (spec.port, spec.proto);
-        Ok(dest)
+        dest.numbers = Numbers::of(spec, free.socket);
+        Ok(())
     }
 
     fn fill_node(

@@ -14,7 +14,8 @@ use super::arena::{Arena, OutOfMemory};
 use super::dest::Dest;
 use super::least::FULL;
 use super::shift::Shift;
-use super::view::{Draft, Rules, View};
+use super::view::{Rules, View};
+use super::view_build::Draft;
 
 /// Each edit tells a 32nd part of the records where they are now, and at least so many.
 const TOLD_AT_ONCE: usize = if cfg!(test) { 4 } else { 1_024 };

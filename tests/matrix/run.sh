@@ -20,7 +20,7 @@ suites=${MATRIX_SUITES-bullseye bookworm trixie}
 quick_tests="exports server_algorithms server_c_api server_call_load server_drain server_events
 	server_harness server_kemi server_kemi_engines server_later_names server_list_file
 	server_live_edit server_old_names server_panic server_parameters server_processes
-	server_rpc server_sample_config server_states server_surface"
+	server_pairing server_rpc server_sample_config server_states server_surface"
 own_src=${KAMAILIO_SRC:-} own_bin=${KAMAILIO_BIN:-} own_modules=${KAMAILIO_MODULES:-} own_kamcmd=${KAMCMD:-}
 unset KAMAILIO KAMAILIO_SRC KAMAILIO_BIN KAMAILIO_MODULES KAMCMD DISPATCHER_SO DISPATCHER_PROBE_SO DISPATCHER_C_OPTIONS
 

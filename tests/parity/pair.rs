@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::report::Report;
-use crate::server::{Config, Fault, Kamailio, Message, Probe, Request, Uac};
+use crate::server::{Config, Fault, Kamailio, Message, Probe, Request, Uac, version};
 
 /// Requests in flight per server. Small enough for the socket buffers when replies are long.
 const WINDOW: usize = 12;
@@ -90,7 +90,8 @@ pub fn against_itself() -> bool {
 
 /// An RPC answer as text, a fault included.
 pub fn answer(server: &Kamailio, reply: Result<String, Fault>) -> String {
-    neutral(server, &reply.unwrap_or_else(|fault| fault.to_string()))
+    let text = reply.unwrap_or_else(|fault| fault.to_string());
+    neutral(server, &version::as_c_lists(&text))
 }
 
 /// Takes out what must differ between two servers: port, directory, time of day.

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::keys;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::server::{Config, Probe, Request};
+use crate::server::{Config, Probe, Request, version};
 use crate::sets::random_list;
 
 /// Texts of rules that are none, or hardly.
@@ -52,7 +52,40 @@ pub fn all(report: &mut Report, rng: &mut StdRng) {
             pair.run(report, "modes", &format!("routes,1=8;4=8,{mode}|dump"));
         }
     }
+    forks(report);
     hashes(report, rng);
+}
+
+/// Algorithm 12 among the rules: where the message goes, its branches, and the records beside them.
+fn forks(report: &mut Report) {
+    let show = |n: usize| format!("$(branch(uri)[{n}]) + \"|\" + $(branch(dst_uri)[{n}]) + \";\"");
+    let shown: Vec<String> = (0..4).map(show).collect();
+    let code = format!("$du = {}; clear_branches();", shown.join(" + "));
+    let list = "1 sip:127.0.0.1:7001\n1 sip:127.0.0.1:7002 2\n2 sip:127.0.0.1:7011\n\
+                2 sip:127.0.0.1:7012\n3 sip:127.0.0.1:7021 1\n4 sip:127.0.0.1:7031\n";
+    let config = Probe::new()
+        .op("routes", "ds_select_routes(\"$var(a)\", \"$var(b)\");")
+        .op("branches", &code)
+        .config()
+        .list(list)
+        .param("flags", 2);
+    let pair = Pair::start(config);
+    for rules in [
+        "1=12",
+        "1=12;2=8",
+        "2=8;1=12",
+        "3=8;1=12;2=8",
+        "2=8;1=12;4=8",
+        "1=12;2=12",
+        "3=12;1=8",
+        "4=12;1=8",
+        "9=12;4=12;2=8",
+    ] {
+        for mode in ["d", "r", "x"] {
+            let steps = format!("routes,{rules},{mode}|dump|branches|nextdst|dump");
+            pair.ask(report, "forks in routes", &[Probe::request(&steps)]);
+        }
+    }
 }
 
 fn config(rng: &mut StdRng, flags: i64, use_default: i64) -> Config {
@@ -108,6 +141,9 @@ fn hashes(report: &mut Report, rng: &mut StdRng) {
     }
     for params in [json!([]), json!([8]), json!([-3, "alice"]), json!([8, ""])] {
         pair.json(report, "hash", "dispatcher.hash", params);
+    }
+    if !version::c_survives_hash() {
+        return;
     }
     for args in [
         &["dispatcher.hash"][..],

@@ -51,7 +51,7 @@ pub use cast::{Cast, STARTS};
 pub use config::{Config, Value};
 pub use crowd::{Crowd, Ping, Step};
 pub use dns::{Dns, Name};
-pub use kamailio::{Kamailio, check_config, fails_to_start};
+pub use kamailio::{Kamailio, check_config, check_config_as_it_is, fails_to_start};
 pub use listing::Lister;
 pub use module::{Module, kamailio};
 pub use ports::free_port;

@@ -236,7 +236,7 @@ fn check_sources(store: &super::store::HeapStore, rng: &mut StdRng) {
     let pinned = store.pin(0);
     let table = pinned.table().unwrap();
     let source = Source {
-        addr: Addr::V4([127, 0, 0, 1]),
+        addr: Addr::V4([127, 0, 0, 1]).into(),
         port: rng.random_range(0..40),
         proto: crate::dispatch::dest::Proto::NONE,
     };
@@ -335,22 +335,28 @@ fn a_view_that_was_edited_is_as_one_that_was_built() {
             ..spec(1, &uris[n / 2 * 2], 0, priority)
         }
     };
-    let list: Vec<_> = (0..count).map(|n| line(n, (n % 4) as i32)).collect();
+    let list: Vec<_> = (0..count).map(|n| line(n, [0, 1, 2, 3][n % 4])).collect();
     load(&store, &list, ReloadState::Keep).unwrap();
     for _ in 0..rounds {
         let n = rng.random_range(0..count * 2);
         let uri = uris[n / 2 * 2].as_bytes();
         match rng.random_range(0..5) {
-            0 | 1 => drop(store.add(&line(n, rng.random_range(0..4)), &mut random())),
-            2 => drop(store.remove(1, uri, &mut random())),
+            0 | 1 => {
+                let _ = store.add(&line(n, rng.random_range(0..4)), &mut random());
+            }
+            2 => {
+                let _ = store.remove(1, uri, &mut random());
+            }
             3 => {
                 let revision = Revision {
                     priority: Some(rng.random_range(0..4)),
                     ..Revision::default()
                 };
-                drop(store.modify(1, Some(uri), |_| true, revision, &mut random()));
+                let _ = store.modify(1, Some(uri), |_| true, revision, &mut random());
             }
-            _ => drop(set_state(&store, 1, &uris[n / 2 * 2], [0, 1, 4, 64][n % 4])),
+            _ => {
+                set_state(&store, 1, &uris[n / 2 * 2], [0, 1, 4, 64][n % 4]);
+            }
         }
         let pinned = store.pin(0);
         check_view(pinned.view(1).unwrap());

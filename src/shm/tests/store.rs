@@ -11,7 +11,7 @@ use crate::dispatch::attrs;
 use crate::dispatch::dest::{Addr, DestSpec, Proto};
 use crate::dispatch::select::{Candidates, Start, choose};
 use crate::dispatch::state::{Outcome, State};
-use crate::shm::addr::{Match, Source};
+use crate::shm::addr::{Key, Match, Source};
 use crate::shm::arena::OutOfMemory;
 use crate::shm::build::{Changes, compare};
 use crate::shm::dest::Dest;
@@ -301,7 +301,7 @@ fn empty_texts_and_lists_are_no_special_case() {
     assert_eq!(view.next_usable(0, usize::MAX), Some(0));
     assert_eq!(view.next_usable(usize::MAX - 1, usize::MAX), None);
     let source = Source {
-        addr: Addr::V4([0; 4]),
+        addr: Addr::V4([0; 4]).into(),
         port: 0,
         proto: Proto::NONE,
     };
@@ -438,7 +438,7 @@ fn a_source_is_found_as_by_a_scan() {
         let table = pinned.table().unwrap();
         for _ in 0..40 {
             let source = Source {
-                addr: ips[random.random_range(0..ips.len())][0],
+                addr: ips[random.random_range(0..ips.len())][0].into(),
                 port: random.random_range(0..4),
                 proto: Proto(random.random_range(0..3)),
             };
@@ -452,7 +452,7 @@ fn a_source_is_found_as_by_a_scan() {
                 .sets()
                 .flat_map(|(_, view)| view.dests())
                 .find(|dest| {
-                    dest.addrs().any(|addr| addr == source.addr)
+                    dest.addrs().any(|addr| Key::from(addr) == source.addr)
                         && (!want.port || dest.port == 0 || dest.port == source.port)
                         && (!want.proto || dest.proto == source.proto)
                         && want.set.is_none_or(|set| set == dest.set)
