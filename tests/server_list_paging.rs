@@ -228,6 +228,9 @@ fn w22_ctl_gives_a_large_set_whole_with_larger_structs() {
 /// says nothing to its client then, only to the log; the next request is served.
 #[test]
 fn w22_a_datagram_holds_a_thousand_and_the_process_survives_more() {
+    if server::this_server::lacks(&["jsonrpcs.so"]) {
+        return;
+    }
     let config = config(1).modparam("jsonrpcs", "pretty_format", 0);
     let server = start(config);
     let all = whole(&server);

@@ -100,6 +100,9 @@ fn reload(stage: &Stage<'_>) {
 
 #[test]
 fn edge_proxy_with_failover() {
+    if crate::server::this_server::lacks_c_module() {
+        return;
+    }
     let mut peers = Peers::start(&["app1", "app2", "app3", "phone"]);
     let config = Config::raw(include_str!("edge.cfg")).list(include_str!("edge.list"));
     let meant = [Meant {

@@ -87,6 +87,9 @@ fn bad_files(stage: &Stage<'_>, pods: &[&str]) {
 
 #[test]
 fn cluster_ingress_with_a_sidecar() {
+    if crate::server::this_server::lacks_c_module() {
+        return;
+    }
     let mut peers = Peers::start(&["pod1", "pod2", "pod3", "pod4", "media"]);
     let config = Config::raw(include_str!("sidecar.cfg"))
         .list(endpoints(&["pod1", "pod2"], &[]))
