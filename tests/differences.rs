@@ -1,14 +1,11 @@
 //! The tables of differences and of field reports are whole: every difference that the parity tests know
 //! stands in it, and every row says all that a row has to say.
-#![cfg(feature = "server-tests")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 
-#[allow(dead_code, reason = "only the names count here")]
-#[path = "parity/differences.rs"]
-mod differences;
-mod server;
+/// Its text: it needs the harness, which needs a server.
+const KNOWN: &str = include_str!("parity/differences.rs");
 
 const TABLE: &str = include_str!("../doc/differences.md");
 
@@ -61,13 +58,18 @@ fn every_row_says_all_and_has_a_name_of_its_own() {
 fn every_difference_that_parity_knows_is_documented() {
     let rows = rows();
     let names: BTreeSet<&str> = rows.iter().filter_map(|row| row.first().copied()).collect();
-    let mut known = BTreeSet::new();
-    for difference in differences::EXPLAINED {
-        let name = difference.name;
+    let known = KNOWN.lines().filter_map(|line| {
+        let name = line.trim().strip_prefix("name: \"")?;
+        name.strip_suffix("\",")
+    });
+    let mut seen = BTreeSet::new();
+    for name in known {
         assert!(names.contains(name), "not in doc/differences.md: {name}");
-        assert!(known.insert(name), "twice: {name}");
-        assert!(!difference.reason.is_empty(), "no reason: {name}");
+        assert!(seen.insert(name), "twice: {name}");
     }
+    let differences = KNOWN.matches("    Difference {").count();
+    assert!(differences > 20, "the differences were not found");
+    assert_eq!(seen.len(), differences, "each has its name on a line");
 }
 
 #[test]
