@@ -10,7 +10,8 @@ const METHOD: &str = "\
 Nanoseconds on the processor of one pick (`/proc/PID/schedstat` of the workers), from a script loop of
 some ten thousand picks in each message, less the empty loop. `flags` is 0, for call load 2; a pick of
 call load is `ds_select_dst(\"1\", \"10\", \"1\")`, `ds_load_unset()` and dropping the result. Each figure is
-the lower quartile of fifteen rounds, in which all columns take turns.
+the lower quartile of fifteen rounds, in which all columns take turns. Random picks and relative weights go to
+another destination each time: from 10,000 on these do not fit into the processor's cache.
 
 Workers: all are busy at once, each with one message. *k servers of one worker* have as many processes on
 the same cores as *one server with k workers*, but share no memory: between these two columns lies what
