@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 #[allow(dead_code, reason = "only the names count here")]
 #[path = "parity/differences.rs"]
 mod differences;
+// Which differences there are depends on the server.
+mod server;
 
 const TABLE: &str = include_str!("../doc/differences.md");
 
