@@ -44,4 +44,6 @@ fi
 CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$dest/bin/linker
 CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="$dest/root/usr/bin/qemu-aarch64-static -L $dest/root/usr/aarch64-linux-gnu"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER
+# An emulated processor is slow: let the compiler work for it.
+export CARGO_PROFILE_TEST_OPT_LEVEL=2
 exec "${CARGO:-cargo}" test --target $target --lib -- "$@"

@@ -49,8 +49,10 @@ chosen() {
 	for name in $names; do printf -- '--test %s ' "$name"; done
 }
 
-# The module for one server, and the one that panics: $1 directory, whose server.env is set.
+# The module for one server, and the one that panics, into directory $1; KAMAILIO_SRC and
+# KAMAILIO_MODULES say for which server. What is tested is what they do, not how fast: built quickly.
 build() {
+	export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=false
 	mkdir -p "$1/module" "$1/probe"
 	for variant in probe module; do
 		features=kamailio
