@@ -132,11 +132,13 @@ fn w14_two_records_with_one_uri_and_two_sockets_have_a_state_each() {
     both("AP");
     for port in [one, two] {
         let via = format!("127.0.0.1:{port}");
-        let pings = crowd.pings("same");
-        let of_port = pings
-            .iter()
-            .filter(|p| p.message.text("Via").contains(&via));
-        assert!(of_port.count() > 1, "pinged through {via}");
+        wait_for(&format!("pings through {via}"), patience(8), || {
+            let pings = crowd.pings("same");
+            let of_port = pings
+                .iter()
+                .filter(|p| p.message.text("Via").contains(&via));
+            (of_port.count() > 1).then_some(())
+        });
     }
 }
 
