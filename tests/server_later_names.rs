@@ -20,18 +20,10 @@ request_route {
     case "INFO":
         ds_select_dst("1", "8");
         break;
-    case "PUBLISH":
-        ds_oc_set_attrs("1", "sip:127.0.0.1:7002", "40", "5000", "7");
-        break;
     default:
-        if ($hdr(X-Uri) != $null) {
-            ds_dsg_fetch_uri("$hdr(X-Set)", "$hdr(X-Uri)");
-        } else {
-            ds_dsg_fetch("$hdr(X-Set)");
-        }
+        ds_dsg_fetch("$hdr(X-Set)");
     }
     append_to_reply("X-Out: $rc $dsg(count) $dsg(active) $dsg(inactive) $dsg(pactive) $dsg(pinactive) $xavp(_dsdst_[0]=>dstidx) $xavp(_dsdst_[1]=>dstidx)\r\n");
-    append_to_reply("X-Load: $dsg(ocrate) $dsg(ocseq) $dsg(octime_sec) $dsg(octime_usec)\r\n");
     send_reply("200", "OK");
 }
 "#;
@@ -129,44 +121,6 @@ request_route {
     assert_eq!(numbers, "1 2 50 7");
     let left: i32 = left.parse().expect("seconds");
     assert!((1..=60).contains(&left), "{told}");
-}
-
-#[test]
-fn dsg_shows_the_load_that_a_destination_reported() {
-    let server = start("5.6");
-    let uac = Uac::new();
-    let load = |method: &str, headers: &[(&str, &str)]| {
-        let mut request = Request::new(method, "sip:callee@service.test");
-        for (name, value) in headers {
-            request = request.header(name, *value);
-        }
-        let reply = uac.request(server.addr(), &request);
-        let out = reply.text("X-Out");
-        (
-            out.split(' ').next().unwrap().to_owned(),
-            reply.text("X-Load"),
-        )
-    };
-    let result = |rc: &str, load: &str| (rc.to_owned(), load.to_owned());
-    let nobody = "<null> <null> <null> <null>";
-    let fetch = |uri: &str| load("OPTIONS", &[("X-Set", "1"), ("X-Uri", uri)]);
-    assert_eq!(load("OPTIONS", &[("X-Set", "1")]), result("1", nobody));
-    assert_eq!(fetch("sip:127.0.0.1:7002"), result("1", "0 0 0 0"));
-    assert_eq!(fetch("sip:127.0.0.1:7009"), result("-1", nobody));
-    let before = std::time::SystemTime::now();
-    let before = before
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    assert_eq!(load("PUBLISH", &[]).0, "1");
-    let (rc, load) = fetch("sip:127.0.0.1:7002");
-    let fields: Vec<u64> = load
-        .split(' ')
-        .map(|field| field.parse().unwrap())
-        .collect();
-    assert_eq!((rc.as_str(), &fields[..2]), ("1", &[40, 7][..]));
-    assert!((before + 4..before + 60).contains(&fields[2]), "{load}");
-    assert!(fields[3] < 1_000_000, "{load}");
 }
 
 #[test]
