@@ -1,53 +1,52 @@
-//! Random numbers behind `rand`'s trait: a generator of our own in each process, begun with a number
-//! of the server's, which costs ten times as much.
+//! Random numbers: a generator of `rand` in each process, seeded by the server's, which costs ten
+//! times as much for each number.
 
-use core::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
+use core::cell::UnsafeCell;
 
-use rand::RngCore;
+use rand::rngs::SmallRng;
+use rand::{RngCore, SeedableRng};
 
 use super::sys;
 
 /// The generator of this process.
 pub struct ServerRandom;
 
-/// Where it is: SplitMix64 (Steele, Lea and Flood, 2014).
-static STATE: AtomicU64 = AtomicU64::new(0);
+/// It, and the process that seeded it: a fork inherits its parent's.
+struct Generator(UnsafeCell<Option<(i32, SmallRng)>>);
 
-/// The process that it belongs to, as 1 + its number: a fork inherits its parent's.
-static OWNER: AtomicI32 = AtomicI32::new(0);
+// SAFETY: memory of one process, and each process of the server has one thread.
+unsafe impl Sync for Generator {}
 
-/// 64 random bits.
+static GENERATOR: Generator = Generator(UnsafeCell::new(None));
+
+/// Calls `draw` with the generator of this process.
 #[inline]
-fn number() -> u64 {
+fn with<T>(draw: impl FnOnce(&mut SmallRng) -> T) -> T {
     // SAFETY: an integer of this process, set by the server when it forked (core/pt.h).
-    let process = unsafe { sys::process_no }.wrapping_add(1);
-    if OWNER.load(Relaxed) != process {
-        begin(process);
+    let process = unsafe { sys::process_no };
+    // SAFETY: the only reference: one thread, and `draw` is a step of the generator that calls
+    // nobody.
+    let generator = unsafe { &mut *GENERATOR.0.get() };
+    match generator {
+        Some((owner, generator)) if *owner == process => draw(generator),
+        _ => draw(&mut generator.insert((process, seeded())).1),
     }
-    // One thread calls: each process of the server has one.
-    let state = STATE.load(Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
-    STATE.store(state, Relaxed);
-    let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
-/// Begins anew, from the server's generator, which it seeds in each child (core/pt.c).
+/// A generator that begins with numbers of the server's, which it seeds in each child (core/pt.c).
 #[cold]
-fn begin(process: i32) {
+fn seeded() -> SmallRng {
     let bits = || {
-        // SAFETY: a call without arguments; the generator belongs to this process.
+        // SAFETY: a call without arguments; the server's generator belongs to this process.
         u64::try_from(unsafe { sys::glue_rand() }).unwrap_or(0)
     };
-    STATE.store((bits() << 33) ^ (bits() << 16) ^ bits(), Relaxed);
-    OWNER.store(process, Relaxed);
+    SmallRng::seed_from_u64((bits() << 33) ^ (bits() << 16) ^ bits())
 }
 
 /// 32 random bits.
 #[inline]
 pub fn word() -> u32 {
-    let [a, b, c, d, ..] = number().to_be_bytes();
-    u32::from_be_bytes([a, b, c, d])
+    with(SmallRng::next_u32)
 }
 
 impl RngCore for ServerRandom {
@@ -56,14 +55,10 @@ impl RngCore for ServerRandom {
     }
 
     fn next_u64(&mut self) -> u64 {
-        number()
+        with(SmallRng::next_u64)
     }
 
     fn fill_bytes(&mut self, dest: &mut [u8]) {
-        for chunk in dest.chunks_mut(4) {
-            for (byte, random) in chunk.iter_mut().zip(self.next_u32().to_le_bytes()) {
-                *byte = random;
-            }
-        }
+        with(|generator| generator.fill_bytes(dest));
     }
 }
