@@ -163,7 +163,7 @@ fn finding(c: &mut Criterion) {
         let hit = names.0.last().map_or(miss, |name| name.1[0]);
         for (name, addr) in [("source, hit", hit), ("source, miss", miss)] {
             let source = Source {
-                addr,
+                addr: addr.into(),
                 port: 5060,
                 proto: Proto::NONE,
             };

@@ -94,7 +94,7 @@ impl Targets {
             Some(_) => "**missed**",
         };
         let sign = if at_most { "at most" } else { "at least" };
-        let measured = report::figure(measure, measure.map_or(0, |m| if m < 0.1 { 4 } else { 2 }));
+        let measured = report::figure(measure, measure.map_or(0, |m| if m < 0.1 { 4 } else { 3 }));
         self.0.row([
             what.to_owned(),
             verdict.to_owned(),
