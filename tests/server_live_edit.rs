@@ -29,6 +29,7 @@ const LIST: &str = "\
 fn config() -> Config {
     Probe::new()
         .config()
+        .param("compat", "5.6")
         .list(LIST)
         .param("flags", 2)
         .param("ds_probing_threshold", 3)

@@ -24,7 +24,11 @@ const LIST: &str = "\
 ";
 
 fn start() -> Kamailio {
-    let config = Probe::new().config().list(LIST).param("flags", 2);
+    let config = Probe::new()
+        .config()
+        .param("compat", "5.6")
+        .list(LIST)
+        .param("flags", 2);
     let config = config.global("listen=udp:127.0.0.2:{{PORT}}");
     Kamailio::start(Module::Rust, config)
 }
