@@ -46,14 +46,16 @@ pub fn is_from_list(msg: Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> 
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
-    let uri = uri.filter(|uri| !uri.is_empty());
-    let source = match uri {
-        Some(uri) => source_of(module, uri),
-        None => msg.source(),
+    // In parts: a source as one thing would be copied byte by byte.
+    let parts = |source: Source| (source.addr, source.port, source.proto);
+    let parts = match uri.filter(|uri| !uri.is_empty()) {
+        Some(uri) => source_of(module, uri).map(parts),
+        None => msg.source().map(parts),
     };
-    let Some(source) = source else {
+    let Some((addr, port, proto)) = parts else {
         return ScriptRet::FAILED;
     };
+    let source = Source { addr, port, proto };
     let want = Match {
         port: mode & IGNORE_PORT == 0,
         proto: mode & IGNORE_PROTO == 0,

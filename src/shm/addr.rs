@@ -176,6 +176,8 @@ pub struct AddrIndex {
     by_ip: ShmSlice<Link>,
     /// Addresses in the index. Changed by writers only.
     nodes: AtomicUsize,
+    /// Those of destinations that name no port.
+    portless: AtomicUsize,
 }
 
 // SAFETY: shared slices and an atomic; zeroed it is an index without addresses.
@@ -237,6 +239,15 @@ impl AddrIndex {
         self.nodes.load(Ordering::Relaxed) / 2 > self.by_addr.get().len()
     }
 
+    /// Counts a destination's addresses, before they can be found.
+    fn count(&self, dest: &Dest) {
+        self.nodes.fetch_add(dest.node_count(), Ordering::Relaxed);
+        if dest.port == 0 {
+            self.portless
+                .fetch_add(dest.node_count(), Ordering::Release);
+        }
+    }
+
     /// Both chains that a node belongs to: the head, and the link that the chain goes by.
     fn chains(&self, node: ptr::NonNull<AddrNode>) -> [(Option<&Link>, Next); 2] {
         // SAFETY: whoever calls this has its destination.
@@ -254,7 +265,7 @@ impl AddrIndex {
     /// Puts a destination's addresses into their chains, behind all that `before` says are
     /// earlier. Readers may walk the chains meanwhile.
     pub fn add(&self, dest: &Dest, before: impl Fn(&Dest, &Dest) -> bool) {
-        self.nodes.fetch_add(dest.node_count(), Ordering::Relaxed);
+        self.count(dest);
         for node in dest.nodes() {
             for (head, next) in self.chains(node) {
                 let Some(mut link) = head else { continue };
@@ -272,7 +283,6 @@ impl AddrIndex {
     /// Takes a destination's addresses out of their chains. Its nodes still lead readers on that
     /// stand on them.
     pub fn remove(&self, dest: &Dest) {
-        self.nodes.fetch_sub(dest.node_count(), Ordering::Relaxed);
         for node in dest.nodes() {
             for (head, next) in self.chains(node) {
                 let Some(mut link) = head else { continue };
@@ -285,13 +295,18 @@ impl AddrIndex {
                 }
             }
         }
+        self.nodes.fetch_sub(dest.node_count(), Ordering::Relaxed);
+        if dest.port == 0 {
+            self.portless
+                .fetch_sub(dest.node_count(), Ordering::Release);
+        }
     }
 
     /// Puts a destination's addresses at the front of their chains.
     ///
     /// Adding all destinations of a table from its last to its first leaves the chains in order.
     pub fn add_first(&self, dest: &Dest) {
-        self.nodes.fetch_add(dest.node_count(), Ordering::Relaxed);
+        self.count(dest);
         for node in dest.nodes() {
             for (head, next) in self.chains(node) {
                 let Some(head) = head else { continue };
@@ -318,7 +333,7 @@ impl AddrIndex {
             return self.find_wide(source, want, accept, order);
         }
         let low = source.addr.low;
-        let is = |node: &AddrNode, _| node.back & WIDE == 0 && u64::from(node.ip) == low;
+        let is = |node: &AddrNode, _| u64::from(node.ip) == low && node.back & WIDE == 0;
         self.find_by(is, source, want, accept, order)
     }
 
@@ -357,13 +372,13 @@ impl AddrIndex {
             let chain = Chain::new(head, |node| &node.by_ip, &is);
             return order.first(None, chain.filter(|dest| fits(dest)));
         }
-        // Those that name the port, and those that name none.
+        // Those that name the port, and those that name none, where there are such.
         let (mut found, mut port) = (None, source.port);
         loop {
             let head = bucket(self.by_addr.get(), mixed, port);
             let chain = Chain::new(head, |node| &node.by_addr, &is);
             found = order.first(found, chain.filter(|dest| dest.port == port && fits(dest)));
-            if port == 0 {
+            if port == 0 || self.portless.load(Ordering::Acquire) == 0 {
                 return found;
             }
             port = 0;
