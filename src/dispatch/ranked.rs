@@ -80,7 +80,8 @@ pub fn by_share(set: &impl Candidates, ring: usize) -> Option<usize> {
     let found = turns.next_of(wheel).map(|at| at as usize);
     match found {
         Some(at) if at < ring && set.next_usable(at, at + 1).is_some() => found,
-        _ => by_share_of_usable(set, set.cursors().spilled(), ring),
+        // Just gone.
+        _ => by_share_of_usable(set, turns, ring),
     }
 }
 

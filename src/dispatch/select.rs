@@ -124,8 +124,6 @@ pub struct Cursors {
     pub weight: AtomicU64,
     /// Turns by relative weight.
     relative: Turns,
-    /// Those of them that fell on a destination that was out, and went to another one.
-    spilled: Turns,
     /// Turns by weight within a priority.
     service: Turns,
 }
@@ -137,11 +135,6 @@ impl Cursors {
             Weights::Relative => &self.relative,
             Weights::Srv => &self.service,
         }
-    }
-
-    /// The turns by relative weight that fell on a destination that was out.
-    pub fn spilled(&self) -> &Turns {
-        &self.spilled
     }
 }
 

@@ -67,10 +67,13 @@ impl Ranks {
         }
     }
 
-    /// A cycle of the relative weights while all are usable, where it is written out.
+    /// A cycle of the relative weights, where it is written out and all are usable: else the shares of
+    /// a cycle would not be exact.
     #[inline]
     pub fn relative_wheel(&self) -> Option<&[u32]> {
-        Some(self.relative_wheel.get()).filter(|wheel| !wheel.is_empty())
+        let wheel = self.relative_wheel.get();
+        let is_whole = !wheel.is_empty() && wheel.len() == self.relative.whole() as usize;
+        is_whole.then_some(wheel)
     }
 
     /// The ranks by priority and latency.

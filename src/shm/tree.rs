@@ -152,6 +152,12 @@ impl Shares {
         self.0.level(0).is_empty()
     }
 
+    /// The sum of all weights.
+    #[inline]
+    pub fn whole(&self) -> u32 {
+        self.0.whole()
+    }
+
     /// The sum of the weights below `to`.
     pub fn below(&self, to: usize) -> u32 {
         if to >= self.0.level(0).len() {
