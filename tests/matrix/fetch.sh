@@ -13,7 +13,8 @@ suite=$1 dest=$2
 here=$(dirname "$0")
 glue=$here/../../kamailio-glue
 packages="kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python3-modules
-	kamailio-sqlite-modules kamailio-mysql-modules kamailio-postgres-modules"
+	kamailio-sqlite-modules kamailio-mysql-modules kamailio-postgres-modules
+	kamailio-tls-modules kamailio-ims-modules kamailio-presence-modules"
 
 # What is fetched changes with these files.
 recipe=$(cat "$here/apt.sh" "$here/fetch.sh" "$glue/unpack-headers.sh" | cksum)

@@ -59,7 +59,7 @@ fn config() -> Config {
 /// Starts both modules; compares whether they start and what they then list.
 fn load(report: &mut Report, what: &str, config: Config) {
     let [c, ours] = [Module::C, Module::Rust].map(|module| {
-        let Ok(server) = Kamailio::try_start(module, config.clone()) else {
+        let Ok(server) = Kamailio::try_start(module, config.clone().native()) else {
             return "refuses to start".to_owned();
         };
         if module == Module::C || against_itself() {

@@ -50,7 +50,7 @@ fn load(report: &mut Report, what: &str, list: &str, load_mode: i64) {
         .param("ds_load_mode", load_mode)
         .only_critical();
     let [c, ours] = [Module::C, Module::Rust].map(|module| {
-        let Ok(server) = Kamailio::try_start(module, config.clone()) else {
+        let Ok(server) = Kamailio::try_start(module, config.clone().native()) else {
             return "refuses to start".to_owned();
         };
         if module == Module::C || against_itself() {

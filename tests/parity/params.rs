@@ -79,7 +79,7 @@ fn refused(report: &mut Report) {
         }
         let config = config.param(name, value);
         let [c, ours] = [Module::C, Module::Rust].map(|module| {
-            let server = Kamailio::try_start(module, config.clone());
+            let server = Kamailio::try_start(module, config.clone().native());
             if let (Ok(server), Module::C) = (&server, module) {
                 server.ignore_log();
             }

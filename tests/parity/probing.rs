@@ -91,7 +91,7 @@ fn stage_with(
     scripts: &[(&str, &[Step])],
     lines: &[(&str, &str)],
 ) -> (Kamailio, Crowd) {
-    let server = Kamailio::start(module, config);
+    let server = Kamailio::start(module, config.native());
     ignore_log(&server);
     let crowd = Crowd::start();
     let mut list = String::new();

@@ -27,8 +27,9 @@ fn pings_are_spread_over_the_interval() {
             .iter()
             .take_while(|t| **t - times[first] < window);
         let count = until.count();
+        // A machine that is busy elsewhere may hold some back; all at once would be a hundred.
         assert!(
-            count <= 2 * share,
+            count <= 4 * share,
             "{count} pings within {window:?}, from the {first}th on"
         );
     }
