@@ -85,6 +85,11 @@ impl Message {
 
     #[inline(never)]
     fn parse_more(self, flag: sys::hdr_flags_t) -> bool {
+        let msg = self.fields();
+        let end = msg.buf.wrapping_add(usize::try_from(msg.len).unwrap_or(0));
+        if msg.unparsed >= end {
+            return true;
+        }
         // SAFETY: a live message; the server parses into it.
         unsafe { sys::parse_headers(self.0, flag, 0) == 0 }
     }
@@ -237,8 +242,9 @@ impl Message {
     /// Hash over the current Request-URI; `None` after the message when it cannot be parsed.
     #[inline(never)]
     pub fn hash_request_uri(self, user_only: bool) -> Option<u32> {
-        // SAFETY: a live message; the server parses into it.
-        if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
+        // SAFETY: a live message; the server parses into it, where it has not done so yet.
+        let parses = || unsafe { sys::parse_sip_msg_uri(self.0) } >= 0;
+        if self.fields().parsed_uri_ok == 0 && !parses() {
             log_err!("the Request-URI cannot be parsed");
             return None;
         }

@@ -79,8 +79,7 @@ fn select_by(
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
-    let force_dst = module.settings.force_dst;
-    if request.target == Target::DstUri && !force_dst && msg.has_dst_uri() {
+    if !module.settings.force_dst && target == Target::DstUri && msg.has_dst_uri() {
         return failed(request.set, &Failure::AlreadySet);
     }
     let algorithm = Algorithm::from_number(request.algorithm);

@@ -18,6 +18,8 @@ const LEVELS: usize = 8;
 /// The nodes of one tree. Zeroed it is the tree of an empty set.
 struct Tree {
     levels: [ShmSlice<AtomicU32>; LEVELS],
+    /// The level that is one node.
+    top: usize,
 }
 
 /// The planned arrays of a tree.
@@ -44,7 +46,8 @@ impl TreePlan {
             Some(field) => block.slice(field),
             None => ShmSlice::EMPTY,
         });
-        Tree { levels }
+        let top = self.0.iter().flatten().count().saturating_sub(1);
+        Tree { levels, top }
     }
 }
 
@@ -61,16 +64,9 @@ impl Tree {
         children.iter().map(|child| child.load(SeqCst))
     }
 
-    /// The level that is one node.
-    fn top(&self) -> Option<usize> {
-        self.levels
-            .iter()
-            .rposition(|level| !level.get().is_empty())
-    }
-
     /// What all values come to.
     fn whole(&self) -> u32 {
-        let top = self.top().and_then(|top| self.level(top).first());
+        let top = self.level(self.top).first();
         top.map_or(0, |node| node.load(SeqCst))
     }
 
@@ -177,7 +173,7 @@ impl Shares {
     pub fn find(&self, point: u32) -> Option<usize> {
         let mut point = point;
         let mut node = 0;
-        for level in (0..self.0.top()?).rev() {
+        for level in (0..self.0.top).rev() {
             let mut children = self.0.children(level, node);
             let at = children.position(|weight| match point.checked_sub(weight) {
                 Some(rest) => {
@@ -227,8 +223,7 @@ impl Best {
     /// The best rank below this one; 0 when there is none. Costs a way down for each destination
     /// that is better.
     pub fn best_below(&self, rank: u32) -> u32 {
-        let Some(top) = self.0.top() else { return 0 };
-        self.best_under(top, 0, rank)
+        self.best_under(self.0.top, 0, rank)
     }
 
     fn best_under(&self, level: usize, node: usize, rank: u32) -> u32 {
