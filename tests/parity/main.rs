@@ -63,9 +63,14 @@ const TIMED: [(&str, Section); 1] = [("probing", probing::all)];
 
 /// Whether the C module of this server can answer a section's questions; if not, that is said.
 fn can_be_compared(section: &str) -> bool {
-    let about_lists = ["files", "rpc"].contains(&section);
+    let about_lists = ["files", "rpc", "database"].contains(&section);
     if about_lists && !server::version::c_lists_can_be_compared() {
         server::version::skip(section, "this C module lists neither full nor short");
+        return false;
+    }
+    let about_flag_16 = section == "from_list";
+    if about_flag_16 && server::version::core() < (5, 5) {
+        server::version::skip(section, "this C module knows no list flag 16");
         return false;
     }
     true

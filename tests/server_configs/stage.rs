@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::server::{
     Answer, Call, Config, Kamailio, Message, Module, Request, Uac, Uas, check_config, free_port,
-    patience, wait_for,
+    patience, this_server, wait_for,
 };
 
 /// A line of the notes that is meant to differ.
@@ -326,9 +326,12 @@ pub fn both_with(
             panic!("kamailio -c with the {module:?} module:\n{why}");
         }
     }
-    let of_c = run(Module::C, c, peers, play);
     let of_ours = run(Module::Rust, ours, peers, play);
-    compare(&of_c, &of_ours, meant);
+    // 5.4's answers commands without a text, reloads only later, and has no `ds_is_active`.
+    if !this_server::older_than((5, 5), "what is compared with the C module") {
+        let of_c = run(Module::C, c, peers, play);
+        compare(&of_c, &of_ours, meant);
+    }
 }
 
 /// One performance; yields its notes.

@@ -1,6 +1,6 @@
 //! The same order as with the list.
 
-use crate::server::{Answer, Config, Kamailio, Module, Probe, Request, Uac, Uas};
+use crate::server::{Answer, Config, Kamailio, Module, Probe, Request, Uac, Uas, this_server};
 use crate::{ON_DEMAND, ask, current, on_demand, run, start};
 
 /// Set 1 has one priority, set 2 several, set 3 one destination, set 4 none that is usable.
@@ -92,6 +92,9 @@ fn each_algorithm_goes_on_as_with_the_list() {
 
 #[test]
 fn each_algorithm_goes_on_as_in_the_c_module() {
+    if this_server::lacks_c_module() {
+        return;
+    }
     for use_default in [0, 1] {
         let c = start(Module::C, config(use_default), 6);
         c.ignore_log();
@@ -174,6 +177,9 @@ fn selections_come_one_in_front_of_the_other() {
 /// Three dead ones, then one that answers: as with the list of the C module, by any worker.
 #[test]
 fn calls_fail_over_through_failure_routes() {
+    if this_server::lacks_c_module() {
+        return;
+    }
     let mut dead: Vec<Uas> = (0..3).map(|_| Uas::start(Answer::Code(200))).collect();
     dead.iter_mut().for_each(Uas::stop);
     let refusing = Uas::start(Answer::Code(503));
