@@ -89,7 +89,8 @@ fn by_datagram(server: &Kamailio, command: &[&str]) -> String {
 }
 
 fn lines(words: &[&str]) -> String {
-    words.iter().map(|word| format!("{word}\n")).collect()
+    let line = |word: &&str| format!("{word}\n");
+    words.iter().map(line).collect::<Vec<_>>().concat()
 }
 
 const LISTED: &str = "200 OK

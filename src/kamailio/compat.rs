@@ -68,11 +68,11 @@ pub fn set_xavp_pointer(value: &mut sys::sr_xval_t, pointer: usize) {
 
 /// The pointer in an XAVP's value of the type [`XAVP_POINTER`].
 pub fn xavp_pointer(value: &sys::sr_xval_t) -> usize {
-    // SAFETY: all members of the union are plain data; this one is the type's.
     #[cfg(server_has = "xavp_pointer")]
+    // SAFETY: all members of the union are plain data; this one is the type's.
     let pointer = unsafe { value.v.vptr } as usize;
-    // SAFETY: as above.
     #[cfg(not(server_has = "xavp_pointer"))]
+    // SAFETY: as above.
     let pointer = unsafe { value.v.l }.try_into().unwrap_or(0);
     pointer
 }
@@ -87,11 +87,11 @@ pub const XAVP_POINTER: sys::sr_xtype_t = sys::SR_XTYPE_LONG;
 /// A column's value of a type without sign; `None` for other types.
 pub fn db_unsigned(value: &sys::db_val_t) -> Option<u64> {
     match value.type_ {
+        #[cfg(server_has = "db_unsigned")]
         // SAFETY: the type says which field the driver has filled (lib/srdb1/db_val.h).
-        #[cfg(server_has = "db_unsigned")]
         sys::DB1_UINT => Some(unsafe { value.val.uint_val }.into()),
-        // SAFETY: as above.
         #[cfg(server_has = "db_unsigned")]
+        // SAFETY: as above.
         sys::DB1_UBIGINT => Some(unsafe { value.val.ull_val }),
         _ => None,
     }

@@ -111,18 +111,16 @@ struct Lab {
 impl Lab {
     fn group(&self, servers: usize, workers: usize) -> Result<Group, String> {
         let picks = self.picks();
-        let loops: String = std::iter::once(&EMPTY)
-            .chain(&picks)
-            .enumerate()
-            .map(|(n, (_, body))| {
-                let body = body.replace("\"1\", ", &format!("\"{}\", ", self.set));
-                let body = body.repeat(UNROLLED as usize);
-                format!(
-                    "    if ($rU == \"l{n}\") {{ while ($var(n) > 0) {{ \
-                     $var(n) = $var(n) - 1; {body} }} }}\n"
-                )
-            })
-            .collect();
+        let looped = |(n, (_, body)): (usize, &(&str, &str))| {
+            let body = body.replace("\"1\", ", &format!("\"{}\", ", self.set));
+            let body = body.repeat(UNROLLED as usize);
+            format!(
+                "    if ($rU == \"l{n}\") {{ while ($var(n) > 0) {{ \
+                 $var(n) = $var(n) - 1; {body} }} }}\n"
+            )
+        };
+        let all = std::iter::once(&EMPTY).chain(&picks).enumerate();
+        let loops = all.map(looped).collect::<Vec<_>>().concat();
         let config = Config::raw(CONFIG)
             .define("LOOPS", loops)
             .define("FLOOR", &self.floor)
