@@ -245,6 +245,7 @@ impl Kamailio {
     /// Asks the server to end, and waits for it. A child that was just forked swallows the signal
     /// that the main process sends it once, so after a second the whole group is asked again.
     fn terminate(&mut self) {
+        self.rest();
         let end = Instant::now() + patience(15);
         let (mut target, mut ask) = (self.group(), Instant::now());
         while Instant::now() < end && matches!(self.child.try_wait(), Ok(None)) {
@@ -253,6 +254,24 @@ impl Kamailio {
                 (target, ask) = (-self.group(), ask + patience(1));
             }
             std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until the main process sleeps, at most a moment. With `fork=no` it is the one that
+    /// handles requests, and ends from within the signal handler: asked amid a request, it waits
+    /// for ever for a lock that it holds itself (`sig_usr` in the server's main.c says so).
+    fn rest(&self) {
+        let end = Instant::now() + patience(1);
+        let stat = format!("/proc/{}/stat", self.pid());
+        // proc_pid_stat(5): the state stands behind the name, which is in parentheses.
+        let asleep = || {
+            std::fs::read_to_string(&stat).is_ok_and(|stat| {
+                stat.rsplit_once(") ")
+                    .is_none_or(|(_, of)| of.starts_with('S'))
+            })
+        };
+        while Instant::now() < end && !asleep() {
+            std::thread::sleep(Duration::from_millis(1));
         }
     }
 
