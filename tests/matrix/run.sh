@@ -25,8 +25,8 @@ own_src=${KAMAILIO_SRC:-} own_bin=${KAMAILIO_BIN:-} own_modules=${KAMAILIO_MODUL
 unset KAMAILIO KAMAILIO_SRC KAMAILIO_BIN KAMAILIO_MODULES KAMCMD DISPATCHER_SO DISPATCHER_PROBE_SO DISPATCHER_C_OPTIONS
 
 mkdir -p "$out"
-results=$out/results skips=$out/skips notes=$out/notes
-: >"$results" && : >"$skips" && : >"$notes"
+results=$out/results skips=$out/skips notes=$out/notes failures=$out/failures
+: >"$results" && : >"$skips" && : >"$notes" && : >"$failures"
 installed=$(kamailio -v 2>/dev/null | sed -n 's/^version: kamailio \([^ ]*\).*/\1/p') || installed=
 
 say() { echo "matrix: $*" >&2; }
@@ -99,6 +99,12 @@ test_server() {
 		END { if (suite != "") print version "\t" suite "\t0\t1" }
 	' "$dir/tests.log" >>"$results"
 	grep -q . "$results" || printf '%s\ttests\t0\t1\n' "$version" >>"$results"
+	# What each failed test said: its first lines, which have the assertion.
+	awk -v version="$version" '
+		/^---- .* stdout ----$/ { print "\n" version ": " $2; left = 12; next }
+		/^failures:$/ || /^stack backtrace:$/ { left = 0 }
+		left > 0 && NF { print "    " substr($0, 1, 300); left-- }
+	' "$dir/tests.log" >>"$failures"
 	sed "s/^/$version	/" "$dir/skips" | sort -u >>"$skips"
 }
 
@@ -166,4 +172,4 @@ awk -F '\t' '
 	}' "$skips" "$results"
 [ ! -s "$notes" ] || { echo; sed 's/\t/: /' "$notes"; }
 [ ! -s "$skips" ] || { echo; echo "Skipped tests:"; awk -F '\t' '{ print $1 ": " $2 ": " $3 ": " $4 }' "$skips"; }
-! awk -F '\t' '$4 > 0 { bad = 1 } END { exit !bad }' "$results" || exit 1
+! awk -F '\t' '$4 > 0 { bad = 1 } END { exit !bad }' "$results" || { cat "$failures"; exit 1; }
