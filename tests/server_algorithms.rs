@@ -129,9 +129,9 @@ fn overloaded_destinations_are_passed_over() {
     assert!(rc("over").contains("rc=1 "));
     assert!(rc("all").contains("rc=1 "));
     let list = server.jsonrpc("dispatcher.oclist", json!([1])).unwrap();
-    assert_eq!(list[0]["OCRATE"], 100, "{list}");
-    assert_eq!(list[1]["OCRATE"], 20, "{list}");
-    assert_eq!(list[1]["OCSEQ"], 1, "{list}");
+    assert_eq!(list[0]["ocrate"], 100, "{list}");
+    assert_eq!(list[1]["ocrate"], 20, "{list}");
+    assert_eq!(list[1]["ocseq"], 1, "{list}");
     let fault = server.jsonrpc("dispatcher.oclist", json!([7])).unwrap_err();
     assert_eq!(
         (fault.code, fault.text.as_str()),

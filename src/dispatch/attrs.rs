@@ -97,6 +97,8 @@ pub enum AttrWarning<'a> {
     },
     /// A `maxload` below 0: no call is below that limit.
     NoCalls(i32),
+    /// An `ocmin` above `ocmax`: there is no least share then.
+    Bounds(i32, i32),
     /// Text after `,` or `>`, which end the attributes.
     Ignored(&'a [u8]),
 }
@@ -128,6 +130,9 @@ impl fmt::Display for AttrWarning<'_> {
                     f,
                     "maxload: {limit} is below 0, the destination gets no calls"
                 )
+            }
+            AttrWarning::Bounds(least, greatest) => {
+                write!(f, "ocmin: {least} is above ocmax {greatest}, using 0")
             }
             AttrWarning::Ignored(text) => {
                 write!(
@@ -222,6 +227,7 @@ pub fn parse(body: &[u8]) -> Result<(Attrs<'_>, Vec<AttrWarning<'_>>), AttrError
             return Err(error(rest, AttrErrorKind::NoName));
         }
     }
+    found.order_bounds();
     Ok((found.attrs, found.warnings))
 }
 
@@ -337,7 +343,7 @@ impl<'a> Found<'a> {
             "cc" => self.attrs.cc = self.number(name, value, 0),
             "latency" => self.attrs.latency = self.number(name, value, 0),
             "ocmin" => self.attrs.ocmin = self.ranged(name, value, (0, 100), 0),
-            "ocmax" => self.attrs.ocmax = self.ranged(name, value, (0, 100), 100),
+            "ocmax" => self.attrs.ocmax = self.ranged(name, value, (1, 100), 100),
             "ocrate" => self.attrs.ocrate = self.ranged(name, value, (0, 100), 0),
             _ => {}
         }
@@ -375,6 +381,15 @@ impl<'a> Found<'a> {
             used: default,
         });
         default
+    }
+
+    /// Drops an `ocmin` that is above `ocmax`.
+    fn order_bounds(&mut self) {
+        let (least, greatest) = (self.attrs.ocmin, self.attrs.ocmax);
+        if least > greatest {
+            self.warnings.push(AttrWarning::Bounds(least, greatest));
+            self.attrs.ocmin = 0;
+        }
     }
 
     /// A limit, where below 0 is allowed but unlikely to be meant.

@@ -2,7 +2,7 @@
 //!
 //! Source: `features.md` 2.2, 2.4 to 2.6.
 
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
 
 use super::clock::{now_us, wall_us};
 use super::guard::ScriptRet;
@@ -47,8 +47,12 @@ pub fn report(set: SetId, uri: &[u8], report: &Report) -> ScriptRet {
     };
     let taken = {
         let pinned = module.pin();
-        let view = pinned.view(set);
-        view.and_then(|view| take(view.dest(view.find_uri(uri).next()?)?))
+        let Some(view) = pinned.view(set) else {
+            return ScriptRet::FAILED;
+        };
+        view.find_uri(uri)
+            .next()
+            .and_then(|at| take(view.dest(at)?))
     };
     if taken == Some(true) {
         return ScriptRet::OK;
@@ -70,31 +74,44 @@ pub fn list(call: &Call, module: &Module) -> Result<(), String> {
     };
     let mut dests = view.dests();
     dests
-        .try_for_each(|dest| show(call, dest))
+        .try_for_each(|dest| show(call, set, dest))
         .map_err(|Full| "Reply too large for this transport".into())
 }
 
-fn show(call: &Call, dest: &Dest) -> Result<(), Full> {
+fn show(call: &Call, set: SetId, dest: &Dest) -> Result<(), Full> {
     let node = call.add_struct()?;
-    node.add(c"URI", Value::Text(dest.uri()))?;
-    state(&node, dest)?;
-    node.add(c"OCMIN", Value::Int(dest.ocmin()))?;
-    node.add(c"OCMAX", Value::Int(dest.ocmax()))
+    let flags = dest.record().state().bits();
+    node.add(c"group", Value::Int(set))?;
+    node.add(c"uri", Value::Text(dest.uri()))?;
+    node.add(c"flags", number(flags.into()))?;
+    node.add(c"priority", Value::Int(dest.priority))?;
+    let names = [c"ocrate", c"ocidx", c"ocseq", c"octime_sec", c"octime_usec"];
+    state(&node, names, dest)?;
+    node.add(c"ocmin", Value::Int(dest.ocmin()))?;
+    node.add(c"ocmax", Value::Int(dest.ocmax()))
 }
 
-/// Adds what a destination reported of its load.
+/// Adds what a destination reported of its load: rate, next turn, number of the report, and until when
+/// it holds in seconds and microseconds, under these names.
 ///
 /// # Errors
 /// [`Full`].
-pub fn state(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
+pub fn state(node: &Node<'_>, names: [&'static CStr; 5], dest: &Dest) -> Result<(), Full> {
     let overload = dest.record().overload();
-    let number = |number: u64| Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX));
     let until_us = until_us(dest);
-    node.add(c"OCRATE", number(overload.map_or(0, Overload::rate).into()))?;
-    node.add(c"OCIDX", number(overload.map_or(0, Overload::turn).into()))?;
-    node.add(c"OCSEQ", Value::Int(overload.map_or(0, Overload::seq)))?;
-    node.add(c"OCTIME_SEC", number(until_us / 1_000_000))?;
-    node.add(c"OCTIME_USEC", number(until_us % 1_000_000))
+    let values = [
+        number(overload.map_or(0, Overload::rate).into()),
+        number(overload.map_or(0, Overload::turn).into()),
+        Value::Int(overload.map_or(0, Overload::seq)),
+        number(until_us / 1_000_000),
+        number(until_us % 1_000_000),
+    ];
+    let mut fields = names.into_iter().zip(values);
+    fields.try_for_each(|(name, value)| node.add(name, value))
+}
+
+fn number(number: u64) -> Value<'static> {
+    Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX))
 }
 
 /// Until when a destination's report holds, as time of day, in microseconds since 1970; 0 before the

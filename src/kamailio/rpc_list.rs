@@ -13,6 +13,9 @@ use crate::shm::health::Health;
 use crate::shm::table::Table;
 use crate::shm::view::View;
 
+/// What a report of load is called here; the order is that of [`overload::state`].
+const OVERLOAD: [&CStr; 5] = [c"OCRATE", c"OCIDX", c"OCSEQ", c"OCTIME_SEC", c"OCTIME_USEC"];
+
 /// How much of each destination a list shows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Detail {
@@ -172,7 +175,7 @@ fn list_dest(
     if detail == Detail::Full {
         list_address(&node, dest)?;
         if overload {
-            overload::state(&node, dest)?;
+            overload::state(&node, OVERLOAD, dest)?;
         }
     }
     let has_attrs = !dest.attrs_body().is_empty() || (overload && detail == Detail::Full);

@@ -124,6 +124,16 @@ pub const EXPLAINED: &[Difference] = &[
         applies: |what, _, _| what.starts_with("set as a text"),
     },
     Difference {
+        name: "reports of load over a reload",
+        reason: "C forgets what destinations reported; ours keeps it",
+        applies: |what, _, _| what.starts_with("overload list") && what.ends_with("after a reload"),
+    },
+    Difference {
+        name: "negative rate of a report",
+        reason: "C takes a rate below 0 for the greatest; ours for the least",
+        applies: |what, _, _| what.ends_with("of set 4 after a negative rate"),
+    },
+    Difference {
         name: "bad rule behind good ones",
         reason: "C selects by the rules before it and then says -1; ours does nothing and says -1",
         applies: |what, c, ours| {

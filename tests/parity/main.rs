@@ -21,6 +21,7 @@ mod files;
 mod from_list;
 mod keys;
 mod mark;
+mod overload;
 mod pair;
 mod params;
 mod probing;
@@ -43,7 +44,7 @@ use report::Report;
 type Section = fn(&mut Report, &mut StdRng);
 
 /// Sections that use the processor, one after the other.
-const BUSY: [(&str, Section); 9] = [
+const BUSY: [(&str, Section); 10] = [
     ("select", select::all),
     ("routes", routes::all),
     ("files", files::all),
@@ -53,6 +54,7 @@ const BUSY: [(&str, Section); 9] = [
     ("params", params::all),
     ("database", database::all),
     ("worth", worth::all),
+    ("overload", overload::all),
 ];
 
 /// A section that mostly waits for timers, and runs beside the others.
@@ -66,6 +68,10 @@ fn can_be_compared(section: &str) -> bool {
     let about_lists = ["files", "rpc", "database"].contains(&section);
     if about_lists && !server::version::c_lists_can_be_compared() {
         server::version::skip(section, "this C module lists neither full nor short");
+        return false;
+    }
+    if section == "overload" && !server::version::c_has("ds_oc_set_attrs") {
+        server::version::skip(section, "this C module knows no overload control");
         return false;
     }
     let about_flag_16 = section == "from_list";

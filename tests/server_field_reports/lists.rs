@@ -100,9 +100,9 @@ fn a_report_of_load_survives_changes_of_the_list() {
         let dests = list.as_array().unwrap().clone();
         let found = dests
             .into_iter()
-            .find(|dest| dest["URI"] == "sip:127.0.0.1:7001");
+            .find(|dest| dest["uri"] == "sip:127.0.0.1:7001");
         let found = found.unwrap();
-        (found["OCRATE"].clone(), found["OCSEQ"].clone())
+        (found["ocrate"].clone(), found["ocseq"].clone())
     };
     assert_eq!(reported(), (json!(40), json!(7)));
     let changes: [&[&str]; 4] = [

@@ -204,7 +204,14 @@ fn shares_outside_their_range() {
     }
     assert_eq!(ok("ocmax=101").0.ocmax, 100);
     assert_eq!(ok("ocmax=x").0.ocmax, 100);
+    assert_eq!(ok("ocmax=0").0.ocmax, 100);
     assert_eq!(ok("ocmin=-1").0.ocmin, 0);
+    for body in ["ocmin=90;ocmax=10", "ocmax=10;ocmin=90"] {
+        let (attrs, warnings) = ok(body);
+        assert_eq!((attrs.ocmin, attrs.ocmax), (0, 10));
+        assert_eq!(warnings, ["ocmin: 90 is above ocmax 10, using 0"]);
+    }
+    assert_eq!(ok("ocmin=20;ocmax=20").0.ocmin, 20);
 }
 
 #[test]
