@@ -208,7 +208,8 @@ pub extern "C" fn dsr_rpc_set_state(rpc: *mut sys::rpc_t, context: *mut c_void) 
 pub extern "C" fn dsr_rpc_set_duid_state(rpc: *mut sys::rpc_t, context: *mut c_void) {
     command(rpc, context, |call, module| {
         let (state, set, duid) = state_arguments(call)?;
-        set_state(call, module, state, set, None, |dest| dest.has_duid(&duid))
+        let wanted = |dest: &Dest| duid == b"all" || dest.has_duid(&duid);
+        set_state(call, module, state, set, None, wanted)
     });
 }
 

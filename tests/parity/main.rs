@@ -16,6 +16,7 @@ mod server;
 
 mod database;
 mod differences;
+mod edits;
 mod failover;
 mod files;
 mod from_list;
@@ -44,11 +45,12 @@ use report::Report;
 type Section = fn(&mut Report, &mut StdRng);
 
 /// Sections that use the processor, one after the other.
-const BUSY: [(&str, Section); 10] = [
+const BUSY: [(&str, Section); 11] = [
     ("select", select::all),
     ("routes", routes::all),
     ("files", files::all),
     ("rpc", rpc::all),
+    ("edits", edits::all),
     ("mark", mark::all),
     ("from_list", from_list::all),
     ("params", params::all),
@@ -65,7 +67,7 @@ const TIMED: [(&str, Section); 1] = [("probing", probing::all)];
 
 /// Whether the C module of this server can answer a section's questions; if not, that is said.
 fn can_be_compared(section: &str) -> bool {
-    let about_lists = ["files", "rpc", "database"].contains(&section);
+    let about_lists = ["files", "rpc", "edits", "database"].contains(&section);
     if about_lists && !server::version::c_lists_can_be_compared() {
         server::version::skip(section, "this C module lists neither full nor short");
         return false;
