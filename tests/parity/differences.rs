@@ -147,6 +147,11 @@ pub const EXPLAINED: &[Difference] = &[
         applies: |what, _, _| what.ends_with("of set 4 after a negative rate"),
     },
     Difference {
+        name: "ds_dsg_fetch of no set",
+        reason: "C says 1; ours -1, so that the script can ask",
+        applies: |what, _, _| what.starts_with("groups, none: "),
+    },
+    Difference {
         name: "bad rule behind good ones",
         reason: "C selects by the rules before it and then says -1; ours does nothing and says -1",
         applies: |what, c, ours| {

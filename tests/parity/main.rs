@@ -20,6 +20,7 @@ mod edits;
 mod failover;
 mod files;
 mod from_list;
+mod groups;
 mod keys;
 mod mark;
 mod overload;
@@ -45,7 +46,7 @@ use report::Report;
 type Section = fn(&mut Report, &mut StdRng);
 
 /// Sections that use the processor, one after the other.
-const BUSY: [(&str, Section); 11] = [
+const BUSY: [(&str, Section); 12] = [
     ("select", select::all),
     ("routes", routes::all),
     ("files", files::all),
@@ -57,6 +58,7 @@ const BUSY: [(&str, Section); 11] = [
     ("database", database::all),
     ("worth", worth::all),
     ("overload", overload::all),
+    ("groups", groups::all),
 ];
 
 /// A section that mostly waits for timers, and runs beside the others.
@@ -74,6 +76,10 @@ fn can_be_compared(section: &str) -> bool {
     }
     if section == "overload" && !server::version::c_has("ds_oc_set_attrs") {
         server::version::skip(section, "this C module knows no overload control");
+        return false;
+    }
+    if section == "groups" && !server::version::c_has("ds_dsg_fetch_uri") {
+        server::version::skip(section, "this C module has no $dsg");
         return false;
     }
     let about_flag_16 = section == "from_list";
