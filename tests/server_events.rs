@@ -347,6 +347,20 @@ fn bad_values_stop_the_start() {
             format!("parameter event_callback_mode: found \"{mode}\", expected 0, 1, 2 or 3");
         assert!(log.contains(&said), "{log}");
     }
-    let log = fails_to_start(Module::Rust, config("$dsv(color)", EVENTS).list(list));
-    assert!(log.contains("$dsv(color): expected code, reason"), "{log}");
+    for (variable, names) in [
+        (
+            "$dsv(color)",
+            "code, reason, flags, uri, setid, group, cause, old or new",
+        ),
+        (
+            "$dsg(color)",
+            "count, active, inactive, pactive, pinactive, octime_sec, octime_usec, ocseq or ocrate",
+        ),
+    ] {
+        let log = fails_to_start(Module::Rust, config(variable, EVENTS).list(list.clone()));
+        assert!(
+            log.contains(&format!("{variable}: expected {names}")),
+            "{log}"
+        );
+    }
 }

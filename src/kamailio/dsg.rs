@@ -5,11 +5,10 @@ use core::cell::RefCell;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-use super::dsv::{self, PvRet, Question};
 use super::guard::{ScriptRet, guard};
-use super::log::{log_dbg, log_err};
+use super::log::log_dbg;
 use super::module::Module;
-use super::text::Escaped;
+use super::own_pv::{Names, PvRet, Question};
 use super::{overload, sys};
 use crate::dispatch::dest::SetId;
 use crate::shm::dest::Dest;
@@ -38,18 +37,21 @@ enum Field {
     Rate,
 }
 
-/// Names and fields; the place in this table is what the server keeps.
-const FIELDS: [(&[u8], Field); 9] = [
-    (b"count", Field::Count),
-    (b"active", Field::Active),
-    (b"inactive", Field::Inactive),
-    (b"pactive", Field::PercentActive),
-    (b"pinactive", Field::PercentInactive),
-    (b"octime_sec", Field::UntilSec),
-    (b"octime_usec", Field::UntilUsec),
-    (b"ocseq", Field::Seq),
-    (b"ocrate", Field::Rate),
-];
+/// The names.
+const NAMES: Names<Field> = Names {
+    variable: "$dsg",
+    known: &[
+        ("count", Field::Count),
+        ("active", Field::Active),
+        ("inactive", Field::Inactive),
+        ("pactive", Field::PercentActive),
+        ("pinactive", Field::PercentInactive),
+        ("octime_sec", Field::UntilSec),
+        ("octime_usec", Field::UntilUsec),
+        ("ocseq", Field::Seq),
+        ("ocrate", Field::Rate),
+    ],
+};
 
 /// `ds_dsg_fetch`(set): chooses the set that `$dsg` shows, and says whether there is such a set.
 pub fn fetch(set: SetId) -> ScriptRet {
@@ -76,17 +78,7 @@ pub fn fetch_uri(set: SetId, uri: &[u8]) -> ScriptRet {
 /// Reads the name in the parentheses, when the config is read.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_dsg_parse_name(spec: sys::pv_spec_p, name: *mut sys::str_) -> PvRet {
-    guard(|| {
-        let known = |name: &[u8]| FIELDS.iter().position(|(known, _)| *known == name);
-        let kept = dsv::keep_name(spec, name, known, |name| {
-            log_err!(
-                "$dsg({}): expected count, active, inactive, pactive, pinactive, octime_sec, octime_usec, ocseq \
-                 or ocrate",
-                Escaped(name)
-            );
-        });
-        PvRet::of(kept)
-    })
+    guard(|| NAMES.parse(spec, name))
 }
 
 /// Gives the value; null for a set that does not exist.
@@ -97,12 +89,9 @@ pub extern "C" fn dsr_dsg_get(
     value: *mut sys::pv_value_t,
 ) -> PvRet {
     let question = Question::new(msg, param, value);
-    guard(|| {
-        let field = question.name().and_then(|at| FIELDS.get(at));
-        match field.and_then(|&(_, field)| ask(field)) {
-            Some(number) => question.number(number),
-            None => question.null(),
-        }
+    guard(|| match NAMES.asked(&question).and_then(ask) {
+        Some(number) => question.number(number),
+        None => question.null(),
     })
 }
 

@@ -58,6 +58,7 @@ pub mod net;
 mod on_demand;
 pub mod overload;
 pub mod own_msg;
+pub mod own_pv;
 #[cfg(feature = "panic-probe")]
 pub mod panic_probe;
 pub mod parallel;
