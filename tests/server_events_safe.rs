@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use server::{
-    Answer, Config, Kamailio, Module, Request, Uac, Uas, patience, under_valgrind, version,
+    Answer, Config, Kamailio, Module, Request, Uac, Uas, patience, this_server, under_valgrind,
     wait_for,
 };
 
@@ -140,7 +140,7 @@ const LEFT: &str = "rc=1 twice script script script script sip:script@b.test sip
 
 fn start(uas: &Uas, compat: &str) -> Kamailio {
     let mut routes = ROUTES.to_owned();
-    if version::core() < (5, 4) {
+    if this_server::core() < (5, 4) {
         // Without the newer kinds of variables; what would be in them is as it is wanted.
         for line in ["$xavu(own=>a)", "$xavi(own=>a)"] {
             for value in ["script", "event"] {
@@ -177,7 +177,7 @@ fn memory(server: &Kamailio) -> (i64, Vec<(String, i64)>) {
         (name, process["real_used"].as_i64().unwrap())
     });
     // The pool of 4.x does not join its free pieces: what it calls really used grows with them.
-    let pool_joins = version::core() >= (5, 0);
+    let pool_joins = this_server::core() >= (5, 0);
     let used = if pool_joins { "real_used" } else { "used" };
     (shm[used].as_i64().unwrap(), processes.collect())
 }

@@ -10,7 +10,7 @@
 
 mod server;
 
-use server::{Config, Kamailio, Message, Module, Request, Uac, this_server, version};
+use server::{Config, Kamailio, Message, Module, Request, Uac, packaged, this_server};
 
 /// A scripting engine: module, name of the engine, file, script. A request's body is expressions,
 /// split by `|`; their values come back in `X-Out`, split by blanks, with `$du` and `$ru` behind.
@@ -189,10 +189,12 @@ fn run(engine: &Engine) {
     let (c, ours) = Kamailio::pair(&config(engine));
     for (calls, wanted) in cases() {
         assert_eq!(ask(&ours, calls), wanted, "{}: {calls}", engine.name);
-        let can_reload = !calls.contains("ds_reload") || version::c_reloads_with_delta_0();
-        if version::c_has_all(calls) && can_reload {
+        let can_reload = !calls.contains("ds_reload") || packaged::reloads_with_delta_0();
+        if packaged::has_all(calls) && can_reload {
             let answer = ask(&c, calls);
             assert_eq!(answer, wanted, "{}, the C module: {calls}", engine.name);
+        } else {
+            this_server::skip_part(calls, "this C module does not have that");
         }
     }
     for (calls, wanted) in later_cases() {

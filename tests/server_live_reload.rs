@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use server::lab::{answer, ask_rpc, lab};
-use server::{Config, Fault, Kamailio, Module, Probe, Uac, version};
+use server::{Config, Fault, Kamailio, Module, Probe, Uac, this_server};
 
 const LIST: &str = "\
 1 sip:127.0.0.1:7001 0 0 duid=one
@@ -114,7 +114,7 @@ fn check_says_what_the_reload_then_does() {
         let said = server.kamcmd(&["dispatcher.check"]).unwrap();
         assert!(said.contains("RESULT: ok"), "{list}{said}");
         assert_eq!(picture(&server), before, "nothing changes");
-        let logged = [&server.log(), &log].map(|log| version::without_traffic(log));
+        let logged = [&server.log(), &log].map(|log| this_server::without_traffic(log));
         assert_eq!(logged[0], logged[1], "nothing is logged");
         let expected = changes(added, changed, removed, kept, rejected);
         assert_eq!(counts(&said), expected, "{list}");

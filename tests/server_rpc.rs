@@ -17,7 +17,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use serde_json::{Value, json};
-use server::{Config, Fault, Kamailio, Module, Uac, patience, this_server, version, wait_for};
+use server::{Config, Fault, Kamailio, Module, Uac, patience, this_server, wait_for};
 
 const LIST: &str = "\
 1 sip:127.0.0.1:7001
@@ -173,7 +173,7 @@ fn expected(detail: &str, port: u16) -> Value {
         let body = format!("duid=two;weight=60;socket={socket}");
         two["ATTRS"] = json!({
             "BODY": body, "DUID": "two", "MAXLOAD": 0, "WEIGHT": 60, "RWEIGHT": 0,
-            "SOCKET": socket, "SOCKNAME": version::null(), "OBPROXY": version::null(),
+            "SOCKET": socket, "SOCKNAME": this_server::null(), "OBPROXY": this_server::null(),
         });
     }
     json!({"NRSETS": 2, "RECORDS": [
@@ -219,7 +219,7 @@ fn kamcmd_shows_the_list_as_nested_structs() {
         "PROTOID: 2",
         "ATTRS: {",
         "DUID: two",
-        &format!("SOCKNAME: {}", version::null_in_kamcmd()),
+        &format!("SOCKNAME: {}", this_server::null_in_kamcmd()),
     ] {
         assert!(lines.contains(&line.trim()), "{line} in {list}");
     }

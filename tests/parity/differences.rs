@@ -1,6 +1,6 @@
 //! The differences to the C module that are meant; each is in `doc/differences.md` as well.
 
-use super::server::version;
+use super::server::{packaged, this_server};
 
 /// One difference: which comparisons it covers, and why it is there.
 pub struct Difference {
@@ -174,13 +174,13 @@ pub const EXPLAINED: &[Difference] = &[
         reason: "C 5.4 has no ds_is_active: there it is taken as false",
         applies: |what, _, _| {
             let asked = what.contains("active,") || what.starts_with("static arguments #1");
-            asked && !version::c_has("ds_is_active")
+            asked && !packaged::has("ds_is_active")
         },
     },
     Difference {
         name: "equal latencies in 5.4",
         reason: "C 5.4 orders destinations of equal latency otherwise; ours as C 5.6 and 6.0",
-        applies: |what, _, _| what.starts_with("latency ") && version::core() < (5, 5),
+        applies: |what, _, _| what.starts_with("latency ") && this_server::core() < (5, 5),
     },
     Difference {
         name: "algorithm 13 and use_default",

@@ -41,6 +41,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 
 use report::Report;
+use server::{packaged, this_server};
 
 /// A part of the run.
 type Section = fn(&mut Report, &mut StdRng);
@@ -70,21 +71,21 @@ const TIMED: [(&str, Section); 1] = [("probing", probing::all)];
 /// Whether the C module of this server can answer a section's questions; if not, that is said.
 fn can_be_compared(section: &str) -> bool {
     let about_lists = ["files", "rpc", "edits", "database"].contains(&section);
-    if about_lists && !server::version::c_lists_can_be_compared() {
-        server::version::skip(section, "this C module lists neither full nor short");
+    if about_lists && !packaged::lists_can_be_compared() {
+        this_server::skip_part(section, "this C module lists neither full nor short");
         return false;
     }
-    if section == "overload" && !server::version::c_has("ds_oc_set_attrs") {
-        server::version::skip(section, "this C module knows no overload control");
+    if section == "overload" && !packaged::has("ds_oc_set_attrs") {
+        this_server::skip_part(section, "this C module knows no overload control");
         return false;
     }
-    if section == "groups" && !server::version::c_has("ds_dsg_fetch_uri") {
-        server::version::skip(section, "this C module has no $dsg");
+    if section == "groups" && !packaged::has("ds_dsg_fetch_uri") {
+        this_server::skip_part(section, "this C module has no $dsg");
         return false;
     }
     let about_flag_16 = section == "from_list";
-    if about_flag_16 && server::version::core() < (5, 5) {
-        server::version::skip(section, "this C module knows no list flag 16");
+    if about_flag_16 && this_server::core() < (5, 5) {
+        this_server::skip_part(section, "this C module knows no list flag 16");
         return false;
     }
     true
@@ -92,7 +93,7 @@ fn can_be_compared(section: &str) -> bool {
 
 #[test]
 fn parity_with_the_c_module() {
-    if server::this_server::lacks_c_module() {
+    if this_server::lacks_c_module() {
         return;
     }
     let seed = std::env::var("PARITY_SEED")

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::keys;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::server::{Config, Probe, Request, version};
+use crate::server::{Config, Probe, Request, packaged, this_server};
 use crate::sets::random_list;
 
 /// Texts of rules that are none, or hardly.
@@ -142,7 +142,9 @@ fn hashes(report: &mut Report, rng: &mut StdRng) {
     for params in [json!([]), json!([8]), json!([-3, "alice"]), json!([8, ""])] {
         pair.json(report, "hash", "dispatcher.hash", params);
     }
-    if !version::c_survives_hash() {
+    if !packaged::survives_hash() {
+        let why = "this C module takes the server down";
+        this_server::skip_part("dispatcher.hash by kamcmd", why);
         return;
     }
     for args in [

@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Config, Fault, Module, TempDir, free_port, module, patience, rpc, this_server};
-use super::{under_valgrind, valgrind, version, wait_for};
+use super::{
+    Config, Fault, Module, TempDir, free_port, module, packaged, patience, rpc, this_server,
+};
+use super::{under_valgrind, valgrind, wait_for};
 
 /// A server. Dropping it stops it and checks its log; it must be dropped by the thread that
 /// started it, because the kernel stops the server when that thread ends.
@@ -381,7 +383,7 @@ fn prepare(module: Module, config: &Config) -> (TempDir, u16) {
     let text = this_server::adapt(config.assembled(), as_5_6);
     let mut text = fill(&text, module, config, port, dir.path());
     if module == Module::C {
-        text = version::for_c(&text);
+        text = packaged::adapt(&text);
     }
     std::fs::write(dir.path().join("kamailio.cfg"), text).expect("config file");
     if let Some(list) = &config.list {
@@ -441,7 +443,7 @@ fn command(config: &Config, dir: &Path) -> Command {
         .arg("-f")
         .arg(dir.join("kamailio.cfg"));
     command.arg("-w").arg(dir).args(&config.args);
-    if version::core() >= (5, 0) {
+    if this_server::core() >= (5, 0) {
         command.arg("-Y").arg(dir);
     }
     command

@@ -31,6 +31,7 @@ pub mod lab;
 mod listing;
 mod log;
 pub mod module;
+pub mod packaged;
 mod ports;
 mod probe;
 mod rpc;
@@ -41,7 +42,6 @@ pub mod transports;
 mod uac;
 mod uas;
 mod valgrind;
-pub mod version;
 
 use std::time::{Duration, Instant};
 

@@ -1,11 +1,56 @@
-//! The server that the tests run: which one it is, and what it lacks. A test that needs what it
-//! lacks says so and returns.
+//! The server that the tests run: which one it is, what it says in other words than 5.6, and what it
+//! lacks. A test that needs what it lacks says so and returns. What the packaged C module lacks is in
+//! `packaged.rs`; nothing else in the tests knows versions.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::Value;
 
 use super::module;
-use super::version::core;
+
+/// Version of the server under test, such as (5, 6).
+pub fn core() -> (u32, u32) {
+    static CORE: OnceLock<(u32, u32)> = OnceLock::new();
+    *CORE.get_or_init(|| {
+        let output = Command::new(module::kamailio()).arg("-v").output();
+        let text = output.expect("kamailio -v runs").stdout;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let words = text.split_whitespace();
+        let version = words.skip_while(|word| *word != "kamailio").nth(1);
+        let mut numbers = version
+            .expect("kamailio -v says its version")
+            .split('.')
+            .map(|number| number.parse().expect("a number"));
+        (numbers.next().unwrap(), numbers.next().unwrap())
+    })
+}
+
+/// What JSON shows for a text that is not there: 5.4 knows no null.
+pub fn null() -> Value {
+    match core() {
+        old if old < (5, 5) => Value::from(""),
+        _ => Value::Null,
+    }
+}
+
+/// The same in kamcmd.
+pub fn null_in_kamcmd() -> &'static str {
+    match core() {
+        old if old < (5, 5) => "",
+        _ => "<null string>",
+    }
+}
+
+/// A log without what the control process of 5.4 says of each command.
+pub fn without_traffic(log: &str) -> String {
+    let told = log
+        .lines()
+        .filter(|line| !line.contains("handle_stream_read()"));
+    told.collect::<Vec<&str>>().join("\n")
+}
 
 /// Where the server has this module, such as `xhttp.so`: in a directory of its modules, or in one of
 /// the module's own there.
@@ -26,17 +71,29 @@ pub fn has_module(file: &str) -> bool {
 /// Says that the running test is skipped on this server, and why: on standard error, past the
 /// test harness, and in the file that `MATRIX_SKIPS` names. The test then returns.
 pub fn skip(reason: &str) {
+    say_skipped("", reason);
+}
+
+/// The same of a part of the running test, which goes on.
+pub fn skip_part(part: &str, reason: &str) {
+    say_skipped(part, reason);
+}
+
+/// A line in the file: test file, test, part or nothing for all of it, reason.
+fn say_skipped(part: &str, reason: &str) {
     let suite = env!("CARGO_CRATE_NAME");
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("?");
-    let _ = writeln!(std::io::stderr(), "skipped: {suite}: {test}: {reason}");
+    let line = format!("{suite}\t{test}\t{part}\t{reason}");
+    let said = line.replace("\t\t", "\t").replace('\t', ": ");
+    let _ = writeln!(std::io::stderr(), "skipped: {said}");
     if let Some(file) = std::env::var_os("MATRIX_SKIPS") {
         let mut file = std::fs::OpenOptions::new()
             .append(true)
             .create(true)
             .open(file)
             .expect("the file that MATRIX_SKIPS names");
-        writeln!(file, "{suite}\t{test}\t{reason}").expect("a line in it");
+        writeln!(file, "{line}").expect("a line in it");
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::server::{Crowd, Dns, Kamailio, Name, Step, patience, version, wait_for};
+use crate::server::{Crowd, Dns, Kamailio, Name, Step, patience, this_server, wait_for};
 use crate::stage::{pinging, play, quiet, soon, start};
 
 /// What one command says of one destination of set 1.
@@ -80,7 +80,7 @@ fn every_result_is_named() {
 
     let said = result(&server, &silent, "no reply");
     assert!(why(&said).contains("no reply"), "{said}");
-    assert_eq!(said["ROUND_TRIP_MS"], version::null());
+    assert_eq!(said["ROUND_TRIP_MS"], this_server::null());
 
     let said = result(&server, &tcp, "could not be sent (see the log)");
     assert_eq!(said["FLAGS"], "IP");
@@ -107,7 +107,7 @@ fn a_ping_that_waits_is_shown() {
     let config = pinging().modparam("tm", "fr_timer", 5_000);
     let server = play(config, &crowd, &[("silent", "")]);
     let uri = crowd.uri("silent");
-    assert_eq!(status(&server, &uri)["LAST_RESULT"], version::null());
+    assert_eq!(status(&server, &uri)["LAST_RESULT"], this_server::null());
     wait_for("a ping that waits for a second", patience(5), || {
         let waits = status(&server, &uri)["WAITING_MS"].as_i64();
         (waits? > 1_000).then_some(())
@@ -132,10 +132,10 @@ fn who_set_a_state_is_said() {
         why(&said).starts_with("disabled for 0 s: set by a command"),
         "{said}"
     );
-    assert_eq!(said["NEXT_IN_MS"], version::null());
+    assert_eq!(said["NEXT_IN_MS"], this_server::null());
     let said = status(&server, &crowd.uri("never"));
     assert!(why(&said).contains("as the list has it"), "{said}");
-    assert_eq!(said["NEXT_IN_MS"], version::null());
+    assert_eq!(said["NEXT_IN_MS"], this_server::null());
 }
 
 #[test]
