@@ -1,12 +1,6 @@
 //! Algorithms 11 to 15 and 64, where the C module of 5.6 has none or another answer.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test code: a failure here is a failed test"
-)]
 
 mod server;
 

@@ -1,12 +1,7 @@
 //! `bind_dispatcher`: a module in C (`c_api/api_user.c`), compiled here against the server's
 //! headers, calls each function of the interface in a real server; under the C module and ours.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

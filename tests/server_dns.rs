@@ -1,11 +1,6 @@
 //! Destinations with names: when each `ds_dns_mode` asks for them, and what changes then.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

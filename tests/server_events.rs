@@ -1,11 +1,6 @@
 //! Events: each cause in each mode, what an event route sees, and whom it is told to.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -1,11 +1,6 @@
 //! An event route may do anything, a thousand times: field reports C4, C11, C12, C21.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

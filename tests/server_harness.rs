@@ -1,11 +1,6 @@
 //! Self test of the server harness: start, select, list, failover of a real call, stop.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

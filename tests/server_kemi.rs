@@ -1,11 +1,6 @@
 //! Every function of ours that KEMI scripts can call, called from JavaScript (app_jsdt).
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -1,12 +1,7 @@
 //! KEMI for real: Lua, Python and JavaScript scripts call every function that the module exports,
 //! under the C module and ours.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -1,11 +1,6 @@
 //! Names that only newer servers' C modules have: `ds_mark_addr`, `ds_dsg_fetch`, `$dsg`, `dstidx`.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -1,11 +1,6 @@
 //! The list file inside the server: what is said about bad lines, what loads, what a reload refuses.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -1,12 +1,7 @@
 //! `dispatcher.list` of 10,000 destinations: whole where the transport can, page by page through
 //! every transport.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

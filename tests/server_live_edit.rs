@@ -1,11 +1,6 @@
 //! add, remove, modify, set_duid_state: what they answer, and that they change that one thing.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -1,11 +1,6 @@
 //! Shared memory: flat over thousands of changes, and a list that does not fit changes nothing.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -1,12 +1,7 @@
 //! What a reload takes and what it refuses, what `dispatcher.check` says of it before, and that a
 //! file change is never lost.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -1,12 +1,7 @@
 //! The MI commands, asked through mi_fifo and mi_datagram, where the server has MI (4.x): their
 //! transcripts, beside those of the C module where there is one.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

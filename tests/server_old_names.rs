@@ -1,11 +1,6 @@
 //! The names of the 3.x time: AVP parameters beside the XAVPs, aliases, and what `compat` decides.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -2,13 +2,8 @@
 //!
 //! The other server is made up: a copy of our module in which the text that the loader compares
 //! says another version, or other flags.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -1,13 +1,8 @@
 //! A panic inside a script function: the script sees -1, the worker lives, the log names the place.
 //!
 //! Runs the module that was built with feature `panic-probe`; `DISPATCHER_PROBE_SO` names it.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

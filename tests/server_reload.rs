@@ -1,11 +1,6 @@
 //! Reloads while everything else goes on: nothing dies, nothing fails, nothing leaks, states stay.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -1,11 +1,6 @@
 //! The RPC commands and their old names, through each transport that the server has.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -1,11 +1,6 @@
 //! What operators have set survives a restart, in a file of its own (`state_file`).
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -7,13 +7,8 @@
 //! listed by the server itself. Pseudo-variables are parsed: each text in the C module's file that
 //! looks like a name is tried in the parentheses. `NAMES_OF_LATER_CORES` adds what newer servers'
 //! modules have.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod server;
 

@@ -2,14 +2,8 @@
 //!
 //! `PARITY_SEED` chooses the random cases; the seed is printed. Differences that are meant are in
 //! `differences.rs` and `doc/differences.md`; any other one fails the run.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test code: a failure here is a failed test"
-)]
 
 #[path = "../server/mod.rs"]
 mod server;

@@ -1,11 +1,6 @@
 //! Call-load dispatching (algorithm 10) on the real server.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 mod bursts;
 mod desk;

@@ -1,12 +1,7 @@
 //! Configs as operators write them for the C module: each passes `kamailio -c` and a scenario of calls
 //! with the C module and with ours, with the same result but for documented differences.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing
-)]
 
 #[path = "../server/mod.rs"]
 mod server;

@@ -1,13 +1,7 @@
 //! Lists from a database: the same tests for SQLite, text files, MariaDB and PostgreSQL, which the
 //! tests start themselves, each in a directory and on a port of its own.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test code: a failure here is a failed test"
-)]
 
 #[path = "../server/mod.rs"]
 mod server;

@@ -1,13 +1,7 @@
 //! Failover without the list (`xavp_dst_mode` bit 65536): the same destinations in the same order as
 //! with the list, made one at a time.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test code: a failure here is a failed test"
-)]
 
 #[path = "../server/mod.rs"]
 mod server;

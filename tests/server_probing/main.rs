@@ -1,12 +1,6 @@
 //! Probing through tm: traces of states, and what the field reports ask for.
+#![cfg(test)]
 #![cfg(feature = "server-tests")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test code: a failure here is a failed test"
-)]
 
 #[path = "../server/mod.rs"]
 mod server;
