@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::machine::{self, Process};
+use super::machine::{self, Floor, Process};
 use super::report::{self, Table};
-use super::server::{Config, Kamailio, Module, Request, TempDir, Uac, c_module};
+use super::server::{Kamailio, Module, Request, Uac};
 
 const METHOD: &str = "\
 One worker, `-x tlsf -X tlsf`, all destinations in one set. One turn is `ds_select_dst(\"1\", \"10\", \"1\")`,
@@ -28,23 +28,7 @@ const RUNS: u32 = 15;
 /// Longest time that one message may take.
 const LIMIT: Duration = Duration::from_secs(60);
 
-const CONFIG: &str = r#"#!KAMAILIO
-debug=0
-log_stderror=yes
-children=1
-auto_aliases=no
-{{LISTEN}}
-max_while_loops=1000000
-mpath="{{MPATH}}"
-loadmodule "sl.so"
-loadmodule "pv.so"
-loadmodule "textops.so"
-loadmodule "ctl.so"
-loadmodule "{{FLOOR}}"
-loadmodule "dispatcher.so"
-modparam("ctl", "binrpc", "unix:{{DIR}}/ctl")
-{{PARAMS}}
-request_route {
+const ROUTES: &str = r#"request_route {
     $var(n) = $(rd{s.int});
     if ($rU == "up") {
         while ($var(n) > 0) {
@@ -136,11 +120,10 @@ pub fn part(most: usize) -> String {
 }
 
 fn measure(module: Module, size: usize, hash: i64, up: &[usize]) -> Result<Figures, String> {
-    let modules = TempDir::new();
-    let floor = c_module("tests/bench/floor.c", modules.path());
+    let floor = Floor::new();
     let attributes = |n| format!(" 0 0 duid=d{n}");
-    let config = Config::raw(CONFIG)
-        .define("FLOOR", floor.display())
+    let config = floor
+        .config(ROUTES)
         .list(machine::list(size, 1, attributes))
         .param("flags", 2)
         .param("xavp_ctx_mode", 1)

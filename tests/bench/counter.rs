@@ -9,29 +9,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use super::cases::{Case, List, Sender, Setting, Usable};
-use super::server::{Config, Dns, Kamailio, Module, Name, Request, TempDir, Uac, c_module};
+use super::machine::{self, Floor};
+use super::server::{Dns, Kamailio, Module, Name, Request, Uac};
 
 /// Longest time that one message may take under callgrind.
 const LIMIT: Duration = Duration::from_secs(120);
 
-const CONFIG: &str = r#"#!KAMAILIO
-debug=0
-log_stderror=yes
-children=1
-auto_aliases=no
-{{LISTEN}}
-max_while_loops=1000000
-mpath="{{MPATH}}"
-loadmodule "sl.so"
-loadmodule "pv.so"
-loadmodule "textops.so"
-loadmodule "textopsx.so"
-loadmodule "ctl.so"
-loadmodule "{{FLOOR}}"
-loadmodule "dispatcher.so"
-modparam("ctl", "binrpc", "unix:{{DIR}}/ctl")
-{{PARAMS}}
-request_route {
+const ROUTES: &str = r#"request_route {
     $var(n) = $(rd{s.int});
     $var(rc) = 0;
 {{CASES}}
@@ -49,8 +33,7 @@ struct Counter<'a> {
     messages: u32,
     /// The name server of [`Setting::Names`].
     dns: Option<Dns>,
-    /// Holds the module of the floor.
-    _modules: TempDir,
+    _floor: Floor,
 }
 
 /// Why a figure is missing.
@@ -66,16 +49,16 @@ impl<'a> Counter<'a> {
             "--toggle-collect=receive_msg",
             "--dump-after=receive_msg",
         ];
-        let modules = TempDir::new();
-        let floor = c_module("tests/bench/floor.c", modules.path());
+        let floor = Floor::new();
         let flags = matches!(
             setting,
             Setting::Failover | Setting::OnDemand | Setting::CallLoad
         );
         let bare = matches!(setting, Setting::Bare | Setting::CallLoad);
-        let mut config = Config::raw(CONFIG)
+        let mut config = floor
+            .config(ROUTES)
+            .load("textopsx.so")
             .define("CASES", script(cases))
-            .define("FLOOR", floor.display())
             .list("1 sip:127.0.0.1:5060\n")
             .param("flags", if flags { 2 } else { 0 })
             .param("xavp_ctx_mode", i64::from(bare))
@@ -89,9 +72,6 @@ impl<'a> Counter<'a> {
         if setting == Setting::CallLoad {
             config = config.param("ds_hash_size", 16);
         }
-        if module == Module::C {
-            config = config.param("reload_delta", 0);
-        }
         let mut dns = None;
         if setting == Setting::Names {
             let allowed = Command::new("unshare").args(["-m", "true"]).status();
@@ -103,8 +83,7 @@ impl<'a> Counter<'a> {
                 config = config.param("ds_dns_match_all", 1);
             }
         }
-        let server = Kamailio::try_start(module, config)?;
-        server.ignore_log();
+        let server = machine::start(module, config)?;
         let caller = |last| Uac::at(IpAddr::from([127, 100, 100, last]), 0);
         Ok(Self {
             server,
@@ -113,7 +92,7 @@ impl<'a> Counter<'a> {
             callers: [101, 102, 103].map(caller),
             messages: 0,
             dns,
-            _modules: modules,
+            _floor: floor,
         })
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::machine::{self, Process};
+use super::machine::{self, Floor, Process};
 use super::report::{self, Table};
-use super::server::{Config, Kamailio, Module, Request, TempDir, Uac, c_module};
+use super::server::{Kamailio, Module, Request, Uac};
 
 const METHOD: &str = "\
 Nanoseconds on the processor of one pick (`/proc/PID/schedstat` of the workers), from a script loop of
@@ -27,23 +27,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Destinations where workers are counted.
 const MEASURED: usize = 1_000;
 
-const CONFIG: &str = r#"#!KAMAILIO
-debug=0
-log_stderror=yes
-children={{CHILDREN}}
-auto_aliases=no
-{{LISTEN}}
-max_while_loops=10000000
-mpath="{{MPATH}}"
-loadmodule "sl.so"
-loadmodule "pv.so"
-loadmodule "textops.so"
-loadmodule "ctl.so"
-loadmodule "{{FLOOR}}"
-loadmodule "dispatcher.so"
-modparam("ctl", "binrpc", "unix:{{DIR}}/ctl")
-{{PARAMS}}
-request_route {
+const ROUTES: &str = r#"request_route {
     $var(n) = $(rd{s.int});
 {{LOOPS}}
     sl_send_reply("200", "OK");
@@ -99,16 +83,16 @@ impl Group {
 }
 
 /// What the servers of one lab have in common.
-struct Lab {
+struct Lab<'a> {
     module: Module,
     list: String,
     calls: bool,
     /// The set that is asked.
     set: usize,
-    floor: String,
+    floor: &'a Floor,
 }
 
-impl Lab {
+impl Lab<'_> {
     fn group(&self, servers: usize, workers: usize) -> Result<Group, String> {
         let picks = self.picks();
         let looped = |(n, (_, body)): (usize, &(&str, &str))| {
@@ -121,9 +105,10 @@ impl Lab {
         };
         let all = std::iter::once(&EMPTY).chain(&picks).enumerate();
         let loops = all.map(looped).collect::<Vec<_>>().concat();
-        let config = Config::raw(CONFIG)
+        let config = self
+            .floor
+            .config(ROUTES)
             .define("LOOPS", loops)
-            .define("FLOOR", &self.floor)
             .list(self.list.as_bytes())
             .children(u32::try_from(workers).expect("few workers"))
             .param("flags", if self.calls { 2 } else { 0 })
@@ -187,15 +172,13 @@ fn attributes(n: usize) -> String {
 
 /// The part of the page.
 pub fn part() -> String {
-    let modules = TempDir::new();
-    let floor = c_module("tests/bench/floor.c", modules.path());
-    let floor = floor.display().to_string();
+    let floor = Floor::new();
     let (workers, sizes, sets) = (workers(&floor), destinations(&floor), sets(&floor));
     let head = super::page::PARTS[2];
     report::part(head, "bench-growth", METHOD, &[&workers, &sizes, &sets])
 }
 
-fn workers(floor: &str) -> Table {
+fn workers(floor: &Floor) -> Table {
     let mut table = Table::new(
         &["pick, 1,000 destinations", "module"],
         &[
@@ -213,7 +196,7 @@ fn workers(floor: &str) -> Table {
                 list: machine::list(MEASURED, 1, attributes),
                 calls,
                 set: 1,
-                floor: floor.to_owned(),
+                floor,
             };
             match worth(&lab) {
                 Ok(rows) => rows.into_iter().for_each(|row| table.row(row)),
@@ -225,7 +208,7 @@ fn workers(floor: &str) -> Table {
 }
 
 /// Rows of the table of workers.
-fn worth(lab: &Lab) -> Result<Vec<[String; 7]>, String> {
+fn worth(lab: &Lab<'_>) -> Result<Vec<[String; 7]>, String> {
     let mut groups = vec![lab.group(1, 1)?];
     for k in WORKERS {
         groups.push(lab.group(k, 1)?);
@@ -251,14 +234,14 @@ fn worth(lab: &Lab) -> Result<Vec<[String; 7]>, String> {
 }
 
 /// Nanoseconds of each pick of one worker, or why there are none.
-fn one_worker(lab: &Lab) -> Result<Vec<f64>, String> {
+fn one_worker(lab: &Lab<'_>) -> Result<Vec<f64>, String> {
     let group = lab.group(1, 1)?;
     let figures = lab.measure(&[group]);
     Ok(figures.into_iter().map(|times| times[0]).collect())
 }
 
 /// One row for each pick, from the figures of both modules for each column.
-fn grown(heads: &[&str], columns: &[(usize, usize, bool)], floor: &str, first: &str) -> Table {
+fn grown(heads: &[&str], columns: &[(usize, usize, bool)], floor: &Floor, first: &str) -> Table {
     let mut table = Table::new(&[first, "module"], heads);
     for calls in [false, true] {
         for module in [Module::C, Module::Rust] {
@@ -272,7 +255,7 @@ fn grown(heads: &[&str], columns: &[(usize, usize, bool)], floor: &str, first: &
                     calls,
                     // In the middle of the sets.
                     set: sets / 2 + 1,
-                    floor: floor.to_owned(),
+                    floor,
                 };
                 let figures = one_worker(&lab);
                 figures
@@ -294,7 +277,7 @@ fn grown(heads: &[&str], columns: &[(usize, usize, bool)], floor: &str, first: &
     table
 }
 
-fn destinations(floor: &str) -> Table {
+fn destinations(floor: &Floor) -> Table {
     grown(
         &["10, ns", "1,000, ns", "10,000, ns", "100,000, ns"],
         &[
@@ -309,7 +292,7 @@ fn destinations(floor: &str) -> Table {
     )
 }
 
-fn sets(floor: &str) -> Table {
+fn sets(floor: &Floor) -> Table {
     grown(
         &["1 set, ns", "100 sets, ns", "10,000 sets, ns"],
         &[

@@ -1,6 +1,8 @@
 //! Time on the processor of a server's processes, shared memory, and lists that benches share.
 
-use super::server::{Config, Kamailio, Module};
+use std::path::PathBuf;
+
+use super::server::{Config, Kamailio, Module, TempDir, c_module};
 
 /// A process of a server.
 pub struct Process {
@@ -67,6 +69,47 @@ pub fn uri(n: usize) -> String {
 pub fn list(count: usize, sets: usize, attributes: fn(usize) -> String) -> String {
     let line = |n: usize| format!("{} {}{}\n", n % sets + 1, uri(n), attributes(n));
     (0..count).map(line).collect()
+}
+
+/// What stands before the routes of a server that does nothing but count turns of a loop.
+const HEAD: &str = r#"#!KAMAILIO
+debug=0
+log_stderror=yes
+children={{CHILDREN}}
+auto_aliases=no
+{{LISTEN}}
+max_while_loops=10000000
+mpath="{{MPATH}}"
+loadmodule "sl.so"
+loadmodule "pv.so"
+loadmodule "textops.so"
+loadmodule "ctl.so"
+{{MODULES}}
+loadmodule "dispatcher.so"
+modparam("ctl", "binrpc", "unix:{{DIR}}/ctl")
+{{PARAMS}}
+"#;
+
+/// The compiled module of the floor, `floor.c`. Its file is there as long as this.
+pub struct Floor {
+    file: PathBuf,
+    _dir: TempDir,
+}
+
+impl Floor {
+    /// Compiles it.
+    pub fn new() -> Self {
+        let dir = TempDir::new();
+        Self {
+            file: c_module("tests/bench/floor.c", dir.path()),
+            _dir: dir,
+        }
+    }
+
+    /// A config with it, and with what loops of these routes need.
+    pub fn config(&self, routes: &str) -> Config {
+        Config::raw(&format!("{HEAD}{routes}")).load(&self.file.display().to_string())
+    }
 }
 
 /// Starts a server whose log is not the matter.
