@@ -5,6 +5,7 @@
 use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::ffi::CString;
 
 use super::clock::now_us;
 use super::events::Reason;
@@ -62,7 +63,9 @@ enum Way {
 /// The local socket of a ping, as tm wants it named.
 #[derive(Default)]
 struct Socket {
-    place: Vec<u8>,
+    /// Servers up to 4.4 read the NUL behind it: else its port is none to them, and the ping leaves
+    /// by another socket (socket_info.c, parse_protohostport).
+    place: CString,
     name: Vec<u8>,
 }
 
@@ -130,7 +133,8 @@ fn socket(module: &Module, pings: &PingSettings, dest: &Dest) -> Socket {
     let attrs = dest.attrs();
     let default = &module.settings.default_socket;
     let place = |place: &[u8]| Socket {
-        place: place.to_vec(),
+        // With a NUL in it, it is no socket of the server: the server chooses one.
+        place: CString::new(place).unwrap_or_default(),
         ..Socket::default()
     };
     let name = |name: &[u8]| Socket {
@@ -205,7 +209,7 @@ fn send(module: &'static Module, pings: &PingSettings, job: Job<'static>) {
         to: text::as_str(&to),
         from: text::as_str(&job.from),
         next_hop,
-        socket: text::as_str(&job.socket.place),
+        socket: text::as_terminated_str(&job.socket.place),
         sockname: text::as_str(&job.socket.name),
         record: record.as_ptr().cast(),
     };

@@ -51,6 +51,14 @@ pub fn as_str(b: &[u8]) -> sys::str_ {
     }
 }
 
+/// The same of a text with a NUL behind it, for a call that may read that far.
+pub fn as_terminated_str(b: &CStr) -> sys::str_ {
+    sys::str_ {
+        s: b.as_ptr().cast_mut(),
+        len: as_str(b.to_bytes()).len,
+    }
+}
+
 /// The server's empty string.
 pub const EMPTY: sys::str_ = sys::str_ {
     s: ptr::null_mut(),
