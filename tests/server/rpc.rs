@@ -127,7 +127,8 @@ pub fn json_rpc(dir: &Path, method: &str, params: &Value, limit: Duration) -> Re
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match binrpc(dir, &words)?.pop() {
         Some(Piece::Text(text)) => Ok(json!(text)),
-        other => panic!("{method}: the second answer is {other:?}"),
+        // What was a fault a moment ago is an answer by now.
+        _ => json_result(dir, method, params, limit),
     }
 }
 
