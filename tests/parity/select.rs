@@ -255,15 +255,18 @@ fn static_arguments(report: &mut Report) {
         "ds_is_from_list(\"2\", \"1\", \"sip:127.0.0.1:7011;transport=udp\");",
         "ds_mark_dst(\"$var(letters)\");",
     ];
+    // Such as `s11_ds_is_active`.
+    let named = |(n, call): (usize, &&str)| format!("s{n}_{}", call.split('(').next().unwrap());
+    let names: Vec<String> = calls.iter().enumerate().map(named).collect();
     let mut probe = Probe::new();
-    for (n, call) in calls.iter().enumerate() {
-        probe = probe.op(&format!("s{n}"), call);
+    for (name, call) in names.iter().zip(calls) {
+        probe = probe.op(name, call);
     }
     let list = "1 sip:127.0.0.1:7001\n1 sip:127.0.0.1:7002\n2 sip:127.0.0.1:7011 0 2\n2 sip:127.0.0.1:7012 0 1\n";
     let pair = Pair::start(probe.config().list(list).param("flags", 2));
     let mut requests = Vec::new();
-    for n in 0..calls.len() {
-        let operations = format!("s{n}|dump|nextdst|clean|s{n}|dump");
+    for name in names {
+        let operations = format!("{name}|dump|nextdst|clean|{name}|dump");
         requests.push(
             Probe::request(&operations)
                 .header("X-Set", "2")

@@ -9,12 +9,16 @@ use serde_json::json;
 use crate::keys;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::server::{Probe, Request};
+use crate::server::{Probe, Request, packaged, this_server};
 
 /// All of them.
 pub fn all(report: &mut Report, rng: &mut StdRng) {
     relative(report);
-    latency(report, rng);
+    if packaged::orders_by_latency() {
+        latency(report, rng);
+    } else {
+        this_server::skip_part("latency", "this C module has no algorithm 13");
+    }
     forks(report, rng);
 }
 

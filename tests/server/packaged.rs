@@ -40,6 +40,11 @@ pub fn reloads_with_delta_0() -> bool {
     core() >= (5, 5)
 }
 
+/// Whether it has algorithm 13: 5.4's takes the first destination, as for a number that means nothing.
+pub fn orders_by_latency() -> bool {
+    core() >= (5, 5)
+}
+
 /// Whether it has every function that the text calls.
 pub fn has_all(text: &str) -> bool {
     functions(text).all(has)
