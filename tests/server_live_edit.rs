@@ -5,46 +5,19 @@
 mod server;
 
 use serde_json::json;
-use server::{Config, Fault, Kamailio, Module, Probe, Uac};
+use server::live::{MODIFIED, fault, run, two_sets};
+use server::{Config, Kamailio, Module, Probe, Uac};
 
 const ADDED: &str = "Ok. Dispatcher destination added.";
 const REMOVED: &str = "Ok. Dispatcher destination removed.";
-const MODIFIED: &str = "Ok. Dispatcher destination modified.";
 const STATE: &str = "Ok. Dispatcher state updated.";
 
-/// Three of the same priority, listed 7003, 7002, 7001; a second set with duids and two sockets.
-const LIST: &str = "\
-1 sip:127.0.0.1:7001
-1 sip:127.0.0.1:7002
-1 sip:127.0.0.1:7003
-2 sip:127.0.0.1:7100 0 0 duid=a;socket=udp:127.0.0.1:{{PORT}}
-2 sip:127.0.0.1:7100 0 0 duid=b;socket=udp:127.0.0.2:{{PORT}}
-";
-
 fn config() -> Config {
-    Probe::new()
-        .config()
-        .param("compat", "5.6")
-        .list(LIST)
-        .param("flags", 2)
-        .param("ds_probing_threshold", 3)
-        .global("listen=udp:127.0.0.2:{{PORT}}")
+    two_sets().param("ds_probing_threshold", 3)
 }
 
 fn start() -> Kamailio {
     Kamailio::start(Module::Rust, config())
-}
-
-/// One command through kamcmd, its words split at blanks.
-fn run(server: &Kamailio, command: &str) -> Result<String, Fault> {
-    server.kamcmd(&command.split(' ').collect::<Vec<_>>())
-}
-
-/// The text of the fault, which is a 500.
-fn fault(result: Result<String, Fault>) -> String {
-    let fault = result.expect_err("a fault");
-    assert_eq!(fault.code, 500, "{fault}");
-    fault.text
 }
 
 /// What algorithm 8 chooses.

@@ -5,39 +5,11 @@
 mod server;
 
 use serde_json::json;
-use server::{Fault, Kamailio, Module, Probe, Uac};
-
-const MODIFIED: &str = "Ok. Dispatcher destination modified.";
-
-/// Three of the same priority, listed 7003, 7002, 7001; a second set with duids and two sockets.
-const LIST: &str = "\
-1 sip:127.0.0.1:7001
-1 sip:127.0.0.1:7002
-1 sip:127.0.0.1:7003
-2 sip:127.0.0.1:7100 0 0 duid=a;socket=udp:127.0.0.1:{{PORT}}
-2 sip:127.0.0.1:7100 0 0 duid=b;socket=udp:127.0.0.2:{{PORT}}
-";
+use server::live::{MODIFIED, fault, run, two_sets};
+use server::{Kamailio, Module, Probe, Uac};
 
 fn start() -> Kamailio {
-    let config = Probe::new()
-        .config()
-        .param("compat", "5.6")
-        .list(LIST)
-        .param("flags", 2);
-    let config = config.global("listen=udp:127.0.0.2:{{PORT}}");
-    Kamailio::start(Module::Rust, config)
-}
-
-/// One command through kamcmd, its words split at blanks.
-fn run(server: &Kamailio, command: &str) -> Result<String, Fault> {
-    server.kamcmd(&command.split(' ').collect::<Vec<_>>())
-}
-
-/// The text of the fault, which is a 500.
-fn fault(result: Result<String, Fault>) -> String {
-    let fault = result.expect_err("a fault");
-    assert_eq!(fault.code, 500, "{fault}");
-    fault.text
+    Kamailio::start(Module::Rust, two_sets())
 }
 
 #[test]

@@ -148,17 +148,24 @@ fn shared_memory_is_flat_over_reloads() {
     falls_to(&server, base + SLACK);
 }
 
-#[test]
-fn states_set_while_others_reload_are_never_lost() {
-    let server = Kamailio::start(Module::Rust, busy());
+/// Does something while another client reloads over and over.
+fn while_reloading(server: &Kamailio, work: impl FnOnce()) {
     let stop = AtomicBool::new(false);
-    let (server, stop) = (&server, &stop);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 server.jsonrpc("dispatcher.reload", json!([])).unwrap();
             }
         });
+        work();
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn states_set_while_others_reload_are_never_lost() {
+    let server = Kamailio::start(Module::Rust, busy());
+    while_reloading(&server, || {
         for n in 0..100 {
             let uri = format!("sip:127.0.2.{n}:7001");
             let state = ["d", "ip", "tp", "i"][n % 4];
@@ -166,7 +173,6 @@ fn states_set_while_others_reload_are_never_lost() {
                 .kamcmd(&["dispatcher.set_state", state, "2", &uri])
                 .unwrap();
         }
-        stop.store(true, Ordering::Relaxed);
     });
     for n in 0..100 {
         let letters = ["DX", "IP", "TP", "IX"][n % 4];
@@ -274,14 +280,7 @@ fn round_robin_goes_on_over_a_reload() {
 #[test]
 fn every_reload_that_said_ok_took_the_file_as_it_was_then() {
     let server = Kamailio::start(Module::Rust, small());
-    let stop = AtomicBool::new(false);
-    let (server, stop) = (&server, &stop);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                server.jsonrpc("dispatcher.reload", json!([])).unwrap();
-            }
-        });
+    while_reloading(&server, || {
         for n in 0..40 {
             // As an operator does it: a whole new file takes the place of the old one.
             let fresh = server.dir().join("fresh.list");
@@ -294,6 +293,5 @@ fn every_reload_that_said_ok_took_the_file_as_it_was_then() {
                 "{n}: {list}"
             );
         }
-        stop.store(true, Ordering::Relaxed);
     });
 }

@@ -4,15 +4,9 @@
 
 mod server;
 
-use std::fs::OpenOptions;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
-use std::path::Path;
-
 use serde_json::{Value, json};
-use server::{Config, Fault, Kamailio, Module, Uac, patience, this_server, wait_for};
+use server::transports::{by_fifo, by_http};
+use server::{Config, Fault, Kamailio, Module, Uac, this_server};
 
 const LIST: &str = "\
 1 sip:127.0.0.1:7001
@@ -29,100 +23,11 @@ fn config() -> Config {
     Config::routes(routes)
         .param("compat", "5.6")
         .list(LIST)
-        .tcp()
-        .global("tcp_accept_no_cl=yes")
-        .load("xhttp.so")
-        .modparam("jsonrpcs", "transport", 7)
-        .modparam("jsonrpcs", "fifo_name", "{{DIR}}/fifo")
-        .modparam("jsonrpcs", "fifo_reply_dir", "{{DIR}}/")
+        .all_transports()
 }
 
 fn start() -> Kamailio {
     Kamailio::start(Module::Rust, config())
-}
-
-fn request(method: &str, params: &Value) -> Value {
-    json!({"jsonrpc": "2.0", "method": method, "params": params, "id": 1})
-}
-
-/// `result` of a JSON-RPC reply, or its fault.
-fn result(text: &str) -> Result<Value, Fault> {
-    let reply: Value = serde_json::from_str(text).unwrap_or_else(|e| panic!("{e}: {text:?}"));
-    match reply.get("error") {
-        None => Ok(reply["result"].clone()),
-        Some(error) => Err(Fault {
-            code: error["code"].as_i64().unwrap(),
-            text: error["message"].as_str().unwrap().to_owned(),
-        }),
-    }
-}
-
-/// Through the fifo of jsonrpcs; the reply comes through one that we make.
-fn by_fifo(server: &Kamailio, method: &str, params: &Value) -> Result<Value, Fault> {
-    let reply = server.dir().join("answer");
-    make_fifo(&reply);
-    let mut request = request(method, params);
-    request["reply_name"] = json!("answer");
-    // Open for both, so that neither side waits for the other.
-    let mut options = OpenOptions::new();
-    let options = options
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_NONBLOCK);
-    let mut from = options.open(&reply).unwrap();
-    let fifo = server.dir().join("fifo");
-    let mut to = wait_for("the server's fifo", patience(10), || {
-        let ready = std::fs::metadata(&fifo).is_ok_and(|m| m.file_type().is_fifo());
-        ready.then(|| options.open(&fifo).unwrap())
-    });
-    writeln!(to, "{request}").unwrap();
-    let mut text = Vec::new();
-    wait_for("an answer through the fifo", patience(10), || {
-        let mut chunk = [0; 4096];
-        while let Ok(read @ 1..) = from.read(&mut chunk) {
-            text.extend_from_slice(&chunk[..read]);
-        }
-        serde_json::from_slice::<Value>(&text).is_ok().then_some(())
-    });
-    std::fs::remove_file(&reply).unwrap();
-    result(&String::from_utf8_lossy(&text))
-}
-
-fn make_fifo(path: &Path) {
-    let path = std::ffi::CString::new(path.as_os_str().as_bytes()).unwrap();
-    // SAFETY: a NUL-terminated path that outlives the call (mkfifo(3)).
-    let made = unsafe { libc::mkfifo(path.as_ptr(), 0o600) };
-    assert_eq!(made, 0, "{}", std::io::Error::last_os_error());
-}
-
-/// Through HTTP: xhttp hands the body to jsonrpcs.
-fn by_http(server: &Kamailio, method: &str, params: &Value) -> Result<Value, Fault> {
-    let body = request(method, params).to_string();
-    let mut stream = TcpStream::connect(server.addr()).unwrap();
-    stream.set_read_timeout(Some(patience(10))).unwrap();
-    let head = format!(
-        "POST /RPC HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
-         Connection: close\r\nContent-Length: {}\r\n\r\n",
-        server.addr(),
-        body.len()
-    );
-    stream.write_all((head + &body).as_bytes()).unwrap();
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        let text = String::from_utf8_lossy(&bytes);
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .lines()
-                .find_map(|line| line.strip_prefix("Content-Length: "));
-            if body.len() >= length.unwrap().trim().parse().unwrap() {
-                return result(body);
-            }
-        }
-        let read = stream.read(&mut chunk).unwrap();
-        assert!(read > 0, "the server closed the connection: {text}");
-        bytes.extend_from_slice(&chunk[..read]);
-    }
 }
 
 /// Each way to ask that yields JSON.

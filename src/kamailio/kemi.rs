@@ -23,6 +23,24 @@ fn text<'a>(text: *mut sys::str_) -> Option<&'a [u8]> {
     unsafe { bytes_at(text) }
 }
 
+/// Selects for the message's `$du`, its R-URI, or nothing.
+fn select(
+    msg: *mut sys::sip_msg,
+    set: c_int,
+    algorithm: c_int,
+    limit: c_int,
+    target: Target,
+) -> ScriptRet {
+    let request = Request {
+        set,
+        algorithm,
+        limit,
+        target,
+        behind: None,
+    };
+    call(msg, |msg| selection::select(msg, request))
+}
+
 /// `ds_select_dst`(set, algorithm).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_select_dst(msg: *mut sys::sip_msg, set: c_int, alg: c_int) -> ScriptRet {
@@ -37,14 +55,7 @@ pub extern "C" fn dsr_kemi_select_dst_limit(
     algorithm: c_int,
     limit: c_int,
 ) -> ScriptRet {
-    let request = Request {
-        set,
-        algorithm,
-        limit,
-        target: Target::DstUri,
-        behind: None,
-    };
-    call(msg, |msg| selection::select(msg, request))
+    select(msg, set, algorithm, limit, Target::DstUri)
 }
 
 /// `ds_select_domain`(set, algorithm).
@@ -65,14 +76,7 @@ pub extern "C" fn dsr_kemi_select_domain_limit(
     algorithm: c_int,
     limit: c_int,
 ) -> ScriptRet {
-    let request = Request {
-        set,
-        algorithm,
-        limit,
-        target: Target::Domain,
-        behind: None,
-    };
-    call(msg, |msg| selection::select(msg, request))
+    select(msg, set, algorithm, limit, Target::Domain)
 }
 
 /// `ds_select`(set, algorithm).
@@ -89,14 +93,7 @@ pub extern "C" fn dsr_kemi_select_limit(
     algorithm: c_int,
     limit: c_int,
 ) -> ScriptRet {
-    let request = Request {
-        set,
-        algorithm,
-        limit,
-        target: Target::Nothing,
-        behind: None,
-    };
-    call(msg, |msg| selection::select(msg, request))
+    select(msg, set, algorithm, limit, Target::Nothing)
 }
 
 /// `ds_select_routes`(rules, mode).

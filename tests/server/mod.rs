@@ -29,6 +29,7 @@ pub mod fifo;
 mod kamailio;
 pub mod lab;
 mod listing;
+pub mod live;
 mod log;
 pub mod module;
 pub mod packaged;
