@@ -40,6 +40,7 @@ pub mod usable;
 pub mod view;
 mod view_build;
 mod view_edit;
+mod view_load;
 
 #[cfg(test)]
 mod tests;
