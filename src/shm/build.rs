@@ -18,7 +18,8 @@ use super::counted::{Counted, Hold};
 use super::dest::Dest;
 use super::orphans::Orphans;
 use super::page::{Draft, Page, fitting};
-use super::record::{DestRecord, SetRecord};
+use super::record::DestRecord;
+use super::set_record::SetRecords;
 use super::table::{Entry, Table};
 use super::view::{Rules, View};
 
@@ -280,17 +281,8 @@ pub fn build(
         fresh: Fresh::new(),
     };
     let kept = build.kept(orphans);
-    let mut views = LooseViews {
-        entries: Vec::new(),
-        arena,
-    };
     let plans = plan_sets(specs);
-    let mut loose = build.dests(&plans, &kept)?;
-    for (born, plan) in (0..).zip(plans) {
-        let view = build.view(&plan, &mut loose, random)?.as_ptr();
-        let id = plan.id;
-        views.entries.push(Entry { id, born, view });
-    }
+    let mut views = build.views(&plans, &kept, random)?;
     let nodes = specs.iter().map(|spec| spec.addrs.len()).sum();
     let addrs = AddrIndex::create(arena, nodes)?;
     let table = Table::create(arena, &views.entries, addrs, true).inspect_err(|_| {
@@ -450,29 +442,46 @@ impl<'a, A: Arena> Build<'a, A> {
         Ok(Draft { spec, line, record })
     }
 
+    /// Makes the views of all sets, with all destinations.
+    fn views(
+        &self,
+        plans: &[SetPlan],
+        kept: &[Option<KeptRecord>],
+        random: &mut impl RngCore,
+    ) -> Result<LooseViews<'a, A>, OutOfMemory> {
+        let mut views = LooseViews {
+            entries: Vec::with_capacity(plans.len()),
+            arena: self.arena,
+        };
+        let mut loose = self.dests(plans, kept)?;
+        let running = |id| self.running.and_then(|table| table.view(id));
+        let old: Vec<Option<&View>> = plans.iter().map(|plan| running(plan.id)).collect();
+        let missing = old.iter().filter(|old| old.is_none()).count();
+        let mut records = SetRecords::new(self.arena, missing);
+        for (born, (plan, old)) in (0..).zip(plans.iter().zip(old)) {
+            let view = self.view(plan, old, &mut records, &mut loose, random)?;
+            let (id, view) = (plan.id, view.as_ptr());
+            views.entries.push(Entry { id, born, view });
+        }
+        Ok(views)
+    }
+
     fn view(
         &self,
         plan: &SetPlan,
+        kept: Option<&View>,
+        records: &mut SetRecords<'a, A>,
         loose: &mut Loose<'a, A>,
         random: &mut impl RngCore,
     ) -> Result<NonNull<View>, OutOfMemory> {
-        let record = self.set_record(plan.id)?;
+        let record = match kept {
+            Some(view) => Hold::new(view.counted(), self.arena),
+            None => records.make()?,
+        };
         let dests = loose.next(plan.members.len());
         // SAFETY: the record is held, and the destinations go with the view from here on.
         let view = unsafe { View::create(self.arena, self.rules, record.counted, dests, random) }?;
         loose.take(plan.members.len());
         Ok(view)
-    }
-
-    fn set_record(&self, id: SetId) -> Result<Hold<'_, A, SetRecord>, OutOfMemory> {
-        let kept = self
-            .running
-            .and_then(|table| table.view(id))
-            .map(View::counted);
-        let record = match kept {
-            Some(record) => record,
-            None => Counted::create(self.arena)?,
-        };
-        Ok(Hold::new(record, self.arena))
     }
 }

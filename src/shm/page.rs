@@ -7,9 +7,9 @@ use crate::dispatch::dest::{Addr, DestSpec};
 
 use super::addr::AddrNode;
 use super::arena::{Arena, Block, Field, OutOfMemory, Plan, ShmSafe, ShmSlice};
-use super::batch::MOST;
 use super::counted::Hold;
 use super::dest::{Dest, LEN_BYTES, LONG, Numbers};
+use super::piece::MOST;
 use super::record::DestRecord;
 
 /// A piece of destinations. Given back with the last of them.

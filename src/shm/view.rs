@@ -21,7 +21,8 @@ use super::counted::Counted;
 use super::dest::Dest;
 use super::least::Least;
 use super::ranks::{self, Ranks};
-use super::record::{DestRecord, SetRecord};
+use super::record::DestRecord;
+use super::set_record::SetRecord;
 use super::uris::Uris;
 use super::usable::Usable;
 
