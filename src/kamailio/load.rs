@@ -14,6 +14,7 @@ use super::source::{Content, Entry, Grade, ReadError, Source};
 use super::states;
 use crate::dispatch::dest::{DestSpec, SetId};
 use crate::dispatch::event::Cause;
+use crate::dispatch::select::Candidates;
 use crate::dispatch::weight;
 use crate::shm::arena::OutOfMemory;
 use crate::shm::build::{Changes, compare, plan_sets};
@@ -128,7 +129,8 @@ fn remark_weights(module: &Module) {
     let remarks: Vec<_> = {
         let pinned = module.pin();
         let sets = pinned.table().into_iter().flat_map(Table::sets);
-        let remarks = sets
+        let weighted = sets.filter(|(_, view)| view.wheel().is_some());
+        let remarks = weighted
             .filter_map(|(set, view)| Some((set, weight::remark(view.dests().map(Dest::weight))?)));
         remarks.collect()
     };
@@ -139,13 +141,10 @@ fn remark_weights(module: &Module) {
 
 /// The same for a list that is not loaded.
 fn weight_remarks(specs: &[DestSpec<'_>]) -> Vec<(SetId, weight::Remark)> {
-    let sets = plan_sets(specs).into_iter();
-    let remarks = sets.filter_map(|set| {
-        let members = set.members.iter().filter_map(|&at| specs.get(at));
-        Some((
-            set.id,
-            weight::remark(members.map(|spec| spec.attrs.weight))?,
-        ))
+    let plans = plan_sets(specs);
+    let remarks = plans.sets().filter_map(|(set, members)| {
+        let members = members.iter().filter_map(|&at| specs.get(at));
+        Some((set, weight::remark(members.map(|spec| spec.attrs.weight))?))
     });
     remarks.collect()
 }

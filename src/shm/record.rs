@@ -183,8 +183,11 @@ impl DestRecord {
 
     /// Says where it is in its set's view. Writers only.
     pub fn set_position(&self, at: usize) {
-        self.position
-            .store(u32::try_from(at).unwrap_or(u32::MAX), Ordering::SeqCst);
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        // Most stay where they are: then other processes keep what they have of the record.
+        if self.position.load(Ordering::SeqCst) != at {
+            self.position.store(at, Ordering::SeqCst);
+        }
     }
 
     /// The set that it belongs to.
