@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use rand::RngCore;
 
-use crate::dispatch::dest::{DestSpec, SetId};
+use crate::dispatch::dest::{DestSpec, SetId, ToSpec};
 use crate::dispatch::latency::Latency;
 use crate::dispatch::order;
 
@@ -66,10 +66,13 @@ impl Hasher for IdHasher {
 }
 
 /// Groups a list by sets, in the order in which they come.
-pub fn plan_sets(specs: &[DestSpec<'_>]) -> Plans {
+pub fn plan_sets(list: &[impl ToSpec]) -> Plans {
     let mut sets: Vec<(SetId, usize)> = Vec::new();
     let mut by_id = HashMap::<SetId, usize, BuildHasherDefault<IdHasher>>::default();
-    let number = |spec: &DestSpec<'_>| {
+    let (mut numbers, mut priorities) = (Vec::new(), Vec::new());
+    numbers.reserve(list.len());
+    priorities.reserve(list.len());
+    for spec in list.iter().map(ToSpec::spec) {
         let at = *by_id.entry(spec.set).or_insert_with(|| {
             sets.push((spec.set, 0));
             sets.len() - 1
@@ -77,15 +80,15 @@ pub fn plan_sets(specs: &[DestSpec<'_>]) -> Plans {
         if let Some((_, count)) = sets.get_mut(at) {
             *count += 1;
         }
-        at
-    };
-    let numbers: Vec<usize> = specs.iter().map(number).collect();
+        numbers.push(at);
+        priorities.push(spec.priority);
+    }
     // For now the second of a set is where its next line goes; all begin in the order of the list.
     let mut start = 0;
     for (_, count) in &mut sets {
         start += core::mem::replace(count, start);
     }
-    let mut lines = vec![0; specs.len()];
+    let mut lines = vec![0; list.len()];
     for (line, &number) in numbers.iter().enumerate() {
         let Some((_, next)) = sets.get_mut(number) else {
             continue;
@@ -98,7 +101,7 @@ pub fn plan_sets(specs: &[DestSpec<'_>]) -> Plans {
     let mut start = 0;
     for &(_, end) in &sets {
         if let Some(members) = lines.get_mut(start..end) {
-            order_members(specs, members);
+            order_members(&priorities, members);
         }
         start = end;
     }
@@ -106,8 +109,8 @@ pub fn plan_sets(specs: &[DestSpec<'_>]) -> Plans {
 }
 
 /// Puts the lines of a set, which are in the order of the list, into index order.
-fn order_members(specs: &[DestSpec<'_>], members: &mut [usize]) {
-    let priority = |&line: &usize| specs.get(line).map_or(0, |spec| spec.priority);
+fn order_members(priorities: &[i32], members: &mut [usize]) {
+    let priority = |&line: &usize| priorities.get(line).copied().unwrap_or(0);
     let first = members.first().map(priority);
     if members.iter().all(|line| Some(priority(line)) == first) {
         // Equal priorities: the last line is the first.
@@ -275,11 +278,11 @@ fn asks_nothing_new(dest: &Dest, spec: &DestSpec<'_>) -> bool {
 }
 
 /// Says what a list would change of the running table.
-pub fn compare(specs: &[DestSpec<'_>], running: Option<&Table>) -> Changes {
+pub fn compare(list: &[impl ToSpec], running: Option<&Table>) -> Changes {
     let mut dests = Running::new(running);
     let mut changes = Changes::default();
-    for spec in specs {
-        changes.count(spec, dests.take(spec));
+    for spec in list.iter().map(ToSpec::spec) {
+        changes.count(&spec, dests.take(&spec));
     }
     changes.removed = dests.left;
     changes
@@ -305,7 +308,7 @@ pub struct Built {
 pub fn build(
     arena: &impl Arena,
     rules: Rules,
-    specs: &[DestSpec<'_>],
+    list: &[impl ToSpec],
     running: Option<&Table>,
     orphans: &Orphans,
     random: &mut impl RngCore,
@@ -313,16 +316,16 @@ pub fn build(
     let mut build = Build {
         arena,
         rules,
-        specs,
+        list,
         running,
         changes: Changes::default(),
         fresh: HashSet::new(),
         relists: false,
     };
     let kept = build.kept(orphans);
-    let plans = plan_sets(specs);
+    let plans = plan_sets(list);
     let mut views = build.views(&plans, &kept, random)?;
-    let nodes = specs.iter().map(|spec| spec.addrs.len()).sum();
+    let nodes = list.iter().map(|one| one.spec().addrs.len()).sum();
     let addrs = AddrIndex::create(arena, nodes)?;
     let table = Table::create(arena, &views.entries, addrs, true).inspect_err(|_| {
         // SAFETY: just made, and no table is over it.
@@ -415,31 +418,31 @@ pub(super) fn new_record<'a, A: Arena>(
 type KeptRecord = NonNull<Counted<DestRecord>>;
 
 /// What the building of one table needs at each step.
-struct Build<'a, A: Arena> {
+struct Build<'a, A: Arena, S> {
     arena: &'a A,
     rules: Rules,
-    specs: &'a [DestSpec<'a>],
+    list: &'a [S],
     running: Option<&'a Table>,
     changes: Changes,
     fresh: HashSet<usize>,
     relists: bool,
 }
 
-impl<'a, A: Arena> Build<'a, A> {
+impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
     /// The records that go on, by position in the list. They are handed out in list order, so
     /// that the nth of several alike stays the nth.
     fn kept(&mut self, orphans: &Orphans) -> Vec<Option<KeptRecord>> {
         let mut running = Running::new(self.running);
-        let mut kept = Vec::with_capacity(self.specs.len());
-        for (line, spec) in self.specs.iter().enumerate() {
-            let dest = running.take(spec);
-            self.changes.count(spec, dest);
+        let mut kept = Vec::with_capacity(self.list.len());
+        for (line, spec) in self.list.iter().map(ToSpec::spec).enumerate() {
+            let dest = running.take(&spec);
+            self.changes.count(&spec, dest);
             if dest.is_none() && !self.rules.usable(spec.flags) {
                 self.fresh.insert(line);
             }
             self.relists |= dest.is_some_and(|dest| dest.record().listed_otherwise(spec.flags));
             let record = dest.map(Dest::counted);
-            kept.push(record.or_else(|| come_back(orphans, spec)));
+            kept.push(record.or_else(|| come_back(orphans, &spec)));
         }
         self.changes.removed = running.left;
         kept
@@ -454,10 +457,11 @@ impl<'a, A: Arena> Build<'a, A> {
         let missing = kept.iter().filter(|kept| kept.is_none()).count();
         let mut records = Records::new(self.arena, missing, self.rules.watched);
         let mut loose = Loose::new(self.arena);
-        loose.dests.reserve(self.specs.len());
+        loose.dests.reserve(self.list.len());
         let mut left = plans.lines.as_slice();
         while !left.is_empty() {
-            let specs = left.iter().filter_map(|&line| self.specs.get(line));
+            let all = left.iter().filter_map(|&line| self.list.get(line));
+            let specs = all.map(ToSpec::spec);
             let (now, later) = left.split_at(fitting(specs).min(left.len()));
             let drafts = now.iter().map(|&line| self.draft(line, kept, &mut records));
             let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
@@ -474,10 +478,10 @@ impl<'a, A: Arena> Build<'a, A> {
         kept: &[Option<KeptRecord>],
         records: &mut Records<'a, A>,
     ) -> Result<Draft<'a, A>, OutOfMemory> {
-        let spec = self.specs.get(line).ok_or(OutOfMemory)?;
+        let spec = self.list.get(line).ok_or(OutOfMemory)?.spec();
         let record = match kept.get(line).copied().flatten() {
             Some(record) => Hold::new(record, self.arena),
-            None => new_record(records, self.arena, spec)?,
+            None => new_record(records, self.arena, &spec)?,
         };
         let line = u32::try_from(line).map_err(|_| OutOfMemory)?;
         Ok(Draft { spec, line, record })

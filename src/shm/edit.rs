@@ -231,6 +231,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             }
         };
         let mut loose = Loose::new(arena);
+        let spec = spec.clone();
         Page::create(arena, &[Draft { spec, line, record }], &mut loose.dests)?;
         Ok(loose)
     }

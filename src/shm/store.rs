@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::SeqCst};
 use parking_lot::lock_api::{Mutex, MutexGuard, RawMutex};
 use rand::RngCore;
 
-use crate::dispatch::dest::{DestSpec, SetId};
+use crate::dispatch::dest::{SetId, ToSpec};
 use crate::dispatch::state::State;
 
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
@@ -278,11 +278,11 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub fn load(
         &self,
         ticket: Ticket,
-        specs: &[DestSpec<'_>],
+        list: &[impl ToSpec],
         states: ReloadState,
         random: &mut impl RngCore,
     ) -> Result<Option<Changes>, OutOfMemory> {
-        self.load_and_tell(ticket, specs, states, random, &mut |_, _| {})
+        self.load_and_tell(ticket, list, states, random, &mut |_, _| {})
     }
 
     /// As [`Store::load`]; `told` hears, while the lock is held, of each destination whose state
@@ -294,7 +294,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub fn load_and_tell(
         &self,
         ticket: Ticket,
-        specs: &[DestSpec<'_>],
+        list: &[impl ToSpec],
         states: ReloadState,
         random: &mut impl RngCore,
         told: &mut Told<'_>,
@@ -304,7 +304,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             return Ok(None);
         }
         let asked = Some((ticket, states));
-        let changes = self.replace(&mut writer, specs, asked, random, told)?;
+        let changes = self.replace(&mut writer, list, asked, random, told)?;
         writer.ticket = ticket;
         Ok(Some(changes))
     }
@@ -317,7 +317,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub(super) fn replace(
         &self,
         writer: &mut MutexGuard<'_, L, Retirement>,
-        specs: &[DestSpec<'_>],
+        list: &[impl ToSpec],
         asked: Option<(Ticket, ReloadState)>,
         random: &mut impl RngCore,
         told: &mut Told<'_>,
@@ -325,7 +325,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let note = Retired::create(&self.arena, 0)?;
         let running = self.table_of_writer(writer);
         let orphans = writer.orphans();
-        let built = build::build(&self.arena, self.rules, specs, running, orphans, random);
+        let built = build::build(&self.arena, self.rules, list, running, orphans, random);
         let Ok(built) = built else {
             // SAFETY: taken above and seen by nobody.
             unsafe { self.arena.free(note.cast()) };
