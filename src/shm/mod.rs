@@ -16,6 +16,7 @@ pub mod arena;
 pub mod batch;
 pub mod build;
 pub mod calls;
+mod chains;
 pub mod change;
 pub mod counted;
 pub mod dest;
