@@ -38,11 +38,23 @@ unsafe impl<L> ShmSafe for Slot<L> {}
 /// The table's place in shared memory.
 struct Root<L> {
     slots: ShmSlice<Slot<L>>,
-    /// Calls in the table.
-    up: AtomicU64,
+    /// Calls in the table, as processes counted them up and down: only the sum says something.
+    up: ShmSlice<Count>,
 }
 
-// SAFETY: a shared slice and an atomic; zeroed it is a table without slots.
+/// A count that some processes write, on a cache line of its own.
+struct Count {
+    count: AtomicU64,
+    _after: [u64; 7],
+}
+
+// SAFETY: an atomic and integers; zeroed nothing was counted.
+unsafe impl ShmSafe for Count {}
+
+/// Counts of a table: with more processes than these, some share one.
+const COUNTS: usize = 32;
+
+// SAFETY: shared slices; zeroed it is a table without slots.
 unsafe impl<L> ShmSafe for Root<L> {}
 
 /// One process's way to the calls. Made before the server forks, then copied by the fork.
@@ -111,15 +123,17 @@ impl<L: RawMutex> Calls<L> {
         let slots = 1usize.checked_shl(size).ok_or(OutOfMemory)?;
         let mut plan = Plan::<Root<L>>::of_header();
         let slots = plan.array::<Slot<L>>(slots).ok_or(OutOfMemory)?;
+        let up = plan.array_on_line(COUNTS).ok_or(OutOfMemory)?;
         let mut block = plan.alloc(arena)?;
-        let slots = block.slice(&slots);
+        let (slots, up) = (block.slice(&slots), block.slice_on_line(&up));
         // SAFETY: the block is ours alone until the server forks.
         for slot in unsafe { slots.fill() } {
             let lock = Slot(Mutex::from_raw(L::INIT, Chains::EMPTY));
             // SAFETY: what is there is zeroes, which need no drop.
             unsafe { ptr::write(slot, lock) };
         }
-        block.fill().slots = slots;
+        let root = block.fill();
+        (root.slots, root.up) = (slots, up);
         let root = block.header();
         Ok(Calls { root, lifetimes })
     }
@@ -131,7 +145,14 @@ impl<L: RawMutex> Calls<L> {
 
     /// Number of calls that are counted.
     pub fn up(&self) -> u64 {
-        self.root().up.load(Relaxed)
+        let counts = self.root().up.get().iter();
+        counts.fold(0, |sum, count| sum.wrapping_add(count.count.load(Relaxed)))
+    }
+
+    /// The count that a process writes.
+    fn count_of(&self, process: usize) -> Option<&AtomicU64> {
+        let counts = self.root().up.get();
+        counts.get(process % COUNTS).map(|count| &count.count)
     }
 
     /// The slot of a Call-ID, and what its hash is within it.
@@ -225,7 +246,8 @@ impl<L: RawMutex> Calls<L> {
         match NonNull::new(old) {
             Some(old) => self.finish(at.store, at.process, old),
             None => {
-                self.root().up.fetch_add(1, Relaxed);
+                let up = self.count_of(at.process);
+                up.into_iter().for_each(|up| _ = up.fetch_add(1, Relaxed));
             }
         }
         Ok(placed)
@@ -313,8 +335,10 @@ impl<L: RawMutex> Calls<L> {
             // SAFETY: in no slot, so ours alone.
             chain = unsafe { call.as_ref() }.next;
             ended += 1;
-            self.root().up.fetch_sub(1, Relaxed);
             self.finish(store, process, call);
+        }
+        if let Some(up) = self.count_of(process).filter(|_| ended > 0) {
+            up.fetch_sub(ended as u64, Relaxed);
         }
         ended
     }
