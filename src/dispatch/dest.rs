@@ -62,6 +62,18 @@ pub struct DestSpec<'a> {
     pub socket: usize,
 }
 
+/// One destination of a list, in whatever form the list has it.
+pub trait ToSpec {
+    /// What the list asks for.
+    fn spec(&self) -> DestSpec<'_>;
+}
+
+impl ToSpec for DestSpec<'_> {
+    fn spec(&self) -> DestSpec<'_> {
+        self.clone()
+    }
+}
+
 /// An IPv4 address in its usual form, four decimal numbers without leading zeros; `None` for any
 /// other text, also for those that a server takes for an address besides.
 #[must_use]

@@ -14,12 +14,9 @@ use super::dest::SetId;
 /// Source: features 3.1.3.
 #[must_use]
 pub fn post_order(ids: &[SetId]) -> Vec<usize> {
-    let mut root = None;
-    for (index, id) in ids.iter().enumerate() {
-        insert(&mut root, *id, index);
-    }
+    let tree = Tree::of(ids);
     let mut order = Vec::with_capacity(ids.len());
-    walk(root.as_deref(), &mut order);
+    tree.walk(tree.root, &mut order);
     order
 }
 
@@ -35,105 +32,164 @@ pub fn order_set(priorities: &[i32]) -> Vec<usize> {
     lines.into_iter().map(|(position, _)| position).collect()
 }
 
-/// A subtree. `height` is 1 for a leaf.
+/// A subtree, by the number of its root, which is also the place of its id; [`NONE`] when empty.
+type Subtree = u32;
+
+/// The empty subtree.
+const NONE: Subtree = Subtree::MAX;
+
+/// The root of a subtree. `height` is 1 for a leaf.
 struct Node {
     id: SetId,
-    index: usize,
     height: u8,
-    left: Tree,
-    right: Tree,
+    /// What is less, and what is greater.
+    below: [Subtree; 2],
 }
 
-type Tree = Option<Box<Node>>;
-
-fn height(tree: &Tree) -> u8 {
-    tree.as_ref().map_or(0, |node| node.height)
+/// A side of a node.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
 }
 
-fn measure(node: &mut Node) {
-    node.height = height(&node.left)
-        .max(height(&node.right))
-        .saturating_add(1);
+impl Side {
+    const fn other(self) -> Self {
+        match self {
+            Side::Left => Side::Right,
+            Side::Right => Side::Left,
+        }
+    }
 }
 
-/// Puts an id in; false where nothing above has to follow: it was there, or no height changed.
-fn insert(tree: &mut Tree, id: SetId, index: usize) -> bool {
-    let Some(node) = tree else {
-        *tree = Some(Box::new(Node {
+struct Tree {
+    nodes: Vec<Node>,
+    root: Subtree,
+    /// The way to where the last id was put.
+    path: Vec<(Subtree, Side)>,
+}
+
+impl Tree {
+    fn of(ids: &[SetId]) -> Self {
+        let mut tree = Tree {
+            nodes: Vec::with_capacity(ids.len()),
+            root: NONE,
+            path: Vec::new(),
+        };
+        ids.iter().for_each(|id| tree.insert(*id));
+        tree
+    }
+
+    fn node(&self, at: Subtree) -> Option<&Node> {
+        self.nodes.get(at as usize)
+    }
+
+    fn height(&self, at: Subtree) -> u8 {
+        self.node(at).map_or(0, |node| node.height)
+    }
+
+    fn below(&self, at: Subtree, side: Side) -> Subtree {
+        self.node(at).map_or(NONE, |node| {
+            let [left, right] = node.below;
+            match side {
+                Side::Left => left,
+                Side::Right => right,
+            }
+        })
+    }
+
+    fn set_below(&mut self, at: Subtree, side: Side, subtree: Subtree) {
+        if let Some(node) = self.nodes.get_mut(at as usize) {
+            let [left, right] = &mut node.below;
+            match side {
+                Side::Left => *left = subtree,
+                Side::Right => *right = subtree,
+            }
+        }
+    }
+
+    fn measure(&mut self, at: Subtree) {
+        let higher = |side| self.height(self.below(at, side));
+        let height = higher(Side::Left).max(higher(Side::Right));
+        if let Some(node) = self.nodes.get_mut(at as usize) {
+            node.height = height.saturating_add(1);
+        }
+    }
+
+    /// Puts the next id in, or only gives it a number where it is there.
+    fn insert(&mut self, id: SetId) {
+        let number = Subtree::try_from(self.nodes.len()).unwrap_or(NONE);
+        self.nodes.push(Node {
             id,
-            index,
             height: 1,
-            left: None,
-            right: None,
-        }));
-        return true;
-    };
-    let below = match id.cmp(&node.id) {
-        Ordering::Less => &mut node.left,
-        Ordering::Greater => &mut node.right,
-        Ordering::Equal => return false,
-    };
-    let before = node.height;
-    if !insert(below, id, index) {
-        return false;
-    }
-    balance(tree);
-    height(tree) != before
-}
-
-/// Restores the AVL rule after one insertion below the root of a subtree.
-fn balance(tree: &mut Tree) {
-    let Some(node) = tree else { return };
-    measure(node);
-    let (left, right) = (height(&node.left), height(&node.right));
-    if left > right.saturating_add(1) {
-        let leans = |child: &Node| height(&child.left) < height(&child.right);
-        if node.left.as_deref().is_some_and(leans) {
-            rotate_left(&mut node.left);
+            below: [NONE; 2],
+        });
+        self.path.clear();
+        let mut at = self.root;
+        while let Some(node) = self.node(at) {
+            let side = match id.cmp(&node.id) {
+                Ordering::Less => Side::Left,
+                Ordering::Greater => Side::Right,
+                Ordering::Equal => return,
+            };
+            self.path.push((at, side));
+            at = self.below(at, side);
         }
-        rotate_right(tree);
-    } else if right > left.saturating_add(1) {
-        let leans = |child: &Node| height(&child.right) < height(&child.left);
-        if node.right.as_deref().is_some_and(leans) {
-            rotate_right(&mut node.right);
+        let mut subtree = number;
+        while let Some((above, side)) = self.path.pop() {
+            self.set_below(above, side, subtree);
+            let before = self.height(above);
+            subtree = self.balance(above);
+            if self.height(subtree) == before {
+                // Nothing above has to follow but the place of this subtree.
+                match self.path.pop() {
+                    Some((above, side)) => self.set_below(above, side, subtree),
+                    None => self.root = subtree,
+                }
+                return;
+            }
         }
-        rotate_left(tree);
+        self.root = subtree;
     }
-}
 
-/// Makes the right child of a subtree's root its root.
-fn rotate_left(tree: &mut Tree) {
-    let Some(mut node) = tree.take() else { return };
-    let Some(mut top) = node.right.take() else {
-        *tree = Some(node);
-        return;
-    };
-    node.right = top.left.take();
-    measure(&mut node);
-    top.left = Some(node);
-    measure(&mut top);
-    *tree = Some(top);
-}
+    /// Restores the AVL rule after one insertion below the root of a subtree; yields its root.
+    fn balance(&mut self, at: Subtree) -> Subtree {
+        self.measure(at);
+        for side in [Side::Left, Side::Right] {
+            let child = self.below(at, side);
+            let light = self.height(self.below(at, side.other()));
+            if self.height(child) <= light.saturating_add(1) {
+                continue;
+            }
+            let inner = self.height(self.below(child, side.other()));
+            if inner > self.height(self.below(child, side)) {
+                let top = self.lift(child, side.other());
+                self.set_below(at, side, top);
+            }
+            return self.lift(at, side);
+        }
+        at
+    }
 
-/// Makes the left child of a subtree's root its root.
-fn rotate_right(tree: &mut Tree) {
-    let Some(mut node) = tree.take() else { return };
-    let Some(mut top) = node.left.take() else {
-        *tree = Some(node);
-        return;
-    };
-    node.left = top.right.take();
-    measure(&mut node);
-    top.right = Some(node);
-    measure(&mut top);
-    *tree = Some(top);
-}
+    /// Makes the child on a side the root of a subtree; yields it.
+    fn lift(&mut self, at: Subtree, side: Side) -> Subtree {
+        let top = self.below(at, side);
+        if top == NONE {
+            return at;
+        }
+        let inner = self.below(top, side.other());
+        self.set_below(at, side, inner);
+        self.measure(at);
+        self.set_below(top, side.other(), at);
+        self.measure(top);
+        top
+    }
 
-fn walk(tree: Option<&Node>, order: &mut Vec<usize>) {
-    if let Some(node) = tree {
-        walk(node.left.as_deref(), order);
-        walk(node.right.as_deref(), order);
-        order.push(node.index);
+    fn walk(&self, at: Subtree, order: &mut Vec<usize>) {
+        if let Some(node) = self.node(at) {
+            node.below.iter().for_each(|&below| self.walk(below, order));
+            order.push(at as usize);
+        }
     }
 }
 
@@ -199,12 +255,9 @@ mod tests {
             let ids: Vec<SetId> = (0..if cfg!(miri) { 60 } else { 500 })
                 .map(|_| random.random_range(-300..300))
                 .collect();
-            let mut root = None;
-            for (index, id) in ids.iter().enumerate() {
-                insert(&mut root, *id, index);
-            }
+            let tree = Tree::of(&ids);
             let mut sorted = Vec::new();
-            check(root.as_deref(), &mut sorted);
+            check(&tree, tree.root, &mut sorted);
             let mut want = ids.clone();
             want.sort_unstable();
             want.dedup();
@@ -213,11 +266,12 @@ mod tests {
         }
     }
 
-    fn check(tree: Option<&Node>, sorted: &mut Vec<SetId>) -> u8 {
-        let Some(node) = tree else { return 0 };
-        let left = check(node.left.as_deref(), sorted);
+    fn check(tree: &Tree, at: Subtree, sorted: &mut Vec<SetId>) -> u8 {
+        let Some(node) = tree.node(at) else { return 0 };
+        let [left, right] = node.below;
+        let left = check(tree, left, sorted);
         sorted.push(node.id);
-        let right = check(node.right.as_deref(), sorted);
+        let right = check(tree, right, sorted);
         assert!(left.abs_diff(right) <= 1);
         assert_eq!(node.height, left.max(right) + 1);
         node.height

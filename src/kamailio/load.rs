@@ -12,8 +12,9 @@ use super::random::ServerRandom;
 use super::resolve::{Resolved, resolve};
 use super::source::{Content, Entry, Grade, ReadError, Source};
 use super::states;
-use crate::dispatch::dest::{DestSpec, SetId};
+use crate::dispatch::dest::{SetId, ToSpec};
 use crate::dispatch::event::Cause;
+use crate::dispatch::select::Candidates;
 use crate::dispatch::weight;
 use crate::shm::arena::OutOfMemory;
 use crate::shm::build::{Changes, compare, plan_sets};
@@ -88,8 +89,7 @@ pub fn load(module: &Module, cause: Cause, feed: &mut Feed<'_>) -> Result<Loaded
     })?;
     let mut judge = Judge::new(source, true);
     let resolved = judge.resolve_all(module, &content);
-    let specs: Vec<DestSpec<'_>> = resolved.iter().map(Resolved::spec).collect();
-    if let Some(error) = judge.verdict(module, &specs) {
+    if let Some(error) = judge.verdict(module, &resolved) {
         if let LoadError::Empty(_) = error {
             log_err!("{source}: the list has no destination left: the running list stays");
         }
@@ -102,9 +102,12 @@ pub fn load(module: &Module, cause: Cause, feed: &mut Feed<'_>) -> Result<Loaded
     let random = &mut ServerRandom;
     let loaded = module
         .store
-        .load_and_tell(ticket, &specs, states, random, &mut told);
+        .load_and_tell(ticket, &resolved, states, random, &mut told);
     let changes = loaded.map_err(|error| {
-        log_err!("list of {} destinations not loaded: {error}", specs.len());
+        log_err!(
+            "list of {} destinations not loaded: {error}",
+            resolved.len()
+        );
         LoadError::Memory(error)
     })?;
     if cause == Cause::Start {
@@ -112,7 +115,7 @@ pub fn load(module: &Module, cause: Cause, feed: &mut Feed<'_>) -> Result<Loaded
     }
     match changes {
         Some(_) => {
-            log_info!("loaded {} destinations", specs.len());
+            log_info!("loaded {} destinations", resolved.len());
             remark_weights(module);
         }
         None => log_info!("a list that was read later runs already"),
@@ -128,7 +131,8 @@ fn remark_weights(module: &Module) {
     let remarks: Vec<_> = {
         let pinned = module.pin();
         let sets = pinned.table().into_iter().flat_map(Table::sets);
-        let remarks = sets
+        let weighted = sets.filter(|(_, view)| view.wheel().is_some());
+        let remarks = weighted
             .filter_map(|(set, view)| Some((set, weight::remark(view.dests().map(Dest::weight))?)));
         remarks.collect()
     };
@@ -138,13 +142,13 @@ fn remark_weights(module: &Module) {
 }
 
 /// The same for a list that is not loaded.
-fn weight_remarks(specs: &[DestSpec<'_>]) -> Vec<(SetId, weight::Remark)> {
-    let sets = plan_sets(specs).into_iter();
-    let remarks = sets.filter_map(|set| {
-        let members = set.members.iter().filter_map(|&at| specs.get(at));
+fn weight_remarks(list: &[Resolved<'_>]) -> Vec<(SetId, weight::Remark)> {
+    let plans = plan_sets(list);
+    let remarks = plans.sets().filter_map(|(set, members)| {
+        let members = members.iter().filter_map(|&at| list.get(at));
         Some((
-            set.id,
-            weight::remark(members.map(|spec| spec.attrs.weight))?,
+            set,
+            weight::remark(members.map(|one| one.spec().attrs.weight))?,
         ))
     });
     remarks.collect()
@@ -179,14 +183,13 @@ pub fn check(module: &Module) -> Result<Checked, LoadError> {
     let content = content.map_err(|error| LoadError::Unreadable(source.title(), error))?;
     let mut judge = Judge::new(source, false);
     let resolved = judge.resolve_all(module, &content);
-    let specs: Vec<DestSpec<'_>> = resolved.iter().map(Resolved::spec).collect();
-    let refused = judge.verdict(module, &specs);
-    let remarks = weight_remarks(&specs).into_iter();
+    let refused = judge.verdict(module, &resolved);
+    let remarks = weight_remarks(&resolved).into_iter();
     Ok(Checked {
         remarks: remarks
             .map(|(set, remark)| format!("set {set}: {remark}"))
             .collect(),
-        changes: compare(&specs, module.pin().table()),
+        changes: compare(&resolved, module.pin().table()),
         rejected: judge.rejected,
         refused,
         reasons: judge.reasons,
@@ -279,12 +282,12 @@ impl<'s> Judge<'s> {
     }
 
     /// Why the list is refused; `None` when it is taken.
-    fn verdict(&mut self, module: &Module, specs: &[DestSpec<'_>]) -> Option<LoadError> {
+    fn verdict(&mut self, module: &Module, list: &[Resolved<'_>]) -> Option<LoadError> {
         if !self.refused.is_empty() {
             let reasons = core::mem::take(&mut self.refused);
             return Some(LoadError::Lines(self.source.short(), reasons));
         }
-        let empty = specs.is_empty() && !module.is_empty();
+        let empty = list.is_empty() && !module.is_empty();
         empty.then(|| LoadError::Empty(self.source.title()))
     }
 }

@@ -11,7 +11,7 @@ use super::net::{self, Uri};
 use super::params::Settings;
 use super::text::Short;
 use crate::dispatch::attrs::{self, AttrWarning, Attrs};
-use crate::dispatch::dest::{Addr, DestSpec, Proto, SetId};
+use crate::dispatch::dest::{Addr, DestSpec, Proto, SetId, ToSpec};
 use crate::dispatch::list;
 use crate::dispatch::state::State;
 
@@ -158,9 +158,10 @@ impl Resolved<'_> {
     pub fn warnings(&self) -> &[AttrWarning<'_>] {
         &self.attrs.warnings
     }
+}
 
-    /// The destination as a table takes it.
-    pub fn spec(&self) -> DestSpec<'_> {
+impl ToSpec for Resolved<'_> {
+    fn spec(&self) -> DestSpec<'_> {
         DestSpec {
             set: self.words.set,
             uri: &self.uri,

@@ -16,7 +16,7 @@ use super::reply::{Call, Full, Node, Value, integer};
 use super::resolve::{self, Words};
 use super::text::Short;
 use super::{dns, overload, rpc_calls, rpc_list, rpc_ping, sys};
-use crate::dispatch::dest::{Addr, SetId};
+use crate::dispatch::dest::{Addr, SetId, ToSpec};
 use crate::dispatch::event::Cause;
 use crate::dispatch::hash::hash;
 use crate::dispatch::list::with_scheme;

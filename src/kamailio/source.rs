@@ -181,7 +181,9 @@ fn parse_text(text: &[u8]) -> (Vec<Problem>, Vec<Entry<'_>>) {
         },
         text: problem.to_string(),
     });
-    let entries = parsed.lines.iter().map(|line| Entry {
+    let problems = problems.collect();
+    // An entry is no larger than a line: it takes the line's place.
+    let entries = parsed.lines.into_iter().map(|line| Entry {
         place: Place::Line(line.number),
         words: Words {
             set: line.set,
@@ -191,7 +193,7 @@ fn parse_text(text: &[u8]) -> (Vec<Problem>, Vec<Entry<'_>>) {
             attrs: line.attrs,
         },
     });
-    (problems.collect(), entries.collect())
+    (problems, entries.collect())
 }
 
 fn problems(rows: &Rows) -> Vec<Problem> {

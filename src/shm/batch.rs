@@ -1,8 +1,7 @@
-//! Records are made many in one piece: each piece of shared memory costs the server's allocator up
-//! to a hundred bytes, which is more than a record.
+//! Pieces of destinations' records.
 //!
-//! A piece is given back with the last of its records. What pings find and what a destination says
-//! of its load is kept beside the records, and only once there is a reason to.
+//! What pings find and what a destination says of its load is kept beside the records, and only
+//! once there is a reason to.
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -11,10 +10,8 @@ use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::counted::{Counted, Hold};
 use super::health::Health;
 use super::overload::Overload;
+use super::piece::{Maker, Piece};
 use super::record::DestRecord;
-
-/// Most things of one piece: what one that stays keeps with it is small.
-pub(super) const MOST: usize = 64;
 
 /// What is known of some destinations beside their states. Zeroed nothing is known.
 pub struct Vitals {
@@ -39,8 +36,9 @@ pub struct Batch {
 // SAFETY: atomics and a shared slice; zeroed it has no records.
 unsafe impl ShmSafe for Batch {}
 
-impl Batch {
-    /// A piece of so many records, that its maker holds.
+impl Piece for Batch {
+    type Of = DestRecord;
+
     fn create(arena: &impl Arena, len: usize) -> Result<NonNull<Self>, OutOfMemory> {
         let mut plan = Plan::<Batch>::of_header();
         let records = plan.array(len).ok_or(OutOfMemory)?;
@@ -52,26 +50,31 @@ impl Batch {
         Ok(block.header())
     }
 
-    /// Gives up a place in it; with the last one, gives back the piece.
-    ///
-    /// # Safety
-    /// The caller has that place, `arena` is the piece's, and nobody reads its record any more.
-    pub(super) unsafe fn leave(batch: NonNull<Self>, arena: &impl Arena) {
-        // SAFETY: the caller's place keeps it.
-        let live = unsafe { &(*batch.as_ptr()).live };
-        if live.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return;
-        }
-        // SAFETY: as above; that was the last place.
+    fn live(&self) -> &AtomicU32 {
+        &self.live
+    }
+
+    fn all(&self) -> &ShmSlice<Counted<DestRecord>> {
+        &self.records
+    }
+
+    fn home(record: &DestRecord) -> &AtomicPtr<Self> {
+        &record.home
+    }
+
+    unsafe fn free(batch: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: the caller's promise.
         let vitals = unsafe { batch.as_ref() }.vitals.load(Ordering::Relaxed);
         if let Some(vitals) = NonNull::new(vitals) {
             // SAFETY: from this arena, and reached only through the piece.
             unsafe { arena.free(vitals.cast()) };
         }
-        // SAFETY: nobody has a place in it any more.
+        // SAFETY: the caller's promise.
         unsafe { arena.free(batch.cast()) };
     }
+}
 
+impl Batch {
     /// What is known of one of its records.
     pub(super) fn vitals(&self, record: &DestRecord) -> Option<&Vitals> {
         let vitals = NonNull::new(self.vitals.load(Ordering::Acquire))?;
@@ -111,25 +114,19 @@ impl Batch {
 
 /// Makes records.
 pub(super) struct Records<'a, A: Arena> {
+    maker: Maker<'a, A, Batch>,
     arena: &'a A,
-    /// Those that are still to be made, as far as is known.
-    wanted: usize,
     /// Whether there is a reason to keep the health of each from the start.
     watched: bool,
-    batch: Option<NonNull<Batch>>,
-    /// Records of that piece that were given out.
-    taken: usize,
 }
 
 impl<'a, A: Arena> Records<'a, A> {
     /// Takes memory for about `wanted` records, as they are made.
     pub(super) fn new(arena: &'a A, wanted: usize, watched: bool) -> Self {
         Records {
+            maker: Maker::new(arena, wanted),
             arena,
-            wanted,
             watched,
-            batch: None,
-            taken: 0,
         }
     }
 
@@ -138,59 +135,10 @@ impl<'a, A: Arena> Records<'a, A> {
     /// # Errors
     /// [`OutOfMemory`] when the arena is full.
     pub(super) fn make(&mut self) -> Result<Hold<'a, A, DestRecord>, OutOfMemory> {
-        let (home, record) = match self.next() {
-            Some(next) => next,
-            None => {
-                self.open()?;
-                self.next().ok_or(OutOfMemory)?
-            }
-        };
-        self.taken += 1;
-        self.wanted = self.wanted.saturating_sub(1);
-        // SAFETY: held by `self`.
-        unsafe { home.as_ref() }
-            .live
-            .fetch_add(1, Ordering::Relaxed);
-        // SAFETY: in a piece that is there, and seen by nobody.
-        let place = unsafe { &record.as_ref().home };
-        place.store(home.as_ptr(), Ordering::Relaxed);
-        Ok(Hold::new(record, self.arena))
-    }
-
-    /// The next free record of the piece.
-    fn next(&self) -> Option<(NonNull<Batch>, NonNull<Counted<DestRecord>>)> {
-        let home = self.batch?;
-        // SAFETY: held by `self`.
-        let records = unsafe { &home.as_ref().records };
-        if self.taken >= records.len() {
-            return None;
-        }
-        // SAFETY: within the array.
-        Some((home, unsafe { records.start()?.add(self.taken) }))
-    }
-
-    /// Takes memory for more records.
-    fn open(&mut self) -> Result<(), OutOfMemory> {
-        let batch = Batch::create(self.arena, self.wanted.clamp(1, MOST))?;
-        self.close();
-        (self.batch, self.taken) = (Some(batch), 0);
+        let record = self.maker.make()?;
         if self.watched {
-            // SAFETY: just made.
-            unsafe { batch.as_ref() }.make_vitals(self.arena)?;
+            record.need_vitals(self.arena)?;
         }
-        Ok(())
-    }
-
-    fn close(&mut self) {
-        if let Some(batch) = self.batch.take() {
-            // SAFETY: gives up the place that it was made with.
-            unsafe { Batch::leave(batch, self.arena) };
-        }
-    }
-}
-
-impl<A: Arena> Drop for Records<'_, A> {
-    fn drop(&mut self) {
-        self.close();
+        Ok(record)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use rand::RngCore;
 
-use crate::dispatch::dest::{DestSpec, SetId};
+use crate::dispatch::dest::{DestSpec, SetId, ToSpec};
 use crate::dispatch::latency::Latency;
 use crate::dispatch::order;
 
@@ -18,16 +18,29 @@ use super::counted::{Counted, Hold};
 use super::dest::Dest;
 use super::orphans::Orphans;
 use super::page::{Draft, Page, fitting};
-use super::record::{DestRecord, SetRecord};
+use super::record::DestRecord;
+use super::set_record::{SetRecord, SetRecords};
 use super::table::{Entry, Table};
 use super::view::{Rules, View};
 
-/// The destinations of one set, as positions in the list, in index order.
-pub struct SetPlan {
-    /// The set.
-    pub id: SetId,
-    /// Its destinations.
-    pub members: Vec<usize>,
+/// A list by sets: who is in which, and in which order.
+pub struct Plans {
+    /// The sets as they come, and for each where its destinations end in `lines`.
+    sets: Vec<(SetId, usize)>,
+    /// Positions in the list, set after set, each in index order.
+    lines: Vec<usize>,
+}
+
+impl Plans {
+    /// The sets as they come, each with the positions of its destinations in index order.
+    pub fn sets(&self) -> impl Iterator<Item = (SetId, &[usize])> {
+        let mut start = 0;
+        self.sets.iter().map(move |&(id, end)| {
+            let members = self.lines.get(start..end).unwrap_or_default();
+            start = end;
+            (id, members)
+        })
+    }
 }
 
 /// Hashes a set's number: they are small, and nobody else chooses them.
@@ -53,36 +66,63 @@ impl Hasher for IdHasher {
 }
 
 /// Groups a list by sets, in the order in which they come.
-pub fn plan_sets(specs: &[DestSpec<'_>]) -> Vec<SetPlan> {
-    let mut sets: Vec<SetPlan> = Vec::new();
+pub fn plan_sets(list: &[impl ToSpec]) -> Plans {
+    let mut sets: Vec<(SetId, usize)> = Vec::new();
     let mut by_id = HashMap::<SetId, usize, BuildHasherDefault<IdHasher>>::default();
-    for (line, spec) in specs.iter().enumerate() {
+    let (mut numbers, mut priorities) = (Vec::new(), Vec::new());
+    numbers.reserve(list.len());
+    priorities.reserve(list.len());
+    for spec in list.iter().map(ToSpec::spec) {
         let at = *by_id.entry(spec.set).or_insert_with(|| {
-            sets.push(SetPlan {
-                id: spec.set,
-                members: Vec::new(),
-            });
+            sets.push((spec.set, 0));
             sets.len() - 1
         });
-        if let Some(set) = sets.get_mut(at) {
-            set.members.push(line);
+        if let Some((_, count)) = sets.get_mut(at) {
+            *count += 1;
         }
+        numbers.push(at);
+        priorities.push(spec.priority);
     }
-    let priority = |line: usize| specs.get(line).map_or(0, |spec| spec.priority);
-    for set in &mut sets {
-        let mut priorities = set.members.iter().map(|&line| priority(line));
-        let first = priorities.next();
-        if priorities.all(|priority| Some(priority) == first) {
-            // Equal priorities: the last line is the first.
-            set.members.reverse();
+    // For now the second of a set is where its next line goes; all begin in the order of the list.
+    let mut start = 0;
+    for (_, count) in &mut sets {
+        start += core::mem::replace(count, start);
+    }
+    let mut lines = vec![0; list.len()];
+    for (line, &number) in numbers.iter().enumerate() {
+        let Some((_, next)) = sets.get_mut(number) else {
             continue;
+        };
+        if let Some(place) = lines.get_mut(*next) {
+            *place = line;
         }
-        let in_list = core::mem::take(&mut set.members);
-        let priorities: Vec<i32> = in_list.iter().map(|&line| priority(line)).collect();
-        let ordered = order::order_set(&priorities).into_iter();
-        set.members = ordered.filter_map(|at| in_list.get(at).copied()).collect();
+        *next += 1;
     }
-    sets
+    let mut start = 0;
+    for &(_, end) in &sets {
+        if let Some(members) = lines.get_mut(start..end) {
+            order_members(&priorities, members);
+        }
+        start = end;
+    }
+    Plans { sets, lines }
+}
+
+/// Puts the lines of a set, which are in the order of the list, into index order.
+fn order_members(priorities: &[i32], members: &mut [usize]) {
+    let priority = |&line: &usize| priorities.get(line).copied().unwrap_or(0);
+    let first = members.first().map(priority);
+    if members.iter().all(|line| Some(priority(line)) == first) {
+        // Equal priorities: the last line is the first.
+        members.reverse();
+        return;
+    }
+    let priorities: Vec<i32> = members.iter().map(priority).collect();
+    let ordered = order::order_set(&priorities).into_iter();
+    let ordered: Vec<usize> = ordered.filter_map(|at| members.get(at).copied()).collect();
+    for (member, line) in members.iter_mut().zip(ordered) {
+        *member = line;
+    }
 }
 
 /// The destinations of the running table by what makes one the same over a reload: its unique id,
@@ -105,33 +145,26 @@ struct Running<'t> {
 
 impl<'t> Running<'t> {
     fn new(table: Option<&'t Table>) -> Self {
-        let views = || {
-            table
-                .into_iter()
-                .flat_map(Table::sets)
-                .map(|(_, view)| view)
-        };
-        let mut left = 0;
-        let bases = views().map(|view| {
-            let base = left;
-            left += view.dest_count();
-            base
-        });
-        let bases = bases.collect();
+        let sets = || table.into_iter().flat_map(Table::sets);
         let mut running = Running {
             table,
             by_duid: HashMap::new(),
             alike: HashMap::new(),
-            bases,
-            taken: vec![false; left],
-            left,
+            bases: Vec::with_capacity(table.map_or(0, Table::len)),
+            taken: Vec::new(),
+            left: 0,
         };
-        for dest in views().filter(|view| view.duids > 0).flat_map(View::dests) {
-            if let Some(duid) = dest.duid() {
-                let id = (dest.set, duid.to_ascii_lowercase());
-                running.by_duid.entry(id).or_default().push(dest);
+        for (_, view) in sets() {
+            running.bases.push(running.left);
+            running.left += view.dest_count();
+            for dest in view.dests().filter(|_| view.duids > 0) {
+                if let Some(duid) = dest.duid() {
+                    let id = (dest.set, duid.to_ascii_lowercase());
+                    running.by_duid.entry(id).or_default().push(dest);
+                }
             }
         }
+        running.taken = vec![false; running.left];
         let several = running.by_duid.values_mut().filter(|dests| dests.len() > 1);
         several.for_each(|dests| dests.sort_by_key(|dest| Reverse(dest.line)));
         running
@@ -245,18 +278,27 @@ fn asks_nothing_new(dest: &Dest, spec: &DestSpec<'_>) -> bool {
 }
 
 /// Says what a list would change of the running table.
-pub fn compare(specs: &[DestSpec<'_>], running: Option<&Table>) -> Changes {
+pub fn compare(list: &[impl ToSpec], running: Option<&Table>) -> Changes {
     let mut dests = Running::new(running);
     let mut changes = Changes::default();
-    for spec in specs {
-        changes.count(spec, dests.take(spec));
+    for spec in list.iter().map(ToSpec::spec) {
+        changes.count(&spec, dests.take(&spec));
     }
     changes.removed = dests.left;
     changes
 }
 
-/// Positions in the list of those that are new and cannot be chosen.
-pub type Fresh = HashSet<usize>;
+/// What [`build`] has made.
+pub struct Built {
+    /// The table, which nobody else sees yet.
+    pub table: NonNull<Table>,
+    /// What the list changes.
+    pub changes: Changes,
+    /// Positions in the list of those that are new and cannot be chosen.
+    pub fresh: HashSet<usize>,
+    /// True when the list asks for another state of one that stays than at its last load.
+    pub relists: bool,
+}
 
 /// Builds a table from a list, over the records of the running table where the same destinations
 /// are still there. Nothing of the running table changes.
@@ -266,32 +308,24 @@ pub type Fresh = HashSet<usize>;
 pub fn build(
     arena: &impl Arena,
     rules: Rules,
-    specs: &[DestSpec<'_>],
+    list: &[impl ToSpec],
     running: Option<&Table>,
     orphans: &Orphans,
     random: &mut impl RngCore,
-) -> Result<(NonNull<Table>, Changes, Fresh), OutOfMemory> {
+) -> Result<Built, OutOfMemory> {
     let mut build = Build {
         arena,
         rules,
-        specs,
+        list,
         running,
         changes: Changes::default(),
-        fresh: Fresh::new(),
+        fresh: HashSet::new(),
+        relists: false,
     };
     let kept = build.kept(orphans);
-    let mut views = LooseViews {
-        entries: Vec::new(),
-        arena,
-    };
-    let plans = plan_sets(specs);
-    let mut loose = build.dests(&plans, &kept)?;
-    for (born, plan) in (0..).zip(plans) {
-        let view = build.view(&plan, &mut loose, random)?.as_ptr();
-        let id = plan.id;
-        views.entries.push(Entry { id, born, view });
-    }
-    let nodes = specs.iter().map(|spec| spec.addrs.len()).sum();
+    let plans = plan_sets(list);
+    let mut views = build.views(&plans, &kept, random)?;
+    let nodes = list.iter().map(|one| one.spec().addrs.len()).sum();
     let addrs = AddrIndex::create(arena, nodes)?;
     let table = Table::create(arena, &views.entries, addrs, true).inspect_err(|_| {
         // SAFETY: just made, and no table is over it.
@@ -313,7 +347,12 @@ pub fn build(
         // SAFETY: just made.
         unsafe { table.as_ref() }.addrs().add_first(dest);
     }
-    Ok((table, build.changes, build.fresh))
+    Ok(Built {
+        table,
+        changes: build.changes,
+        fresh: build.fresh,
+        relists: build.relists,
+    })
 }
 
 /// Views that are not yet part of a table: freed when they do not become one.
@@ -379,29 +418,31 @@ pub(super) fn new_record<'a, A: Arena>(
 type KeptRecord = NonNull<Counted<DestRecord>>;
 
 /// What the building of one table needs at each step.
-struct Build<'a, A: Arena> {
+struct Build<'a, A: Arena, S> {
     arena: &'a A,
     rules: Rules,
-    specs: &'a [DestSpec<'a>],
+    list: &'a [S],
     running: Option<&'a Table>,
     changes: Changes,
-    fresh: Fresh,
+    fresh: HashSet<usize>,
+    relists: bool,
 }
 
-impl<'a, A: Arena> Build<'a, A> {
+impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
     /// The records that go on, by position in the list. They are handed out in list order, so
     /// that the nth of several alike stays the nth.
     fn kept(&mut self, orphans: &Orphans) -> Vec<Option<KeptRecord>> {
         let mut running = Running::new(self.running);
-        let mut kept = Vec::with_capacity(self.specs.len());
-        for (line, spec) in self.specs.iter().enumerate() {
-            let dest = running.take(spec);
-            self.changes.count(spec, dest);
+        let mut kept = Vec::with_capacity(self.list.len());
+        for (line, spec) in self.list.iter().map(ToSpec::spec).enumerate() {
+            let dest = running.take(&spec);
+            self.changes.count(&spec, dest);
             if dest.is_none() && !self.rules.usable(spec.flags) {
                 self.fresh.insert(line);
             }
+            self.relists |= dest.is_some_and(|dest| dest.record().listed_otherwise(spec.flags));
             let record = dest.map(Dest::counted);
-            kept.push(record.or_else(|| come_back(orphans, spec)));
+            kept.push(record.or_else(|| come_back(orphans, &spec)));
         }
         self.changes.removed = running.left;
         kept
@@ -410,21 +451,17 @@ impl<'a, A: Arena> Build<'a, A> {
     /// Makes all destinations, set after set, each in index order.
     fn dests(
         &self,
-        plans: &[SetPlan],
+        plans: &Plans,
         kept: &[Option<KeptRecord>],
     ) -> Result<Loose<'a, A>, OutOfMemory> {
         let missing = kept.iter().filter(|kept| kept.is_none()).count();
         let mut records = Records::new(self.arena, missing, self.rules.watched);
         let mut loose = Loose::new(self.arena);
-        loose.dests.reserve(self.specs.len());
-        let lines: Vec<usize> = plans
-            .iter()
-            .flat_map(|plan| &plan.members)
-            .copied()
-            .collect();
-        let mut left = lines.as_slice();
+        loose.dests.reserve(self.list.len());
+        let mut left = plans.lines.as_slice();
         while !left.is_empty() {
-            let specs = left.iter().filter_map(|&line| self.specs.get(line));
+            let all = left.iter().filter_map(|&line| self.list.get(line));
+            let specs = all.map(ToSpec::spec);
             let (now, later) = left.split_at(fitting(specs).min(left.len()));
             let drafts = now.iter().map(|&line| self.draft(line, kept, &mut records));
             let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
@@ -441,38 +478,55 @@ impl<'a, A: Arena> Build<'a, A> {
         kept: &[Option<KeptRecord>],
         records: &mut Records<'a, A>,
     ) -> Result<Draft<'a, A>, OutOfMemory> {
-        let spec = self.specs.get(line).ok_or(OutOfMemory)?;
+        let spec = self.list.get(line).ok_or(OutOfMemory)?.spec();
         let record = match kept.get(line).copied().flatten() {
             Some(record) => Hold::new(record, self.arena),
-            None => new_record(records, self.arena, spec)?,
+            None => new_record(records, self.arena, &spec)?,
         };
         let line = u32::try_from(line).map_err(|_| OutOfMemory)?;
         Ok(Draft { spec, line, record })
     }
 
+    /// Makes the views of all sets, with all destinations.
+    fn views(
+        &self,
+        plans: &Plans,
+        kept: &[Option<KeptRecord>],
+        random: &mut impl RngCore,
+    ) -> Result<LooseViews<'a, A>, OutOfMemory> {
+        let mut views = LooseViews {
+            entries: Vec::with_capacity(plans.sets.len()),
+            arena: self.arena,
+        };
+        let mut loose = self.dests(plans, kept)?;
+        let view = |id| self.running.and_then(|table| table.view(id));
+        let old: Vec<Option<&View>> = plans.sets.iter().map(|&(id, _)| view(id)).collect();
+        let missing = old.iter().filter(|old| old.is_none()).count();
+        let mut records = SetRecords::new(self.arena, missing);
+        for (born, ((id, members), old)) in (0..).zip(plans.sets().zip(old)) {
+            let record = match old {
+                Some(view) => Hold::new(view.counted(), self.arena),
+                None => records.make()?,
+            };
+            let view = self.view(&record, members.len(), &mut loose, random)?;
+            let view = view.as_ptr();
+            views.entries.push(Entry { id, born, view });
+        }
+        Ok(views)
+    }
+
+    /// Makes the view of a set of the next destinations, so many.
     fn view(
         &self,
-        plan: &SetPlan,
+        record: &Hold<'_, A, SetRecord>,
+        count: usize,
         loose: &mut Loose<'a, A>,
         random: &mut impl RngCore,
     ) -> Result<NonNull<View>, OutOfMemory> {
-        let record = self.set_record(plan.id)?;
-        let dests = loose.next(plan.members.len());
+        let dests = loose.next(count);
         // SAFETY: the record is held, and the destinations go with the view from here on.
         let view = unsafe { View::create(self.arena, self.rules, record.counted, dests, random) }?;
-        loose.take(plan.members.len());
+        loose.take(count);
         Ok(view)
-    }
-
-    fn set_record(&self, id: SetId) -> Result<Hold<'_, A, SetRecord>, OutOfMemory> {
-        let kept = self
-            .running
-            .and_then(|table| table.view(id))
-            .map(View::counted);
-        let record = match kept {
-            Some(record) => record,
-            None => Counted::create(self.arena)?,
-        };
-        Ok(Hold::new(record, self.arena))
     }
 }

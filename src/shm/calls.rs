@@ -14,9 +14,9 @@ use crate::dispatch::dest::SetId;
 use crate::dispatch::hash::fold_hash;
 
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use super::chains::{Call, Chains, Rest};
 use super::counted::Counted;
 use super::dest::Dest;
-use super::record::DestRecord;
 use super::store::{Pinned, Store};
 use super::view::View;
 
@@ -29,24 +29,8 @@ pub struct Lifetimes {
     pub init_expire_s: u32,
 }
 
-/// A call that is counted.
-struct Call {
-    next: *mut Call,
-    record: *mut Counted<DestRecord>,
-    set: SetId,
-    /// The second in which it ends by itself.
-    expires: u32,
-    /// The second in which it ends when it is not confirmed by then; `u32::MAX` when it is.
-    init_expires: u32,
-    call_id: ShmSlice<u8>,
-}
-
-// SAFETY: integers, arena pointers and shared slices; zeroed it is a call of nobody. It is never
-// linked before `Calls::make` has written it and `Calls::link` has set its record.
-unsafe impl ShmSafe for Call {}
-
-/// One slot of the table: a chain of calls under a lock.
-struct Slot<L>(Mutex<L, *mut Call>);
+/// One slot of the table: calls under a lock.
+struct Slot<L>(Mutex<L, Chains>);
 
 // SAFETY: `Calls::create` writes each slot whole before anyone else sees the table.
 unsafe impl<L> ShmSafe for Slot<L> {}
@@ -54,11 +38,23 @@ unsafe impl<L> ShmSafe for Slot<L> {}
 /// The table's place in shared memory.
 struct Root<L> {
     slots: ShmSlice<Slot<L>>,
-    /// Calls in the table.
-    up: AtomicU64,
+    /// Calls in the table, as processes counted them up and down: only the sum says something.
+    up: ShmSlice<Count>,
 }
 
-// SAFETY: a shared slice and an atomic; zeroed it is a table without slots.
+/// A count that some processes write, on a cache line of its own.
+struct Count {
+    count: AtomicU64,
+    _after: [u64; 7],
+}
+
+// SAFETY: an atomic and integers; zeroed nothing was counted.
+unsafe impl ShmSafe for Count {}
+
+/// Counts of a table: with more processes than these, some share one.
+const COUNTS: usize = 32;
+
+// SAFETY: shared slices; zeroed it is a table without slots.
 unsafe impl<L> ShmSafe for Root<L> {}
 
 /// One process's way to the calls. Made before the server forks, then copied by the fork.
@@ -114,12 +110,6 @@ pub enum Placed {
     Full,
 }
 
-impl Call {
-    fn is(&self, set: SetId, call_id: &[u8]) -> bool {
-        self.set == set && self.call_id.get() == call_id
-    }
-}
-
 impl<L: RawMutex> Calls<L> {
     /// A table with two to the power of `size` slots.
     ///
@@ -133,15 +123,17 @@ impl<L: RawMutex> Calls<L> {
         let slots = 1usize.checked_shl(size).ok_or(OutOfMemory)?;
         let mut plan = Plan::<Root<L>>::of_header();
         let slots = plan.array::<Slot<L>>(slots).ok_or(OutOfMemory)?;
+        let up = plan.array_on_line(COUNTS).ok_or(OutOfMemory)?;
         let mut block = plan.alloc(arena)?;
-        let slots = block.slice(&slots);
+        let (slots, up) = (block.slice(&slots), block.slice_on_line(&up));
         // SAFETY: the block is ours alone until the server forks.
         for slot in unsafe { slots.fill() } {
-            let lock = Slot(Mutex::from_raw(L::INIT, ptr::null_mut()));
+            let lock = Slot(Mutex::from_raw(L::INIT, Chains::EMPTY));
             // SAFETY: what is there is zeroes, which need no drop.
             unsafe { ptr::write(slot, lock) };
         }
-        block.fill().slots = slots;
+        let root = block.fill();
+        (root.slots, root.up) = (slots, up);
         let root = block.header();
         Ok(Calls { root, lifetimes })
     }
@@ -153,13 +145,23 @@ impl<L: RawMutex> Calls<L> {
 
     /// Number of calls that are counted.
     pub fn up(&self) -> u64 {
-        self.root().up.load(Relaxed)
+        let counts = self.root().up.get().iter();
+        counts.fold(0, |sum, count| sum.wrapping_add(count.count.load(Relaxed)))
     }
 
-    fn slot(&self, call_id: &[u8]) -> Option<&Mutex<L, *mut Call>> {
+    /// The count that a process writes.
+    fn count_of(&self, process: usize) -> Option<&AtomicU64> {
+        let counts = self.root().up.get();
+        counts.get(process % COUNTS).map(|count| &count.count)
+    }
+
+    /// The slot of a Call-ID, and what its hash is within it.
+    fn slot(&self, call_id: &[u8]) -> Option<(&Mutex<L, Chains>, Rest)> {
         let slots = self.root().slots.get();
-        let at = fold_hash(call_id) as usize & slots.len().wrapping_sub(1);
-        slots.get(at).map(|slot| &slot.0)
+        let hash = fold_hash(call_id);
+        let at = hash as usize & slots.len().wrapping_sub(1);
+        let rest = Rest::new(hash, slots.len().trailing_zeros());
+        slots.get(at).map(|slot| (&slot.0, rest))
     }
 
     /// Finds the call's destination in `view`, or chooses the one with the fewest calls and counts
@@ -201,11 +203,11 @@ impl<L: RawMutex> Calls<L> {
 
     /// The position of the destination that a call is counted for, if it still takes messages.
     fn known<A: Arena>(&self, at: &Place<'_, A, L>) -> Option<usize> {
-        let chain = self.slot(at.call_id)?.lock();
+        let (slot, rest) = self.slot(at.call_id)?;
+        let mut chains = slot.lock();
+        let call = chains.find(rest, at.set, at.call_id)?;
         // SAFETY: calls in a chain are live while its lock is held.
-        position(at.view, unsafe {
-            find(*chain, at.set, at.call_id)?.as_ref()
-        })
+        position(at.view, unsafe { call.as_ref() })
     }
 
     /// Links a call to the destination that `choose` reserves for it (`New`), instead of the call
@@ -215,10 +217,10 @@ impl<L: RawMutex> Calls<L> {
         at: &Place<'_, A, L>,
         choose: impl FnOnce(Option<&Call>) -> Placed,
     ) -> Result<Placed, OutOfMemory> {
-        let slot = self.slot(at.call_id).ok_or(OutOfMemory)?;
+        let (slot, rest) = self.slot(at.call_id).ok_or(OutOfMemory)?;
         let call = self.make(at)?;
-        let mut chain = slot.lock();
-        let there = find(*chain, at.set, at.call_id);
+        let mut chains = slot.lock();
+        let there = chains.find(rest, at.set, at.call_id);
         // SAFETY: calls in a chain are live while its lock is held.
         let placed = choose(there.map(|call| unsafe { call.as_ref() }));
         let dest = match placed {
@@ -226,23 +228,26 @@ impl<L: RawMutex> Calls<L> {
             _ => None,
         };
         let Some(dest) = dest else {
-            drop(chain);
+            drop(chains);
             self.finish(at.store, at.process, call);
             return Ok(placed);
         };
-        let old = unlink(&mut chain, |call| call.is(at.set, at.call_id));
-        // SAFETY: ours alone until it is linked, here, under the lock.
+        let old = match there {
+            Some(_) => chains.take(Some(rest), |call| call.is(at.set, at.call_id)),
+            None => ptr::null_mut(),
+        };
+        // SAFETY: ours alone until it is put in, here, under the lock.
         let linked = unsafe { &mut *call.as_ptr() };
         linked.record = dest.counted().as_ptr();
-        linked.next = *chain;
         // SAFETY: the caller's view holds the record, and is pinned.
         unsafe { dest.counted().as_ref() }.retain();
-        *chain = call.as_ptr();
-        drop(chain);
-        match old {
+        chains.put(rest, call, at.store.arena());
+        drop(chains);
+        match NonNull::new(old) {
             Some(old) => self.finish(at.store, at.process, old),
             None => {
-                self.root().up.fetch_add(1, Relaxed);
+                let up = self.count_of(at.process);
+                up.into_iter().for_each(|up| _ = up.fetch_add(1, Relaxed));
             }
         }
         Ok(placed)
@@ -284,10 +289,8 @@ impl<L: RawMutex> Calls<L> {
 
     /// True when the call is counted in the set.
     pub fn is_counted(&self, set: SetId, call_id: &[u8]) -> bool {
-        self.slot(call_id).is_some_and(|slot| {
-            let chain = slot.lock();
-            find(*chain, set, call_id).is_some()
-        })
+        self.slot(call_id)
+            .is_some_and(|(slot, rest)| slot.lock().find(rest, set, call_id).is_some())
     }
 
     /// Ends a call in one set, or in all; returns in how many it was counted.
@@ -298,49 +301,46 @@ impl<L: RawMutex> Calls<L> {
         set: Option<SetId>,
         call_id: &[u8],
     ) -> usize {
-        let Some(slot) = self.slot(call_id) else {
+        let Some((slot, rest)) = self.slot(call_id) else {
             return 0;
         };
-        self.end_where(store, process, slot, |call| {
+        let ended = slot.lock().take(Some(rest), |call| {
             call.call_id.get() == call_id && set.is_none_or(|set| call.set == set)
-        })
+        });
+        self.end_all(store, process, ended)
     }
 
     /// Notes that a call is answered: it counts until it ends or expires.
     pub fn confirm(&self, call_id: &[u8]) -> bool {
-        let Some(slot) = self.slot(call_id) else {
+        let Some((slot, rest)) = self.slot(call_id) else {
             return false;
         };
-        let chain = slot.lock();
-        let mut at = *chain;
+        let mut chains = slot.lock();
         let mut confirmed = false;
-        // SAFETY: calls in a chain are live, and changed by the holder of its lock only.
-        while let Some(call) = unsafe { at.as_mut() } {
+        for mut call in chains.of(rest) {
+            // SAFETY: calls in a chain are live, and changed by the holder of its lock only.
+            let call = unsafe { call.as_mut() };
             if call.call_id.get() == call_id {
                 call.init_expires = u32::MAX;
                 confirmed = true;
             }
-            at = call.next;
         }
         confirmed
     }
 
-    /// Ends the calls of a slot that `which` takes; returns how many there were.
-    fn end_where<A: Arena>(
-        &self,
-        store: &Store<A, L>,
-        process: usize,
-        slot: &Mutex<L, *mut Call>,
-        which: impl Fn(&Call) -> bool,
-    ) -> usize {
-        let mut ended = 0;
-        loop {
-            let call = unlink(&mut slot.lock(), &which);
-            let Some(call) = call else { return ended };
+    /// Ends the calls of a chain, which is in no slot any more; returns how many there were.
+    fn end_all<A: Arena>(&self, store: &Store<A, L>, process: usize, chain: *mut Call) -> usize {
+        let (mut ended, mut chain) = (0, chain);
+        while let Some(call) = NonNull::new(chain) {
+            // SAFETY: in no slot, so ours alone.
+            chain = unsafe { call.as_ref() }.next;
             ended += 1;
-            self.root().up.fetch_sub(1, Relaxed);
             self.finish(store, process, call);
         }
+        if let Some(up) = self.count_of(process).filter(|_| ended > 0) {
+            up.fetch_sub(ended as u64, Relaxed);
+        }
+        ended
     }
 
     /// Ends the calls whose time is over, in a part of the table: slots `part` of `parts`.
@@ -361,9 +361,14 @@ impl<L: RawMutex> Calls<L> {
             .iter()
             .skip(part)
             .step_by(parts.max(1));
-        slots
-            .map(|slot| self.end_where(store, process, &slot.0, over))
-            .sum()
+        let expire = |slot: &Slot<L>| {
+            let mut chains = slot.0.lock();
+            let ended = chains.take(None, over);
+            chains.tidy(store.arena());
+            drop(chains);
+            self.end_all(store, process, ended)
+        };
+        slots.map(expire).sum()
     }
 
     /// The calls that `which` takes, `offset` left out, at most `count`, in no order.
@@ -388,21 +393,21 @@ impl<L: RawMutex> Calls<L> {
     pub unsafe fn destroy(&self, arena: &impl Arena) {
         for slot in self.root().slots.get() {
             // The lock is not asked for: a process that was ended meanwhile left it locked.
-            // SAFETY: by this function's contract nobody else looks at the chain.
-            let mut at = unsafe { *slot.0.data_ptr() };
-            // SAFETY: calls in a chain are live.
-            while let Some(call) = unsafe { at.as_ref() } {
-                let (this, next) = (at, call.next);
-                if let Some(record) = NonNull::new(call.record) {
+            // SAFETY: by this function's contract nobody else looks at the calls.
+            let chains = unsafe { &mut *slot.0.data_ptr() };
+            let mut at = chains.take(None, |_| true);
+            while let Some(call) = NonNull::new(at) {
+                // SAFETY: in no slot, so ours alone.
+                let &Call { record, next, .. } = unsafe { call.as_ref() };
+                at = next;
+                if let Some(record) = NonNull::new(record) {
                     // SAFETY: gives up what `make` counted.
                     unsafe { Counted::release(record, arena) };
                 }
-                if let Some(this) = NonNull::new(this) {
-                    // SAFETY: by this function's contract.
-                    unsafe { arena.free(this.cast()) };
-                }
-                at = next;
+                // SAFETY: by this function's contract.
+                unsafe { arena.free(call.cast()) };
             }
+            chains.tidy(arena);
         }
         // SAFETY: made by `create`; nobody uses it again.
         unsafe { arena.free(self.root.cast()) };
@@ -417,57 +422,23 @@ fn position(view: &View, call: &Call) -> Option<usize> {
     view.serves_calls(at).then_some(at)
 }
 
-/// A call of a chain, whose lock is held.
-fn find(chain: *mut Call, set: SetId, call_id: &[u8]) -> Option<NonNull<Call>> {
-    let mut at = chain;
-    // SAFETY: calls in a chain are live while its lock is held.
-    while let Some(call) = unsafe { at.as_ref() } {
-        if call.is(set, call_id) {
-            return NonNull::new(at);
-        }
-        at = call.next;
-    }
-    None
-}
-
-/// Takes the first call that `which` takes out of a chain, whose lock is held.
-fn unlink(chain: &mut *mut Call, which: impl Fn(&Call) -> bool) -> Option<NonNull<Call>> {
-    let mut link: *mut *mut Call = chain;
-    loop {
-        // SAFETY: the chain's head, or the `next` of a call in it.
-        let call = NonNull::new(unsafe { *link })?;
-        // SAFETY: calls in a chain are live while its lock is held.
-        if which(unsafe { call.as_ref() }) {
-            // SAFETY: as above.
-            let next = unsafe { call.as_ref() }.next;
-            // SAFETY: as above.
-            unsafe { *link = next };
-            return Some(call);
-        }
-        // SAFETY: as above.
-        link = unsafe { &raw mut (*call.as_ptr()).next };
-    }
-}
-
 /// The calls of a slot.
-fn infos<L: RawMutex>(slot: &Mutex<L, *mut Call>, pinned: &Pinned<'_>) -> Vec<CallInfo> {
-    let chain = slot.lock();
-    let mut infos = Vec::new();
-    let mut at = *chain;
-    // SAFETY: calls in a chain are live while its lock is held.
-    while let Some(call) = unsafe { at.as_ref() } {
+fn infos<L: RawMutex>(slot: &Mutex<L, Chains>, pinned: &Pinned<'_>) -> Vec<CallInfo> {
+    let mut chains = slot.lock();
+    let info = |call: NonNull<Call>| {
+        // SAFETY: calls in a chain are live while its lock is held.
+        let call = unsafe { call.as_ref() };
         // SAFETY: a call in a chain holds its record.
         let record = unsafe { &*call.record };
         let view = pinned.view(call.set);
         let dest = view.and_then(|view| view.dest(view.position_of(record)?));
-        infos.push(CallInfo {
+        CallInfo {
             call_id: call.call_id.get().to_vec(),
             set: call.set,
             duid: dest.and_then(Dest::duid).unwrap_or_default().to_vec(),
             confirmed: call.init_expires == u32::MAX,
             expires: call.expires,
-        });
-        at = call.next;
-    }
-    infos
+        }
+    };
+    chains.all().map(info).collect()
 }

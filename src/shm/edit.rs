@@ -22,7 +22,8 @@ use super::build::{Loose, come_back, new_record};
 use super::counted::{Counted, Hold};
 use super::dest::Dest;
 use super::page::{Draft, Page};
-use super::record::{DestRecord, SetRecord};
+use super::record::DestRecord;
+use super::set_record::SetRecords;
 use super::shift::Shift;
 use super::store::{Retired, Retirement, Store, Told};
 use super::table::{Entry, Table};
@@ -230,6 +231,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             }
         };
         let mut loose = Loose::new(arena);
+        let spec = spec.clone();
         Page::create(arena, &[Draft { spec, line, record }], &mut loose.dests)?;
         Ok(loose)
     }
@@ -419,10 +421,9 @@ impl Edit<'_> {
             return Ok(None);
         }
         let record = match self.old {
-            Some(old) => old.counted(),
-            None => Counted::<SetRecord>::create(arena)?,
+            Some(old) => Hold::new(old.counted(), arena),
+            None => SetRecords::new(arena, 1).make()?,
         };
-        let record = Hold::new(record, arena);
         // SAFETY: the record is held, and the destinations go with the view.
         unsafe { View::create(arena, rules, record.counted, &dests, random) }.map(Some)
     }

@@ -16,6 +16,7 @@ pub mod arena;
 pub mod batch;
 pub mod build;
 pub mod calls;
+mod chains;
 pub mod change;
 pub mod counted;
 pub mod dest;
@@ -29,8 +30,10 @@ pub mod mailbox;
 pub mod orphans;
 pub mod overload;
 pub mod page;
+mod piece;
 pub mod ranks;
 pub mod record;
+pub mod set_record;
 pub mod shift;
 pub mod store;
 pub mod table;
@@ -40,6 +43,7 @@ pub mod usable;
 pub mod view;
 mod view_build;
 mod view_edit;
+mod view_load;
 
 #[cfg(test)]
 mod tests;

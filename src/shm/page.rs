@@ -7,9 +7,9 @@ use crate::dispatch::dest::{Addr, DestSpec};
 
 use super::addr::AddrNode;
 use super::arena::{Arena, Block, Field, OutOfMemory, Plan, ShmSafe, ShmSlice};
-use super::batch::MOST;
 use super::counted::Hold;
 use super::dest::{Dest, LEN_BYTES, LONG, Numbers};
+use super::piece::MOST;
 use super::record::DestRecord;
 
 /// A piece of destinations. Given back with the last of them.
@@ -26,7 +26,7 @@ unsafe impl ShmSafe for Page {}
 
 /// A destination for a page: what its line says, its place in the list, and what runs of it.
 pub(super) struct Draft<'d, A: Arena> {
-    pub(super) spec: &'d DestSpec<'d>,
+    pub(super) spec: DestSpec<'d>,
     pub(super) line: u32,
     pub(super) record: Hold<'d, A, DestRecord>,
 }
@@ -51,9 +51,9 @@ struct At {
 }
 
 /// How many of these destinations fit one page.
-pub(super) fn fitting<'d>(specs: impl Iterator<Item = &'d DestSpec<'d>>) -> usize {
+pub(super) fn fitting<'d>(specs: impl Iterator<Item = DestSpec<'d>>) -> usize {
     let mut nodes = 0;
-    let fits = |spec: &&DestSpec<'_>| {
+    let fits = |spec: &DestSpec<'_>| {
         nodes += spec.addrs.len();
         nodes <= usize::from(u16::MAX)
     };
@@ -71,7 +71,7 @@ impl Page {
         drafts: &[Draft<'_, A>],
         made: &mut Vec<NonNull<Dest>>,
     ) -> Result<(), OutOfMemory> {
-        let specs = || drafts.iter().map(|draft| draft.spec);
+        let specs = || drafts.iter().map(|draft| &draft.spec);
         let addrs = || specs().flat_map(|spec| spec.addrs);
         let texts = specs().map(text_len);
         let wide = addrs().filter(|addr| matches!(addr, Addr::V6(_))).count();
@@ -159,7 +159,7 @@ impl Layout {
             for addr in draft.spec.addrs {
                 self.fill_node(block, dest, *addr, &mut at)?;
             }
-            at.text += text_len(draft.spec);
+            at.text += text_len(&draft.spec);
         }
         Ok(first)
     }

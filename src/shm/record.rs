@@ -1,4 +1,4 @@
-//! Records: the run-time truth of destinations and sets, kept over reloads.
+//! Records: the run-time truth of destinations, kept over reloads.
 //!
 //! A record outlives the tables that point to it. All of it is atomic: any process may change it
 //! at any time without a lock.
@@ -9,15 +9,15 @@ use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::dispatch::dest::SetId;
 use crate::dispatch::event::Cause;
 use crate::dispatch::latency::Latency;
-use crate::dispatch::select::Cursors;
 use crate::dispatch::state::{Outcome, State};
 
-use super::arena::{Arena, OutOfMemory, Plan, ShmSafe};
+use super::arena::{Arena, OutOfMemory, ShmSafe};
 use super::batch::{Batch, Vitals};
 use super::counted::{Counted, Kept};
 use super::health::Health;
 use super::hop::Found;
 use super::overload::Overload;
+use super::piece;
 
 /// What runs and what was counted for one destination.
 ///
@@ -55,7 +55,7 @@ impl Kept for DestRecord {
         let home = unsafe { counted.as_ref() }.home.load(Ordering::Relaxed);
         if let Some(home) = NonNull::new(home) {
             // SAFETY: the record counted itself in when it was made.
-            unsafe { Batch::leave(home, arena) };
+            unsafe { piece::leave(home, arena) };
         }
     }
 }
@@ -183,8 +183,11 @@ impl DestRecord {
 
     /// Says where it is in its set's view. Writers only.
     pub fn set_position(&self, at: usize) {
-        self.position
-            .store(u32::try_from(at).unwrap_or(u32::MAX), Ordering::SeqCst);
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        // Most stay where they are: then other processes keep what they have of the record.
+        if self.position.load(Ordering::SeqCst) != at {
+            self.position.store(at, Ordering::SeqCst);
+        }
     }
 
     /// The set that it belongs to.
@@ -283,63 +286,3 @@ impl DestRecord {
         unpack(self.status.swap(pack(listed, 0), Ordering::SeqCst)).0
     }
 }
-
-/// What a set keeps over reloads: its cursors, away from the cache lines of others.
-pub struct SetRecord {
-    /// Tables that point to it.
-    refs: AtomicU32,
-    /// Not 0 once an algorithm has asked for weights or ranks.
-    ranks: AtomicU32,
-    _before: [u64; 7],
-    /// The set's moving positions.
-    pub cursors: Cursors,
-    _after: [u64; 7],
-    /// Changes of the states of its destinations, each counted before it is made.
-    changes: AtomicU64,
-}
-
-impl Kept for SetRecord {
-    fn refs(&self) -> &AtomicU32 {
-        &self.refs
-    }
-
-    unsafe fn give_back(counted: NonNull<Counted<Self>>, arena: &impl Arena) {
-        // SAFETY: the caller's promise; `Counted::create` made it a piece of its own.
-        unsafe { arena.free(counted.cast()) };
-    }
-}
-
-impl Counted<SetRecord> {
-    /// A new one that nobody holds yet, in a piece of its own.
-    ///
-    /// # Errors
-    /// [`OutOfMemory`] when the arena is full.
-    pub fn create(arena: &impl Arena) -> Result<NonNull<Self>, OutOfMemory> {
-        Ok(Plan::<Self>::of_header().alloc(arena)?.header())
-    }
-}
-
-impl SetRecord {
-    /// Says that views of this set are to keep weights and ranks.
-    pub fn want_ranks(&self) {
-        self.ranks.store(1, Ordering::SeqCst);
-    }
-
-    /// True when they are.
-    pub fn wants_ranks(&self) -> bool {
-        self.ranks.load(Ordering::SeqCst) != 0
-    }
-
-    /// Says that the state of a destination of this set is about to change.
-    pub fn announce_change(&self) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Number of changes that were announced.
-    pub fn changes(&self) -> u64 {
-        self.changes.load(Ordering::SeqCst)
-    }
-}
-
-// SAFETY: integers and atomics; zeroed its cursors are at the start.
-unsafe impl ShmSafe for SetRecord {}

@@ -8,12 +8,10 @@
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::SeqCst};
 
-use std::collections::HashSet;
-
 use parking_lot::lock_api::{Mutex, MutexGuard, RawMutex};
 use rand::RngCore;
 
-use crate::dispatch::dest::{DestSpec, SetId};
+use crate::dispatch::dest::{SetId, ToSpec};
 use crate::dispatch::state::State;
 
 use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
@@ -280,11 +278,11 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub fn load(
         &self,
         ticket: Ticket,
-        specs: &[DestSpec<'_>],
+        list: &[impl ToSpec],
         states: ReloadState,
         random: &mut impl RngCore,
     ) -> Result<Option<Changes>, OutOfMemory> {
-        self.load_and_tell(ticket, specs, states, random, &mut |_, _| {})
+        self.load_and_tell(ticket, list, states, random, &mut |_, _| {})
     }
 
     /// As [`Store::load`]; `told` hears, while the lock is held, of each destination whose state
@@ -296,7 +294,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub fn load_and_tell(
         &self,
         ticket: Ticket,
-        specs: &[DestSpec<'_>],
+        list: &[impl ToSpec],
         states: ReloadState,
         random: &mut impl RngCore,
         told: &mut Told<'_>,
@@ -306,7 +304,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             return Ok(None);
         }
         let asked = Some((ticket, states));
-        let changes = self.replace(&mut writer, specs, asked, random, told)?;
+        let changes = self.replace(&mut writer, list, asked, random, told)?;
         writer.ticket = ticket;
         Ok(Some(changes))
     }
@@ -319,7 +317,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub(super) fn replace(
         &self,
         writer: &mut MutexGuard<'_, L, Retirement>,
-        specs: &[DestSpec<'_>],
+        list: &[impl ToSpec],
         asked: Option<(Ticket, ReloadState)>,
         random: &mut impl RngCore,
         told: &mut Told<'_>,
@@ -327,23 +325,23 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let note = Retired::create(&self.arena, 0)?;
         let running = self.table_of_writer(writer);
         let orphans = writer.orphans();
-        let built = build::build(&self.arena, self.rules, specs, running, orphans, random);
-        let Ok((built, changes, fresh)) = built else {
+        let built = build::build(&self.arena, self.rules, list, running, orphans, random);
+        let Ok(built) = built else {
             // SAFETY: taken above and seen by nobody.
             unsafe { self.arena.free(note.cast()) };
             return Err(OutOfMemory);
         };
         // SAFETY: just built.
-        let new = unsafe { built.as_ref() };
+        let new = unsafe { built.table.as_ref() };
+        let asked = asked.filter(|(_, states)| built.relists || *states == ReloadState::FromList);
         // What comes up does so before readers see the new table, what goes down after that: at
         // no moment is a set out that was not out before and is not to be.
         relist(new, asked, |state| self.rules.usable(state), told);
-        let old = self.publish_table(built);
+        let old = self.publish_table(built.table);
         relist(new, asked, |state| !self.rules.usable(state), told);
-        if !fresh.is_empty() {
-            let fresh: HashSet<usize> = fresh.into_iter().collect();
+        if !built.fresh.is_empty() {
             let dests = new.sets().flat_map(|(_, view)| view.dests());
-            let is_fresh = |dest: &&Dest| fresh.contains(&(dest.line as usize));
+            let is_fresh = |dest: &&Dest| built.fresh.contains(&(dest.line as usize));
             dests
                 .filter(is_fresh)
                 .for_each(|dest| told(dest, State::ACTIVE));
@@ -352,7 +350,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         // SAFETY: taken above and seen by nobody.
         unsafe { (*note.as_ptr()).whole = old };
         self.retire(writer, note);
-        Ok(changes)
+        Ok(built.changes)
     }
 
     /// Takes the writer lock, and gives back what no reader can see any more.

@@ -19,9 +19,10 @@ use crate::dispatch::weight::Wheel;
 use super::arena::{Arena, ShmSafe, ShmSlice};
 use super::counted::Counted;
 use super::dest::Dest;
-use super::least::{FULL, Least};
+use super::least::Least;
 use super::ranks::{self, Ranks};
-use super::record::{DestRecord, SetRecord};
+use super::record::DestRecord;
+use super::set_record::SetRecord;
 use super::uris::Uris;
 use super::usable::Usable;
 
@@ -51,7 +52,7 @@ impl Rules {
 }
 
 /// How often a search that found nothing is repeated while states change under it.
-const RETRIES: usize = 64;
+pub(super) const RETRIES: usize = 64;
 
 /// One set, in order, ready to choose from.
 pub struct View {
@@ -255,84 +256,9 @@ impl View {
         (0..self.dest_count()).for_each(|at| self.sync_rank(at));
     }
 
-    /// Makes the tree of loads follow the record of the destination at a position.
-    pub fn sync_load(&self, at: usize) {
-        if let Some(least) = self.least.get().first() {
-            least.sync(at, || self.room(at));
-        }
-    }
-
-    /// The calls of the destination at a position; [`FULL`] when it takes no more.
-    fn room(&self, at: usize) -> u32 {
-        let dest = self
-            .dest(at)
-            .filter(|dest| dest.duid().is_some() && self.is_usable(at));
-        let spare = dest.filter(|dest| dest.has_room() && !self.is_last_resort(at));
-        spare.map_or(FULL, |dest| dest.record().load())
-    }
-
     /// True for the destination that is taken only when all others are out.
     pub(super) fn is_last_resort(&self, at: usize) -> bool {
         self.rules.last_resort != 0 && at > 0 && at + 1 == self.dest_count()
-    }
-
-    /// Counts a call for the destination with the fewest, or for the last resort when all others
-    /// are full; choosing and counting are one step, so no limit is ever exceeded. `None` when
-    /// all are full or out.
-    pub fn reserve_least(&self) -> Option<usize> {
-        for _ in 0..RETRIES {
-            let settled = self.settled.load(SeqCst) != 0;
-            let Some(at) = (if settled {
-                self.least.get().first().and_then(Least::find)
-            } else {
-                self.scan_least()
-            }) else {
-                break;
-            };
-            if self.reserve(at) {
-                return Some(at);
-            }
-        }
-        let last = self
-            .dest_count()
-            .checked_sub(1)
-            .filter(|&last| self.is_last_resort(last))?;
-        let fits = self.dest(last).is_some_and(|dest| dest.duid().is_some());
-        (fits && self.is_usable(last) && self.reserve(last)).then_some(last)
-    }
-
-    /// Counts a call for the destination at a position; false when it takes no more.
-    pub fn reserve(&self, at: usize) -> bool {
-        let reserved = self
-            .dest(at)
-            .is_some_and(|dest| dest.record().reserve(dest.maxload));
-        self.sync_load(at);
-        reserved
-    }
-
-    /// The first position in `from..to` of a destination that takes one more call.
-    fn first_room(&self, from: usize, to: usize) -> Option<usize> {
-        let has_room = |at: &usize| self.room(*at) != FULL;
-        let Some(least) = self.least.get().first().filter(|_| self.is_settled()) else {
-            return (from..to).find(has_room);
-        };
-        let mut from = from;
-        loop {
-            let at = least.next(from).filter(|&at| at < to)?;
-            if has_room(&at) {
-                return Some(at);
-            }
-            from = at + 1;
-        }
-    }
-
-    /// The destination with the fewest calls, by the records alone.
-    fn scan_least(&self) -> Option<usize> {
-        let rooms = (0..self.dest_count()).map(|at| (self.room(at), at));
-        rooms
-            .min()
-            .filter(|&(room, _)| room != FULL)
-            .map(|(_, at)| at)
     }
 
     /// The position of the destination over this record; `None` when it is not in this view.
@@ -361,12 +287,6 @@ impl View {
     #[cfg(test)]
     pub fn next_bit(&self, from: usize) -> Option<usize> {
         self.usable.next(from)
-    }
-
-    /// The destination with the fewest calls, by the tree alone.
-    #[cfg(test)]
-    pub fn find_least(&self) -> Option<usize> {
-        self.least.get().first().and_then(Least::find)
     }
 
     /// The first draining position from `from` on, by the bitmap alone.

@@ -14,7 +14,7 @@ use super::counted::Counted;
 use super::dest::Dest;
 use super::least::{Least, LeastPlan};
 use super::ranks::Ranks;
-use super::record::SetRecord;
+use super::set_record::SetRecord;
 use super::uris::{Uris, UrisPlan};
 use super::usable::UsablePlan;
 use super::view::{Rules, View};

@@ -219,6 +219,36 @@ fn a_full_arena_leaves_nothing_counted() {
 }
 
 #[test]
+fn many_more_calls_than_slots_are_found_and_their_memory_is_given_back() {
+    let lab = Lab::new(&[with_duid("sip:a:1", "duid=a")]);
+    let count = if cfg!(miri) { 100 } else { 2_000 };
+    let before = lab.heap.taken();
+    let name = |call: usize| call.to_string();
+    for call in 0..count {
+        // Without memory for more chains the long one stays.
+        lab.heap.limit((call < count / 4).then_some(1));
+        assert_eq!(lab.place(&name(call), 0), Placed::New(0));
+    }
+    assert!(lab.heap.taken() > before + count, "more chains than slots");
+    for call in 0..count {
+        assert_eq!(lab.place(&name(call), 0), Placed::Known(0));
+        assert!(call % 2 == 0 || lab.calls.confirm(name(call).as_bytes()));
+    }
+    let all = lab.calls.list(&lab.store, 0, |_| true, 0, usize::MAX);
+    assert_eq!((all.len(), lab.calls.up()), (count, count as u64));
+    assert_eq!(lab.calls.expire(&lab.store, 1, 10, 0, 1), count / 2);
+    for call in (1..count).step_by(2) {
+        assert!(lab.calls.is_counted(1, name(call).as_bytes()));
+        assert_eq!(lab.end(&name(call)), 1);
+        assert_eq!(lab.end(&name(call)), 0);
+    }
+    assert_eq!(lab.loads(), loads(&[("a", 0)]));
+    assert_eq!(lab.calls.expire(&lab.store, 1, 11, 0, 1), 0);
+    assert_eq!(lab.heap.taken(), before);
+    lab.destroy();
+}
+
+#[test]
 fn random_calls_agree_with_a_model() {
     let mut rng = StdRng::seed_from_u64(5);
     let bodies: Vec<(String, String)> = (0..5)
