@@ -185,11 +185,13 @@ impl Message {
     }
 
     /// The Call-ID; `None` after the message when there is none. It lies in the message.
+    #[inline(always)]
     pub fn call_id<'m>(self) -> Option<&'m [u8]> {
         self.find_call_id().or_else(no_call_id)
     }
 
     /// The same without a message, for callers that hold a pin.
+    #[inline(always)]
     pub fn find_call_id<'m>(self) -> Option<&'m [u8]> {
         if !self.parse_header(sys::KSR_HDR_CALLID_F) || self.fields().callid.is_null() {
             return None;
@@ -203,7 +205,7 @@ impl Message {
     }
 
     /// Hash over the Call-ID; `None` after the message when there is none.
-    #[inline]
+    #[inline(always)]
     pub fn hash_call_id(self) -> Option<u32> {
         Some(hash(self.call_id()?, None))
     }
@@ -278,7 +280,7 @@ impl Message {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn set_dst_uri(self, uri: &[u8]) -> bool {
         let uri = text::as_str(uri);
         // SAFETY: a live message; the server copies the URI.
@@ -395,38 +397,52 @@ fn no_call_id<'m>() -> Option<&'m [u8]> {
 /// What is hashed of a URI: the user, and unless `user_only` host and port.
 ///
 /// The port counts only where it is not the usual one of the scheme (`features.md` 3.7.1).
+#[inline(always)]
 fn hash_uri(uri: &sys::sip_uri, user_only: bool) -> Option<u32> {
-    let parts = [&uri.user, &uri.host, &uri.port];
     // SAFETY: the parts of a parsed URI lie in the message.
-    let [user, host, port] = parts.map(|part| unsafe { text::bytes(part) });
+    let user = unsafe { text::bytes(&uri.user) };
     if user.is_empty() {
         log_warn!("the URI to hash has no user part");
     }
     if user_only {
         return Some(hash(user, None));
     }
+    if uri.port.len > 0 {
+        return Some(hash(user, Some(host_and_port(uri)?)));
+    }
+    // SAFETY: as above.
+    Some(hash(user, Some(unsafe { text::bytes(&uri.host) })))
+}
+
+/// The host of a URI that names a port, and that port where it is not the usual one.
+#[inline(never)]
+fn host_and_port<'m>(uri: &sys::sip_uri) -> Option<&'m [u8]> {
+    let parts = [&uri.host, &uri.port];
+    // SAFETY: the parts of a parsed URI lie in the message.
+    let [host, port] = parts.map(|part| unsafe { text::bytes(part) });
     let usual = if uri.type_ == sys::SIPS_URI_T {
         5061
     } else {
         5060
     };
     if port.is_empty() || uri.port_no == usual {
-        return Some(hash(user, Some(host)));
+        return Some(host);
     }
-    let len = (port.as_ptr() as usize + port.len()).checked_sub(host.as_ptr() as usize)?;
+    // Without a host there is no text that both are in.
+    let start = host.first().map(ptr::from_ref)?;
+    let len = (port.as_ptr() as usize + port.len()).checked_sub(start as usize)?;
     let both = sys::str_ {
         s: uri.host.s,
         len: c_int::try_from(len).ok()?,
     };
     // SAFETY: host, colon and port stand behind each other in the same text.
-    Some(hash(user, Some(unsafe { text::bytes(&both) })))
+    Some(unsafe { text::bytes(&both) })
 }
 
 /// The user part of the user name in a header with credentials.
 fn auth_user<'m>(header: *mut sys::hdr_field) -> Option<&'m [u8]> {
-    // SAFETY: a header of a live message; the server parses into it.
-    if unsafe { sys::parse_credentials(header) } != 0 {
-        log_dbg!("credentials that cannot be parsed");
+    // SAFETY: a header of a live message.
+    if unsafe { (*header).parsed }.is_null() && !parse_credentials(header) {
         return None;
     }
     // SAFETY: as above.
@@ -436,6 +452,17 @@ fn auth_user<'m>(header: *mut sys::hdr_field) -> Option<&'m [u8]> {
     // SAFETY: the parts of parsed credentials lie in the message.
     let user = unsafe { text::bytes(&body.digest.username.user) };
     Some(user).filter(|user| !user.is_empty())
+}
+
+/// Has the server parse a header with credentials; false after the message when it cannot.
+#[inline(never)]
+fn parse_credentials(header: *mut sys::hdr_field) -> bool {
+    // SAFETY: a header of a live message; the server parses into it.
+    let parsed = unsafe { sys::parse_credentials(header) } == 0;
+    if !parsed {
+        log_dbg!("credentials that cannot be parsed");
+    }
+    parsed
 }
 
 /// A URI that is put together here: shorter than the server's buffers for one.
