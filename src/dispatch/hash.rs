@@ -11,11 +11,26 @@ use core::ffi::c_char;
 ///
 /// Source: features 3.7.1; known values read from the C module 5.6.3 with `dispatcher.hash`.
 #[must_use]
+#[inline(always)]
 pub fn hash(first: &[u8], second: Option<&[u8]>) -> u32 {
-    let mut sum = add_text(0, first);
-    if let Some(second) = second {
-        sum = add_text(sum, second);
+    match second {
+        Some(second) => hash_of_two(first, second),
+        None => hash_of_one(first),
     }
+}
+
+#[inline(never)]
+fn hash_of_one(text: &[u8]) -> u32 {
+    mix(add_text(0, text))
+}
+
+#[inline(never)]
+fn hash_of_two(first: &[u8], second: &[u8]) -> u32 {
+    mix(add_text(add_text(0, first), second))
+}
+
+/// What the sum of all groups comes to.
+fn mix(sum: u32) -> u32 {
     let mixed = sum
         .wrapping_add(sum >> 11)
         .wrapping_add(sum >> 13)
@@ -24,20 +39,56 @@ pub fn hash(first: &[u8], second: Option<&[u8]>) -> u32 {
 }
 
 /// Adds the groups of four bytes of `text`, then what is left over as one more group.
+#[inline(always)]
 fn add_text(sum: u32, text: &[u8]) -> u32 {
-    let add = |sum: u32, value: u32| sum.wrapping_add(value ^ (value >> 3));
-    let groups = text.chunks_exact(4);
-    let left_over = groups.remainder();
-    let sum = groups.fold(sum, |sum, group| match group {
-        &[a, b, c, d] => add(sum, extend(u32::from_be_bytes([a, b, c, d]))),
-        _ => sum,
+    let pairs = text.chunks_exact(8);
+    let rest = pairs.remainder();
+    let sum = pairs.fold(sum, |sum, pair| {
+        let pair = pair.first_chunk().copied().unwrap_or_default();
+        add_pair(sum, u64::from_be_bytes(pair))
     });
-    match *left_over {
-        [a] => add(sum, extend(u32::from(a))),
-        [a, b] => add(sum, extend(u32::from_be_bytes([0, 0, a, b]))),
-        [a, b, c] => add(sum, extend(u32::from_be_bytes([0, a, b, c]))),
-        _ => sum,
+    let sum = match rest.first_chunk() {
+        Some(&group) => add(sum, u32::from_be_bytes(group)),
+        None => sum,
+    };
+    if text.len() % 4 == 0 {
+        return sum;
     }
+    // The last bytes of a longer text, less those that were a part of its last group.
+    let left_over = match (text.last_chunk(), text) {
+        (Some(&last), _) => u32::from_be_bytes(last) & !(u32::MAX << (text.len() % 4 * 8)),
+        (None, &[a]) => u32::from(a),
+        (None, &[a, b]) => u32::from_be_bytes([0, 0, a, b]),
+        (None, &[a, b, c]) => u32::from_be_bytes([0, a, b, c]),
+        (None, _) => 0,
+    };
+    add(sum, left_over)
+}
+
+/// Adds one group.
+#[inline(always)]
+const fn add(sum: u32, group: u32) -> u32 {
+    let group = extend(group);
+    sum.wrapping_add(group ^ (group >> 3))
+}
+
+/// Adds two groups, the second one in the lower half.
+#[inline(always)]
+fn add_pair(sum: u32, pair: u64) -> u32 {
+    if pair & 0x8080_8080_8080_8080 != 0 {
+        let (first, second) = halves(pair);
+        return add(add(sum, first), second);
+    }
+    // All ASCII: nothing is negative, and both go at once.
+    let (first, second) = halves(pair ^ ((pair >> 3) & 0x1fff_ffff_1fff_ffff));
+    sum.wrapping_add(first).wrapping_add(second)
+}
+
+/// The upper and the lower half.
+#[inline(always)]
+fn halves(pair: u64) -> (u32, u32) {
+    let half = |pair: u64| u32::try_from(pair & u64::from(u32::MAX)).unwrap_or(0);
+    (half(pair >> 32), half(pair))
 }
 
 /// The sum of four bytes, each shifted to its place as a `char` of this machine.

@@ -12,6 +12,7 @@ pub mod hash;
 pub mod latency;
 pub mod list;
 pub mod order;
+pub mod plain_uri;
 pub mod probe;
 pub mod ranked;
 pub mod resume;

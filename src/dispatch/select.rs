@@ -55,6 +55,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// The algorithm that a script's number names.
+    #[inline(always)]
     pub fn from_number(number: i32) -> Self {
         match number {
             0 => Self::HashCallId,
@@ -146,6 +147,11 @@ pub trait Candidates {
     /// True when the set has no destination.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Number of destinations that a choice may fall on, see [`ring`].
+    fn ring(&self, use_default: bool) -> usize {
+        ring(self.len(), use_default)
     }
 
     /// The first usable index in `from..to`.
@@ -260,7 +266,7 @@ pub fn choose(set: &impl Candidates, start: Start, use_default: bool) -> Option<
 /// Source: `features.md` 3.7.1 and 3.7.2.
 #[inline(always)]
 pub fn first(set: &impl Candidates, start: Start, use_default: bool) -> Option<usize> {
-    let ring = ring(set.len(), use_default);
+    let ring = set.ring(use_default);
     match start {
         Start::Hash(number) | Start::Random(number) => set.walk(within(number, ring)?, ring),
         Start::First => set.walk(0, ring),
@@ -275,6 +281,12 @@ pub fn first(set: &impl Candidates, start: Start, use_default: bool) -> Option<u
     }
 }
 
+/// The index that a hash or a random number falls on; `None` in an empty set.
+#[inline(always)]
+pub fn home(set: &impl Candidates, number: u32, use_default: bool) -> Option<usize> {
+    within(number, set.ring(use_default))
+}
+
 /// True when all destinations have one priority, over 0.
 fn is_even(set: &impl Candidates) -> bool {
     let Some(last) = set.len().checked_sub(1) else {
@@ -284,6 +296,7 @@ fn is_even(set: &impl Candidates) -> bool {
 }
 
 /// A number as an index of the ring; `None` when the ring is empty.
+#[inline(always)]
 fn within(number: u32, ring: usize) -> Option<usize> {
     let number = number as usize;
     // Spares cursors a division: they are in the ring but at its end.
@@ -295,7 +308,7 @@ fn within(number: u32, ring: usize) -> Option<usize> {
 
 /// Takes the next turn of the set: each usable destination gets its own, whatever is out between.
 /// The last resort, behind the ring, takes nobody's turn.
-#[inline]
+#[inline(always)]
 fn take_turn(set: &impl Candidates, ring: usize) -> Option<usize> {
     let cursor = &set.cursors().round_robin;
     let mut seen = cursor.load(Ordering::Relaxed);

@@ -77,7 +77,7 @@ fn done(fixed: c_int) -> InitRet {
 
 /// The number that an argument stands for in this message; `None` after the message when it is
 /// none. `what` names the argument.
-#[inline]
+#[inline(always)]
 pub fn number(msg: Message, arg: *mut c_char, what: &str) -> Option<i32> {
     // SAFETY: the server gives what the fixup left.
     let param = unsafe { arg.cast::<sys::fparam_t>().as_mut() }?;

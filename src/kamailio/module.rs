@@ -50,7 +50,8 @@ impl Module {
     pub fn process() -> usize {
         // SAFETY: an integer of this process, set by the server when it forked (core/pt.h).
         let number = unsafe { sys::process_no };
-        usize::try_from(number).unwrap_or(usize::MAX)
+        // A negative one, of a process that the server does not count, is far above all slots.
+        u32::from_ne_bytes(number.to_ne_bytes()) as usize
     }
 
     /// Pins the running table.

@@ -1,6 +1,7 @@
 //! The SIP message that a script works on: what is hashed, where it goes, whom it came from.
 
 use core::ffi::c_int;
+use core::mem::MaybeUninit;
 use core::ptr;
 
 use super::events::Reason;
@@ -8,6 +9,7 @@ use super::log::{log_dbg, log_err, log_warn};
 use super::{net, sys, text};
 use crate::dispatch::dest::Proto;
 use crate::dispatch::hash::hash;
+use crate::dispatch::plain_uri::plain_start;
 use crate::shm::addr::Source;
 
 /// Address of a reply that tm made up (core/parser/msg_parser.h, `FAKED_REPLY`).
@@ -185,11 +187,13 @@ impl Message {
     }
 
     /// The Call-ID; `None` after the message when there is none. It lies in the message.
+    #[inline(always)]
     pub fn call_id<'m>(self) -> Option<&'m [u8]> {
         self.find_call_id().or_else(no_call_id)
     }
 
     /// The same without a message, for callers that hold a pin.
+    #[inline(always)]
     pub fn find_call_id<'m>(self) -> Option<&'m [u8]> {
         if !self.parse_header(sys::KSR_HDR_CALLID_F) || self.fields().callid.is_null() {
             return None;
@@ -203,7 +207,7 @@ impl Message {
     }
 
     /// Hash over the Call-ID; `None` after the message when there is none.
-    #[inline]
+    #[inline(always)]
     pub fn hash_call_id(self) -> Option<u32> {
         Some(hash(self.call_id()?, None))
     }
@@ -278,7 +282,7 @@ impl Message {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn set_dst_uri(self, uri: &[u8]) -> bool {
         let uri = text::as_str(uri);
         // SAFETY: a live message; the server copies the URI.
@@ -290,27 +294,44 @@ impl Message {
 
     /// Adds a branch to `uri`, from this local socket of the server if it is not 0; false when the
     /// server takes no more. For [`Target::Nothing`] as by d-URI.
+    #[inline(always)]
     pub fn add_branch(self, target: Target, uri: &[u8], socket: usize) -> bool {
-        let own;
-        let (branch, next_hop) = match target {
-            Target::Domain => {
-                let Some(changed) = self.with_host_and_all_after(strip_scheme(uri)) else {
-                    return false;
-                };
-                own = changed;
-                (text::as_str(own.bytes()), text::EMPTY)
+        match target {
+            Target::Domain => self.add_branch_of_domain(uri, socket),
+            // No URI is the Request-URI as it is.
+            Target::DstUri | Target::Nothing => {
+                let mut next_hop = text::as_str(uri);
+                self.append_branch(ptr::null_mut(), &mut next_hop, socket)
             }
-            // An empty one is the Request-URI as it is.
-            Target::DstUri | Target::Nothing => (text::EMPTY, text::as_str(uri)),
-        };
-        let (mut branch, mut next_hop) = (branch, next_hop);
+        }
+    }
+
+    #[inline(never)]
+    fn add_branch_of_domain(self, uri: &[u8], socket: usize) -> bool {
+        let mut changed = Uri::new();
+        let host = strip_scheme(uri);
+        if self.write_with_host(&mut changed, host).is_none() {
+            return false;
+        }
+        let (mut branch, mut next_hop) = (text::as_str(changed.bytes()), text::EMPTY);
+        self.append_branch(&raw mut branch, &mut next_hop, socket)
+    }
+
+    /// `branch` is null or a URI.
+    #[inline(always)]
+    fn append_branch(
+        self,
+        branch: *mut sys::str_,
+        next_hop: &mut sys::str_,
+        socket: usize,
+    ) -> bool {
         // SAFETY: a live message; the server copies the texts. The socket is an address of its own
         // list, or null (core/dset.c).
         let added = unsafe {
             sys::append_branch(
                 self.0,
-                &raw mut branch,
-                &raw mut next_hop,
+                branch,
+                next_hop,
                 ptr::null_mut(),
                 Q_UNSPECIFIED,
                 0,
@@ -327,20 +348,32 @@ impl Message {
     /// Replaces all of the Request-URI behind the user part.
     #[inline(never)]
     fn set_host_and_all_after(self, host: &[u8]) -> bool {
-        let Some(uri) = self.with_host_and_all_after(host) else {
+        let mut uri = Uri::new();
+        if self.write_with_host(&mut uri, host).is_none() {
             return false;
-        };
+        }
         let mut text = text::as_str(uri.bytes());
         // SAFETY: a live message; the server copies the URI.
         unsafe { sys::rewrite_uri(self.0, &raw mut text) > 0 }
     }
 
-    /// The Request-URI with all behind the user part replaced; `None` when it cannot be parsed, or
-    /// the result would be too long.
+    /// Writes the Request-URI with all behind the user part replaced; `None` when it cannot be parsed,
+    /// or the result would be too long.
     ///
     /// The server's own action for it writes one byte too far when the result has exactly
     /// `MAX_URI_SIZE` bytes (core/action.c, SET_HOSTALL_T), and the user part comes from outside.
-    fn with_host_and_all_after(self, host: &[u8]) -> Option<Uri> {
+    #[inline]
+    fn write_with_host(self, uri: &mut Uri, host: &[u8]) -> Option<()> {
+        if let Some(start) = self.plain_start() {
+            uri.add(start)?;
+            return uri.add(host);
+        }
+        self.write_parsed_with_host(uri, host)
+    }
+
+    /// The same by the server's parser.
+    #[inline(never)]
+    fn write_parsed_with_host(self, uri: &mut Uri, host: &[u8]) -> Option<()> {
         // SAFETY: a live message; the server parses into it.
         if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
             return None;
@@ -359,7 +392,6 @@ impl Message {
             sys::SIPS_URI_T | sys::TELS_URI_T => b"sips:",
             _ => b"sip:",
         };
-        let mut uri = Uri::new();
         uri.add(scheme)?;
         if !user.is_empty() {
             uri.add(user)?;
@@ -375,8 +407,26 @@ impl Message {
         if !user.is_empty() {
             uri.add(b"@")?;
         }
-        uri.add(host)?;
-        Some(uri)
+        uri.add(host)
+    }
+
+    /// The Request-URI of a request up to the host, where the server has not parsed it yet and it is
+    /// of the plainest form: to parse it would cost more than all else of a selection.
+    fn plain_start<'m>(self) -> Option<&'m [u8]> {
+        let msg = self.fields();
+        let line = &msg.first_line;
+        let is_request = u32::try_from(line.type_) == Ok(sys::SIP_REQUEST);
+        if !is_request || msg.parsed_uri_ok != 0 {
+            return None;
+        }
+        let uri = if msg.new_uri.s.is_null() {
+            // SAFETY: the type says which member of the union is set.
+            unsafe { line.u.request.uri }
+        } else {
+            msg.new_uri
+        };
+        // SAFETY: a part of the message, or what the server replaced it by.
+        plain_start(unsafe { text::bytes(&uri) })
     }
 
     /// Sends the message from this local socket of the server.
@@ -395,38 +445,52 @@ fn no_call_id<'m>() -> Option<&'m [u8]> {
 /// What is hashed of a URI: the user, and unless `user_only` host and port.
 ///
 /// The port counts only where it is not the usual one of the scheme (`features.md` 3.7.1).
+#[inline(always)]
 fn hash_uri(uri: &sys::sip_uri, user_only: bool) -> Option<u32> {
-    let parts = [&uri.user, &uri.host, &uri.port];
     // SAFETY: the parts of a parsed URI lie in the message.
-    let [user, host, port] = parts.map(|part| unsafe { text::bytes(part) });
+    let user = unsafe { text::bytes(&uri.user) };
     if user.is_empty() {
         log_warn!("the URI to hash has no user part");
     }
     if user_only {
         return Some(hash(user, None));
     }
+    if uri.port.len > 0 {
+        return Some(hash(user, Some(host_and_port(uri)?)));
+    }
+    // SAFETY: as above.
+    Some(hash(user, Some(unsafe { text::bytes(&uri.host) })))
+}
+
+/// The host of a URI that names a port, and that port where it is not the usual one.
+#[inline(never)]
+fn host_and_port<'m>(uri: &sys::sip_uri) -> Option<&'m [u8]> {
+    let parts = [&uri.host, &uri.port];
+    // SAFETY: the parts of a parsed URI lie in the message.
+    let [host, port] = parts.map(|part| unsafe { text::bytes(part) });
     let usual = if uri.type_ == sys::SIPS_URI_T {
         5061
     } else {
         5060
     };
     if port.is_empty() || uri.port_no == usual {
-        return Some(hash(user, Some(host)));
+        return Some(host);
     }
-    let len = (port.as_ptr() as usize + port.len()).checked_sub(host.as_ptr() as usize)?;
+    // Without a host there is no text that both are in.
+    let start = host.first().map(ptr::from_ref)?;
+    let len = (port.as_ptr() as usize + port.len()).checked_sub(start as usize)?;
     let both = sys::str_ {
         s: uri.host.s,
         len: c_int::try_from(len).ok()?,
     };
     // SAFETY: host, colon and port stand behind each other in the same text.
-    Some(hash(user, Some(unsafe { text::bytes(&both) })))
+    Some(unsafe { text::bytes(&both) })
 }
 
 /// The user part of the user name in a header with credentials.
 fn auth_user<'m>(header: *mut sys::hdr_field) -> Option<&'m [u8]> {
-    // SAFETY: a header of a live message; the server parses into it.
-    if unsafe { sys::parse_credentials(header) } != 0 {
-        log_dbg!("credentials that cannot be parsed");
+    // SAFETY: a header of a live message.
+    if unsafe { (*header).parsed }.is_null() && !parse_credentials(header) {
         return None;
     }
     // SAFETY: as above.
@@ -438,16 +502,28 @@ fn auth_user<'m>(header: *mut sys::hdr_field) -> Option<&'m [u8]> {
     Some(user).filter(|user| !user.is_empty())
 }
 
+/// Has the server parse a header with credentials; false after the message when it cannot.
+#[inline(never)]
+fn parse_credentials(header: *mut sys::hdr_field) -> bool {
+    // SAFETY: a header of a live message; the server parses into it.
+    let parsed = unsafe { sys::parse_credentials(header) } == 0;
+    if !parsed {
+        log_dbg!("credentials that cannot be parsed");
+    }
+    parsed
+}
+
 /// A URI that is put together here: shorter than the server's buffers for one.
 struct Uri {
-    bytes: [u8; sys::MAX_URI_SIZE as usize],
+    /// Written up to `len`.
+    bytes: [MaybeUninit<u8>; sys::MAX_URI_SIZE as usize],
     len: usize,
 }
 
 impl Uri {
     fn new() -> Self {
         Uri {
-            bytes: [0; sys::MAX_URI_SIZE as usize],
+            bytes: [const { MaybeUninit::uninit() }; sys::MAX_URI_SIZE as usize],
             len: 0,
         }
     }
@@ -458,13 +534,16 @@ impl Uri {
         if end >= self.bytes.len() {
             return None;
         }
-        self.bytes.get_mut(self.len..end)?.copy_from_slice(part);
+        let room = self.bytes.get_mut(self.len..end)?;
+        // SAFETY: as many bytes as the part has, of our own buffer.
+        unsafe { ptr::copy_nonoverlapping(part.as_ptr(), room.as_mut_ptr().cast(), part.len()) };
         self.len = end;
         Some(())
     }
 
     fn bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
+        // SAFETY: `add` has written so many.
+        unsafe { core::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len) }
     }
 }
 

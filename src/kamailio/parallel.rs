@@ -8,7 +8,7 @@ use super::guard::ScriptRet;
 use super::module::Module;
 use super::msg::{Message, Target};
 use super::selection::{Failure, Request, conclude, send};
-use crate::dispatch::select::{Start, choose, ring};
+use crate::dispatch::select::{Candidates, Start, first};
 use crate::shm::view::View;
 
 /// Some destination got no branch.
@@ -19,46 +19,62 @@ const INCOMPLETE: ScriptRet = ScriptRet::new(2);
 /// while another one is usable.
 pub fn select(module: &Module, msg: Message, request: &Request) -> ScriptRet {
     let complete = Cell::new(true);
-    let sent = module
-        .store
-        .try_set(Module::process(), request.set, |view| {
-            let use_default = module.settings.use_default;
-            let choice = choose(view, Start::First, use_default)?;
-            let ring = ring(view.dest_count(), use_default);
-            let limit = usize::try_from(request.limit).ok();
-            let dests = choice
-                .order(view)
-                .filter(|&at| at == choice.first || at < ring)
-                .take(limit.filter(|&limit| limit > 0).unwrap_or(usize::MAX));
-            Some(fork(module, msg, request, view, dests).map(|all| complete.set(all)))
-        });
+    let process = Module::process();
+    let sent = module.store.try_set(process, request.set, |view| {
+        let first = first(view, Start::First, module.settings.use_default)?;
+        Some(fork(module, msg, request, view, first).map(|all| complete.set(all)))
+    });
     match conclude(request.set, &sent) {
         ScriptRet::OK if !complete.get() => INCOMPLETE,
         result => result,
     }
 }
 
-/// Sends the message to the first of these, and adds a branch for each other one; false when the
-/// server takes no more branches.
+/// Sends the message to this destination, and adds a branch for each usable one behind it; false
+/// when the server takes no more branches.
 fn fork(
     module: &Module,
     msg: Message,
     request: &Request,
     view: &View,
-    dests: impl Iterator<Item = usize>,
+    first: usize,
 ) -> Result<bool, Failure> {
-    let mut dests = dests.filter_map(|at| view.dest(at));
+    let target = request.target;
     // They are branches, not a list to go on with.
     let results = &module.settings.results;
-    let none = core::iter::empty();
-    results
-        .write(request.set, none, false)
-        .ok_or(Failure::NoMemory)?;
-    if request.target != Target::Nothing {
-        let first = dests.next().ok_or(Failure::NoneUsable)?;
-        if !send(msg, request.target, first.uri(), first.socket()) {
-            return Err(Failure::Refused);
-        }
+    if results.any {
+        let none = core::iter::empty();
+        results
+            .write(request.set, none, false)
+            .ok_or(Failure::NoMemory)?;
     }
-    Ok(dests.all(|dest| msg.add_branch(request.target, dest.uri(), dest.socket())))
+    let dest = view.dest(first).ok_or(Failure::NoneUsable)?;
+    if target == Target::Nothing {
+        if !msg.add_branch(target, dest.uri(), dest.socket()) {
+            return Ok(false);
+        }
+    } else if !send(msg, target, dest.uri(), dest.socket()) {
+        return Err(Failure::Refused);
+    }
+    let limit = usize::try_from(request.limit).ok();
+    let limit = limit.filter(|&limit| limit > 0).unwrap_or(usize::MAX);
+    let ring = view.ring(module.settings.use_default);
+    let (mut from, mut left) = (first + 1, limit - 1);
+    while left > 0 {
+        // The next one in the list, most often.
+        let next = (from < ring).then(|| view.usable_dest(from)).flatten();
+        let found = next.map(|dest| (from, dest));
+        let found = found.or_else(|| {
+            let at = view.next_usable(from, ring)?;
+            Some((at, view.dest(at)?))
+        });
+        let Some((at, dest)) = found else {
+            break;
+        };
+        if !msg.add_branch(target, dest.uri(), dest.socket()) {
+            return Ok(false);
+        }
+        (from, left) = (at + 1, left - 1);
+    }
+    Ok(true)
 }

@@ -32,6 +32,7 @@ fn plain<'a>(arg: Arg) -> Option<&'a [u8]> {
     unsafe { c_bytes(arg) }
 }
 
+#[inline(always)]
 fn select(
     msg: *mut sys::sip_msg,
     target: Target,

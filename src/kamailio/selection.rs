@@ -20,7 +20,7 @@ use crate::dispatch::event::Cause;
 use crate::dispatch::hash::hash;
 use crate::dispatch::ranked;
 use crate::dispatch::resume::Rule;
-use crate::dispatch::select::{Algorithm, Choice, Start, choose, choose_open, first, ring};
+use crate::dispatch::select::{Algorithm, Choice, Start, choose, choose_open, first, home, ring};
 use crate::dispatch::state::{Mark, apply_mark};
 use crate::shm::dest::Dest;
 use crate::shm::store::Found;
@@ -59,7 +59,7 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
     select_by(msg, set, algorithm, limit, target, behind)
 }
 
-/// The same. A request in pieces goes through registers.
+/// The same. A request in pieces goes through registers, and from here on by a jump.
 #[inline(never)]
 fn select_by(
     msg: Message,
@@ -69,7 +69,100 @@ fn select_by(
     target: Target,
     behind: Option<&Tail>,
 ) -> ScriptRet {
-    let request = Request {
+    if target == Target::DstUri && Module::get().is_some_and(|module| module.is_plain(msg)) {
+        select_plainly(msg, set, algorithm, limit, target, behind)
+    } else {
+        select_in_full(msg, set, algorithm, limit, target, behind)
+    }
+}
+
+impl Module {
+    /// True when a selection for this message writes nothing but the d-URI.
+    fn is_plain(&self, msg: Message) -> bool {
+        !self.settings.results.any && (self.settings.force_dst || !msg.has_dst_uri())
+    }
+}
+
+/// The same where nothing but the d-URI is written, which is all that most selections do.
+#[inline(never)]
+fn select_plainly(
+    msg: Message,
+    set: SetId,
+    algorithm: i32,
+    limit: i32,
+    target: Target,
+    behind: Option<&Tail>,
+) -> ScriptRet {
+    match try_plainly(msg, set, algorithm) {
+        Some(result) => result,
+        None => select_in_full(msg, set, algorithm, limit, target, behind),
+    }
+}
+
+/// One try. `None`, and nothing has changed, where it found no destination or there is more to it.
+///
+/// Each way to start has code of its own: what its choice does not need is not there.
+#[inline(always)]
+fn try_plainly(msg: Message, set: SetId, algorithm: i32) -> Option<ScriptRet> {
+    let module = Module::get()?;
+    let algorithm = Algorithm::from_number(algorithm);
+    match algorithm {
+        Algorithm::RoundRobin => send_plainly(module, msg, set, Start::RoundRobin),
+        Algorithm::First => send_plainly(module, msg, set, Start::First),
+        Algorithm::Weight => send_plainly(module, msg, set, Start::Weight),
+        Algorithm::RelativeWeight => send_plainly(module, msg, set, Start::RelativeWeight),
+        Algorithm::Latency => send_plainly(module, msg, set, Start::Latency),
+        Algorithm::Random => send_plainly(module, msg, set, Start::Random(random::word())),
+        Algorithm::HashAuthUser => match msg.hash_auth_user() {
+            Some(hash) => send_plainly(module, msg, set, Start::Hash(hash)),
+            None => send_plainly(module, msg, set, Start::RoundRobin),
+        },
+        _ => match hash_of(module, msg, algorithm)? {
+            Some(hash) => send_plainly(module, msg, set, Start::Hash(hash)),
+            // What starts nowhere has said why.
+            None => Some(ScriptRet::FAILED),
+        },
+    }
+}
+
+/// Chooses from this start in the running view, and sets the d-URI.
+#[inline(always)]
+fn send_plainly(module: &Module, msg: Message, set: SetId, start: Start) -> Option<ScriptRet> {
+    let pinned = module.store.pin_slot(Module::process())?;
+    let view = pinned.view(set)?;
+    let use_default = module.settings.use_default;
+    let at_home = match start {
+        Start::Hash(number) | Start::Random(number) => {
+            view.usable_dest(home(view, number, use_default)?)
+        }
+        _ => None,
+    };
+    let dest = match at_home {
+        Some(dest) => dest,
+        None => {
+            match start {
+                // Only who does not find its own destination may go to a draining one.
+                Start::Hash(_) if view.any_draining() => return None,
+                start if start.weighs() => view.need_ranks(&ShmArena),
+                _ => {}
+            }
+            view.dest(first(view, start, use_default)?)?
+        }
+    };
+    send(msg, Target::DstUri, dest.uri(), dest.socket()).then_some(ScriptRet::OK)
+}
+
+/// The same for any request.
+#[inline(never)]
+fn select_in_full(
+    msg: Message,
+    set: SetId,
+    algorithm: i32,
+    limit: i32,
+    target: Target,
+    behind: Option<&Tail>,
+) -> ScriptRet {
+    let request = &Request {
         set,
         algorithm,
         limit,
@@ -79,7 +172,7 @@ fn select_by(
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
-    if !module.settings.force_dst && target == Target::DstUri && msg.has_dst_uri() {
+    if !module.settings.force_dst && request.target == Target::DstUri && msg.has_dst_uri() {
         return failed(request.set, &Failure::AlreadySet);
     }
     let algorithm = Algorithm::from_number(request.algorithm);
@@ -88,11 +181,11 @@ fn select_by(
             // A call is counted where it goes, and it goes to the first of all results.
             let leads = request.behind.is_none_or(|tail| tail.count() == 0);
             if let Some(calls) = call_load::calls_of(module, msg).filter(|_| leads) {
-                return call_load::select(module, calls, msg, &request);
+                return call_load::select(module, calls, msg, request);
             }
         }
-        Algorithm::Parallel => return parallel::select(module, msg, &request),
-        Algorithm::Overload => return select_open(module, msg, &request),
+        Algorithm::Parallel => return parallel::select(module, msg, request),
+        Algorithm::Overload => return select_open(module, msg, request),
         _ => {}
     }
     let Some(start) = start(module, msg, algorithm) else {
@@ -101,7 +194,7 @@ fn select_by(
     let sent = module
         .store
         .try_set(Module::process(), request.set, |view| {
-            pick(module, msg, &request, view, start)
+            pick(module, msg, request, view, start)
         });
     conclude(request.set, &sent)
 }
@@ -227,25 +320,39 @@ fn failed(set: SetId, failure: &Failure) -> ScriptRet {
 /// Where the choice starts for this message; `None` after the message when it cannot be known.
 #[inline]
 fn start(module: &Module, msg: Message, algorithm: Algorithm) -> Option<Start> {
-    let user_only = module.settings.hash_user_only;
+    if let Some(hash) = hash_of(module, msg, algorithm) {
+        return hash.map(Start::Hash);
+    }
     Some(match algorithm {
-        Algorithm::HashCallId => Start::Hash(msg.hash_call_id()?),
-        Algorithm::HashFrom => Start::Hash(msg.hash_from(user_only)?),
-        Algorithm::HashTo => Start::Hash(msg.hash_to(user_only)?),
-        Algorithm::HashRequestUri => Start::Hash(msg.hash_request_uri(user_only)?),
-        Algorithm::HashPvar => Start::Hash(hash_pvar(module, msg)?),
-        Algorithm::HashAuthUser => msg.hash_auth_user().map_or(Start::RoundRobin, Start::Hash),
         Algorithm::RoundRobin => Start::RoundRobin,
         Algorithm::Random => Start::Random(random::word()),
-        Algorithm::First | Algorithm::CallLoad => Start::First,
         Algorithm::Weight => Start::Weight,
         Algorithm::RelativeWeight => Start::RelativeWeight,
         Algorithm::Latency => Start::Latency,
         Algorithm::Priority => Start::Priority,
         Algorithm::Service => Start::Service,
         Algorithm::Unknown(number) => start_of_unknown(number),
-        // They have gone their own ways.
-        Algorithm::Parallel | Algorithm::Overload => Start::First,
+        // The hash was in the message, but for credentials.
+        Algorithm::HashAuthUser => Start::RoundRobin,
+        // The others have gone their own ways.
+        _ => Start::First,
+    })
+}
+
+/// The hash that this algorithm starts at, and in it `None` after the message when it cannot be
+/// known. `None` where it starts otherwise.
+#[inline(always)]
+fn hash_of(module: &Module, msg: Message, algorithm: Algorithm) -> Option<Option<u32>> {
+    let user_only = module.settings.hash_user_only;
+    Some(match algorithm {
+        Algorithm::HashCallId => msg.hash_call_id(),
+        Algorithm::HashFrom => msg.hash_from(user_only),
+        Algorithm::HashTo => msg.hash_to(user_only),
+        Algorithm::HashRequestUri => msg.hash_request_uri(user_only),
+        Algorithm::HashPvar => hash_pvar(module, msg),
+        // Without credentials it starts at the cursor.
+        Algorithm::HashAuthUser => Some(msg.hash_auth_user()?),
+        _ => return None,
     })
 }
 

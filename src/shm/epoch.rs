@@ -76,20 +76,23 @@ impl Epochs {
     /// A process may hold several pins and drop them in any order: the first one counts until the
     /// last one is gone.
     pub fn pin(&self, process: usize) -> Pin<'_> {
-        let slot = self.slots.get().get(process);
-        match slot {
-            Some(slot) => {
-                let pins = slot.pins.load(Relaxed);
-                slot.pins.store(pins + 1, Relaxed);
-                if pins == 0 {
-                    slot.epoch.store(self.now.load(SeqCst), SeqCst);
-                }
-            }
-            None => {
-                self.strays.fetch_add(1, SeqCst);
-            }
+        let slot = self.pin_slot(process);
+        if slot.is_none() {
+            self.strays.fetch_add(1, SeqCst);
         }
         Pin { epochs: self, slot }
+    }
+
+    /// The same for a process that has a slot of its own; `None`, and nothing is pinned, for others.
+    #[inline(always)]
+    pub fn pin_slot(&self, process: usize) -> Option<SlotPin<'_>> {
+        let slot = self.slots.get().get(process)?;
+        let pins = slot.pins.load(Relaxed);
+        slot.pins.store(pins + 1, Relaxed);
+        if pins == 0 {
+            slot.epoch.store(self.now.load(SeqCst), SeqCst);
+        }
+        Some(SlotPin(slot))
     }
 
     /// The current epoch.
@@ -113,15 +116,24 @@ impl Epochs {
 pub struct Pin<'e> {
     epochs: &'e Epochs,
     /// `None` for a stray.
-    slot: Option<&'e Slot>,
+    slot: Option<SlotPin<'e>>,
 }
 
 impl Drop for Pin<'_> {
     fn drop(&mut self) {
-        let Some(slot) = self.slot else {
+        if self.slot.is_none() {
             self.epochs.strays.fetch_sub(1, SeqCst);
-            return;
-        };
+        }
+    }
+}
+
+/// A [`Pin`] of a process that has a slot of its own.
+pub struct SlotPin<'e>(&'e Slot);
+
+impl Drop for SlotPin<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let SlotPin(slot) = self;
         let pins = slot.pins.load(Relaxed).wrapping_sub(1);
         slot.pins.store(pins, Relaxed);
         if pins == 0 {

@@ -99,7 +99,9 @@ impl Least {
 
     /// Makes the leaf of destination `index` what `truth` says, and goes on until it stays so.
     pub fn sync(&self, index: usize, truth: impl Fn() -> u32) {
-        follow(self.level(0).get(index), &truth);
+        if !follow(self.level(0).get(index), &truth) {
+            return;
+        }
         let mut node = index;
         for level in 1..LEVELS {
             node /= FAN;
@@ -110,7 +112,10 @@ impl Least {
                     .min()
                     .unwrap_or(FULL)
             };
-            follow(self.level(level).get(node), &smallest);
+            // Where it stays, all above stays; who has just changed it goes on from here.
+            if !follow(self.level(level).get(node), &smallest) {
+                return;
+            }
         }
     }
 
@@ -121,14 +126,15 @@ impl Least {
             .iter()
             .rposition(|level| !level.get().is_empty())?;
         for _ in 0..RETRIES {
-            if self.level(top).first()?.load(SeqCst) == FULL {
+            let fewest = self.level(top).first()?.load(SeqCst);
+            if fewest == FULL {
                 return None;
             }
+            // The first child that has so few is on the way to the first such leaf.
             let down = (0..top).rev().try_fold(0, |node, level| {
-                let children = self.children(level, node).iter().enumerate();
-                let values = children.map(|(at, child)| (child.load(SeqCst), at));
-                let (value, at) = values.min()?;
-                (value != FULL).then_some(node * FAN + at)
+                let mut children = self.children(level, node).iter();
+                let at = children.position(|child| child.load(SeqCst) <= fewest)?;
+                Some(node * FAN + at)
             });
             if down.is_some() {
                 return down;
@@ -164,17 +170,20 @@ impl Least {
     }
 }
 
-/// Copies `truth` into a node until both agree. Nodes near the top rarely change, and are written
-/// only when they do, so that they stay in every processor's cache.
-fn follow(node: Option<&AtomicU32>, truth: &impl Fn() -> u32) {
-    let Some(node) = node else { return };
+/// Copies `truth` into a node until both agree; false when they did from the start, or there is no
+/// such node. Nodes near the top rarely change, and are written only when they do, so that they
+/// stay in every processor's cache.
+fn follow(node: Option<&AtomicU32>, truth: &impl Fn() -> u32) -> bool {
+    let Some(node) = node else { return false };
+    let mut changed = false;
     loop {
         let value = truth();
         if node.load(SeqCst) != value {
             node.store(value, SeqCst);
+            changed = true;
         }
         if truth() == value {
-            return;
+            return changed;
         }
     }
 }

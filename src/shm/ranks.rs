@@ -91,10 +91,7 @@ impl Ranks {
 
     /// The first destination of the best rank, at or after `at` and around the end of the ring.
     pub fn best_around(&self, at: usize, ring: usize) -> Option<usize> {
-        let rank = Some(self.best.best()).filter(|&rank| rank > 0)?;
-        self.best
-            .next(rank, at, ring)
-            .or_else(|| self.best.next(rank, 0, at))
+        self.best.around(at, ring)
     }
 
     /// Makes all for a view, from the records as they are.

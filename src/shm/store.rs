@@ -18,7 +18,7 @@ use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use super::build::{self, Changes};
 use super::counted::{Counted, Hold};
 use super::dest::Dest;
-use super::epoch::{Epochs, Pin};
+use super::epoch::{Epochs, Pin, SlotPin};
 use super::orphans::Orphans;
 use super::record::DestRecord;
 use super::table::Table;
@@ -219,6 +219,16 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         // SAFETY: a table that is published while the pin is set is not freed while it lives.
         let table = unsafe { root.table.load(SeqCst).as_ref() };
         Pinned { _pin: pin, table }
+    }
+
+    /// As [`Store::pin`]; `None` for a process that has no reader slot of its own.
+    #[inline(always)]
+    pub fn pin_slot(&self, process: usize) -> Option<Pinned<'_, SlotPin<'_>>> {
+        let root = self.root();
+        let pin = root.epochs.pin_slot(process)?;
+        // SAFETY: as in `pin`.
+        let table = unsafe { root.table.load(SeqCst).as_ref() };
+        Some(Pinned { _pin: pin, table })
     }
 
     /// Tries something with a set's view until it succeeds, or fails with the newest view.
@@ -552,18 +562,19 @@ fn relist(
 }
 
 /// A table that stays while this lives; no table before the first load.
-pub struct Pinned<'s> {
-    _pin: Pin<'s>,
+pub struct Pinned<'s, P = Pin<'s>> {
+    _pin: P,
     table: Option<&'s Table>,
 }
 
-impl Pinned<'_> {
+impl<P> Pinned<'_, P> {
     /// The table.
     pub fn table(&self) -> Option<&Table> {
         self.table
     }
 
     /// The view of a set.
+    #[inline(always)]
     pub fn view(&self, set: SetId) -> Option<&View> {
         self.table?.view(set)
     }

@@ -104,18 +104,26 @@ impl Table {
     }
 
     /// The slot of a set.
+    #[inline(always)]
     pub(super) fn slot(&self, id: SetId) -> Option<&SetSlot> {
-        self.slots.get().get(self.rank(id)?)
+        Some(self.find(id)?.1)
     }
 
     /// Position of a set in the order of listing.
     fn rank(&self, id: SetId) -> Option<usize> {
+        Some(self.find(id)?.0)
+    }
+
+    /// The slot of a set, and its position in the order of listing.
+    #[inline(always)]
+    fn find(&self, id: SetId) -> Option<(usize, &SetSlot)> {
         let buckets = self.buckets.get();
         let mut at = home(id, buckets.len());
         loop {
-            let slot = buckets.get(at).copied()?.checked_sub(1)? as usize;
-            if self.slots.get().get(slot)?.id == id {
-                return Some(slot);
+            let place = buckets.get(at).copied()?.checked_sub(1)? as usize;
+            let slot = self.slots.get().get(place)?;
+            if slot.id == id {
+                return Some((place, slot));
             }
             at = (at + 1) & buckets.len().wrapping_sub(1);
         }
@@ -123,11 +131,12 @@ impl Table {
 
     /// The view of a set, and how many sets are listed before it.
     pub(super) fn ranked(&self, id: SetId) -> Option<(usize, &View)> {
-        let rank = self.rank(id)?;
-        Some((rank, self.slots.get().get(rank)?.view()?))
+        let (rank, slot) = self.find(id)?;
+        Some((rank, slot.view()?))
     }
 
     /// The view of a set.
+    #[inline(always)]
     pub fn view(&self, id: SetId) -> Option<&View> {
         self.slot(id)?.view()
     }
@@ -212,6 +221,7 @@ impl Table {
 }
 
 impl SetSlot {
+    #[inline(always)]
     fn view(&self) -> Option<&View> {
         // SAFETY: views live as long as their table, or are retired like it when replaced.
         unsafe { self.view.load(SeqCst).as_ref() }

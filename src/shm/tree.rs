@@ -5,7 +5,7 @@
 //! are four levels for 10,000. As in [`super::usable`], the truth is in the records: a change is
 //! followed by a `sync`, which copies the truth until it stands still.
 
-use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use super::arena::{Block, Field, Plan, ShmSafe, ShmSlice};
 
@@ -88,19 +88,21 @@ impl Tree {
         }
     }
 
-    /// Makes the value of a destination what `truth` says, and goes on until it stays so.
-    fn sync(&self, index: usize, truth: impl Fn() -> u32, fold: fn(u32, u32) -> u32) {
+    /// Makes the value of a destination what `truth` says, and goes on until it stays so; false where
+    /// it was so from the start.
+    fn sync(&self, index: usize, truth: impl Fn() -> u32, fold: fn(u32, u32) -> u32) -> bool {
         if !follow(self.level(0).get(index), &truth) {
-            return;
+            return false;
         }
         let mut node = index;
         for level in 1..LEVELS {
             node /= FAN;
             let sum = || self.children(level - 1, node).fold(0, fold);
             if !follow(self.level(level).get(node), &sum) {
-                return;
+                break;
             }
         }
+        true
     }
 }
 
@@ -189,7 +191,13 @@ impl Shares {
 }
 
 /// Ranks of destinations, and the best of them. 0 is no rank: out.
-pub struct Best(Tree);
+pub struct Best {
+    tree: Tree,
+    /// Changes that are in the tree.
+    changes: AtomicU32,
+    /// The number of changes above, 1 and who was found to be the only best one below.
+    alone: AtomicU64,
+}
 
 // SAFETY: shared slices; zeroed it is the tree of an empty set.
 unsafe impl ShmSafe for Best {}
@@ -197,37 +205,68 @@ unsafe impl ShmSafe for Best {}
 impl Best {
     /// The tree over the block's memory; all are out.
     pub fn place<H>(plan: &TreePlan, block: &Block<H>) -> Self {
-        Best(plan.place(block))
+        Best {
+            tree: plan.place(block),
+            changes: AtomicU32::new(0),
+            alone: AtomicU64::new(0),
+        }
     }
 
     /// Gives each destination its rank, before anybody else sees the tree.
     pub fn fill(&self, rank: impl Fn(usize) -> u32) {
-        self.0.fill(rank, u32::max);
+        self.tree.fill(rank, u32::max);
     }
 
     /// Makes the rank of a destination what `truth` says.
     pub fn sync(&self, index: usize, truth: impl Fn() -> u32) {
-        self.0.sync(index, truth, u32::max);
+        if self.tree.sync(index, truth, u32::max) {
+            // Only now: who counts them before looking sees all that they count.
+            self.changes.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// The first destination of the best rank, at or after `at` and around the end of the ring.
+    ///
+    /// Costs the same for any size while one is better than all others, or those of the best rank
+    /// are next to each other; else a way up and down the tree.
+    pub fn around(&self, at: usize, ring: usize) -> Option<usize> {
+        let changes = u64::from(self.changes.load(SeqCst)) << 32;
+        let known = self.alone.load(SeqCst) ^ changes;
+        // Of another number of changes it is far above all positions.
+        let alone = known.checked_sub(1).filter(|&alone| alone < ring as u64);
+        if let Some(alone) = alone.and_then(|alone| usize::try_from(alone).ok()) {
+            return Some(alone);
+        }
+        let rank = Some(self.best()).filter(|&rank| rank > 0)?;
+        let found = self
+            .next(rank, at, ring)
+            .or_else(|| self.next(rank, 0, at))?;
+        let behind = found + 1;
+        // From right behind it all others were passed.
+        if behind == at || (behind == ring && at == 0) {
+            self.alone.store(changes | behind as u64, SeqCst);
+        }
+        Some(found)
     }
 
     /// The rank of a destination.
     pub fn rank(&self, index: usize) -> u32 {
-        self.0.value(index)
+        self.tree.value(index)
     }
 
     /// The best rank; 0 when all are out.
     pub fn best(&self) -> u32 {
-        self.0.whole()
+        self.tree.whole()
     }
 
     /// The best rank below this one; 0 when there is none. Costs a way down for each destination
     /// that is better.
     pub fn best_below(&self, rank: u32) -> u32 {
-        self.best_under(self.0.top, 0, rank)
+        self.best_under(self.tree.top, 0, rank)
     }
 
     fn best_under(&self, level: usize, node: usize, rank: u32) -> u32 {
-        let here = self.0.level(level).get(node);
+        let here = self.tree.level(level).get(node);
         let best = here.map_or(0, |node| node.load(SeqCst));
         if best < rank {
             return best;
@@ -245,8 +284,8 @@ impl Best {
     pub fn next(&self, rank: u32, from: usize, to: usize) -> Option<usize> {
         let mut level = 0;
         let mut at = from;
-        while level < LEVELS && at < self.0.level(level).len() {
-            let left = self.0.children(level, at / FAN).skip(at % FAN);
+        while level < LEVELS && at < self.tree.level(level).len() {
+            let left = self.tree.children(level, at / FAN).skip(at % FAN);
             match left.enumerate().find(|&(_, value)| value >= rank) {
                 Some((steps, _)) if level == 0 => {
                     return Some(at + steps).filter(|&found| found < to);
@@ -339,6 +378,16 @@ mod tests {
                     random.random_range(0..len + 2),
                     random.random_range(0..len + 2),
                 );
+                for _ in 0..if len > 0 { 3 } else { 0 } {
+                    let at = random.random_range(0..len);
+                    let whole = best.best();
+                    let mut around = (at..len).chain(0..at);
+                    let expected = around.find(|&at| whole > 0 && model[at] == whole);
+                    assert_eq!(best.around(at, len), expected, "len {len} around {at}");
+                    // So who is alone is remembered.
+                    let behind = expected.map_or(0, |found| (found + 1) % len);
+                    assert_eq!(best.around(behind, len).is_some(), whole > 0, "len {len}");
+                }
                 let rank = random.random_range(1..6);
                 let under = model.iter().copied().filter(|&have| have < rank).max();
                 assert_eq!(best.best_below(rank), under.unwrap_or(0), "len {len}");

@@ -8,7 +8,7 @@ use super::shift::Shift;
 
 /// The table. Lives in shared memory, inside the set's view.
 pub struct Uris {
-    /// A position and 1, or 0 where nothing is.
+    /// A position and 1 below, bits of the hash above, see [`Parts`]; 0 where nothing is.
     slots: ShmSlice<u32>,
 }
 
@@ -45,20 +45,52 @@ impl UrisPlan {
     }
 }
 
+/// How the slots of a table are divided: as many bits as positions need, and above them as many of
+/// the lowest bits of the hash as there is room for. They tell URIs apart that fall together, so that
+/// hardly any text is compared in vain.
+#[derive(Clone, Copy)]
+struct Parts {
+    /// The bits of the position.
+    position: u32,
+}
+
+impl Parts {
+    /// Those of a table of so many slots, which always has fewer positions.
+    fn of(slots: usize) -> Self {
+        let slots = u32::try_from(slots).unwrap_or(u32::MAX);
+        let position = u32::MAX.checked_shr(slots.leading_zeros()).unwrap_or(0);
+        Parts { position }
+    }
+
+    /// The bits of a hash that are kept.
+    fn tag(self, hash: u32) -> u32 {
+        hash.checked_shl(self.position.count_ones()).unwrap_or(0)
+    }
+
+    /// What a slot holds for a position.
+    fn slot(self, at: usize, hash: u32) -> u32 {
+        self.tag(hash) | number(at)
+    }
+}
+
 /// The slot of a hash among so many.
 fn home(hash: u32, slots: usize) -> usize {
     usize::try_from((u64::from(hash) * slots as u64) >> 32).unwrap_or(0)
 }
 
 impl Uris {
-    /// The positions whose URIs may have this hash, those of one URI going up.
+    /// The positions whose URIs may have this hash, those of one URI going up. Few others.
     pub fn find(&self, hash: u32) -> impl Iterator<Item = usize> + '_ {
         let slots = self.slots.get();
         let (behind, first) = slots
             .split_at_checked(home(hash, slots.len()))
             .unwrap_or_default();
-        let found = first.iter().chain(behind);
-        found.map_while(|&slot| Some(slot.checked_sub(1)? as usize))
+        let parts = Parts::of(slots.len());
+        let tag = parts.tag(hash);
+        let taken = first.iter().chain(behind).take_while(|&&slot| slot != 0);
+        taken
+            .filter(move |&&slot| slot & !parts.position == tag)
+            .map(move |&slot| (slot & parts.position).saturating_sub(1) as usize)
     }
 
     /// Puts all positions in, whose hashes come in their order.
@@ -68,8 +100,9 @@ impl Uris {
     pub unsafe fn fill(&self, hashes: impl Iterator<Item = u32>) {
         // SAFETY: the caller's promise.
         let slots = unsafe { self.slots.fill() };
+        let parts = Parts::of(slots.len());
         let mut free: Option<FreeSlots> = None;
-        for (slot, hash) in (1u32..).zip(hashes) {
+        for (position, hash) in hashes.enumerate() {
             let first = home(hash, slots.len());
             let near = match free {
                 None => free_near(slots, first),
@@ -80,7 +113,7 @@ impl Uris {
                 free.take(first)
             });
             if let Some(place) = slots.get_mut(at) {
-                *place = slot;
+                *place = parts.slot(position, hash);
             }
         }
     }
@@ -103,14 +136,17 @@ impl Uris {
         // SAFETY: the caller's promise.
         let slots = unsafe { self.slots.fill() };
         slots.copy_from_slice(other.slots.get());
-        let limit = |at: Option<usize>| at.map_or(u32::MAX, slot_of);
+        let limit = |at: Option<usize>| at.map_or(u32::MAX, number);
+        let parts = Parts::of(slots.len());
         if let Some(dropped) = shift.dropped {
             remove(slots, dropped, old_hash);
         }
         let (dropped, added) = (limit(shift.dropped), limit(shift.added));
         for slot in slots {
-            let kept = *slot - u32::from(*slot > dropped);
-            *slot = kept + u32::from(kept >= added);
+            let before = *slot & parts.position;
+            let kept = before - u32::from(before > dropped);
+            let now = kept + u32::from(kept >= added);
+            *slot = (*slot & !parts.position) | now;
         }
         true
     }
@@ -122,9 +158,11 @@ impl Uris {
     pub unsafe fn insert(&self, hash: u32, at: usize, same: impl Fn(usize, usize) -> bool) {
         // SAFETY: the caller's promise.
         let slots = unsafe { self.slots.fill() };
-        let position = |slot: u32| (slot as usize).saturating_sub(1);
-        put(slots, hash, slot_of(at), |new, there| {
-            new < there && same(position(new), position(there))
+        let parts = Parts::of(slots.len());
+        let position = |slot: u32| (slot & parts.position).saturating_sub(1) as usize;
+        put(slots, hash, parts.slot(at, hash), |new, there| {
+            let (new, there) = (position(new), position(there));
+            new < there && same(new, there)
         });
     }
 }
@@ -180,8 +218,8 @@ impl FreeSlots {
     }
 }
 
-/// What a slot holds for a position.
-fn slot_of(at: usize) -> u32 {
+/// A position and 1.
+fn number(at: usize) -> u32 {
     u32::try_from(at).map_or(u32::MAX, |at| at.saturating_add(1))
 }
 
@@ -208,11 +246,12 @@ fn put(slots: &mut [u32], hash: u32, value: u32, before: impl Fn(u32, u32) -> bo
 fn remove(slots: &mut [u32], dropped: usize, hash: impl Fn(usize) -> u32) {
     let len = slots.len();
     let first = home(hash(dropped), len);
-    let wanted = slot_of(dropped);
-    let Some(mut gap) = (first..len)
-        .chain(0..first)
-        .find(|&at| slots.get(at) == Some(&wanted))
-    else {
+    let parts = Parts::of(len);
+    let wanted = number(dropped);
+    let Some(mut gap) = (first..len).chain(0..first).find(|&at| {
+        let slot = slots.get(at);
+        slot.is_some_and(|&slot| slot & parts.position == wanted)
+    }) else {
         return;
     };
     let start = gap;
@@ -220,7 +259,8 @@ fn remove(slots: &mut [u32], dropped: usize, hash: impl Fn(usize) -> u32) {
         let Some(&slot) = slots.get(at).filter(|&&slot| slot != 0) else {
             break;
         };
-        let own = home(hash((slot as usize).saturating_sub(1)), len);
+        let position = (slot & parts.position).saturating_sub(1) as usize;
+        let own = home(hash(position), len);
         // It may move to the gap unless its own slot lies behind that.
         let steps = |from: usize| (at + len - from).checked_rem(len).unwrap_or(0);
         if steps(own) >= steps(gap) {

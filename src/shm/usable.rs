@@ -8,8 +8,8 @@
 //! record is followed by [`Usable::sync`], which copies the truth until it stands still, so that
 //! the last change of several processes wins whatever their order.
 
-use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering::{Relaxed, SeqCst};
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::arena::{Block, Field, Plan, ShmSafe, ShmSlice};
 
@@ -23,8 +23,12 @@ const WORD: usize = 64;
 pub struct Usable {
     /// The words of all levels, the lowest first.
     words: ShmSlice<AtomicU64>,
-    /// Where each level begins, and the last one ends.
-    starts: [u32; LEVELS + 1],
+    /// Where each level but the lowest begins; the last one ends with the words.
+    starts: [u32; LEVELS - 1],
+    /// Number of bits that are set in the lowest level.
+    count: AtomicU32,
+    /// The last index that was found to be the only one.
+    only: AtomicU32,
 }
 
 // SAFETY: integers and a shared slice of atomics; zeroed it is the bitmap of an empty set.
@@ -33,21 +37,22 @@ unsafe impl ShmSafe for Usable {}
 /// The planned array of a [`Usable`].
 pub struct UsablePlan {
     words: Field<AtomicU64>,
-    starts: [u32; LEVELS + 1],
+    starts: [u32; LEVELS - 1],
 }
 
 impl UsablePlan {
     /// Plans the words for `len` destinations; `None` when memory cannot be that large.
     pub fn new<H: ShmSafe>(plan: &mut Plan<H>, len: usize) -> Option<Self> {
-        let mut starts = [0; LEVELS + 1];
-        let (mut bits, mut all, mut is_last) = (len, 0usize, false);
-        for end in starts.iter_mut().skip(1) {
-            let words = bits.div_ceil(WORD);
-            all = all.checked_add(if is_last { 0 } else { words })?;
-            *end = u32::try_from(all).ok()?;
-            is_last |= words <= 1;
-            bits = words;
+        let mut starts = [0; LEVELS - 1];
+        let mut words = len.div_ceil(WORD);
+        let mut all = words;
+        for start in &mut starts {
+            *start = u32::try_from(all).ok()?;
+            // Above a level of one word there is none.
+            words = if words > 1 { words.div_ceil(WORD) } else { 0 };
+            all = all.checked_add(words)?;
         }
+        u32::try_from(len).ok()?;
         let words = plan.array(all)?;
         Some(UsablePlan { words, starts })
     }
@@ -57,20 +62,27 @@ impl UsablePlan {
         Usable {
             words: block.slice(&self.words),
             starts: self.starts,
+            count: AtomicU32::new(0),
+            only: AtomicU32::new(0),
         }
     }
 }
 
 impl Usable {
     fn word(&self, level: usize, index: usize) -> Option<&AtomicU64> {
-        let (start, end) = (*self.starts.get(level)?, *self.starts.get(level + 1)?);
-        let at = (start as usize).checked_add(index)?;
-        self.words.get().get(at).filter(|_| at < end as usize)
+        let start = match level.checked_sub(1) {
+            Some(below) => *self.starts.get(below)? as usize,
+            None => 0,
+        };
+        let end = self.starts.get(level);
+        let end = end.map_or(self.words.len(), |&end| end as usize);
+        let at = start.checked_add(index)?;
+        self.words.get().get(at).filter(|_| at < end)
     }
 
     /// The words of the lowest level, as they are.
     pub fn copy(&self) -> Vec<u64> {
-        let [_, end, ..] = self.starts;
+        let [end, ..] = self.starts;
         let words = self.words.get().iter().take(end as usize);
         words.map(|word| word.load(SeqCst)).collect()
     }
@@ -80,6 +92,7 @@ impl Usable {
         for (index, &bits) in lowest.iter().enumerate().filter(|&(_, &bits)| bits != 0) {
             if let Some(word) = self.word(0, index) {
                 word.store(bits, Relaxed);
+                self.count.fetch_add(bits.count_ones(), Relaxed);
             }
             self.set_above(index);
         }
@@ -123,7 +136,9 @@ impl Usable {
     /// `truth` reads the destination's record; it is asked again after each step, because another
     /// process may change the record meanwhile.
     pub fn sync(&self, index: usize, truth: impl Fn() -> bool) {
-        self.follow(0, index, &truth);
+        let changed = self.follow(0, index, &truth);
+        // What others count meanwhile is added up, below 0 too.
+        self.count.fetch_add(changed, SeqCst);
         let mut index = index;
         for level in 1..LEVELS {
             let Some(below) = self.word(level - 1, index / WORD) else {
@@ -134,29 +149,53 @@ impl Usable {
         }
     }
 
-    /// Copies `truth` into one bit until both agree.
-    fn follow(&self, level: usize, index: usize, truth: &impl Fn() -> bool) {
+    /// Copies `truth` into one bit until both agree; returns how many more are set by that, modulo
+    /// 2^32.
+    fn follow(&self, level: usize, index: usize, truth: &impl Fn() -> bool) -> u32 {
         let Some(word) = self.word(level, index / WORD) else {
-            return;
+            return 0;
         };
         let bit = 1u64 << (index % WORD);
+        let mut more = 0u32;
         loop {
             let set = truth();
             if set {
-                word.fetch_or(bit, SeqCst);
+                let before = word.fetch_or(bit, SeqCst);
+                more = more.wrapping_add(u32::from(before & bit == 0));
             } else {
-                word.fetch_and(!bit, SeqCst);
+                let before = word.fetch_and(!bit, SeqCst);
+                more = more.wrapping_sub(u32::from(before & bit != 0));
             }
             if truth() == set {
-                return;
+                return more;
             }
+        }
+    }
+
+    /// The index that was last found where no other bit is set.
+    #[inline]
+    pub fn only(&self) -> Option<usize> {
+        let alone = self.count.load(SeqCst) == 1;
+        alone.then(|| self.only.load(Relaxed) as usize)
+    }
+
+    /// Remembers an index whose bit is set, for [`Usable::only`], where no other one is.
+    #[inline]
+    pub fn found(&self, index: usize) {
+        if self.count.load(SeqCst) == 1 {
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            self.only.store(index, Relaxed);
         }
     }
 
     /// Sets a bit of a bitmap that nobody else sees yet.
     pub fn set_first(&self, index: usize) {
         if let Some(word) = self.word(0, index / WORD) {
-            word.store(word.load(Relaxed) | (1 << (index % WORD)), Relaxed);
+            let before = word.load(Relaxed);
+            let bit = 1 << (index % WORD);
+            word.store(before | bit, Relaxed);
+            let more = u32::from(before & bit == 0);
+            self.count.fetch_add(more, Relaxed);
             self.set_above(index / WORD);
         }
     }
@@ -176,7 +215,7 @@ impl Usable {
     /// Goes up to a level with something left, and down again; never back.
     #[inline]
     pub fn next(&self, from: usize) -> Option<usize> {
-        let [_, end, ..] = self.starts;
+        let [end, ..] = self.starts;
         let at = from / WORD;
         let word = self.words.get().get(at).filter(|_| at < end as usize)?;
         match word.load(SeqCst) & (u64::MAX << (from % WORD)) {
@@ -279,6 +318,8 @@ mod tests {
                 );
                 assert_eq!(usable.any(), model.borrow().contains(&true), "len {len}");
             }
+            let count = model.borrow().iter().filter(|&&set| set).count();
+            assert_eq!(usable.only().is_some(), count == 1, "len {len}");
             let words = usable.copy();
             let other = bitmap(&heap, len);
             let set = (0..len).filter(|&index| model.borrow()[index]);
@@ -286,6 +327,16 @@ mod tests {
             other.fill(&words);
             assert_eq!(other.differing(&words).count(), 0);
             assert_eq!((other.any(), other.next(0)), (usable.any(), usable.next(0)));
+            // All but one go out, and what was found then is remembered until another comes up.
+            let Some(last) = len.checked_sub(1) else {
+                continue;
+            };
+            (0..last).for_each(|index| other.sync(index, || false));
+            other.sync(last, || true);
+            other.found(last);
+            assert_eq!(other.only(), Some(last), "len {len}");
+            other.sync(0, || true);
+            assert_eq!(other.only(), (len == 1).then_some(last), "len {len}");
         }
     }
 }

@@ -84,7 +84,8 @@ pub struct View {
 /// [`Rules`] in shared memory.
 pub(super) struct SharedRules {
     pub(super) unusable: State,
-    pub(super) last_resort: u32,
+    /// Positions below it are chosen from: all but the last resort.
+    pub(super) ring: u32,
 }
 
 // SAFETY: integers, arena pointers and shared slices; zeroed it is a set without destinations.
@@ -175,9 +176,17 @@ impl View {
     }
 
     /// True when the destination at a position is selected, by its record.
+    #[inline]
     pub fn is_usable(&self, at: usize) -> bool {
         self.dest(at)
             .is_some_and(|dest| !dest.record().state().intersects(self.rules.unusable))
+    }
+
+    /// The destination at a position, when it is selected.
+    #[inline(always)]
+    pub fn usable_dest(&self, at: usize) -> Option<&Dest> {
+        let is_usable = |dest: &&Dest| !dest.record().state().intersects(self.rules.unusable);
+        self.dest(at).filter(is_usable)
     }
 
     /// True when the destination at a position is selected, or calls in progress still go there.
@@ -258,7 +267,7 @@ impl View {
 
     /// True for the destination that is taken only when all others are out.
     pub(super) fn is_last_resort(&self, at: usize) -> bool {
-        self.rules.last_resort != 0 && at > 0 && at + 1 == self.dest_count()
+        at >= self.rules.ring as usize && at < self.dest_count()
     }
 
     /// The position of the destination over this record; `None` when it is not in this view.
@@ -347,11 +356,23 @@ impl View {
     /// A walk whose first step found nobody.
     #[inline(never)]
     fn walk_on(&self, at: usize, ring: usize) -> Option<usize> {
+        // While one alone is in, all walks lead to it, whatever the size of the set.
+        let only = self.usable.only().filter(|&only| only < ring);
+        match only {
+            Some(at) if self.is_usable(at) => only,
+            _ => self.search(at, ring),
+        }
+    }
+
+    /// The same by the bitmap.
+    #[inline(never)]
+    fn search(&self, at: usize, ring: usize) -> Option<usize> {
         let found = self.usable.next(at).filter(|&found| found < ring);
-        match found {
+        let found = match found {
             Some(at) if self.is_usable(at) => found,
             _ => self.walk_around(at, ring),
-        }
+        };
+        found.inspect(|&at| self.usable.found(at))
     }
 
     /// A walk whose first steps found nobody.
@@ -388,8 +409,15 @@ impl View {
 }
 
 impl Candidates for View {
+    #[inline]
     fn len(&self) -> usize {
         self.dest_count()
+    }
+
+    #[inline]
+    fn ring(&self, _use_default: bool) -> usize {
+        // Views are built by the same rule.
+        self.rules.ring as usize
     }
 
     #[inline]
@@ -404,7 +432,7 @@ impl Candidates for View {
         self.first_room(from, to)
     }
 
-    #[inline]
+    #[inline(always)]
     fn walk(&self, at: usize, ring: usize) -> Option<usize> {
         if at < ring && self.is_usable(at) {
             return Some(at);

@@ -6,6 +6,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use rand::RngCore;
 
 use crate::dispatch::hash::fold_hash;
+use crate::dispatch::select;
 use crate::dispatch::select::Candidates;
 use crate::dispatch::weight::{self, Wheel};
 
@@ -150,7 +151,8 @@ impl Draft<'_> {
         (view.dests, view.wheel, view.least) = (slots, wheels, least);
         (view.usable, view.draining, view.uris) = (usable, draining, uris);
         view.rules.unusable = self.rules.unusable;
-        view.rules.last_resort = self.rules.last_resort.into();
+        let ring = select::ring(len, self.rules.last_resort);
+        view.rules.ring = u32::try_from(ring).unwrap_or(u32::MAX);
         if let Some(wheel) = self.wheel {
             // SAFETY: the block is ours alone until it is published.
             unsafe { view.wheel.fill() }.fill(wheel);
