@@ -36,8 +36,7 @@ impl<F: Copy> Names<F> {
     /// Reads the name in the parentheses, when the config is read: keeps its number in `spec`, or
     /// logs which names there are.
     pub fn parse(&self, spec: sys::pv_spec_p, name: *const sys::str_) -> PvRet {
-        // SAFETY: the server gives the name that stands in the config (core/pvapi.c).
-        let name = unsafe { text::bytes_at(name) }.unwrap_or_default();
+        let name = inner(name);
         let is_it = |(known, _): &(&str, F)| known.as_bytes() == name;
         let at = self.known.iter().position(is_it);
         if at.is_none() {
@@ -59,6 +58,12 @@ impl<F: Copy> Names<F> {
         let (last, others) = names.split_last().unwrap_or((&"", &[]));
         format!("{} or {last}", others.join(", "))
     }
+}
+
+/// The name in the parentheses.
+fn inner<'a>(name: *const sys::str_) -> &'a [u8] {
+    // SAFETY: the server gives the name that stands in the config (core/pvapi.c).
+    unsafe { text::bytes_at(name) }.unwrap_or_default()
 }
 
 /// Keeps the number of a name in the server's spec; `None` where there is no spec.
