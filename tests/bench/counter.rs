@@ -178,6 +178,8 @@ impl<'a> Counter<'a> {
     fn cost(&mut self, index: usize) -> Figure {
         let case = &self.cases[index];
         let (few, many) = case.turns;
+        // Twice, so that what calls remember for the next ones is there before any is counted.
+        self.message(&format!("c{index}"), 0, case)?;
         let (_, code) = self.message(&format!("c{index}"), 0, case)?;
         if code != case.wanted {
             return Err(format!("returns {code}"));
