@@ -35,18 +35,19 @@ impl View {
         dests: &[NonNull<Dest>],
         random: &mut impl RngCore,
     ) -> Result<NonNull<Self>, OutOfMemory> {
-        let wheel = weight::wheel(
+        let weights = || {
             dests.iter().map(|dest| {
                 // SAFETY: the caller's promise.
                 unsafe { dest.as_ref() }.weight()
-            }),
-            random,
-        );
+            })
+        };
+        let is_weighted = weights().any(|weight| weight > 0);
+        let wheel = is_weighted.then(|| weight::wheel(weights(), random));
         let draft = Draft {
             rules,
             record,
             len: dests.len(),
-            wheel,
+            wheel: wheel.flatten(),
             like: None,
         };
         let mut block = draft.lay_out(arena)?;
@@ -137,10 +138,14 @@ impl Draft<'_> {
         let wheels = plan.array(wheels).ok_or(OutOfMemory)?;
         let counted = usize::from(self.rules.call_load);
         let least = plan.array::<Least>(counted).ok_or(OutOfMemory)?;
-        let loads = LeastPlan::new(&mut plan, len * counted).ok_or(OutOfMemory)?;
+        let loads = match counted {
+            0 => None,
+            _ => Some(LeastPlan::new(&mut plan, len).ok_or(OutOfMemory)?),
+        };
         let mut block = plan.alloc(arena)?;
         let (usable, draining) = (usable.place(&block), draining.place(&block));
-        let (uris, loads) = (uris.place(&block), loads.place(&block));
+        let uris = uris.place(&block);
+        let loads = loads.map(|loads| loads.place(&block));
         let (slots, wheels, least) = (
             block.slice(&slots),
             block.slice(&wheels),
@@ -158,7 +163,8 @@ impl Draft<'_> {
             unsafe { view.wheel.fill() }.fill(wheel);
         }
         // SAFETY: as above.
-        if let Some(least) = unsafe { view.least.fill() }.first_mut() {
+        let least = unsafe { view.least.fill() }.first_mut();
+        if let (Some(least), Some(loads)) = (least, loads) {
             *least = loads;
         }
         Ok(block)
