@@ -12,7 +12,6 @@ pub mod hash;
 pub mod latency;
 pub mod list;
 pub mod order;
-pub mod plain_uri;
 pub mod probe;
 pub mod ranked;
 pub mod resume;

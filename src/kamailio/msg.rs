@@ -9,7 +9,6 @@ use super::log::{log_dbg, log_err, log_warn};
 use super::{net, sys, text};
 use crate::dispatch::dest::Proto;
 use crate::dispatch::hash::hash;
-use crate::dispatch::plain_uri::plain_start;
 use crate::shm::addr::Source;
 
 /// Address of a reply that tm made up (core/parser/msg_parser.h, `FAKED_REPLY`).
@@ -364,16 +363,6 @@ impl Message {
     /// `MAX_URI_SIZE` bytes (core/action.c, SET_HOSTALL_T), and the user part comes from outside.
     #[inline]
     fn write_with_host(self, uri: &mut Uri, host: &[u8]) -> Option<()> {
-        if let Some(start) = self.plain_start() {
-            uri.add(start)?;
-            return uri.add(host);
-        }
-        self.write_parsed_with_host(uri, host)
-    }
-
-    /// The same by the server's parser.
-    #[inline(never)]
-    fn write_parsed_with_host(self, uri: &mut Uri, host: &[u8]) -> Option<()> {
         // SAFETY: a live message; the server parses into it.
         if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
             return None;
@@ -408,25 +397,6 @@ impl Message {
             uri.add(b"@")?;
         }
         uri.add(host)
-    }
-
-    /// The Request-URI of a request up to the host, where the server has not parsed it yet and it is
-    /// of the plainest form: to parse it would cost more than all else of a selection.
-    fn plain_start<'m>(self) -> Option<&'m [u8]> {
-        let msg = self.fields();
-        let line = &msg.first_line;
-        let is_request = u32::try_from(line.type_) == Ok(sys::SIP_REQUEST);
-        if !is_request || msg.parsed_uri_ok != 0 {
-            return None;
-        }
-        let uri = if msg.new_uri.s.is_null() {
-            // SAFETY: the type says which member of the union is set.
-            unsafe { line.u.request.uri }
-        } else {
-            msg.new_uri
-        };
-        // SAFETY: a part of the message, or what the server replaced it by.
-        plain_start(unsafe { text::bytes(&uri) })
     }
 
     /// Sends the message from this local socket of the server.
