@@ -112,6 +112,7 @@ fn try_plainly(msg: Message, set: SetId, algorithm: i32) -> Option<ScriptRet> {
         Algorithm::Weight => send_plainly(module, msg, set, Start::Weight),
         Algorithm::RelativeWeight => send_plainly(module, msg, set, Start::RelativeWeight),
         Algorithm::Latency => send_plainly(module, msg, set, Start::Latency),
+        Algorithm::Priority => send_plainly(module, msg, set, Start::Priority),
         Algorithm::Random => send_plainly(module, msg, set, Start::Random(random::word())),
         Algorithm::HashAuthUser => match msg.hash_auth_user() {
             Some(hash) => send_plainly(module, msg, set, Start::Hash(hash)),
