@@ -259,20 +259,13 @@ impl Kamailio {
         }
     }
 
-    /// Waits until the main process sleeps, at most a moment. With `fork=no` it is the one that
-    /// handles requests, and ends from within the signal handler: asked amid a request, it waits
-    /// for ever for a lock that it holds itself (`sig_usr` in the server's main.c says so).
+    /// Waits until all its processes sleep, at most a moment. A process that is told to end does so
+    /// wherever it is (`sig_usr` in the server's main.c), amid a change of shared memory, too, in
+    /// which the main process then may go round for ever. The test has its answer before the
+    /// worker has put away what the answer took.
     fn rest(&self) {
         let end = Instant::now() + patience(1);
-        let stat = format!("/proc/{}/stat", self.pid());
-        // proc_pid_stat(5): the state stands behind the name, which is in parentheses.
-        let asleep = || {
-            std::fs::read_to_string(&stat).is_ok_and(|stat| {
-                stat.rsplit_once(") ")
-                    .is_none_or(|(_, of)| of.starts_with('S'))
-            })
-        };
-        while Instant::now() < end && !asleep() {
+        while Instant::now() < end && !is_asleep(self.pid()) {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -320,6 +313,19 @@ impl Drop for Kamailio {
             );
         }
     }
+}
+
+/// True when a process and its children all wait for something.
+fn is_asleep(pid: u32) -> bool {
+    // proc_pid_stat(5): the state stands behind the name, which is in parentheses.
+    let waits = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let state = stat.rsplit_once(") ").map(|(_, state)| state);
+        state.is_none_or(|state| state.starts_with('S'))
+    };
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    waits(&pid.to_string()) && children.split_whitespace().all(waits)
 }
 
 /// Starts a server that must refuse its config; yields its log.
