@@ -99,14 +99,14 @@ fn select_plainly(
     }
 }
 
-/// One try. `None`, and nothing has changed, where it found no destination or there is more to it.
+/// `None`, and nothing is done, where the algorithm has a way of its own.
 ///
 /// Each way to start has code of its own: what its choice does not need is not there.
 #[inline(always)]
 fn try_plainly(msg: Message, set: SetId, algorithm: i32) -> Option<ScriptRet> {
     let module = Module::get()?;
     let algorithm = Algorithm::from_number(algorithm);
-    match algorithm {
+    Some(match algorithm {
         Algorithm::RoundRobin => send_plainly(module, msg, set, Start::RoundRobin),
         Algorithm::First => send_plainly(module, msg, set, Start::First),
         Algorithm::Weight => send_plainly(module, msg, set, Start::Weight),
@@ -121,14 +121,25 @@ fn try_plainly(msg: Message, set: SetId, algorithm: i32) -> Option<ScriptRet> {
         _ => match hash_of(module, msg, algorithm)? {
             Some(hash) => send_plainly(module, msg, set, Start::Hash(hash)),
             // What starts nowhere has said why.
-            None => Some(ScriptRet::FAILED),
+            None => ScriptRet::FAILED,
         },
-    }
+    })
 }
 
 /// Chooses from this start in the running view, and sets the d-URI.
 #[inline(always)]
-fn send_plainly(module: &Module, msg: Message, set: SetId, start: Start) -> Option<ScriptRet> {
+fn send_plainly(module: &Module, msg: Message, set: SetId, start: Start) -> ScriptRet {
+    match try_once(module, msg, set, start) {
+        Some(true) => ScriptRet::OK,
+        Some(false) => failed(set, &Failure::Refused),
+        None => select_again(module, msg, set, start),
+    }
+}
+
+/// One try: false when the server refused the destination. `None`, and nothing has changed but
+/// perhaps a cursor, where there is none, or more to it.
+#[inline(always)]
+fn try_once(module: &Module, msg: Message, set: SetId, start: Start) -> Option<bool> {
     let pinned = module.store.pin_slot(Module::process())?;
     let view = pinned.view(set)?;
     let use_default = module.settings.use_default;
@@ -150,7 +161,33 @@ fn send_plainly(module: &Module, msg: Message, set: SetId, start: Start) -> Opti
             view.dest(first(view, start, use_default)?)?
         }
     };
-    send(msg, Target::DstUri, dest.uri(), dest.socket()).then_some(ScriptRet::OK)
+    Some(send(msg, Target::DstUri, dest.uri(), dest.socket()))
+}
+
+/// The same as often as it takes, from the same start: it was not cheap to know, and to ask for it
+/// again might count or warn again.
+#[cold]
+#[inline(never)]
+fn select_again(module: &Module, msg: Message, set: SetId, start: Start) -> ScriptRet {
+    let request = &Request {
+        set,
+        // It is known by its start.
+        algorithm: i32::MIN,
+        limit: UNLIMITED,
+        target: Target::DstUri,
+        behind: None,
+    };
+    select_from(module, msg, request, start)
+}
+
+/// Chooses from this start, in the newest view at last, and sends the message there.
+#[inline(always)]
+fn select_from(module: &Module, msg: Message, request: &Request, start: Start) -> ScriptRet {
+    let process = Module::process();
+    let sent = module.store.try_set(process, request.set, |view| {
+        pick(module, msg, request, view, start)
+    });
+    conclude(request.set, &sent)
 }
 
 /// The same for any request.
@@ -189,15 +226,10 @@ fn select_in_full(
         Algorithm::Overload => return select_open(module, msg, request),
         _ => {}
     }
-    let Some(start) = start(module, msg, algorithm) else {
-        return ScriptRet::FAILED;
-    };
-    let sent = module
-        .store
-        .try_set(Module::process(), request.set, |view| {
-            pick(module, msg, request, view, start)
-        });
-    conclude(request.set, &sent)
+    match start(module, msg, algorithm) {
+        Some(start) => select_from(module, msg, request, start),
+        None => ScriptRet::FAILED,
+    }
 }
 
 /// Algorithm 64: in turn, with overload control.

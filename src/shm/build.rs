@@ -135,8 +135,9 @@ struct Running<'t> {
     /// Those that share URI and socket with others, by the number of the first one that the set
     /// finds; the last of the list first.
     alike: HashMap<usize, Vec<&'t Dest>>,
-    /// How many there are in the sets that are listed before each set.
-    bases: Vec<usize>,
+    /// How many there are in the sets that are listed before each set, and its view as it was
+    /// counted: an edit may replace it meanwhile, while nothing but a check reads it.
+    sets: Vec<(usize, &'t View)>,
     /// By number, whether it was taken, of those that share their URI with nobody.
     taken: Vec<bool>,
     /// Number of those that nobody took.
@@ -150,12 +151,12 @@ impl<'t> Running<'t> {
             table,
             by_duid: HashMap::new(),
             alike: HashMap::new(),
-            bases: Vec::with_capacity(table.map_or(0, Table::len)),
+            sets: Vec::with_capacity(table.map_or(0, Table::len)),
             taken: Vec::new(),
             left: 0,
         };
         for (_, view) in sets() {
-            running.bases.push(running.left);
+            running.sets.push((running.left, view));
             running.left += view.dest_count();
             for dest in view.dests().filter(|_| view.duids > 0) {
                 if let Some(duid) = dest.duid() {
@@ -179,12 +180,13 @@ impl<'t> Running<'t> {
             }
             None => self.take_by_uri(spec),
         };
-        self.left -= usize::from(taken.is_some());
+        self.left = self.left.saturating_sub(usize::from(taken.is_some()));
         taken
     }
 
     fn take_by_uri(&mut self, spec: &DestSpec<'_>) -> Option<&'t Dest> {
-        let (rank, view) = self.table?.ranked(spec.set)?;
+        let (rank, _) = self.table?.ranked(spec.set)?;
+        let &(base, view) = self.sets.get(rank)?;
         let found = view.find_uri(spec.uri);
         let mut same = found
             .filter_map(|at| Some((at, view.dest(at)?)))
@@ -192,7 +194,7 @@ impl<'t> Running<'t> {
                 dest.duid().is_none() && dest.uri() == spec.uri && dest.socket() == spec.socket
             });
         let (at, first) = same.next()?;
-        let number = self.bases.get(rank)? + at;
+        let number = base + at;
         let Some((_, second)) = same.next() else {
             let taken = core::mem::replace(self.taken.get_mut(number)?, true);
             return (!taken).then_some(first);

@@ -23,9 +23,6 @@ const FAN: usize = 16;
 /// Levels of the largest set: 16^8 is over four thousand million destinations.
 const LEVELS: usize = 8;
 
-/// How often a way down is tried that changes under the search.
-const RETRIES: usize = 64;
-
 /// The tree of one set. Lives in shared memory, inside the set's view.
 pub struct Least {
     levels: [ShmSlice<AtomicU32>; LEVELS],
@@ -119,28 +116,37 @@ impl Least {
         }
     }
 
-    /// The first of the destinations with the fewest calls; `None` when all are full.
+    /// The first of the destinations with the fewest calls; `None` when all are full. Where one
+    /// changes meanwhile, it may be another one that has room.
     pub fn find(&self) -> Option<usize> {
         let top = self
             .levels
             .iter()
             .rposition(|level| !level.get().is_empty())?;
-        for _ in 0..RETRIES {
-            let fewest = self.level(top).first()?.load(SeqCst);
-            if fewest == FULL {
-                return None;
-            }
-            // The first child that has so few is on the way to the first such leaf.
-            let down = (0..top).rev().try_fold(0, |node, level| {
-                let mut children = self.children(level, node).iter();
-                let at = children.position(|child| child.load(SeqCst) <= fewest)?;
-                Some(node * FAN + at)
-            });
-            if down.is_some() {
-                return down;
-            }
-        }
-        None
+        let fewest = self.level(top).first()?.load(SeqCst);
+        // The first child that has so few is on the way to the first such leaf.
+        let down = (0..top).rev().try_fold(0, |node, level| {
+            let children = self.children(level, node);
+            let mut values = children.iter().map(|child| child.load(SeqCst));
+            let at = values.position(|value| value <= fewest)?;
+            Some(node * FAN + at)
+        });
+        down.filter(|_| fewest != FULL)
+            .or_else(|| self.find_amid_changes())
+    }
+
+    /// The least loaded of the first few that have room, from the leaves up. Who changes a leaf goes
+    /// up from there, and may be held up on the way for as long as the scheduler likes: until then
+    /// nodes above say what their children no longer have.
+    #[cold]
+    fn find_amid_changes(&self) -> Option<usize> {
+        let calls = |at: &usize| {
+            self.level(0)
+                .get(*at)
+                .map_or(FULL, |leaf| leaf.load(SeqCst))
+        };
+        let with_room = core::iter::successors(self.next(0), |at| self.next(at + 1));
+        with_room.take(FAN).min_by_key(calls)
     }
 
     /// The first destination at or after `from` that is not full.
@@ -195,6 +201,27 @@ mod tests {
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
     use std::cell::RefCell;
+
+    #[test]
+    fn a_change_that_is_held_up_on_its_way_hides_nobody() {
+        let heap = Heap::default();
+        for len in [2, 40, 300] {
+            let mut plan = Plan::<u64>::of_header();
+            let least = LeastPlan::new(&mut plan, len).unwrap();
+            let least = least.place(&plan.alloc(&heap).unwrap());
+            // All have a call now, but above the leaves nobody knows.
+            least.fill(&vec![0; len]);
+            for leaf in least.level(0) {
+                leaf.store(1, SeqCst);
+            }
+            assert_eq!(least.find(), Some(0), "len {len}");
+            // One gets room, and above nobody knows.
+            least.fill(&vec![FULL; len]);
+            assert_eq!(least.find(), None, "len {len}");
+            least.level(0)[1].store(7, SeqCst);
+            assert_eq!(least.find(), Some(1), "len {len}");
+        }
+    }
 
     #[test]
     fn find_agrees_with_a_plain_list() {
