@@ -10,18 +10,19 @@ const METHOD: &str = "\
 Nanoseconds on the processor of one pick (`/proc/PID/schedstat` of the workers), from a script loop of
 some ten thousand picks in each message, less the empty loop. `flags` is 0, for call load 2; a pick of
 call load is `ds_select_dst(\"1\", \"10\", \"1\")`, `ds_load_unset()` and dropping the result. Each figure is
-the lower quartile of fifteen rounds, in which all columns take turns. Random picks and relative weights go to
+the lower quartile of 41 rounds, in which all columns take turns. Random picks and relative weights go to
 another destination each time: from 10,000 on these do not fit into the processor's cache.
 
 Workers: all are busy at once, each with one message. *k servers of one worker* have as many processes on
 the same cores as *one server with k workers*, but share no memory: between these two columns lies what
-the workers cost each other, and nothing else. *Workers' worth* is k times that ratio: how many lone
-workers k workers are worth. `floor` shares nothing in either column, so it shows the noise.";
+the workers cost each other, and nothing else. *Workers' worth* is k times that ratio, the median of the
+rounds': how many lone workers k workers are worth. `floor` shares nothing in either column, so it shows the
+noise.";
 
 /// Picks in one turn of a loop, so that the loop itself hardly counts.
 const UNROLLED: u32 = 10;
 /// Rounds of which the lower quartile counts: what else the machine does only adds.
-const ROUNDS: usize = 15;
+const ROUNDS: usize = 41;
 /// Longest time that one message may take.
 const LIMIT: Duration = Duration::from_secs(60);
 /// Destinations where workers are counted.
@@ -134,8 +135,8 @@ impl Lab<'_> {
         }
     }
 
-    /// For each pick, nanoseconds in each group.
-    fn measure(&self, groups: &[Group]) -> Vec<Vec<f64>> {
+    /// For each pick, nanoseconds in each round of each group.
+    fn measure(&self, groups: &[Group]) -> Vec<Vec<Vec<f64>>> {
         let uac = Uac::new();
         let mut turns = vec![Vec::new(); self.picks().len() + 1];
         for (number, times) in turns.iter_mut().enumerate() {
@@ -150,20 +151,31 @@ impl Lab<'_> {
                     rounds.push(group.round(&uac, number, count));
                 }
             }
-            *times = rounds.into_iter().map(quartile).collect::<Vec<f64>>();
+            *times = rounds;
         }
         let empty = turns.remove(0);
-        let net = |times: Vec<f64>| {
-            let pairs = times.iter().zip(&empty);
-            pairs.map(|(t, e)| (t - e) / f64::from(UNROLLED)).collect()
+        let empty: Vec<f64> = empty.iter().map(|rounds| quartile(rounds)).collect();
+        let net = |rounds: Vec<f64>, empty: f64| {
+            let of_one = |time: f64| (time - empty) / f64::from(UNROLLED);
+            rounds.into_iter().map(of_one).collect()
         };
-        turns.into_iter().map(net).collect()
+        let of_pick = |groups: Vec<Vec<f64>>| {
+            let pairs = groups.into_iter().zip(&empty);
+            pairs.map(|(rounds, &empty)| net(rounds, empty)).collect()
+        };
+        turns.into_iter().map(of_pick).collect()
     }
 }
 
-fn quartile(mut times: Vec<f64>) -> f64 {
-    times.sort_unstable_by(f64::total_cmp);
-    times[times.len() / 4]
+/// The figure that so many of a hundred are below.
+fn percentile(figures: &[f64], percent: usize) -> f64 {
+    let mut figures = figures.to_vec();
+    figures.sort_unstable_by(f64::total_cmp);
+    figures[figures.len() * percent / 100]
+}
+
+fn quartile(times: &[f64]) -> f64 {
+    percentile(times, 25)
 }
 
 fn attributes(n: usize) -> String {
@@ -218,15 +230,17 @@ fn worth(lab: &Lab<'_>) -> Result<Vec<[String; 7]>, String> {
     let mut rows = Vec::new();
     for ((name, _), times) in lab.picks().iter().zip(figures) {
         for (n, k) in WORKERS.iter().enumerate() {
-            let (apart, together) = (times[1 + 2 * n], times[2 + 2 * n]);
+            let (apart, together) = (&times[1 + 2 * n], &times[2 + 2 * n]);
+            let rounds = apart.iter().zip(together);
+            let ratios: Vec<f64> = rounds.map(|(apart, together)| apart / together).collect();
             rows.push([
                 (*name).to_owned(),
                 if lab.module == Module::C { "C" } else { "ours" }.to_owned(),
                 k.to_string(),
-                report::number(times[0], 0),
-                report::number(apart, 0),
-                report::number(together, 0),
-                format!("{:.2}", *k as f64 * apart / together),
+                report::number(quartile(&times[0]), 0),
+                report::number(quartile(apart), 0),
+                report::number(quartile(together), 0),
+                format!("{:.2}", *k as f64 * percentile(&ratios, 50)),
             ]);
         }
     }
@@ -237,7 +251,10 @@ fn worth(lab: &Lab<'_>) -> Result<Vec<[String; 7]>, String> {
 fn one_worker(lab: &Lab<'_>) -> Result<Vec<f64>, String> {
     let group = lab.group(1, 1)?;
     let figures = lab.measure(&[group]);
-    Ok(figures.into_iter().map(|times| times[0]).collect())
+    Ok(figures
+        .into_iter()
+        .map(|times| quartile(&times[0]))
+        .collect())
 }
 
 /// One row for each pick, from the figures of both modules for each column.

@@ -132,6 +132,8 @@ fn scscf_config(text: &str, database: &str) -> Config {
         .only_critical()
         // What cdp says when the server stops.
         .allow_log("Bye Bye from C Diameter Peer")
+        // ims_dialog's own race, of the BYE with the answer to the INVITE.
+        .allow_log("Trying to update a bogus dlg")
 }
 
 /// A call of a subscriber to a telephone number that ENUM does not know.
