@@ -163,9 +163,13 @@ const WHY: [(&[&str], &str); 8] = [
          the last URI of each list is another one. Tried: a scan of several slots at a time, which gained nothing.",
     ),
     (
-        &["round-robin (alg 4): ", "weight (alg 9): "],
-        "*workers, round-robin and weight*: all share the cursor of the set, which exact turns need; the C module's, \
-         too. Not done: turns claimed in blocks for each process, which would give up that calls go round one by one.",
+        &[
+            "round-robin (alg 4): ",
+            "weight (alg 9): ",
+            "relative weight (alg 11): ",
+        ],
+        "*workers, round-robin and weights*: all share the cursor of the set, which exact turns and exact shares \
+         need. Not done: turns claimed in blocks for each process, which would give up that calls go round one by one.",
     ),
     (
         &["call load (alg 10)"],
@@ -175,12 +179,7 @@ const WHY: [(&[&str], &str); 8] = [
          above the noise. Not tried: pieces of calls that have ended kept by each process.",
     ),
     (
-        &[
-            "floor: ",
-            "hash (alg 0): ",
-            "random (alg 6): ",
-            "relative weight (alg 11): ",
-        ],
+        &["floor: ", "hash (alg 0): ", "random (alg 6): "],
         "*workers, noise*: these share nothing that is written, and the floor has no list at all: what it is off from \
          8 is what eight processes on two cores vary by.",
     ),
