@@ -181,7 +181,7 @@ fn select_again(module: &Module, msg: Message, set: SetId, start: Start) -> Scri
 }
 
 /// Chooses from this start, in the newest view at last, and sends the message there.
-#[inline(always)]
+#[inline(never)]
 fn select_from(module: &Module, msg: Message, request: &Request, start: Start) -> ScriptRet {
     let process = Module::process();
     let sent = module.store.try_set(process, request.set, |view| {
