@@ -272,7 +272,7 @@ impl Kamailio {
 
     /// A fault, or a remark only where the server had begun to stop: it handles signals wherever a
     /// process is, in the middle of a log line, too, and then may wait for a lock of its own (seen
-    /// once in about a thousand stops). That it stops at all is a test of its own.
+    /// about once in a thousand stops). That it stops at all is a test of its own.
     fn why_it_goes_on(&self) -> Option<String> {
         if !self.log().contains("Thank you for flying") {
             return Some("server did not stop on SIGTERM".to_owned());
