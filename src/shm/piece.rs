@@ -52,6 +52,19 @@ pub(super) unsafe fn leave<P: Piece>(piece: NonNull<P>, arena: &impl Arena) {
     }
 }
 
+/// Gives up the place of one that a [`Maker`] made.
+///
+/// # Safety
+/// It is still there, nobody holds or reads it any more, and `arena` is the one that it came from.
+pub(super) unsafe fn leave_home<P: Piece>(one: NonNull<Counted<P::Of>>, arena: &impl Arena) {
+    // SAFETY: the caller's promise: it is still there.
+    let home = P::home(unsafe { one.as_ref() }).load(Ordering::Relaxed);
+    if let Some(home) = NonNull::new(home) {
+        // SAFETY: it was counted in when it was made.
+        unsafe { leave(home, arena) };
+    }
+}
+
 /// Makes things, a piece of them at a time.
 pub(super) struct Maker<'a, A: Arena, P: Piece> {
     arena: &'a A,

@@ -37,12 +37,8 @@ impl Kept for SetRecord {
     }
 
     unsafe fn give_back(counted: NonNull<Counted<Self>>, arena: &impl Arena) {
-        // SAFETY: the caller's promise: it is still there, and nobody else has it.
-        let home = unsafe { counted.as_ref() }.home.load(Ordering::Relaxed);
-        if let Some(home) = NonNull::new(home) {
-            // SAFETY: the record counted itself in when it was made.
-            unsafe { piece::leave(home, arena) };
-        }
+        // SAFETY: the caller's promise.
+        unsafe { piece::leave_home::<SetBatch>(counted, arena) };
     }
 }
 
