@@ -65,6 +65,7 @@ pub mod parallel;
 pub mod params;
 pub mod ping;
 pub mod ping_params;
+pub mod plain;
 pub mod prober;
 pub mod processes;
 pub mod pvar;

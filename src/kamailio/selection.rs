@@ -12,6 +12,7 @@ use super::module::Module;
 use super::msg::{Message, Target};
 use super::on_demand::{self, Chosen};
 use super::parallel;
+use super::plain;
 use super::random;
 use super::results::{Current, Tail};
 use super::text::Escaped;
@@ -20,7 +21,7 @@ use crate::dispatch::event::Cause;
 use crate::dispatch::hash::hash;
 use crate::dispatch::ranked;
 use crate::dispatch::resume::Rule;
-use crate::dispatch::select::{Algorithm, Choice, Start, choose, choose_open, first, home, ring};
+use crate::dispatch::select::{Algorithm, Choice, Start, choose, choose_open, first, ring};
 use crate::dispatch::state::{Mark, apply_mark};
 use crate::shm::dest::Dest;
 use crate::shm::store::Found;
@@ -70,119 +71,20 @@ fn select_by(
     behind: Option<&Tail>,
 ) -> ScriptRet {
     if target == Target::DstUri && Module::get().is_some_and(|module| module.is_plain(msg)) {
-        select_plainly(msg, set, algorithm, limit, target, behind)
+        plain::select(msg, set, algorithm, limit, target, behind)
     } else {
         select_in_full(msg, set, algorithm, limit, target, behind)
     }
 }
 
-impl Module {
-    /// True when a selection for this message writes nothing but the d-URI.
-    fn is_plain(&self, msg: Message) -> bool {
-        !self.settings.results.any && (self.settings.force_dst || !msg.has_dst_uri())
-    }
-}
-
-/// The same where nothing but the d-URI is written, which is all that most selections do.
-#[inline(never)]
-fn select_plainly(
-    msg: Message,
-    set: SetId,
-    algorithm: i32,
-    limit: i32,
-    target: Target,
-    behind: Option<&Tail>,
-) -> ScriptRet {
-    match try_plainly(msg, set, algorithm) {
-        Some(result) => result,
-        None => select_in_full(msg, set, algorithm, limit, target, behind),
-    }
-}
-
-/// `None`, and nothing is done, where the algorithm has a way of its own.
-///
-/// Each way to start has code of its own: what its choice does not need is not there.
-#[inline(always)]
-fn try_plainly(msg: Message, set: SetId, algorithm: i32) -> Option<ScriptRet> {
-    let module = Module::get()?;
-    let algorithm = Algorithm::from_number(algorithm);
-    Some(match algorithm {
-        Algorithm::RoundRobin => send_plainly(module, msg, set, Start::RoundRobin),
-        Algorithm::First => send_plainly(module, msg, set, Start::First),
-        Algorithm::Weight => send_plainly(module, msg, set, Start::Weight),
-        Algorithm::RelativeWeight => send_plainly(module, msg, set, Start::RelativeWeight),
-        Algorithm::Latency => send_plainly(module, msg, set, Start::Latency),
-        Algorithm::Priority => send_plainly(module, msg, set, Start::Priority),
-        Algorithm::Random => send_plainly(module, msg, set, Start::Random(random::word())),
-        Algorithm::HashAuthUser => match msg.hash_auth_user() {
-            Some(hash) => send_plainly(module, msg, set, Start::Hash(hash)),
-            None => send_plainly(module, msg, set, Start::RoundRobin),
-        },
-        _ => match hash_of(module, msg, algorithm)? {
-            Some(hash) => send_plainly(module, msg, set, Start::Hash(hash)),
-            // What starts nowhere has said why.
-            None => ScriptRet::FAILED,
-        },
-    })
-}
-
-/// Chooses from this start in the running view, and sets the d-URI.
-#[inline(always)]
-fn send_plainly(module: &Module, msg: Message, set: SetId, start: Start) -> ScriptRet {
-    match try_once(module, msg, set, start) {
-        Some(true) => ScriptRet::OK,
-        Some(false) => failed(set, &Failure::Refused),
-        None => select_again(module, msg, set, start),
-    }
-}
-
-/// One try: false when the server refused the destination. `None`, and nothing has changed but
-/// perhaps a cursor, where there is none, or more to it.
-#[inline(always)]
-fn try_once(module: &Module, msg: Message, set: SetId, start: Start) -> Option<bool> {
-    let pinned = module.store.pin_slot(Module::process())?;
-    let view = pinned.view(set)?;
-    let use_default = module.settings.use_default;
-    let at_home = match start {
-        Start::Hash(number) | Start::Random(number) => {
-            view.usable_dest(home(view, number, use_default)?)
-        }
-        _ => None,
-    };
-    let dest = match at_home {
-        Some(dest) => dest,
-        None => {
-            match start {
-                // Only who does not find its own destination may go to a draining one.
-                Start::Hash(_) if view.any_draining() => return None,
-                start if start.weighs() => view.need_ranks(&ShmArena),
-                _ => {}
-            }
-            view.dest(first(view, start, use_default)?)?
-        }
-    };
-    Some(send(msg, Target::DstUri, dest.uri(), dest.socket()))
-}
-
-/// The same as often as it takes, from the same start: it was not cheap to know, and to ask for it
-/// again might count or warn again.
-#[cold]
-#[inline(never)]
-fn select_again(module: &Module, msg: Message, set: SetId, start: Start) -> ScriptRet {
-    let request = &Request {
-        set,
-        // It is known by its start.
-        algorithm: i32::MIN,
-        limit: UNLIMITED,
-        target: Target::DstUri,
-        behind: None,
-    };
-    select_from(module, msg, request, start)
-}
-
 /// Chooses from this start, in the newest view at last, and sends the message there.
 #[inline(never)]
-fn select_from(module: &Module, msg: Message, request: &Request, start: Start) -> ScriptRet {
+pub(super) fn select_from(
+    module: &Module,
+    msg: Message,
+    request: &Request,
+    start: Start,
+) -> ScriptRet {
     let process = Module::process();
     let sent = module.store.try_set(process, request.set, |view| {
         pick(module, msg, request, view, start)
@@ -192,7 +94,7 @@ fn select_from(module: &Module, msg: Message, request: &Request, start: Start) -
 
 /// The same for any request.
 #[inline(never)]
-fn select_in_full(
+pub(super) fn select_in_full(
     msg: Message,
     set: SetId,
     algorithm: i32,
@@ -339,7 +241,7 @@ pub enum Failure {
 
 /// Says why nothing was selected. Nothing is pinned any more.
 #[cold]
-fn failed(set: SetId, failure: &Failure) -> ScriptRet {
+pub(super) fn failed(set: SetId, failure: &Failure) -> ScriptRet {
     match failure {
         Failure::AlreadySet => log_err!("destination already set (and force_dst is 0)"),
         Failure::NoSet => log_err!("destination set [{set}] not found"),
@@ -375,7 +277,7 @@ fn start(module: &Module, msg: Message, algorithm: Algorithm) -> Option<Start> {
 /// The hash that this algorithm starts at, and in it `None` after the message when it cannot be
 /// known. `None` where it starts otherwise.
 #[inline(always)]
-fn hash_of(module: &Module, msg: Message, algorithm: Algorithm) -> Option<Option<u32>> {
+pub(super) fn hash_of(module: &Module, msg: Message, algorithm: Algorithm) -> Option<Option<u32>> {
     let user_only = module.settings.hash_user_only;
     Some(match algorithm {
         Algorithm::HashCallId => msg.hash_call_id(),
