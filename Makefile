@@ -61,7 +61,7 @@ test-unit: ## test the domain and the shared memory; needs no Kamailio
 test-server: setup-tests probe ## test the module inside the real Kamailio, beside the packaged C module
 	$(CARGO) test --features server-tests --test '*'
 
-# Fetched servers, and where KAMAILIO_SRC and KAMAILIO_BIN are set, that one too: doc/versions.md.
+# Fetched servers, and where KAMAILIO_SRC and KAMAILIO_BIN are set, that one too: doc/dev/versions.md.
 test-matrix: setup-tests ## test with the servers of other distribution suites; QUICK=1: a part of it
 	@CARGO="$(CARGO)" sh tests/matrix/run.sh
 
@@ -82,7 +82,7 @@ lint: headers ## check format and clippy, with and without the seam
 BENCH = $(CARGO) run --quiet --features server-tests --example bench --
 bench-all: CALLS ?= million
 
-# CASES="alg4 mark*" takes single cases (keys are in doc/bench.md) and writes nothing.
+# CASES="alg4 mark*" takes single cases (keys are in doc/dev/reports/bench.md) and writes nothing.
 bench: build ## measure the instructions of calls beside the packaged C module (CASES="alg4 ...": only these)
 	@$(BENCH) $(if $(CASES),only $(CASES),instructions)
 
@@ -106,7 +106,7 @@ bench-domain: ## measure the domain alone with criterion, without a server
 	@$(BENCH) domain
 
 # One after the other, whatever becomes of one: each needs the machine for itself.
-bench-all: build ## take all figures of doc/bench.md (CALLS=: with 100,000 calls up, not 1,000,000)
+bench-all: build ## take all figures of doc/dev/reports/bench.md (CALLS=: with 100,000 calls up, not 1,000,000)
 	@failed=; for part in bench bench-live bench-growth bench-traffic bench-ping bench-domain bench-calls; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part CASES= CALLS=$(CALLS) || failed="$$failed $$part"; done; \
 		[ -z "$$failed" ] || { echo "bench-all: failed:$$failed" >&2; exit 1; }

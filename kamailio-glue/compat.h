@@ -1,6 +1,6 @@
 /*
  * The one place in C for what differs between the versions of the server. Included first by every
- * file of the glue; see doc/versions.md for the list of differences.
+ * file of the glue; see doc/dev/versions.md for the list of differences.
  *
  * By feature, never by version number: SERVER_HAS_NAME comes from features.c.
  */

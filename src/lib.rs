@@ -7,7 +7,7 @@
 //! - [`dispatch`]: the domain: parse lists, choose destinations, change states. No I/O, no
 //!   clock, no globals, no unsafe code.
 //!
-//! `doc/design.md` explains how they work together.
+//! `doc/dev/design.md` explains how they work together.
 
 pub mod dispatch;
 pub mod shm;

@@ -82,7 +82,7 @@ fn nothing_is_left_out() {
 fn every_test_of_a_field_report_is_there() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut seen = 0;
-    for line in include_str!("../doc/field-reports.md").lines() {
+    for line in include_str!("../doc/dev/reports/field-reports.md").lines() {
         let mut cells = line.rsplit('|').skip(1);
         let tests = cells.next().unwrap_or_default();
         let mut text = String::new();

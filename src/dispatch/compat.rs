@@ -1,6 +1,6 @@
 //! Which version's meaning applies where the versions disagree (modparam `compat`).
 //!
-//! One method per row of the table in `doc/design.md`, "Which behaviour".
+//! One method per row of the table in `doc/dev/design.md`, "Which behaviour".
 
 #![forbid(unsafe_code)]
 

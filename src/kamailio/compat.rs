@@ -1,5 +1,5 @@
 //! The one place in Rust for what differs between the versions of the server. Its twin in C is
-//! `kamailio-glue/compat.h`; `doc/versions.md` lists the differences.
+//! `kamailio-glue/compat.h`; `doc/dev/versions.md` lists the differences.
 //!
 //! By feature, never by version number: `server_has` comes from `kamailio-glue/features.c`. Where
 //! only the width of an integer differs, the functions here convert and no `cfg` is needed.

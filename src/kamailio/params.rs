@@ -173,7 +173,7 @@ impl fmt::Display for BadValue<'_> {
 
 /// Bytes of a text parameter; the server never frees or changes them.
 pub(super) fn bytes(text: &sys::str_) -> &'static [u8] {
-    // SAFETY: set by the server while it read the config, and left alone since (doc/safety.md).
+    // SAFETY: set by the server while it read the config, and left alone since (doc/dev/safety.md).
     unsafe { text::bytes(text) }
 }
 

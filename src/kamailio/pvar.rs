@@ -10,7 +10,7 @@ use super::{compat, sys, text};
 pub struct Variable(sys::pv_spec_t);
 
 // SAFETY: written in mod_init only; each of the server's processes is single-threaded and has its
-// own copy after the fork (doc/safety.md).
+// own copy after the fork (doc/dev/safety.md).
 unsafe impl Sync for Variable {}
 // SAFETY: as above.
 unsafe impl Send for Variable {}

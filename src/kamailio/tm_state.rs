@@ -46,7 +46,7 @@ pub struct Tm {
 }
 
 // SAFETY: made in mod_init; each of the server's processes is single-threaded and has its own copy
-// of what it points to (doc/safety.md).
+// of what it points to (doc/dev/safety.md).
 unsafe impl Sync for Tm {}
 // SAFETY: as above.
 unsafe impl Send for Tm {}

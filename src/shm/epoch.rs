@@ -9,7 +9,7 @@
 //! at one address. All accesses that order a pin against a publication are sequentially
 //! consistent: either the writer that scans the slots sees the pin, or the reader that pinned sees
 //! the new pointer. A process that dies with a pin set takes the whole server down with it
-//! (`doc/safety.md`, children), so no slot is held for ever.
+//! (`doc/dev/safety.md`, children), so no slot is held for ever.
 
 use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicU32, AtomicU64};

@@ -1,6 +1,6 @@
 //! `make bench` and its like: what the module costs, with the packaged C module beside ours.
 //!
-//! The argument says which part of `doc/bench.md` is measured and written: `instructions` (the
+//! The argument says which part of `doc/dev/reports/bench.md` is measured and written: `instructions` (the
 //! default), `live`, `growth`, `calls` (with `million` for a million calls as well), `traffic`,
 //! `ping`, `domain` (what `cargo bench` left). Figures are reported,
 //! never asserted. `only KEY...` takes the instructions of single cases and writes nothing: keys are in the
@@ -67,9 +67,11 @@ fn main() {
     if what != "instructions" {
         print!("{part}");
     }
-    Page::read().save(&part).expect("doc/bench.md is written");
+    Page::read()
+        .save(&part)
+        .expect("doc/dev/reports/bench.md is written");
     println!(
-        "\nIn doc/bench.md, too. Done in {:.0} s.",
+        "\nIn doc/dev/reports/bench.md, too. Done in {:.0} s.",
         begin.elapsed().as_secs_f64()
     );
 }

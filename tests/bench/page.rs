@@ -1,4 +1,4 @@
-//! The page `doc/bench.md`: parts that are written one by one, and figures that are read back.
+//! The page `doc/dev/reports/bench.md`: parts that are written one by one, and figures that are read back.
 
 use std::path::{Path, PathBuf};
 
@@ -63,5 +63,5 @@ impl Page {
 }
 
 fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("doc/bench.md")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("doc/dev/reports/bench.md")
 }

@@ -182,7 +182,7 @@ fn a_cancelled_call_ends() {
     assert_eq!(loads(&server), "a=0 b=0");
 }
 
-/// The whole of a stateless balancer, as `doc/functions.md` shows it.
+/// The whole of a stateless balancer, as `doc/reference/functions.md` shows it.
 const STATELESS: &str = r#"#!KAMAILIO
 debug=2
 log_stderror=yes

@@ -1,5 +1,5 @@
 //! What users of the C module have reported, and what its authors have repaired, as far as no other
-//! test has it. `doc/field-reports.md` says which test covers which report.
+//! test has it. `doc/dev/reports/field-reports.md` says which test covers which report.
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
