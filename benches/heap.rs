@@ -4,7 +4,7 @@ use std::alloc::{self, Layout};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dispatcher::shm::arena::Arena;
+use dispatcher::shm::memory::arena::Arena;
 use parking_lot::lock_api::{GuardSend, RawMutex};
 
 /// Room in front of each piece for its size; keeps the piece aligned.

@@ -1,7 +1,7 @@
 /*
  * Never linked into the module: build.rs compiles this file once for each TRY_NAME below, without
  * making code. Where that passes, C sees SERVER_HAS_NAME and Rust cfg(server_has = "name").
- * What follows from it stands in compat.h and in src/kamailio/compat.rs, and nowhere else.
+ * What follows from it stands in compat.h and in src/kamailio/server/compat.rs, and nowhere else.
  *
  * A test asks for the thing itself, never for a version number. What the preprocessor can see
  * (a header, a macro) needs no test here: compat.h asks for it directly.

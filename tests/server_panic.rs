@@ -22,7 +22,7 @@ request_route {
 }
 "#;
 
-const PLACE: &str = "CRITICAL: dispatcher [src/kamailio/panic_probe.rs:";
+const PLACE: &str = "CRITICAL: dispatcher [src/kamailio/module/panic_probe.rs:";
 
 fn config() -> Config {
     Config::routes(ROUTES)

@@ -137,7 +137,7 @@ const VARIABLES: &[&str] = &[
     "MAX_.*",
 ];
 
-/// Writes `kamailio.rs` for `src/kamailio/sys.rs`.
+/// Writes `kamailio.rs` for `src/kamailio/server/sys.rs`.
 pub fn write(glue: &Glue, sizes: &Sizes) -> Result<()> {
     let mut builder = bindgen::Builder::default()
         .header(glue.root.join("include/kamailio.h").to_string_lossy())

@@ -148,7 +148,7 @@ pub fn a_strict_load_refuses_bad_rows(database: &Database) {
     let log = fails_to_start(Module::Rust, strict());
     let shown = database.shown();
     let reason = "row 2: set 1: expected a SIP URI, found nothing";
-    let expected = "ERROR: dispatcher [src/kamailio/load.rs:";
+    let expected = "ERROR: dispatcher [src/kamailio/list/reload.rs:";
     let line = log.lines().find(|line| line.contains(reason));
     let line = line.unwrap_or_else(|| panic!("{log}"));
     assert!(line.contains(expected) && line.contains(&shown), "{line}");

@@ -7,10 +7,10 @@ use rand::{Rng, SeedableRng};
 
 use super::store::{HeapStore, Spin, load, set_state, store};
 use super::{Heap, spec};
-use crate::dispatch::attrs;
-use crate::dispatch::dest::DestSpec;
-use crate::shm::calls::{Calls, Lifetimes, Place, Placed};
-use crate::shm::store::ReloadState;
+use crate::dispatch::list::attrs;
+use crate::dispatch::list::destination::DestSpec;
+use crate::shm::calls::call_table::{Calls, Lifetimes, Place, Placed};
+use crate::shm::table::store::ReloadState;
 
 const LIFETIMES: Lifetimes = Lifetimes {
     expire_s: 100,
@@ -61,7 +61,7 @@ impl Lab {
     fn loads(&self) -> HashMap<String, u32> {
         let pinned = self.store.pin(0);
         let view = pinned.view(1).unwrap();
-        let load = |dest: &crate::shm::dest::Dest| {
+        let load = |dest: &crate::shm::dest::destination::Dest| {
             let duid = String::from_utf8_lossy(dest.duid().unwrap_or_default()).into_owned();
             (duid, dest.record().load())
         };

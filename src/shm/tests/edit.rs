@@ -5,16 +5,16 @@ use rand::{Rng, SeedableRng};
 
 use super::store::{RULES, dump, load, set_state, store};
 use super::{Heap, spec};
-use crate::dispatch::attrs;
-use crate::dispatch::dest::{Addr, DestSpec};
-use crate::dispatch::order::post_order;
-use crate::dispatch::select::Candidates;
-use crate::dispatch::state::State;
-use crate::shm::addr::{Match, Source};
-use crate::shm::arena::OutOfMemory;
-use crate::shm::edit::{EditError, Revision};
-use crate::shm::store::ReloadState;
-use crate::shm::view::View;
+use crate::dispatch::list::attrs;
+use crate::dispatch::list::destination::{Addr, DestSpec};
+use crate::dispatch::list::order::post_order;
+use crate::dispatch::select::algorithm::Candidates;
+use crate::dispatch::state::transition::State;
+use crate::shm::dest::address::{Match, Source};
+use crate::shm::memory::arena::OutOfMemory;
+use crate::shm::set::view::View;
+use crate::shm::table::edit::{EditError, Revision};
+use crate::shm::table::store::ReloadState;
 use core::ptr;
 
 fn random() -> StdRng {
@@ -206,7 +206,8 @@ fn random_edits_agree_with_a_model() {
                     priority: Some(priority),
                     ..Revision::default()
                 };
-                let wanted = |dest: &crate::shm::dest::Dest| dest.uri() == uri.as_bytes();
+                let wanted =
+                    |dest: &crate::shm::dest::destination::Dest| dest.uri() == uri.as_bytes();
                 store.modify(set, None, wanted, revision, &mut rng).unwrap();
                 model[at].1[there].1 = priority;
             }
@@ -238,7 +239,7 @@ fn check_sources(store: &super::store::HeapStore, rng: &mut StdRng) {
     let source = Source {
         addr: Addr::V4([127, 0, 0, 1]).into(),
         port: rng.random_range(0..40),
-        proto: crate::dispatch::dest::Proto::NONE,
+        proto: crate::dispatch::list::destination::Proto::NONE,
     };
     let set = rng.random_range(-3..6);
     let want = Match {
@@ -254,7 +255,7 @@ fn check_sources(store: &super::store::HeapStore, rng: &mut StdRng) {
                 && want.set.is_none_or(|set| set == dest.set)
         });
     let found = table.find_source(source, want, |_| true);
-    let name = |dest: &crate::shm::dest::Dest| (dest.set, dest.uri().to_vec());
+    let name = |dest: &crate::shm::dest::destination::Dest| (dest.set, dest.uri().to_vec());
     assert_eq!(found.map(name), scan.map(name), "{source:?} {want:?}");
 }
 

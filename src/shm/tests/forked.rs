@@ -12,11 +12,11 @@ use rand::{Rng, RngCore, SeedableRng};
 
 use super::spec;
 use super::store::{RULES, Spin};
-use crate::dispatch::dest::DestSpec;
-use crate::dispatch::select::{Candidates, Start, choose};
-use crate::dispatch::state::{Outcome, State};
-use crate::shm::arena::Arena;
-use crate::shm::store::{Found, ReloadState, Store};
+use crate::dispatch::list::destination::DestSpec;
+use crate::dispatch::select::algorithm::{Candidates, Start, choose};
+use crate::dispatch::state::transition::{Outcome, State};
+use crate::shm::memory::arena::Arena;
+use crate::shm::table::store::{Found, ReloadState, Store};
 
 /// Bytes that all processes of a test share.
 const SIZE: usize = 512 << 20;

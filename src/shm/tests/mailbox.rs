@@ -1,10 +1,10 @@
 //! Changes that wait: in order, each once, none lost when memory runs out.
 
 use super::Heap;
-use crate::dispatch::event::Cause;
-use crate::dispatch::state::{Flip, State};
-use crate::shm::arena::OutOfMemory;
-use crate::shm::mailbox::{Letter, MOST, Mailbox, Refused};
+use crate::dispatch::state::event::Cause;
+use crate::dispatch::state::transition::{Flip, State};
+use crate::shm::event_queue::{Letter, MOST, Mailbox, Refused};
+use crate::shm::memory::arena::OutOfMemory;
 
 fn letter(set: i32) -> Letter {
     let causes = [Cause::Rpc, Cause::Reload, Cause::Start];

@@ -20,10 +20,10 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use crate::dispatch::attrs::Attrs;
-use crate::dispatch::dest::{Addr, DestSpec, Proto};
-use crate::dispatch::state::State;
-use crate::shm::arena::Arena;
+use crate::dispatch::list::attrs::Attrs;
+use crate::dispatch::list::destination::{Addr, DestSpec, Proto};
+use crate::dispatch::state::transition::State;
+use crate::shm::memory::arena::Arena;
 
 /// An arena on the heap that knows what is taken, and that can refuse.
 #[derive(Clone, Default)]

@@ -2,14 +2,14 @@
 
 use super::store::{load, set_state, store};
 use super::{Heap, spec};
-use crate::dispatch::attrs::Attrs;
-use crate::dispatch::dest::DestSpec;
-use crate::dispatch::latency::Latency;
-use crate::dispatch::ranked::by_rank;
-use crate::dispatch::select::{Choice, Start, choose, choose_open};
-use crate::shm::dest::Dest;
-use crate::shm::store::ReloadState;
-use crate::shm::view::View;
+use crate::dispatch::list::attrs::Attrs;
+use crate::dispatch::list::destination::DestSpec;
+use crate::dispatch::select::algorithm::{Choice, Start, choose, choose_open};
+use crate::dispatch::select::ranked::by_rank;
+use crate::dispatch::state::latency::Latency;
+use crate::shm::dest::destination::Dest;
+use crate::shm::set::view::View;
+use crate::shm::table::store::ReloadState;
 
 /// Selections of a run.
 const PICKS: usize = if cfg!(miri) { 300 } else { 100_000 };

@@ -7,16 +7,16 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{Heap, spec};
-use crate::dispatch::attrs;
-use crate::dispatch::dest::{Addr, DestSpec, Proto};
-use crate::dispatch::select::{Candidates, Start, choose};
-use crate::dispatch::state::{Outcome, State};
-use crate::shm::addr::{Key, Match, Source};
-use crate::shm::arena::OutOfMemory;
-use crate::shm::build::{Changes, compare};
-use crate::shm::dest::Dest;
-use crate::shm::store::{ReloadState, Store};
-use crate::shm::view::Rules;
+use crate::dispatch::list::attrs;
+use crate::dispatch::list::destination::{Addr, DestSpec, Proto};
+use crate::dispatch::select::algorithm::{Candidates, Start, choose};
+use crate::dispatch::state::transition::{Outcome, State};
+use crate::shm::dest::address::{Key, Match, Source};
+use crate::shm::dest::destination::Dest;
+use crate::shm::memory::arena::OutOfMemory;
+use crate::shm::set::view::Rules;
+use crate::shm::table::from_list::{Changes, compare};
+use crate::shm::table::store::{ReloadState, Store};
 
 /// A lock that spins; good enough over shared memory for a test.
 pub struct Spin(AtomicBool);
@@ -70,7 +70,7 @@ pub fn dump(store: &Store<Heap, Spin>) -> Vec<String> {
     let Some(table) = pinned.table() else {
         return vec![];
     };
-    let one = |(id, view): (i32, &crate::shm::view::View)| {
+    let one = |(id, view): (i32, &crate::shm::set::view::View)| {
         let dests = view.dests().map(|dest| {
             let (state, failures) = dest.record().status();
             format!(
@@ -169,7 +169,7 @@ fn a_duid_is_the_identity_where_there_is_one() {
     let with_duid = |uri: &'static str, body: &'static [u8]| {
         let mut spec = spec(1, uri, 0, 0);
         spec.attrs_body = body;
-        spec.attrs = crate::dispatch::attrs::parse(body).unwrap().0;
+        spec.attrs = crate::dispatch::list::attrs::parse(body).unwrap().0;
         spec
     };
     load(

@@ -13,10 +13,10 @@ use rand::rngs::StdRng;
 
 use super::spec;
 use super::store::{RULES, Spin};
-use crate::dispatch::select::{Candidates, Start, choose};
-use crate::dispatch::state::{Outcome, State};
-use crate::shm::arena::Arena;
-use crate::shm::store::{Found, ReloadState, Store};
+use crate::dispatch::select::algorithm::{Candidates, Start, choose};
+use crate::dispatch::state::transition::{Outcome, State};
+use crate::shm::memory::arena::Arena;
+use crate::shm::table::store::{Found, ReloadState, Store};
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 

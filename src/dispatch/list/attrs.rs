@@ -1,0 +1,406 @@
+//! The attributes of a destination: `name=value;name="value";name`.
+
+#![forbid(unsafe_code)]
+
+use core::fmt;
+
+use nom::branch::alt;
+use nom::bytes::complete::{take_till, take_till1};
+use nom::character::complete::{char, digit1, one_of};
+use nom::combinator::{opt, recognize};
+use nom::sequence::{delimited, pair};
+use nom::{IResult, Parser};
+
+use super::file::Excerpt;
+
+/// The attributes that the module knows, out of an attribute text.
+///
+/// A text is `None` when the attribute is not there or has no `=`. Numbers then have their
+/// default: 0, and 100 for `ocmax`.
+///
+/// Source: features 2.4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attrs<'a> {
+    /// Unique id of the destination.
+    pub duid: Option<&'a [u8]>,
+    /// Local socket to send from, `proto:ip:port`.
+    pub socket: Option<&'a [u8]>,
+    /// Local socket to send from, by its name; stronger than `socket`.
+    pub sockname: Option<&'a [u8]>,
+    /// Local socket of pings.
+    pub ping_socket: Option<&'a [u8]>,
+    /// Outbound proxy of pings.
+    pub obproxy: Option<&'a [u8]>,
+    /// From URI of pings.
+    pub ping_from: Option<&'a [u8]>,
+    /// Share of algorithm 9, 1 to 100; 0 when not set.
+    pub weight: i32,
+    /// Share of algorithm 11, 1 to 100; 0 when not set.
+    pub rweight: i32,
+    /// Most calls of algorithm 10; 0 for no limit.
+    pub maxload: i32,
+    /// Congestion control when not 0.
+    pub cc: i32,
+    /// Latency to begin with, in milliseconds.
+    pub latency: i32,
+    /// Least share of calls to skip under overload, in percent.
+    pub ocmin: i32,
+    /// Greatest share of calls to skip under overload, in percent.
+    pub ocmax: i32,
+    /// Share of calls to skip under overload to begin with, in percent.
+    pub ocrate: i32,
+}
+
+impl Default for Attrs<'_> {
+    fn default() -> Self {
+        Attrs {
+            duid: None,
+            socket: None,
+            sockname: None,
+            ping_socket: None,
+            obproxy: None,
+            ping_from: None,
+            weight: 0,
+            rweight: 0,
+            maxload: 0,
+            cc: 0,
+            latency: 0,
+            ocmin: 0,
+            ocmax: 100,
+            ocrate: 0,
+        }
+    }
+}
+
+/// An attribute that has no effect, or not the written one. `Display` says what is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttrWarning<'a> {
+    /// The value of `name` is not, or not only, a number that fits; `used` is what counts.
+    NotANumber {
+        /// The attribute.
+        name: &'static str,
+        /// Its value as written.
+        value: &'a [u8],
+        /// The number that is used.
+        used: i32,
+    },
+    /// A number that `name` cannot have; `used` is what counts.
+    OutOfRange {
+        /// The attribute.
+        name: &'static str,
+        /// The number as read.
+        value: i32,
+        /// Least and greatest allowed number.
+        range: (i32, i32),
+        /// The number that is used.
+        used: i32,
+    },
+    /// A `maxload` below 0: no call is below that limit.
+    NoCalls(i32),
+    /// An `ocmin` above `ocmax`: there is no least share then.
+    Bounds(i32, i32),
+    /// Text after `,` or `>`, which end the attributes.
+    Ignored(&'a [u8]),
+}
+
+impl fmt::Display for AttrWarning<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AttrWarning::NotANumber { name, value, used } => {
+                write!(
+                    f,
+                    "{name}: expected a number, found {}, using {used}",
+                    Excerpt(value)
+                )
+            }
+            AttrWarning::OutOfRange {
+                name,
+                value,
+                range: (least, greatest),
+                used,
+            } => {
+                write!(
+                    f,
+                    "{name}: expected a number from {least} to {greatest}, found {value}, \
+                     using {used}"
+                )
+            }
+            AttrWarning::NoCalls(limit) => {
+                write!(
+                    f,
+                    "maxload: {limit} is below 0, the destination gets no calls"
+                )
+            }
+            AttrWarning::Bounds(least, greatest) => {
+                write!(f, "ocmin: {least} is above ocmax {greatest}, using 0")
+            }
+            AttrWarning::Ignored(text) => {
+                write!(
+                    f,
+                    "expected ; or the end of the attributes, found {}, ignored",
+                    Excerpt(text)
+                )
+            }
+        }
+    }
+}
+
+/// Why an attribute text cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttrError {
+    /// Where, in bytes from 1 in the given text.
+    pub column: usize,
+    /// What is wrong there.
+    pub kind: AttrErrorKind,
+}
+
+/// What is wrong with an attribute text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttrErrorKind {
+    /// The text ends after a `;`.
+    NoName,
+    /// `=` with a `;` or `,` right after it.
+    NoValue,
+    /// A quote that is not closed.
+    OpenQuote,
+    /// Something else than `;` after a name or value.
+    NoSeparator(u8),
+}
+
+impl fmt::Display for AttrError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "attributes, column {}: ", self.column)?;
+        match self.kind {
+            AttrErrorKind::NoName => f.write_str("expected a name after ;, found nothing"),
+            AttrErrorKind::NoValue => f.write_str("expected a value after =, found none"),
+            AttrErrorKind::OpenQuote => f.write_str("expected a closing quote, found none"),
+            AttrErrorKind::NoSeparator(found) => {
+                write!(f, "expected ;, found {}", Excerpt(&[found]))
+            }
+        }
+    }
+}
+
+/// The attribute text without white space around it and without one trailing `;`.
+///
+/// This is the text that lists and scripts see. Source: features 3.2.
+#[must_use]
+pub fn trim_body(body: &[u8]) -> &[u8] {
+    let body = body.trim_ascii();
+    body.strip_suffix(b";").unwrap_or(body)
+}
+
+/// Reads an attribute text that [`trim_body`] has trimmed.
+///
+/// Names are case-insensitive; of an attribute that is there twice the first one counts, and
+/// names that the module does not know are skipped.
+///
+/// # Errors
+///
+/// [`AttrError`] where the server's own parameter parser finds one.
+///
+/// Source: features 2.4 and 3.2; `core/parser/parse_param.c: parse_params` (5.6.3).
+pub fn parse(body: &[u8]) -> Result<(Attrs<'_>, Vec<AttrWarning<'_>>), AttrError> {
+    if body.is_empty() {
+        return Ok((Attrs::default(), Vec::new()));
+    }
+    let mut found = Found::default();
+    let mut rest = body.trim_ascii();
+    let end = body.trim_ascii_end().len();
+    let error = |rest: &[u8], kind| AttrError {
+        column: end.saturating_sub(rest.len()).saturating_add(1),
+        kind,
+    };
+    while !rest.is_empty() {
+        let (name, value, after) = parameter(rest).map_err(|(at, kind)| error(at, kind))?;
+        found.set(name, value);
+        match after.split_first() {
+            None => break,
+            Some((b',' | b'>', _)) => {
+                found.warnings.push(AttrWarning::Ignored(after));
+                break;
+            }
+            Some((b';', next)) => rest = next.trim_ascii_start(),
+            Some((other, _)) => return Err(error(after, AttrErrorKind::NoSeparator(*other))),
+        }
+        if rest.is_empty() {
+            return Err(error(rest, AttrErrorKind::NoName));
+        }
+    }
+    found.order_bounds();
+    Ok((found.attrs, found.warnings))
+}
+
+/// A name, its value if it has a `=`, and the text after it, white space skipped.
+type Parameter<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
+
+/// Reads one parameter, or says what is wrong with it and where.
+fn parameter(input: &[u8]) -> Result<Parameter<'_>, (&[u8], AttrErrorKind)> {
+    let (rest, name) = name(input).unwrap_or((input, b""));
+    let rest = rest.trim_ascii_start();
+    let Some(rest) = rest.strip_prefix(b"=") else {
+        return Ok((name, None, rest));
+    };
+    let rest = rest.trim_ascii_start();
+    if rest.is_empty() {
+        return Ok((name, Some(b""), rest));
+    }
+    match value(rest) {
+        Ok((rest, value)) => Ok((name, Some(value), rest.trim_ascii_start())),
+        Err(_) if matches!(rest.first(), Some(b'"' | b'\'')) => {
+            Err((rest, AttrErrorKind::OpenQuote))
+        }
+        Err(_) => Err((rest, AttrErrorKind::NoValue)),
+    }
+}
+
+/// A name, which may be empty.
+fn name(input: &[u8]) -> IResult<&[u8], &[u8]> {
+    take_till(|byte: u8| is_blank(byte) || matches!(byte, b',' | b'=' | b';')).parse(input)
+}
+
+/// A value in quotes of either kind, or without quotes. A backslash is nothing special.
+fn value(input: &[u8]) -> IResult<&[u8], &[u8]> {
+    let double = delimited(char('"'), take_till(|byte| byte == b'"'), char('"'));
+    let single = delimited(char('\''), take_till(|byte| byte == b'\''), char('\''));
+    match input.first() {
+        Some(b'"' | b'\'') => alt((double, single)).parse(input),
+        _ => take_till1(|byte| is_blank(byte) || matches!(byte, b',' | b';')).parse(input),
+    }
+}
+
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// The number that a value begins with, the nearest one that fits `i32`, and whether the value
+/// is just that number.
+fn integer(value: &[u8]) -> Option<(i32, bool)> {
+    let signed: IResult<&[u8], &[u8]> = recognize(pair(opt(one_of("+-")), digit1)).parse(value);
+    let (rest, text) = signed.ok()?;
+    let nearest = if text.starts_with(b"-") {
+        i32::MIN
+    } else {
+        i32::MAX
+    };
+    let number: Option<i32> = core::str::from_utf8(text).ok()?.parse().ok();
+    Some((
+        number.unwrap_or(nearest),
+        number.is_some() && rest.is_empty(),
+    ))
+}
+
+/// The names that the module knows. The place of each is its bit in [`Found::seen`].
+const NAMES: [&str; 14] = [
+    "duid",
+    "socket",
+    "sockname",
+    "ping_socket",
+    "obproxy",
+    "ping_from",
+    "weight",
+    "rweight",
+    "maxload",
+    "cc",
+    "latency",
+    "ocmin",
+    "ocmax",
+    "ocrate",
+];
+
+/// What has been read so far.
+#[derive(Default)]
+struct Found<'a> {
+    attrs: Attrs<'a>,
+    warnings: Vec<AttrWarning<'a>>,
+    seen: u16,
+}
+
+impl<'a> Found<'a> {
+    /// Takes over one attribute, unless it is unknown or was there before.
+    fn set(&mut self, name: &[u8], value: Option<&'a [u8]>) {
+        let known = NAMES.iter().enumerate();
+        let Some((bit, name)) = known
+            .into_iter()
+            .find(|(_, known)| name.eq_ignore_ascii_case(known.as_bytes()))
+        else {
+            return;
+        };
+        if self.seen & (1 << bit) != 0 {
+            return;
+        }
+        self.seen |= 1 << bit;
+        match *name {
+            "duid" => self.attrs.duid = value,
+            "socket" => self.attrs.socket = value,
+            "sockname" => self.attrs.sockname = value,
+            "ping_socket" => self.attrs.ping_socket = value,
+            "obproxy" => self.attrs.obproxy = value,
+            "ping_from" => self.attrs.ping_from = value,
+            "weight" => self.attrs.weight = self.ranged(name, value, (1, 100), 0),
+            "rweight" => self.attrs.rweight = self.ranged(name, value, (1, 100), 0),
+            "maxload" => self.attrs.maxload = self.limit(name, value),
+            "cc" => self.attrs.cc = self.number(name, value, 0),
+            "latency" => self.attrs.latency = self.number(name, value, 0),
+            "ocmin" => self.attrs.ocmin = self.ranged(name, value, (0, 100), 0),
+            "ocmax" => self.attrs.ocmax = self.ranged(name, value, (1, 100), 100),
+            "ocrate" => self.attrs.ocrate = self.ranged(name, value, (0, 100), 0),
+            _ => {}
+        }
+    }
+
+    /// The number in `value`, or `default` where there is none.
+    fn number(&mut self, name: &'static str, value: Option<&'a [u8]>, default: i32) -> i32 {
+        let value = value.unwrap_or_default();
+        let (used, clean) = integer(value).unwrap_or((default, false));
+        if !clean {
+            self.warnings
+                .push(AttrWarning::NotANumber { name, value, used });
+        }
+        used
+    }
+
+    /// A number in `range`, or `default`.
+    fn ranged(
+        &mut self,
+        name: &'static str,
+        value: Option<&'a [u8]>,
+        range: (i32, i32),
+        default: i32,
+    ) -> i32 {
+        let Some((number, _)) = integer(value.unwrap_or_default()) else {
+            return self.number(name, value, default);
+        };
+        if (range.0..=range.1).contains(&number) {
+            return self.number(name, value, default);
+        }
+        self.warnings.push(AttrWarning::OutOfRange {
+            name,
+            value: number,
+            range,
+            used: default,
+        });
+        default
+    }
+
+    /// Drops an `ocmin` that is above `ocmax`.
+    fn order_bounds(&mut self) {
+        let (least, greatest) = (self.attrs.ocmin, self.attrs.ocmax);
+        if least > greatest {
+            self.warnings.push(AttrWarning::Bounds(least, greatest));
+            self.attrs.ocmin = 0;
+        }
+    }
+
+    /// A limit, where below 0 is allowed but unlikely to be meant.
+    fn limit(&mut self, name: &'static str, value: Option<&'a [u8]>) -> i32 {
+        let limit = self.number(name, value, 0);
+        if limit < 0 {
+            self.warnings.push(AttrWarning::NoCalls(limit));
+        }
+        limit
+    }
+}
+
+#[cfg(test)]
+mod tests;

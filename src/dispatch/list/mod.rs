@@ -1,0 +1,17 @@
+//! From the text of a list to destinations.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`file`] | The list file: lines, sets, flags, priorities, and problems with their position. |
+//! | [`row`] | Rows of a database table, turned into the same entries. |
+//! | [`attrs`] | The attributes of a destination. |
+//! | [`destination`] | A destination as a list describes it, with its address and protocol. |
+//! | [`db_url`] | The database URL, and how it may be shown without its password. |
+//! | [`order`] | The order in which sets are listed. |
+
+pub mod attrs;
+pub mod db_url;
+pub mod destination;
+pub mod file;
+pub mod order;
+pub mod row;

@@ -1,0 +1,262 @@
+//! A row of a database table: cells in, the words of one destination out, or what is wrong.
+
+#![forbid(unsafe_code)]
+
+use core::fmt;
+use core::ops::RangeInclusive;
+
+use super::destination::SetId;
+use super::file::{Excerpt, Field};
+
+/// The highest version of the table that is known.
+pub const LAST_VERSION: i32 = 4;
+
+/// Names of the columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Columns<'n> {
+    /// Set, destination, flags, priority, attributes: a table of version 1 has the first two, and
+    /// each later version one more.
+    pub names: [&'n [u8]; 5],
+    /// Further attributes, each from a column of its own (`ds_db_extra_attrs`).
+    pub extra: Vec<Extra<'n>>,
+}
+
+/// An attribute that has a column of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extra<'n> {
+    /// Name of the attribute.
+    pub attr: &'n [u8],
+    /// Name of the column.
+    pub column: &'n [u8],
+}
+
+impl<'n> Columns<'n> {
+    /// The columns to ask for in a table of this version; `None` for a version that is not known.
+    #[must_use]
+    pub fn of_version(&self, version: i32) -> Option<Vec<&'n [u8]>> {
+        let last = usize::try_from(version).ok().filter(|last| *last > 0)?;
+        let mut columns = self.names.get(..=last)?.to_vec();
+        if version == LAST_VERSION {
+            columns.extend(self.extra.iter().map(|extra| extra.column));
+        }
+        Some(columns)
+    }
+}
+
+/// Reads `attr=column;attr=column`; `None` where it is anything else.
+#[must_use]
+pub fn extra_attrs(text: &[u8]) -> Option<Vec<Extra<'_>>> {
+    let text = text.trim_ascii();
+    let text = text.strip_suffix(b";").unwrap_or(text);
+    let pairs = text.split(|byte| *byte == b';');
+    pairs
+        .map(|pair| {
+            let at = pair.iter().position(|byte| *byte == b'=')?;
+            let (attr, column) = pair.split_at(at);
+            let (attr, column) = (attr.trim_ascii(), column.get(1..)?.trim_ascii());
+            let named = |name: &[u8]| {
+                let plain = |byte: &u8| !byte.is_ascii_whitespace() && *byte != b'=';
+                !name.is_empty() && name.iter().all(plain)
+            };
+            (named(attr) && named(column)).then_some(Extra { attr, column })
+        })
+        .collect()
+}
+
+/// A value as a driver gives it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Cell<'a> {
+    /// No value.
+    Null,
+    /// A number.
+    Int(i64),
+    /// A number too large for [`Cell::Int`], perhaps.
+    Uint(u64),
+    /// A number that may have a fraction.
+    Real(f64),
+    /// A text, of whatever type of column.
+    Text(&'a [u8]),
+    /// Something that is neither, such as a date.
+    Other,
+}
+
+/// One destination as the table has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The set it belongs to.
+    pub set: SetId,
+    /// The URI as written.
+    pub uri: Vec<u8>,
+    /// The flags; 0 where the column is NULL or missing.
+    pub flags: u32,
+    /// The priority; 0 where the column is NULL or missing.
+    pub priority: i32,
+    /// The attributes, those with columns of their own included.
+    pub attrs: Vec<u8>,
+}
+
+/// A row that gives no destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowFault {
+    /// Its set, where that can be read.
+    pub set: Option<SetId>,
+    /// Its URI, where it has one.
+    pub uri: Option<Vec<u8>>,
+    /// What is wrong.
+    pub wrong: Wrong,
+}
+
+/// What is wrong with a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// There is no destination.
+    NoUri,
+    /// White space or a NUL byte in the destination.
+    NotOneWord,
+    /// A NUL byte in the attributes.
+    NulInAttrs,
+    /// Not a number that this column can have; what is there instead.
+    Number(Field, String),
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Wrong::NoUri => f.write_str("expected a SIP URI, found nothing"),
+            Wrong::NotOneWord => {
+                f.write_str("expected a SIP URI, found white space or a NUL byte in it")
+            }
+            Wrong::NulInAttrs => f.write_str("expected attributes, found a NUL byte in them"),
+            Wrong::Number(field, found) => {
+                write!(
+                    f,
+                    "expected {field} (a number {}), found {found}",
+                    field.range()
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for Cell<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cell::Null => f.write_str("NULL"),
+            Cell::Int(number) => write!(f, "{number}"),
+            Cell::Uint(number) => write!(f, "{number}"),
+            Cell::Real(number) => write!(f, "{number}"),
+            Cell::Text(text) => write!(f, "{}", Excerpt(text)),
+            Cell::Other => f.write_str("neither a number nor a text"),
+        }
+    }
+}
+
+impl<'a> Cell<'a> {
+    /// The number in it; `None` where there is none, or one with a fraction.
+    #[must_use]
+    pub fn number(self) -> Option<i128> {
+        match self {
+            Cell::Int(number) => Some(number.into()),
+            Cell::Uint(number) => Some(number.into()),
+            // Rust's way to print a float has no exponent and no needless fraction.
+            Cell::Real(number) => number.to_string().parse().ok(),
+            Cell::Text(text) => core::str::from_utf8(text.trim_ascii()).ok()?.parse().ok(),
+            Cell::Null | Cell::Other => None,
+        }
+    }
+
+    /// The number in it, 0 for none, where it is in the field's range.
+    fn number_in(self, field: Field, range: RangeInclusive<i128>) -> Result<i128, Wrong> {
+        let number = match (self, field) {
+            (Cell::Null, Field::Flags | Field::Priority) => Some(0),
+            (Cell::Text(text), Field::Flags | Field::Priority) if text.trim_ascii().is_empty() => {
+                Some(0)
+            }
+            (cell, _) => cell.number(),
+        };
+        number
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| Wrong::Number(field, self.to_string()))
+    }
+
+    /// Its text without the white space around it, with which some drivers fill up columns.
+    fn text(self) -> Option<&'a [u8]> {
+        match self {
+            Cell::Text(text) => Some(text.trim_ascii()),
+            _ => None,
+        }
+    }
+
+    /// What it adds to a list of attributes.
+    fn push_to(self, attrs: &mut Vec<u8>) {
+        match self {
+            Cell::Text(_) => attrs.extend_from_slice(self.text().unwrap_or_default()),
+            Cell::Null | Cell::Other => {}
+            number => attrs.extend_from_slice(number.to_string().as_bytes()),
+        }
+    }
+}
+
+/// Reads a row whose cells are in the order of [`Columns::of_version`].
+///
+/// # Errors
+/// [`RowFault`], which names the row as far as it can be read.
+pub fn read(cells: &[Cell<'_>], extra: &[Extra<'_>]) -> Result<Row, RowFault> {
+    let cell = |at: usize| cells.get(at).copied().unwrap_or(Cell::Null);
+    let set = cell(0).number_in(Field::SetId, 0..=i32::MAX.into());
+    let set = set.map(|set| SetId::try_from(set).unwrap_or_default());
+    let uri = cell(1).text().unwrap_or_default();
+    let fault = |wrong| RowFault {
+        set: set.as_ref().ok().copied(),
+        uri: (!uri.is_empty()).then(|| uri.to_vec()),
+        wrong,
+    };
+    let id = set.clone().map_err(fault)?;
+    if uri.is_empty() {
+        return Err(fault(Wrong::NoUri));
+    }
+    if uri
+        .iter()
+        .any(|byte| byte.is_ascii_whitespace() || *byte == 0)
+    {
+        return Err(fault(Wrong::NotOneWord));
+    }
+    let flags = cell(2).number_in(Field::Flags, 0..=u32::MAX.into());
+    let priority = cell(3).number_in(Field::Priority, i32::MIN.into()..=i32::MAX.into());
+    let attrs = attrs(cell(4), cells.get(5..).unwrap_or_default(), extra);
+    if attrs.contains(&0) {
+        return Err(fault(Wrong::NulInAttrs));
+    }
+    Ok(Row {
+        set: id,
+        uri: uri.to_vec(),
+        flags: u32::try_from(flags.map_err(fault)?).unwrap_or_default(),
+        priority: i32::try_from(priority.map_err(fault)?).unwrap_or_default(),
+        attrs,
+    })
+}
+
+/// The attributes, and behind them those with columns of their own, the last one first, as the C
+/// module has them.
+fn attrs(cell: Cell<'_>, values: &[Cell<'_>], extra: &[Extra<'_>]) -> Vec<u8> {
+    let text = cell.text().unwrap_or_default();
+    let text = text.strip_suffix(b";").unwrap_or(text);
+    let mut attrs = text.to_vec();
+    for (extra, value) in extra.iter().zip(values).rev() {
+        let mut written = Vec::new();
+        value.push_to(&mut written);
+        if written.is_empty() {
+            continue;
+        }
+        if !attrs.is_empty() {
+            attrs.push(b';');
+        }
+        attrs.extend_from_slice(extra.attr);
+        attrs.push(b'=');
+        attrs.append(&mut written);
+    }
+    attrs
+}
+
+#[cfg(test)]
+mod tests;

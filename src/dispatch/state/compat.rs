@@ -1,0 +1,207 @@
+//! Which version's meaning applies where the versions disagree (modparam `compat`).
+//!
+//! One method per row of the table in `doc/dev/design.md`, "Which behaviour".
+
+#![forbid(unsafe_code)]
+
+use super::transition::State;
+
+/// The version whose configs and lists we read.
+///
+/// The order is the order of release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Compat {
+    /// The time of the first README of the module: 3.1 to 3.2.
+    V3_2,
+    /// What 4.x and 5.x do.
+    V5_6,
+    /// What 6.0 does: as 5.x, and shows more.
+    V6_0,
+    /// From 6.1 on.
+    V6_1,
+}
+
+impl Compat {
+    /// Reads the value of modparam `compat`: `3.2`, `5.6`, `6.0` or `6.1`; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Compat> {
+        match text {
+            b"3.2" => Some(Compat::V3_2),
+            b"5.6" => Some(Compat::V5_6),
+            b"6.0" => Some(Compat::V6_0),
+            b"6.1" => Some(Compat::V6_1),
+            _ => None,
+        }
+    }
+
+    /// What an unset `compat` means on a server of version `major.minor`.
+    ///
+    /// 3.2 is never chosen by version: only a config that uses names of that time asks for it.
+    #[must_use]
+    pub const fn for_core(major: u32, minor: u32) -> Compat {
+        if major > 6 || (major == 6 && minor >= 1) {
+            Compat::V6_1
+        } else if major == 6 {
+            Compat::V6_0
+        } else {
+            Compat::V5_6
+        }
+    }
+
+    /// The list flags that put a destination into probing.
+    ///
+    /// Source: features 1.4 (2 was renumbered to 8 for version 3.2.0).
+    #[must_use]
+    pub const fn probing_list_flags(self) -> State {
+        match self {
+            Compat::V3_2 => State::TRYING.union(State::PROBING),
+            Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => State::PROBING,
+        }
+    }
+
+    /// A destination with any of these bits is not selected for new calls.
+    ///
+    /// Source: features 1.5 and 3.7.2.
+    #[must_use]
+    pub const fn unusable_bits(self) -> State {
+        let down = State::INACTIVE
+            .union(State::DISABLED)
+            .union(State::DRAINING);
+        match self {
+            Compat::V3_2 => down.union(State::PROBING),
+            Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => down,
+        }
+    }
+
+    /// Default of `ds_probing_threshold`: failures until a destination is out.
+    ///
+    /// Source: features 1.1.
+    #[must_use]
+    pub const fn default_probing_threshold(self) -> u32 {
+        match self {
+            Compat::V3_2 => 3,
+            Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => 1,
+        }
+    }
+
+    /// Whether `ds_mark_dst("t")` and `("a")` count up to the thresholds, or act at once.
+    ///
+    /// Source: features 2.8.
+    #[must_use]
+    pub const fn mark_counts(self) -> bool {
+        !matches!(self, Compat::V6_1)
+    }
+
+    /// Whether a URI without `transport` has the protocol of its kind (UDP for `sip:` and so on)
+    /// when `ds_is_from_list` compares it, or none.
+    ///
+    /// Source: features 2.8.
+    #[must_use]
+    pub const fn default_proto_by_uri(self) -> bool {
+        matches!(self, Compat::V6_1)
+    }
+
+    /// Whether `dispatcher.list` shows what 6.0 added: the overload control, with attributes that
+    /// no text has set; and the letter `N`.
+    ///
+    /// Source: features 3.4.1 and 3.4.2, and the packaged module 6.0.1.
+    #[must_use]
+    pub const fn lists_overload(self) -> bool {
+        matches!(self, Compat::V6_0 | Compat::V6_1)
+    }
+
+    /// Whether `dispatcher.list` shows what 6.1 added.
+    ///
+    /// Source: features 3.4.1.
+    #[must_use]
+    pub const fn lists_more(self) -> bool {
+        matches!(self, Compat::V6_1)
+    }
+
+    /// Whether the records of a selection say which place of the set each destination has.
+    ///
+    /// Source: features 2.7.
+    #[must_use]
+    pub const fn writes_places(self) -> bool {
+        matches!(self, Compat::V6_1)
+    }
+
+    /// Whether list flag 8 is dropped where destinations are not pinged.
+    ///
+    /// Source: features 2.8.
+    #[must_use]
+    pub const fn drops_idle_probing(self) -> bool {
+        matches!(self, Compat::V6_1)
+    }
+
+    /// The bits that this version knows, and that its RPC `set_state` replaces.
+    ///
+    /// Source: features 3.5. Ours never replaces the option bits among them, see
+    /// [`super::transition::apply_set`].
+    #[must_use]
+    pub const fn state_mask(self) -> State {
+        match self {
+            Compat::V3_2 | Compat::V5_6 => State(31),
+            Compat::V6_0 | Compat::V6_1 => State(63),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Compat::{V3_2, V5_6, V6_0, V6_1};
+
+    #[test]
+    fn parses_the_names_only() {
+        let cases: &[(&[u8], Option<Compat>)] = &[
+            (b"3.2", Some(V3_2)),
+            (b"5.6", Some(V5_6)),
+            (b"6.1", Some(V6_1)),
+            (b"", None),
+            (b"6.0", Some(V6_0)),
+            (b"5.6 ", None),
+            (b"56", None),
+        ];
+        for (text, want) in cases {
+            assert_eq!(Compat::parse(text), *want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn core_version_decides() {
+        let cases = [
+            ((4, 4), V5_6),
+            ((5, 4), V5_6),
+            ((5, 6), V5_6),
+            ((5, 8), V5_6),
+            ((6, 0), V6_0),
+            ((6, 1), V6_1),
+            ((6, 2), V6_1),
+            ((7, 0), V6_1),
+        ];
+        for ((major, minor), want) in cases {
+            assert_eq!(Compat::for_core(major, minor), want, "{major}.{minor}");
+        }
+        assert!(V3_2 < V5_6 && V5_6 < V6_0 && V6_0 < V6_1);
+    }
+
+    #[test]
+    fn rows_of_the_table() {
+        // (version, probing flags, unusable, threshold, counts, proto by URI, mask)
+        let rows = [
+            (V3_2, 10, 77, 3, true, false, 31),
+            (V5_6, 8, 69, 1, true, false, 31),
+            (V6_0, 8, 69, 1, true, false, 63),
+            (V6_1, 8, 69, 1, false, true, 63),
+        ];
+        for (compat, probing, unusable, threshold, counts, proto, mask) in rows {
+            assert_eq!(compat.probing_list_flags(), State(probing), "{compat:?}");
+            assert_eq!(compat.unusable_bits(), State(unusable), "{compat:?}");
+            assert_eq!(compat.default_probing_threshold(), threshold, "{compat:?}");
+            assert_eq!(compat.mark_counts(), counts, "{compat:?}");
+            assert_eq!(compat.default_proto_by_uri(), proto, "{compat:?}");
+            assert_eq!(compat.state_mask(), State(mask), "{compat:?}");
+        }
+    }
+}

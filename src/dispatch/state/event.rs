@@ -1,0 +1,186 @@
+//! Which change of a destination's state becomes an event, and what the event says of its cause.
+
+#![forbid(unsafe_code)]
+
+use core::ffi::CStr;
+
+use super::compat::Compat;
+use super::transition::{Flip, State};
+
+/// What changed a destination's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The result of a ping.
+    Ping,
+    /// `ds_mark_dst` in a script.
+    Script,
+    /// An RPC command: `set_state`, `set_duid_state`, `add`, `modify`.
+    Rpc,
+    /// A list that was loaded anew.
+    Reload,
+    /// The start of the server.
+    Start,
+}
+
+impl Cause {
+    /// Its number, for a record.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        match self {
+            Cause::Start => 0,
+            Cause::Reload => 1,
+            Cause::Rpc => 2,
+            Cause::Script => 3,
+            Cause::Ping => 4,
+        }
+    }
+
+    /// The cause with this number; the start for one that has none.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        match number {
+            1 => Cause::Reload,
+            2 => Cause::Rpc,
+            3 => Cause::Script,
+            4 => Cause::Ping,
+            _ => Cause::Start,
+        }
+    }
+
+    /// Its name, as `$dsv(cause)` and the log say it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Cause::Ping => "ping",
+            Cause::Script => "script",
+            Cause::Rpc => "rpc",
+            Cause::Reload => "reload",
+            Cause::Start => "start",
+        }
+    }
+}
+
+/// `event_callback_mode`: which changes become events.
+///
+/// Source: features 2.1, 3.12.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventMode {
+    /// 0: those by pings and by scripts.
+    PingsAndScripts,
+    /// 1: those by pings.
+    Pings,
+    /// 2: as 0, and the first news of a destination of which nothing was known.
+    FirstNews,
+    /// 3: those of every cause.
+    All,
+}
+
+impl EventMode {
+    /// The mode with this number.
+    #[must_use]
+    pub const fn from_number(number: i32) -> Option<Self> {
+        match number {
+            0 => Some(EventMode::PingsAndScripts),
+            1 => Some(EventMode::Pings),
+            2 => Some(EventMode::FirstNews),
+            3 => Some(EventMode::All),
+            _ => None,
+        }
+    }
+
+    /// Whether changes of this cause can become events.
+    #[must_use]
+    pub const fn hears(self, cause: Cause) -> bool {
+        match self {
+            EventMode::Pings => matches!(cause, Cause::Ping),
+            EventMode::PingsAndScripts | EventMode::FirstNews => {
+                matches!(cause, Cause::Ping | Cause::Script)
+            }
+            EventMode::All => true,
+        }
+    }
+
+    /// The event that a change from `old` to `new` becomes; `None` where it becomes none.
+    ///
+    /// A destination that has just been listed has no state before: for it, `old` is active.
+    ///
+    /// Mode 2 also tells of a destination whose state had no bit set, which means that no ping
+    /// and nobody has said anything about it yet: news that it works are `Up`. One failure that
+    /// leaves it in use (trying) is no such news.
+    #[must_use]
+    pub const fn event(self, cause: Cause, old: State, new: State, compat: Compat) -> Option<Flip> {
+        if !self.hears(cause) {
+            return None;
+        }
+        let flip = Flip::between(old, new, compat);
+        let is_news = old.bits() == 0 && new.bits() != 0 && !new.contains(State::TRYING);
+        match flip {
+            None if matches!(self, EventMode::FirstNews) && is_news => Some(Flip::Up),
+            flip => flip,
+        }
+    }
+}
+
+impl Flip {
+    /// Name of the event route.
+    #[must_use]
+    pub const fn event_name(self) -> &'static CStr {
+        match self {
+            Flip::Up => c"dispatcher:dst-up",
+            Flip::Down => c"dispatcher:dst-down",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Cause::{Ping, Reload, Rpc, Script, Start};
+
+    const CAUSES: [Cause; 5] = [Ping, Script, Rpc, Reload, Start];
+
+    #[test]
+    fn each_mode_hears_its_causes() {
+        let heard = |number| {
+            let mode = EventMode::from_number(number).unwrap();
+            CAUSES.map(|cause| mode.hears(cause))
+        };
+        assert_eq!(heard(0), [true, true, false, false, false]);
+        assert_eq!(heard(1), [true, false, false, false, false]);
+        assert_eq!(heard(2), [true, true, false, false, false]);
+        assert_eq!(heard(3), [true; 5]);
+        assert!([-1, 4, 100].map(EventMode::from_number) == [None; 3]);
+    }
+
+    #[test]
+    fn changes_between_usable_and_not_are_events() {
+        let states = [0, 1, 2, 4, 8, 9, 10, 12, 16, 17, 32, 36].map(State);
+        for compat in [Compat::V3_2, Compat::V5_6, Compat::V6_1] {
+            for (old, new) in states.iter().flat_map(|old| states.map(|new| (*old, new))) {
+                let expected = match (old.usable(compat), new.usable(compat)) {
+                    (true, false) => Some(Flip::Down),
+                    (false, true) => Some(Flip::Up),
+                    _ => None,
+                };
+                for mode in [0, 3].map(|mode| EventMode::from_number(mode).unwrap()) {
+                    assert_eq!(mode.event(Ping, old, new, compat), expected);
+                }
+                let silent = EventMode::Pings.event(Script, old, new, compat);
+                assert_eq!(silent, None);
+            }
+        }
+    }
+
+    #[test]
+    fn mode_2_tells_of_the_first_news() {
+        let event =
+            |old, new| EventMode::FirstNews.event(Ping, State(old), State(new), Compat::V6_1);
+        assert_eq!(event(0, 8), Some(Flip::Up), "AX to AP: the first good ping");
+        assert_eq!(event(0, 0), None, "no change");
+        assert_eq!(event(0, 2), None, "AX to TX: still used, but no good news");
+        assert_eq!(event(0, 10), None, "AX to TP");
+        assert_eq!(event(0, 9), Some(Flip::Down), "AX to IP");
+        assert_eq!(event(8, 0), None, "AP to AX: it was known");
+        assert_eq!(event(9, 8), Some(Flip::Up));
+    }
+}

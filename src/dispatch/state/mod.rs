@@ -1,0 +1,19 @@
+//! States of a destination, and what changes them.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`transition`] | The state flags and the functions that change them. |
+//! | [`compat`] | Differences between the versions of the C module. |
+//! | [`probe`] | Which destinations are pinged, and what a reply means. |
+//! | [`latency`] | Round-trip times and their estimate. |
+//! | [`schedule`] | The spread of pings over the interval. |
+//! | [`event`] | Which state change raises which event. |
+//! | [`state_file`] | The text of the state file. |
+
+pub mod compat;
+pub mod event;
+pub mod latency;
+pub mod probe;
+pub mod schedule;
+pub mod state_file;
+pub mod transition;

@@ -1,0 +1,116 @@
+//! Probing: which destinations are pinged, which replies are good, and what a result does.
+
+#![forbid(unsafe_code)]
+
+use super::compat::Compat;
+use super::transition::{Flip, MarkRules, Outcome, State};
+
+mod codes;
+
+pub use codes::{CodesError, ReplyCodes};
+
+/// Whether a destination in this state is pinged, by `ds_probing_mode`.
+///
+/// A disabled one never is, nor one with flag 32 (no pings). Flag 16 (name not resolved) forbids
+/// pings from compat 6.0 on. Draining does not matter.
+///
+/// Source: features 3.11.
+#[must_use]
+pub fn is_pinged(state: State, rules: &MarkRules) -> bool {
+    let never = match rules.compat {
+        Compat::V3_2 | Compat::V5_6 => State::DISABLED.union(State::NOPING),
+        Compat::V6_0 | Compat::V6_1 => State::DISABLED.union(State::NOPING).union(State::NODNS),
+    };
+    if state.intersects(never) {
+        return false;
+    }
+    match rules.probing_mode {
+        1 => true,
+        2 => state.contains(State::PROBING.union(State::INACTIVE)),
+        _ => state.contains(State::PROBING),
+    }
+}
+
+/// The result of one ping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ping {
+    /// A reply that [`ReplyCodes::accepts`].
+    Good,
+    /// Any other reply, none, or it could not be sent.
+    Bad {
+        /// Whether it was a 408: nobody answered, or the answer said so.
+        timeout: bool,
+    },
+}
+
+/// The effect of a ping's result on a destination in state `old` with counter `failures`.
+///
+/// `None` when the result comes too late to count: the destination was disabled meanwhile, or, in
+/// mode 3, taken out of probing. One counter serves both directions: failures while the
+/// destination is used, successes while it is inactive. Option bits and draining stay as they are.
+///
+/// Source: features 3.11; for compat 3.2 also 1.1, 1.5 and the seed README's `ds_probing_mode`.
+#[must_use]
+pub fn apply_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> Option<Outcome> {
+    let probing = old.contains(State::PROBING);
+    if old.contains(State::DISABLED) || rules.probing_mode == 3 && !probing {
+        return None;
+    }
+    let (health, failures) = match rules.compat {
+        Compat::V3_2 => seed_ping(old, failures, ping, rules),
+        Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => ping_now(old, failures, ping, rules),
+    };
+    let state = old.without(State::HEALTH).union(health);
+    Some(Outcome {
+        state,
+        failures,
+        flip: Flip::between(old, state, rules.compat),
+    })
+}
+
+/// The machine of 4.x to 6.x.
+fn ping_now(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (State, u32) {
+    let mode = rules.probing_mode;
+    let inactive = old.contains(State::INACTIVE);
+    let was_probing = old.contains(State::PROBING);
+    let counted = failures.saturating_add(1);
+    match ping {
+        Ping::Good if inactive && counted < rules.inactive_threshold => {
+            let kept = probing(was_probing || mode == 1);
+            (State::INACTIVE.union(kept), counted)
+        }
+        Ping::Good => (probing(mode == 1 || mode == 3 && was_probing), 0),
+        Ping::Bad { .. } if inactive || counted >= rules.probing_threshold => {
+            (State::INACTIVE.union(probing(mode != 0)), 0)
+        }
+        Ping::Bad { .. } => (State::TRYING.union(probing(mode != 0)), counted),
+    }
+}
+
+/// The machine of the seed's time: pings move destinations in and out of probing, which is out of
+/// use then; an inactive one was taken out by somebody and no ping brings it back.
+fn seed_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (State, u32) {
+    let health = State(old.bits() & State::HEALTH.bits());
+    if health.contains(State::INACTIVE) {
+        return (health, failures);
+    }
+    match ping {
+        Ping::Good => (State::ACTIVE, 0),
+        Ping::Bad { timeout: true } if rules.probing_mode == 1 => {
+            let counted = failures.saturating_add(1);
+            if health.contains(State::PROBING) || counted >= rules.probing_threshold {
+                (State::PROBING, 0)
+            } else {
+                (health, counted)
+            }
+        }
+        Ping::Bad { .. } => (health, failures),
+    }
+}
+
+fn probing(on: bool) -> State {
+    if on { State::PROBING } else { State::ACTIVE }
+}
+
+#[cfg(test)]
+mod tests;

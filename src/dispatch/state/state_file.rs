@@ -1,0 +1,116 @@
+//! The file that keeps what operators set, over restarts: its text, written and read.
+//!
+//! One line for each destination whose administrative state is not what its list asks for.
+
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+
+use crate::dispatch::list::destination::SetId;
+
+/// First line of each file.
+const HEAD: &[u8] = b"# States that operators have set. Written by Kamailio's dispatcher module, read at \
+its start.\n# set, flags in the list, flags instead, URI, and its number where the set repeats it\n";
+
+/// What is kept of one destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Its set.
+    pub set: SetId,
+    /// State bits that the list asked for when this was written.
+    pub listed: u32,
+    /// State bits that it is to have instead.
+    pub flags: u32,
+    /// Its URI.
+    pub uri: Vec<u8>,
+    /// Which one of those with this URI in the set, in the order of the list, from 1.
+    pub number: usize,
+}
+
+/// The text of a file.
+#[must_use]
+pub fn write(kept: &[Kept]) -> Vec<u8> {
+    let mut text = HEAD.to_vec();
+    for one in kept {
+        // Writing to a Vec cannot fail.
+        let _ = write!(text, "{} {} {} ", one.set, one.listed, one.flags);
+        text.extend_from_slice(&one.uri);
+        if one.number > 1 {
+            let _ = write!(text, " {}", one.number);
+        }
+        text.push(b'\n');
+    }
+    text
+}
+
+/// Reads a file: what it keeps, and the numbers of the lines that cannot be read, from 1.
+#[must_use]
+pub fn read(text: &[u8]) -> (Vec<Kept>, Vec<usize>) {
+    let (mut kept, mut bad) = (Vec::new(), Vec::new());
+    for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
+        let line = line.trim_ascii();
+        if line.is_empty() || line.starts_with(b"#") {
+            continue;
+        }
+        match read_line(line) {
+            Some(one) => kept.push(one),
+            None => bad.push(number),
+        }
+    }
+    (kept, bad)
+}
+
+fn read_line(line: &[u8]) -> Option<Kept> {
+    let mut words = line.split(u8::is_ascii_whitespace);
+    let kept = Kept {
+        set: number(words.next()?)?,
+        listed: number(words.next()?)?,
+        flags: number(words.next()?)?,
+        uri: words.next().filter(|uri| !uri.is_empty())?.to_vec(),
+        number: match words.next() {
+            Some(word) => number(word)?,
+            None => 1,
+        },
+    };
+    words.next().is_none().then_some(kept)
+}
+
+fn number<N: core::str::FromStr>(word: &[u8]) -> Option<N> {
+    core::str::from_utf8(word).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(set: SetId, flags: u32, uri: &[u8], number: usize) -> Kept {
+        Kept {
+            set,
+            listed: 8,
+            flags,
+            uri: uri.to_vec(),
+            number,
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let all = [
+            kept(1, 12, b"sip:192.0.2.1:5060;transport=tcp", 1),
+            kept(-2, 72, b"sip:\xffname", 3),
+        ];
+        assert_eq!(read(&write(&all)), (all.to_vec(), vec![]));
+        assert_eq!(read(&write(&[])), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_read_spares_the_others() {
+        let text = b"1 0 4 sip:a\nx 0 4 sip:b\n1 0 sip:c\n1 0 4 sip:d 2 5\n1 0 4\n\n1 0 64 sip:e 2";
+        let (kept, bad) = read(text);
+        let uris: Vec<&[u8]> = kept.iter().map(|one| one.uri.as_slice()).collect();
+        assert_eq!(
+            (uris, bad),
+            (vec![&b"sip:a"[..], b"sip:e"], vec![2, 3, 4, 5])
+        );
+    }
+}

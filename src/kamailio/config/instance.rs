@@ -1,0 +1,71 @@
+//! The module in one process: its settings and its way to the shared table.
+
+use once_cell::sync::OnceCell;
+
+use super::cfg::Switches;
+use super::params::Settings;
+use crate::dispatch::list::destination::SetId;
+use crate::kamailio::list::reload_delta::Throttle;
+use crate::kamailio::server::lock::ServerLock;
+use crate::kamailio::server::memory::ShmArena;
+use crate::kamailio::server::sys;
+use crate::shm::calls::call_table::Calls;
+use crate::shm::calls::sticky::Diverted;
+use crate::shm::event_queue::Mailbox;
+use crate::shm::table::slots::Table;
+use crate::shm::table::store::{Pinned, Store};
+
+/// What `mod_init` made and every process inherits.
+pub struct Module {
+    /// What the config asks for.
+    pub settings: Settings,
+    /// The shared table.
+    pub store: Store<ShmArena, ServerLock>,
+    /// The calls that are counted; `None` where call load is off.
+    pub calls: Option<Calls<ServerLock>>,
+    /// What can be switched while the server runs.
+    pub switches: Switches,
+    /// The calls that were placed beside a draining destination.
+    pub diverted: Diverted,
+    /// Changes by RPC commands that wait to be told; `None` where nobody wants to know.
+    pub mailbox: Option<Mailbox<ShmArena>>,
+    /// How often the lists may change.
+    pub throttle: Throttle,
+}
+
+static MODULE: OnceCell<Module> = OnceCell::new();
+
+impl Module {
+    /// Keeps the module for this process and its children; false when there is one already.
+    pub fn keep(self) -> bool {
+        MODULE.set(self).is_ok()
+    }
+
+    /// The module; `None` before `mod_init` has succeeded.
+    pub fn get() -> Option<&'static Module> {
+        MODULE.get()
+    }
+
+    /// This process's number, which is also its reader slot.
+    pub fn process() -> usize {
+        // SAFETY: an integer of this process, set by the server when it forked (core/pt.h).
+        let number = unsafe { sys::process_no };
+        // A negative one, of a process that the server does not count, is far above all slots.
+        u32::from_ne_bytes(number.to_ne_bytes()) as usize
+    }
+
+    /// Pins the running table.
+    pub fn pin(&self) -> Pinned<'_> {
+        self.store.pin(Self::process())
+    }
+
+    /// True when there is no set.
+    pub fn is_empty(&self) -> bool {
+        self.pin().table().is_none_or(Table::is_empty)
+    }
+
+    /// True when there is such a set.
+    pub fn has_set(&self, set: SetId) -> bool {
+        self.pin().view(set).is_some()
+    }
+}

@@ -1,0 +1,13 @@
+//! What the operator set.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`params`] | The module parameters. |
+//! | [`ping_params`] | The parameters of pings. |
+//! | [`cfg`] | Values of the cfg framework, and other values that change at run time. |
+//! | [`instance`] | The module's instance, inherited by each process. |
+
+pub mod cfg;
+pub mod instance;
+pub mod params;
+pub mod ping_params;

@@ -1,0 +1,141 @@
+//! Writing the flags of destinations into the table that the list is in.
+
+use core::ffi::c_int;
+use core::ptr;
+
+use super::db::{Connection, Driver, Table, cell, number_value, text_value, values};
+use crate::dispatch::list::destination::SetId;
+use crate::kamailio::server::sys;
+use crate::kamailio::server::text::as_str;
+
+/// Flags to be written.
+pub struct FlagsChange {
+    /// The destination's set.
+    pub set: SetId,
+    /// Its URI.
+    pub uri: Vec<u8>,
+    /// The bits that are to be written; the others stay as the row has them.
+    pub kept: u32,
+    /// Those bits.
+    pub flags: u32,
+    /// What became of it.
+    pub written: Written,
+}
+
+/// What became of a [`FlagsChange`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Nothing yet.
+    Not,
+    /// There is no such row.
+    NoRow,
+    /// The row has these flags now.
+    Flags(u32),
+}
+
+impl Table {
+    /// Writes flags, one row after the other, as far as the database takes them. May wait.
+    ///
+    /// Rows with the same set and URI are written alike.
+    ///
+    /// # Errors
+    /// Why it went no further.
+    pub fn change_flags(&self, changes: &mut [FlagsChange]) -> Result<(), String> {
+        let failed = |error: crate::kamailio::list::db::DbError| format!("{self}: {error}");
+        let driver = Driver::bind(self.url).map_err(failed)?;
+        // The connection keeps a pointer to it.
+        let name = as_str(self.name);
+        let connection = driver.connect(self.url).map_err(failed)?;
+        connection.use_table(&raw const name).map_err(failed)?;
+        for change in changes {
+            change.written = self
+                .change_row(&connection, change)
+                .ok_or_else(|| format!("{self}: the database refuses to write flags"))?;
+        }
+        Ok(())
+    }
+
+    /// Writes the flags of one destination; `None` when the database fails.
+    fn change_row(&self, connection: &Connection<'_>, change: &FlagsChange) -> Option<Written> {
+        // A table may leave the scheme out.
+        let short = change.uri.strip_prefix(b"sip:");
+        for uri in [Some(change.uri.as_slice()), short].into_iter().flatten() {
+            let row = Place::new(self, change.set, uri);
+            if let Some(now) = row.flags(connection)? {
+                let flags = (now & !change.kept) | change.flags;
+                if flags != now {
+                    row.set_flags(connection, flags)?;
+                }
+                return Some(Written::Flags(flags));
+            }
+        }
+        Some(Written::NoRow)
+    }
+}
+
+/// The rows of a set and a URI.
+struct Place<'t> {
+    set_col: &'t [u8],
+    uri_col: &'t [u8],
+    flags_col: &'t [u8],
+    set: SetId,
+    uri: &'t [u8],
+}
+
+impl<'t> Place<'t> {
+    fn new(table: &'t Table, set: SetId, uri: &'t [u8]) -> Self {
+        let [set_col, uri_col, flags_col, ..] = table.columns.names;
+        Place {
+            set_col,
+            uri_col,
+            flags_col,
+            set,
+            uri,
+        }
+    }
+
+    /// The flags of the first row; `None` inside when there is none.
+    fn flags(&self, connection: &Connection<'_>) -> Option<Option<u32>> {
+        let answer = connection.query(&[self.flags_col], &self.condition(), None)?;
+        let flags = answer.rows().first().map(|row| {
+            let flags = values(row).first().and_then(|value| cell(value).number());
+            flags
+                .and_then(|flags| u32::try_from(flags).ok())
+                .unwrap_or(0)
+        });
+        Some(flags)
+    }
+
+    fn set_flags(&self, connection: &Connection<'_>, flags: u32) -> Option<()> {
+        let update = connection.driver.functions.update?;
+        let [set, uri] = self.condition();
+        let names = [set.0, uri.0, self.flags_col].map(as_str);
+        let [set_key, uri_key, flags_key] =
+            names.each_ref().map(|name| ptr::from_ref(name).cast_mut());
+        let (keys, values) = ([set_key, uri_key], [set.1, uri.1]);
+        let (column, flags) = ([flags_key], [number_value(c_int::try_from(flags).ok()?)]);
+        // SAFETY: an open connection with its table chosen; two keys with their values, one column
+        // with its value, all only read (lib/srdb1/db.h).
+        let done = unsafe {
+            update(
+                connection.handle.as_ptr(),
+                keys.as_ptr(),
+                ptr::null(),
+                values.as_ptr(),
+                column.as_ptr(),
+                flags.as_ptr(),
+                2,
+                1,
+            )
+        };
+        (done >= 0).then_some(())
+    }
+
+    /// Columns and values that choose the rows.
+    fn condition(&self) -> [(&'t [u8], sys::db_val_t); 2] {
+        [
+            (self.set_col, number_value(self.set)),
+            (self.uri_col, text_value(as_str(self.uri))),
+        ]
+    }
+}

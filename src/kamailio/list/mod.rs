@@ -1,0 +1,19 @@
+//! The list on its way in, operators' states on their way out.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`source`] | The list file or the table, read. |
+//! | [`db`] | The server's database interface. |
+//! | [`db_write`] | States written back to the table. |
+//! | [`entry`] | A list entry, checked and resolved. |
+//! | [`reload`] | Reading, resolving and publishing a list. |
+//! | [`reload_delta`] | The parameter `reload_delta`: how often a reload is allowed. |
+//! | [`state_keeper`] | States kept over restarts. |
+
+pub mod db;
+pub mod db_write;
+pub mod entry;
+pub mod reload;
+pub mod reload_delta;
+pub mod source;
+pub mod state_keeper;

@@ -1,0 +1,290 @@
+//! The process that keeps what operators have set, so that it survives a restart: in a file, or in
+//! the table that the list is in.
+//!
+//! Whoever changes a state only counts; this process looks at the count and does what may wait.
+
+use core::cell::RefCell;
+use core::ffi::{c_uint, c_void};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::db_write::{FlagsChange, Written};
+use super::source::Source;
+use crate::dispatch::list::destination::SetId;
+use crate::dispatch::state::event::Cause;
+use crate::dispatch::state::state_file::{self, Kept};
+use crate::dispatch::state::transition::{Flip, Outcome, State};
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::params::Keep;
+use crate::kamailio::events::feed::{Change, Feed};
+use crate::kamailio::server::guard::guard;
+use crate::kamailio::server::log::{log_err, log_info, log_warn};
+use crate::kamailio::server::memory::ShmArena;
+use crate::kamailio::server::text::{Escaped, Short};
+use crate::kamailio::server::time::now_ms;
+use crate::shm::dest::destination::Dest;
+use crate::shm::dest::record::DestRecord;
+use crate::shm::memory::refcount::Hold;
+use crate::shm::table::slots::Table;
+
+/// Microseconds between two looks at whether something changed.
+pub const TICK_US: i32 = 200_000;
+
+/// Milliseconds until a failed write is tried again.
+const RETRY_MS: u64 = 2_000;
+
+/// The bits that are kept.
+const KEPT: State = State::ADMINISTRATIVE.union(State::INACTIVE);
+
+/// What the process remembers from one tick to the next.
+#[derive(Default)]
+struct Keeper {
+    /// Count of changes, and version of the lists, of what was kept last.
+    kept: Option<(u32, u64)>,
+    /// Text of the file.
+    text: Option<Vec<u8>>,
+    /// No write before this, in milliseconds.
+    not_before: u64,
+    /// The last write failed, and the log says so.
+    failing: bool,
+}
+
+thread_local! {
+    static KEEPER: RefCell<Keeper> = RefCell::default();
+}
+
+/// Keeps what has changed.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_states_tick(_ticks: c_uint, _param: *mut c_void) {
+    guard(|| {
+        if let Some(module) = Module::get() {
+            KEEPER.with_borrow_mut(|keeper| keeper.tick(module));
+        }
+    });
+}
+
+impl Keeper {
+    fn tick(&mut self, module: &Module) {
+        let now = (module.switches.state_changes(), module.store.version());
+        if self.kept == Some(now) || now_ms() < self.not_before {
+            return;
+        }
+        let kept = match (&module.settings.keep, &module.settings.source) {
+            (Keep::File(path), _) => self.keep_in_file(module, path),
+            (Keep::Table, Source::Table(table)) => {
+                keep_in_table(module, |changes| table.change_flags(changes))
+            }
+            _ => Ok(()),
+        };
+        match kept {
+            Ok(()) => {
+                self.kept = Some(now);
+                if core::mem::take(&mut self.failing) {
+                    log_info!("states of destinations are kept again");
+                }
+            }
+            Err(why) => {
+                self.not_before = now_ms() + RETRY_MS;
+                if !core::mem::replace(&mut self.failing, true) {
+                    log_err!("states of destinations are not kept, trying again: {why}");
+                }
+            }
+        }
+    }
+
+    fn keep_in_file(&mut self, module: &Module, path: &[u8]) -> Result<(), String> {
+        let text = state_file::write(&all_kept(module));
+        if self.text.as_ref() == Some(&text) {
+            return Ok(());
+        }
+        replace_file(path, &text).map_err(|error| format!("{}: {error}", Escaped(path)))?;
+        self.text = Some(text);
+        Ok(())
+    }
+}
+
+/// A destination's state as it is to be kept.
+fn to_keep(record: &DestRecord, listed: State) -> State {
+    let by_command = record.cause().0 == Cause::Rpc;
+    record.state().kept_as(listed, by_command)
+}
+
+/// All destinations whose state is to be kept beside the list.
+fn all_kept(module: &Module) -> Vec<Kept> {
+    let mut all = Vec::new();
+    each_numbered(module, |dest, number| {
+        let record = dest.record();
+        let listed = record.listed();
+        let flags = to_keep(record, listed);
+        if flags != listed {
+            all.push(Kept {
+                set: dest.set,
+                listed: listed.bits(),
+                flags: flags.bits(),
+                uri: dest.uri().to_vec(),
+                number,
+            });
+        }
+    });
+    all
+}
+
+/// Calls `act` with each destination, and its number among those of its set with the same URI.
+fn each_numbered(module: &Module, mut act: impl FnMut(&Dest, usize)) {
+    let pinned = module.pin();
+    let dests = pinned
+        .table()
+        .map(Table::dests_as_they_came)
+        .unwrap_or_default();
+    let mut numbers = HashMap::<(SetId, &[u8]), usize>::with_capacity(dests.len());
+    for dest in dests {
+        let number = numbers.entry((dest.set, dest.uri())).or_default();
+        *number += 1;
+        act(dest, *number);
+    }
+}
+
+/// Writes a file in one step: whoever reads it, and whatever happens, finds the old text or the new
+/// one.
+fn replace_file(path: &[u8], text: &[u8]) -> io::Result<()> {
+    let path = Path::new(OsStr::from_bytes(path));
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let mut file = File::create(&beside)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    match path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Gives the destinations the states that the file keeps, after the first load. A list whose flags
+/// for a destination have changed since wins.
+pub fn restore(module: &Module, feed: &mut Feed<'_>) {
+    let Keep::File(path) = &module.settings.keep else {
+        return;
+    };
+    let text = match fs::read(Path::new(OsStr::from_bytes(path))) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        Err(error) => {
+            log_err!("cannot read kept states from {}: {error}", Escaped(path));
+            return;
+        }
+    };
+    let (kept, bad) = state_file::read(&text);
+    for line in bad {
+        log_err!(
+            "{}: line {line}: expected set, flags, flags and URI: ignored",
+            Escaped(path)
+        );
+    }
+    let kept: HashMap<(SetId, &[u8], usize), &Kept> = kept
+        .iter()
+        .map(|one| ((one.set, one.uri.as_slice(), one.number), one))
+        .collect();
+    if kept.is_empty() {
+        return;
+    }
+    let mut found = Vec::new();
+    each_numbered(module, |dest, number| {
+        let wanted = kept.get(&(dest.set, dest.uri(), number));
+        if let Some(wanted) = wanted.filter(|wanted| wanted.listed == dest.listed.bits()) {
+            found.push((module.store.hold(dest), State(wanted.flags)));
+        }
+    });
+    for (record, flags) in &found {
+        restore_one(module, record, *flags, feed);
+    }
+    log_info!("{} states of destinations restored", found.len());
+}
+
+fn restore_one(
+    module: &Module,
+    record: &Hold<'_, ShmArena, DestRecord>,
+    flags: State,
+    feed: &mut Feed<'_>,
+) {
+    let compat = module.settings.compat;
+    let change = |old: State, failures| {
+        let state = old.without(KEPT).union(State(flags.bits() & KEPT.bits()));
+        Outcome {
+            state,
+            failures,
+            flip: Flip::between(old, state, compat),
+        }
+    };
+    let told = |dest: &Dest, old, outcome: Outcome| {
+        dest.record().set_cause(Cause::Rpc, now_ms());
+        feed.note(Change::of(dest, old, outcome.state, Cause::Start));
+    };
+    module
+        .store
+        .change_one(Module::process(), record, change, told);
+}
+
+/// Writes the flags of the destinations whose rows say otherwise.
+fn keep_in_table(
+    module: &Module,
+    write: impl FnOnce(&mut [FlagsChange]) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut records = Vec::new();
+    let mut changes = Vec::new();
+    {
+        let pinned = module.pin();
+        let sets = pinned.table().into_iter().flat_map(Table::sets);
+        for dest in sets.flat_map(|(_, view)| view.dests()) {
+            let record = dest.record();
+            let listed = record.listed();
+            let flags = to_keep(record, listed);
+            if flags != listed {
+                records.push(module.store.hold(dest));
+                changes.push(FlagsChange {
+                    set: dest.set,
+                    uri: dest.uri().to_vec(),
+                    kept: KEPT.bits(),
+                    flags: flags.bits() & KEPT.bits(),
+                    written: Written::Not,
+                });
+            }
+        }
+    }
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let done = write(&mut changes);
+    let written = |change: &&FlagsChange| matches!(change.written, Written::Flags(_));
+    let written = changes.iter().filter(written).count();
+    if written > 0 {
+        log_info!("flags of {written} destinations written to the table");
+    }
+    for (record, change) in records.iter().zip(&changes) {
+        match change.written {
+            Written::Flags(flags) => {
+                let listed = State::from_list_flags(flags, module.settings.compat);
+                module.store.set_written(record, listed);
+            }
+            Written::NoRow => {
+                log_warn!(
+                    "set {}, {}: no such row: its state is not kept",
+                    change.set,
+                    Short(&change.uri)
+                );
+                // As if written, so that it is not tried for ever.
+                let listed = State(change.flags | (record.listed().bits() & !KEPT.bits()));
+                module.store.set_written(record, listed);
+            }
+            Written::Not => {}
+        }
+    }
+    done
+}

@@ -1,0 +1,64 @@
+//! The five symbols that the server's loader looks up by name.
+
+use super::init;
+use crate::kamailio::server::guard::{self, InitRet};
+use crate::kamailio::server::sys;
+use core::cell::UnsafeCell;
+use core::ffi::{c_char, c_int, c_uint, c_void};
+use core::mem::MaybeUninit;
+
+/// A variable that only the server's loader reads.
+#[repr(transparent)]
+pub struct ForLoader<T>(UnsafeCell<T>);
+
+// SAFETY: Rust never reads the content, and writes it only while the loader loads this module; the
+// loader reads it in the same thread, before any fork (core/sr_module.c, load_module).
+unsafe impl<T> Sync for ForLoader<T> {}
+
+impl<T> ForLoader<T> {
+    const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+}
+
+/// Version of the server that this module was built for; the loader refuses any other.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static module_version: ForLoader<*const c_char> =
+    ForLoader::new(sys::KSR_FULL_VERSION.as_ptr());
+
+/// Compile flags of that server; compared byte by byte.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static module_flags: ForLoader<*const c_char> = ForLoader::new(sys::KSR_COMPILE_FLAGS.as_ptr());
+
+/// Version of the loader's interface; read by 4.x and 5.0 only.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static module_interface_ver: ForLoader<c_uint> = ForLoader::new(sys::MODULE_INTERFACE_VER);
+
+/// What the module offers. The tables live in C (`kamailio-glue/tables.c`).
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub static exports: ForLoader<MaybeUninit<sys::glue_exports_t>> =
+    ForLoader::new(MaybeUninit::zeroed());
+
+/// Fills [`exports`]: in C, which knows the layout of each version.
+pub fn fill() {
+    // SAFETY: our own variable; the loader reads it after mod_register, in this thread.
+    unsafe { sys::glue_fill_exports(exports.0.get().cast()) };
+}
+
+/// Called by the loader after the checks and before `exports` is read, also for `kamailio -c`.
+///
+/// `_dlflags` must stay as it is: a change would make the loader reopen the module.
+#[unsafe(no_mangle)]
+pub extern "C" fn mod_register(
+    _path: *mut c_char,
+    _dlflags: *mut c_int,
+    _reserved1: *mut c_void,
+    _reserved2: *mut c_void,
+) -> InitRet {
+    guard::install_hook();
+    guard::guard(init::on_load)
+}

@@ -1,0 +1,14 @@
+//! The export table, start and stop, processes.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`exports`] | The symbols that the loader looks up. |
+//! | [`init`] | Start, fork and stop. |
+//! | [`processes`] | Helper processes and timers. |
+//! | `panic_probe` | A script function that panics on purpose, for a test. |
+
+pub mod exports;
+pub mod init;
+#[cfg(feature = "panic-probe")]
+pub mod panic_probe;
+pub mod processes;

@@ -1,0 +1,89 @@
+//! The processes of our own, beside those of the server: announced before the server counts its
+//! processes, forked when it starts them.
+
+use core::ffi::{CStr, c_int, c_uint, c_void};
+use core::ptr;
+
+use crate::kamailio::config::params::{Keep, Settings};
+use crate::kamailio::list::state_keeper;
+use crate::kamailio::probing::dns;
+use crate::kamailio::probing::names;
+use crate::kamailio::probing::timer;
+use crate::kamailio::server::guard::InitRet;
+use crate::kamailio::server::log::{log_crit, log_err};
+use crate::kamailio::server::sys;
+
+/// A process that calls a function again and again.
+struct Process {
+    /// Its name in `core.ps`.
+    name: &'static CStr,
+    tick: unsafe extern "C" fn(c_uint, *mut c_void),
+    /// What the function is called with.
+    argument: usize,
+    /// Microseconds between two calls.
+    every_us: c_int,
+}
+
+/// All that the settings need.
+fn all(settings: &Settings) -> Vec<Process> {
+    let mut all = Vec::new();
+    if settings.pings.is_some() {
+        all.extend((0..names::LANES).map(|lane| Process {
+            name: c"dispatcher names",
+            tick: sys::dsr_names_tick,
+            argument: lane,
+            every_us: names::TICK_US,
+        }));
+        all.push(Process {
+            name: c"dispatcher pings",
+            tick: sys::dsr_prober_tick,
+            argument: 0,
+            every_us: timer::TICK_US,
+        });
+    }
+    if settings.dns.every_ms > 0 {
+        all.push(Process {
+            name: c"dispatcher dns",
+            tick: sys::dsr_dns_tick,
+            argument: 0,
+            every_us: dns::TICK_US,
+        });
+    }
+    if settings.keep != Keep::Nowhere {
+        all.push(Process {
+            name: c"dispatcher states",
+            tick: sys::dsr_states_tick,
+            argument: 0,
+            every_us: state_keeper::TICK_US,
+        });
+    }
+    all
+}
+
+/// Announces the processes; `None` after the message when the server refuses. In mod_init.
+pub fn announce(settings: &Settings) -> Option<()> {
+    let count = c_int::try_from(all(settings).len()).unwrap_or(c_int::MAX);
+    // SAFETY: called from mod_init, before the server counts its processes (core/timer_proc.c).
+    if count > 0 && unsafe { sys::register_basic_timers(count) } < 0 {
+        log_err!("cannot announce {count} processes");
+        return None;
+    }
+    Some(())
+}
+
+/// Forks the processes. For `PROC_MAIN`.
+pub fn start(settings: &Settings) -> InitRet {
+    for process in all(settings) {
+        let name = process.name.as_ptr().cast_mut();
+        let argument = ptr::without_provenance_mut::<c_void>(process.argument);
+        let (tick, every_us) = (Some(process.tick), process.every_us);
+        // SAFETY: called for PROC_MAIN, as fork_process asks; the child calls `tick` for ever.
+        let pid =
+            unsafe { sys::fork_basic_utimer(sys::PROC_TIMER, name, 1, tick, argument, every_us) };
+        if pid < 0 {
+            log_crit!("cannot fork a process: {}", process.name.to_string_lossy());
+            return InitRet::FAILED;
+        }
+    }
+    InitRet::OK
+}

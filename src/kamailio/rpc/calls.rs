@@ -1,0 +1,115 @@
+//! `dispatcher.calls` and `dispatcher.release`: the calls that call load counts.
+
+use core::ffi::c_int;
+
+use super::listing::{int, page};
+use super::reply::{Call, Full, Value, integer};
+use crate::dispatch::list::destination::SetId;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::select::call_load::now;
+use crate::shm::calls::call_table::CallInfo;
+
+/// Calls that are shown where no count is given.
+const DEFAULT_COUNT: usize = 100;
+
+/// Which calls a caller wants to see.
+enum Filter {
+    All,
+    Set(SetId),
+    Duid(Vec<u8>),
+    CallId(Vec<u8>),
+}
+
+impl Filter {
+    fn read(word: Option<Vec<u8>>) -> Result<Self, String> {
+        let Some(word) = word else {
+            return Ok(Filter::All);
+        };
+        let named = |name: &[u8]| word.strip_prefix(name).map(<[u8]>::to_vec);
+        match (named(b"set="), named(b"duid="), named(b"callid=")) {
+            _ if word == b"all" => Ok(Filter::All),
+            (Some(set), ..) => match integer(&set) {
+                Some(set) => Ok(Filter::Set(set)),
+                None => Err("Invalid Parameters".into()),
+            },
+            (_, Some(duid), _) => Ok(Filter::Duid(duid)),
+            (.., Some(call_id)) => Ok(Filter::CallId(call_id)),
+            _ => Err("Invalid Parameters: expected all, set=N, duid=ID or callid=ID".into()),
+        }
+    }
+
+    fn takes(&self, call: &CallInfo) -> bool {
+        match self {
+            Filter::All => true,
+            Filter::Set(set) => call.set == *set,
+            Filter::Duid(duid) => call.duid.eq_ignore_ascii_case(duid),
+            Filter::CallId(call_id) => call.call_id == *call_id,
+        }
+    }
+}
+
+/// Answers `dispatcher.calls` [set=N|duid=ID|callid=ID|all] [offset count].
+///
+/// # Errors
+/// The text of the fault.
+pub fn calls(call: &Call, module: &Module) -> Result<(), String> {
+    let Some(calls) = &module.calls else {
+        return Err("Call Load Is Off (ds_hash_size is 0)".into());
+    };
+    let filter = Filter::read(call.text())?;
+    let page = page(call.text(), call.text())?.unwrap_or(0..DEFAULT_COUNT);
+    let count = page.end.saturating_sub(page.start);
+    let shown = calls.list(
+        &module.store,
+        Module::process(),
+        |info| filter.takes(info),
+        page.start,
+        count,
+    );
+    let up = usize::try_from(calls.up()).unwrap_or(usize::MAX);
+    reply(call, up, page.start, &shown)
+        .map_err(|Full| "Reply too large for this transport: ask for fewer calls".into())
+}
+
+fn reply(call: &Call, up: usize, offset: usize, shown: &[CallInfo]) -> Result<(), Full> {
+    let top = call.add_struct()?;
+    top.add(c"UP", int(up))?;
+    top.add(c"OFFSET", int(offset))?;
+    let list = top.add_array(c"CALLS")?;
+    for info in shown {
+        let node = list.add_struct(c"CALL")?;
+        node.add(c"CALLID", Value::Text(&info.call_id))?;
+        node.add(c"SET", Value::Int(info.set))?;
+        node.add(c"DUID", Value::Text(&info.duid))?;
+        let state: &[u8] = if info.confirmed {
+            b"confirmed"
+        } else {
+            b"init"
+        };
+        node.add(c"STATE", Value::Text(state))?;
+        let left = info.expires.saturating_sub(now());
+        node.add(
+            c"EXPIRES",
+            Value::Int(c_int::try_from(left).unwrap_or(c_int::MAX)),
+        )?;
+    }
+    Ok(())
+}
+
+/// Answers `dispatcher.release` Call-ID.
+///
+/// # Errors
+/// The text of the fault.
+pub fn release(call: &Call, module: &Module) -> Result<(), String> {
+    let Some(call_id) = call.text() else {
+        return Err("Invalid Parameters".into());
+    };
+    let Some(calls) = &module.calls else {
+        return Err("Call Load Is Off (ds_hash_size is 0)".into());
+    };
+    if calls.end_in(&module.store, Module::process(), None, &call_id) == 0 {
+        return Err("No Such Call".into());
+    }
+    call.say("Ok. Dispatcher call released.");
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! `dispatcher.ping_active` and `dispatcher.ping_status`: whether pings are sent, and why each
+//! destination is in its state.
+
+use core::ffi::c_int;
+
+use super::listing::int;
+use super::reply::{Call, Full, Node, Value, integer};
+use crate::dispatch::list::destination::SetId;
+use crate::dispatch::list::file::with_scheme;
+use crate::dispatch::state::event::Cause;
+use crate::dispatch::state::probe::is_pinged;
+use crate::dispatch::state::transition::State;
+use crate::kamailio::config::cfg;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::server::time::{now_ms, now_us};
+use crate::shm::dest::destination::Dest;
+use crate::shm::dest::probing::{Ended, Health, Last};
+use crate::shm::set::view::View;
+
+/// Answers `dispatcher.ping_active` [0|1].
+///
+/// # Errors
+/// The text of the fault.
+pub fn active(call: &Call, module: &Module) -> Result<(), String> {
+    let wanted = match call.text() {
+        None => None,
+        Some(word) => match integer(&word) {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => return Err("Invalid Parameters: expected 0 or 1".into()),
+        },
+    };
+    let old = match wanted {
+        None => module.switches.pings_on(),
+        Some(on) => module.switches.set_pings(on),
+    };
+    let answer = || {
+        let node = call.add_struct()?;
+        if let Some(new) = wanted {
+            node.add(c"NewPingState", Value::Int(new.into()))?;
+        }
+        node.add(c"OldPingState", Value::Int(old.into()))
+    };
+    answer().map_err(|Full| "Reply too large for this transport".into())
+}
+
+/// Answers `dispatcher.ping_status` [set [URI|duid=ID]].
+///
+/// # Errors
+/// The text of the fault.
+pub fn status(call: &Call, module: &Module) -> Result<(), String> {
+    let set = match call.text().as_deref() {
+        None | Some(b"all") => None,
+        Some(word) => Some(integer(word).ok_or("Invalid Parameters: expected a set or `all`")?),
+    };
+    let address = call.text();
+    let wanted = |dest: &Dest| match &address {
+        None => true,
+        Some(word) => match word.strip_prefix(b"duid=") {
+            Some(duid) => dest.has_duid(duid),
+            None => dest.uri().eq_ignore_ascii_case(&with_scheme(word)),
+        },
+    };
+    let pinned = module.pin();
+    let Some(table) = pinned.table().filter(|table| !table.is_empty()) else {
+        return Err("No Destination Sets".into());
+    };
+    let sets: Vec<(SetId, &View)> = table
+        .sets()
+        .filter(|(id, _)| set.is_none_or(|set| set == *id))
+        .collect();
+    if sets.is_empty() {
+        return Err("No Such Destination Set".into());
+    }
+    let dests = || {
+        let all = sets
+            .iter()
+            .flat_map(|(id, view)| view.dests().map(move |dest| (*id, dest)));
+        all.filter(|(_, dest)| wanted(dest))
+    };
+    if dests().next().is_none() {
+        return Err("No Such Destination".into());
+    }
+    let answer = || {
+        let top = call.add_struct()?;
+        top.add(c"PINGS", Value::Text(switch(module).as_bytes()))?;
+        let targets = top.add_array(c"TARGETS")?;
+        for (set, dest) in dests() {
+            let node = targets.add_struct(c"DEST")?;
+            node.add(c"SET", Value::Int(set))?;
+            node.add(c"URI", Value::Text(dest.uri()))?;
+            let letters = dest.record().state().letters(module.settings.compat);
+            node.add(c"FLAGS", Value::Text(&letters))?;
+            node.add(c"WHY", Value::Text(why(module, dest).as_bytes()))?;
+            health(&node, module, dest)?;
+        }
+        Ok(())
+    };
+    answer().map_err(|Full| {
+        "Reply too large for this transport: ask for one set (dispatcher.ping_status SET) or one \
+         destination (dispatcher.ping_status SET URI)"
+            .into()
+    })
+}
+
+/// Whether pings are sent at all.
+fn switch(module: &Module) -> &'static str {
+    match (&module.settings.pings, module.switches.pings_on()) {
+        (None, _) => "off: ds_ping_interval is 0",
+        (_, false) => "off: dispatcher.ping_active 0",
+        _ => "on",
+    }
+}
+
+/// Adds what pings found of a destination.
+///
+/// # Errors
+/// [`Full`].
+pub fn health(node: &Node<'_>, module: &Module, dest: &Dest) -> Result<(), Full> {
+    let record = dest.record();
+    let last = record.health().and_then(Health::last);
+    let result = last.map(|last| ended(last.ended));
+    node.add(
+        c"LAST_RESULT",
+        result
+            .as_ref()
+            .map_or(Value::Null, |text| Value::Text(text.as_bytes())),
+    )?;
+    let now_ms = now_ms();
+    let int_or_null = |value: Option<u64>| match value {
+        Some(value) => Value::Int(c_int::try_from(value).unwrap_or(c_int::MAX)),
+        None => Value::Null,
+    };
+    let ago = last.map(|last| now_ms.saturating_sub(last.at_ms));
+    node.add(c"LAST_AGO_MS", int_or_null(ago))?;
+    let round_trip = last.map(|last| f64::from(last.round_trip_us) / 1_000.0);
+    node.add(
+        c"ROUND_TRIP_MS",
+        round_trip
+            .filter(|&ms| ms > 0.0)
+            .map_or(Value::Null, Value::Double),
+    )?;
+    let bad = last.map_or(0, |last| last.bad_in_row);
+    node.add(c"BAD_IN_ROW", int(usize::try_from(bad).unwrap_or(0)))?;
+    let waits = record
+        .health()
+        .and_then(Health::sent_us)
+        .map(|sent| now_us().saturating_sub(sent) / 1_000);
+    node.add(c"WAITING_MS", int_or_null(waits))?;
+    let next = record.health().and_then(Health::due_ms);
+    let next = next.filter(|_| pinged(module, dest));
+    let next = next.map(|due| due.saturating_sub(now_ms));
+    node.add(c"NEXT_IN_MS", int_or_null(next))
+}
+
+fn pinged(module: &Module, dest: &Dest) -> bool {
+    module.settings.pings.is_some()
+        && module.switches.pings_on()
+        && is_pinged(dest.record().state(), &cfg::mark_rules(module))
+}
+
+fn ended(ended: Ended) -> String {
+    match ended {
+        Ended::Reply(status) => status.to_string(),
+        Ended::Silence => "no reply".into(),
+        Ended::NoAddress => "the name does not resolve".into(),
+        Ended::NotSent => "could not be sent (see the log)".into(),
+    }
+}
+
+/// Why a destination is in its state, in one sentence.
+fn why(module: &Module, dest: &Dest) -> String {
+    let record = dest.record();
+    let (state, counted) = record.status();
+    let what = if state.contains(State::INACTIVE) {
+        "inactive"
+    } else if state.contains(State::DISABLED) {
+        "disabled"
+    } else if state.contains(State::TRYING) {
+        "trying (still used)"
+    } else {
+        "active"
+    };
+    let (cause, since_ms) = record.cause();
+    let by = match cause {
+        Cause::Start | Cause::Reload => "as the list has it".to_owned(),
+        Cause::Script => "set by the script (ds_mark_dst)".to_owned(),
+        Cause::Rpc => "set by a command".to_owned(),
+        Cause::Ping => match record.health().and_then(Health::last) {
+            Some(last) => by_ping(last),
+            None => "found by pings".to_owned(),
+        },
+    };
+    let since = match since_ms {
+        0 => String::new(),
+        since => format!(" for {} s", now_ms().saturating_sub(since) / 1_000),
+    };
+    let counted = match (counted, state.contains(State::INACTIVE)) {
+        (0, _) => String::new(),
+        (n, true) => format!("; {n} good in a row so far"),
+        (n, false) => format!("; {n} bad counted so far"),
+    };
+    let not_pinged = if pinged(module, dest) {
+        ""
+    } else {
+        "; not pinged"
+    };
+    format!("{what}{since}: {by}{counted}{not_pinged}")
+}
+
+fn by_ping(last: Last) -> String {
+    match last.bad_in_row {
+        0 => format!("the last ping was good ({})", ended(last.ended)),
+        n => format!(
+            "{n} bad pings in a row, the last one: {}",
+            ended(last.ended)
+        ),
+    }
+}

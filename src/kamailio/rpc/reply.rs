@@ -1,0 +1,221 @@
+//! Replies of RPC commands: structs, arrays and values in the server's own form.
+
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use core::ptr;
+
+use crate::kamailio::server::sys;
+use crate::kamailio::server::text;
+
+/// Longest text of a fault that ctl gives to its client (ctl/binrpc_run.c, FAULT_START_BUF).
+const MAX_FAULT: usize = 250;
+
+/// A command's call: its arguments and its reply.
+#[derive(Clone, Copy)]
+pub struct Call {
+    rpc: *mut sys::rpc_t,
+    context: *mut c_void,
+}
+
+/// A struct or array inside a reply; `None` when the server could not make it.
+#[derive(Clone, Copy)]
+pub struct Node<'c> {
+    call: &'c Call,
+    handle: *mut c_void,
+}
+
+/// A value for a struct's member.
+pub enum Value<'v> {
+    /// A number.
+    Int(c_int),
+    /// A number of 32 bits without a sign; `kamcmd` shows large ones as negative.
+    Unsigned(c_uint),
+    /// A fraction.
+    Double(f64),
+    /// A text.
+    Text(&'v [u8]),
+    /// A text that is not there: `null` in JSON.
+    Null,
+}
+
+/// The command's reply could not be built: the server has no memory, or the transport no room.
+#[derive(Debug)]
+pub struct Full;
+
+fn format(text: &'static CStr) -> *mut c_char {
+    text.as_ptr().cast_mut()
+}
+
+impl Call {
+    /// The call of an RPC command.
+    ///
+    /// # Safety
+    /// Both are what the server called the command with, and are used only until it returns.
+    pub unsafe fn new(rpc: *mut sys::rpc_t, context: *mut c_void) -> Self {
+        Call { rpc, context }
+    }
+
+    fn api(&self) -> &sys::rpc_t {
+        // SAFETY: by `new`'s contract.
+        unsafe { &*self.rpc }
+    }
+
+    /// The next argument as a text, numbers too; `None` when there is none.
+    ///
+    /// It is copied: a transport may give the next one in the same buffer.
+    pub fn text(&self) -> Option<Vec<u8>> {
+        let mut value = text::EMPTY;
+        let scan = self.api().scan?;
+        // SAFETY: `S` writes one text, or with `*` nothing; `.` makes a text of a number.
+        let read = unsafe { scan(self.context, format(c"*.S"), &raw mut value) };
+        // SAFETY: the text stays until the next argument is asked for.
+        (read == 1).then(|| unsafe { text::bytes(&value) }.to_vec())
+    }
+
+    /// The next argument as a number; `None` when there is none, or it is not a number.
+    pub fn number(&self) -> Option<i32> {
+        integer(&self.text()?)
+    }
+
+    /// All further arguments as texts.
+    pub fn words(&self) -> Vec<Vec<u8>> {
+        core::iter::from_fn(|| self.text()).collect()
+    }
+
+    /// Answers with a fault. A reason that is longer than transports take is cut; ASCII only, for
+    /// those that cut it again, anywhere.
+    pub fn fault(&self, code: c_int, reason: &str) {
+        let plain = |c: char| {
+            if c.is_ascii() && !c.is_ascii_control() {
+                c
+            } else {
+                '?'
+            }
+        };
+        let mut reason: String = reason.chars().map(plain).collect();
+        if reason.len() > MAX_FAULT {
+            reason.truncate(MAX_FAULT - "...".len());
+            reason.push_str("...");
+        }
+        let reason = text::as_str(reason.as_bytes());
+        if let Some(fault) = self.api().fault {
+            // SAFETY: the text is an argument of the format, with its length.
+            unsafe { fault(self.context, code, format(c"%.*s"), reason.len, reason.s) };
+        }
+    }
+
+    /// Answers with a line of text.
+    pub fn say(&self, line: &str) {
+        let line = text::as_str(line.as_bytes());
+        if let Some(printf) = self.api().rpl_printf {
+            // SAFETY: the text is an argument of the format, with its length.
+            unsafe { printf(self.context, format(c"%.*s"), line.len, line.s) };
+        }
+    }
+
+    /// Adds a struct to the reply.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn add_struct(&self) -> Result<Node<'_>, Full> {
+        let mut handle = ptr::null_mut::<c_void>();
+        let add = self.api().add.ok_or(Full)?;
+        // SAFETY: `{` writes one handle, which lives as long as the call.
+        let added = unsafe { add(self.context, format(c"{"), &raw mut handle) };
+        if added < 0 || handle.is_null() {
+            Err(Full)
+        } else {
+            Ok(Node { call: self, handle })
+        }
+    }
+}
+
+impl<'c> Node<'c> {
+    /// Adds a member that is a value.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn add(&self, name: &'static CStr, value: Value<'_>) -> Result<(), Full> {
+        let add = self.call.api().struct_add.ok_or(Full)?;
+        let added = match value {
+            // SAFETY: `d` reads a name and an int.
+            Value::Int(number) => unsafe { add(self.handle, format(c"d"), name.as_ptr(), number) },
+            // SAFETY: `u` reads a name and an unsigned int.
+            Value::Unsigned(number) => unsafe {
+                add(self.handle, format(c"u"), name.as_ptr(), number)
+            },
+            // SAFETY: `f` reads a name and a double.
+            Value::Double(number) => unsafe {
+                add(self.handle, format(c"f"), name.as_ptr(), number)
+            },
+            Value::Text(value) => {
+                let mut value = text::as_str(value);
+                // SAFETY: `S` reads a name and a text, and copies it.
+                unsafe { add(self.handle, format(c"S"), name.as_ptr(), &raw mut value) }
+            }
+            Value::Null => {
+                let mut value = text::EMPTY;
+                // SAFETY: as above.
+                unsafe { add(self.handle, format(c"S"), name.as_ptr(), &raw mut value) }
+            }
+        };
+        if added < 0 { Err(Full) } else { Ok(()) }
+    }
+
+    /// Adds a member that is a struct.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn add_struct(&self, name: &'static CStr) -> Result<Node<'c>, Full> {
+        self.add_node(c"{", name)
+    }
+
+    /// Adds a member that is an array of structs.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn add_array(&self, name: &'static CStr) -> Result<Node<'c>, Full> {
+        self.add_node(c"[", name)
+    }
+
+    /// Adds a text to an array.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn push(&self, value: &[u8]) -> Result<(), Full> {
+        let mut value = text::as_str(value);
+        let add = self.call.api().array_add.ok_or(Full)?;
+        // SAFETY: `S` reads a text, and copies it.
+        let added = unsafe { add(self.handle, format(c"S"), &raw mut value) };
+        if added < 0 { Err(Full) } else { Ok(()) }
+    }
+
+    fn add_node(&self, kind: &'static CStr, name: &'static CStr) -> Result<Node<'c>, Full> {
+        let mut handle = ptr::null_mut::<c_void>();
+        let add = self.call.api().struct_add.ok_or(Full)?;
+        // SAFETY: reads a name and writes one handle, which lives as long as the call.
+        let added = unsafe { add(self.handle, format(kind), name.as_ptr(), &raw mut handle) };
+        if added < 0 || handle.is_null() {
+            Err(Full)
+        } else {
+            Ok(Node {
+                call: self.call,
+                handle,
+            })
+        }
+    }
+}
+
+/// The number that a word is, all of it.
+///
+/// Some transports write a negative number as one of 32 or 64 bits without a sign.
+pub fn integer(word: &[u8]) -> Option<i32> {
+    let word = core::str::from_utf8(word).ok()?;
+    let wide = || Some(i64::from_ne_bytes(word.parse::<u64>().ok()?.to_ne_bytes()));
+    let number: i64 = word.parse().ok().or_else(wide)?;
+    let unsigned = || {
+        u32::try_from(number)
+            .ok()
+            .map(|number| i32::from_ne_bytes(number.to_ne_bytes()))
+    };
+    i32::try_from(number).ok().or_else(unsigned)
+}

@@ -1,0 +1,110 @@
+//! The interface for other C modules, found by the name `bind_dispatcher`.
+//!
+//! Documented for them in `include/dispatcher_api.h`. Source: `features.md` 5.
+
+use core::ffi::c_int;
+
+use crate::dispatch::state::transition::State;
+use crate::kamailio::select::from_list::{self, DEFAULT_MODE};
+use crate::kamailio::select::select_dst::{self, Request, UNLIMITED};
+use crate::kamailio::server::guard::{InitRet, ScriptRet, guard};
+use crate::kamailio::server::message::{Message, Target};
+use crate::kamailio::server::sys;
+
+/// What `bind_dispatcher` fills; the order of the pointers is the C module's.
+#[repr(C)]
+pub struct Api {
+    select: extern "C" fn(*mut sys::sip_msg, c_int, c_int, c_int) -> ScriptRet,
+    next: extern "C" fn(*mut sys::sip_msg, c_int) -> ScriptRet,
+    mark: extern "C" fn(*mut sys::sip_msg, c_int) -> ScriptRet,
+    is_from: extern "C" fn(*mut sys::sip_msg, c_int) -> ScriptRet,
+}
+
+const _: () = assert!(size_of::<Api>() == size_of::<sys::dispatcher_api>());
+
+/// Gives another module our functions; -1 for null.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_bind_dispatcher(api: *mut Api) -> InitRet {
+    guard(|| fill(api))
+}
+
+fn fill(api: *mut Api) -> InitRet {
+    if api.is_null() {
+        return InitRet::FAILED;
+    }
+    let ours = Api {
+        select,
+        next,
+        mark,
+        is_from,
+    };
+    // SAFETY: not null, so a struct of the caller's, as the header asks.
+    unsafe { api.write(ours) };
+    InitRet::OK
+}
+
+/// Runs a function's body with the message that another module gave.
+fn call(msg: *mut sys::sip_msg, body: impl FnOnce(Message) -> Option<ScriptRet>) -> ScriptRet {
+    // SAFETY: a live message, as the header asks.
+    guard(|| body(unsafe { Message::new(msg) }).unwrap_or(ScriptRet::FAILED))
+}
+
+fn target(mode: c_int) -> Option<Target> {
+    match mode {
+        0 => Some(Target::DstUri),
+        1 => Some(Target::Domain),
+        2 => Some(Target::Nothing),
+        _ => None,
+    }
+}
+
+extern "C" fn select(msg: *mut sys::sip_msg, set: c_int, alg: c_int, mode: c_int) -> ScriptRet {
+    call(msg, |msg| {
+        let request = Request {
+            set,
+            algorithm: alg,
+            limit: UNLIMITED,
+            target: target(mode)?,
+            behind: None,
+        };
+        Some(select_dst::select(msg, request))
+    })
+}
+
+extern "C" fn next(msg: *mut sys::sip_msg, mode: c_int) -> ScriptRet {
+    call(msg, |msg| Some(select_dst::next(msg, target(mode)?)))
+}
+
+extern "C" fn mark(msg: *mut sys::sip_msg, state: c_int) -> ScriptRet {
+    call(msg, |msg| {
+        let state = State(u32::try_from(state).ok()?);
+        Some(select_dst::mark(msg, Some(letters(state)?)))
+    })
+}
+
+/// The text of `ds_mark_dst` for these bits; `None` for others.
+fn letters(state: State) -> Option<&'static [u8]> {
+    let kind = state.without(State::PROBING);
+    let [plain, probing]: [&[u8]; 2] = if kind == State::ACTIVE {
+        [b"a", b"ap"]
+    } else if kind == State::INACTIVE {
+        [b"i", b"ip"]
+    } else if kind == State::TRYING {
+        [b"t", b"tp"]
+    } else if kind == State::DISABLED {
+        [b"d", b"dp"]
+    } else {
+        return None;
+    };
+    Some(if state.contains(State::PROBING) {
+        probing
+    } else {
+        plain
+    })
+}
+
+extern "C" fn is_from(msg: *mut sys::sip_msg, set: c_int) -> ScriptRet {
+    call(msg, |msg| {
+        Some(from_list::is_from_list(msg, set, DEFAULT_MODE, None))
+    })
+}

@@ -1,0 +1,213 @@
+//! Call-load dispatching: algorithm 10, `ds_load_update`, `ds_load_unset`, and expiry.
+//!
+//! Source: `features.md` 3.13.
+
+use super::select_dst::{Failure, Request, conclude, go, send_to_current};
+use crate::dispatch::list::destination::SetId;
+use crate::dispatch::select::algorithm::Choice;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::server::guard::ScriptRet;
+use crate::kamailio::server::lock::ServerLock;
+use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
+use crate::kamailio::server::message::{Message, Target};
+use crate::kamailio::server::sys;
+use crate::kamailio::server::text::Escaped;
+use crate::shm::calls::call_table::{Calls, Place, Placed};
+use crate::shm::dest::destination::Dest;
+use crate::shm::memory::arena::OutOfMemory;
+use crate::shm::set::view::View;
+
+/// The calls of this server.
+pub type ServerCalls = Calls<ServerLock>;
+
+/// The server's clock, in seconds since its start.
+pub fn now() -> u32 {
+    // SAFETY: reads the server's clock (core/timer.c).
+    unsafe { sys::get_ticks() }
+}
+
+/// The table of calls, where algorithm 10 is to count one: for an INVITE. Other
+/// requests take the first destination, and so does everything where call load is off.
+pub fn calls_of(module: &'static Module, msg: Message) -> Option<&'static ServerCalls> {
+    if module.calls.is_none() {
+        log_warn!("algorithm 10 needs ds_hash_size: the first destination is used");
+    }
+    module.calls.as_ref().filter(|_| msg.is_invite())
+}
+
+/// Where a call is to be counted.
+fn place<'p>(
+    module: &'p Module,
+    set: SetId,
+    view: &'p View,
+    call_id: &'p [u8],
+) -> Place<'p, crate::kamailio::server::memory::ShmArena, ServerLock> {
+    Place {
+        store: &module.store,
+        process: Module::process(),
+        set,
+        view,
+        call_id,
+        now: now(),
+    }
+}
+
+/// Counts the call for the destination with the fewest calls, or finds it where it is counted, and
+/// sends the message there.
+pub fn select(module: &Module, calls: &ServerCalls, msg: Message, request: &Request) -> ScriptRet {
+    let Some(call_id) = msg.call_id() else {
+        return ScriptRet::FAILED;
+    };
+    let set = request.set;
+    let sent = module.store.try_set(Module::process(), set, |view| {
+        let first = match calls.place(&place(module, set, view, call_id)) {
+            Ok(Placed::New(first) | Placed::Known(first)) => first,
+            Ok(Placed::Full) => return None,
+            Err(OutOfMemory) => return Some(Err(Failure::NoMemory)),
+        };
+        let choice = Choice::of(view, first, module.settings.use_default);
+        let sent = go(module, msg, request, view, choice, true);
+        if sent.is_err() {
+            calls.end_in(&module.store, Module::process(), Some(set), call_id);
+        }
+        Some(sent)
+    });
+    let result = conclude(set, &sent);
+    if result == ScriptRet::FAILED {
+        warn_without_duid(module, set);
+    }
+    result
+}
+
+/// Says which destination call load cannot use.
+fn warn_without_duid(module: &Module, set: SetId) {
+    let uri = {
+        let pinned = module.pin();
+        let view = pinned.view(set);
+        let without = view.and_then(|view| view.dests().find(|dest| dest.duid().is_none()));
+        without.map(|dest| dest.uri().to_vec())
+    };
+    if let Some(uri) = uri {
+        log_err!(
+            "set {set}, {}: algorithm 10 needs the attribute duid",
+            Escaped(&uri)
+        );
+    }
+}
+
+/// Goes on to the next destination that takes the call, and moves its count there. Leaves all as
+/// it is where the call is not counted.
+pub fn next(module: &Module, calls: &ServerCalls, msg: Message, target: Target) -> ScriptRet {
+    let results = &module.settings.results;
+    let set = results.current().and_then(|current| current.set);
+    let (Some(call_id), Some(set)) = (msg.call_id(), set) else {
+        return ScriptRet::FAILED;
+    };
+    if !is_counted(calls, msg, set) {
+        return ScriptRet::FAILED;
+    }
+    loop {
+        results.drop_current();
+        let Some(current) = results.current() else {
+            log_dbg!("no destination left that takes the call");
+            return ScriptRet::FAILED;
+        };
+        let Some(duid) = current.duid else { break };
+        let pinned = module.pin();
+        let moved = pinned.view(set).and_then(|view| {
+            let mut with_uri = view.find_uri(current.uri);
+            let at = with_uri.find(|&at| view.dest(at).is_some_and(|dest| dest.has_duid(duid)))?;
+            calls.move_to(&place(module, set, view, call_id), at).ok()
+        });
+        if moved == Some(true) {
+            break;
+        }
+    }
+    send_to_current(module, msg, target)
+}
+
+/// True when the call is counted in the set; else after the message.
+pub fn is_counted(calls: &ServerCalls, msg: Message, set: SetId) -> bool {
+    let Some(call_id) = msg.call_id() else {
+        return false;
+    };
+    let counted = calls.is_counted(set, call_id);
+    if !counted {
+        log_err!("call {} is not counted in set {set}", Escaped(call_id));
+    }
+    counted
+}
+
+/// Moves the call to the destination at a position of its set, if that takes it.
+pub fn moves_to(
+    module: &Module,
+    calls: &ServerCalls,
+    msg: Message,
+    (set, view): (SetId, &View),
+    at: usize,
+) -> bool {
+    let fits = |dest: &Dest| dest.duid().is_some() && dest.has_room();
+    let Some(call_id) = msg.call_id().filter(|_| view.dest(at).is_some_and(fits)) else {
+        return false;
+    };
+    calls.move_to(&place(module, set, view, call_id), at) == Ok(true)
+}
+
+/// `ds_load_update()`: a BYE or CANCEL ends the call, a 2xx to its INVITE confirms it. True, also
+/// when there was nothing to do; false when the message cannot be parsed.
+pub fn update(msg: Message) -> bool {
+    let Some((module, calls)) = table() else {
+        return true;
+    };
+    if msg.is_end_of_call() {
+        let Some(call_id) = msg.call_id() else {
+            return false;
+        };
+        calls.end_in(&module.store, Module::process(), None, call_id);
+        return true;
+    }
+    match msg.is_answer() {
+        Some(true) => msg
+            .call_id()
+            .map(|call_id| calls.confirm(call_id))
+            .is_some(),
+        Some(false) => true,
+        None => false,
+    }
+}
+
+/// `ds_load_unset()`: ends the call. True when it was counted, and for an INVITE that no selection
+/// of this transaction has sent on, which changes nothing: it may be a re-INVITE of a call that
+/// goes on.
+pub fn unset(msg: Message) -> bool {
+    let Some((module, calls)) = table() else {
+        return false;
+    };
+    if msg.is_invite() && !module.settings.results.has_selected() {
+        return true;
+    }
+    let Some(call_id) = msg.call_id() else {
+        return false;
+    };
+    calls.end_in(&module.store, Module::process(), None, call_id) > 0
+}
+
+fn table() -> Option<(&'static Module, &'static ServerCalls)> {
+    let module = Module::get()?;
+    Some((module, module.calls.as_ref()?))
+}
+
+/// Ends the calls whose time is over, in the part of the table that is due this second: all parts
+/// are due within `ds_hash_check_interval`.
+pub fn expire(module: &Module) {
+    let (Some(calls), Some(load)) = (&module.calls, module.settings.call_load) else {
+        return;
+    };
+    let parts = load.check_s.max(1);
+    let due = usize::try_from(now() % parts).unwrap_or(0);
+    let parts = usize::try_from(parts).unwrap_or(1);
+    let ended = calls.expire(&module.store, Module::process(), now(), due, parts);
+    if ended > 0 {
+        log_dbg!("{ended} calls have expired");
+    }
+}

@@ -1,0 +1,37 @@
+//! Requests of calls in progress, while a destination of their set drains.
+
+use super::call_load::now;
+use crate::dispatch::list::destination::SetId;
+use crate::dispatch::select::algorithm::{Candidates, Start, choose};
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::server::log::log_err;
+use crate::kamailio::server::memory::ShmArena;
+use crate::kamailio::server::message::Message;
+use crate::shm::set::view::View;
+
+/// Where a choice by hash starts in a set that has a draining destination.
+///
+/// A request inside a dialog goes to the draining destination that its hash falls on, unless its
+/// call was placed beside it, when it began: such calls are noted here.
+#[cold]
+pub fn start(module: &Module, msg: Message, set: SetId, view: &View, hash: u32) -> Start {
+    let ongoing = Start::Ongoing(hash);
+    if msg.is_in_dialog() {
+        let diverted = msg
+            .find_call_id()
+            .is_some_and(|call_id| module.diverted.knows(set, call_id, now()));
+        return if diverted { Start::Hash(hash) } else { ongoing };
+    }
+    if msg.begins_dialog() {
+        let placed = |start| choose(view, start, module.settings.use_default);
+        let beside = placed(ongoing).is_some_and(|there| view.is_draining(there.first))
+            && placed(Start::Hash(hash)).is_some();
+        if let Some(call_id) = msg.find_call_id().filter(|_| beside) {
+            let noted = module.diverted.note(&ShmArena, set, call_id, now());
+            if let Err(error) = noted {
+                log_err!("a call beside a draining destination of set {set} not noted: {error}");
+            }
+        }
+    }
+    Start::Hash(hash)
+}

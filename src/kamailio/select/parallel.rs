@@ -1,0 +1,80 @@
+//! Algorithm 12: forks a request to the usable destinations of a set, all at once.
+//!
+//! Source: `features.md` 2.5; field reports W18.
+
+use core::cell::Cell;
+
+use super::select_dst::{Failure, Request, conclude, send};
+use crate::dispatch::select::algorithm::{Candidates, Start, first};
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::server::guard::ScriptRet;
+use crate::kamailio::server::message::{Message, Target};
+use crate::shm::set::view::View;
+
+/// Some destination got no branch.
+const INCOMPLETE: ScriptRet = ScriptRet::new(2);
+
+/// Sends the message to the first usable destination of the set, and adds a branch for each other
+/// one; with no target all are branches. What is out gets none, nor does the one of last resort
+/// while another one is usable.
+pub fn select(module: &Module, msg: Message, request: &Request) -> ScriptRet {
+    let complete = Cell::new(true);
+    let process = Module::process();
+    let sent = module.store.try_set(process, request.set, |view| {
+        let first = first(view, Start::First, module.settings.use_default)?;
+        Some(fork(module, msg, request, view, first).map(|all| complete.set(all)))
+    });
+    match conclude(request.set, &sent) {
+        ScriptRet::OK if !complete.get() => INCOMPLETE,
+        result => result,
+    }
+}
+
+/// Sends the message to this destination, and adds a branch for each usable one behind it; false
+/// when the server takes no more branches.
+fn fork(
+    module: &Module,
+    msg: Message,
+    request: &Request,
+    view: &View,
+    first: usize,
+) -> Result<bool, Failure> {
+    let target = request.target;
+    // They are branches, not a list to go on with.
+    let results = &module.settings.results;
+    if results.any {
+        let none = core::iter::empty();
+        results
+            .write(request.set, none, false)
+            .ok_or(Failure::NoMemory)?;
+    }
+    let dest = view.dest(first).ok_or(Failure::NoneUsable)?;
+    if target == Target::Nothing {
+        if !msg.add_branch(target, dest.uri(), dest.socket()) {
+            return Ok(false);
+        }
+    } else if !send(msg, target, dest.uri(), dest.socket()) {
+        return Err(Failure::Refused);
+    }
+    let limit = usize::try_from(request.limit).ok();
+    let limit = limit.filter(|&limit| limit > 0).unwrap_or(usize::MAX);
+    let ring = view.ring(module.settings.use_default);
+    let (mut from, mut left) = (first + 1, limit - 1);
+    while left > 0 {
+        // The next one in the list, most often.
+        let next = (from < ring).then(|| view.usable_dest(from)).flatten();
+        let found = next.map(|dest| (from, dest));
+        let found = found.or_else(|| {
+            let at = view.next_usable(from, ring)?;
+            Some((at, view.dest(at)?))
+        });
+        let Some((at, dest)) = found else {
+            break;
+        };
+        if !msg.add_branch(target, dest.uri(), dest.socket()) {
+            return Ok(false);
+        }
+        (from, left) = (at + 1, left - 1);
+    }
+    Ok(true)
+}

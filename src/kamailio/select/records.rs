@@ -1,0 +1,483 @@
+//! The results of a selection, where scripts and later calls find them: XAVPs, and the old-time
+//! AVPs beside them.
+//!
+//! Order: the chosen destination first, then the failover order. A later selection puts its
+//! results in front. Source: `features.md` 3.8.
+
+use core::cell::{Cell, RefCell};
+use core::ptr;
+
+use crate::dispatch::list::destination::SetId;
+use crate::dispatch::select::cursor::{Trail, Way};
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::params::Results;
+use crate::kamailio::server::compat;
+use crate::kamailio::server::sys;
+use crate::kamailio::server::text;
+use crate::shm::dest::destination::Dest;
+
+/// Names of the fields of a destination's XAVP.
+mod field {
+    pub const URI: &[u8] = b"uri";
+    pub const GROUP: &[u8] = b"grp";
+    pub const ATTRS: &[u8] = b"attrs";
+    pub const SOCK: &[u8] = b"sock";
+    pub const SOCKET: &[u8] = b"socket";
+    pub const SOCKNAME: &[u8] = b"sockname";
+    pub const DUID: &[u8] = b"dstid";
+    pub const PLACE: &[u8] = b"dstidx";
+    pub const COUNT: &[u8] = b"cnt";
+}
+
+/// A value for a field. Every byte is set, padding too: the server copies it whole into shared
+/// memory, and memcheck would take what another process writes there later for undefined.
+fn value(fill: impl FnOnce(&mut sys::sr_xval_t)) -> sys::sr_xval_t {
+    // SAFETY: integers, pointers and a union of such; zero is a value of each.
+    let mut value = unsafe { core::mem::zeroed::<sys::sr_xval_t>() };
+    fill(&mut value);
+    value
+}
+
+pub(crate) fn text_value(text: &[u8]) -> sys::sr_xval_t {
+    let text = text::as_str(text);
+    value(|x| {
+        x.type_ = sys::SR_XTYPE_STR;
+        // SAFETY: writes to a union of plain data.
+        let s = unsafe { &mut x.v.s };
+        s.s = text.s;
+        s.len = text.len;
+    })
+}
+
+fn number_value(number: i32) -> sys::sr_xval_t {
+    value(|x| compat::set_xavp_number(x, number))
+}
+
+fn pointer_value(pointer: usize) -> sys::sr_xval_t {
+    value(|x| compat::set_xavp_pointer(x, pointer))
+}
+
+/// The fields of one XAVP while it is made; given back to the server when it is not finished.
+pub(crate) struct Fields(pub(crate) *mut sys::sr_xavp_t);
+
+impl Fields {
+    /// Adds a field; `None` when the server has no memory.
+    pub(crate) fn add(&mut self, name: &[u8], mut value: sys::sr_xval_t) -> Option<()> {
+        let mut name = text::as_str(name);
+        // SAFETY: the server copies name and value into shared memory (core/xavp.c).
+        let added = unsafe { sys::xavp_add_value(&raw mut name, &raw mut value, &raw mut self.0) };
+        (!added.is_null()).then_some(())
+    }
+
+    /// The list of fields, which whoever takes it gives back.
+    pub(crate) fn take(&mut self) -> *mut sys::sr_xavp_t {
+        core::mem::replace(&mut self.0, ptr::null_mut())
+    }
+
+    /// Makes an XAVP of the fields, behind `after`, or in front of all when there is none.
+    pub(crate) fn finish(
+        mut self,
+        name: &[u8],
+        after: *mut sys::sr_xavp_t,
+    ) -> Option<*mut sys::sr_xavp_t> {
+        let mut name = text::as_str(name);
+        let fields = self.take();
+        let mut value = value(|x| {
+            x.type_ = sys::SR_XTYPE_XAVP;
+            x.v.xavp = fields;
+        });
+        // SAFETY: null, or in the current list.
+        let behind = unsafe { after.as_mut() }.map_or(ptr::null_mut(), |after| &raw mut after.next);
+        // SAFETY: the server takes the list of fields over and puts it where `behind` points, or in
+        // front of the current list.
+        let made = unsafe { sys::xavp_add_value(&raw mut name, &raw mut value, behind) };
+        if made.is_null() {
+            self.0 = fields;
+        }
+        (!made.is_null()).then_some(made)
+    }
+}
+
+impl Drop for Fields {
+    fn drop(&mut self) {
+        if !self.0.is_null() {
+            // SAFETY: a list that nobody else has.
+            unsafe { sys::xavp_destroy_list(&raw mut self.0) };
+        }
+    }
+}
+
+/// The results of several selections that are one list, in their order: where the next one's go.
+#[derive(Default)]
+pub struct Tail {
+    last: Cell<Option<ptr::NonNull<sys::sr_xavp_t>>>,
+    count: Cell<i32>,
+    /// Values for the AVPs, which take new ones only in front.
+    avps: RefCell<Vec<AvpTexts>>,
+    /// How to go on, where destinations are written on demand.
+    trail: RefCell<Option<Trail>>,
+}
+
+/// Values of one destination for the AVPs: URI, attributes, unique id, and its local socket.
+struct AvpTexts {
+    texts: [Vec<u8>; 3],
+    socket: usize,
+}
+
+impl AvpTexts {
+    fn of(dest: &Dest) -> Self {
+        let (texts, socket) = avp_values(dest);
+        let texts = texts.map(<[u8]>::to_vec);
+        AvpTexts { texts, socket }
+    }
+
+    fn values(&self) -> AvpValues<'_> {
+        (self.texts.each_ref().map(Vec::as_slice), self.socket)
+    }
+}
+
+/// The same, borrowed.
+pub(crate) type AvpValues<'a> = ([&'a [u8]; 3], usize);
+
+pub(crate) fn avp_values(dest: &Dest) -> AvpValues<'_> {
+    let duid = dest.duid().unwrap_or_default();
+    ([dest.uri(), dest.attrs_body(), duid], dest.socket())
+}
+
+/// A socket as C prints a pointer; empty for none.
+fn pointer_text(socket: usize) -> String {
+    if socket == 0 {
+        return String::new();
+    }
+    format!("{socket:#x}")
+}
+
+impl Tail {
+    /// Number of results so far.
+    pub fn count(&self) -> i32 {
+        self.count.get()
+    }
+
+    /// Begins with one destination on demand, where there are `most` of them at most.
+    pub(crate) fn lead(&self, trail: Trail, dest: &Dest, most: i32) {
+        self.count.set(most);
+        self.trail.replace(Some(trail));
+        self.avps.replace(vec![AvpTexts::of(dest)]);
+    }
+
+    /// Goes on with a set's choice, made on demand.
+    pub(crate) fn follow(&self, way: Way, most: i32) {
+        self.count.set(self.count.get().saturating_add(most));
+        if let Some(trail) = self.trail.borrow_mut().as_mut() {
+            trail.add(way);
+        }
+    }
+
+    /// Begins anew.
+    pub(crate) fn forget(&self) {
+        self.last.set(None);
+        self.count.set(0);
+        self.avps.borrow_mut().clear();
+        self.trail.replace(None);
+    }
+}
+
+impl Results {
+    /// Writes results behind those of the selections before, which share a tail. Their count is
+    /// written by [`Self::finish`].
+    pub fn append<'d>(
+        &self,
+        set: SetId,
+        dests: impl Iterator<Item = &'d Dest> + Clone,
+        counted: bool,
+        tail: &Tail,
+    ) -> Option<i32> {
+        let mut written = Vec::new();
+        let mut last = tail
+            .last
+            .get()
+            .map_or(ptr::null_mut(), ptr::NonNull::as_ptr);
+        for dest in dests.clone() {
+            let made = self.fields(set, dest, counted);
+            match made.and_then(|fields| fields.finish(self.dst, last)) {
+                Some(made) => {
+                    last = made;
+                    written.push(made);
+                }
+                None => {
+                    for record in written {
+                        // SAFETY: just put into the current list.
+                        unsafe { sys::xavp_rm(record, ptr::null_mut()) };
+                    }
+                    return None;
+                }
+            }
+        }
+        tail.last.set(ptr::NonNull::new(last));
+        let count = i32::try_from(written.len()).unwrap_or(i32::MAX);
+        tail.count.set(tail.count.get().saturating_add(count));
+        if self.avps.names_destinations() {
+            tail.avps.borrow_mut().extend(dests.map(AvpTexts::of));
+        }
+        Some(count)
+    }
+
+    /// Takes back all results of a tail, which are in front.
+    pub fn take_back(&self, tail: &Tail) {
+        (0..tail.count()).for_each(|_| self.drop_first());
+        tail.forget();
+    }
+
+    /// Writes the count of all results of a tail, the first of which are of `set`, and the AVPs.
+    pub fn finish(&self, set: SetId, tail: &Tail) -> Option<()> {
+        if let Some(trail) = &*tail.trail.borrow() {
+            self.write_trail(trail)?;
+        }
+        self.write_count(tail.count())?;
+        let avps = tail.avps.borrow();
+        let values = avps.iter().map(AvpTexts::values);
+        self.write_avps(set, values, tail.count())
+    }
+
+    /// Writes the destinations and their count; returns how many there are, or `None` when the
+    /// server has no memory for them.
+    /// With `counted` the call is counted, and the unique ids go with the destinations.
+    pub fn write<'d>(
+        &self,
+        set: SetId,
+        dests: impl Iterator<Item = &'d Dest> + Clone,
+        counted: bool,
+    ) -> Option<i32> {
+        let mut count = 0;
+        let written = self
+            .write_xavps(set, dests.clone(), counted, &mut count)
+            .and_then(|()| self.write_count(count))
+            .and_then(|()| self.write_avps(set, dests.map(avp_values), count));
+        if written.is_none() {
+            (0..count).for_each(|_| self.drop_first());
+        }
+        written.map(|()| count)
+    }
+
+    fn write_xavps<'d>(
+        &self,
+        set: SetId,
+        dests: impl Iterator<Item = &'d Dest>,
+        counted: bool,
+        count: &mut i32,
+    ) -> Option<()> {
+        let mut last = ptr::null_mut();
+        for dest in dests {
+            last = self.fields(set, dest, counted)?.finish(self.dst, last)?;
+            *count += 1;
+        }
+        Some(())
+    }
+
+    #[inline]
+    pub(crate) fn fields(&self, set: SetId, dest: &Dest, counted: bool) -> Option<Fields> {
+        let mut fields = Fields(ptr::null_mut());
+        fields.add(field::URI, text_value(dest.uri()))?;
+        fields.add(field::GROUP, number_value(set))?;
+        let attrs = dest.attrs_body();
+        if self.attrs && !attrs.is_empty() {
+            fields.add(field::ATTRS, text_value(attrs))?;
+        }
+        if dest.socket() != 0 {
+            fields.add(field::SOCK, pointer_value(dest.socket()))?;
+        }
+        if self.socket || self.sockname {
+            self.add_socket_texts(&mut fields, dest)?;
+        }
+        if counted {
+            if let Some(duid) = dest.duid() {
+                fields.add(field::DUID, text_value(duid))?;
+            }
+        }
+        if self.place {
+            fields.add(field::PLACE, number_value(place(set, dest)))?;
+        }
+        Some(fields)
+    }
+
+    fn add_socket_texts(&self, fields: &mut Fields, dest: &Dest) -> Option<()> {
+        let attrs = dest.attrs();
+        if let Some(socket) = attrs.socket.filter(|_| self.socket) {
+            fields.add(field::SOCKET, text_value(socket))?;
+        }
+        if let Some(sockname) = attrs.sockname.filter(|_| self.sockname) {
+            fields.add(field::SOCKNAME, text_value(sockname))?;
+        }
+        Some(())
+    }
+
+    pub(crate) fn write_count(&self, count: i32) -> Option<()> {
+        if !self.count {
+            return Some(());
+        }
+        let mut fields = Fields(ptr::null_mut());
+        fields.add(field::COUNT, number_value(count))?;
+        fields.finish(self.ctx, ptr::null_mut())?;
+        Some(())
+    }
+
+    /// Fills the old-time AVPs. New values go in front, so the last destination is written first.
+    pub(crate) fn write_avps<'d>(
+        &self,
+        set: SetId,
+        dests: impl Iterator<Item = AvpValues<'d>>,
+        count: i32,
+    ) -> Option<()> {
+        let avps = &self.avps;
+        let wrote = |done: bool| done.then_some(());
+        if avps.names_destinations() {
+            let dests: Vec<AvpValues> = dests.collect();
+            let mut dests = dests.into_iter().rev();
+            dests.try_for_each(|values| self.push_avps(values))?;
+        }
+        avps.grp
+            .map_or(Some(()), |avp| wrote(avp.push_number(set)))?;
+        avps.cnt
+            .map_or(Some(()), |avp| wrote(avp.push_number(count)))
+    }
+
+    /// Puts the values of one destination in front of the others.
+    pub(crate) fn push_avps(&self, ([uri, attrs, duid], socket): AvpValues<'_>) -> Option<()> {
+        let avps = &self.avps;
+        let wrote = |done: bool| done.then_some(());
+        let texts = [(avps.dst, uri), (avps.attrs, attrs), (avps.dstid, duid)];
+        for (avp, text) in texts {
+            avp.map_or(Some(()), |avp| wrote(avp.push_text(text)))?;
+        }
+        avps.sock.map_or(Some(()), |avp| {
+            wrote(avp.push_text(pointer_text(socket).as_bytes()))
+        })
+    }
+
+    /// Takes the values of the current destination away.
+    pub(crate) fn pop_avps(&self) {
+        let avps = &self.avps;
+        let of_dests = [avps.dst, avps.attrs, avps.dstid, avps.sock];
+        of_dests.into_iter().flatten().for_each(|avp| avp.pop());
+    }
+
+    /// The first destination that is left; `None` when there is none.
+    pub fn current(&self) -> Option<Current<'_>> {
+        let (mut uri, mut set, mut socket, mut duid) = (None, None, None, None);
+        for field in list(self.current_fields()?) {
+            let place = match name_of(field) {
+                field::URI => &mut uri,
+                field::GROUP => &mut set,
+                field::SOCK => &mut socket,
+                field::DUID => &mut duid,
+                _ => continue,
+            };
+            // The first of a name counts.
+            place.get_or_insert(&field.val);
+        }
+        let socket = socket.filter(|value| value.type_ == compat::XAVP_POINTER);
+        Some(Current {
+            uri: uri.and_then(text_in)?,
+            set: set.and_then(compat::xavp_number),
+            socket: socket.map_or(0, compat::xavp_pointer),
+            duid: duid.and_then(text_in),
+        })
+    }
+
+    /// The fields of the first destination.
+    pub(crate) fn current_fields(&self) -> Option<*mut sys::sr_xavp_t> {
+        // SAFETY: just found in the current list, which nobody changes meanwhile.
+        let value = unsafe { &(*self.first()?).val };
+        // SAFETY: reads a union of plain data; its type says whether this member is set.
+        (value.type_ == sys::SR_XTYPE_XAVP).then_some(unsafe { value.v.xavp })
+    }
+
+    /// True when a selection has left results in this transaction, used up or not.
+    pub fn has_selected(&self) -> bool {
+        xavp(self.ctx).is_some() || self.first().is_some()
+    }
+
+    pub(crate) fn first(&self) -> Option<*mut sys::sr_xavp_t> {
+        xavp(self.dst)
+    }
+
+    /// Takes the current destination away, if there is one.
+    pub fn drop_current(&self) {
+        self.drop_first();
+        self.pop_avps();
+    }
+
+    pub(crate) fn drop_first(&self) {
+        if let Some(record) = self.first() {
+            // SAFETY: just found in the current list.
+            unsafe { sys::xavp_rm(record, ptr::null_mut()) };
+        }
+    }
+}
+
+/// The first XAVP with a name.
+fn xavp(name: &[u8]) -> Option<*mut sys::sr_xavp_t> {
+    // SAFETY: gives the place where the server keeps its current list.
+    let list = unsafe { sys::xavp_get_crt_list() };
+    // SAFETY: as above; a pointer that is always there (core/xavp.c).
+    let found = named(unsafe { *list }, name)?;
+    Some(ptr::from_ref(found).cast_mut())
+}
+
+/// The first of a list of XAVPs that has this name, as the server's own search finds it, which costs
+/// a hash of the name and a call for each.
+#[inline]
+fn named<'x>(xavps: *mut sys::sr_xavp_t, name: &[u8]) -> Option<&'x sys::sr_xavp_t> {
+    list(xavps).find(|xavp| name_of(xavp) == name)
+}
+
+/// The XAVPs of a list that the server keeps until a script or this module changes it.
+#[inline]
+fn list<'x>(first: *mut sys::sr_xavp_t) -> impl Iterator<Item = &'x sys::sr_xavp_t> {
+    // SAFETY: null, or the server's, which is there for as long as the list.
+    let xavp = |xavp: *mut sys::sr_xavp_t| unsafe { xavp.as_ref() };
+    core::iter::successors(xavp(first), move |here| xavp(here.next))
+}
+
+#[inline]
+fn name_of(xavp: &sys::sr_xavp_t) -> &[u8] {
+    // SAFETY: the server's copy of the name, behind the XAVP.
+    unsafe { text::bytes(&xavp.name) }
+}
+
+/// The text that a value is; `None` when it is none.
+fn text_in(value: &sys::sr_xval_t) -> Option<&[u8]> {
+    if value.type_ != sys::SR_XTYPE_STR {
+        return None;
+    }
+    // SAFETY: a text, by its type.
+    let text = unsafe { &value.v.s };
+    // SAFETY: the server's copy, behind the XAVP.
+    Some(unsafe { text::bytes(text) })
+}
+
+/// A field's text. It stays until a script or this module changes the list.
+pub(crate) fn text_of<'x>(fields: *mut sys::sr_xavp_t, name: &[u8]) -> Option<&'x [u8]> {
+    text_in(&named(fields, name)?.val)
+}
+
+/// The destination that a message is on its way to.
+pub struct Current<'x> {
+    /// Its URI, as listed.
+    pub uri: &'x [u8],
+    /// Its set; `None` where a script has changed the record.
+    pub set: Option<SetId>,
+    /// Its local socket as an opaque address; 0 when it has none.
+    pub socket: usize,
+    /// Its unique id, where the call is counted.
+    pub duid: Option<&'x [u8]>,
+}
+
+/// Where a destination is in its set, as the set is now.
+fn place(set: SetId, dest: &Dest) -> i32 {
+    let at = Module::get().and_then(|module| {
+        let pinned = module.pin();
+        pinned.view(set)?.position_of(dest.record())
+    });
+    i32::try_from(at.unwrap_or_else(|| dest.record().position())).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,75 @@
+//! `ds_select_routes`: several sets, each with an algorithm of its own, in one list of results.
+
+use super::records::Tail;
+use super::select_dst::{self, Request};
+use crate::dispatch::select::routes;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::server::guard::ScriptRet;
+use crate::kamailio::server::log::{log_err, log_warn};
+use crate::kamailio::server::message::{Message, Target};
+use crate::kamailio::server::text::Escaped;
+
+/// What of the message changes, by the first letter of the mode.
+fn target(mode: &[u8]) -> Option<Target> {
+    match mode.first()? {
+        b'0' | b'd' | b'D' => Some(Target::DstUri),
+        b'1' | b'r' | b'R' => Some(Target::Domain),
+        b'2' | b'x' | b'X' => Some(Target::Nothing),
+        _ => None,
+    }
+}
+
+/// Sends the message to the first set that has a usable destination, and lists those of the sets
+/// behind it for failover. Sets that have none are passed over.
+///
+/// A limit is over all sets together; each still gives its chosen destination.
+///
+/// Source: `features.md` 3.9; limits observed from the C module 5.6.3.
+pub fn select(msg: Message, rules: &[u8], mode: &[u8], limit: i32) -> ScriptRet {
+    let Some(module) = Module::get() else {
+        return ScriptRet::FAILED;
+    };
+    let Some(target) = target(mode) else {
+        log_err!("ds_select_routes: \"{}\" is no mode", Escaped(mode));
+        return ScriptRet::FAILED;
+    };
+    // All are read before anything is done: a script that gets an error finds all as it was.
+    let rules = match routes::parse(rules) {
+        Ok(rules) => rules,
+        Err(bad) => {
+            log_err!(
+                "ds_select_routes: bad rules at byte {}: \"{}\"",
+                bad.at + 1,
+                Escaped(rules)
+            );
+            return ScriptRet::FAILED;
+        }
+    };
+    let tail = Tail::default();
+    let mut first = None;
+    let mut result = ScriptRet::FAILED;
+    for rule in rules {
+        let left = if limit > 0 {
+            limit.saturating_sub(tail.count()).max(1)
+        } else {
+            limit
+        };
+        let request = Request {
+            set: rule.set,
+            algorithm: rule.algorithm,
+            limit: left,
+            target: first.map_or(target, |_| Target::Nothing),
+            behind: Some(&tail),
+        };
+        let selected = select_dst::select(msg, request);
+        if selected != ScriptRet::FAILED && first.is_none() {
+            first = Some(rule.set);
+            result = selected;
+        }
+    }
+    let Some(first) = first else { return result };
+    if module.settings.results.finish(first, &tail).is_none() {
+        log_warn!("no memory for the count of the results");
+    }
+    result
+}

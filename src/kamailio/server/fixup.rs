@@ -1,0 +1,154 @@
+//! Arguments of script functions: fixed when the config is read, asked for at each call.
+
+use core::ffi::{c_char, c_int, c_void};
+use core::mem::MaybeUninit;
+
+use super::compat;
+use super::guard::{InitRet, guard};
+use super::log::log_err;
+use super::message::Message;
+use super::sys;
+use super::text;
+
+/// Fixup of arguments that are numbers: fixed ones, variables, or texts with variables in them.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_fixup_numbers(param: *mut *mut c_void, _number: c_int) -> InitRet {
+    guard(|| fix(param, sys::FPARAM_INT | sys::FPARAM_PVS | sys::FPARAM_PVE))
+}
+
+/// Fixup of `ds_is_from_list`: set and mode are numbers, the URI is a text.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_fixup_from_list(param: *mut *mut c_void, number: c_int) -> InitRet {
+    if number == 3 {
+        fixup_text(param)
+    } else {
+        dsr_fixup_numbers(param, number)
+    }
+}
+
+/// Fixup of `ds_is_active`: the set is a number, the URI is a text.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_fixup_is_active(param: *mut *mut c_void, number: c_int) -> InitRet {
+    if number == 2 {
+        fixup_text(param)
+    } else {
+        dsr_fixup_numbers(param, number)
+    }
+}
+
+/// Fixup of `ds_select_routes`: rules and mode are texts, the limit is a number.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_fixup_routes(param: *mut *mut c_void, number: c_int) -> InitRet {
+    if number == 3 {
+        dsr_fixup_numbers(param, number)
+    } else {
+        fixup_text(param)
+    }
+}
+
+/// Fixup of `ds_mark_addr`: state and URI are texts, the set is a number.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_fixup_mark_addr(param: *mut *mut c_void, number: c_int) -> InitRet {
+    if number == 2 {
+        dsr_fixup_numbers(param, number)
+    } else {
+        fixup_text(param)
+    }
+}
+
+fn fixup_text(param: *mut *mut c_void) -> InitRet {
+    // SAFETY: called by the server with one of its own parameters (core/route.c, fix_actions).
+    guard(|| done(unsafe { sys::fixup_spve_null(param, 1) }))
+}
+
+fn fix(param: *mut *mut c_void, types: u32) -> InitRet {
+    let Ok(types) = c_int::try_from(types) else {
+        return InitRet::FAILED;
+    };
+    // SAFETY: as in `fixup_text`.
+    done(unsafe { sys::fix_param_types(types, param) })
+}
+
+fn done(fixed: c_int) -> InitRet {
+    if fixed == 0 {
+        InitRet::OK
+    } else {
+        InitRet::FAILED
+    }
+}
+
+/// The number that an argument stands for in this message; `None` after the message when it is
+/// none. `what` names the argument.
+#[inline(always)]
+pub fn number(msg: Message, arg: *mut c_char, what: &str) -> Option<i32> {
+    // SAFETY: the server gives what the fixup left.
+    let param = unsafe { arg.cast::<sys::fparam_t>().as_mut() }?;
+    if kind(param) == sys::FPARAM_INT {
+        // SAFETY: the type says which member of the union is set.
+        return Some(unsafe { param.v.i });
+    }
+    number_of_expression(msg, param, what)
+}
+
+/// What an argument is.
+fn kind(param: &sys::fparam_t) -> u32 {
+    u32::try_from(param.type_).unwrap_or(sys::FPARAM_UNSPEC)
+}
+
+/// The same for what must be evaluated.
+#[inline(never)]
+fn number_of_expression(msg: Message, param: &mut sys::fparam_t, what: &str) -> Option<i32> {
+    let number = match kind(param) {
+        // SAFETY: the type says which member of the union is set.
+        sys::FPARAM_PVS => number_of_variable(msg, unsafe { param.v.pvs }),
+        _ => text_of(msg, param).and_then(parse),
+    };
+    if number.is_none() {
+        log_err!("{what} is not a number");
+    }
+    number
+}
+
+fn number_of_variable(msg: Message, variable: *mut sys::pv_spec_t) -> Option<i32> {
+    let mut value = MaybeUninit::<sys::pv_value_t>::zeroed();
+    // SAFETY: a variable that the server parsed, a live message.
+    let got = unsafe { sys::pv_get_spec_value(msg.raw(), variable, value.as_mut_ptr()) };
+    // SAFETY: a struct of integers and a string; zeroed is a value of it.
+    let value = unsafe { value.assume_init() };
+    if got != 0 || value.flags & sys::PV_VAL_NULL != 0 {
+        return None;
+    }
+    if value.flags & sys::PV_VAL_INT != 0 {
+        return compat::narrow(value.ri);
+    }
+    // SAFETY: the value stays until the server evaluates the next one.
+    parse(unsafe { text::bytes(&value.rs) })
+}
+
+/// A decimal number, all of the text. No text is 0, as in the C module.
+fn parse(text: &[u8]) -> Option<i32> {
+    match core::str::from_utf8(text).ok()?.trim() {
+        "" => Some(0),
+        digits => digits.parse().ok(),
+    }
+}
+
+/// The text that an argument stands for in this message; `None` after the message when there is
+/// none. It stays until the server evaluates the next one.
+pub fn text<'m>(msg: Message, arg: *mut c_char, what: &str) -> Option<&'m [u8]> {
+    // SAFETY: the server gives what the fixup left.
+    let param = unsafe { arg.cast::<sys::fparam_t>().as_mut() }?;
+    let text = text_of(msg, param);
+    if text.is_none() {
+        log_err!("{what} has no value");
+    }
+    text
+}
+
+fn text_of<'m>(msg: Message, param: &mut sys::fparam_t) -> Option<&'m [u8]> {
+    let mut value = text::EMPTY;
+    // SAFETY: a parameter that the server fixed, a live message.
+    let got = unsafe { sys::get_str_fparam(&raw mut value, msg.raw(), param) };
+    // SAFETY: the value stays until the server evaluates the next one.
+    (got == 0).then(|| unsafe { text::bytes(&value) })
+}

@@ -1,0 +1,532 @@
+//! The SIP message that a script works on: what is hashed, where it goes, whom it came from.
+
+use core::ffi::c_int;
+use core::mem::MaybeUninit;
+use core::ptr;
+
+use super::log::{log_dbg, log_err, log_warn};
+use super::net;
+use super::sys;
+use super::text;
+use crate::dispatch::list::destination::Proto;
+use crate::dispatch::select::hash::hash;
+use crate::kamailio::events::routes::Reason;
+use crate::shm::dest::address::Source;
+
+/// Address of a reply that tm made up (core/parser/msg_parser.h, `FAKED_REPLY`).
+const FAKED_REPLY: usize = usize::MAX;
+
+/// A branch without a preference of its own (core/qvalue.h).
+const Q_UNSPECIFIED: sys::qvalue_t = -1;
+
+/// A message that lives at least as long as the script function that was called with it.
+#[derive(Clone, Copy)]
+pub struct Message(*mut sys::sip_msg);
+
+/// What a selection changes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The d-URI (outbound proxy).
+    DstUri,
+    /// Host and port of the Request-URI.
+    Domain,
+    /// Nothing: only the results are written.
+    Nothing,
+}
+
+impl Message {
+    /// The message of a script function's call.
+    ///
+    /// # Safety
+    /// `msg` is the live message that the server called the function with.
+    pub unsafe fn new(msg: *mut sys::sip_msg) -> Self {
+        Message(msg)
+    }
+
+    /// The server's own pointer.
+    pub fn raw(self) -> *mut sys::sip_msg {
+        self.0
+    }
+
+    fn fields(&self) -> &sys::sip_msg {
+        // SAFETY: by `new`'s contract; nothing else changes the message while a function runs.
+        unsafe { &*self.0 }
+    }
+
+    /// True when a d-URI is set.
+    pub fn has_dst_uri(self) -> bool {
+        let dst_uri = &self.fields().dst_uri;
+        !dst_uri.s.is_null() && dst_uri.len > 0
+    }
+
+    /// Whom it came from.
+    pub fn source(self) -> Option<Source> {
+        let rcv = &self.fields().rcv;
+        let addr = net::key(&rcv.src_ip)?;
+        let proto = Proto(u8::try_from(rcv.proto).unwrap_or(0));
+        Some(Source {
+            addr,
+            port: rcv.src_port,
+            proto,
+        })
+    }
+
+    /// The server's own socket that it came to, as an opaque address.
+    pub fn local_socket(self) -> usize {
+        self.fields().rcv.bind_address.addr()
+    }
+
+    /// Has the server parse as far as this header; false when it cannot.
+    #[inline]
+    fn parse_header(self, flag: sys::hdr_flags_t) -> bool {
+        // What the server would ask itself first, and most often all that it would do.
+        if self.fields().parsed_flag & flag == flag {
+            return true;
+        }
+        self.parse_more(flag)
+    }
+
+    #[inline(never)]
+    fn parse_more(self, flag: sys::hdr_flags_t) -> bool {
+        let msg = self.fields();
+        let end = msg.buf.wrapping_add(usize::try_from(msg.len).unwrap_or(0));
+        if msg.unparsed >= end {
+            return true;
+        }
+        // SAFETY: a live message; the server parses into it.
+        unsafe { sys::parse_headers(self.0, flag, 0) == 0 }
+    }
+
+    /// The method of a request; of a reply 0.
+    fn method(self) -> sys::request_method {
+        let line = &self.fields().first_line;
+        if u32::try_from(line.type_) != Ok(sys::SIP_REQUEST) {
+            return 0;
+        }
+        // SAFETY: the type says which member of the union is set.
+        let method = unsafe { line.u.request.method_value };
+        sys::request_method::try_from(method).unwrap_or(0)
+    }
+
+    /// What a script that works on this message has to say about why it marks a destination.
+    pub fn reason<'m>(self) -> Reason<'m> {
+        // What tm gives to its callbacks where it has no reply is no message at all.
+        if self.0.is_null() {
+            return Reason::NO_MESSAGE;
+        }
+        if self.0.addr() == FAKED_REPLY {
+            return Reason::FAKED_REPLY;
+        }
+        let line = &self.fields().first_line;
+        if u32::try_from(line.type_) != Ok(sys::SIP_REPLY) {
+            return Reason::REQUEST;
+        }
+        // SAFETY: the type says which member of the union is set.
+        let reply = unsafe { line.u.reply };
+        Reason {
+            code: i32::try_from(reply.statuscode).unwrap_or(0),
+            // SAFETY: a part of the message, which lives as long as the script's function runs.
+            text: unsafe { text::bytes(&reply.reason) },
+            from_reply: true,
+        }
+    }
+
+    /// True for an INVITE request.
+    pub fn is_invite(self) -> bool {
+        self.method() == sys::METHOD_INVITE
+    }
+
+    /// True for a request that ends a call.
+    pub fn is_end_of_call(self) -> bool {
+        matches!(self.method(), sys::METHOD_BYE | sys::METHOD_CANCEL)
+    }
+
+    /// True for a request that begins a call or a subscription, if it is not in one.
+    pub fn begins_dialog(self) -> bool {
+        let begin = [sys::METHOD_INVITE, sys::METHOD_SUBSCRIBE, sys::METHOD_REFER];
+        begin.contains(&self.method())
+    }
+
+    /// True for a request inside a dialog: To has a tag. ACK and CANCEL belong to a call too.
+    pub fn is_in_dialog(self) -> bool {
+        matches!(self.method(), sys::METHOD_ACK | sys::METHOD_CANCEL) || self.has_to_tag()
+    }
+
+    fn has_to_tag(self) -> bool {
+        if !self.parse_header(sys::KSR_HDR_TO_F) {
+            return false;
+        }
+        // SAFETY: null, or parsed: it lies in the message.
+        let Some(header) = (unsafe { self.fields().to.as_ref() }) else {
+            return false;
+        };
+        // SAFETY: the server parses a To as soon as it finds one (parser/msg_parser.c), or null.
+        let body = unsafe { header.parsed.cast::<sys::to_body>().as_ref() };
+        body.is_some_and(|body| body.tag_value.len > 0)
+    }
+
+    /// True for a 2xx reply to an INVITE; `None` after the message when it cannot be parsed.
+    pub fn is_answer(self) -> Option<bool> {
+        let line = &self.fields().first_line;
+        if u32::try_from(line.type_) != Ok(sys::SIP_REPLY) {
+            return Some(false);
+        }
+        // SAFETY: the type says which member of the union is set.
+        let status = unsafe { line.u.reply.statuscode };
+        if !self.parse_header(sys::KSR_HDR_CSEQ_F) || self.fields().cseq.is_null() {
+            log_err!("no CSeq in a reply");
+            return None;
+        }
+        // SAFETY: not null, and parsed: it lies in the message.
+        let parsed = unsafe { &*self.fields().cseq }
+            .parsed
+            .cast::<sys::cseq_body>();
+        // SAFETY: the server parses a CSeq as soon as it finds one (parser/msg_parser.c).
+        let cseq = unsafe { parsed.as_ref() }?;
+        let invite = cseq.method_id == sys::METHOD_INVITE;
+        Some(invite && (200..300).contains(&status))
+    }
+
+    /// The Call-ID; `None` after the message when there is none. It lies in the message.
+    #[inline(always)]
+    pub fn call_id<'m>(self) -> Option<&'m [u8]> {
+        self.find_call_id().or_else(no_call_id)
+    }
+
+    /// The same without a message, for callers that hold a pin.
+    #[inline(always)]
+    pub fn find_call_id<'m>(self) -> Option<&'m [u8]> {
+        if !self.parse_header(sys::KSR_HDR_CALLID_F) || self.fields().callid.is_null() {
+            return None;
+        }
+        // SAFETY: not null, and parsed: it lies in the message.
+        let header = unsafe { &*self.fields().callid };
+        // SAFETY: as above.
+        let body = unsafe { text::bytes(&header.body) };
+        // The server's parser has passed over what is before it (parser/msg_parser.c).
+        Some(body.trim_ascii_end())
+    }
+
+    /// Hash over the Call-ID; `None` after the message when there is none.
+    #[inline(always)]
+    pub fn hash_call_id(self) -> Option<u32> {
+        Some(hash(self.call_id()?, None))
+    }
+
+    /// Hash over the URI in From; `None` after the message when there is none.
+    #[inline(never)]
+    pub fn hash_from(self, user_only: bool) -> Option<u32> {
+        // SAFETY: a live message; the server parses into it.
+        let uri = unsafe { sys::parse_from_uri(self.0) };
+        // SAFETY: a part of the message, or null.
+        let uri = unsafe { uri.as_ref() };
+        if uri.is_none() {
+            log_err!("no From URI to hash");
+        }
+        hash_uri(uri?, user_only)
+    }
+
+    /// Hash over the URI in To; `None` after the message when there is none.
+    #[inline(never)]
+    pub fn hash_to(self, user_only: bool) -> Option<u32> {
+        let parsed = self.parse_header(sys::KSR_HDR_TO_F) && !self.fields().to.is_null();
+        let uri = if parsed {
+            // SAFETY: a live message; the server parses into it.
+            unsafe { sys::parse_to_uri(self.0) }
+        } else {
+            core::ptr::null_mut()
+        };
+        // SAFETY: a part of the message, or null.
+        let uri = unsafe { uri.as_ref() };
+        if uri.is_none() {
+            log_err!("no To URI to hash");
+        }
+        hash_uri(uri?, user_only)
+    }
+
+    /// Hash over the current Request-URI; `None` after the message when it cannot be parsed.
+    #[inline(never)]
+    pub fn hash_request_uri(self, user_only: bool) -> Option<u32> {
+        // SAFETY: a live message; the server parses into it, where it has not done so yet.
+        let parses = || unsafe { sys::parse_sip_msg_uri(self.0) } >= 0;
+        if self.fields().parsed_uri_ok == 0 && !parses() {
+            log_err!("the Request-URI cannot be parsed");
+            return None;
+        }
+        hash_uri(&self.fields().parsed_uri, user_only)
+    }
+
+    /// Hash over the user name of the credentials; `None` when there are none.
+    #[inline(never)]
+    pub fn hash_auth_user(self) -> Option<u32> {
+        let in_header = |flag, header: fn(&sys::sip_msg) -> *mut sys::hdr_field| {
+            let there = self.parse_header(flag);
+            let header = header(self.fields());
+            if there && !header.is_null() {
+                auth_user(header)
+            } else {
+                None
+            }
+        };
+        let user = in_header(sys::KSR_HDR_PROXYAUTH_F, |msg| msg.proxy_auth)
+            .or_else(|| in_header(sys::KSR_HDR_AUTHORIZATION_F, |msg| msg.authorization))?;
+        Some(hash(user, None))
+    }
+
+    /// Sends the message to `uri`, by d-URI or by host and port; false when the server refuses.
+    #[inline(always)]
+    pub fn send_to(self, target: Target, uri: &[u8]) -> bool {
+        match target {
+            Target::DstUri => self.set_dst_uri(uri),
+            Target::Domain => self.set_host_and_all_after(strip_scheme(uri)),
+            Target::Nothing => true,
+        }
+    }
+
+    #[inline(always)]
+    fn set_dst_uri(self, uri: &[u8]) -> bool {
+        let uri = text::as_str(uri);
+        // SAFETY: a live message; the server copies the URI.
+        let set = unsafe { sys::set_dst_uri(self.0, &raw const uri) } == 0;
+        // SAFETY: a flag of this process.
+        unsafe { sys::glue_ruri_mark_new() };
+        set
+    }
+
+    /// Adds a branch to `uri`, from this local socket of the server if it is not 0; false when the
+    /// server takes no more. For [`Target::Nothing`] as by d-URI.
+    #[inline(always)]
+    pub fn add_branch(self, target: Target, uri: &[u8], socket: usize) -> bool {
+        match target {
+            Target::Domain => self.add_branch_of_domain(uri, socket),
+            // No URI is the Request-URI as it is.
+            Target::DstUri | Target::Nothing => {
+                let mut next_hop = text::as_str(uri);
+                self.append_branch(ptr::null_mut(), &mut next_hop, socket)
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn add_branch_of_domain(self, uri: &[u8], socket: usize) -> bool {
+        let mut changed = Uri::new();
+        let host = strip_scheme(uri);
+        if self.write_with_host(&mut changed, host).is_none() {
+            return false;
+        }
+        let (mut branch, mut next_hop) = (text::as_str(changed.bytes()), text::EMPTY);
+        self.append_branch(&raw mut branch, &mut next_hop, socket)
+    }
+
+    /// `branch` is null or a URI.
+    #[inline(always)]
+    fn append_branch(
+        self,
+        branch: *mut sys::str_,
+        next_hop: &mut sys::str_,
+        socket: usize,
+    ) -> bool {
+        // SAFETY: a live message; the server copies the texts. The socket is an address of its own
+        // list, or null (core/dset.c).
+        let added = unsafe {
+            sys::append_branch(
+                self.0,
+                branch,
+                next_hop,
+                ptr::null_mut(),
+                Q_UNSPECIFIED,
+                0,
+                socket as *mut sys::socket_info,
+                ptr::null_mut(),
+                0,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        };
+        added >= 0
+    }
+
+    /// Replaces all of the Request-URI behind the user part.
+    #[inline(never)]
+    fn set_host_and_all_after(self, host: &[u8]) -> bool {
+        let mut uri = Uri::new();
+        if self.write_with_host(&mut uri, host).is_none() {
+            return false;
+        }
+        let mut text = text::as_str(uri.bytes());
+        // SAFETY: a live message; the server copies the URI.
+        unsafe { sys::rewrite_uri(self.0, &raw mut text) > 0 }
+    }
+
+    /// Writes the Request-URI with all behind the user part replaced; `None` when it cannot be parsed,
+    /// or the result would be too long.
+    ///
+    /// The server's own action for it writes one byte too far when the result has exactly
+    /// `MAX_URI_SIZE` bytes (core/action.c, SET_HOSTALL_T), and the user part comes from outside.
+    #[inline]
+    fn write_with_host(self, uri: &mut Uri, host: &[u8]) -> Option<()> {
+        // SAFETY: a live message; the server parses into it.
+        if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
+            return None;
+        }
+        let old = &self.fields().parsed_uri;
+        let parts = [&old.user, &old.passwd, &old.params];
+        // SAFETY: the parts of a parsed URI lie in the message.
+        let [user, password, params] = parts.map(|part| unsafe { text::bytes(part) });
+        // A SIP URI with user=phone counts as a telephone number for the server; the parameters of
+        // a number are a part of it.
+        let phone = old.flags & sys::URI_SIP_USER_PHONE != 0;
+        let number = matches!(old.type_, sys::TEL_URI_T | sys::TELS_URI_T);
+        let scheme: &[u8] = match old.type_ {
+            sys::TEL_URI_T if !phone => b"tel:",
+            sys::TELS_URI_T if !phone => b"tels:",
+            sys::SIPS_URI_T | sys::TELS_URI_T => b"sips:",
+            _ => b"sip:",
+        };
+        uri.add(scheme)?;
+        if !user.is_empty() {
+            uri.add(user)?;
+            if !password.is_empty() {
+                uri.add(b":")?;
+                uri.add(password)?;
+            }
+        }
+        if number && !params.is_empty() {
+            uri.add(b";")?;
+            uri.add(params)?;
+        }
+        if !user.is_empty() {
+            uri.add(b"@")?;
+        }
+        uri.add(host)
+    }
+
+    /// Sends the message from this local socket of the server.
+    pub fn send_from(self, socket: usize) {
+        // SAFETY: an address of the server's own list of sockets, which stays (core/socket_info.c).
+        unsafe { sys::glue_set_force_socket(self.0, socket as *mut sys::socket_info) };
+    }
+}
+
+#[cold]
+fn no_call_id<'m>() -> Option<&'m [u8]> {
+    log_err!("no Call-ID");
+    None
+}
+
+/// What is hashed of a URI: the user, and unless `user_only` host and port.
+///
+/// The port counts only where it is not the usual one of the scheme (`features.md` 3.7.1).
+#[inline(always)]
+fn hash_uri(uri: &sys::sip_uri, user_only: bool) -> Option<u32> {
+    // SAFETY: the parts of a parsed URI lie in the message.
+    let user = unsafe { text::bytes(&uri.user) };
+    if user.is_empty() {
+        log_warn!("the URI to hash has no user part");
+    }
+    if user_only {
+        return Some(hash(user, None));
+    }
+    if uri.port.len > 0 {
+        return Some(hash(user, Some(host_and_port(uri)?)));
+    }
+    // SAFETY: as above.
+    Some(hash(user, Some(unsafe { text::bytes(&uri.host) })))
+}
+
+/// The host of a URI that names a port, and that port where it is not the usual one.
+#[inline(never)]
+fn host_and_port<'m>(uri: &sys::sip_uri) -> Option<&'m [u8]> {
+    let parts = [&uri.host, &uri.port];
+    // SAFETY: the parts of a parsed URI lie in the message.
+    let [host, port] = parts.map(|part| unsafe { text::bytes(part) });
+    let usual = if uri.type_ == sys::SIPS_URI_T {
+        5061
+    } else {
+        5060
+    };
+    if port.is_empty() || uri.port_no == usual {
+        return Some(host);
+    }
+    // Without a host there is no text that both are in.
+    let start = host.first().map(ptr::from_ref)?;
+    let len = (port.as_ptr() as usize + port.len()).checked_sub(start as usize)?;
+    let both = sys::str_ {
+        s: uri.host.s,
+        len: c_int::try_from(len).ok()?,
+    };
+    // SAFETY: host, colon and port stand behind each other in the same text.
+    Some(unsafe { text::bytes(&both) })
+}
+
+/// The user part of the user name in a header with credentials.
+fn auth_user<'m>(header: *mut sys::hdr_field) -> Option<&'m [u8]> {
+    // SAFETY: a header of a live message.
+    if unsafe { (*header).parsed }.is_null() && !parse_credentials(header) {
+        return None;
+    }
+    // SAFETY: as above.
+    let parsed = unsafe { (*header).parsed }.cast::<sys::auth_body>();
+    // SAFETY: parse_credentials leaves this struct there (parser/digest/digest.c), or null.
+    let body = unsafe { parsed.as_ref() }?;
+    // SAFETY: the parts of parsed credentials lie in the message.
+    let user = unsafe { text::bytes(&body.digest.username.user) };
+    Some(user).filter(|user| !user.is_empty())
+}
+
+/// Has the server parse a header with credentials; false after the message when it cannot.
+#[inline(never)]
+fn parse_credentials(header: *mut sys::hdr_field) -> bool {
+    // SAFETY: a header of a live message; the server parses into it.
+    let parsed = unsafe { sys::parse_credentials(header) } == 0;
+    if !parsed {
+        log_dbg!("credentials that cannot be parsed");
+    }
+    parsed
+}
+
+/// A URI that is put together here: shorter than the server's buffers for one.
+struct Uri {
+    /// Written up to `len`.
+    bytes: [MaybeUninit<u8>; sys::MAX_URI_SIZE as usize],
+    len: usize,
+}
+
+impl Uri {
+    fn new() -> Self {
+        Uri {
+            bytes: [const { MaybeUninit::uninit() }; sys::MAX_URI_SIZE as usize],
+            len: 0,
+        }
+    }
+
+    /// Adds a part; `None` when it gets too long.
+    fn add(&mut self, part: &[u8]) -> Option<()> {
+        let end = self.len.checked_add(part.len())?;
+        if end >= self.bytes.len() {
+            return None;
+        }
+        let room = self.bytes.get_mut(self.len..end)?;
+        // SAFETY: as many bytes as the part has, of our own buffer.
+        unsafe { ptr::copy_nonoverlapping(part.as_ptr(), room.as_mut_ptr().cast(), part.len()) };
+        self.len = end;
+        Some(())
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: `add` has written so many.
+        unsafe { core::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len) }
+    }
+}
+
+/// A URI without `sip:` or `sips:`.
+fn strip_scheme(uri: &[u8]) -> &[u8] {
+    let rest = match uri.split_first_chunk::<3>() {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"sip") => rest,
+        _ => return uri,
+    };
+    match rest {
+        [b':', rest @ ..] | [_, b':', rest @ ..] => rest,
+        _ => uri,
+    }
+}

@@ -1,0 +1,448 @@
+//! The calls that are up, by Call-ID: what call-load dispatching counts.
+//!
+//! A hash table with a lock a slot, never one for all. A call holds its destination's record
+//! itself, not a place in a table, so that a reload or a removal neither breaks it nor loses its
+//! count; the record lives until its last call has ended. One dialog may be counted once in each
+//! set.
+
+use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::lock_api::{Mutex, RawMutex};
+
+use crate::dispatch::list::destination::SetId;
+use crate::dispatch::select::hash::fold_hash;
+
+use super::chains::{Call, Chains, Rest};
+use crate::shm::dest::destination::Dest;
+use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::refcount::Counted;
+use crate::shm::set::view::View;
+use crate::shm::table::store::{Pinned, Store};
+
+/// How long calls count, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// All of a call, where nothing ends it.
+    pub expire_s: u32,
+    /// Until it is confirmed.
+    pub init_expire_s: u32,
+}
+
+/// One slot of the table: calls under a lock.
+struct Slot<L>(Mutex<L, Chains>);
+
+// SAFETY: `Calls::create` writes each slot whole before anyone else sees the table.
+unsafe impl<L> ShmSafe for Slot<L> {}
+
+/// The table's place in shared memory.
+struct Root<L> {
+    slots: ShmSlice<Slot<L>>,
+    /// Calls in the table, as processes counted them up and down: only the sum says something.
+    up: ShmSlice<Count>,
+}
+
+/// A count that some processes write, on a cache line of its own.
+struct Count {
+    count: AtomicU64,
+    _after: [u64; 7],
+}
+
+// SAFETY: an atomic and integers; zeroed nothing was counted.
+unsafe impl ShmSafe for Count {}
+
+/// Counts of a table: with more processes than these, some share one.
+const COUNTS: usize = 32;
+
+// SAFETY: shared slices; zeroed it is a table without slots.
+unsafe impl<L> ShmSafe for Root<L> {}
+
+/// One process's way to the calls. Made before the server forks, then copied by the fork.
+pub struct Calls<L: 'static> {
+    root: NonNull<Root<L>>,
+    lifetimes: Lifetimes,
+}
+
+// SAFETY: what the root points to is made for several processes: atomics, and chains under locks.
+unsafe impl<L: Sync> Sync for Calls<L> {}
+// SAFETY: as above; the root belongs to no process.
+unsafe impl<L: Sync> Send for Calls<L> {}
+
+/// A call as a caller sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallInfo {
+    /// Its Call-ID.
+    pub call_id: Vec<u8>,
+    /// The set in which it is counted.
+    pub set: SetId,
+    /// Unique id of its destination; empty when that has left the lists.
+    pub duid: Vec<u8>,
+    /// Whether a 2xx has confirmed it.
+    pub confirmed: bool,
+    /// The second in which it ends by itself.
+    pub expires: u32,
+}
+
+/// Where a call is to be counted: what is known of it, and the set as it is now.
+pub struct Place<'p, A: Arena, L: 'static> {
+    /// The table.
+    pub store: &'p Store<A, L>,
+    /// The caller's process.
+    pub process: usize,
+    /// The set.
+    pub set: SetId,
+    /// Its view, which is pinned.
+    pub view: &'p View,
+    /// The call.
+    pub call_id: &'p [u8],
+    /// The second that it is now.
+    pub now: u32,
+}
+
+/// What [`Calls::place`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// The call is counted for the destination at this position from now on.
+    New(usize),
+    /// The call was counted for the destination at this position already.
+    Known(usize),
+    /// No destination takes it.
+    Full,
+}
+
+impl<L: RawMutex> Calls<L> {
+    /// A table with two to the power of `size` slots.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
+    pub fn create(
+        arena: &impl Arena,
+        size: u32,
+        lifetimes: Lifetimes,
+    ) -> Result<Self, OutOfMemory> {
+        let slots = 1usize.checked_shl(size).ok_or(OutOfMemory)?;
+        let mut plan = Plan::<Root<L>>::of_header();
+        let slots = plan.array::<Slot<L>>(slots).ok_or(OutOfMemory)?;
+        let up = plan.array_on_line(COUNTS).ok_or(OutOfMemory)?;
+        let mut block = plan.alloc(arena)?;
+        let (slots, up) = (block.slice(&slots), block.slice_on_line(&up));
+        // SAFETY: the block is ours alone until the server forks.
+        for slot in unsafe { slots.fill() } {
+            let lock = Slot(Mutex::from_raw(L::INIT, Chains::EMPTY));
+            // SAFETY: what is there is zeroes, which need no drop.
+            unsafe { ptr::write(slot, lock) };
+        }
+        let root = block.fill();
+        (root.slots, root.up) = (slots, up);
+        let root = block.header();
+        Ok(Calls { root, lifetimes })
+    }
+
+    fn root(&self) -> &Root<L> {
+        // SAFETY: made by `create`, given back by nobody but `destroy`.
+        unsafe { self.root.as_ref() }
+    }
+
+    /// Number of calls that are counted.
+    pub fn up(&self) -> u64 {
+        let counts = self.root().up.get().iter();
+        let sum = counts.fold(0u64, |sum, count| {
+            sum.wrapping_add(count.count.load(Relaxed))
+        });
+        // Counts are read one after the other: an end may be seen without its beginning.
+        if sum > u64::MAX / 2 { 0 } else { sum }
+    }
+
+    /// The count that a process writes.
+    fn count_of(&self, process: usize) -> Option<&AtomicU64> {
+        let counts = self.root().up.get();
+        counts.get(process % COUNTS).map(|count| &count.count)
+    }
+
+    /// The slot of a Call-ID, and what its hash is within it.
+    fn slot(&self, call_id: &[u8]) -> Option<(&Mutex<L, Chains>, Rest)> {
+        let slots = self.root().slots.get();
+        let hash = fold_hash(call_id);
+        let at = hash as usize & slots.len().wrapping_sub(1);
+        let rest = Rest::new(hash, slots.len().trailing_zeros());
+        slots.get(at).map(|slot| (&slot.0, rest))
+    }
+
+    /// Finds the call's destination in `view`, or chooses the one with the fewest calls and counts
+    /// the call there. A call whose destination is gone or out moves to another one.
+    ///
+    /// Both are done under the lock of the call's slot, so that a call is never counted twice, not
+    /// even for a moment, however many copies of it come at once.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing is counted.
+    pub fn place<A: Arena>(&self, at: &Place<'_, A, L>) -> Result<Placed, OutOfMemory> {
+        if let Some(known) = self.known(at) {
+            return Ok(Placed::Known(known));
+        }
+        self.link(at, |there| {
+            match there.and_then(|call| position(at.view, call)) {
+                Some(known) => Placed::Known(known),
+                None => at.view.reserve_least().map_or(Placed::Full, Placed::New),
+            }
+        })
+    }
+
+    /// Moves a call to the destination at a position, if that takes it; false when the call is not
+    /// counted in the set, or the destination takes no more: nothing has changed then.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing has changed.
+    pub fn move_to<A: Arena>(
+        &self,
+        at: &Place<'_, A, L>,
+        position: usize,
+    ) -> Result<bool, OutOfMemory> {
+        let placed = self.link(at, |there| match there {
+            Some(_) if at.view.reserve(position) => Placed::New(position),
+            _ => Placed::Full,
+        })?;
+        Ok(placed == Placed::New(position))
+    }
+
+    /// The position of the destination that a call is counted for, if it still takes messages.
+    fn known<A: Arena>(&self, at: &Place<'_, A, L>) -> Option<usize> {
+        let (slot, rest) = self.slot(at.call_id)?;
+        let mut chains = slot.lock();
+        let call = chains.find(rest, at.set, at.call_id)?;
+        // SAFETY: calls in a chain are live while its lock is held.
+        position(at.view, unsafe { call.as_ref() })
+    }
+
+    /// Links a call to the destination that `choose` reserves for it (`New`), instead of the call
+    /// that is there. `choose` is asked under the lock.
+    fn link<A: Arena>(
+        &self,
+        at: &Place<'_, A, L>,
+        choose: impl FnOnce(Option<&Call>) -> Placed,
+    ) -> Result<Placed, OutOfMemory> {
+        let (slot, rest) = self.slot(at.call_id).ok_or(OutOfMemory)?;
+        let call = self.make(at)?;
+        let mut chains = slot.lock();
+        let there = chains.find(rest, at.set, at.call_id);
+        // SAFETY: calls in a chain are live while its lock is held.
+        let placed = choose(there.map(|call| unsafe { call.as_ref() }));
+        let dest = match placed {
+            Placed::New(position) => at.view.dest(position),
+            _ => None,
+        };
+        let Some(dest) = dest else {
+            drop(chains);
+            self.finish(at.store, at.process, call);
+            return Ok(placed);
+        };
+        let old = match there {
+            Some(_) => chains.take(Some(rest), |call| call.is(at.set, at.call_id)),
+            None => ptr::null_mut(),
+        };
+        // SAFETY: ours alone until it is put in, here, under the lock.
+        let linked = unsafe { &mut *call.as_ptr() };
+        linked.record = dest.counted().as_ptr();
+        // SAFETY: the caller's view holds the record, and is pinned.
+        unsafe { dest.counted().as_ref() }.retain();
+        chains.put(rest, call, at.store.arena());
+        drop(chains);
+        match NonNull::new(old) {
+            Some(old) => self.finish(at.store, at.process, old),
+            None => {
+                let up = self.count_of(at.process);
+                up.into_iter().for_each(|up| _ = up.fetch_add(1, Relaxed));
+            }
+        }
+        Ok(placed)
+    }
+
+    /// Takes a call that is in no chain from its destination's count, and gives it back.
+    fn finish<A: Arena>(&self, store: &Store<A, L>, process: usize, call: NonNull<Call>) {
+        // SAFETY: in no chain, so ours alone.
+        let &Call { record, set, .. } = unsafe { call.as_ref() };
+        if let Some(record) = NonNull::new(record) {
+            {
+                // SAFETY: the call holds it.
+                let held = unsafe { record.as_ref() };
+                held.unload();
+                store.sync_load(process, set, held);
+            }
+            // SAFETY: gives up what `make` counted.
+            unsafe { Counted::release(record, store.arena()) };
+        }
+        // SAFETY: as above; `make` took it from this arena.
+        unsafe { store.arena().free(call.cast()) };
+    }
+
+    /// Makes a call that holds no record yet.
+    fn make<A: Arena>(&self, at: &Place<'_, A, L>) -> Result<NonNull<Call>, OutOfMemory> {
+        let mut plan = Plan::<Call>::of_header();
+        let text = plan.array(at.call_id.len()).ok_or(OutOfMemory)?;
+        let mut block = plan.alloc(at.store.arena())?;
+        let text = block.slice(&text);
+        // SAFETY: the block is ours alone until the call is linked.
+        unsafe { text.fill() }.copy_from_slice(at.call_id);
+        let call = block.fill();
+        call.set = at.set;
+        call.expires = at.now.saturating_add(self.lifetimes.expire_s);
+        call.init_expires = at.now.saturating_add(self.lifetimes.init_expire_s);
+        call.call_id = text;
+        Ok(block.header())
+    }
+
+    /// True when the call is counted in the set.
+    pub fn is_counted(&self, set: SetId, call_id: &[u8]) -> bool {
+        self.slot(call_id)
+            .is_some_and(|(slot, rest)| slot.lock().find(rest, set, call_id).is_some())
+    }
+
+    /// Ends a call in one set, or in all; returns in how many it was counted.
+    pub fn end_in<A: Arena>(
+        &self,
+        store: &Store<A, L>,
+        process: usize,
+        set: Option<SetId>,
+        call_id: &[u8],
+    ) -> usize {
+        let Some((slot, rest)) = self.slot(call_id) else {
+            return 0;
+        };
+        let ended = slot.lock().take(Some(rest), |call| {
+            call.call_id.get() == call_id && set.is_none_or(|set| call.set == set)
+        });
+        self.end_all(store, process, ended)
+    }
+
+    /// Notes that a call is answered: it counts until it ends or expires.
+    pub fn confirm(&self, call_id: &[u8]) -> bool {
+        let Some((slot, rest)) = self.slot(call_id) else {
+            return false;
+        };
+        let mut chains = slot.lock();
+        let mut confirmed = false;
+        for mut call in chains.of(rest) {
+            // SAFETY: calls in a chain are live, and changed by the holder of its lock only.
+            let call = unsafe { call.as_mut() };
+            if call.call_id.get() == call_id {
+                call.init_expires = u32::MAX;
+                confirmed = true;
+            }
+        }
+        confirmed
+    }
+
+    /// Ends the calls of a chain, which is in no slot any more; returns how many there were.
+    fn end_all<A: Arena>(&self, store: &Store<A, L>, process: usize, chain: *mut Call) -> usize {
+        let (mut ended, mut chain) = (0, chain);
+        while let Some(call) = NonNull::new(chain) {
+            // SAFETY: in no slot, so ours alone.
+            chain = unsafe { call.as_ref() }.next;
+            ended += 1;
+            self.finish(store, process, call);
+        }
+        if let Some(up) = self.count_of(process).filter(|_| ended > 0) {
+            up.fetch_sub(ended as u64, Relaxed);
+        }
+        ended
+    }
+
+    /// Ends the calls whose time is over, in a part of the table: slots `part` of `parts`.
+    /// Returns how many there were.
+    pub fn expire<A: Arena>(
+        &self,
+        store: &Store<A, L>,
+        process: usize,
+        now: u32,
+        part: usize,
+        parts: usize,
+    ) -> usize {
+        let over = |call: &Call| call.expires <= now || call.init_expires <= now;
+        let slots = self
+            .root()
+            .slots
+            .get()
+            .iter()
+            .skip(part)
+            .step_by(parts.max(1));
+        let expire = |slot: &Slot<L>| {
+            let mut chains = slot.0.lock();
+            let ended = chains.take(None, over);
+            chains.tidy(store.arena());
+            drop(chains);
+            self.end_all(store, process, ended)
+        };
+        slots.map(expire).sum()
+    }
+
+    /// The calls that `which` takes, `offset` left out, at most `count`, in no order.
+    pub fn list<A: Arena>(
+        &self,
+        store: &Store<A, L>,
+        process: usize,
+        which: impl Fn(&CallInfo) -> bool,
+        offset: usize,
+        count: usize,
+    ) -> Vec<CallInfo> {
+        let pinned = store.pin(process);
+        let slots = self.root().slots.get().iter();
+        let infos = slots.flat_map(|slot| infos(&slot.0, &pinned));
+        infos.filter(which).skip(offset).take(count).collect()
+    }
+
+    /// Gives everything back, at the end of the server.
+    ///
+    /// # Safety
+    /// No other process is left, and the table is not used again.
+    pub unsafe fn destroy(&self, arena: &impl Arena) {
+        for slot in self.root().slots.get() {
+            // The lock is not asked for: a process that was ended meanwhile left it locked.
+            // SAFETY: by this function's contract nobody else looks at the calls.
+            let chains = unsafe { &mut *slot.0.data_ptr() };
+            let mut at = chains.take(None, |_| true);
+            while let Some(call) = NonNull::new(at) {
+                // SAFETY: in no slot, so ours alone.
+                let &Call { record, next, .. } = unsafe { call.as_ref() };
+                at = next;
+                if let Some(record) = NonNull::new(record) {
+                    // SAFETY: gives up what `make` counted.
+                    unsafe { Counted::release(record, arena) };
+                }
+                // SAFETY: by this function's contract.
+                unsafe { arena.free(call.cast()) };
+            }
+            chains.tidy(arena);
+        }
+        // SAFETY: made by `create`; nobody uses it again.
+        unsafe { arena.free(self.root.cast()) };
+    }
+}
+
+/// The position of the destination that a call is counted for, if it still takes messages: also
+/// when it drains.
+fn position(view: &View, call: &Call) -> Option<usize> {
+    // SAFETY: a call holds its record.
+    let at = view.position_of(unsafe { &*call.record })?;
+    view.serves_calls(at).then_some(at)
+}
+
+/// The calls of a slot.
+fn infos<L: RawMutex>(slot: &Mutex<L, Chains>, pinned: &Pinned<'_>) -> Vec<CallInfo> {
+    let mut chains = slot.lock();
+    let info = |call: NonNull<Call>| {
+        // SAFETY: calls in a chain are live while its lock is held.
+        let call = unsafe { call.as_ref() };
+        // SAFETY: a call in a chain holds its record.
+        let record = unsafe { &*call.record };
+        let view = pinned.view(call.set);
+        let dest = view.and_then(|view| view.dest(view.position_of(record)?));
+        CallInfo {
+            call_id: call.call_id.get().to_vec(),
+            set: call.set,
+            duid: dest.and_then(Dest::duid).unwrap_or_default().to_vec(),
+            confirmed: call.init_expires == u32::MAX,
+            expires: call.expires,
+        }
+    };
+    chains.all().map(info).collect()
+}

@@ -1,0 +1,249 @@
+//! Calls that were placed beside a draining destination, so that they stay where they went.
+//!
+//! A hash has no memory. While a destination drains, a request inside a dialog whose hash falls on
+//! it belongs to a call that is there, unless the call began after the drain did: then it went to
+//! the next one. These calls, and only these, are noted here, as fingerprints in a table of fixed
+//! size without locks; the longest unused of eight makes room for a new one.
+
+use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use core::sync::atomic::{AtomicPtr, AtomicU64};
+
+use crate::dispatch::list::destination::SetId;
+
+use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe};
+
+/// Entries that a call may be in.
+const WAYS: usize = 8;
+
+/// Groups of entries: room for 32,768 calls.
+const GROUPS: usize = 4_096;
+
+/// Tries to write an entry that others write too.
+const TRIES: usize = 4;
+
+/// The table's place in shared memory.
+struct Root {
+    /// Fingerprint above, second of the last use below; 0 is free. Null before the first call is
+    /// noted: most servers never drain.
+    entries: AtomicPtr<Entries>,
+}
+
+// SAFETY: an arena pointer; zeroed there is no table.
+unsafe impl ShmSafe for Root {}
+
+/// All entries.
+type Entries = [AtomicU64; GROUPS * WAYS];
+
+/// One process's way to the table. Made before the server forks, then copied by the fork.
+pub struct Diverted {
+    root: NonNull<Root>,
+}
+
+// SAFETY: the root points to atomics only.
+unsafe impl Sync for Diverted {}
+// SAFETY: as above; the root belongs to no process.
+unsafe impl Send for Diverted {}
+
+/// Group and fingerprint of a call; the fingerprint is never 0.
+fn key(set: SetId, call_id: &[u8]) -> (usize, u64) {
+    // FNV-1a, 64 bits.
+    let bytes = set.to_ne_bytes();
+    let hash = bytes
+        .iter()
+        .chain(call_id)
+        .fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
+        });
+    let group = usize::try_from(hash % GROUPS as u64).unwrap_or(0);
+    (group, (hash >> 32) | 1)
+}
+
+/// The entries that a call may be in.
+fn group_of(entries: &Entries, group: usize) -> &[AtomicU64] {
+    let group = group * WAYS..(group + 1) * WAYS;
+    entries.get(group).unwrap_or_default()
+}
+
+/// Whether an entry is of this call.
+fn is_of(entry: &AtomicU64, fingerprint: u64) -> bool {
+    entry.load(Relaxed) >> 32 == fingerprint
+}
+
+impl Diverted {
+    /// A table without memory of its own yet.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
+    pub fn create(arena: &impl Arena) -> Result<Self, OutOfMemory> {
+        let root = Plan::<Root>::of_header().alloc(arena)?.header();
+        Ok(Diverted { root })
+    }
+
+    fn entries(&self) -> Option<&Entries> {
+        // SAFETY: made by `create`, given back by nobody but `destroy`.
+        let root = unsafe { self.root.as_ref() };
+        // SAFETY: made whole before it was published here, given back by nobody but `destroy`.
+        unsafe { root.entries.load(Acquire).as_ref() }
+    }
+
+    /// Takes memory for the table, unless that was done before.
+    fn need_entries(&self, arena: &impl Arena) -> Result<&Entries, OutOfMemory> {
+        if self.entries().is_none() {
+            let made = Plan::<Entries>::of_header().alloc(arena)?.header();
+            // SAFETY: as in `entries`.
+            let place = unsafe { &self.root.as_ref().entries };
+            let none = ptr::null_mut();
+            if place
+                .compare_exchange(none, made.as_ptr(), AcqRel, Acquire)
+                .is_err()
+            {
+                // SAFETY: another process was faster; nobody has seen this one.
+                unsafe { arena.free(made.cast()) };
+            }
+        }
+        self.entries().ok_or(OutOfMemory)
+    }
+
+    /// Notes a call of a set, in second `now`.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when there is no room for the table: nothing is noted.
+    pub fn note(
+        &self,
+        arena: &impl Arena,
+        set: SetId,
+        call_id: &[u8],
+        now: u32,
+    ) -> Result<(), OutOfMemory> {
+        let (group, fingerprint) = key(set, call_id);
+        let group = group_of(self.need_entries(arena)?, group);
+        let noted = (fingerprint << 32) | u64::from(now);
+        for _ in 0..TRIES {
+            let there = group.iter().find(|entry| is_of(entry, fingerprint));
+            if let Some(entry) = there {
+                entry.store(noted, Relaxed);
+                return Ok(());
+            }
+            let oldest = group
+                .iter()
+                .map(|entry| (entry, entry.load(Relaxed)))
+                .min_by_key(|(_, value)| value & u64::from(u32::MAX));
+            let Some((entry, value)) = oldest else {
+                return Ok(());
+            };
+            let swap = entry.compare_exchange(value, noted, Relaxed, Relaxed);
+            if swap.is_ok() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a call of a set is noted. One that is counts as used in second `now`.
+    pub fn knows(&self, set: SetId, call_id: &[u8], now: u32) -> bool {
+        let (group, fingerprint) = key(set, call_id);
+        let Some(entries) = self.entries() else {
+            return false;
+        };
+        let entry = group_of(entries, group)
+            .iter()
+            .find(|entry| is_of(entry, fingerprint));
+        if let Some(entry) = entry {
+            let seen = entry.load(Relaxed);
+            let used = (fingerprint << 32) | u64::from(now);
+            // Where another call took the entry meanwhile, it keeps it.
+            if seen >> 32 == fingerprint {
+                let _ = entry.compare_exchange(seen, used, Relaxed, Relaxed);
+            }
+        }
+        entry.is_some()
+    }
+
+    /// Gives the table back, at the end of the server.
+    ///
+    /// # Safety
+    /// No other process is left, and the table is not used again.
+    pub unsafe fn destroy(&self, arena: &impl Arena) {
+        // SAFETY: made by `create`, and still there.
+        let entries = unsafe { self.root.as_ref() }.entries.load(Acquire);
+        if let Some(entries) = NonNull::new(entries) {
+            // SAFETY: from this arena; nobody uses it again.
+            unsafe { arena.free(entries.cast()) };
+        }
+        // SAFETY: as above.
+        unsafe { arena.free(self.root.cast()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::tests::Heap;
+
+    /// A table that goes with its test.
+    struct Lab(Diverted, Heap);
+
+    impl Lab {
+        fn new() -> Self {
+            let heap = Heap::default();
+            Lab(Diverted::create(&heap).unwrap(), heap)
+        }
+    }
+
+    impl Drop for Lab {
+        fn drop(&mut self) {
+            // SAFETY: the test is over, and had no other process.
+            unsafe { self.0.destroy(&self.1) };
+            assert_eq!(self.1.taken(), 0);
+        }
+    }
+
+    #[test]
+    fn knows_what_was_noted() {
+        let lab = Lab::new();
+        let calls = &lab.0;
+        assert!(!calls.knows(1, b"a", 5));
+        calls.note(&lab.1, 1, b"a", 5).unwrap();
+        calls.note(&lab.1, 1, b"a", 6).unwrap();
+        assert!(calls.knows(1, b"a", 7));
+        assert!(!calls.knows(2, b"a", 7) && !calls.knows(1, b"A", 7) && !calls.knows(1, b"", 7));
+    }
+
+    #[test]
+    fn the_longest_unused_makes_room() {
+        if cfg!(miri) {
+            // Forty thousand hashes to find ten calls of one group.
+            return;
+        }
+        let lab = Lab::new();
+        let calls = &lab.0;
+        let ids = || (0u32..).map(|n| format!("call-{n}"));
+        let same_group: Vec<String> = ids()
+            .filter(|id| key(1, id.as_bytes()).0 == 7)
+            .take(WAYS + 2)
+            .collect();
+        for (now, id) in (1..).zip(&same_group) {
+            calls.note(&lab.1, 1, id.as_bytes(), now).unwrap();
+            // The first one is in use all the time.
+            assert!(calls.knows(1, same_group[0].as_bytes(), now));
+        }
+        let known: Vec<bool> = same_group
+            .iter()
+            .map(|id| calls.knows(1, id.as_bytes(), 99))
+            .collect();
+        let want = [true, false, false, true, true, true, true, true, true, true];
+        assert_eq!(known, want);
+    }
+
+    #[test]
+    fn ten_thousand_fit() {
+        let lab = Lab::new();
+        let calls = &lab.0;
+        let count = if cfg!(miri) { 20 } else { 10_000 };
+        let id = |n| format!("{n}@host");
+        (0..count).for_each(|n| calls.note(&lab.1, 3, id(n).as_bytes(), n).unwrap());
+        let lost = (0..count).filter(|n| !calls.knows(3, id(*n).as_bytes(), *n));
+        assert!(lost.count() <= 20);
+    }
+}

@@ -1,0 +1,21 @@
+//! One destination in shared memory.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`destination`] | A line of the list, frozen. |
+//! | [`page`] | Slabs of destinations with their texts and addresses. |
+//! | [`record`] | The state, failure counter and load of a destination. |
+//! | [`record_slab`] | Slabs of records. |
+//! | [`probing`] | What pings found out about a destination. |
+//! | [`next_hop`] | The resolved address that pings are sent to. |
+//! | [`overload`] | What a destination reports about its load (algorithm 64). |
+//! | [`address`] | The index from addresses to destinations. |
+
+pub mod address;
+pub mod destination;
+pub mod next_hop;
+pub mod overload;
+pub mod page;
+pub mod probing;
+pub mod record;
+pub mod record_slab;

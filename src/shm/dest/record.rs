@@ -1,0 +1,284 @@
+//! Records: the run-time truth of destinations, kept over reloads.
+//!
+//! A record outlives the tables that point to it. All of it is atomic: any process may change it
+//! at any time without a lock.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+use crate::dispatch::list::destination::SetId;
+use crate::dispatch::state::event::Cause;
+use crate::dispatch::state::latency::Latency;
+use crate::dispatch::state::transition::{Outcome, State};
+
+use super::next_hop::Found;
+use super::overload::Overload;
+use super::probing::Health;
+use super::record_slab::{Batch, Vitals};
+use crate::shm::memory::arena::{Arena, OutOfMemory, ShmSafe};
+use crate::shm::memory::refcount::{Counted, Kept};
+use crate::shm::memory::slab;
+
+/// What runs and what was counted for one destination.
+///
+/// Records are made many in one piece ([`Batch`]); what only some of them need lies beside that.
+pub struct DestRecord {
+    /// The piece that it is in.
+    pub(crate) home: AtomicPtr<Batch>,
+    /// State bits below, failures in a row above: one word, so that a change is one step.
+    status: AtomicU64,
+    /// Who set the state last, and above that when, in milliseconds.
+    cause: AtomicU64,
+    /// When the listed bits were last written to where the list is, as a ticket; 0 for never.
+    written: AtomicU64,
+    /// Tables and calls that point to it.
+    refs: AtomicU32,
+    /// State bits that the list asked for when it was last loaded.
+    listed: AtomicU32,
+    /// Calls that are up through this destination.
+    load: AtomicU32,
+    /// About where it is in its set's view.
+    position: AtomicU32,
+    /// The set that it belongs to.
+    set: AtomicI32,
+    /// Its number among all that there have been; 0 before somebody asks for it.
+    number: AtomicU32,
+}
+
+impl Kept for DestRecord {
+    fn refs(&self) -> &AtomicU32 {
+        &self.refs
+    }
+
+    unsafe fn give_back(counted: NonNull<Counted<Self>>, arena: &impl Arena) {
+        // SAFETY: the caller's promise.
+        unsafe { slab::leave_home::<Batch>(counted, arena) };
+    }
+}
+
+// SAFETY: atomics only; zeroed it is an active destination.
+unsafe impl ShmSafe for DestRecord {}
+
+/// Bits of a [`Cause`] below its time.
+const CAUSE_BITS: u32 = 8;
+
+fn pack(state: State, failures: u32) -> u64 {
+    (u64::from(failures) << 32) | u64::from(state.0)
+}
+
+fn unpack(status: u64) -> (State, u32) {
+    let low = u32::try_from(status & u64::from(u32::MAX)).unwrap_or(0);
+    let high = u32::try_from(status >> 32).unwrap_or(0);
+    (State(low), high)
+}
+
+/// True when a destination with that many calls may take one more.
+fn within(load: u32, maxload: i32) -> bool {
+    maxload == 0 || u32::try_from(maxload).is_ok_and(|maxload| load < maxload)
+}
+
+impl DestRecord {
+    /// The number that tells it from all others, drawn from `next` when it is first asked for.
+    pub fn number(&self, next: impl FnOnce() -> u32) -> u32 {
+        match self.number.load(Ordering::SeqCst) {
+            0 => {
+                let drawn = next();
+                let kept =
+                    self.number
+                        .compare_exchange(0, drawn, Ordering::SeqCst, Ordering::SeqCst);
+                kept.err().unwrap_or(drawn)
+            }
+            number => number,
+        }
+    }
+
+    /// That number; 0 when nobody has asked for it yet.
+    pub fn drawn_number(&self) -> u32 {
+        self.number.load(Ordering::SeqCst)
+    }
+
+    /// What pings found; `None` before there was a reason to keep it.
+    pub fn health(&self) -> Option<&Health> {
+        self.vitals().map(|vitals| &vitals.health)
+    }
+
+    /// What it reported of its load; `None` before the first report.
+    pub fn overload(&self) -> Option<&Overload> {
+        self.vitals().map(|vitals| &vitals.overload)
+    }
+
+    /// How long it takes to answer, as far as that was measured.
+    pub fn latency(&self) -> Latency {
+        self.health().map(Health::latency).unwrap_or_default()
+    }
+
+    /// Where the name in this URI leads, as far as somebody has asked.
+    pub fn next_hop(&self, target: &[u8]) -> Found {
+        self.health()
+            .map_or(Found::Unknown, |health| health.hop.get(target))
+    }
+
+    fn vitals(&self) -> Option<&Vitals> {
+        // SAFETY: its piece is there for as long as one of its records is.
+        unsafe { self.home.load(Ordering::Relaxed).as_ref() }?.vitals(self)
+    }
+
+    /// What is kept of its health and its load; memory is taken for it where there is none yet.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`].
+    pub fn need_vitals(&self, arena: &impl Arena) -> Result<&Vitals, OutOfMemory> {
+        // SAFETY: as in `vitals`.
+        let home = unsafe { self.home.load(Ordering::Relaxed).as_ref() };
+        let home = home.ok_or(OutOfMemory)?;
+        home.make_vitals(arena)?;
+        home.vitals(self).ok_or(OutOfMemory)
+    }
+
+    /// State bits and failures in a row.
+    pub fn status(&self) -> (State, u32) {
+        unpack(self.status.load(Ordering::SeqCst))
+    }
+
+    /// State bits.
+    pub fn state(&self) -> State {
+        self.status().0
+    }
+
+    /// Calls that are up.
+    pub fn load(&self) -> u32 {
+        self.load.load(Ordering::SeqCst)
+    }
+
+    /// True when one more call is within `maxload`: 0 is no limit, less than 0 no call at all.
+    pub fn has_room(&self, maxload: i32) -> bool {
+        within(self.load(), maxload)
+    }
+
+    /// Counts one more call if it is within `maxload`; false when it is not.
+    pub fn reserve(&self, maxload: i32) -> bool {
+        let more = |load| within(load, maxload).then(|| load + 1);
+        self.load
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
+            .is_ok()
+    }
+
+    /// Counts one call less; never below 0.
+    pub fn unload(&self) {
+        let less = |load: u32| load.checked_sub(1);
+        // Nothing to take away is what is wanted already.
+        let _ = self
+            .load
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+    }
+
+    /// About where it is in its set's view, or was in an earlier one: see `View::position_of`.
+    pub fn position(&self) -> usize {
+        self.position.load(Ordering::SeqCst) as usize
+    }
+
+    /// Says where it is in its set's view. Writers only.
+    pub fn set_position(&self, at: usize) {
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        // Most stay where they are: then other processes keep what they have of the record.
+        if self.position.load(Ordering::SeqCst) != at {
+            self.position.store(at, Ordering::SeqCst);
+        }
+    }
+
+    /// The set that it belongs to.
+    pub fn set(&self) -> SetId {
+        self.set.load(Ordering::Relaxed)
+    }
+
+    /// Says which set it belongs to, before anyone else sees it.
+    pub fn set_home(&self, set: SetId) {
+        self.set.store(set, Ordering::Relaxed);
+    }
+
+    /// Who set the state last, and when in milliseconds; 0 for the load that made it.
+    pub fn cause(&self) -> (Cause, u64) {
+        let word = self.cause.load(Ordering::Relaxed);
+        let [cause, ..] = word.to_le_bytes();
+        (Cause::from_number(cause.into()), word >> CAUSE_BITS)
+    }
+
+    /// Says who set the state, after a change.
+    pub fn set_cause(&self, cause: Cause, now_ms: u64) {
+        let word = (now_ms << CAUSE_BITS) | u64::from(cause.number());
+        self.cause.store(word, Ordering::Relaxed);
+    }
+
+    /// Applies a change in one step, however many processes change it at once.
+    ///
+    /// `change` is asked again with the newer state when another process was faster. Returns the
+    /// old state and what came of it.
+    pub fn change(&self, change: impl Fn(State, u32) -> Outcome) -> (State, Outcome) {
+        let mut seen = self.status.load(Ordering::SeqCst);
+        loop {
+            let (state, failures) = unpack(seen);
+            let outcome = change(state, failures);
+            let wanted = pack(outcome.state, outcome.failures);
+            let swap =
+                self.status
+                    .compare_exchange(seen, wanted, Ordering::SeqCst, Ordering::SeqCst);
+            match swap {
+                Ok(_) => return (state, outcome),
+                Err(newer) => seen = newer,
+            }
+        }
+    }
+
+    /// Applies a change in one step if the state bits stay as they are; `None`, and nothing has
+    /// changed, when they do not. Returns the state and what came of it.
+    pub fn change_count(&self, change: impl Fn(State, u32) -> Outcome) -> Option<(State, Outcome)> {
+        let mut seen = self.status.load(Ordering::SeqCst);
+        loop {
+            let (state, failures) = unpack(seen);
+            let outcome = change(state, failures);
+            let wanted = pack(outcome.state, outcome.failures);
+            if outcome.state != state {
+                return None;
+            }
+            if wanted == seen {
+                return Some((state, outcome));
+            }
+            let swap =
+                self.status
+                    .compare_exchange(seen, wanted, Ordering::SeqCst, Ordering::SeqCst);
+            match swap {
+                Ok(_) => return Some((state, outcome)),
+                Err(newer) => seen = newer,
+            }
+        }
+    }
+
+    /// True when the list asks for other state bits than at its last load.
+    pub fn listed_otherwise(&self, listed: State) -> bool {
+        self.listed.load(Ordering::Relaxed) != listed.0
+    }
+
+    /// State bits that the list asks for, as far as is known.
+    pub fn listed(&self) -> State {
+        State(self.listed.load(Ordering::Relaxed))
+    }
+
+    /// Says that the list asks for these bits now, because they were written there; lists that
+    /// were read before that, by their tickets, do not know it.
+    pub fn set_written(&self, listed: State, ticket: u64) {
+        self.written.store(ticket, Ordering::SeqCst);
+        self.listed.store(listed.0, Ordering::Relaxed);
+    }
+
+    /// True when a list with this ticket was read after the bits were last written there.
+    pub fn is_known_to(&self, ticket: u64) -> bool {
+        self.written.load(Ordering::SeqCst) < ticket
+    }
+
+    /// Sets the state that the list asks for, with no failure counted. Returns the old state.
+    pub fn relist(&self, listed: State) -> State {
+        self.set_cause(Cause::Reload, 0);
+        self.listed.store(listed.0, Ordering::Relaxed);
+        unpack(self.status.swap(pack(listed, 0), Ordering::SeqCst)).0
+    }
+}

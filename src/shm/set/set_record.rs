@@ -1,0 +1,149 @@
+//! What runs of a set, kept over reloads: its cursors, and how often its states changed.
+
+use core::ptr::NonNull;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+use crate::dispatch::select::algorithm::Cursors;
+
+use crate::shm::memory::arena::{Arena, LINE, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::refcount::{Counted, Kept};
+use crate::shm::memory::slab::{self, Maker, Piece};
+
+/// What a set keeps over reloads. A cache line, which nobody else has: its cursors are written by
+/// each choice.
+pub struct SetRecord {
+    /// The piece that it is in.
+    home: AtomicPtr<SetBatch>,
+    /// The set's moving positions.
+    pub cursors: Cursors,
+    /// Tables that point to it.
+    refs: AtomicU32,
+    /// Changes of the states of its destinations, each counted before it is made, times
+    /// [`CHANGE`]; and below that [`RANKS`], once an algorithm has asked for weights or ranks.
+    changes: AtomicU32,
+}
+
+const RANKS: u32 = 1;
+const CHANGE: u32 = 2;
+
+const _: () = assert!(size_of::<SetRecord>() == LINE, "a cache line");
+
+// SAFETY: integers, atomics and an arena pointer; zeroed its cursors are at the start.
+unsafe impl ShmSafe for SetRecord {}
+
+impl Kept for SetRecord {
+    fn refs(&self) -> &AtomicU32 {
+        &self.refs
+    }
+
+    unsafe fn give_back(counted: NonNull<Counted<Self>>, arena: &impl Arena) {
+        // SAFETY: the caller's promise.
+        unsafe { slab::leave_home::<SetBatch>(counted, arena) };
+    }
+}
+
+impl SetRecord {
+    /// Says that views of this set are to keep weights and ranks.
+    pub fn want_ranks(&self) {
+        self.changes.fetch_or(RANKS, Ordering::SeqCst);
+    }
+
+    /// True when they are.
+    pub fn wants_ranks(&self) -> bool {
+        self.changes.load(Ordering::SeqCst) & RANKS != 0
+    }
+
+    /// Says that the state of a destination of this set is about to change.
+    pub fn announce_change(&self) {
+        self.changes.fetch_add(CHANGE, Ordering::SeqCst);
+    }
+
+    /// A number that is another one after each change that was announced.
+    pub fn changes(&self) -> u32 {
+        self.changes.load(Ordering::SeqCst)
+    }
+}
+
+/// A piece of sets' records.
+pub(crate) struct SetBatch {
+    /// See [`Piece::live`].
+    live: AtomicU32,
+    records: ShmSlice<Counted<SetRecord>>,
+}
+
+// SAFETY: an atomic and a shared slice; zeroed it has no records.
+unsafe impl ShmSafe for SetBatch {}
+
+/// Makes sets' records.
+pub(crate) type SetRecords<'a, A> = Maker<'a, A, SetBatch>;
+
+impl Piece for SetBatch {
+    type Of = SetRecord;
+
+    fn create(arena: &impl Arena, len: usize) -> Result<NonNull<Self>, OutOfMemory> {
+        let mut plan = Plan::<SetBatch>::of_header();
+        let records = plan.array_on_line(len).ok_or(OutOfMemory)?;
+        let mut block = plan.alloc(arena)?;
+        let records = block.slice_on_line(&records);
+        let batch = block.fill();
+        batch.live = AtomicU32::new(1);
+        batch.records = records;
+        Ok(block.header())
+    }
+
+    fn live(&self) -> &AtomicU32 {
+        &self.live
+    }
+
+    fn all(&self) -> &ShmSlice<Counted<SetRecord>> {
+        &self.records
+    }
+
+    fn home(record: &SetRecord) -> &AtomicPtr<Self> {
+        &record.home
+    }
+
+    unsafe fn free(batch: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: the caller's promise.
+        unsafe { arena.free(batch.cast()) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::tests::Heap;
+
+    #[test]
+    fn records_share_no_cache_line_and_their_pieces_go_with_the_last_of_them() {
+        let heap = Heap::default();
+        let mut records = SetRecords::new(&heap, 70);
+        let mut held: Vec<_> = (0..70).map(|_| records.make().unwrap()).collect();
+        drop(records);
+        assert_eq!(heap.taken(), 2, "64 and 6");
+        let mut lines: Vec<usize> = held
+            .iter()
+            .map(|record| core::ptr::from_ref::<SetRecord>(record) as usize)
+            .collect();
+        assert!(lines.iter().all(|line| line % LINE == 0));
+        lines.dedup();
+        assert_eq!(lines.len(), 70);
+        held.drain(1..);
+        assert_eq!(heap.taken(), 1, "the first one keeps its piece");
+        held.clear();
+        assert_eq!(heap.taken(), 0);
+    }
+
+    #[test]
+    fn ranks_and_changes_do_not_disturb_each_other() {
+        let heap = Heap::default();
+        let record = SetRecords::new(&heap, 1).make().unwrap();
+        let before = record.changes();
+        record.announce_change();
+        assert!(record.changes() != before && !record.wants_ranks());
+        record.want_ranks();
+        record.want_ranks();
+        record.announce_change();
+        assert!(record.wants_ranks());
+    }
+}

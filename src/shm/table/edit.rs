@@ -1,0 +1,512 @@
+//! Changing one set: a destination is added, removed or modified while others read.
+//!
+//! Only the set's view is replaced; its other destinations go over to the new view as they are, so
+//! the cost depends on that set alone. A set that comes or goes replaces the table by a copy of its
+//! slots. All memory is taken before the first change, so that no change stops half-way.
+
+use core::cmp::Reverse;
+use core::fmt;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering::SeqCst;
+
+use parking_lot::lock_api::{MutexGuard, RawMutex};
+use rand::RngCore;
+
+use crate::dispatch::list::attrs::Attrs;
+use crate::dispatch::list::destination::{Addr, DestSpec, SetId};
+use crate::dispatch::state::transition::State;
+
+use super::from_list::{Loose, come_back, new_record};
+use super::slots::{Entry, Table};
+use super::store::{Retired, Retirement, Store, Told};
+use crate::shm::dest::destination::Dest;
+use crate::shm::dest::page::{Draft, Page};
+use crate::shm::dest::record::DestRecord;
+use crate::shm::dest::record_slab::Records;
+use crate::shm::memory::arena::{Arena, OutOfMemory};
+use crate::shm::memory::refcount::{Counted, Hold};
+use crate::shm::set::set_record::SetRecords;
+use crate::shm::set::shift::Shift;
+use crate::shm::set::view::{Rules, View};
+
+/// Why a set stays as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EditError {
+    /// Shared memory is full.
+    Memory(OutOfMemory),
+    /// There is no such set.
+    NoSet,
+    /// The set has no such destination.
+    NotFound,
+    /// The set has that destination already.
+    Duplicate,
+    /// Several destinations of the set are meant.
+    Ambiguous(usize),
+}
+
+impl fmt::Display for EditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EditError::Memory(error) => write!(f, "{error}"),
+            EditError::NoSet => f.write_str("no such set"),
+            EditError::NotFound => f.write_str("no such destination in the set"),
+            EditError::Duplicate => f.write_str("the set has that destination already"),
+            EditError::Ambiguous(count) => {
+                write!(
+                    f,
+                    "{count} destinations of the set are meant: name one by a duid of its own"
+                )
+            }
+        }
+    }
+}
+
+impl From<OutOfMemory> for EditError {
+    fn from(error: OutOfMemory) -> Self {
+        EditError::Memory(error)
+    }
+}
+
+/// What changes of a destination; `None` stays as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Revision<'r> {
+    /// State bits, as a list would ask for them.
+    pub flags: Option<State>,
+    /// Priority.
+    pub priority: Option<i32>,
+    /// Attributes: their text, what it says, and the local socket that it names (0 for none).
+    pub attrs: Option<(&'r [u8], Attrs<'r>, usize)>,
+    /// Addresses.
+    pub addrs: Option<&'r [Addr]>,
+}
+
+impl<A: Arena, L: RawMutex> Store<A, L> {
+    /// Adds a destination, as a reload would with its line at the end of the list. A set that is
+    /// not there is made.
+    ///
+    /// # Errors
+    /// [`EditError::Duplicate`], [`EditError::Memory`]: nothing has changed.
+    pub fn add(&self, spec: &DestSpec<'_>, random: &mut impl RngCore) -> Result<(), EditError> {
+        let mut writer = self.write();
+        self.make_room(&mut writer, random)?;
+        let table = self.table_of_writer(&writer).ok_or(EditError::NoSet)?;
+        let old = table.view(spec.set);
+        if old.is_some_and(|view| has_same(view, spec, None)) {
+            return Err(EditError::Duplicate);
+        }
+        let line = old.map_or(0, |view| view.last_line.saturating_add(1));
+        let kept = come_back(writer.orphans(), spec);
+        let mut loose = self.make_dest(spec, line, kept)?;
+        let edit = Edit {
+            table,
+            set: spec.set,
+            old,
+            added: loose.dests.first().copied(),
+            dropped: Vec::new(),
+        };
+        let prepared = edit.prepare(self.arena(), self.rules(), random)?;
+        loose.take(1);
+        self.commit(&mut writer, &edit, prepared);
+        Ok(())
+    }
+
+    /// Removes all destinations of a set with exactly that URI; returns how many there were. A set
+    /// without destinations disappears.
+    ///
+    /// # Errors
+    /// [`EditError::NoSet`], [`EditError::NotFound`], [`EditError::Memory`]: nothing has changed.
+    pub fn remove(
+        &self,
+        set: SetId,
+        uri: &[u8],
+        random: &mut impl RngCore,
+    ) -> Result<usize, EditError> {
+        let mut writer = self.write();
+        let table = self.table_of_writer(&writer).ok_or(EditError::NoSet)?;
+        let view = table.view(set).ok_or(EditError::NoSet)?;
+        let dropped: Vec<usize> = view
+            .find_uri(uri)
+            .filter(|&at| view.dest(at).is_some_and(|dest| dest.uri() == uri))
+            .collect();
+        if dropped.is_empty() {
+            return Err(EditError::NotFound);
+        }
+        let count = dropped.len();
+        let edit = Edit {
+            table,
+            set,
+            old: Some(view),
+            added: None,
+            dropped,
+        };
+        let prepared = edit.prepare(self.arena(), self.rules(), random)?;
+        self.commit(&mut writer, &edit, prepared);
+        Ok(count)
+    }
+
+    /// Modifies the one destination of a set that `wanted` takes; with `uri` only those whose URI
+    /// equals it but for letter case are asked. Its state changes only with
+    /// `flags`; failures, load and cursors stay.
+    ///
+    /// # Errors
+    /// All of [`EditError`]: nothing has changed.
+    pub fn modify(
+        &self,
+        set: SetId,
+        uri: Option<&[u8]>,
+        wanted: impl Fn(&Dest) -> bool,
+        revision: Revision<'_>,
+        random: &mut impl RngCore,
+    ) -> Result<(), EditError> {
+        self.modify_and_tell(set, uri, wanted, revision, random, &mut |_, _| {})
+    }
+
+    /// As [`Store::modify`]; `told` hears, while the lock is held, of the destination if its state
+    /// was set, with the state before.
+    ///
+    /// # Errors
+    /// As [`Store::modify`].
+    pub fn modify_and_tell(
+        &self,
+        set: SetId,
+        uri: Option<&[u8]>,
+        wanted: impl Fn(&Dest) -> bool,
+        revision: Revision<'_>,
+        random: &mut impl RngCore,
+        told: &mut Told<'_>,
+    ) -> Result<(), EditError> {
+        let mut writer = self.write();
+        let table = self.table_of_writer(&writer).ok_or(EditError::NoSet)?;
+        let view = table.view(set).ok_or(EditError::NoSet)?;
+        let fitting = |&at: &usize| view.dest(at).is_some_and(&wanted);
+        let dropped: Vec<usize> = match uri {
+            Some(uri) => view.find_uri(uri).filter(fitting).collect(),
+            None => (0..view.dest_count()).filter(fitting).collect(),
+        };
+        let dest = match dropped.as_slice() {
+            [] => return Err(EditError::NotFound),
+            &[at] => view.dest(at).ok_or(EditError::NotFound)?,
+            several => return Err(EditError::Ambiguous(several.len())),
+        };
+        let addrs: Vec<Addr> = dest.addrs().collect();
+        let spec = revise(dest, &addrs, revision);
+        if !dest.is_same(&spec) && has_same(view, &spec, Some(dest)) {
+            return Err(EditError::Duplicate);
+        }
+        let mut loose = self.make_dest(&spec, dest.line, Some(dest.counted()))?;
+        let made = *loose.dests.first().ok_or(OutOfMemory)?;
+        let edit = Edit {
+            table,
+            set,
+            old: Some(view),
+            added: Some(made),
+            dropped,
+        };
+        let prepared = edit.prepare(self.arena(), self.rules(), random)?;
+        loose.take(1);
+        self.commit(&mut writer, &edit, prepared);
+        if let Some(flags) = revision.flags {
+            // SAFETY: it is in the running table, which only the holder of the lock replaces.
+            self.relist_one(&writer, unsafe { made.as_ref() }, flags, told);
+        }
+        Ok(())
+    }
+
+    /// Makes a destination over the record `kept`, or over a new one.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
+    fn make_dest(
+        &self,
+        spec: &DestSpec<'_>,
+        line: u32,
+        kept: Option<NonNull<Counted<DestRecord>>>,
+    ) -> Result<Loose<'_, A>, OutOfMemory> {
+        let arena = self.arena();
+        let record = match kept {
+            Some(record) => Hold::new(record, arena),
+            None => {
+                let mut records = Records::new(arena, 1, self.rules().watched);
+                new_record(&mut records, arena, spec)?
+            }
+        };
+        let mut loose = Loose::new(arena);
+        let spec = spec.clone();
+        Page::create(arena, &[Draft { spec, line, record }], &mut loose.dests)?;
+        Ok(loose)
+    }
+
+    /// Sets the state that a changed list line asks for.
+    fn relist_one(
+        &self,
+        writer: &MutexGuard<'_, L, Retirement>,
+        made: &Dest,
+        flags: State,
+        told: &mut Told<'_>,
+    ) {
+        let table = self.table_of_writer(writer);
+        let Some(view) = table.and_then(|table| table.view(made.set)) else {
+            return;
+        };
+        view.record().announce_change();
+        let before = made.record().relist(flags);
+        let at = view.position_of(made.record());
+        at.into_iter().for_each(|at| view.sync(at));
+        told(made, before);
+    }
+
+    /// Publishes an edited set. Nothing can fail any more.
+    fn commit(
+        &self,
+        writer: &mut MutexGuard<'_, L, Retirement>,
+        edit: &Edit<'_>,
+        prepared: Prepared<'_, A>,
+    ) {
+        let (note, view, table) = prepared.take();
+        // SAFETY: taken for this edit and in no list yet.
+        let retired = unsafe { &mut *note.as_ptr() };
+        // SAFETY: as above.
+        let dropped = unsafe { retired.dests.fill() };
+        for (slot, dest) in dropped.iter_mut().zip(edit.dropped_dests()) {
+            *slot = dest.as_ptr();
+        }
+        let slot = edit.table.slot(edit.set);
+        if let Some(slot) = slot {
+            let new = view.filter(|_| table.is_none()).map(NonNull::as_ptr);
+            retired.view = match new {
+                Some(new) => slot.view.swap(new, SeqCst),
+                None => slot.view.load(SeqCst),
+            };
+        }
+        if let Some(table) = table {
+            retired.table = self.publish_table(table);
+        }
+        self.reindex(writer, edit);
+        if let Some(view) = view {
+            // SAFETY: just published; only the holder of the lock replaces it.
+            let view = unsafe { view.as_ref() };
+            match (edit.old, edit.shift()) {
+                (Some(old), Some(shift)) => view.settle_edit(old, shift),
+                _ => view.settle(),
+            }
+        }
+        self.retire(writer, note);
+    }
+
+    /// Brings the index of addresses up to an edit.
+    fn reindex(&self, writer: &MutexGuard<'_, L, Retirement>, edit: &Edit<'_>) {
+        let Some(table) = self.table_of_writer(writer) else {
+            return;
+        };
+        if let Some(added) = edit.added {
+            let before = |one: &Dest, other: &Dest| table.place(one) < table.place(other);
+            // SAFETY: it was just published; only the holder of the lock replaces it.
+            table.addrs().add(unsafe { added.as_ref() }, before);
+        }
+        for dropped in edit.dropped_dests() {
+            // SAFETY: replaced but not freed: the note of it is not in the list yet.
+            table.addrs().remove(unsafe { dropped.as_ref() });
+        }
+    }
+
+    /// Builds the table anew where its index of addresses has become too small for it.
+    fn make_room(
+        &self,
+        writer: &mut MutexGuard<'_, L, Retirement>,
+        random: &mut impl RngCore,
+    ) -> Result<(), OutOfMemory> {
+        let crowded = |table: &&Table| table.addrs().is_crowded();
+        let Some(table) = self.table_of_writer(writer).filter(crowded) else {
+            return Ok(());
+        };
+        let dests = table.dests_as_they_came();
+        let addrs: Vec<Vec<Addr>> = dests.iter().map(|dest| dest.addrs().collect()).collect();
+        let specs: Vec<DestSpec<'_>> = dests
+            .iter()
+            .zip(&addrs)
+            .map(|(dest, addrs)| dest.spec(addrs))
+            .collect();
+        self.replace(writer, &specs, None, random, &mut |_, _| {})
+            .map(|_| ())
+    }
+}
+
+/// One edit of one set.
+struct Edit<'e> {
+    table: &'e Table,
+    set: SetId,
+    /// The set's view; `None` for a new set.
+    old: Option<&'e View>,
+    added: Option<NonNull<Dest>>,
+    /// Positions in the old view, going up.
+    dropped: Vec<usize>,
+}
+
+impl Edit<'_> {
+    fn dropped_dests(&self) -> impl Iterator<Item = NonNull<Dest>> {
+        let dropped = self.dropped.iter();
+        dropped.filter_map(|&at| self.old?.raw_dest(at))
+    }
+
+    /// How positions move; `None` where more than one destination goes.
+    fn shift(&self) -> Option<Shift> {
+        let dropped = match self.dropped.as_slice() {
+            [] => None,
+            &[at] => Some(at),
+            _ => return None,
+        };
+        let added = self.old.zip(self.added).map(|(old, added)| {
+            // SAFETY: just made.
+            let place = old.place_for(unsafe { added.as_ref() });
+            place - usize::from(dropped.is_some_and(|at| at < place))
+        });
+        Some(Shift { dropped, added })
+    }
+
+    /// The set's destinations after the edit, in order.
+    fn dests(&self) -> Vec<NonNull<Dest>> {
+        let all = self.old.into_iter().flat_map(View::raw_dests).enumerate();
+        let kept = all.filter(|(at, _)| self.dropped.binary_search(at).is_err());
+        let mut dests: Vec<_> = kept.map(|(_, dest)| dest).collect();
+        if let Some(added) = self.added {
+            let place = |dest: &NonNull<Dest>| {
+                // SAFETY: of the running view, or just made.
+                let dest = unsafe { dest.as_ref() };
+                (Reverse(dest.priority), Reverse(dest.line))
+            };
+            let at = dests.partition_point(|dest| place(dest) < place(&added));
+            dests.insert(at, added);
+        }
+        dests
+    }
+
+    /// Takes all memory that the edit needs.
+    fn prepare<'a, A: Arena>(
+        &self,
+        arena: &'a A,
+        rules: Rules,
+        random: &mut impl RngCore,
+    ) -> Result<Prepared<'a, A>, OutOfMemory> {
+        let note = Retired::create(arena, self.dropped.len())?;
+        let mut prepared = Prepared {
+            note,
+            view: None,
+            table: None,
+            arena,
+        };
+        prepared.view = self.view(arena, rules, random)?;
+        if prepared.view.is_none() || self.old.is_none() {
+            prepared.table = Some(self.table_with(prepared.view, arena)?);
+        }
+        Ok(prepared)
+    }
+
+    /// The set's view after the edit; `None` where nothing is left.
+    fn view(
+        &self,
+        arena: &impl Arena,
+        rules: Rules,
+        random: &mut impl RngCore,
+    ) -> Result<Option<NonNull<View>>, OutOfMemory> {
+        if let (Some(old), Some(shift)) = (self.old, self.shift()) {
+            if shift.len_after(old.dest_count()) == 0 {
+                return Ok(None);
+            }
+            // SAFETY: the destinations go with the view.
+            let view = unsafe { old.edited(arena, rules, shift, self.added, random) };
+            return view.map(Some);
+        }
+        let dests = self.dests();
+        if dests.is_empty() {
+            return Ok(None);
+        }
+        let record = match self.old {
+            Some(old) => Hold::new(old.counted(), arena),
+            None => SetRecords::new(arena, 1).make()?,
+        };
+        // SAFETY: the record is held, and the destinations go with the view.
+        unsafe { View::create(arena, rules, record.counted, &dests, random) }.map(Some)
+    }
+
+    /// A copy of the table, with this view of the set, or without the set.
+    fn table_with(
+        &self,
+        view: Option<NonNull<View>>,
+        arena: &impl Arena,
+    ) -> Result<NonNull<Table>, OutOfMemory> {
+        let mut entries = self.table.entries();
+        let born = entries.iter().map(|entry| entry.born).max();
+        entries.retain(|entry| entry.id != self.set);
+        entries.extend(view.map(|view| Entry {
+            id: self.set,
+            born: born.map_or(0, |born| born.saturating_add(1)),
+            view: view.as_ptr(),
+        }));
+        // The order of listing of the other sets may be another one now.
+        Table::create(arena, &entries, self.table.raw_addrs(), false)
+    }
+}
+
+/// The memory of an edit: given back when the edit is not committed.
+struct Prepared<'a, A: Arena> {
+    note: NonNull<Retired>,
+    view: Option<NonNull<View>>,
+    table: Option<NonNull<Table>>,
+    arena: &'a A,
+}
+
+impl<A: Arena> Prepared<'_, A> {
+    /// The memory, for the edit that is being committed.
+    fn take(
+        self,
+    ) -> (
+        NonNull<Retired>,
+        Option<NonNull<View>>,
+        Option<NonNull<Table>>,
+    ) {
+        let taken = (self.note, self.view, self.table);
+        core::mem::forget(self);
+        taken
+    }
+}
+
+impl<A: Arena> Drop for Prepared<'_, A> {
+    fn drop(&mut self) {
+        if let Some(view) = self.view {
+            // SAFETY: never published; its destinations belong to others.
+            unsafe { View::free(view, self.arena) };
+        }
+        // Nothing can fail after the table was taken, so there is none to give back.
+        // SAFETY: taken for the edit and in no list.
+        unsafe { self.arena.free(self.note.cast()) };
+    }
+}
+
+/// True when another destination of the set than this one is what the list means.
+fn has_same(view: &View, spec: &DestSpec<'_>, but: Option<&Dest>) -> bool {
+    let is_same =
+        |dest: &Dest| dest.is_same(spec) && !but.is_some_and(|but| core::ptr::eq(dest, but));
+    let mut with_uri = view.find_uri(spec.uri).filter_map(|at| view.dest(at));
+    if with_uri.any(is_same) {
+        return true;
+    }
+    // What has another URI is the same only by a unique id.
+    spec.attrs.duid.is_some() && view.duids > 0 && view.dests().any(is_same)
+}
+
+/// A destination as it is to be.
+fn revise<'r>(dest: &'r Dest, addrs: &'r [Addr], revision: Revision<'r>) -> DestSpec<'r> {
+    let spec = dest.spec(revision.addrs.unwrap_or(addrs));
+    let (attrs_body, attrs, socket) =
+        revision
+            .attrs
+            .unwrap_or((spec.attrs_body, spec.attrs, spec.socket));
+    DestSpec {
+        flags: revision.flags.unwrap_or(spec.flags),
+        priority: revision.priority.unwrap_or(spec.priority),
+        attrs_body,
+        attrs,
+        socket,
+        ..spec
+    }
+}

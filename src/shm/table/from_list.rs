@@ -1,0 +1,534 @@
+//! Building a table from a list, over what runs: who stays, who is new, who is gone.
+
+use core::cmp::Reverse;
+use core::hash::{BuildHasherDefault, Hasher};
+use core::ptr::NonNull;
+use std::collections::{HashMap, HashSet};
+
+use rand::RngCore;
+
+use crate::dispatch::list::destination::{DestSpec, SetId, ToSpec};
+use crate::dispatch::list::order;
+use crate::dispatch::state::latency::Latency;
+
+use super::retained::Orphans;
+use super::slots::{Entry, Table};
+use crate::shm::dest::address::AddrIndex;
+use crate::shm::dest::destination::Dest;
+use crate::shm::dest::page::{Draft, Page, fitting};
+use crate::shm::dest::record::DestRecord;
+use crate::shm::dest::record_slab::Records;
+use crate::shm::memory::arena::{Arena, OutOfMemory};
+use crate::shm::memory::refcount::{Counted, Hold};
+use crate::shm::set::set_record::{SetRecord, SetRecords};
+use crate::shm::set::view::{Rules, View};
+
+/// A list by sets: who is in which, and in which order.
+pub struct Plans {
+    /// The sets as they come, and for each where its destinations end in `lines`.
+    sets: Vec<(SetId, usize)>,
+    /// Positions in the list, set after set, each in index order.
+    lines: Vec<usize>,
+}
+
+impl Plans {
+    /// The sets as they come, each with the positions of its destinations in index order.
+    pub fn sets(&self) -> impl Iterator<Item = (SetId, &[usize])> {
+        let mut start = 0;
+        self.sets.iter().map(move |&(id, end)| {
+            let members = self.lines.get(start..end).unwrap_or_default();
+            start = end;
+            (id, members)
+        })
+    }
+}
+
+/// Hashes a set's number: they are small, and nobody else chooses them.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        }
+    }
+
+    fn write_i32(&mut self, id: i32) {
+        let mixed = (self.0 ^ u64::from(u32::from_ne_bytes(id.to_ne_bytes())))
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 32);
+    }
+}
+
+/// Groups a list by sets, in the order in which they come.
+pub fn plan_sets(list: &[impl ToSpec]) -> Plans {
+    let mut sets: Vec<(SetId, usize)> = Vec::new();
+    let mut by_id = HashMap::<SetId, usize, BuildHasherDefault<IdHasher>>::default();
+    let (mut numbers, mut priorities) = (Vec::new(), Vec::new());
+    numbers.reserve(list.len());
+    priorities.reserve(list.len());
+    for spec in list.iter().map(ToSpec::spec) {
+        let at = *by_id.entry(spec.set).or_insert_with(|| {
+            sets.push((spec.set, 0));
+            sets.len() - 1
+        });
+        if let Some((_, count)) = sets.get_mut(at) {
+            *count += 1;
+        }
+        numbers.push(at);
+        priorities.push(spec.priority);
+    }
+    // For now the second of a set is where its next line goes; all begin in the order of the list.
+    let mut start = 0;
+    for (_, count) in &mut sets {
+        start += core::mem::replace(count, start);
+    }
+    let mut lines = vec![0; list.len()];
+    for (line, &number) in numbers.iter().enumerate() {
+        let Some((_, next)) = sets.get_mut(number) else {
+            continue;
+        };
+        if let Some(place) = lines.get_mut(*next) {
+            *place = line;
+        }
+        *next += 1;
+    }
+    let mut start = 0;
+    for &(_, end) in &sets {
+        if let Some(members) = lines.get_mut(start..end) {
+            order_members(&priorities, members);
+        }
+        start = end;
+    }
+    Plans { sets, lines }
+}
+
+/// Puts the lines of a set, which are in the order of the list, into index order.
+fn order_members(priorities: &[i32], members: &mut [usize]) {
+    let priority = |&line: &usize| priorities.get(line).copied().unwrap_or(0);
+    let first = members.first().map(priority);
+    if members.iter().all(|line| Some(priority(line)) == first) {
+        // Equal priorities: the last line is the first.
+        members.reverse();
+        return;
+    }
+    let priorities: Vec<i32> = members.iter().map(priority).collect();
+    let ordered = order::order_set(&priorities).into_iter();
+    let ordered: Vec<usize> = ordered.filter_map(|at| members.get(at).copied()).collect();
+    for (member, line) in members.iter_mut().zip(ordered) {
+        *member = line;
+    }
+}
+
+/// The destinations of the running table by what makes one the same over a reload: its unique id,
+/// or its URI and socket where it has none. Of several alike the first of the running list is the
+/// first to be taken.
+struct Running<'t> {
+    table: Option<&'t Table>,
+    /// By unique id in small letters, the last of the list first.
+    by_duid: HashMap<(SetId, Vec<u8>), Vec<&'t Dest>>,
+    /// Those that share URI and socket with others, by the number of the first one that the set
+    /// finds; the last of the list first.
+    alike: HashMap<usize, Vec<&'t Dest>>,
+    /// How many there are in the sets that are listed before each set, and its view as it was
+    /// counted: an edit may replace it meanwhile, while nothing but a check reads it.
+    sets: Vec<(usize, &'t View)>,
+    /// By number, whether it was taken, of those that share their URI with nobody.
+    taken: Vec<bool>,
+    /// Number of those that nobody took.
+    left: usize,
+}
+
+impl<'t> Running<'t> {
+    fn new(table: Option<&'t Table>) -> Self {
+        let sets = || table.into_iter().flat_map(Table::sets);
+        let mut running = Running {
+            table,
+            by_duid: HashMap::new(),
+            alike: HashMap::new(),
+            sets: Vec::with_capacity(table.map_or(0, Table::len)),
+            taken: Vec::new(),
+            left: 0,
+        };
+        for (_, view) in sets() {
+            running.sets.push((running.left, view));
+            running.left += view.dest_count();
+            for dest in view.dests().filter(|_| view.duids > 0) {
+                if let Some(duid) = dest.duid() {
+                    let id = (dest.set, duid.to_ascii_lowercase());
+                    running.by_duid.entry(id).or_default().push(dest);
+                }
+            }
+        }
+        running.taken = vec![false; running.left];
+        let several = running.by_duid.values_mut().filter(|dests| dests.len() > 1);
+        several.for_each(|dests| dests.sort_by_key(|dest| Reverse(dest.line)));
+        running
+    }
+
+    /// The running destination that a new one goes on with, if there is one.
+    fn take(&mut self, spec: &DestSpec<'_>) -> Option<&'t Dest> {
+        let taken = match spec.attrs.duid.filter(|duid| !duid.is_empty()) {
+            Some(duid) => {
+                let id = (spec.set, duid.to_ascii_lowercase());
+                self.by_duid.get_mut(&id)?.pop()
+            }
+            None => self.take_by_uri(spec),
+        };
+        self.left = self.left.saturating_sub(usize::from(taken.is_some()));
+        taken
+    }
+
+    fn take_by_uri(&mut self, spec: &DestSpec<'_>) -> Option<&'t Dest> {
+        let (rank, _) = self.table?.ranked(spec.set)?;
+        let &(base, view) = self.sets.get(rank)?;
+        let found = view.find_uri(spec.uri);
+        let mut same = found
+            .filter_map(|at| Some((at, view.dest(at)?)))
+            .filter(|(_, dest)| {
+                dest.duid().is_none() && dest.uri() == spec.uri && dest.socket() == spec.socket
+            });
+        let (at, first) = same.next()?;
+        let number = base + at;
+        let Some((_, second)) = same.next() else {
+            let taken = core::mem::replace(self.taken.get_mut(number)?, true);
+            return (!taken).then_some(first);
+        };
+        let alike = self.alike.entry(number).or_insert_with(|| {
+            let mut alike = vec![first, second];
+            alike.extend(same.map(|(_, dest)| dest));
+            alike.sort_by_key(|dest| Reverse(dest.line));
+            alike
+        });
+        alike.pop()
+    }
+}
+
+/// Destinations that are not yet part of a view: freed when they do not become one.
+pub(crate) struct Loose<'a, A: Arena> {
+    pub(crate) dests: Vec<NonNull<Dest>>,
+    /// So many of them are part of one, the first ones.
+    taken: usize,
+    arena: &'a A,
+}
+
+impl<'a, A: Arena> Loose<'a, A> {
+    /// None yet.
+    pub(crate) const fn new(arena: &'a A) -> Self {
+        Loose {
+            dests: Vec::new(),
+            taken: 0,
+            arena,
+        }
+    }
+
+    /// The next ones that are not part of a view.
+    fn next(&self, count: usize) -> &[NonNull<Dest>] {
+        let end = self.taken.saturating_add(count).min(self.dests.len());
+        self.dests.get(self.taken..end).unwrap_or_default()
+    }
+
+    /// Says that the next ones have become part of a view.
+    pub(crate) const fn take(&mut self, count: usize) {
+        self.taken = self.taken.saturating_add(count);
+    }
+}
+
+impl<A: Arena> Drop for Loose<'_, A> {
+    fn drop(&mut self) {
+        for dest in self.dests.drain(..).skip(self.taken) {
+            // SAFETY: never published, so nobody else reaches it.
+            unsafe { Dest::free(dest, self.arena) };
+        }
+    }
+}
+
+/// What a list changes of the running one, in destinations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// New ones.
+    pub added: usize,
+    /// Still there, with another URI, flags, priority or attributes.
+    pub changed: usize,
+    /// Gone.
+    pub removed: usize,
+    /// Still there as they were.
+    pub kept: usize,
+}
+
+impl Changes {
+    /// Counts a destination of the new list, beside the running one that it goes on with.
+    fn count(&mut self, spec: &DestSpec<'_>, running: Option<&Dest>) {
+        match running {
+            None => self.added += 1,
+            Some(dest) if asks_nothing_new(dest, spec) => self.kept += 1,
+            Some(_) => self.changed += 1,
+        }
+    }
+}
+
+/// True when a list asks for nothing else than what is known of it: flags that were written there
+/// since it was loaded are nothing new.
+fn asks_nothing_new(dest: &Dest, spec: &DestSpec<'_>) -> bool {
+    let flags = dest.listed;
+    spec.flags == dest.record().listed() && dest.is_as(&DestSpec { flags, ..*spec })
+}
+
+/// Says what a list would change of the running table.
+pub fn compare(list: &[impl ToSpec], running: Option<&Table>) -> Changes {
+    let mut dests = Running::new(running);
+    let mut changes = Changes::default();
+    for spec in list.iter().map(ToSpec::spec) {
+        changes.count(&spec, dests.take(&spec));
+    }
+    changes.removed = dests.left;
+    changes
+}
+
+/// What [`build`] has made.
+pub struct Built {
+    /// The table, which nobody else sees yet.
+    pub table: NonNull<Table>,
+    /// What the list changes.
+    pub changes: Changes,
+    /// Positions in the list of those that are new and cannot be chosen.
+    pub fresh: HashSet<usize>,
+    /// True when the list asks for another state of one that stays than at its last load.
+    pub relists: bool,
+}
+
+/// Builds a table from a list, over the records of the running table where the same destinations
+/// are still there. Nothing of the running table changes.
+///
+/// # Errors
+/// [`OutOfMemory`]: all that was taken is given back.
+pub fn build(
+    arena: &impl Arena,
+    rules: Rules,
+    list: &[impl ToSpec],
+    running: Option<&Table>,
+    orphans: &Orphans,
+    random: &mut impl RngCore,
+) -> Result<Built, OutOfMemory> {
+    let mut build = Build {
+        arena,
+        rules,
+        list,
+        running,
+        changes: Changes::default(),
+        fresh: HashSet::new(),
+        relists: false,
+    };
+    let kept = build.kept(orphans);
+    let plans = plan_sets(list);
+    let mut views = build.views(&plans, &kept, random)?;
+    let nodes = list.iter().map(|one| one.spec().addrs.len()).sum();
+    let addrs = AddrIndex::create(arena, nodes)?;
+    let table = Table::create(arena, &views.entries, addrs, true).inspect_err(|_| {
+        // SAFETY: just made, and no table is over it.
+        unsafe { arena.free(addrs.cast()) };
+    })?;
+    views.entries.clear();
+    // SAFETY: just made.
+    let sets: Vec<&View> = unsafe { table.as_ref() }
+        .sets()
+        .map(|(_, view)| view)
+        .collect();
+    for dest in sets
+        .into_iter()
+        .flat_map(View::dests)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+    {
+        // SAFETY: just made.
+        unsafe { table.as_ref() }.addrs().add_first(dest);
+    }
+    Ok(Built {
+        table,
+        changes: build.changes,
+        fresh: build.fresh,
+        relists: build.relists,
+    })
+}
+
+/// Views that are not yet part of a table: freed when they do not become one.
+struct LooseViews<'a, A: Arena> {
+    entries: Vec<Entry>,
+    arena: &'a A,
+}
+
+impl<A: Arena> Drop for LooseViews<'_, A> {
+    fn drop(&mut self) {
+        for view in self
+            .entries
+            .drain(..)
+            .filter_map(|entry| NonNull::new(entry.view))
+        {
+            // SAFETY: never published, so nobody else reaches it.
+            unsafe { View::free_with_dests(view, self.arena) };
+        }
+    }
+}
+
+/// The record of a destination that was removed while it had calls, in the state that the list
+/// asks for.
+pub(crate) fn come_back(
+    orphans: &Orphans,
+    spec: &DestSpec<'_>,
+) -> Option<NonNull<Counted<DestRecord>>> {
+    let record = orphans.find(spec.set, spec.attrs.duid?)?;
+    // SAFETY: the orphan holds its record, and the writer lock is held.
+    unsafe { record.as_ref() }.relist(spec.flags);
+    Some(record)
+}
+
+/// A new record for a destination of a list.
+///
+/// # Errors
+/// [`OutOfMemory`]: nothing was taken.
+pub(crate) fn new_record<'a, A: Arena>(
+    records: &mut Records<'a, A>,
+    arena: &A,
+    spec: &DestSpec<'_>,
+) -> Result<Hold<'a, A, DestRecord>, OutOfMemory> {
+    let new = records.make()?;
+    new.set_home(spec.set);
+    if let Ok(ms @ 1..) = u32::try_from(spec.attrs.latency) {
+        let health = &new.need_vitals(arena)?.health;
+        health.set_latency(&Latency::initial(ms));
+    }
+    // Within the bounds, as a report would be.
+    let rate = spec
+        .attrs
+        .ocrate
+        .min(spec.attrs.ocmax)
+        .max(spec.attrs.ocmin);
+    if let Ok(rate @ 1..) = u32::try_from(rate) {
+        new.need_vitals(arena)?.overload.begin(rate);
+    }
+    new.relist(spec.flags);
+    Ok(new)
+}
+
+/// A record that goes on.
+type KeptRecord = NonNull<Counted<DestRecord>>;
+
+/// What the building of one table needs at each step.
+struct Build<'a, A: Arena, S> {
+    arena: &'a A,
+    rules: Rules,
+    list: &'a [S],
+    running: Option<&'a Table>,
+    changes: Changes,
+    fresh: HashSet<usize>,
+    relists: bool,
+}
+
+impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
+    /// The records that go on, by position in the list. They are handed out in list order, so
+    /// that the nth of several alike stays the nth.
+    fn kept(&mut self, orphans: &Orphans) -> Vec<Option<KeptRecord>> {
+        let mut running = Running::new(self.running);
+        let mut kept = Vec::with_capacity(self.list.len());
+        for (line, spec) in self.list.iter().map(ToSpec::spec).enumerate() {
+            let dest = running.take(&spec);
+            self.changes.count(&spec, dest);
+            if dest.is_none() && !self.rules.usable(spec.flags) {
+                self.fresh.insert(line);
+            }
+            self.relists |= dest.is_some_and(|dest| dest.record().listed_otherwise(spec.flags));
+            let record = dest.map(Dest::counted);
+            kept.push(record.or_else(|| come_back(orphans, &spec)));
+        }
+        self.changes.removed = running.left;
+        kept
+    }
+
+    /// Makes all destinations, set after set, each in index order.
+    fn dests(
+        &self,
+        plans: &Plans,
+        kept: &[Option<KeptRecord>],
+    ) -> Result<Loose<'a, A>, OutOfMemory> {
+        let missing = kept.iter().filter(|kept| kept.is_none()).count();
+        let mut records = Records::new(self.arena, missing, self.rules.watched);
+        let mut loose = Loose::new(self.arena);
+        loose.dests.reserve(self.list.len());
+        let mut left = plans.lines.as_slice();
+        while !left.is_empty() {
+            let all = left.iter().filter_map(|&line| self.list.get(line));
+            let specs = all.map(ToSpec::spec);
+            let (now, later) = left.split_at(fitting(specs).min(left.len()));
+            let drafts = now.iter().map(|&line| self.draft(line, kept, &mut records));
+            let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
+            Page::create(self.arena, &drafts, &mut loose.dests)?;
+            left = later;
+        }
+        Ok(loose)
+    }
+
+    /// A destination for a page.
+    fn draft(
+        &self,
+        line: usize,
+        kept: &[Option<KeptRecord>],
+        records: &mut Records<'a, A>,
+    ) -> Result<Draft<'a, A>, OutOfMemory> {
+        let spec = self.list.get(line).ok_or(OutOfMemory)?.spec();
+        let record = match kept.get(line).copied().flatten() {
+            Some(record) => Hold::new(record, self.arena),
+            None => new_record(records, self.arena, &spec)?,
+        };
+        let line = u32::try_from(line).map_err(|_| OutOfMemory)?;
+        Ok(Draft { spec, line, record })
+    }
+
+    /// Makes the views of all sets, with all destinations.
+    fn views(
+        &self,
+        plans: &Plans,
+        kept: &[Option<KeptRecord>],
+        random: &mut impl RngCore,
+    ) -> Result<LooseViews<'a, A>, OutOfMemory> {
+        let mut views = LooseViews {
+            entries: Vec::with_capacity(plans.sets.len()),
+            arena: self.arena,
+        };
+        let mut loose = self.dests(plans, kept)?;
+        let view = |id| self.running.and_then(|table| table.view(id));
+        let old: Vec<Option<&View>> = plans.sets.iter().map(|&(id, _)| view(id)).collect();
+        let missing = old.iter().filter(|old| old.is_none()).count();
+        let mut records = SetRecords::new(self.arena, missing);
+        for (born, ((id, members), old)) in (0..).zip(plans.sets().zip(old)) {
+            let record = match old {
+                Some(view) => Hold::new(view.counted(), self.arena),
+                None => records.make()?,
+            };
+            let view = self.view(&record, members.len(), &mut loose, random)?;
+            let view = view.as_ptr();
+            views.entries.push(Entry { id, born, view });
+        }
+        Ok(views)
+    }
+
+    /// Makes the view of a set of the next destinations, so many.
+    fn view(
+        &self,
+        record: &Hold<'_, A, SetRecord>,
+        count: usize,
+        loose: &mut Loose<'a, A>,
+        random: &mut impl RngCore,
+    ) -> Result<NonNull<View>, OutOfMemory> {
+        let dests = loose.next(count);
+        // SAFETY: the record is held, and the destinations go with the view from here on.
+        let view = unsafe { View::create(self.arena, self.rules, record.counted, dests, random) }?;
+        loose.take(count);
+        Ok(view)
+    }
+}

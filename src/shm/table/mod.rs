@@ -1,0 +1,17 @@
+//! All sets: the published table, and what replaces it.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`slots`] | The table: set id to view. |
+//! | [`store`] | The root: pins, the writer lock, publishing and retiring. |
+//! | [`from_list`] | A whole table built from a list. |
+//! | [`edit`] | Adding, removing and modifying one destination. |
+//! | [`change`] | State changes by URI, set or duid. |
+//! | [`retained`] | Retained counters of destinations that are not listed any more. |
+
+pub mod change;
+pub mod edit;
+pub mod from_list;
+pub mod retained;
+pub mod slots;
+pub mod store;
