@@ -42,9 +42,10 @@ fn modules(folder: &Path) -> BTreeSet<String> {
 fn listed(text: &str) -> BTreeSet<String> {
     text.lines()
         .filter_map(|line| line.strip_prefix("//! | "))
+        .skip(1)
         .filter_map(|row| row.split(" | ").next())
         .map(|cell| cell.trim_matches(|c: char| "[]`".contains(c)).to_owned())
-        .filter(|name| name != "module" && !name.starts_with("---"))
+        .filter(|name| !name.starts_with("---"))
         .collect()
 }
 

@@ -144,11 +144,6 @@ pub trait Candidates {
     /// Number of destinations, usable or not.
     fn len(&self) -> usize;
 
-    /// True when the set has no destination.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Number of destinations that a choice may fall on, see [`ring`].
     fn ring(&self, use_default: bool) -> usize {
         ring(self.len(), use_default)

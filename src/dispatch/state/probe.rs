@@ -7,7 +7,7 @@ use super::transition::{Flip, MarkRules, Outcome, State};
 
 mod codes;
 
-pub use codes::{CodesError, ReplyCodes};
+pub use codes::ReplyCodes;
 
 /// Whether a destination in this state is pinged, by `ds_probing_mode`.
 ///

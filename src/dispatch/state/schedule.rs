@@ -32,12 +32,6 @@ impl<K> Default for Schedule<K> {
 }
 
 impl<K: Copy> Schedule<K> {
-    /// Nothing is due.
-    #[must_use]
-    pub fn new() -> Schedule<K> {
-        Schedule::default()
-    }
-
     /// Replaces what is queued. A thing with a known time keeps it, the others are spread evenly
     /// over the period that begins now.
     ///
@@ -131,18 +125,6 @@ impl<K: Copy> Schedule<K> {
     /// Everything that is queued, with its next time, soonest first.
     pub fn iter(&self) -> impl Iterator<Item = (K, u64)> {
         self.queue.iter().map(|(due, key)| (*key, *due))
-    }
-
-    /// How many things are queued.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.queue.len()
-    }
-
-    /// Whether nothing is queued.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.queue.is_empty()
     }
 }
 

@@ -35,11 +35,6 @@ impl InitRet {
     pub const OK: Self = Self(0);
     /// The step failed; the server does not start.
     pub const FAILED: Self = Self(-1);
-
-    /// The number for the server.
-    pub const fn code(self) -> c_int {
-        self.0
-    }
 }
 
 impl EntryRet for InitRet {
@@ -78,11 +73,6 @@ impl ScriptRet {
             Some(code) => Self(code),
             None => Self::FAILED,
         }
-    }
-
-    /// The number for the server.
-    pub const fn code(self) -> c_int {
-        self.0.get()
     }
 }
 

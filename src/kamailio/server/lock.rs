@@ -5,14 +5,11 @@
 
 use super::sys;
 use core::cell::UnsafeCell;
-use parking_lot::lock_api::{self, GuardNoSend, RawMutex};
+use parking_lot::lock_api::{GuardNoSend, RawMutex};
 
 /// A lock that lives in shared memory; all bytes zero is unlocked.
 #[repr(transparent)]
 pub struct ServerLock(UnsafeCell<sys::gen_lock_t>);
-
-/// A value in shared memory with its lock.
-pub type Locked<T> = lock_api::Mutex<ServerLock, T>;
 
 // SAFETY: the lock's word is only touched by the server's atomic operations (core/futexlock.h).
 unsafe impl Sync for ServerLock {}

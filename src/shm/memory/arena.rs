@@ -209,11 +209,6 @@ impl<T> ShmSlice<T> {
         self.len
     }
 
-    /// True when there is none.
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
     /// The array.
     pub fn get(&self) -> &[T] {
         if self.len == 0 {

@@ -287,11 +287,6 @@ impl View {
             .find(|&at| is_at(at))
     }
 
-    /// The position of the destination with this unique id; `None` when there is none.
-    pub fn find_duid(&self, duid: &[u8]) -> Option<usize> {
-        self.dests().position(|dest| dest.has_duid(duid))
-    }
-
     /// The first usable position from `from` on, by the bitmap alone.
     #[cfg(test)]
     pub fn next_bit(&self, from: usize) -> Option<usize> {

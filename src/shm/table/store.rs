@@ -285,6 +285,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     ///
     /// # Errors
     /// [`OutOfMemory`]: the running table and all states stay as they were.
+    #[cfg(any(test, feature = "internals"))]
     pub fn load(
         &self,
         ticket: Ticket,
@@ -463,6 +464,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     }
 
     /// Number of notes of what was replaced and is not given back yet.
+    #[cfg(test)]
     pub fn retired(&self) -> usize {
         let writer = self.root().writer.lock();
         let mut notes = 0;
