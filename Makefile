@@ -51,7 +51,7 @@ install: ## install the module into its own directory (PREFIX, DESTDIR, MODULE_D
 	@echo "In kamailio.cfg, before loadmodule: mpath=\"$(MODULE_DIR):$(SERVER_MODULES)\""
 
 demo: build ## balance calls over three destinations, one of which is killed half-way
-	@$(CARGO) run --quiet --features server-tests --example demo
+	@$(CARGO) run --quiet -p dispatcher-programs --bin demo
 
 test: build probe lint test-unit test-server test-matrix-quick ## run everything that must pass
 
@@ -63,23 +63,24 @@ test-server: setup-tests probe ## test the module inside the real Kamailio, besi
 
 # Fetched servers, and where KAMAILIO_SRC and KAMAILIO_BIN are set, that one too: doc/dev/versions.md.
 test-matrix: setup-tests ## test with the servers of other distribution suites; QUICK=1: a part of it
-	@CARGO="$(CARGO)" sh tests/matrix/run.sh
+	@CARGO="$(CARGO)" sh tests/programs/matrix/run.sh
 
 test-matrix-quick: test-server
-	@CARGO="$(CARGO)" QUICK=1 sh tests/matrix/run.sh
+	@CARGO="$(CARGO)" QUICK=1 sh tests/programs/matrix/run.sh
 
 test-aarch64: ## run the unit and shared-memory tests for aarch64, under qemu
-	@CARGO="$(CARGO)" sh tests/matrix/aarch64.sh
+	@CARGO="$(CARGO)" sh tests/programs/matrix/aarch64.sh
 
 lint: headers ## check format and clippy, with and without the seam
-	@if $(CARGO) fmt --version >/dev/null 2>&1; then set -x; $(CARGO) fmt --check; \
+	@if $(CARGO) fmt --version >/dev/null 2>&1; then set -x; $(CARGO) fmt --all --check; \
 		else echo "lint: no rustfmt here, format not checked"; fi
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; \
-		$(CARGO) clippy --all-targets --features server-tests -- -D warnings && \
+		$(CARGO) clippy --all-targets --features dispatcher/server-tests -p dispatcher -p dispatcher-harness \
+			-p dispatcher-programs -- -D warnings && \
 		$(CARGO) clippy --release --lib --features kamailio,panic-probe -- -D warnings; \
 		else echo "lint: no clippy here, lints not checked"; fi
 
-BENCH = $(CARGO) run --quiet --features server-tests --example bench --
+BENCH = $(CARGO) run --quiet -p dispatcher-programs --bin bench --
 bench-all: CALLS ?= million
 
 # CASES="alg4 mark*" takes single cases (keys are in doc/dev/reports/bench.md) and writes nothing.
@@ -112,10 +113,10 @@ bench-all: build ## take all figures of doc/dev/reports/bench.md (CALLS=: with 1
 		[ -z "$$failed" ] || { echo "bench-all: failed:$$failed" >&2; exit 1; }
 
 soak: build ## change the lists under load for SOAK_SECONDS (default 600)
-	@$(CARGO) run --quiet --features server-tests --example soak
+	@$(CARGO) run --quiet -p dispatcher-programs --bin soak
 
 race: build ## let reloads and edits meet calls, in the C module and in ours (RACE_SECONDS, default 60)
-	@$(CARGO) run --quiet --features server-tests --example race
+	@$(CARGO) run --quiet -p dispatcher-programs --bin race
 
 miri: ## run the unit tests under Miri (needs rustup's nightly with miri)
 	@$(CARGO) +nightly miri --version >/dev/null 2>&1 || \
@@ -123,7 +124,7 @@ miri: ## run the unit tests under Miri (needs rustup's nightly with miri)
 	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib
 
 valgrind: setup-tests build ## run the demo and the server tests with the server under memcheck
-	VALGRIND=1 $(CARGO) run --quiet --features server-tests --example demo
+	VALGRIND=1 $(CARGO) run --quiet -p dispatcher-programs --bin demo
 	VALGRIND=1 $(CARGO) test --no-fail-fast --features server-tests --test 'server_*'
 
 clean: ## remove all that was built

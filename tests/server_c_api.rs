@@ -3,7 +3,7 @@
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
-mod server;
+use harness as server;
 
 use server::{Config, Kamailio, Module, Request, TempDir, Uac, c_module, module, this_server};
 

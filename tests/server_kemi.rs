@@ -2,7 +2,7 @@
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
-mod server;
+use harness as server;
 
 use server::{Config, Kamailio, Module, Request, Uac, this_server};
 

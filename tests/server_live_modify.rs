@@ -2,7 +2,7 @@
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
-mod server;
+use harness as server;
 
 use serde_json::json;
 use server::live::{MODIFIED, fault, run, two_sets};

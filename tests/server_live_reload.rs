@@ -3,7 +3,7 @@
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
-mod server;
+use harness as server;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};

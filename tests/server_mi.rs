@@ -3,7 +3,7 @@
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
-mod server;
+use harness as server;
 
 use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::{AtomicU32, Ordering};

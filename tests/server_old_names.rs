@@ -2,7 +2,7 @@
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
-mod server;
+use harness as server;
 
 use server::{Answer, Config, Kamailio, Module, Probe, Uac, Uas};
 

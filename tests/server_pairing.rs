@@ -5,7 +5,7 @@
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
-mod server;
+use harness as server;
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};

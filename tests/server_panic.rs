@@ -4,7 +4,7 @@
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
-mod server;
+use harness as server;
 
 use server::{Config, Kamailio, Module, Request, Uac};
 

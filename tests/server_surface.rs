@@ -10,7 +10,7 @@
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
-mod server;
+use harness as server;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;

@@ -5,8 +5,7 @@
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
-#[path = "../server/mod.rs"]
-mod server;
+use harness as server;
 
 mod database;
 mod differences;

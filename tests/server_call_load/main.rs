@@ -11,5 +11,4 @@ mod retry;
 mod routes;
 mod rpc;
 mod rules;
-#[path = "../server/mod.rs"]
-mod server;
+use harness as server;

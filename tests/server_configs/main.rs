@@ -3,8 +3,7 @@
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
-#[path = "../server/mod.rs"]
-mod server;
+use harness as server;
 
 mod carrier;
 mod edge;

@@ -2,8 +2,7 @@
 #![cfg(test)]
 #![cfg(feature = "server-tests")]
 
-#[path = "../server/mod.rs"]
-mod server;
+use harness as server;
 
 mod fields;
 mod flags;

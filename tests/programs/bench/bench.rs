@@ -5,17 +5,8 @@
 //! `ping`, `domain` (what `cargo bench` left). Figures are reported,
 //! never asserted. `only KEY...` takes the instructions of single cases and writes nothing: keys are in the
 //! page's table, `alg*` means all that begin so.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::cast_precision_loss,
-    reason = "test code: a failure here is a failed measurement"
-)]
 
-#[path = "../server/mod.rs"]
-mod server;
+use harness as server;
 
 mod calls;
 mod cases;

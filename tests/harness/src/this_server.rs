@@ -81,7 +81,10 @@ pub fn skip_part(part: &str, reason: &str) {
 
 /// A line in the file: test file, test, part or nothing for all of it, reason.
 fn say_skipped(part: &str, reason: &str) {
-    let suite = env!("CARGO_CRATE_NAME");
+    let program = std::env::current_exe().expect("this program's path");
+    let program = program.file_stem().expect("a file").to_string_lossy();
+    // Cargo's name of a test program ends in a hash.
+    let suite = program.rsplit_once('-').map_or(&*program, |(name, _)| name);
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("?");
     let line = format!("{suite}\t{test}\t{part}\t{reason}");

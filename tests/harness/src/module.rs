@@ -82,7 +82,7 @@ fn own_directory(module: Module, dir: &Path) -> PathBuf {
     };
     let file = match std::env::var_os(variable) {
         Some(file) => PathBuf::from(file),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join(default),
+        None => super::root().join(default),
     };
     let file = file.canonicalize().unwrap_or_else(|error| {
         panic!(

@@ -2,16 +2,8 @@
 //!
 //! In the end the server must live, have logged no BUG or CRITICAL, have failed no selection, hold
 //! as much shared memory as in the beginning, and have the list and the states that a model says.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test code: a failure here is a failed soak"
-)]
 
-#[path = "../server/mod.rs"]
-mod server;
+use harness as server;
 
 mod load;
 mod world;

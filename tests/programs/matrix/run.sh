@@ -12,8 +12,8 @@
 # A server that cannot be had is skipped, and the table says why. Exit status 1 if a test failed.
 set -eu
 
-cd "$(dirname "$0")/../.."
-here=tests/matrix
+cd "$(dirname "$0")/../../.."
+here=tests/programs/matrix
 out=$PWD/target/matrix
 cargo=${CARGO:-cargo}
 suites=${MATRIX_SUITES-bullseye bookworm trixie}

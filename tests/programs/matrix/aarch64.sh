@@ -8,14 +8,14 @@
 # Exit status 2 with one sentence where the tools cannot be had.
 set -eu
 
-cd "$(dirname "$0")/../.."
-here=tests/matrix
+cd "$(dirname "$0")/../../.."
+here=tests/programs/matrix
 dest=$PWD/target/matrix/aarch64
 target=aarch64-unknown-linux-gnu
 recipe=$(cat $here/apt.sh $here/aarch64.sh | cksum)
 
 if [ "$(cat "$dest/.fetched" 2>/dev/null)" != "$recipe" ]; then
-	# shellcheck source=tests/matrix/apt.sh
+	# shellcheck source=tests/programs/matrix/apt.sh
 	. $here/apt.sh
 	echo "aarch64: fetching the compiler and qemu" >&2
 	private_apt "" "$dest"

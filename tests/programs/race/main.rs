@@ -1,15 +1,7 @@
 //! `make race`: the field reports' C1, C2 and C3 with the packaged C module and with ours, in one
 //! run: how long each lives, and what it did.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test code: a failure here is a failed measurement"
-)]
 
-#[path = "../server/mod.rs"]
-mod server;
+use harness as server;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -10,7 +10,7 @@ Instructions of one call in one worker, by callgrind in the real server (`-x tls
 makes the call a few times and many times in one message; the difference counts, the empty loop is
 subtracted. Both modules get the same lists and messages.
 
-- `floor` is a module of the bench (`tests/bench/floor.c`) whose function takes a set and an algorithm as
+- `floor` is a module of the bench (`tests/programs/bench/floor.c`) whose function takes a set and an algorithm as
   `ds_select_dst` does and only sends the message to one fixed destination. *Above the floor* is what a
   selection costs besides.
 - Where no parameter is named, `flags` is 0 and `xavp_ctx_mode` 1, so that nothing but the message's

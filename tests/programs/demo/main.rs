@@ -2,16 +2,8 @@
 //!
 //! Half-way one destination is killed. Every call must still be answered and hung up; the program
 //! ends with an error when one was lost or when the counts do not add up.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test code: a failure here is a failed demo"
-)]
 
-#[path = "../server/mod.rs"]
-mod server;
+use harness as server;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -101,7 +101,7 @@ impl Floor {
     pub fn new() -> Self {
         let dir = TempDir::new();
         Self {
-            file: c_module("tests/bench/floor.c", dir.path()),
+            file: c_module("tests/programs/bench/floor.c", dir.path()),
             _dir: dir,
         }
     }

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Compiles a module's source (a path below the package) into `dir`; yields the file.
+/// Compiles a module's source (a path below the repository) into `dir`; yields the file.
 pub fn c_module(source: &str, dir: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+    let source = super::root().join(source);
     let name = source.file_stem().expect("a source file").to_string_lossy();
     let object = dir.join(format!("{name}.so"));
     let compiler = std::env::var("CC").unwrap_or_else(|_| "cc".to_owned());
@@ -29,9 +29,11 @@ fn options() -> Vec<String> {
     let file = std::env::var_os("DISPATCHER_C_OPTIONS").map(PathBuf::from);
     let file = file.unwrap_or_else(|| {
         let program = std::env::current_exe().expect("this program's path");
-        let target = program.ancestors().nth(3).expect("target/debug/deps/test");
-        let builds =
-            std::fs::read_dir(target.join("release/build")).expect("a build of the module");
+        // A test is in target/debug/deps, a program in target/debug.
+        let mut builds = program
+            .ancestors()
+            .filter_map(|above| std::fs::read_dir(above.join("release/build")).ok());
+        let builds = builds.next().expect("a build of the module");
         let files = builds
             .flatten()
             .map(|build| build.path().join("out/c-options"));

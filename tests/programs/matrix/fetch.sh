@@ -11,7 +11,7 @@ set -eu
 
 suite=$1 dest=$2
 here=$(dirname "$0")
-glue=$here/../../kamailio-glue
+glue=$here/../../../kamailio-glue
 packages="kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python3-modules
 	kamailio-sqlite-modules kamailio-mysql-modules kamailio-postgres-modules
 	kamailio-tls-modules kamailio-ims-modules kamailio-presence-modules"
@@ -20,7 +20,7 @@ packages="kamailio kamailio-extra-modules kamailio-lua-modules kamailio-python3-
 recipe=$(cat "$here/apt.sh" "$here/fetch.sh" "$glue/unpack-headers.sh" | cksum)
 [ "$(cat "$dest/.fetched" 2>/dev/null)" != "$recipe" ] || exit 0
 
-# shellcheck source=tests/matrix/apt.sh
+# shellcheck source=tests/programs/matrix/apt.sh
 . "$here/apt.sh"
 echo "matrix: fetching the server of $suite" >&2
 private_apt "$suite" "$dest"

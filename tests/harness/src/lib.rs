@@ -3,22 +3,6 @@
 //! Environment: `DISPATCHER_SO` names our module (default `target/release/dispatcher.so`),
 //! `KAMAILIO`, `KAMCMD` and `KAMAILIO_MODULES` override what `PATH` and the server itself say,
 //! `VALGRIND=1` runs every server under memcheck, `KEEP=1` keeps the working directories.
-#![allow(
-    dead_code,
-    reason = "each test binary uses its own part of the harness"
-)]
-#![allow(
-    unused_imports,
-    reason = "each test binary uses its own part of the harness"
-)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "test code: a failure here is a failed test"
-)]
-
 mod binrpc;
 mod c_module;
 mod cast;
@@ -44,6 +28,7 @@ mod uac;
 mod uas;
 mod valgrind;
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use binrpc::{Piece, binrpc};
@@ -62,6 +47,12 @@ pub use sip::{Message, Request};
 pub use tempdir::TempDir;
 pub use uac::{Call, TcpUac, Uac};
 pub use uas::{Answer, Uas};
+
+/// Root of the repository.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).expect("tests/harness").to_owned()
+}
 
 /// True when the servers run under valgrind.
 pub fn under_valgrind() -> bool {

@@ -1,6 +1,6 @@
 //! The page `doc/dev/reports/bench.md`: parts that are written one by one, and figures that are read back.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What stands above the parts.
 const TITLE: &str = "# What it costs, beside the C module";
@@ -63,5 +63,5 @@ impl Page {
 }
 
 fn path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("doc/dev/reports/bench.md")
+    super::server::root().join("doc/dev/reports/bench.md")
 }
