@@ -59,7 +59,7 @@ test-unit: ## test the domain and the shared memory; needs no Kamailio
 	$(CARGO) test
 
 test-server: setup-tests probe ## test the module inside the real Kamailio, beside the packaged C module
-	$(CARGO) test --features server-tests --test '*'
+	$(CARGO) test --features server-tests --test server --test parity
 
 # Fetched servers, and where KAMAILIO_SRC and KAMAILIO_BIN are set, that one too: doc/dev/versions.md.
 test-matrix: setup-tests ## test with the servers of other distribution suites; QUICK=1: a part of it
@@ -125,7 +125,7 @@ miri: ## run the unit tests under Miri (needs rustup's nightly with miri)
 
 valgrind: setup-tests build ## run the demo and the server tests with the server under memcheck
 	VALGRIND=1 $(CARGO) run --quiet -p dispatcher-programs --bin demo
-	VALGRIND=1 $(CARGO) test --no-fail-fast --features server-tests --test 'server_*'
+	VALGRIND=1 $(CARGO) test --features server-tests --test server
 
 clean: ## remove all that was built
 	$(CARGO) clean

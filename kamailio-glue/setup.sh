@@ -91,7 +91,7 @@ choose_engines() {
 	[ -n "${KAMAILIO_MODULES:-}" ] || need kamailio-lua-modules kamailio-python3-modules
 }
 
-# What the configs of tests/server_configs load: TLS with certificates made by openssl, and the IMS
+# What the configs of tests/server/configs load: TLS with certificates made by openssl, and the IMS
 # samples, whose documentation comes with the server.
 choose_configs() {
 	[ -n "${KAMAILIO_MODULES:-}" ] ||

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::pair::{against_itself, answer, neutral};
 use crate::report::Report;
-use crate::server::{Config, Kamailio, Module, TempDir};
+use harness::{Config, Kamailio, Module, TempDir};
 
 /// Tables of each version.
 const TABLES: usize = 3;

@@ -1,6 +1,6 @@
 //! The differences to the C module that are meant; each is in `doc/differences.md` as well.
 
-use super::server::packaged;
+use harness::packaged;
 
 /// One difference: which comparisons it covers, and why it is there.
 pub struct Difference {

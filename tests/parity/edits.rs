@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::server::{Config, Kamailio, Probe};
+use harness::{Config, Kamailio, Probe};
 
 const LIST: &str = "\
     1 sip:127.0.0.1:7001 0 50 duid=one;maxload=3\n1 sip:127.0.0.1:7002 8 40 duid=two\n\

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::pair::{Pair, neutral};
 use crate::report::Report;
-use crate::server::{Answer, Kamailio, Probe, Request, Uac, Uas};
+use harness::{Answer, Kamailio, Probe, Request, Uac, Uas};
 
 /// What a failure route does each time; `{S}` is the call's own set.
 const RECIPES: [&str; 10] = [

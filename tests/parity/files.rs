@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::pair::{against_itself, answer, neutral};
 use crate::report::Report;
-use crate::server::{Config, Kamailio, Module};
+use harness::{Config, Kamailio, Module};
 
 /// Lines that the C module swallows silently and ours answers with a message (field report W19).
 const SWALLOWED: [(&str, &str); 7] = [

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::server::{Config, Probe, TcpUac, Uac};
+use harness::{Config, Probe, TcpUac, Uac};
 
 /// URIs that a call passes, besides the source address.
 const URIS: [&str; 14] = [

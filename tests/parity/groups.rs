@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::server::Probe;
+use harness::Probe;
 
 const NUMBERS: [&str; 5] = ["count", "active", "inactive", "pactive", "pinactive"];
 const REPORTS: [&str; 2] = ["ocrate", "ocseq"];

@@ -4,7 +4,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use crate::server::{Probe, Request};
+use harness::{Probe, Request};
 
 /// A request with a random key of every kind that runs `operations`.
 pub fn request(rng: &mut StdRng, operations: &str) -> Request {

@@ -3,9 +3,6 @@
 //! `PARITY_SEED` chooses the random cases; the seed is printed. Differences that are meant are in
 //! `differences.rs` and `doc/differences.md`; any other one fails the run.
 #![cfg(test)]
-#![cfg(feature = "server-tests")]
-
-use harness as server;
 
 mod database;
 mod differences;
@@ -33,8 +30,8 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use harness::{packaged, this_server};
 use report::Report;
-use server::{packaged, this_server};
 
 /// A part of the run.
 type Section = fn(&mut Report, &mut StdRng);

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::server::{MARKS, Probe};
+use harness::{MARKS, Probe};
 
 const LIST: &str = "1 sip:127.0.0.1:7001 0 9\n1 sip:127.0.0.1:7002 0 5\n1 sip:127.0.0.1:7003 0 1\n";
 

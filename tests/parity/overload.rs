@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::pair::{Pair, answer};
 use crate::report::Report;
-use crate::server::{Kamailio, Probe, Request};
+use harness::{Kamailio, Probe, Request};
 
 /// A set for each kind of bounds, three destinations each, and one set of one.
 const LIST: &str = "\

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::report::Report;
-use crate::server::{Config, Fault, Kamailio, Message, Probe, Request, Uac};
+use harness::{Config, Fault, Kamailio, Message, Probe, Request, Uac};
 
 /// Requests in flight per server. Small enough for the socket buffers when replies are long.
 const WINDOW: usize = 12;

@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use crate::keys;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::server::{Config, Kamailio, Module, Probe, Request, Value};
+use harness::{Config, Kamailio, Module, Probe, Request, Value};
 
 const LIST: &str = "\
     1 sip:127.0.0.1:7001 0 9 duid=a;socket=udp:127.0.0.1:{{PORT}};weight=60\n\

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::pair::against_itself;
 use crate::report::Report;
-use crate::server::{Cast, Config, Crowd, Kamailio, Module, STARTS, Step, patience, wait_for};
+use harness::{Cast, Config, Crowd, Kamailio, Module, STARTS, Step, patience, wait_for};
 
 const GOOD: Step = Step::Code(200);
 const BAD: Step = Step::Code(503);

@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::keys;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::server::{Config, Probe, Request, packaged, this_server};
 use crate::sets::random_list;
+use harness::{Config, Probe, Request, packaged, this_server};
 
 /// Texts of rules that are none, or hardly.
 const ODD: [&str; 18] = [

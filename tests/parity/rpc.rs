@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::server::{Config, Probe};
 use crate::sets::{random_list, random_states};
+use harness::{Config, Probe};
 
 /// The first argument of `set_state`; only its first two characters count, but for `drain`.
 const STATES: [&str; 45] = [

@@ -9,8 +9,8 @@ use serde_json::json;
 use crate::keys;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::server::{Config, Probe, Request};
 use crate::sets::{SIZES, random_list, random_states};
+use harness::{Config, Probe, Request};
 
 /// Algorithms with one right answer; 77 stands for a number that no algorithm has.
 const EXACT: [u32; 9] = [0, 1, 2, 3, 4, 5, 7, 8, 77];

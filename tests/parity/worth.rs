@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::keys;
 use crate::pair::Pair;
 use crate::report::Report;
-use crate::server::{Probe, Request, packaged, this_server};
+use harness::{Probe, Request, packaged, this_server};
 
 /// All of them.
 pub fn all(report: &mut Report, rng: &mut StdRng) {

@@ -68,36 +68,48 @@ pub fn has_module(file: &str) -> bool {
     module_file(file).is_some()
 }
 
-/// Says that the running test is skipped on this server, and why: on standard error, past the
-/// test harness, and in the file that `MATRIX_SKIPS` names. The test then returns.
+/// Says that the running test is skipped on this server, and why. The test then returns.
+///
+/// It is said on standard error, past the test harness, and in the file that `SKIPS` names, which
+/// `tests/skipped.sh` counts.
 pub fn skip(reason: &str) {
-    say_skipped("", reason);
+    say_skipped("", "", reason);
 }
 
-/// The same of a part of the running test, which goes on.
+/// As [`skip`], for a part of the running test, which goes on.
 pub fn skip_part(part: &str, reason: &str) {
-    say_skipped(part, reason);
+    say_skipped(part, "", reason);
 }
 
-/// A line in the file: test file, test, part or nothing for all of it, reason.
-fn say_skipped(part: &str, reason: &str) {
+/// As [`skip`], where it is the machine that lacks something.
+pub fn skip_for_lack_of(lack: &str, reason: &str) {
+    say_skipped("", lack, reason);
+}
+
+/// Writes a line: topic, test, part or nothing for all of the test, what the machine lacks or
+/// nothing where it is the server, reason.
+fn say_skipped(part: &str, lack: &str, reason: &str) {
     let program = std::env::current_exe().expect("this program's path");
     let program = program.file_stem().expect("a file").to_string_lossy();
-    // Cargo's name of a test program ends in a hash.
-    let suite = program.rsplit_once('-').map_or(&*program, |(name, _)| name);
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("?");
-    let line = format!("{suite}\t{test}\t{part}\t{reason}");
-    let said = line.replace("\t\t", "\t").replace('\t', ": ");
-    let _ = writeln!(std::io::stderr(), "skipped: {said}");
-    if let Some(file) = std::env::var_os("MATRIX_SKIPS") {
+    let topic = match test.split_once("::") {
+        Some((topic, _)) if program.starts_with("server") => topic,
+        _ => "parity",
+    };
+    let said: Vec<&str> = [topic, test, part, reason]
+        .into_iter()
+        .filter(|word| !word.is_empty())
+        .collect();
+    let _ = writeln!(std::io::stderr(), "skipped: {}", said.join(": "));
+    if let Some(file) = std::env::var_os("SKIPS") {
         let mut file = std::fs::OpenOptions::new()
             .append(true)
             .create(true)
             .open(file)
-            .expect("the file that MATRIX_SKIPS names");
+            .expect("the file that SKIPS names");
         // At once: other tests write as well.
-        let line = line + "\n";
+        let line = format!("{topic}\t{test}\t{part}\t{lack}\t{reason}\n");
         file.write_all(line.as_bytes()).expect("a line in it");
     }
 }

@@ -6,8 +6,6 @@
 //! never asserted. `only KEY...` takes the instructions of single cases and writes nothing: keys are in the
 //! page's table, `alg*` means all that begin so.
 
-use harness as server;
-
 mod calls;
 mod cases;
 mod counter;

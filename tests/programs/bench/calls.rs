@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::machine::{self, Floor, Process};
 use super::report::{self, Table};
-use super::server::{Kamailio, Module, Request, Uac};
+use harness::{Kamailio, Module, Request, Uac};
 
 const METHOD: &str = "\
 One worker, `-x tlsf -X tlsf`, all destinations in one set. One turn is `ds_select_dst(\"1\", \"10\", \"1\")`,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::cases::{Case, List, Sender, Setting, Usable};
 use super::machine::{self, Floor};
-use super::server::{Dns, Kamailio, Module, Name, Request, Uac};
+use harness::{Dns, Kamailio, Module, Name, Request, Uac};
 
 /// Longest time that one message may take under callgrind.
 const LIMIT: Duration = Duration::from_secs(120);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::machine::{self, Floor, Process};
 use super::report::{self, Table};
-use super::server::{Kamailio, Module, Request, Uac};
+use harness::{Kamailio, Module, Request, Uac};
 
 const METHOD: &str = "\
 Nanoseconds on the processor of one pick (`/proc/PID/schedstat` of the workers), from a script loop of

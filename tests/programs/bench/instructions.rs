@@ -3,7 +3,7 @@
 use super::cases::{self, Case};
 use super::counter::{self, Figure};
 use super::report::{self, Table};
-use super::server::Module;
+use harness::Module;
 
 const METHOD: &str = "\
 Instructions of one call in one worker, by callgrind in the real server (`-x tlsf -X tlsf`). A script loop

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::machine::{self, uri};
 use super::report::{self, Table};
-use super::server::lab::{ask, code, lab};
-use super::server::{Config, Fault, Kamailio, Module, Piece, Request, Uac, binrpc, wait_for};
+use harness::lab::{ask, code, lab};
+use harness::{Config, Fault, Kamailio, Module, Piece, Request, Uac, binrpc, wait_for};
 
 /// Destinations, sets, and whether the C module is asked.
 const SHAPES: [(usize, usize, bool); 6] = [

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::server::{Config, Kamailio, Module, TempDir, c_module};
+use harness::{Config, Kamailio, Module, TempDir, c_module};
 
 /// A process of a server.
 pub struct Process {

@@ -63,5 +63,5 @@ impl Page {
 }
 
 fn path() -> PathBuf {
-    super::server::root().join("doc/dev/reports/bench.md")
+    harness::root().join("doc/dev/reports/bench.md")
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::report::{self, Table};
-use super::server::lab::code;
-use super::server::{Config, Crowd, Dns, Kamailio, Module, Name, Request, Step, Uac, wait_for};
+use harness::lab::code;
+use harness::{Config, Crowd, Dns, Kamailio, Module, Name, Request, Step, Uac, wait_for};
 
 /// Destinations that fall silent, at different moments of the interval.
 const FALLING: usize = 10;

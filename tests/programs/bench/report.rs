@@ -111,7 +111,7 @@ pub fn number(value: f64, digits: usize) -> String {
 pub fn versions() -> String {
     let date = first_line(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]));
     let valgrind = first_line(Command::new("valgrind").arg("--version"));
-    let server = first_line(Command::new(super::server::kamailio()).arg("-v"));
+    let server = first_line(Command::new(harness::kamailio()).arg("-v"));
     let server = server.replace("version: ", "").trim_end().to_owned();
     let commit = first_line(Command::new("git").args(["rev-parse", "--short", "HEAD"]));
     let cores = std::thread::available_parallelism().map_or(0, usize::from);

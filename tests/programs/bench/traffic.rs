@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::machine;
 use super::report::{self, Table};
-use super::server::{Config, Kamailio, Message, Module, Request, Uac};
+use harness::{Config, Kamailio, Message, Module, Request, Uac};
 
 const METHOD: &str = "\
 Microseconds on the processor of all processes of the server (`/proc/PID/schedstat`) for one call: the

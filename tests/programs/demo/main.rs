@@ -3,13 +3,11 @@
 //! Half-way one destination is killed. Every call must still be answered and hung up; the program
 //! ends with an error when one was lost or when the counts do not add up.
 
-use harness as server;
-
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use server::{Answer, Config, Kamailio, Module, Request, Uac, Uas, patience, wait_for};
+use harness::{Answer, Config, Kamailio, Module, Request, Uac, Uas, patience, wait_for};
 
 /// Calls before and after the kill, each.
 const HALF: u32 = 30;

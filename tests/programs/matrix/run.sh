@@ -1,13 +1,14 @@
 #!/bin/sh
 # Builds the module for each server that can be had and runs the server tests against it, beside
-# the C module of that server's package; then prints a table, server by test file.
+# the C module of that server's package; then prints a table, server by topic.
 #
 #     MATRIX_SUITES   suites of the distribution whose servers are fetched ("bullseye bookworm trixie")
 #     KAMAILIO_SRC, KAMAILIO_BIN   one more server: a source tree and the program built from it;
 #                     KAMAILIO_MODULES and KAMCMD where they are not in that tree
 #     QUICK=1         a few minutes: fewer tests, and not the version that is installed here, which
 #                     `make test` has tested in full
-#     MATRIX_TESTS    these test files only, such as "server_rpc parity"
+#     MATRIX_TESTS    only the server tests whose path has one of these parts, and "parity" for the
+#                     comparisons, such as "rpc:: live::edit parity"
 #
 # A server that cannot be had is skipped, and the table says why. Exit status 1 if a test failed.
 set -eu
@@ -17,10 +18,8 @@ here=tests/programs/matrix
 out=$PWD/target/matrix
 cargo=${CARGO:-cargo}
 suites=${MATRIX_SUITES-bullseye bookworm trixie}
-quick_tests="exports server_algorithms server_c_api server_call_load server_drain server_events
-	server_harness server_kemi server_kemi_engines server_later_names server_list_file
-	server_live_edit server_old_names server_panic server_parameters server_processes
-	server_pairing server_rpc server_sample_config server_states server_surface"
+quick_tests="algorithms:: call_load:: configs::sample drain:: events::routes kemi:: list::file live::edit
+	module:: releases::later_names releases::old_names releases::pairing rpc:: start_and_stop:: states::"
 own_src=${KAMAILIO_SRC:-} own_bin=${KAMAILIO_BIN:-} own_modules=${KAMAILIO_MODULES:-} own_kamcmd=${KAMCMD:-}
 unset KAMAILIO KAMAILIO_SRC KAMAILIO_BIN KAMAILIO_MODULES KAMCMD DISPATCHER_SO DISPATCHER_PROBE_SO DISPATCHER_C_OPTIONS
 
@@ -36,17 +35,21 @@ skip_server() { # name, why
 	printf '%s\t%s\n' "$1" "skipped: $2" >>"$notes"
 }
 
-# The tests to run, as cargo's arguments.
-chosen() {
-	if [ -n "${MATRIX_TESTS:-}" ]; then
-		names=$MATRIX_TESTS
-	elif [ -n "${QUICK:-}" ]; then
-		names=$quick_tests
-	else
-		echo "--test *"
+# Runs the tests that were asked for, as `cargo test`; what follows is for the test programs.
+run_tests() {
+	tests=${MATRIX_TESTS:-}
+	[ -n "$tests" ] || [ -z "${QUICK:-}" ] || tests=$quick_tests
+	if [ -z "$tests" ]; then
+		$cargo test --no-fail-fast --features server-tests --test server --test parity
 		return
 	fi
-	for name in $names; do printf -- '--test %s ' "$name"; done
+	parts=
+	for part in $tests; do
+		[ "$part" = parity ] || parts="$parts $part"
+	done
+	# shellcheck disable=SC2086
+	[ -z "$parts" ] || $cargo test --features server-tests --test server -- $parts || true
+	case " $tests " in *" parity "*) $cargo test --features server-tests --test parity ;; esac
 }
 
 # The module for one server, and the one that panics, into directory $1; KAMAILIO_SRC and
@@ -83,22 +86,25 @@ test_server() {
 		return
 	fi
 	say "$version ($name): testing, log in $dir/tests.log"
-	set -f
-	# shellcheck disable=SC2046
-	set -- $(chosen)
-	set +f
 	: >"$dir/skips"
-	DISPATCHER_SO=$dir/module/dispatcher.so DISPATCHER_PROBE_SO=$dir/probe/dispatcher.so \
-		DISPATCHER_C_OPTIONS=$(ls -t "$dir"/build/release/build/dispatcher-*/out/c-options | head -n 1) \
-		MATRIX_SKIPS=$dir/skips \
-		$cargo test --no-fail-fast --features server-tests "$@" >"$dir/tests.log" 2>&1 || true
+	(
+		export DISPATCHER_SO="$dir/module/dispatcher.so" DISPATCHER_PROBE_SO="$dir/probe/dispatcher.so"
+		DISPATCHER_C_OPTIONS=$(ls -t "$dir"/build/release/build/dispatcher-*/out/c-options | head -n 1)
+		export DISPATCHER_C_OPTIONS SKIPS="$dir/skips"
+		run_tests >"$dir/tests.log" 2>&1
+	) || true
+	# A row is a topic of the server tests, or all of parity.
 	awk -v version="$version" '
-		/^ *Running / { suite = $2; sub(/^tests\//, "", suite); sub(/\/main\.rs$|\.rs$/, "", suite) }
-		/^test result:/ { print version "\t" suite "\t" $4 "\t" $6; suite = "" }
-		/^test .* FAILED$/ { print version "\t" suite "\t" $2 >"/dev/stderr" }
-		END { if (suite != "") print version "\t" suite "\t0\t1" }
+		/^ *Running / { suite = $2; sub(/^tests\//, "", suite); sub(/\/main\.rs$|\.rs$/, "", suite); ended = 0 }
+		/^test result:/ { ended = 1 }
+		/^test .* \.\.\. (ok|FAILED)$/ {
+			topic = suite
+			if (suite == "server") { topic = $2; sub(/::.*/, "", topic) }
+			print version "\t" topic "\t" ($NF == "ok") "\t" ($NF != "ok")
+			if ($NF != "ok") print version "\t" suite "\t" $2 >"/dev/stderr"
+		}
+		END { if (!ended) print version "\t" (suite == "" ? "tests" : suite) "\t0\t1" }
 	' "$dir/tests.log" >>"$results"
-	grep -q . "$results" || printf '%s\ttests\t0\t1\n' "$version" >>"$results"
 	# What each failed test said: its first lines, which have the assertion.
 	awk -v version="$version" '
 		/^---- .* stdout ----$/ { print "\n" version ": " $2; left = 12; next }
@@ -171,5 +177,5 @@ awk -F '\t' '
 		print line
 	}' "$skips" "$results"
 [ ! -s "$notes" ] || { echo; sed 's/\t/: /' "$notes"; }
-[ ! -s "$skips" ] || { echo; echo "Skipped tests, and parts of tests:"; sed 's/\t\t/\t/; s/\t/: /g' "$skips"; }
+[ ! -s "$skips" ] || { echo; echo "Skipped tests, and parts of tests:"; sed 's/\t\t*/: /g' "$skips"; }
 ! awk -F '\t' '$4 > 0 { bad = 1 } END { exit !bad }' "$results" || { cat "$failures"; exit 1; }

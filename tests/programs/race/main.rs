@@ -1,15 +1,13 @@
 //! `make race`: the field reports' C1, C2 and C3 with the packaged C module and with ours, in one
 //! run: how long each lives, and what it did.
 
-use harness as server;
-
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use harness::lab::{ask, ask_rpc, code, lab};
+use harness::{Kamailio, Module, Request, Uac};
 use serde_json::json;
-use server::lab::{ask, ask_rpc, code, lab};
-use server::{Kamailio, Module, Request, Uac};
 
 /// Clients, each with one request under way.
 const CLIENTS: usize = 16;
@@ -183,7 +181,7 @@ fn one(
     client: usize,
     chance: usize,
     count: &Count,
-    send: impl Fn(&Request) -> Option<server::Message>,
+    send: impl Fn(&Request) -> Option<harness::Message>,
 ) {
     let edit = |method: &str| {
         let uri = format!("sip:127.0.9.{}:7001", chance / 2 % 50);

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::server::lab::{ask, ask_set, code, worker_rpc};
-use super::server::{Fault, Kamailio, Request, Uac, binrpc};
 use super::world::{CALLED, Chance, LASTING, SELECTED, Version, duid, lasting, passing};
 use super::world::{replace, version};
+use harness::lab::{ask, ask_set, code, worker_rpc};
+use harness::{Fault, Kamailio, Request, Uac, binrpc};
 
 /// Longest wait for one answer.
 const LIMIT: Duration = Duration::from_secs(10);

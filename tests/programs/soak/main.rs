@@ -3,8 +3,6 @@
 //! In the end the server must live, have logged no BUG or CRITICAL, have failed no selection, hold
 //! as much shared memory as in the beginning, and have the list and the states that a model says.
 
-use harness as server;
-
 mod load;
 mod world;
 
@@ -13,10 +11,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use harness::lab::lab;
+use harness::{Answer, Kamailio, Module, Uas};
 use load::Soak;
 use serde_json::json;
-use server::lab::lab;
-use server::{Answer, Kamailio, Module, Uas};
 use world::{Chance, EDITED, LASTING, good, lasting, order, replace};
 
 /// What the server's own pieces may differ by. Unit: bytes. One version of the list takes 40,000.

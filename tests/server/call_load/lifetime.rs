@@ -1,0 +1,78 @@
+//! Calls that nobody ends: the two expiries, and values that are refused.
+
+use super::desk::{Desk, config, dests, loads, up};
+use harness::{Config, Kamailio, Module, fails_to_start, patience, wait_for};
+
+/// A short time, long enough for a few requests.
+fn short() -> i64 {
+    i64::try_from(patience(2).as_secs()).unwrap()
+}
+
+fn start(expire: i64, init_expire: i64) -> Kamailio {
+    let config = config(&dests(&["a", "b"]))
+        .param("ds_hash_expire", expire)
+        .param("ds_hash_initexpire", init_expire)
+        .param("ds_hash_check_interval", 1);
+    Kamailio::start(Module::Rust, config)
+}
+
+fn wait_up(server: &Kamailio, calls: i64) {
+    let what = format!("{calls} calls are up");
+    wait_for(&what, patience(10), || (up(server) == calls).then_some(()));
+}
+
+#[test]
+fn an_unconfirmed_call_ends_after_the_initial_expiry_and_a_confirmed_one_stays() {
+    let server = start(7200, short());
+    let desk = Desk::new(&server);
+    desk.picks(&["1", "2"]);
+    desk.answer(200, "2");
+    assert_eq!(loads(&server), "a=1 b=1");
+    wait_up(&server, 1);
+    assert_eq!(loads(&server), "a=0 b=1");
+    // Its place is free, and its BYE ends no other call.
+    assert_eq!(desk.pick("3").as_deref(), Some("a"));
+    desk.bye("1");
+    assert_eq!(loads(&server), "a=1 b=1");
+}
+
+#[test]
+fn a_confirmed_call_ends_after_the_expiry() {
+    let server = start(short(), 7200);
+    let desk = Desk::new(&server);
+    desk.picks(&["1", "2"]);
+    desk.answer(200, "1");
+    assert_eq!(up(&server), 2);
+    wait_up(&server, 0);
+    assert_eq!(loads(&server), "a=0 b=0");
+}
+
+#[test]
+fn expiry_reaches_all_of_a_table_that_is_checked_in_parts() {
+    let config = config(&dests(&["a", "b"]))
+        .param("ds_hash_size", 4)
+        .param("ds_hash_initexpire", 1)
+        .param("ds_hash_check_interval", 2);
+    let server = Kamailio::start(Module::Rust, config);
+    let desk = Desk::new(&server);
+    let calls: Vec<String> = (0..100).map(|n| format!("call {n}")).collect();
+    desk.picks(&calls);
+    wait_up(&server, 0);
+    assert_eq!(loads(&server), "a=0 b=0");
+}
+
+#[test]
+fn bad_values_are_refused_at_the_start() {
+    let cases = [
+        ("ds_hash_size", -1),
+        ("ds_hash_size", 27),
+        ("ds_hash_expire", -1),
+        ("ds_hash_initexpire", -5),
+        ("ds_hash_check_interval", -1),
+    ];
+    for (name, value) in cases {
+        let config = Config::routes("request_route { exit; }").param(name, value);
+        let log = fails_to_start(Module::Rust, config.list("1 sip:127.0.0.1:7001\n"));
+        assert!(log.contains(name), "{name}={value}: {log}");
+    }
+}

@@ -1,0 +1,11 @@
+//! Call-load dispatching (algorithm 10) on the real server.
+
+mod bursts;
+mod desk;
+mod lifetime;
+mod live;
+mod model;
+mod retry;
+mod routes;
+mod rpc;
+mod rules;

@@ -1,0 +1,58 @@
+//! Lists from a database: the same tests for SQLite, text files, MariaDB and PostgreSQL, which the
+//! tests start themselves, each in a directory and on a port of its own.
+
+mod daemon;
+mod faults;
+mod kind;
+mod outage;
+mod rows;
+mod same;
+mod sizes;
+mod states;
+mod text;
+mod tools;
+
+use kind::{Database, Kind};
+
+/// What every database must pass, on one server of its kind.
+fn all(kind: Kind) {
+    let mut database = Database::start(kind);
+    same::list_and_picks_are_those_of_the_file(&database);
+    rows::bad_rows_are_named_and_left_out(&database);
+    rows::a_strict_load_refuses_bad_rows(&database);
+    rows::each_version_has_its_columns(&database);
+    rows::columns_and_table_have_other_names(&database);
+    rows::extra_columns_become_attributes(&database);
+    faults::a_failed_reload_leaves_the_list(&database);
+    faults::reloads_leak_nothing(&database);
+    faults::a_start_needs_a_good_table(&database);
+    sizes::a_large_table_needs_no_large_pool(&database);
+    states::states_survive_a_restart(&database);
+    outage::a_lost_database_leaves_the_list(&mut database);
+}
+
+#[test]
+fn sqlite() {
+    all(Kind::Sqlite);
+}
+
+#[test]
+fn text_files() {
+    all(Kind::Text);
+}
+
+#[test]
+fn mariadb() {
+    if harness::this_server::lacks(&["db_mysql.so"]) {
+        return;
+    }
+    all(Kind::MariaDb);
+}
+
+#[test]
+fn postgres() {
+    if harness::this_server::lacks(&["db_postgres.so"]) {
+        return;
+    }
+    all(Kind::Postgres);
+}

@@ -1,0 +1,4 @@
+//! The functions for scripts in Lua, Python and JavaScript.
+
+mod engines;
+mod functions;

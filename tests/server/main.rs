@@ -1,0 +1,21 @@
+//! The module in the real Kamailio: a module per topic, one program for all.
+#![cfg(test)]
+
+mod algorithms;
+mod call_load;
+mod configs;
+mod database;
+mod dns;
+mod drain;
+mod events;
+mod field_reports;
+mod kemi;
+mod lazy_failover;
+mod list;
+mod live;
+mod module;
+mod probing;
+mod releases;
+mod rpc;
+mod start_and_stop;
+mod states;

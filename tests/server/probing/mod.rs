@@ -1,0 +1,15 @@
+//! Probing through tm: traces of states, and what the field reports ask for.
+
+mod fields;
+mod flags;
+mod latency;
+mod live;
+mod names;
+mod pace;
+mod request;
+mod runtime;
+mod stage;
+mod startup;
+mod status;
+mod table;
+mod traces;

@@ -1,0 +1,6 @@
+//! What differs between releases of the server and of the module.
+
+mod later_names;
+mod mi;
+mod old_names;
+mod pairing;

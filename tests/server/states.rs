@@ -1,0 +1,140 @@
+//! What operators have set survives a restart, in a file of its own (`state_file`).
+
+use std::fs;
+use std::path::Path;
+
+use harness::{Config, Kamailio, Module, TempDir, fails_to_start, patience, wait_for};
+use serde_json::json;
+
+const LIST: &str = "1 sip:127.0.0.1:7001\n1 sip:127.0.0.1:7002 8\n1 sip:127.0.0.1:7003 4\n\
+                    1 sip:127.0.0.1:7004 0 0 duid=a\n1 sip:127.0.0.1:7004 0 0 duid=b\n";
+
+fn config(file: &Path) -> Config {
+    Config::routes("request_route { exit; }")
+        .list(LIST)
+        .param("state_file", file.to_str().unwrap())
+}
+
+fn set(server: &Kamailio, state: &str, port: u16) {
+    let uri = format!("sip:127.0.0.1:{port}");
+    server
+        .jsonrpc("dispatcher.set_state", json!([state, 1, uri]))
+        .unwrap();
+}
+
+fn flags(server: &Kamailio, port: u16) -> String {
+    server.flags(1, &format!("sip:127.0.0.1:{port}"))
+}
+
+/// Waits until the file holds these lines, in this order, after its comments.
+fn wait_for_lines(file: &Path, lines: &[&str]) {
+    wait_for("the states in the file", patience(5), || {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let found: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        (found == lines && text.starts_with('#')).then_some(())
+    });
+}
+
+#[test]
+fn states_survive_a_restart() {
+    let dir = TempDir::new();
+    let file = dir.path().join("states");
+    let server = Kamailio::start(Module::Rust, config(&file));
+    set(&server, "d", 7001);
+    set(&server, "drain", 7002);
+    set(&server, "a", 7003);
+    server
+        .jsonrpc("dispatcher.set_duid_state", json!(["i", 1, "b"]))
+        .unwrap();
+    wait_for_lines(
+        &file,
+        &[
+            "1 0 4 sip:127.0.0.1:7001",
+            "1 8 72 sip:127.0.0.1:7002",
+            "1 4 0 sip:127.0.0.1:7003",
+            "1 0 1 sip:127.0.0.1:7004 2",
+        ],
+    );
+    let before = server.dests(1);
+    server.stop();
+    let server = Kamailio::start(Module::Rust, config(&file));
+    assert_eq!(server.dests(1), before);
+    let [one, two, three] = [7001, 7002, 7003].map(|port| flags(&server, port));
+    assert_eq!([one, two, three], ["DX", "RP", "AX"]);
+    // Undone, it is forgotten.
+    set(&server, "a", 7001);
+    wait_for_lines(
+        &file,
+        &[
+            "1 8 72 sip:127.0.0.1:7002",
+            "1 4 0 sip:127.0.0.1:7003",
+            "1 0 1 sip:127.0.0.1:7004 2",
+        ],
+    );
+}
+
+#[test]
+fn a_killed_server_has_lost_nothing_that_is_older_than_a_second() {
+    let dir = TempDir::new();
+    let file = dir.path().join("states");
+    let server = Kamailio::start(Module::Rust, config(&file));
+    set(&server, "d", 7001);
+    wait_for_lines(&file, &["1 0 4 sip:127.0.0.1:7001"]);
+    server.abandon();
+    let server = Kamailio::start(Module::Rust, config(&file));
+    assert_eq!(flags(&server, 7001), "DX");
+}
+
+#[test]
+fn a_list_that_has_changed_wins() {
+    let dir = TempDir::new();
+    let file = dir.path().join("states");
+    fs::write(
+        &file,
+        "1 2 4 sip:127.0.0.1:7001\n1 8 12 sip:127.0.0.1:7002\n2 0 4 sip:gone\n",
+    )
+    .unwrap();
+    let server = Kamailio::start(Module::Rust, config(&file));
+    assert_eq!([7001, 7002].map(|port| flags(&server, port)), ["AX", "DP"]);
+    wait_for_lines(&file, &["1 8 12 sip:127.0.0.1:7002"]);
+}
+
+#[test]
+fn a_line_that_cannot_be_read_is_named_and_the_others_count() {
+    let dir = TempDir::new();
+    let file = dir.path().join("states");
+    fs::write(&file, "1 0 4 sip:127.0.0.1:7001\nrubbish\n").unwrap();
+    let config = config(&file).expect_log("states: line 2: expected set, flags, flags and URI");
+    let server = Kamailio::start(Module::Rust, config);
+    assert_eq!(flags(&server, 7001), "DX");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_said_once_and_tried_again() {
+    let dir = TempDir::new();
+    let folder = dir.path().join("later");
+    let file = folder.join("states");
+    let config = config(&file).expect_log("states of destinations are not kept, trying again:");
+    let server = Kamailio::start(Module::Rust, config);
+    set(&server, "d", 7001);
+    server.wait_log("trying again");
+    fs::create_dir(&folder).unwrap();
+    wait_for_lines(&file, &["1 0 4 sip:127.0.0.1:7001"]);
+    server.wait_log("are kept again");
+    assert_eq!(server.log().matches("trying again").count(), 1);
+}
+
+#[test]
+fn states_are_kept_in_one_place() {
+    let routes = || Config::routes("request_route { exit; }").list(LIST);
+    let log = fails_to_start(Module::Rust, routes().param("db_state_mode", 1));
+    assert!(
+        log.contains("parameter db_state_mode: found \"1\", expected 0 without db_url"),
+        "{log}"
+    );
+    let log = fails_to_start(Module::Rust, routes().param("db_state_mode", 2));
+    assert!(
+        log.contains("parameter db_state_mode: found \"2\", expected 0 or 1"),
+        "{log}"
+    );
+}
