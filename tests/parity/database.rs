@@ -8,6 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::json;
 
+use crate::compare_lists;
 use crate::pair::{against_itself, answer, neutral};
 use crate::report::Report;
 use harness::{Config, Kamailio, Module, TempDir};
@@ -29,23 +30,41 @@ const COLUMNS: [&str; 7] = [
 /// A row's values, in the order of [`COLUMNS`]; `None` is NULL.
 type Row = [Option<String>; COLUMNS.len()];
 
-pub fn all(report: &mut Report, rng: &mut StdRng) {
-    for version in [1, 2, 3, 4, 4] {
-        for n in 0..TABLES {
-            let rows: Vec<Row> = (0..[0, 4, 30][n]).map(|_| row(rng)).collect();
-            let what = format!("table of version {version} #{n}: {rows:?}");
+#[test]
+fn sqlite_tables() {
+    compare_lists(|report, rng| {
+        tables(rng, |what, version, rows| {
             let sqlite = TempDir::new();
-            make_sqlite(&sqlite, version, &rows);
+            make_sqlite(&sqlite, version, rows);
             let url = format!("sqlite:///{}/list.db", sqlite.path().display());
             let config = config().load("db_sqlite.so").param("db_url", url);
-            load(report, &format!("sqlite {what}"), config);
-            let (versions, table) = text_files(version, &rows);
-            let config = self::config()
+            load(report, what, config);
+        });
+    });
+}
+
+#[test]
+fn text_tables() {
+    compare_lists(|report, rng| {
+        tables(rng, |what, version, rows| {
+            let (versions, table) = text_files(version, rows);
+            let config = config()
                 .load("db_text.so")
                 .param("db_url", "text://{{DIR}}")
                 .file("version", &versions)
                 .file("dispatcher", &table);
-            load(report, &format!("text {what}"), config);
+            load(report, what, config);
+        });
+    });
+}
+
+/// Calls `load` with the description, the version and the rows of each table.
+fn tables(rng: &mut StdRng, mut load: impl FnMut(&str, usize, &[Row])) {
+    for version in [1, 2, 3, 4, 4] {
+        for n in 0..TABLES {
+            let rows: Vec<Row> = (0..[0, 4, 30][n]).map(|_| row(rng)).collect();
+            let what = format!("table of version {version} #{n}: {rows:?}");
+            load(&what, version, &rows);
         }
     }
 }

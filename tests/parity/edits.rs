@@ -6,6 +6,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
+use crate::compare_lists;
 use crate::pair::Pair;
 use crate::report::Report;
 use harness::{Config, Kamailio, Probe};
@@ -16,16 +17,29 @@ const LIST: &str = "\
     2 sip:127.0.0.1:7001 0 10 duid=ONE\n\
     5 sip:127.0.0.1:7001 0 2 duid=same\n5 sip:127.0.0.1:7002 0 1 duid=same\n";
 
-/// All of it.
-pub fn all(report: &mut Report, rng: &mut StdRng) {
-    let pair = Pair::start(config());
-    states(report, &pair);
-    shapes(report, &pair);
-    random(report, &pair, rng);
-    for interval in [0, 60] {
-        let pair = Pair::start(config().param("ds_ping_interval", interval));
-        pings(report, &pair, &format!("ping interval {interval}"));
-    }
+#[test]
+fn states_by_duid() {
+    compare_lists(|report, _| states(report, &Pair::start(config())));
+}
+
+#[test]
+fn arguments_of_add_and_remove() {
+    compare_lists(|report, _| shapes(report, &Pair::start(config())));
+}
+
+#[test]
+fn random_edits() {
+    compare_lists(|report, rng| random(report, &Pair::start(config()), rng));
+}
+
+#[test]
+fn ping_active() {
+    compare_lists(|report, _| {
+        for interval in [0, 60] {
+            let pair = Pair::start(config().param("ds_ping_interval", interval));
+            pings(report, &pair, &format!("ping interval {interval}"));
+        }
+    });
 }
 
 fn config() -> Config {

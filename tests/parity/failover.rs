@@ -2,9 +2,9 @@
 
 use std::net::SocketAddr;
 
-use rand::rngs::StdRng;
 use serde_json::json;
 
+use crate::compare;
 use crate::pair::{Pair, neutral};
 use crate::report::Report;
 use harness::{Answer, Kamailio, Probe, Request, Uac, Uas};
@@ -23,8 +23,28 @@ const RECIPES: [&str; 10] = [
     "active,{S}|mark_ip|nextdst|active,{S}|setdst|again",
 ];
 
+#[test]
+fn recipes_with_flags_2() {
+    compare(|report, _| recipes(report, 2, 0));
+}
+
+#[test]
+fn recipes_with_flags_2_and_use_default() {
+    compare(|report, _| recipes(report, 2, 1));
+}
+
+#[test]
+fn recipes_with_flags_0() {
+    compare(|report, _| recipes(report, 0, 0));
+}
+
+#[test]
+fn a_destination_is_killed_and_comes_back() {
+    compare(|report, _| killed(report));
+}
+
 /// Every recipe over sets with dead, refusing, silent, busy and answering destinations.
-pub fn all(report: &mut Report, _rng: &mut StdRng) {
+fn recipes(report: &mut Report, flags: i64, use_default: i64) {
     let mut dead = Uas::start(Answer::Code(200));
     dead.stop();
     let silent = Uas::start(Answer::Silent);
@@ -33,28 +53,21 @@ pub fn all(report: &mut Report, _rng: &mut StdRng) {
     let live = Uas::start(Answer::Code(200));
     let whole: &[&Uas] = &[&dead, &refusing, &silent, &busy, &live];
     let hopeless: &[&Uas] = &[&refusing, &dead];
-    let kinds = [("dst", whole), ("dom", whole), ("dst", hopeless)];
-    for (flags, use_default) in [(2, 0), (2, 1), (0, 0)] {
-        let (list, calls) = scenario(&kinds);
-        let config = Probe::new().config().list(list);
-        let pair = Pair::start(
-            config
-                .param("flags", flags)
-                .param("use_default", use_default),
-        );
-        let what = format!("failover flags {flags} use_default {use_default}");
-        let [c, ours] = both(&pair, &calls);
-        for ((n, c), ours) in c.iter().enumerate().zip(ours) {
-            let recipe = RECIPES[n % RECIPES.len()];
-            report.compare(
-                &format!("{what} kind {}: {recipe}", n / RECIPES.len()),
-                c,
-                &ours,
-            );
-        }
-        pair.json(report, &what, "dispatcher.list", json!([]));
+    let (list, calls) = scenario(&[("dst", whole), ("dom", whole), ("dst", hopeless)]);
+    let config = Probe::new().config().list(list);
+    let pair = Pair::start(
+        config
+            .param("flags", flags)
+            .param("use_default", use_default),
+    );
+    let what = format!("failover flags {flags} use_default {use_default}");
+    let [c, ours] = both(&pair, &calls);
+    for ((n, c), ours) in c.iter().enumerate().zip(ours) {
+        let recipe = RECIPES[n % RECIPES.len()];
+        let what = format!("{what} kind {}: {recipe}", n / RECIPES.len());
+        report.compare(&what, c, &ours);
     }
-    killed(report);
+    pair.json(report, &what, "dispatcher.list", json!([]));
 }
 
 /// A set of its own for each recipe and kind, so that all calls can run at the same time.

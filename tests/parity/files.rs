@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::json;
 
+use crate::compare_lists;
 use crate::pair::{against_itself, answer, neutral};
 use crate::report::Report;
 use harness::{Config, Kamailio, Module};
@@ -23,18 +24,30 @@ const SWALLOWED: [(&str, &str); 7] = [
     ),
 ];
 
-/// 60 files, and one for each line that ours must not swallow.
-pub fn all(report: &mut Report, rng: &mut StdRng) {
-    for n in 0..60 {
-        let load_mode = i64::from(n % 4 == 3);
+#[test]
+fn generated_files() {
+    compare_lists(|report, rng| generated(report, rng, 45, 0));
+}
+
+#[test]
+fn generated_files_with_load_mode_1() {
+    compare_lists(|report, rng| generated(report, rng, 15, 1));
+}
+
+#[test]
+fn lines_that_must_not_be_swallowed() {
+    compare_lists(|report, _| swallowed(report));
+}
+
+fn generated(report: &mut Report, rng: &mut StdRng, count: u32, load_mode: i64) {
+    for n in 0..count {
         let list = file(rng, n);
-        load(
-            report,
-            &format!("list file {n} mode {load_mode}"),
-            &list,
-            load_mode,
-        );
+        let what = format!("list file {n} mode {load_mode}");
+        load(report, &what, &list, load_mode);
     }
+}
+
+fn swallowed(report: &mut Report) {
     for (name, line) in SWALLOWED {
         let long = format!("1 sip:127.0.0.1:7999 0 5 x={}", "y".repeat(1100));
         let line = if line.is_empty() { long.as_str() } else { line };

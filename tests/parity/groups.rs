@@ -4,16 +4,22 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::json;
 
+use crate::compare_if;
 use crate::pair::Pair;
 use crate::report::Report;
-use harness::Probe;
+use harness::{Probe, packaged};
 
 const NUMBERS: [&str; 5] = ["count", "active", "inactive", "pactive", "pinactive"];
 const REPORTS: [&str; 2] = ["ocrate", "ocseq"];
 const SETS: i32 = 6;
 
-/// All comparisons of this section.
-pub fn all(report: &mut Report, rng: &mut StdRng) {
+#[test]
+fn numbers_of_a_set_in_many_states() {
+    let there = || packaged::has("ds_dsg_fetch_uri");
+    compare_if(there, "this C module has no $dsg", numbers);
+}
+
+fn numbers(report: &mut Report, rng: &mut StdRng) {
     let mut list = String::new();
     for set in 1..SETS {
         for n in 1..=set * set {

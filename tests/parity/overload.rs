@@ -6,9 +6,10 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::json;
 
+use crate::compare_if;
 use crate::pair::{Pair, answer};
 use crate::report::Report;
-use harness::{Kamailio, Probe, Request};
+use harness::{Kamailio, Probe, Request, packaged};
 
 /// A set for each kind of bounds, three destinations each, and one set of one.
 const LIST: &str = "\
@@ -25,8 +26,13 @@ const TIMES: [i32; 4] = [600_000, 600_000, 600_000, 1];
 /// Selections of each set at a time.
 const TURNS: u32 = 200;
 
-/// All comparisons of this section.
-pub fn all(report: &mut Report, rng: &mut StdRng) {
+#[test]
+fn reports_of_load_and_algorithm_64() {
+    let there = || packaged::has("ds_oc_set_attrs");
+    compare_if(there, "this C module knows no overload control", reports);
+}
+
+fn reports(report: &mut Report, rng: &mut StdRng) {
     let calls: Vec<String> = (0..80).map(|_| call(rng)).collect();
     let mut probe = Probe::new()
         .op(

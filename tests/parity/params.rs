@@ -2,6 +2,7 @@
 
 use rand::rngs::StdRng;
 
+use crate::compare;
 use crate::keys;
 use crate::pair::Pair;
 use crate::report::Report;
@@ -13,8 +14,18 @@ const LIST: &str = "\
     1 sip:127.0.0.1:7003 0 4 sockname=front;x=y\n\
     2 sip:127.0.0.1:7001 0 0 duid=b\n";
 
-/// All combinations of the modes, other names, and refused values.
-pub fn all(report: &mut Report, rng: &mut StdRng) {
+#[test]
+fn xavp_names_and_modes() {
+    compare(xavps);
+}
+
+#[test]
+fn values_that_are_refused() {
+    compare(|report, _| refused(report));
+}
+
+/// All combinations of the modes, and other names.
+fn xavps(report: &mut Report, rng: &mut StdRng) {
     for dst_mode in 0..8 {
         let (ctx_mode, none) = (i64::from(dst_mode % 2 == 1), i64::from(dst_mode % 4 < 2));
         let probe = if dst_mode == 5 {
@@ -48,7 +59,6 @@ pub fn all(report: &mut Report, rng: &mut StdRng) {
             &requests,
         );
     }
-    refused(report);
 }
 
 /// Values at start-up: both start, or both refuse.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use rand::rngs::StdRng;
 use serde_json::json;
 
+use crate::compare_alone;
 use crate::pair::against_itself;
 use crate::report::Report;
 use harness::{Cast, Config, Crowd, Kamailio, Module, STARTS, Step, patience, wait_for};
@@ -15,35 +15,51 @@ const BAD: Step = Step::Code(503);
 /// Plays under one module; yields a trace a line.
 type Scene = fn(Module) -> Vec<String>;
 
-/// All comparisons of this section.
-pub fn all(report: &mut Report, _: &mut StdRng) {
-    // Half of the servers at a time, each with both modules.
-    for modes in [[0, 1], [2, 3]] {
-        let cells = modes.map(|mode| [1, 2, 3].map(|threshold| (mode, threshold)));
-        let cells = cells.as_flattened();
-        let casts: Vec<Cast> = cells
-            .iter()
-            .flat_map(|cell| [(Module::C, *cell), (Module::Rust, *cell)])
-            .map(|(module, (mode, threshold))| {
-                let cast = Cast::start(module, Cast::config(mode, threshold));
-                ignore_log(&cast.server);
-                cast
-            })
-            .collect();
-        let traces = std::thread::scope(|scope| {
-            let run = |cast: &Cast| {
-                cast.begin(&STARTS);
-                cast.traces(&STARTS)
-            };
-            let runs: Vec<_> = casts.iter().map(|c| scope.spawn(move || run(c))).collect();
-            let ends = runs.into_iter().map(|run| run.join().expect("it ran"));
-            ends.collect::<Vec<_>>()
-        });
-        for (cell, pair) in cells.iter().zip(traces.chunks(2)) {
-            let what = format!("probing mode {}, threshold {}", cell.0, cell.1);
-            compare(report, &what, &pair[0], &pair[1]);
-        }
+#[test]
+fn modes_0_and_1() {
+    compare_alone(|report, _| modes(report, [0, 1]));
+}
+
+#[test]
+fn modes_2_and_3() {
+    compare_alone(|report, _| modes(report, [2, 3]));
+}
+
+#[test]
+fn thresholds_replies_states_flags_and_requests() {
+    compare_alone(|report, _| scenes(report));
+}
+
+/// Two probing modes with each threshold, each with both modules at the same time.
+fn modes(report: &mut Report, modes: [i64; 2]) {
+    let cells = modes.map(|mode| [1, 2, 3].map(|threshold| (mode, threshold)));
+    let cells = cells.as_flattened();
+    let casts: Vec<Cast> = cells
+        .iter()
+        .flat_map(|cell| [(Module::C, *cell), (Module::Rust, *cell)])
+        .map(|(module, (mode, threshold))| {
+            let cast = Cast::start(module, Cast::config(mode, threshold));
+            ignore_log(&cast.server);
+            cast
+        })
+        .collect();
+    let traces = std::thread::scope(|scope| {
+        let run = |cast: &Cast| {
+            cast.begin(&STARTS);
+            cast.traces(&STARTS)
+        };
+        let runs: Vec<_> = casts.iter().map(|c| scope.spawn(move || run(c))).collect();
+        let ends = runs.into_iter().map(|run| run.join().expect("it ran"));
+        ends.collect::<Vec<_>>()
+    });
+    for (cell, pair) in cells.iter().zip(traces.chunks(2)) {
+        let what = format!("probing mode {}, threshold {}", cell.0, cell.1);
+        compare(report, &what, &pair[0], &pair[1]);
     }
+}
+
+/// All scenes at the same time, because they mostly wait.
+fn scenes(report: &mut Report) {
     let scenes: [(&str, Scene); 5] = [
         ("two thresholds", two_thresholds),
         ("reply codes", reply_codes),

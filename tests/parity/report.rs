@@ -4,15 +4,21 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Mutex;
+use std::time::Instant;
 
 use super::differences::EXPLAINED;
 
 /// Unexplained differences that are printed; the rest is only counted.
 const SHOWN: usize = 60;
 
-/// What the run has found so far.
-#[derive(Default)]
+/// Comparisons, explained and unexplained differences of all tests so far.
+static SUM: Mutex<[usize; 3]> = Mutex::new([0; 3]);
+
+/// The findings of a test.
 pub struct Report {
+    test: String,
+    start: Instant,
     comparisons: usize,
     explained: BTreeMap<&'static str, usize>,
     unexplained: Vec<String>,
@@ -20,14 +26,18 @@ pub struct Report {
 }
 
 impl Report {
-    /// An empty report. `PARITY_TRACE` names a directory for all questions and our answers.
-    pub fn new(section: &str) -> Self {
-        let trace = std::env::var_os("PARITY_TRACE").map(|directory| {
-            File::create(Path::new(&directory).join(section)).expect("trace file")
-        });
+    /// An empty report of the running test.
+    pub fn new() -> Self {
+        let test = std::thread::current().name().unwrap_or("?").to_owned();
+        let trace = std::env::var_os("PARITY_TRACE")
+            .map(|directory| File::create(Path::new(&directory).join(&test)).expect("trace file"));
         Self {
+            test,
+            start: Instant::now(),
+            comparisons: 0,
+            explained: BTreeMap::new(),
+            unexplained: Vec::new(),
             trace,
-            ..Self::default()
         }
     }
 
@@ -86,34 +96,39 @@ impl Report {
         self.unexplained.len()
     }
 
-    /// Prints the result past the capture of the test runner; panics on unexplained differences.
-    pub fn finish(reports: Vec<Self>) {
-        let mut all = Self::default();
-        for report in reports {
-            all.comparisons += report.comparisons;
-            all.unexplained.extend(report.unexplained);
-            for (name, count) in report.explained {
-                *all.explained.entry(name).or_default() += count;
-            }
+    /// Prints the result, and the sum so far, past the capture of the test runner; panics on
+    /// unexplained differences.
+    pub fn finish(self, seed: u64) {
+        let test = &self.test;
+        let explained = self.explained.values().sum();
+        let found = [self.comparisons, explained, self.unexplained.len()];
+        let mut sum = SUM.lock().expect("the sum");
+        for (sum, found) in sum.iter_mut().zip(found) {
+            *sum += found;
         }
         let mut out = std::io::stderr().lock();
         for difference in EXPLAINED {
-            let count = all.explained.get(difference.name).copied().unwrap_or(0);
-            let _ = writeln!(
-                out,
-                "parity: {count} x {}: {}",
-                difference.name, difference.reason
-            );
+            if let Some(count) = self.explained.get(difference.name) {
+                let (name, reason) = (difference.name, difference.reason);
+                let _ = writeln!(out, "parity: {test}: {count} x {name}: {reason}");
+            }
         }
-        for text in all.unexplained.iter().take(SHOWN) {
-            let _ = writeln!(out, "parity: UNEXPLAINED {text}");
+        for text in self.unexplained.iter().take(SHOWN) {
+            let _ = writeln!(out, "parity: {test}: UNEXPLAINED {text}");
         }
-        let (n, m): (usize, usize) = (all.comparisons, all.explained.values().sum());
-        let bad = all.unexplained.len();
-        let _ = writeln!(
-            out,
-            "parity: {n} comparisons, {m} differences explained, {bad} unexplained"
+        let took = self.start.elapsed().as_secs_f32();
+        let _ = writeln!(out, "parity: {test}: {} in {took:.1} s", counts(found));
+        let _ = writeln!(out, "parity: so far {}", counts(*sum));
+        drop(sum);
+        assert!(
+            self.unexplained.is_empty(),
+            "differences to the C module that nothing explains (PARITY_SEED={seed})"
         );
-        assert_eq!(bad, 0, "unexplained differences to the C module");
     }
+}
+
+fn counts([comparisons, explained, unexplained]: [usize; 3]) -> String {
+    format!(
+        "{comparisons} comparisons, {explained} differences explained, {unexplained} unexplained"
+    )
 }

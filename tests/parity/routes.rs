@@ -5,6 +5,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use serde_json::json;
 
+use crate::compare;
 use crate::keys;
 use crate::pair::Pair;
 use crate::report::Report;
@@ -33,27 +34,52 @@ const ODD: [&str; 18] = [
     "1=8;2",
 ];
 
-/// All of it.
-pub fn all(report: &mut Report, rng: &mut StdRng) {
-    for (flags, use_default) in [(2, 0), (2, 1), (0, 0), (3, 0)] {
-        let pair = Pair::start(config(rng, flags, use_default));
-        let what = format!("flags {flags} use_default {use_default}");
-        let requests: Vec<Request> = (0..400).map(|_| request(rng)).collect();
-        pair.ask(report, &format!("routes {what}"), &requests);
-        for rules in ODD {
-            for mode in ["d", "r", "x"] {
-                pair.run(report, "odd rules", &format!("routes,{rules},{mode}|dump"));
-            }
-        }
-        for rules in ["1=8;x", "1=8; 2=8", "1=8;;2=8"] {
-            pair.run(report, "bad later rule", &format!("routes,{rules},d|dump"));
-        }
-        for mode in ["", "3", " d", "dx", "D", "R", "X", "0", "1", "2"] {
-            pair.run(report, "modes", &format!("routes,1=8;4=8,{mode}|dump"));
+#[test]
+fn rules_with_flags_2() {
+    compare(|report, rng| rules(report, rng, 2, 0));
+}
+
+#[test]
+fn rules_with_flags_2_and_use_default() {
+    compare(|report, rng| rules(report, rng, 2, 1));
+}
+
+#[test]
+fn rules_with_flags_0() {
+    compare(|report, rng| rules(report, rng, 0, 0));
+}
+
+#[test]
+fn rules_with_flags_3() {
+    compare(|report, rng| rules(report, rng, 3, 0));
+}
+
+#[test]
+fn forks_among_the_rules() {
+    compare(|report, _| forks(report));
+}
+
+#[test]
+fn hashes_by_rpc() {
+    compare(hashes);
+}
+
+fn rules(report: &mut Report, rng: &mut StdRng, flags: i64, use_default: i64) {
+    let pair = Pair::start(config(rng, flags, use_default));
+    let what = format!("flags {flags} use_default {use_default}");
+    let requests: Vec<Request> = (0..400).map(|_| request(rng)).collect();
+    pair.ask(report, &format!("routes {what}"), &requests);
+    for rules in ODD {
+        for mode in ["d", "r", "x"] {
+            pair.run(report, "odd rules", &format!("routes,{rules},{mode}|dump"));
         }
     }
-    forks(report);
-    hashes(report, rng);
+    for rules in ["1=8;x", "1=8; 2=8", "1=8;;2=8"] {
+        pair.run(report, "bad later rule", &format!("routes,{rules},d|dump"));
+    }
+    for mode in ["", "3", " d", "dx", "D", "R", "X", "0", "1", "2"] {
+        pair.run(report, "modes", &format!("routes,1=8;4=8,{mode}|dump"));
+    }
 }
 
 /// Algorithm 12 among the rules: where the message goes, its branches, and the records beside them.

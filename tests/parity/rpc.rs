@@ -1,8 +1,8 @@
 //! RPC: `dispatcher.list` in all shapes, `dispatcher.set_state` with all letters, `dispatcher.reload`.
 
-use rand::rngs::StdRng;
 use serde_json::json;
 
+use crate::compare_lists;
 use crate::pair::Pair;
 use crate::report::Report;
 use crate::sets::{random_list, random_states};
@@ -23,27 +23,48 @@ const LIST: &str = "\
     2 sip:127.0.0.1:7001 2 0 second=yes\n\
     3 sip:gw.test 17 0 obproxy=sip:127.0.0.1:9;duid=gw\n";
 
-/// All of it.
-pub fn all(report: &mut Report, rng: &mut StdRng) {
-    let pair = Pair::start(config(LIST));
-    shapes(report, &pair, "plain list");
-    letters(report, &pair);
-    addresses(report, &pair);
-    shapes(report, &pair, "after set_state");
-    sets_as_texts(report, &pair);
-    for round in 0..4 {
-        let pair = Pair::start(config(&random_list(rng)));
-        for (state, set, uri) in random_states(rng, 60) {
-            pair.json(
-                report,
-                "random state",
-                "dispatcher.set_state",
-                json!([state, set, uri]),
-            );
+#[test]
+fn shapes_of_a_list() {
+    compare_lists(|report, _| shapes(report, &Pair::start(config(LIST)), "plain list"));
+}
+
+#[test]
+fn letters_of_set_state() {
+    compare_lists(|report, _| letters(report, &Pair::start(config(LIST))));
+}
+
+#[test]
+fn addresses_of_set_state() {
+    compare_lists(|report, _| {
+        let pair = Pair::start(config(LIST));
+        addresses(report, &pair);
+        shapes(report, &pair, "after set_state");
+        sets_as_texts(report, &pair);
+    });
+}
+
+#[test]
+fn random_lists_and_states() {
+    compare_lists(|report, rng| {
+        for round in 0..4 {
+            let pair = Pair::start(config(&random_list(rng)));
+            for change in random_states(rng, 60) {
+                let params = json!(change);
+                pair.json(report, "random state", "dispatcher.set_state", params);
+            }
+            shapes(report, &pair, &format!("random list {round}"));
         }
-        shapes(report, &pair, &format!("random list {round}"));
-    }
-    empty_and_reload(report);
+    });
+}
+
+#[test]
+fn an_empty_list() {
+    compare_lists(|report, _| empty(report));
+}
+
+#[test]
+fn reloads() {
+    compare_lists(|report, _| reload(report));
 }
 
 fn config(list: &str) -> Config {
@@ -141,8 +162,8 @@ fn sets_as_texts(report: &mut Report, pair: &Pair) {
     pair.kamcmd(report, "set as a text", &args);
 }
 
-/// No sets at all, and one reload each of a changed, an empty and a broken file.
-fn empty_and_reload(report: &mut Report) {
+/// No sets at all.
+fn empty(report: &mut Report) {
     let empty = Pair::start(config("# nothing\n"));
     shapes(report, &empty, "empty list");
     empty.json(
@@ -157,6 +178,10 @@ fn empty_and_reload(report: &mut Report) {
     ] {
         empty.run(report, "empty list", operations);
     }
+}
+
+/// One reload each of a changed, an unchanged, an emptied and a broken file.
+fn reload(report: &mut Report) {
     let changes = [
         (
             "changed",

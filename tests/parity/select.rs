@@ -6,6 +6,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 use serde_json::json;
 
+use crate::compare;
 use crate::keys;
 use crate::pair::Pair;
 use crate::report::Report;
@@ -15,15 +16,109 @@ use harness::{Config, Probe, Request};
 /// Algorithms with one right answer; 77 stands for a number that no algorithm has.
 const EXACT: [u32; 9] = [0, 1, 2, 3, 4, 5, 7, 8, 77];
 
-/// Every algorithm with 500 keys per set, then with other settings.
-pub fn all(report: &mut Report, rng: &mut StdRng) {
-    for round in 0..2 {
-        let pair = Pair::start(config(rng, 2, 0, 1));
-        scramble(&pair, rng, 40 * round);
-        exact(report, rng, &pair, &format!("flags 2 round {round}"), 500);
-        random(report, rng, &pair);
-    }
-    for flags in 0..4 {
+/// Keys of each set in the tests of one algorithm.
+const KEYS: usize = 500;
+
+#[test]
+fn algorithm_0_by_call_id() {
+    one_answer(0);
+}
+
+#[test]
+fn algorithm_1_by_from() {
+    one_answer(1);
+}
+
+#[test]
+fn algorithm_2_by_to() {
+    one_answer(2);
+}
+
+#[test]
+fn algorithm_3_by_request_uri() {
+    one_answer(3);
+}
+
+#[test]
+fn algorithm_4_in_turn() {
+    one_answer(4);
+}
+
+#[test]
+fn algorithm_5_by_user_of_the_credentials() {
+    one_answer(5);
+}
+
+#[test]
+fn algorithm_7_by_a_variable() {
+    one_answer(7);
+}
+
+#[test]
+fn algorithm_8_the_first_one() {
+    one_answer(8);
+}
+
+#[test]
+fn algorithm_of_no_known_number() {
+    one_answer(77);
+}
+
+/// Compares an algorithm that has one right answer, before and after states change.
+fn one_answer(algorithm: u32) {
+    compare(|report, rng| {
+        for round in 0..2 {
+            let pair = Pair::start(config(rng, 2, 0, 1));
+            scramble(&pair, rng, 40 * round);
+            for set in 1..=SIZES.len() {
+                let requests: Vec<Request> = (0..KEYS)
+                    .map(|n| {
+                        let dump = if n % 8 == 0 { "|dump" } else { "" };
+                        let call = call(rng, set, algorithm);
+                        keys::request(rng, &(call + dump))
+                    })
+                    .collect();
+                let what = format!("algorithm {algorithm} round {round} set {set}");
+                pair.ask(report, &what, &requests);
+            }
+        }
+    });
+}
+
+#[test]
+fn algorithm_6_at_random() {
+    compare(|report, rng| {
+        for round in 0..2 {
+            let pair = Pair::start(config(rng, 2, 0, 1));
+            scramble(&pair, rng, 40 * round);
+            random(report, rng, &pair);
+        }
+    });
+}
+
+#[test]
+fn all_with_flags_0() {
+    with_flags(0);
+}
+
+#[test]
+fn all_with_flags_1() {
+    with_flags(1);
+}
+
+#[test]
+fn all_with_flags_2() {
+    with_flags(2);
+}
+
+#[test]
+fn all_with_flags_3() {
+    with_flags(3);
+}
+
+/// Compares all algorithms, and longer runs, with and without `use_default`.
+fn with_flags(flags: i64) {
+    compare(|report, rng| {
         for use_default in [0, 1] {
             let pair = Pair::start(config(rng, flags, use_default, i64::from(use_default == 0)));
             scramble(&pair, rng, 40);
@@ -31,9 +126,7 @@ pub fn all(report: &mut Report, rng: &mut StdRng) {
             exact(report, rng, &pair, &what, 60);
             sequences(report, rng, &pair, &what);
         }
-    }
-    weights(report, rng);
-    static_arguments(report);
+    });
 }
 
 fn config(rng: &mut StdRng, flags: i64, use_default: i64, force_dst: i64) -> Config {
@@ -184,7 +277,12 @@ fn sequences(report: &mut Report, rng: &mut StdRng, pair: &Pair, what: &str) {
     }
 }
 
-/// Algorithm 9: exact counts per 100 consecutive picks, from a fresh start.
+/// Counts 100 consecutive picks at a time, from a fresh start.
+#[test]
+fn algorithm_9_by_weight() {
+    compare(weights);
+}
+
 fn weights(report: &mut Report, rng: &mut StdRng) {
     let list = "\
         1 sip:127.0.0.1:7001 0 3 weight=50\n1 sip:127.0.0.1:7002 0 2 weight=30\n\
@@ -233,7 +331,12 @@ fn counts(picks: &BTreeMap<(String, String), u32>) -> String {
     counts.collect::<Vec<_>>().join(", ")
 }
 
-/// Arguments written into the config: strings, numbers, variables of all kinds.
+#[test]
+fn arguments_written_into_the_config() {
+    compare(|report, _| static_arguments(report));
+}
+
+/// Arguments that are strings, numbers and variables of all kinds.
 fn static_arguments(report: &mut Report) {
     let calls = [
         "ds_select_dst(\"1\", \"4\");",

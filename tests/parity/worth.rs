@@ -9,17 +9,23 @@ use serde_json::json;
 use crate::keys;
 use crate::pair::Pair;
 use crate::report::Report;
-use harness::{Probe, Request, packaged, this_server};
+use crate::{compare, compare_if};
+use harness::{Probe, Request, packaged};
 
-/// All of them.
-pub fn all(report: &mut Report, rng: &mut StdRng) {
-    relative(report);
-    if packaged::orders_by_latency() {
-        latency(report, rng);
-    } else {
-        this_server::skip_part("latency", "this C module has no algorithm 13");
-    }
-    forks(report, rng);
+#[test]
+fn algorithm_11_by_relative_weight() {
+    compare(|report, _| relative(report));
+}
+
+#[test]
+fn algorithm_12_forks() {
+    compare(forks);
+}
+
+#[test]
+fn algorithm_13_by_latency() {
+    let lack = "this C module has no algorithm 13";
+    compare_if(packaged::orders_by_latency, lack, latency);
 }
 
 fn start(list: &str, use_default: i64) -> Pair {
