@@ -16,9 +16,9 @@ export DISPATCHER_PROBE_SO := $(CURDIR)/$(PROBE)
 SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/modules/tm.so \
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
-.PHONY: help setup setup-tests headers build probe install demo test test-unit test-server lint bench bench-live \
-	bench-growth bench-calls bench-traffic bench-ping bench-domain bench-all soak race miri valgrind \
-	test-matrix test-matrix-quick test-aarch64 clean
+.PHONY: help setup setup-tests headers build probe install demo test test-unit test-server lint bench \
+	bench-live bench-growth bench-calls bench-traffic bench-ping bench-domain bench-all soak race \
+	miri valgrind test-matrix test-matrix-quick test-aarch64 clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,6 +84,8 @@ BENCH = $(CARGO) run --quiet -p dispatcher-programs --bin bench --
 bench-all: CALLS ?= million
 
 # CASES="alg4 mark*" takes single cases (keys are in doc/dev/reports/bench.md) and writes nothing.
+# DISPATCHER_SO=path/dispatcher.so measures another build of the module. ALLOCATOR=qm (or fm) gives each part but
+# bench-live, which has all three, another allocator than tlsf; the part is then only printed.
 bench: build ## measure the instructions of calls beside the packaged C module (CASES="alg4 ...": only these)
 	@$(BENCH) $(if $(CASES),only $(CASES),instructions)
 

@@ -4,12 +4,17 @@
 //! default), `live`, `growth`, `calls` (with `million` for a million calls as well), `traffic`,
 //! `ping`, `domain` (what `cargo bench` left). Figures are reported,
 //! never asserted. `only KEY...` takes the instructions of single cases and writes nothing: keys are in the
-//! page's table, `alg*` means all that begin so.
+//! page's tables, `alg*` means all that begin so.
+//!
+//! Environment: `ALLOCATOR` (`qm`, `fm`; `tlsf` where it is not set) for the parts that measure with one
+//! allocator, which are then only printed; `WITHOUT_C` leaves the C module out.
 
+mod allocators;
 mod calls;
 mod cases;
 mod counter;
 mod domain;
+mod followers;
 mod growth;
 mod instructions;
 mod lists;
@@ -27,21 +32,32 @@ use page::Page;
 fn main() {
     let begin = Instant::now();
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let (what, rest) = args
-        .split_first()
-        .map_or(("instructions", &[][..]), |(what, rest)| {
-            (what.as_str(), rest)
-        });
-    let part = match what {
-        "only" => {
-            print!("{}", instructions::part(rest).0.text());
-            return;
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["only", ..] => {
+            let (tables, _) = instructions::part(&args[1..]);
+            tables.iter().for_each(|table| println!("{}", table.text()));
         }
-        "instructions" => {
-            let (table, part) = instructions::part(&[]);
-            print!("{}", table.text());
-            part
+        _ => {
+            let what = words.first().copied().unwrap_or("instructions");
+            let part = part(what, args.get(1..).unwrap_or_default());
+            print!("{part}");
+            if machine::allocator() != machine::USUAL_ALLOCATOR {
+                return;
+            }
+            Page::read()
+                .save(&part)
+                .expect("doc/dev/reports/bench.md is written");
+            let seconds = begin.elapsed().as_secs_f64();
+            println!("\nIn doc/dev/reports/bench.md, too. Done in {seconds:.0} s.");
         }
+    }
+}
+
+/// Measures a part; its text for the page.
+fn part(what: &str, rest: &[String]) -> String {
+    match what {
+        "instructions" => instructions::part(rest).1,
         "live" => lists::part(),
         "calls" => {
             let million = rest.iter().any(|arg| arg == "million");
@@ -52,15 +68,5 @@ fn main() {
         "domain" => domain::part(),
         "ping" => ping::part(),
         other => panic!("no bench is called {other:?}"),
-    };
-    if what != "instructions" {
-        print!("{part}");
     }
-    Page::read()
-        .save(&part)
-        .expect("doc/dev/reports/bench.md is written");
-    println!(
-        "\nIn doc/dev/reports/bench.md, too. Done in {:.0} s.",
-        begin.elapsed().as_secs_f64()
-    );
 }

@@ -129,7 +129,7 @@ fn measure(module: Module, size: usize, hash: i64, up: &[usize]) -> Result<Figur
         .param("xavp_ctx_mode", 1)
         .param("ds_hash_size", hash)
         .param("ds_hash_check_interval", 2)
-        .memory_manager("tlsf")
+        .memory_manager(&machine::allocator())
         .shm_mb(1024);
     let server = machine::start(module, config)?;
     let lab = Lab {

@@ -28,6 +28,34 @@ pub enum Setting {
     Names,
 }
 
+/// What a server has done when a call is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Age {
+    /// It has started with its list.
+    Fresh,
+    /// It has made [`CALLS`] calls.
+    Used,
+    /// It has loaded its list again after that.
+    Reloaded,
+}
+
+impl Age {
+    /// All of them, in the order in which a server goes through them.
+    pub const ALL: [Self; 3] = [Self::Fresh, Self::Used, Self::Reloaded];
+
+    /// Its name in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fresh => "fresh",
+            Self::Used => "after 10,000 calls",
+            Self::Reloaded => "after a reload",
+        }
+    }
+}
+
+/// Calls that make a server a used one.
+pub const CALLS: u64 = 10_000;
+
 impl Setting {
     /// All of them.
     pub const ALL: [Self; 6] = [
@@ -198,6 +226,79 @@ fn from_list(key: &'static str, name: &'static str, sender: Sender) -> Case {
     let wanted = if sender == Sender::Stranger { -1 } else { 1 };
     let case = call(key, name, "ds_is_from_list();");
     case.sender(sender).wanted(wanted)
+}
+
+/// How the keys of [`of_allocators`] begin.
+pub const ALLOCATES: &str = "heap";
+
+/// A call, and that its lists are given back, as a request does at its end.
+macro_rules! given_back {
+    ($call:literal) => {
+        concat!(
+            $call,
+            "$xavp(_dsdst_[*]) = $null; $xavp(_dsctx_[*]) = $null;"
+        )
+    };
+}
+
+/// Calls that are counted with each allocator, in a server whose set 1 has ten destinations and whose set
+/// 2 has a hundred.
+pub fn of_allocators() -> Vec<Case> {
+    let list = |key, name, body| {
+        call(key, name, body)
+            .sizes(SMALL)
+            .floor(given_back!(""))
+            .setting(Setting::Failover)
+    };
+    vec![
+        select(
+            "heapbare",
+            "bare selection, alg 4",
+            r#"ds_select_dst("1", "4");"#,
+        )
+        .sizes(SMALL),
+        list(
+            "heapdefault",
+            "default parameters, alg 4",
+            given_back!(r#"ds_select_dst("1", "4");"#),
+        )
+        .setting(Setting::Default),
+        list(
+            "heaplimit1",
+            "flags 2, limit 1, alg 4",
+            given_back!(r#"ds_select_dst("1", "4", "1");"#),
+        ),
+        list(
+            "heapall",
+            "flags 2, no limit, alg 4",
+            given_back!(r#"ds_select_dst("1", "4");"#),
+        )
+        .slow(),
+        list(
+            "heapall100",
+            "flags 2, no limit, alg 4",
+            given_back!(r#"ds_select_dst("2", "4");"#),
+        )
+        .sizes(&[100])
+        .slow(),
+        list(
+            "heapdemand",
+            "flags 2, no limit, on demand (C: all)",
+            given_back!(r#"ds_select_dst("1", "4");"#),
+        )
+        .setting(Setting::OnDemand)
+        .slow(),
+        Case {
+            method: "INVITE",
+            ..list(
+                "heapload",
+                "alg 10, limit 1, and ds_load_unset()",
+                given_back!(r#"ds_select_dst("1", "10", "1"); ds_load_unset();"#),
+            )
+        }
+        .setting(Setting::CallLoad)
+        .list(List::Ids),
+    ]
 }
 
 /// The key of the row that all selections are compared with.

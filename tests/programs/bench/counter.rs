@@ -3,12 +3,12 @@
 //! Callgrind collects only inside `receive_msg` and writes one profile per message, so the
 //! difference of two messages with a different number of turns is the cost of the turns.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::cases::{Case, List, Sender, Setting, Usable};
+use super::cases::{Age, CALLS, Case, List, Sender, Setting, Usable};
 use super::machine::{self, Floor};
 use harness::{Dns, Kamailio, Module, Name, Request, Uac};
 
@@ -36,12 +36,32 @@ struct Counter<'a> {
     _floor: Floor,
 }
 
+/// A caller; at the same port in each run where that is free, because a URI decides how many slots are
+/// looked at before its own.
+fn caller_at(ip: IpAddr) -> Uac {
+    let port = 50_600;
+    let is_free = UdpSocket::bind((ip, port)).is_ok();
+    Uac::at(ip, if is_free { port } else { 0 })
+}
+
 /// Why a figure is missing.
 pub type Figure = Result<f64, String>;
 
 impl<'a> Counter<'a> {
     /// Starts it with one destination; [`Counter::load`] gives it a list.
     fn start(module: Module, setting: Setting, cases: &'a [Case]) -> Result<Self, String> {
+        let list = "1 sip:127.0.0.1:5060\n";
+        Self::start_with(module, setting, cases, &machine::allocator(), list)
+    }
+
+    /// Starts it with an allocator and a list.
+    fn start_with(
+        module: Module,
+        setting: Setting,
+        cases: &'a [Case],
+        allocator: &str,
+        list: &str,
+    ) -> Result<Self, String> {
         let program = [
             "valgrind",
             "--tool=callgrind",
@@ -59,11 +79,11 @@ impl<'a> Counter<'a> {
             .config(ROUTES)
             .load("textopsx.so")
             .define("CASES", script(cases))
-            .list("1 sip:127.0.0.1:5060\n")
+            .list(list)
             .param("flags", if flags { 2 } else { 0 })
             .param("xavp_ctx_mode", i64::from(bare))
             .param("hash_pvar", "$fU@$ci")
-            .memory_manager("tlsf")
+            .memory_manager(allocator)
             .shm_mb(256)
             .under(&program);
         if setting == Setting::OnDemand {
@@ -84,7 +104,9 @@ impl<'a> Counter<'a> {
             }
         }
         let server = machine::start(module, config)?;
-        let caller = |last| Uac::at(IpAddr::from([127, 100, 100, last]), 0);
+        // Both modules are measured at the same time.
+        let third = if module == Module::C { 100 } else { 101 };
+        let caller = |last| caller_at(IpAddr::from([127, 100, third, last]));
         Ok(Self {
             server,
             setting,
@@ -239,6 +261,21 @@ impl<'a> Counter<'a> {
         })
     }
 
+    /// Brings the server to an age, and measures all cases.
+    fn at(&mut self, age: Age) -> Result<Vec<Figure>, String> {
+        match age {
+            Age::Fresh => {}
+            Age::Used => drop(self.message("c0", CALLS, &self.cases[0])?),
+            Age::Reloaded => {
+                self.rpc(&["dispatcher.reload"])?;
+                machine::settle(&self.server);
+            }
+        }
+        Ok((0..self.cases.len())
+            .map(|index| self.cost(index))
+            .collect())
+    }
+
     /// Measures all cases of one list in one state into `figures`.
     fn group(&mut self, list: List, size: usize, usable: Usable, figures: &mut [Vec<Figure>]) {
         let cases = self.cases;
@@ -305,6 +342,26 @@ pub fn measure(module: Module, cases: &[Case]) -> Vec<Vec<Figure>> {
             counter.server.abandon();
         }
     }
+    figures
+}
+
+/// Figures of calls of one setting with an allocator: for each age of the server, one for each case.
+pub fn at_ages(
+    module: Module,
+    setting: Setting,
+    allocator: &str,
+    cases: &[Case],
+) -> Result<Vec<Vec<Figure>>, String> {
+    let with_ids = cases.iter().any(|case| case.list == List::Ids);
+    let line = |n: usize| {
+        let id = with_ids.then(|| format!(" 0 0 duid=d{n}"));
+        let set = if n < 10 { 1 } else { 2 };
+        format!("{set} {}{}\n", machine::uri(n), id.unwrap_or_default())
+    };
+    let list: String = (0..110).map(line).collect();
+    let mut counter = Counter::start_with(module, setting, cases, allocator, &list)?;
+    let figures = Age::ALL.map(|age| counter.at(age)).into_iter().collect();
+    counter.server.abandon();
     figures
 }
 

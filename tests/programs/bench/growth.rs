@@ -115,7 +115,7 @@ impl Lab<'_> {
             .param("flags", if self.calls { 2 } else { 0 })
             .param("xavp_ctx_mode", 1)
             .param("ds_hash_size", 10)
-            .memory_manager("tlsf")
+            .memory_manager(&machine::allocator())
             .shm_mb(256);
         let start = |_| machine::start(self.module, config.clone());
         let servers: Vec<Kamailio> = (0..servers).map(start).collect::<Result<_, _>>()?;
@@ -202,7 +202,7 @@ fn workers(floor: &Floor) -> Table {
         ],
     );
     for calls in [false, true] {
-        for module in [Module::C, Module::Rust] {
+        for &module in machine::modules() {
             let lab = Lab {
                 module,
                 list: machine::list(MEASURED, 1, attributes),
@@ -261,7 +261,7 @@ fn one_worker(lab: &Lab<'_>) -> Result<Vec<f64>, String> {
 fn grown(heads: &[&str], columns: &[(usize, usize, bool)], floor: &Floor, first: &str) -> Table {
     let mut table = Table::new(&[first, "module"], heads);
     for calls in [false, true] {
-        for module in [Module::C, Module::Rust] {
+        for &module in machine::modules() {
             let figures = columns.iter().map(|&(count, sets, c_too)| {
                 if module == Module::C && !c_too {
                     return None;

@@ -1,4 +1,4 @@
-//! The part "Lists": start, reload, edits, memory, list output; and whether a selecting worker feels
+//! The part "Lists": start, reload, edits, memory, list output; and how much a selecting worker feels
 //! reloads.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -6,19 +6,27 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::machine::{self, uri};
+use super::followers;
+use super::machine::{self, USUAL_ALLOCATOR, uri};
 use super::report::{self, Table};
 use harness::lab::{ask, code, lab};
-use harness::{Config, Fault, Kamailio, Module, Piece, Request, Uac, binrpc, wait_for};
+use harness::{Config, Fault, Kamailio, Module, Piece, Request, Uac, binrpc};
 
-/// Destinations, sets, and whether the C module is asked.
-const SHAPES: [(usize, usize, bool); 6] = [
-    (1_000, 1, true),
-    (10_000, 1, true),
-    (10_000, 1_000, true),
-    (10_000, 10_000, true),
-    (100_000, 1, false),
-    (100_000, 1_000, true),
+/// Allocator, destinations, sets, and whether the C module is asked.
+const SHAPES: [(&str, usize, usize, bool); 13] = [
+    (USUAL_ALLOCATOR, 1_000, 1, true),
+    (USUAL_ALLOCATOR, 10_000, 1, true),
+    (USUAL_ALLOCATOR, 10_000, 1_000, true),
+    (USUAL_ALLOCATOR, 10_000, 10_000, true),
+    (USUAL_ALLOCATOR, 100_000, 1, false),
+    (USUAL_ALLOCATOR, 100_000, 1_000, true),
+    ("qm", 10_000, 1, true),
+    ("qm", 10_000, 1_000, true),
+    ("qm", 10_000, 10_000, true),
+    ("qm", 100_000, 1, false),
+    ("qm", 100_000, 1_000, true),
+    ("fm", 10_000, 1, true),
+    ("fm", 10_000, 1_000, true),
 ];
 /// Destinations of the large list.
 const LARGE: usize = 100_000;
@@ -32,39 +40,45 @@ const PAGE: usize = 400;
 const WATCH: Duration = Duration::from_secs(8);
 
 const METHOD: &str = "\
-`-x tlsf -X tlsf`, URIs of equal length; commands through a datagram socket of jsonrpcs, each the fastest of
-five, less a command that does nothing. *On the processor* is the time of all processes of the server; it
-includes giving back what was replaced. Start is the time until the first answer, less that of a list of one.
-Memory is `real_used` of `core.shmmem`, with the list and with a list of one, fresh from the start. The C
-module is not asked for 100,000 destinations in one set: it needs about a minute for each start and each
-change (issue 9 has 69 s for a reload).
+URIs of equal length; the allocator is that of shared and of private memory. Commands go through a datagram
+socket of jsonrpcs, each the fastest of five, less a command that does nothing. *On the processor* is the time
+of all processes of the server; it includes giving back what was replaced. Start is the time until the first
+answer, less that of a list of one. Memory is `real_used` of `core.shmmem`, with the list and with a list of
+one, fresh from the start. The C module is not asked for 100,000 destinations in one set: it needs about a
+minute for each start and each change (issue 9 has 69 s for a reload).
 
 `dispatcher.list`: time and size of the whole output. kamcmd takes 128 kB at most, so it gets ours in pages
 of 400; the C module has no pages. ctl is one reply through its binary protocol.
 
 The gap is the longest time between two answers of the workers to one client that selects
-(`ds_select_dst`, algorithm 4) for eight seconds; the machine's own pauses are in all figures.";
+(`ds_select_dst`, algorithm 4) for eight seconds; the machine's own pauses are in all figures. The gap and
+what is beside a large set are of tlsf.
+
+*What an edit causes*: a server with qm, pings, names asked by a process of its own, and states kept in a file.
+Time on the processor of the process that serves the command, and of all processes of the server together
+until a second and a half after it, less that without a command; the mean of five.";
 
 /// The figures of one module and one list, by name.
 type Figures = Vec<(&'static str, usize, Result<f64, String>)>;
 
 /// The part of the page.
 pub fn part() -> String {
-    let mut table = Table::new(&["what", "destinations"], &["C", "ours", "ours / C"]);
-    for (count, sets, c_too) in SHAPES {
+    let texts = ["what", "destinations", "allocator"];
+    let mut table = Table::new(&texts, &["C", "ours", "ours / C"]);
+    for (allocator, count, sets, c_too) in SHAPES {
         let s = if sets == 1 { "" } else { "s" };
         let (n, m) = (
             report::number(count as f64, 0),
             report::number(sets as f64, 0),
         );
         let list = format!("{n} in {m} set{s}");
-        let c = if c_too {
-            figures(Module::C, count, sets)
+        let figures = |module| figures(module, allocator, count, sets);
+        let c = if c_too && machine::c_too() {
+            figures(Module::C)
         } else {
             Vec::new()
         };
-        for (n, (what, digits, ours)) in figures(Module::Rust, count, sets).into_iter().enumerate()
-        {
+        for (n, (what, digits, ours)) in figures(Module::Rust).into_iter().enumerate() {
             let c = c.get(n).map(|(_, _, figure)| figure.clone());
             let number = |figure: &Result<f64, String>| match figure {
                 Ok(figure) => report::number(*figure, digits),
@@ -73,6 +87,7 @@ pub fn part() -> String {
             table.row([
                 what.to_owned(),
                 list.clone(),
+                allocator.to_owned(),
                 c.as_ref().map_or_else(|| "-".to_owned(), number),
                 number(&ours),
                 report::ratio(c.and_then(Result::ok), ours.ok()),
@@ -86,21 +101,22 @@ pub fn part() -> String {
         report::number(beside, 2),
     ]);
     let head = super::page::PARTS[1];
-    report::part(head, "bench-live", METHOD, &[&table, &gaps])
+    let followers = followers::table();
+    report::part(head, "bench-live", METHOD, &[&table, &gaps, &followers])
 }
 
-fn config(list: &str) -> Config {
+fn config(allocator: &str, list: &str) -> Config {
     lab()
         .children(2)
         .list(list)
-        .memory_manager("tlsf")
+        .memory_manager(allocator)
         .shm_mb(1_024)
         .pkg_mb(64)
         .global("debug=0")
 }
 
-fn start(module: Module, list: &str) -> Result<Kamailio, String> {
-    let server = Kamailio::try_start(module, config(list))?;
+fn start(module: Module, allocator: &str, list: &str) -> Result<Kamailio, String> {
+    let server = Kamailio::try_start(module, config(allocator, list))?;
     server.ignore_log();
     Ok(server)
 }
@@ -110,23 +126,24 @@ fn list(count: usize, sets: usize) -> String {
 }
 
 /// Starts a server twice; yields it, and the time of the faster start. Unit: seconds.
-fn timed_start(module: Module, list: &str) -> Result<(Kamailio, f64), String> {
+fn timed_start(module: Module, allocator: &str, list: &str) -> Result<(Kamailio, f64), String> {
     let mut fastest = f64::MAX;
     let mut server = None;
     for _ in 0..2 {
         drop(server.take());
         let begin = Instant::now();
-        server = Some(start(module, list)?);
+        server = Some(start(module, allocator, list)?);
         fastest = fastest.min(begin.elapsed().as_secs_f64());
     }
     Ok((server.ok_or("no server")?, fastest))
 }
 
 /// All figures of a list; one that cannot be had says why.
-fn figures(module: Module, count: usize, sets: usize) -> Figures {
+fn figures(module: Module, allocator: &str, count: usize, sets: usize) -> Figures {
     let text = list(count, sets);
-    let servers = timed_start(module, "1 sip:10.0.0.1:5060\n")
-        .and_then(|small| Ok((small, timed_start(module, &text)?)));
+    let timed_start = |list: &str| timed_start(module, allocator, list);
+    let servers =
+        timed_start("1 sip:10.0.0.1:5060\n").and_then(|small| Ok((small, timed_start(&text)?)));
     let ((small, idle), (server, time)) = match servers {
         Ok(servers) => servers,
         Err(why) => {
@@ -145,11 +162,20 @@ fn figures(module: Module, count: usize, sets: usize) -> Figures {
         let state = ["ip", "ap"][n % 2];
         ("dispatcher.set_state", json!([state, 1, uri(0)]))
     });
+    let modify = cost(&server, |n| {
+        let weight = format!("weight={}", n + 1);
+        ("dispatcher.modify", json!([1, new(n), "attrs", weight]))
+    });
+    let modify = modify.map_err(|why| match module {
+        Module::C => "-".to_owned(),
+        _ => why,
+    });
     let remove = cost(&server, |n| ("dispatcher.remove", json!([1, new(n)])));
     let mut figures: Figures = vec![("start, ms", 0, Ok((time - idle) * 1e3))];
     for (wall, on_cpu, cost) in [
         ("reload, ms", "reload, ms on the processor", reload),
         ("one add, ms", "one add, ms on the processor", add),
+        ("one modify, ms", "one modify, ms on the processor", modify),
         ("one remove, ms", "one remove, ms on the processor", remove),
         (
             "one set_state, ms",
@@ -161,33 +187,18 @@ fn figures(module: Module, count: usize, sets: usize) -> Figures {
         figures.push((on_cpu, 3, cost.map(|cost| cost[1])));
     }
     figures.push(("shared memory per destination, bytes", 0, Ok(fresh)));
-    settle(&server);
+    machine::settle(&server);
     figures.push(("same after reloads and edits, bytes", 0, Ok(bytes(&server))));
     if count == WITH_ATTRIBUTES {
-        let full = with_attributes(module, count, sets, empty);
+        let attributes = |n: usize| format!(" 0 0 duid=d{n};weight=1;rweight=1");
+        let server = start(module, allocator, &machine::list(count, sets, attributes));
+        let full = server.map(|full| (machine::shm_used(&full) - empty) / (count - 1) as f64);
         figures.push(("same with duid, weight, rweight, bytes", 0, full));
     }
-    figures.extend(output(&server, count));
+    if allocator == USUAL_ALLOCATOR {
+        figures.extend(output(&server, count));
+    }
     figures
-}
-
-/// Waits until what was replaced is given back: ours does so within a few seconds.
-fn settle(server: &Kamailio) {
-    let (mut least, mut since) = (f64::MAX, Instant::now());
-    wait_for("memory to be given back", Duration::from_secs(30), || {
-        let used = machine::shm_used(server);
-        if used < least {
-            (least, since) = (used, Instant::now());
-        }
-        (since.elapsed() > Duration::from_secs(3)).then_some(())
-    });
-}
-
-/// Shared memory for each destination when all have attributes. Unit: bytes.
-fn with_attributes(module: Module, count: usize, sets: usize, empty: f64) -> Result<f64, String> {
-    let attributes = |n: usize| format!(" 0 0 duid=d{n};weight=1;rweight=1");
-    let server = start(module, &machine::list(count, sets, attributes))?;
-    Ok((machine::shm_used(&server) - empty) / (count - 1) as f64)
 }
 
 /// Time and size of `dispatcher.list`.
@@ -274,7 +285,7 @@ fn cost(
 fn add_beside_large_set() -> f64 {
     let line = |n| format!("2 sip:12.0.0.{n}:5060\n");
     let text = list(LARGE, 1) + &(0..10).map(line).collect::<String>();
-    let server = start(Module::Rust, &text).unwrap_or_else(|why| panic!("{why}"));
+    let server = start(Module::Rust, USUAL_ALLOCATOR, &text).unwrap_or_else(|why| panic!("{why}"));
     let add = cost(&server, |n| {
         ("dispatcher.add", json!([2, uri(3_000_000 + n)]))
     });
@@ -283,7 +294,8 @@ fn add_beside_large_set() -> f64 {
 
 /// The longest gap of a selecting worker, with and without reloads of a large list.
 fn gaps() -> Table {
-    let server = start(Module::Rust, &list(LARGE, 1_000)).unwrap_or_else(|why| panic!("{why}"));
+    let server = start(Module::Rust, USUAL_ALLOCATOR, &list(LARGE, 1_000));
+    let server = server.unwrap_or_else(|why| panic!("{why}"));
     let (reloads, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let quiet = longest_gap(&server);
     let busy = std::thread::scope(|scope| {

@@ -1,8 +1,31 @@
 //! Time on the processor of a server's processes, shared memory, and lists that benches share.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use harness::{Config, Kamailio, Module, TempDir, c_module};
+use harness::{Config, Kamailio, Module, TempDir, c_module, wait_for};
+
+/// The server's allocators, its default first.
+pub const ALLOCATORS: [&str; 3] = ["qm", "fm", "tlsf"];
+
+/// The allocator of a part that measures with one only: `ALLOCATOR`, else tlsf.
+pub fn allocator() -> String {
+    std::env::var("ALLOCATOR").unwrap_or_else(|_| USUAL_ALLOCATOR.to_owned())
+}
+
+/// The allocator of the page's figures where a row names none.
+pub const USUAL_ALLOCATOR: &str = "tlsf";
+
+/// False where only ours is measured, with `WITHOUT_C`: to compare two builds of it.
+pub fn c_too() -> bool {
+    std::env::var_os("WITHOUT_C").is_none()
+}
+
+/// The modules that are measured.
+pub fn modules() -> &'static [Module] {
+    const BOTH: &[Module] = &[Module::C, Module::Rust];
+    if c_too() { BOTH } else { &BOTH[1..] }
+}
 
 /// A process of a server.
 pub struct Process {
@@ -57,6 +80,18 @@ pub fn shm_used(server: &Kamailio) -> f64 {
     let line = lines.find_map(|l| l.trim().strip_prefix("real_used: "));
     line.and_then(|n| n.trim().parse().ok())
         .unwrap_or_else(|| panic!("no real_used in {text}"))
+}
+
+/// Waits until what was replaced is given back: ours does so within a few seconds.
+pub fn settle(server: &Kamailio) {
+    let (mut least, mut since) = (f64::MAX, Instant::now());
+    wait_for("memory to be given back", Duration::from_secs(30), || {
+        let used = shm_used(server);
+        if used < least {
+            (least, since) = (used, Instant::now());
+        }
+        (since.elapsed() > Duration::from_secs(3)).then_some(())
+    });
 }
 
 /// A destination's URI; all are equally long. Up to 3.3 million.

@@ -135,7 +135,7 @@ fn load(module: Module) -> Vec<(&'static str, String)> {
     dns.set("gone.test", Name::Is(Ipv4Addr::LOCALHOST));
     let config = config(module, INTERVAL)
         .shm_mb(256)
-        .memory_manager("tlsf")
+        .memory_manager(&super::machine::allocator())
         .resolver(&dns)
         .allow_log("resolve");
     let server = start(module, config);

@@ -30,6 +30,11 @@ impl Table {
         self.rows.push(cells);
     }
 
+    /// True while it has no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     /// For the terminal.
     pub fn text(&self) -> String {
         let width = |column: usize| {
@@ -68,6 +73,46 @@ impl Table {
         }
         out
     }
+}
+
+/// A row of a table in Markdown: cells by the names of their columns.
+pub struct Row<'t> {
+    /// Names of the columns.
+    pub head: Vec<&'t str>,
+    /// Its cells.
+    pub cells: Vec<&'t str>,
+}
+
+impl Row<'_> {
+    /// The cell of a column; nothing where the table has no such column.
+    pub fn text(&self, column: &str) -> &str {
+        let place = self.head.iter().position(|&name| name == column);
+        place.and_then(|place| self.cells.get(place)).unwrap_or(&"")
+    }
+
+    /// A figure; `None` for a dash or a reason.
+    pub fn number(&self, column: &str) -> Option<f64> {
+        self.text(column).replace(',', "").parse().ok()
+    }
+}
+
+/// All rows of the tables in a text.
+pub fn rows(text: &str) -> Vec<Row<'_>> {
+    let (mut rows, mut head) = (Vec::new(), Vec::new());
+    for line in text.lines() {
+        let Some(inner) = line.strip_prefix("| ").and_then(|l| l.strip_suffix(" |")) else {
+            head.clear();
+            continue;
+        };
+        let cells: Vec<&str> = inner.split(" | ").map(str::trim).collect();
+        if head.is_empty() {
+            head = cells;
+        } else if !inner.starts_with("---") {
+            let head = head.clone();
+            rows.push(Row { head, cells });
+        }
+    }
+    rows
 }
 
 /// A part of the page: its heading, who wrote it when, how, and tables.

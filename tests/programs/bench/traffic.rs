@@ -200,7 +200,7 @@ fn config(good: &Callee, bad: &Callee) -> Config {
         .list(list)
         .param("flags", 2)
         .param("ds_hash_size", 12)
-        .memory_manager("tlsf")
+        .memory_manager(&machine::allocator())
         .shm_mb(1_024)
 }
 
