@@ -17,7 +17,7 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
 .PHONY: help setup setup-tests headers build probe install demo test test-unit test-server lint bench \
-	bench-live bench-growth bench-calls bench-traffic bench-ping bench-domain bench-all soak race \
+	bench-compare bench-live bench-growth bench-calls bench-traffic bench-ping bench-domain bench-all soak race \
 	miri valgrind test-matrix test-matrix-quick test-aarch64 clean
 
 help: ## print this list
@@ -88,6 +88,11 @@ bench-all: CALLS ?= million
 # bench-live, which has all three, another allocator than tlsf; the part is then only printed.
 bench: build ## measure the instructions of calls beside the packaged C module (CASES="alg4 ...": only these)
 	@$(BENCH) $(if $(CASES),only $(CASES),instructions)
+
+# PART=live or growth compares that part; CASES takes single cases.
+bench-compare: build ## print the rows that differ by more than 3 % from another build (BASE=path/dispatcher.so)
+	@[ -n "$(BASE)" ] || { echo "bench-compare: BASE=path/to/the/other/dispatcher.so" >&2; exit 1; }
+	@$(BENCH) compare $(BASE) $(or $(PART),instructions) $(CASES)
 
 bench-live: build ## measure start, reload, edits, memory and list output of lists up to 100,000 destinations
 	@$(BENCH) live

@@ -4,7 +4,9 @@
 //! default), `live`, `growth`, `calls` (with `million` for a million calls as well), `traffic`,
 //! `ping`, `domain` (what `cargo bench` left). Figures are reported,
 //! never asserted. `only KEY...` takes the instructions of single cases and writes nothing: keys are in the
-//! page's tables, `alg*` means all that begin so.
+//! page's tables, `alg*` means all that begin so. `print PART` writes nothing either. `compare BASE PART
+//! [KEY...]` measures the build of the module at `BASE` and the one under test, without the C module, and
+//! prints the rows that differ.
 //!
 //! Environment: `ALLOCATOR` (`qm`, `fm`; `tlsf` where it is not set) for the parts that measure with one
 //! allocator, which are then only printed; `WITHOUT_C` leaves the C module out.
@@ -12,6 +14,7 @@
 mod allocators;
 mod calls;
 mod cases;
+mod compare;
 mod counter;
 mod domain;
 mod followers;
@@ -25,6 +28,7 @@ mod report;
 mod targets;
 mod traffic;
 
+use std::path::Path;
 use std::time::Instant;
 
 use page::Page;
@@ -37,6 +41,11 @@ fn main() {
         ["only", ..] => {
             let (tables, _) = instructions::part(&args[1..]);
             tables.iter().for_each(|table| println!("{}", table.text()));
+        }
+        ["print", what, ..] => print!("{}", part(what, &args[2..])),
+        ["compare", base, what, ..] => {
+            let table = compare::part(Path::new(base), what, &args[3..]);
+            println!("Rows that differ by more than 3 %:\n\n{}", table.text());
         }
         _ => {
             let what = words.first().copied().unwrap_or("instructions");
