@@ -458,6 +458,32 @@ mod links {
         assert!(seen > 150, "the links were not found: {seen}");
     }
 
+    /// Every file of ours that a document names between backquotes is there.
+    #[test]
+    fn no_source_file_is_gone() {
+        let mut seen = 0;
+        for path in documents() {
+            let text = read(&path);
+            let names = code(&text)
+                .into_iter()
+                .filter_map(|code| code.split([':', ' ', '\n']).next());
+            let ours = names.filter(|name| {
+                let ending = Path::new(name).extension().is_some();
+                let roots = ["src/", "tests/", "kamailio-glue/", "include/", "benches/"];
+                ending && roots.iter().any(|root| name.starts_with(root))
+            });
+            for name in ours {
+                seen += 1;
+                assert!(
+                    root().join(name).exists(),
+                    "{}: no file {name}",
+                    path.display()
+                );
+            }
+        }
+        assert!(seen > 40, "the files were not found: {seen}");
+    }
+
     /// Rows of tables cannot be wrapped, and programs write the reports.
     #[test]
     fn no_line_is_too_long() {
