@@ -1,5 +1,5 @@
-//! The documents agree with the code: log messages, RPC commands, parameters and functions are all there
-//! and no others, and no link is dead.
+//! The documents agree with the code: log messages, RPC commands, parameters, functions, variables and
+//! attributes are all there and no others, and no link is dead.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -381,6 +381,52 @@ mod functions {
         assert_same("functions.md", &documented, &real);
         assert_same("functions.md", &twins, &kemi);
     }
+}
+
+/// The first names in the rows of the table behind `heading`.
+fn names_behind(text: &str, heading: &str) -> BTreeSet<String> {
+    let (_, section) = text.split_once(heading).unwrap();
+    let section = section.split("\n## ").next().unwrap();
+    let rows = rows(section);
+    let names = rows.iter().filter_map(|row| row.first());
+    names
+        .flat_map(|cell| code(cell))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The production source that contains `text`.
+fn source_with(text: &str) -> String {
+    let sources = files(&root().join("src"), ".rs");
+    let mut found = sources
+        .iter()
+        .map(|path| read(path))
+        .filter(|source| source.contains(text));
+    found
+        .next()
+        .unwrap_or_else(|| panic!("no source has {text}"))
+}
+
+#[test]
+fn every_name_of_a_variable_is_documented_and_no_other() {
+    let text = reference("variables.md");
+    for variable in ["$dsv", "$dsg"] {
+        let source = source_with(&format!("variable: \"{variable}\""));
+        let (_, names) = source.split_once("known: &[").unwrap();
+        let (names, _) = names.split_once(']').unwrap();
+        let real = between(names, "(\"", "\"").into_iter().map(str::to_owned);
+        let documented = names_behind(&text, &format!("\n## {variable}\n"));
+        assert_same(variable, &documented, &real.collect());
+    }
+}
+
+#[test]
+fn every_attribute_is_documented_and_no_other() {
+    let source = source_with("const NAMES: [&str;");
+    let names = between(&source, "const NAMES: [&str;", "];").concat();
+    let real = names.split('"').skip(1).step_by(2).map(str::to_owned);
+    let documented = names_behind(&reference("list-file.md"), "\n## Attributes\n");
+    assert_same("list-file.md", &documented, &real.collect());
 }
 
 mod links {
