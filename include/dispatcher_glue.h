@@ -233,10 +233,8 @@ void dsr_destroy(void);
 /* Once a second, in the timer process. */
 void dsr_tick(unsigned int ticks, void *param);
 /* The processes that ping and that resolve names, each some milliseconds. */
-void dsr_prober_tick(unsigned int ticks, void *param);
+void dsr_ping_tick(unsigned int ticks, void *param);
 void dsr_names_tick(unsigned int ticks, void *param);
-/* The process that asks for names of destinations. */
-void dsr_dns_tick(unsigned int ticks, void *param);
 /* The process that keeps what operators have set. */
 void dsr_states_tick(unsigned int ticks, void *param);
 /* tm: a local request is about to leave; a ping has ended. */

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::cfg;
+use super::dns_params::{self, DnsSettings};
 use super::ping_params::{self, DefaultSocket, PingSettings};
 use crate::dispatch::list::row::{self, Columns};
 use crate::dispatch::state::compat::Compat;
@@ -12,7 +13,6 @@ use crate::dispatch::state::transition::MarkRules;
 use crate::kamailio::events::routes::Listeners;
 use crate::kamailio::list::db::Table;
 use crate::kamailio::list::source::Source;
-use crate::kamailio::probing::dns::DnsSettings;
 use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::pv::{Avp, Format, Variable};
 use crate::kamailio::server::sys;
@@ -273,7 +273,7 @@ impl Settings {
             attrs_none: raw.ds_attrs_none != 0,
             reload_delta_s: whole("reload_delta", raw.reload_delta, "seconds, 0 or more")?,
             call_load: call_load(raw)?,
-            dns: dns(raw)?,
+            dns: dns_params::dns(raw)?,
             reload_state: reload_state(raw)?,
             mark: mark_rules(raw, compat)?,
             pings: ping_params::pings(raw)?,
@@ -393,24 +393,6 @@ pub(crate) fn whole(
         name,
         value: value.to_string().leak().as_bytes(),
         expected,
-    })
-}
-
-/// Reads the modes of `ds_dns_mode`, and what belongs to them.
-fn dns(raw: &sys::glue_modparams) -> Result<DnsSettings, BadValue<'static>> {
-    let seconds = |name, value| {
-        let seconds = whole(name, value, "seconds, 0 or more");
-        seconds.map(|seconds| u64::from(seconds) * 1_000)
-    };
-    let interval_ms = seconds("ds_dns_interval", raw.ds_dns_interval)?;
-    let has = |bit| raw.ds_dns_mode & bit != 0;
-    Ok(DnsSettings {
-        at_load: has(1),
-        at_match: has(2),
-        every_ms: if has(4) { interval_ms } else { 0 },
-        by_sip: has(8),
-        ttl_ms: seconds("ds_dns_ttl", raw.ds_dns_ttl)?,
-        all: raw.ds_dns_match_all != 0,
     })
 }
 

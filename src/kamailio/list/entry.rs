@@ -11,7 +11,7 @@ use crate::dispatch::list::destination::{Addr, DestSpec, Proto, SetId, ToSpec};
 use crate::dispatch::list::file;
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::params::Settings;
-use crate::kamailio::probing::dns;
+use crate::kamailio::probing::resolver;
 use crate::kamailio::server::net::{self, Uri};
 use crate::kamailio::server::text::Short;
 
@@ -117,7 +117,7 @@ pub fn resolve<'t>(settings: &Settings, words: Words<'t>) -> Result<Resolved<'t>
     let addrs = if state.contains(State::NODNS) {
         Vec::new()
     } else {
-        dns::at_load(&settings.dns, &parsed, host)
+        resolver::at_load(&settings.dns, &parsed, host)
             .ok_or_else(|| quoted("cannot resolve host", host))?
     };
     // Only `tel:` and the like have no host, and lie nowhere in the text.

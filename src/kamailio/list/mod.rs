@@ -6,6 +6,7 @@
 //! | [`db`] | The server's database interface. |
 //! | [`db_write`] | States written back to the table. |
 //! | [`entry`] | A list entry, checked and resolved. |
+//! | [`pace`] | How often a process walks over all lists to follow their changes. |
 //! | [`reload`] | Reading, resolving and publishing a list. |
 //! | [`reload_delta`] | The parameter `reload_delta`: how often a reload is allowed. |
 //! | [`state_keeper`] | States kept over restarts. |
@@ -13,6 +14,7 @@
 pub mod db;
 pub mod db_write;
 pub mod entry;
+pub mod pace;
 pub mod reload;
 pub mod reload_delta;
 pub mod source;

@@ -13,6 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::db_write::{FlagsChange, Written};
+use super::pace::Pace;
 use super::source::Source;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::event::Cause;
@@ -29,13 +30,14 @@ use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::refcount::Hold;
+use crate::shm::set::view::View;
 use crate::shm::table::slots::Table;
 
 /// Microseconds between two looks at whether something changed.
 pub const TICK_US: i32 = 200_000;
 
-/// Milliseconds until a failed write is tried again.
-const RETRY_MS: u64 = 2_000;
+/// Microseconds until a failed write is tried again.
+const RETRY_US: u64 = 2_000_000;
 
 /// The bits that are kept.
 const KEPT: State = State::ADMINISTRATIVE.union(State::INACTIVE);
@@ -43,12 +45,10 @@ const KEPT: State = State::ADMINISTRATIVE.union(State::INACTIVE);
 /// What the process remembers from one tick to the next.
 #[derive(Default)]
 struct Keeper {
-    /// Count of changes, and version of the lists, of what was kept last.
-    kept: Option<(u32, u64)>,
+    /// Follows the count of changes and the version of the lists.
+    pace: Pace<(u32, u64)>,
     /// Text of the file.
     text: Option<Vec<u8>>,
-    /// No write before this, in milliseconds.
-    not_before: u64,
     /// The last write failed, and the log says so.
     failing: bool,
 }
@@ -69,10 +69,10 @@ pub extern "C" fn dsr_states_tick(_ticks: c_uint, _param: *mut c_void) {
 
 impl Keeper {
     fn tick(&mut self, module: &Module) {
-        let now = (module.switches.state_changes(), module.store.version());
-        if self.kept == Some(now) || now_ms() < self.not_before {
+        let version = (module.switches.state_changes(), module.store.version());
+        let Some(walk) = self.pace.begin(version) else {
             return;
-        }
+        };
         let kept = match (&module.settings.keep, &module.settings.source) {
             (Keep::File(path), _) => self.keep_in_file(module, path),
             (Keep::Table, Source::Table(table)) => {
@@ -82,13 +82,13 @@ impl Keeper {
         };
         match kept {
             Ok(()) => {
-                self.kept = Some(now);
+                self.pace.end(walk);
                 if core::mem::take(&mut self.failing) {
                     log_info!("states of destinations are kept again");
                 }
             }
             Err(why) => {
-                self.not_before = now_ms() + RETRY_MS;
+                self.pace.retry_in(RETRY_US);
                 if !core::mem::replace(&mut self.failing, true) {
                     log_err!("states of destinations are not kept, trying again: {why}");
                 }
@@ -113,39 +113,39 @@ fn to_keep(record: &DestRecord, listed: State) -> State {
     record.state().kept_as(listed, by_command)
 }
 
-/// All destinations whose state is to be kept beside the list.
+/// Returns the destinations whose states are kept beside the list.
 fn all_kept(module: &Module) -> Vec<Kept> {
+    let pinned = module.pin();
     let mut all = Vec::new();
-    each_numbered(module, |dest, number| {
-        let record = dest.record();
-        let listed = record.listed();
-        let flags = to_keep(record, listed);
+    for dest in pinned
+        .table()
+        .map(Table::dests_as_they_came)
+        .unwrap_or_default()
+    {
+        let listed = dest.record().listed();
+        let flags = to_keep(dest.record(), listed);
         if flags != listed {
             all.push(Kept {
                 set: dest.set,
                 listed: listed.bits(),
                 flags: flags.bits(),
                 uri: dest.uri().to_vec(),
-                number,
+                number: number(pinned.view(dest.set), dest),
             });
         }
-    });
+    }
     all
 }
 
-/// Calls `act` with each destination, and its number among those of its set with the same URI.
-fn each_numbered(module: &Module, mut act: impl FnMut(&Dest, usize)) {
-    let pinned = module.pin();
-    let dests = pinned
-        .table()
-        .map(Table::dests_as_they_came)
-        .unwrap_or_default();
-    let mut numbers = HashMap::<(SetId, &[u8]), usize>::with_capacity(dests.len());
-    for dest in dests {
-        let number = numbers.entry((dest.set, dest.uri())).or_default();
-        *number += 1;
-        act(dest, *number);
-    }
+/// Returns the number of a destination among those of its set with the same URI, from 1, in the
+/// order of the list.
+fn number(view: Option<&View>, dest: &Dest) -> usize {
+    let alike = view.into_iter().flat_map(|view| {
+        let found = view.find_uri(dest.uri());
+        found.filter_map(|at| view.dest(at))
+    });
+    let before = alike.filter(|other| other.uri() == dest.uri() && other.line < dest.line);
+    before.count() + 1
 }
 
 /// Writes a file in one step: whoever reads it, and whatever happens, finds the old text or the new
@@ -196,12 +196,20 @@ pub fn restore(module: &Module, feed: &mut Feed<'_>) {
         return;
     }
     let mut found = Vec::new();
-    each_numbered(module, |dest, number| {
-        let wanted = kept.get(&(dest.set, dest.uri(), number));
-        if let Some(wanted) = wanted.filter(|wanted| wanted.listed == dest.listed.bits()) {
-            found.push((module.store.hold(dest), State(wanted.flags)));
+    {
+        let pinned = module.pin();
+        for dest in pinned
+            .table()
+            .map(Table::dests_as_they_came)
+            .unwrap_or_default()
+        {
+            let number = number(pinned.view(dest.set), dest);
+            let wanted = kept.get(&(dest.set, dest.uri(), number));
+            if let Some(wanted) = wanted.filter(|wanted| wanted.listed == dest.listed.bits()) {
+                found.push((module.store.hold(dest), State(wanted.flags)));
+            }
         }
-    });
+    }
     for (record, flags) in &found {
         restore_one(module, record, *flags, feed);
     }

@@ -6,8 +6,7 @@ use core::ptr;
 
 use crate::kamailio::config::params::{Keep, Settings};
 use crate::kamailio::list::state_keeper;
-use crate::kamailio::probing::dns;
-use crate::kamailio::probing::names;
+use crate::kamailio::probing::resolver::{self, Task};
 use crate::kamailio::probing::timer;
 use crate::kamailio::server::guard::InitRet;
 use crate::kamailio::server::log::{log_crit, log_err};
@@ -28,26 +27,17 @@ struct Process {
 fn all(settings: &Settings) -> Vec<Process> {
     let mut all = Vec::new();
     if settings.pings.is_some() {
-        all.extend((0..names::LANES).map(|lane| Process {
-            name: c"dispatcher names",
-            tick: sys::dsr_names_tick,
-            argument: lane,
-            every_us: names::TICK_US,
-        }));
+        let tasks = [Task::Steady, Task::Doubtful];
+        all.extend(tasks.map(|task| resolver(c"dispatcher names", task)));
         all.push(Process {
             name: c"dispatcher pings",
-            tick: sys::dsr_prober_tick,
+            tick: sys::dsr_ping_tick,
             argument: 0,
             every_us: timer::TICK_US,
         });
     }
     if settings.dns.every_ms > 0 {
-        all.push(Process {
-            name: c"dispatcher dns",
-            tick: sys::dsr_dns_tick,
-            argument: 0,
-            every_us: dns::TICK_US,
-        });
+        all.push(resolver(c"dispatcher dns", Task::Addresses));
     }
     if settings.keep != Keep::Nowhere {
         all.push(Process {
@@ -58,6 +48,15 @@ fn all(settings: &Settings) -> Vec<Process> {
         });
     }
     all
+}
+
+fn resolver(name: &'static CStr, task: Task) -> Process {
+    Process {
+        name,
+        tick: sys::dsr_names_tick,
+        argument: task as usize,
+        every_us: resolver::TICK_US,
+    }
 }
 
 /// Announces the processes; `None` after the message when the server refuses. In mod_init.

@@ -4,10 +4,8 @@
 //! | --- | --- |
 //! | [`timer`] | The process that sends pings. |
 //! | [`ping`] | One ping: request, reply, result. |
-//! | [`names`] | The processes that resolve names for pings. |
-//! | [`dns`] | The resolver of list entries and its cache. |
+//! | [`resolver`] | The DNS: the names of destinations, for pings and for `ds_dns_mode`. |
 
-pub mod dns;
-pub mod names;
 pub mod ping;
+pub mod resolver;
 pub mod timer;

@@ -1,61 +1,62 @@
-//! The process that pings: each destination once an interval, spread evenly over it.
+//! The ping timer process: each destination once an interval, spread evenly over it.
 //!
-//! It never waits: names are resolved by other processes ([`super::names`]), and tm's answers come
-//! to whatever process receives them ([`super::ping`]).
+//! It never waits: other processes resolve names ([`super::resolver`]), and whatever process
+//! receives a reply handles it ([`super::ping`]).
 
 use core::cell::RefCell;
 use core::ffi::{c_uint, c_void};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::ping::{self, Due};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::schedule::Schedule;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::ping_params::PingSettings;
+use crate::kamailio::list::pace::Pace;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::probing::Health;
 use crate::shm::table::slots::Table;
+use crate::shm::table::store::Pinned;
 
-/// Microseconds between two looks at what is due.
+/// Microseconds between two ticks.
 pub const TICK_US: i32 = 20_000;
 
 /// Milliseconds between two looks at whether names are resolved by now.
 const RETRY_MS: u64 = 200;
 
-/// A destination: its set, and its place there.
+/// A destination: its set, and its position there.
 type Place = (SetId, usize);
 
 /// What the process remembers from one tick to the next.
 #[derive(Default)]
-struct Prober {
+struct PingTimer {
     schedule: Schedule<Place>,
-    /// Destinations whose names were not resolved when their pings were due. A set: they may be due
-    /// again while they wait.
+    /// Destinations whose names were not resolved when their pings were due. A set, because they
+    /// may be due again while they wait.
     waiting: BTreeSet<Place>,
-    /// When they are looked at again, in milliseconds.
+    /// When `waiting` is looked at again, in milliseconds.
     retry_ms: u64,
-    /// The version of the lists that the schedule is of.
-    version: Option<u64>,
+    pace: Pace<u64>,
 }
 
 thread_local! {
-    static PROBER: RefCell<Prober> = RefCell::default();
+    static TIMER: RefCell<PingTimer> = RefCell::default();
 }
 
 /// Sends the pings that are due.
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_prober_tick(_ticks: c_uint, _param: *mut c_void) {
+pub extern "C" fn dsr_ping_tick(_ticks: c_uint, _param: *mut c_void) {
     guard(|| {
         let Some(module) = Module::get() else { return };
         let Some(pings) = &module.settings.pings else {
             return;
         };
-        PROBER.with_borrow_mut(|prober| prober.tick(module, pings));
+        TIMER.with_borrow_mut(|timer| timer.tick(module, pings));
     });
 }
 
-impl Prober {
+impl PingTimer {
     fn tick(&mut self, module: &'static Module, pings: &PingSettings) {
         let now = now_ms();
         self.follow_lists(module, pings, now);
@@ -66,12 +67,8 @@ impl Prober {
             }
         }
         while let Some(((set, at), next)) = self.schedule.pop_due(now) {
-            {
-                let pinned = module.pin();
-                let dest = pinned.view(set).and_then(|view| view.dest(at));
-                if let Some(health) = dest.and_then(|dest| dest.record().health()) {
-                    health.set_due_ms(next);
-                }
+            if let Some(health) = health(&module.pin(), (set, at)) {
+                health.set_due_ms(next);
             }
             self.ping(module, pings, set, at);
         }
@@ -83,29 +80,41 @@ impl Prober {
         }
     }
 
-    /// Makes the schedule anew when lists were replaced or edited. Destinations keep their times.
+    /// Makes the schedule anew after lists were replaced or edited. Destinations keep their times.
     fn follow_lists(&mut self, module: &Module, pings: &PingSettings, now: u64) {
-        let version = module.store.version();
-        if self.version == Some(version) {
+        let Some(walk) = self.pace.begin(module.store.version()) else {
             return;
-        }
-        self.version = Some(version);
+        };
         self.waiting.clear();
         let pinned = module.pin();
         let sets = pinned.table().into_iter().flat_map(Table::sets);
-        let places = sets.flat_map(|(set, view)| {
+        let dests = sets.flat_map(|(set, view)| {
             let dests = view.dests().enumerate();
-            dests.map(move |(at, dest)| {
-                let health = dest.record().health();
-                ((set, at), health.and_then(Health::due_ms))
-            })
+            dests.map(move |(at, dest)| ((set, at), dest))
+        });
+        let mut new = HashSet::new();
+        let places = dests.map(|(place, dest)| {
+            let due = dest.record().health().and_then(Health::due_ms);
+            if due.is_none() {
+                new.insert(place);
+            }
+            (place, due)
         });
         self.schedule.rebuild(now, pings.interval_ms, places);
-        for ((set, at), due) in self.schedule.iter() {
-            let dest = pinned.view(set).and_then(|view| view.dest(at));
-            if let Some(health) = dest.and_then(|dest| dest.record().health()) {
+        for (place, due) in self
+            .schedule
+            .iter()
+            .filter(|(place, _)| new.contains(place))
+        {
+            if let Some(health) = health(&pinned, place) {
                 health.set_due_ms(due);
             }
         }
+        self.pace.end(walk);
     }
+}
+
+/// Returns what pings found of the destination at a place.
+fn health<'p>(pinned: &'p Pinned<'_>, (set, at): Place) -> Option<&'p Health> {
+    pinned.view(set)?.dest(at)?.record().health()
 }

@@ -18,7 +18,7 @@ use crate::kamailio::events::feed::{Change, Feed};
 use crate::kamailio::events::routes::Reason;
 use crate::kamailio::list::entry::{self, Words};
 use crate::kamailio::list::reload::{self, Checked, Loaded};
-use crate::kamailio::probing::dns;
+use crate::kamailio::probing::resolver;
 use crate::kamailio::server::guard::{RpcEnd, guard};
 use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::net::Uri;
@@ -423,7 +423,7 @@ fn addresses(
     let parsed = Uri::parse(&uri).ok_or("not a SIP URI")?;
     // SAFETY: `uri` is still there.
     let host = unsafe { parsed.host() };
-    let addrs = dns::at_load(&module.settings.dns, &parsed, host);
+    let addrs = resolver::at_load(&module.settings.dns, &parsed, host);
     addrs
         .map(Some)
         .ok_or_else(|| format!("cannot resolve host \"{}\"", Short(host)))

@@ -3,7 +3,7 @@
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::list::entry;
-use crate::kamailio::probing::dns;
+use crate::kamailio::probing::resolver;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err};
 use crate::kamailio::server::message::Message;
@@ -61,7 +61,7 @@ pub fn is_from_list(msg: Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> 
         proto: mode & IGNORE_PROTO == 0,
         set: (set != ALL_SETS).then_some(set),
     };
-    dns::before_match(module, want.set);
+    resolver::before_match(module, want.set);
     let rules = module.store.rules();
     let socket = match mode & (LOCAL_SOCKET | BEST) {
         0 => 0,

@@ -1,0 +1,40 @@
+//! The parameters of names: `ds_dns_mode` and those that belong to it.
+
+use super::params::{BadValue, whole};
+use crate::kamailio::server::sys;
+
+/// When the names of destinations are asked for, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct DnsSettings {
+    /// When a list is read (mode 1).
+    pub at_load: bool,
+    /// In each `ds_is_from_list` (mode 2).
+    pub at_match: bool,
+    /// Milliseconds between two questions for each name by a process of its own (mode 4); 0 for
+    /// never.
+    pub every_ms: u64,
+    /// By the rules of SIP, NAPTR and SRV (mode 8).
+    pub by_sip: bool,
+    /// Milliseconds for which an answer is good in `ds_is_from_list`; 0 asks the server each time.
+    pub ttl_ms: u64,
+    /// All addresses of a name count, not the first alone.
+    pub all: bool,
+}
+
+/// Reads the parameters.
+pub(crate) fn dns(raw: &sys::glue_modparams) -> Result<DnsSettings, BadValue<'static>> {
+    let ms = |name, value| {
+        let seconds = whole(name, value, "seconds, 0 or more");
+        seconds.map(|seconds| u64::from(seconds) * 1_000)
+    };
+    let interval_ms = ms("ds_dns_interval", raw.ds_dns_interval)?;
+    let has = |bit| raw.ds_dns_mode & bit != 0;
+    Ok(DnsSettings {
+        at_load: has(1),
+        at_match: has(2),
+        every_ms: if has(4) { interval_ms } else { 0 },
+        by_sip: has(8),
+        ttl_ms: ms("ds_dns_ttl", raw.ds_dns_ttl)?,
+        all: raw.ds_dns_match_all != 0,
+    })
+}

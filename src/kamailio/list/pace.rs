@@ -1,0 +1,50 @@
+//! How often a process walks over all lists to follow their changes.
+
+use crate::kamailio::server::time::now_us;
+
+/// A process that walks may do so for one part of this many of its time.
+const REST: u64 = 20;
+
+/// Lets a process walk over all lists after each change of `V`, their version, but for no more than
+/// a twentieth of its time: many edits of a large list then cost its followers few walks, and those
+/// of a small list are followed at once.
+pub struct Pace<V> {
+    seen: Option<V>,
+    not_before_us: u64,
+}
+
+/// A walk that has begun.
+pub struct Walk<V> {
+    version: V,
+    began_us: u64,
+}
+
+impl<V> Default for Pace<V> {
+    fn default() -> Self {
+        Pace {
+            seen: None,
+            not_before_us: 0,
+        }
+    }
+}
+
+impl<V: PartialEq> Pace<V> {
+    /// Begins a walk; `None` if the last walk saw this version, or ended a moment ago.
+    pub fn begin(&self, version: V) -> Option<Walk<V>> {
+        let began_us = now_us();
+        let is_due = self.seen.as_ref() != Some(&version) && began_us >= self.not_before_us;
+        is_due.then_some(Walk { version, began_us })
+    }
+
+    /// Ends a walk that has followed the lists.
+    pub fn end(&mut self, walk: Walk<V>) {
+        let now_us = now_us();
+        self.not_before_us = now_us + REST * now_us.saturating_sub(walk.began_us);
+        self.seen = Some(walk.version);
+    }
+
+    /// Allows the next walk after so many microseconds, for the version that was to be followed.
+    pub fn retry_in(&mut self, us: u64) {
+        self.not_before_us = now_us() + us;
+    }
+}

@@ -1,0 +1,334 @@
+//! Resolves the names of destinations: where their pings go, and the addresses that their requests
+//! come from (`ds_dns_mode`).
+//!
+//! The DNS may be slow, so nothing is pinned or locked while it is asked. A name that no longer
+//! resolves keeps its last known addresses.
+//!
+//! Names for pings are resolved by two processes: one for names that resolved last time, one for
+//! the others. A name without an answer therefore delays other names at most once, and it delays
+//! no ping: pings go on to the last known addresses. `ds_dns_mode` 4 has a third process.
+
+use core::cell::RefCell;
+use core::ffi::{c_uint, c_void};
+use std::collections::HashMap;
+
+use super::ping::target;
+use crate::dispatch::list::destination::{Addr, SetId};
+use crate::dispatch::state::schedule::Schedule;
+use crate::dispatch::state::transition::State;
+use crate::kamailio::config::dns_params::DnsSettings;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::ping_params::PingSettings;
+use crate::kamailio::list::pace::Pace;
+use crate::kamailio::server::guard::guard;
+use crate::kamailio::server::log::{log_dbg, log_info};
+use crate::kamailio::server::memory::ShmArena;
+use crate::kamailio::server::net::{self, Uri};
+use crate::kamailio::server::rand::ServerRandom;
+use crate::kamailio::server::text::Escaped;
+use crate::kamailio::server::time::{now_ms, wall_us};
+use crate::shm::dest::destination::Dest;
+use crate::shm::dest::next_hop::{Found, fingerprint};
+use crate::shm::dest::probing::Health;
+use crate::shm::dest::record::DestRecord;
+use crate::shm::dest::record_slab::Vitals;
+use crate::shm::memory::refcount::Hold;
+use crate::shm::table::edit::Revision;
+use crate::shm::table::slots::Table;
+
+/// Microseconds between two ticks of a resolver process.
+pub const TICK_US: i32 = 50_000;
+
+/// Most addresses of one destination.
+const MAX_ADDRS: usize = 32;
+
+/// The names that a resolver process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Next hops of pings: names that resolved last time, or that come with an address.
+    Steady,
+    /// Next hops of pings: names that did not resolve, or that nobody has asked for yet.
+    Doubtful,
+    /// Addresses of destinations, with `ds_dns_mode` 4.
+    Addresses,
+}
+
+/// A destination whose addresses are asked for, copied out of the table.
+struct Named<'m> {
+    set: SetId,
+    record: Hold<'m, ShmArena, DestRecord>,
+    uri: Vec<u8>,
+    addrs: Vec<Addr>,
+}
+
+impl<'m> Named<'m> {
+    fn of(module: &'m Module, dest: &Dest) -> Self {
+        Named {
+            set: dest.set,
+            record: module.store.hold(dest),
+            uri: dest.uri().to_vec(),
+            addrs: dest.addrs().collect(),
+        }
+    }
+}
+
+/// Returns all addresses of a URI's host; none if it does not resolve.
+fn addresses(settings: &DnsSettings, uri: &Uri, host: &[u8]) -> Vec<Addr> {
+    let literal = net::literal(host);
+    if let Some(ip @ Addr::V4(_)) = literal {
+        return vec![ip];
+    }
+    if settings.by_sip && literal.is_none() {
+        let hop = net::resolve_sip(host, uri.port(), net::proto_of(uri));
+        return hop.map(|hop| hop.addr).into_iter().collect();
+    }
+    net::resolve_all(host, MAX_ADDRS)
+}
+
+/// Returns the most addresses that a destination may have.
+fn most(settings: &DnsSettings) -> usize {
+    if settings.all { MAX_ADDRS } else { 1 }
+}
+
+/// Resolves the host of a listed destination, unless the settings leave names for later. Returns
+/// `None` if it does not resolve.
+pub fn at_load(settings: &DnsSettings, uri: &Uri, host: &[u8]) -> Option<Vec<Addr>> {
+    if !settings.at_load && net::literal(host).is_none() {
+        return Some(Vec::new());
+    }
+    let mut addrs = addresses(settings, uri, host);
+    addrs.truncate(most(settings));
+    Some(addrs).filter(|addrs| !addrs.is_empty())
+}
+
+/// Resolves the names of a set, or of all sets, before a source is looked for in them, if
+/// `ds_dns_mode` 2 asks for that.
+#[inline]
+pub fn before_match(module: &Module, set: Option<SetId>) {
+    if module.settings.dns.at_match {
+        refresh_all(module, set);
+    }
+}
+
+#[inline(never)]
+fn refresh_all(module: &Module, set: Option<SetId>) {
+    let now_us = wall_us();
+    let due: Vec<Named<'_>> = {
+        let pinned = module.pin();
+        let sets = pinned.table().into_iter().flat_map(Table::sets);
+        let wanted = sets.filter(|(id, _)| set.is_none_or(|set| set == *id));
+        let dests = wanted.flat_map(|(_, view)| view.dests());
+        let due = dests.filter(|dest| is_named(dest) && !has_answer(module, dest, now_us));
+        due.map(|dest| Named::of(module, dest)).collect()
+    };
+    for named in due {
+        refresh(module, &named);
+    }
+}
+
+/// Returns true if a destination's addresses are resolved from a name.
+fn is_named(dest: &Dest) -> bool {
+    !dest.listed.contains(State::NODNS)
+        && !dest.host().is_empty()
+        && net::literal(dest.host()).is_none()
+}
+
+/// Returns true if a destination has addresses that were asked for less than `ds_dns_ttl` ago.
+fn has_answer(module: &Module, dest: &Dest, now_us: u64) -> bool {
+    let asked_us = dest.record().health().map_or(0, Health::asked_us);
+    let age_us = now_us.checked_sub(asked_us);
+    let is_fresh = age_us.is_some_and(|age| age < module.settings.dns.ttl_ms * 1_000);
+    is_fresh && dest.addrs().next().is_some()
+}
+
+/// Asks for the addresses of a name, and publishes them if they differ from those that are known.
+fn refresh(module: &Module, named: &Named<'_>) {
+    let settings = &module.settings.dns;
+    if let Ok(vitals) = named.record.need_vitals(&ShmArena) {
+        vitals.health.set_asked_us(wall_us());
+    }
+    let Some(uri) = Uri::parse(&named.uri) else {
+        return;
+    };
+    // SAFETY: the host lies in `named.uri`, which outlives this call.
+    let mut addrs = addresses(settings, &uri, unsafe { uri.host() });
+    if addrs.is_empty() {
+        log_dbg!("{} does not resolve", Escaped(&named.uri));
+        return;
+    }
+    // Names give their addresses in turns: an address that is still among them stays.
+    let stays = named.addrs.len() == addrs.len().min(most(settings))
+        && named.addrs.iter().all(|addr| addrs.contains(addr));
+    if stays {
+        return;
+    }
+    addrs.truncate(most(settings));
+    let revision = Revision {
+        addrs: Some(&addrs),
+        ..Revision::default()
+    };
+    // A reload may have given the record another URI meanwhile.
+    let wanted = |dest: &Dest| {
+        core::ptr::eq(dest.record(), &raw const *named.record) && dest.uri() == named.uri
+    };
+    let uri = Some(named.uri.as_slice());
+    let changed = module
+        .store
+        .modify(named.set, uri, wanted, revision, &mut ServerRandom);
+    match changed {
+        Ok(()) => log_info!(
+            "set {}, {}: the name has another address",
+            named.set,
+            Escaped(&named.uri)
+        ),
+        Err(error) => log_dbg!("{} keeps its address: {error}", Escaped(&named.uri)),
+    }
+}
+
+/// Identifies a destination's name across changes of the lists: the address of the record, and the
+/// fingerprint of the URI that is resolved.
+type Mark = (usize, u64);
+
+/// A destination with a name: its set, its position there, and its mark.
+type Place = (SetId, usize, Mark);
+
+/// The names of one process, and when each is due.
+#[derive(Default)]
+struct Resolver {
+    schedule: Schedule<Place>,
+    pace: Pace<u64>,
+}
+
+thread_local! {
+    static RESOLVER: RefCell<Resolver> = RefCell::default();
+}
+
+/// Resolves the names that are due, of the [`Task`] whose number is `param`.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_names_tick(_ticks: c_uint, param: *mut c_void) {
+    guard(|| {
+        let Some(module) = Module::get() else { return };
+        let tasks = [Task::Steady, Task::Doubtful, Task::Addresses];
+        let task = tasks
+            .into_iter()
+            .find(|&task| task as usize == param.addr());
+        RESOLVER.with_borrow_mut(|resolver| match (task, &module.settings.pings) {
+            (Some(Task::Addresses), _) => resolver.refresh_due(module),
+            (Some(task), Some(pings)) => resolver.find_due_hops(module, pings, task),
+            _ => {}
+        });
+    });
+}
+
+impl Resolver {
+    fn refresh_due(&mut self, module: &Module) {
+        // A name without an address is asked for at once, whenever lists change.
+        let next = |dest: &Dest, known: Option<u64>, now| {
+            let waits = dest.addrs().next().is_none();
+            if waits { Some(now) } else { known }
+        };
+        let name = |dest: &Dest| is_named(dest).then(|| mark(dest, dest.uri()));
+        self.follow_lists(module, module.settings.dns.every_ms, name, next);
+        while let Some(((set, at, _), _)) = self.schedule.pop_due(now_ms()) {
+            let named = {
+                let pinned = module.pin();
+                let dest = pinned.view(set).and_then(|view| view.dest(at));
+                dest.filter(|dest| is_named(dest))
+                    .map(|dest| Named::of(module, dest))
+            };
+            if let Some(named) = named {
+                refresh(module, &named);
+            }
+        }
+    }
+
+    fn find_due_hops(&mut self, module: &Module, pings: &PingSettings, task: Task) {
+        // A new name is due at once: its pings wait for it.
+        let next = |_: &Dest, known: Option<u64>, now| Some(known.unwrap_or(now));
+        let name = |dest: &Dest| ping_name(pings, dest);
+        self.follow_lists(module, pings.interval_ms, name, next);
+        while let Some(((set, at, _), _)) = self.schedule.pop_due(now_ms()) {
+            find_hop(module, pings, task, set, at);
+        }
+    }
+
+    /// Makes the schedule anew after lists were replaced or edited. `name` gives the mark of a
+    /// destination's name, and `next` the time when it is due, from the time that was known.
+    fn follow_lists(
+        &mut self,
+        module: &Module,
+        period_ms: u64,
+        name: impl Fn(&Dest) -> Option<Mark>,
+        next: impl Fn(&Dest, Option<u64>, u64) -> Option<u64>,
+    ) {
+        let Some(walk) = self.pace.begin(module.store.version()) else {
+            return;
+        };
+        let known = self.schedule.iter();
+        let known: HashMap<Mark, u64> = known.map(|((.., mark), due)| (mark, due)).collect();
+        let now = now_ms();
+        let pinned = module.pin();
+        let sets = pinned.table().into_iter().flat_map(Table::sets);
+        let dests = sets.flat_map(|(set, view)| {
+            let dests = view.dests().enumerate();
+            dests.map(move |(at, dest)| (set, at, dest))
+        });
+        let places = dests.filter_map(|(set, at, dest)| {
+            let mark = name(dest)?;
+            Some(((set, at, mark), next(dest, known.get(&mark).copied(), now)))
+        });
+        self.schedule.rebuild(now, period_ms, places);
+        self.pace.end(walk);
+    }
+}
+
+fn mark(dest: &Dest, target: &[u8]) -> Mark {
+    (
+        core::ptr::from_ref(dest.record()).addr(),
+        fingerprint(target),
+    )
+}
+
+/// Returns the mark of the name that a destination's pings go to; `None` if they go to an address.
+fn ping_name(pings: &PingSettings, dest: &Dest) -> Option<Mark> {
+    let target = target(pings, dest, dest.attrs().obproxy);
+    let uri = Uri::parse(target)?;
+    // SAFETY: the host lies in `target`, which the pinned destination keeps.
+    let is_name = net::literal(unsafe { uri.host() }).is_none();
+    is_name.then(|| mark(dest, target))
+}
+
+/// Resolves the name that a destination's pings go to, if it belongs to this task, and keeps the
+/// answer in the destination's record.
+fn find_hop(module: &Module, pings: &PingSettings, task: Task, set: SetId, at: usize) {
+    let Some((record, target)) = ({
+        let pinned = module.pin();
+        let dest = pinned.view(set).and_then(|view| view.dest(at));
+        dest.and_then(|dest| {
+            let target = target(pings, dest, dest.attrs().obproxy);
+            let ours = task_of(dest, target) == task;
+            ours.then(|| (module.store.hold(dest), target.to_vec()))
+        })
+    }) else {
+        return;
+    };
+    let Ok(Vitals { health, .. }) = record.need_vitals(&ShmArena) else {
+        return;
+    };
+    let stamp = health.hop.stamp();
+    let found = Uri::parse(&target).and_then(|uri| {
+        // SAFETY: the host lies in `target`, which outlives this closure.
+        let host = unsafe { uri.host() };
+        net::resolve_sip(host, uri.port(), net::proto_of(&uri))
+    });
+    let found = found.map_or(Found::Nowhere, Found::At);
+    health.hop.set(stamp, &target, found);
+}
+
+fn task_of(dest: &Dest, target: &[u8]) -> Task {
+    match dest.record().next_hop(target) {
+        Found::At(_) => Task::Steady,
+        Found::Unknown if dest.addrs().next().is_some() => Task::Steady,
+        Found::Unknown | Found::Nowhere => Task::Doubtful,
+    }
+}
