@@ -2,7 +2,10 @@
 
 use std::net::Ipv4Addr;
 
-use harness::{Config, Dns, Kamailio, Module, Name, Request, Uac, patience, this_server, wait_for};
+use harness::{
+    Config, Dns, Kamailio, Module, Name, Request, Uac, patience, this_machine, this_server,
+    wait_for,
+};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -74,6 +77,9 @@ fn now() -> f64 {
 
 #[test]
 fn mode_1_asks_when_the_list_is_read_and_never_again() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let dns = Dns::start();
     dns.set("gw.test", Name::Is(HERE));
     let server = start(&dns, &[]);
@@ -95,6 +101,9 @@ fn mode_1_asks_when_the_list_is_read_and_never_again() {
 
 #[test]
 fn mode_2_asks_in_each_match_and_in_nothing_else() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let dns = Dns::start();
     dns.set("gw.test", Name::Is(ELSEWHERE));
     let server = start(&dns, &[("ds_dns_mode", 3)]);
@@ -114,6 +123,9 @@ fn mode_2_asks_in_each_match_and_in_nothing_else() {
 
 #[test]
 fn an_answer_is_good_for_ds_dns_ttl() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let dns = Dns::start();
     dns.set("gw.test", Name::Is(HERE));
     let server = start(&dns, &[("ds_dns_mode", 3), ("ds_dns_ttl", 600)]);
@@ -130,6 +142,9 @@ fn an_answer_is_good_for_ds_dns_ttl() {
 
 #[test]
 fn mode_4_follows_a_name_without_any_request() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let dns = Dns::start();
     dns.set("gw.test", Name::Is(ELSEWHERE));
     let server = start(&dns, &[("ds_dns_mode", 5), ("ds_dns_interval", 1)]);
@@ -154,6 +169,9 @@ fn mode_4_follows_a_name_without_any_request() {
 
 #[test]
 fn without_mode_1_a_name_that_nobody_knows_yet_is_no_fault() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let dns = Dns::start();
     let server = start(&dns, &[("ds_dns_mode", 4), ("ds_dns_interval", 1)]);
     assert_eq!(ask(&server, "INFO"), "1");
@@ -166,6 +184,9 @@ fn without_mode_1_a_name_that_nobody_knows_yet_is_no_fault() {
 
 #[test]
 fn mode_8_follows_a_pointer_to_the_service() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let dns = Dns::start();
     dns.set("gw.test", Name::Pointer("SIP+D2T", "_sip._tcp.pool.test"));
     dns.set("_sip._tcp.pool.test", Name::Service("host.test", 5090));
@@ -188,6 +209,9 @@ fn mode_8_follows_a_pointer_to_the_service() {
 /// its flags as well.
 #[test]
 fn modify_leaves_a_name_for_later_where_the_mode_says_so() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let dns = Dns::start();
     dns.set("gw.test", Name::Is(HERE));
     let server = start(&dns, &[("ds_dns_mode", 2)]);
@@ -204,6 +228,9 @@ fn modify_leaves_a_name_for_later_where_the_mode_says_so() {
 
 #[test]
 fn mode_8_asks_for_the_service() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let dns = Dns::start();
     dns.set("_sip._udp.gw.test", Name::Service("host.test", 5080));
     dns.set("host.test", Name::Is(HERE));
@@ -214,7 +241,9 @@ fn mode_8_asks_for_the_service() {
 
 #[test]
 fn all_addresses_count_with_ds_dns_match_all() {
-    if this_server::older_than((5, 0), "more than the first address of a name") {
+    if this_machine::lacks_name_servers()
+        || this_server::older_than((5, 0), "more than the first address of a name")
+    {
         return;
     }
     for (all, first, found) in [(0, HERE, true), (0, ELSEWHERE, false), (1, ELSEWHERE, true)] {

@@ -5,13 +5,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::listing::Lister;
+use super::service::Service;
 use super::sip::{Message, unique};
 use super::{Kamailio, free_port, wait_for};
 
@@ -66,14 +66,12 @@ struct Inside {
     places: HashMap<String, Place>,
     watched: Option<(Lister, Instant)>,
     due: BTreeMap<(Instant, u64), Due>,
-    stop: bool,
 }
 
 /// The destinations. Dropping it closes the socket.
 pub struct Crowd {
     addr: SocketAddr,
-    inside: Arc<Mutex<Inside>>,
-    thread: Option<JoinHandle<()>>,
+    service: Service<Inside>,
 }
 
 impl Crowd {
@@ -81,14 +79,8 @@ impl Crowd {
     pub fn start() -> Self {
         let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let socket = UdpSocket::bind(addr).expect("the crowd's socket");
-        let inside = Arc::new(Mutex::new(Inside::default()));
-        let shared = Arc::clone(&inside);
-        let thread = Some(std::thread::spawn(move || serve(&socket, &shared)));
-        Self {
-            addr,
-            inside,
-            thread,
-        }
+        let service = Service::start(move |inside| serve(&socket, inside));
+        Self { addr, service }
     }
 
     /// URI of the destination with this name.
@@ -98,14 +90,14 @@ impl Crowd {
 
     /// Gives a destination its script, one step for each ping of its life; the last one repeats.
     pub fn script(&self, name: &str, steps: &[Step]) {
-        let mut inside = self.inside.lock().unwrap();
+        let mut inside = self.service.known();
         let place = inside.places.entry(name.to_owned()).or_default();
         place.steps = steps.to_vec();
     }
 
     /// From now on the server is asked for `FLAGS` before a ping is answered.
     pub fn watch(&self, lister: Lister) {
-        self.inside.lock().unwrap().watched = Some((lister, Instant::now()));
+        self.service.known().watched = Some((lister, Instant::now()));
     }
 
     /// Loads a list into a server that has none, and watches it: no ping is missed.
@@ -118,20 +110,20 @@ impl Crowd {
 
     /// The pings of one destination so far.
     pub fn pings(&self, name: &str) -> Vec<Ping> {
-        let inside = self.inside.lock().unwrap();
+        let inside = self.service.known();
         let place = inside.places.get(name);
         place.map_or_else(Vec::new, |place| place.pings.clone())
     }
 
     /// Number of pings of one destination so far.
     pub fn count(&self, name: &str) -> usize {
-        let inside = self.inside.lock().unwrap();
+        let inside = self.service.known();
         inside.places.get(name).map_or(0, |p| p.pings.len())
     }
 
     /// When each ping of all destinations came, in order.
     pub fn arrivals(&self) -> Vec<Instant> {
-        let inside = self.inside.lock().unwrap();
+        let inside = self.service.known();
         let pings = inside.places.values().flat_map(|place| &place.pings);
         let mut times: Vec<Instant> = pings.map(|ping| ping.at).collect();
         times.sort_unstable();
@@ -155,7 +147,7 @@ impl Crowd {
     pub fn trace(&self, name: &str, n: usize, quiet: Duration) -> String {
         let what = format!("{n} pings of {name}, or none for {quiet:?}");
         wait_for(&what, quiet * (u32::try_from(n).unwrap() + 1), || {
-            let inside = self.inside.lock().unwrap();
+            let inside = self.service.known();
             let (lister, since) = inside.watched.as_ref().expect("somebody watches");
             let pings = inside.places.get(name).map_or(&[][..], |p| &p.pings[..]);
             let flags = |ping: &Ping| ping.before.clone();
@@ -173,40 +165,20 @@ impl Crowd {
     }
 }
 
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        // A panicking test may have poisoned the lock.
-        match self.inside.lock() {
-            Ok(mut inside) => inside.stop = true,
-            Err(poisoned) => poisoned.into_inner().stop = true,
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
+/// Sends what is due and takes what comes.
 fn serve(socket: &UdpSocket, inside: &Mutex<Inside>) {
-    loop {
-        let nap = {
-            let mut inside = inside.lock().unwrap();
-            if inside.stop {
-                return;
-            }
-            send_due(&mut inside, socket)
-        };
-        let batch = receive(socket, nap);
-        let lister = inside.lock().unwrap().watched.clone();
-        // Asked without the lock, and once for all that came together.
-        let any = !batch.is_empty();
-        let flags = lister.filter(|_| any).map(|(lister, _)| lister.flags());
-        let mut inside = inside.lock().unwrap();
-        for (message, peer) in batch {
-            let uri = message.uri().to_owned();
-            let before = flags.as_ref().and_then(|all| all.get(&uri));
-            let before = before.cloned().unwrap_or_default();
-            take(&mut inside, socket, message, peer, before);
-        }
+    let nap = send_due(&mut inside.lock().unwrap(), socket);
+    let batch = receive(socket, nap);
+    let lister = inside.lock().unwrap().watched.clone();
+    // Asked without the lock, and once for all that came together.
+    let any = !batch.is_empty();
+    let flags = lister.filter(|_| any).map(|(lister, _)| lister.flags());
+    let mut inside = inside.lock().unwrap();
+    for (message, peer) in batch {
+        let uri = message.uri().to_owned();
+        let before = flags.as_ref().and_then(|all| all.get(&uri));
+        let before = before.cloned().unwrap_or_default();
+        take(&mut inside, socket, message, peer, before);
     }
 }
 

@@ -1,16 +1,15 @@
 //! A DNS server of our own on a loopback address, and servers that ask it.
 //!
 //! A server of ours asks it through an `/etc/resolv.conf` of its own: a bind mount in a mount
-//! namespace of its own, which needs root.
+//! namespace of its own ([`super::this_machine::lacks_name_servers`]).
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
-use std::process::Command;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::Config;
+use super::service::Service;
 use super::sip::unique;
 
 const PORT: u16 = 53;
@@ -41,14 +40,14 @@ pub enum Name {
 struct Inside {
     names: HashMap<String, Name>,
     asked: Vec<(String, Instant)>,
-    stop: bool,
+    /// Slow answers: when, what, to whom.
+    due: Vec<(Instant, Vec<u8>, SocketAddr)>,
 }
 
 /// The name server. Dropping it closes its socket.
 pub struct Dns {
     ip: IpAddr,
-    inside: Arc<Mutex<Inside>>,
-    thread: Option<JoinHandle<()>>,
+    service: Service<Inside>,
 }
 
 impl Dns {
@@ -56,46 +55,27 @@ impl Dns {
     pub fn start() -> Self {
         let socket = bind();
         let ip = socket.local_addr().expect("its own address").ip();
-        let inside = Arc::new(Mutex::new(Inside::default()));
-        let shared = Arc::clone(&inside);
-        let thread = Some(std::thread::spawn(move || serve(&socket, &shared)));
-        Self { ip, inside, thread }
+        let service = Service::start(move |inside| serve(&socket, inside));
+        Self { ip, service }
     }
 
     /// Sets what a name gets, from now on.
     pub fn set(&self, name: &str, answer: Name) {
-        let mut inside = self.inside.lock().unwrap();
+        let mut inside = self.service.known();
         inside.names.insert(name.to_owned(), answer);
     }
 
     /// When a name was asked for.
     pub fn asked(&self, name: &str) -> Vec<Instant> {
-        let inside = self.inside.lock().unwrap();
+        let inside = self.service.known();
         let of_name = inside.asked.iter().filter(|(asked, _)| asked == name);
         of_name.map(|(_, at)| *at).collect()
-    }
-}
-
-impl Drop for Dns {
-    fn drop(&mut self) {
-        match self.inside.lock() {
-            Ok(mut inside) => inside.stop = true,
-            Err(poisoned) => poisoned.into_inner().stop = true,
-        }
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
 impl Config {
     /// The server asks this name server and no other.
     pub fn resolver(self, dns: &Dns) -> Self {
-        let allowed = Command::new("unshare").args(["-m", "true"]).status();
-        assert!(
-            allowed.is_ok_and(|status| status.success()),
-            "this test gives the server its own /etc/resolv.conf, which needs root (unshare -m)"
-        );
         const SCRIPT: &str = "mount --bind {{DIR}}/resolv.conf /etc/resolv.conf && exec \"$@\"";
         let content = format!("nameserver {}\noptions ndots:1\n", dns.ip);
         let mut config = self.file("resolv.conf", &content);
@@ -121,59 +101,52 @@ fn bind() -> UdpSocket {
     panic!("no free loopback address for a name server");
 }
 
+/// Sends the slow answers that are due, and answers a question.
 fn serve(socket: &UdpSocket, inside: &Mutex<Inside>) {
-    let mut due: Vec<(Instant, Vec<u8>, SocketAddr)> = Vec::new();
+    let nap = send_due(&mut inside.lock().unwrap(), socket);
     let mut buffer = [0; 1_500];
-    loop {
-        due.retain(|(at, reply, peer)| {
-            let now = Instant::now() < *at;
-            if !now {
-                let _ = socket.send_to(reply, peer);
-            }
-            now
-        });
-        // Short, so that slow answers are sent in time.
-        let nap = Duration::from_millis(if due.is_empty() { 100 } else { 5 });
-        socket.set_read_timeout(Some(nap)).expect("a read timeout");
-        let received = socket.recv_from(&mut buffer);
-        let mut inside = inside.lock().unwrap();
-        if inside.stop {
+    socket.set_read_timeout(Some(nap)).expect("a read timeout");
+    let Ok((length, peer)) = socket.recv_from(&mut buffer) else {
+        return;
+    };
+    let query = &buffer[..length];
+    let Some((name, kind)) = question(query) else {
+        return;
+    };
+    let mut inside = inside.lock().unwrap();
+    inside.asked.push((name.clone(), Instant::now()));
+    let reply = match inside.names.get(&name).copied().unwrap_or(Name::Unknown) {
+        Name::Silent => return,
+        Name::Slow(ip, after) => {
+            let reply = addresses(query, kind, &[ip]);
+            inside.due.push((Instant::now() + after, reply, peer));
             return;
         }
-        let Ok((length, peer)) = received else {
-            continue;
-        };
-        let Some((name, kind)) = question(&buffer[..length]) else {
-            continue;
-        };
-        inside.asked.push((name.clone(), Instant::now()));
-        let answer = inside.names.get(&name).copied().unwrap_or(Name::Unknown);
-        let query = &buffer[..length];
-        match answer {
-            Name::Silent => {}
-            Name::Unknown => {
-                let _ = socket.send_to(&reply(query, &[], 3), peer);
-            }
-            Name::Is(ip) => {
-                let _ = socket.send_to(&addresses(query, kind, &[ip]), peer);
-            }
-            Name::Both(one, other) => {
-                let _ = socket.send_to(&addresses(query, kind, &[one, other]), peer);
-            }
-            Name::Service(target, port) => {
-                let found = (kind == TYPE_SRV).then(|| service(target, port));
-                let _ = socket.send_to(&reply(query, found.as_slice(), 0), peer);
-            }
-            Name::Pointer(service, target) => {
-                let found = (kind == TYPE_NAPTR).then(|| pointer(service, target));
-                let _ = socket.send_to(&reply(query, found.as_slice(), 0), peer);
-            }
-            Name::Slow(ip, after) => {
-                let reply = addresses(query, kind, &[ip]);
-                due.push((Instant::now() + after, reply, peer));
-            }
+        Name::Unknown => reply(query, &[], 3),
+        Name::Is(ip) => addresses(query, kind, &[ip]),
+        Name::Both(one, other) => addresses(query, kind, &[one, other]),
+        Name::Service(target, port) => {
+            let found = (kind == TYPE_SRV).then(|| service(target, port));
+            reply(query, found.as_slice(), 0)
         }
-    }
+        Name::Pointer(service, target) => {
+            let found = (kind == TYPE_NAPTR).then(|| pointer(service, target));
+            reply(query, found.as_slice(), 0)
+        }
+    };
+    let _ = socket.send_to(&reply, peer);
+}
+
+/// Sends the slow answers that are due; yields how long to wait for a question.
+fn send_due(inside: &mut Inside, socket: &UdpSocket) -> Duration {
+    inside.due.retain(|(at, reply, peer)| {
+        let later = Instant::now() < *at;
+        if !later {
+            let _ = socket.send_to(reply, peer);
+        }
+        later
+    });
+    Duration::from_millis(if inside.due.is_empty() { 100 } else { 5 })
 }
 
 /// Name and type of the first question (RFC 1035, 4.1.2).

@@ -6,7 +6,12 @@ use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use super::poll;
+
+/// How often the fifos are looked at.
+const STEP: Duration = Duration::from_millis(2);
 
 /// Writes `question` and a line end into the first of `fifos` that is there; yields what comes back
 /// through `answer`, a new fifo, as soon as it is `whole`.
@@ -37,35 +42,26 @@ fn exchange(
         .write(true)
         .custom_flags(libc::O_NONBLOCK);
     let mut from = options.open(answer)?;
-    let end = Instant::now() + limit;
-    let step = || {
-        std::thread::sleep(Duration::from_millis(2));
-        Instant::now() < end
-    };
     let is_fifo = |path: &&PathBuf| std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo());
-    let mut fifo = fifos.iter().find(is_fifo);
-    while fifo.is_none() && step() {
-        fifo = fifos.iter().find(is_fifo);
-    }
+    let fifo = poll(STEP, limit, || fifos.iter().find(is_fifo), Option::is_some);
     let fifo = fifo.ok_or_else(|| Error::new(ErrorKind::NotFound, "the server has no fifo"))?;
     // Kept open until the answer: what was written is lost if nobody has the fifo open.
     let mut to = options.open(fifo)?;
     writeln!(to, "{question}")?;
     let (mut text, mut chunk) = (Vec::new(), vec![0; 65_536]);
-    loop {
+    let read = || {
         while let Ok(read @ 1..) = from.read(&mut chunk) {
             text.extend_from_slice(&chunk[..read]);
         }
-        if !text.is_empty() && whole(&text) {
-            return Ok(String::from_utf8_lossy(&text).into_owned());
-        }
-        if !step() {
-            let so_far = String::from_utf8_lossy(&text).into_owned();
-            return Err(Error::new(
-                ErrorKind::TimedOut,
-                format!("so far: {so_far:?}"),
-            ));
-        }
+        !text.is_empty() && whole(&text)
+    };
+    let is_whole = poll(STEP, limit, read, |whole| *whole);
+    let text = String::from_utf8_lossy(&text).into_owned();
+    if is_whole {
+        Ok(text)
+    } else {
+        let so_far = format!("so far: {text:?}");
+        Err(Error::new(ErrorKind::TimedOut, so_far))
     }
 }
 

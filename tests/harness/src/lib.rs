@@ -20,8 +20,10 @@ pub mod packaged;
 mod ports;
 mod probe;
 mod rpc;
+mod service;
 mod sip;
 mod tempdir;
+pub mod this_machine;
 pub mod this_server;
 pub mod transports;
 mod uac;
@@ -65,13 +67,24 @@ pub fn patience(seconds: u64) -> Duration {
 }
 
 /// Calls `probe` every few milliseconds until it yields a value; panics after `limit`.
-pub fn wait_for<T>(what: &str, limit: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, limit: Duration, probe: impl FnMut() -> Option<T>) -> T {
+    let found = poll(Duration::from_millis(5), limit, probe, Option::is_some);
+    found.unwrap_or_else(|| panic!("not within {limit:?}: {what}"))
+}
+
+/// Calls `probe` in steps of `step` until its value is `good`, or until `limit`; returns the last value.
+pub fn poll<T>(
+    step: Duration,
+    limit: Duration,
+    mut probe: impl FnMut() -> T,
+    good: impl Fn(&T) -> bool,
+) -> T {
     let end = Instant::now() + limit;
     loop {
-        if let Some(value) = probe() {
+        let value = probe();
+        if good(&value) || Instant::now() >= end {
             return value;
         }
-        assert!(Instant::now() < end, "not within {limit:?}: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(step);
     }
 }

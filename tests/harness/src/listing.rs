@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Kamailio, patience, rpc};
+use super::{Kamailio, patience, poll, rpc};
 
 /// How often a server is asked by [`Lister::distinct`].
-const POLL: Duration = Duration::from_millis(50);
+const STEP: Duration = Duration::from_millis(50);
 
 /// Asks one server for its list, from any thread.
 #[derive(Clone, Debug)]
@@ -43,8 +43,7 @@ impl Lister {
     /// many as asked for, or until `limit`. For destinations that cannot tell themselves.
     pub fn distinct(&self, asked: &[(String, usize)], limit: Duration) -> Vec<Vec<String>> {
         let mut traces = vec![Vec::<String>::new(); asked.len()];
-        let end = Instant::now() + limit;
-        loop {
+        let look = || {
             let flags = self.flags();
             for ((uri, _), trace) in asked.iter().zip(&mut traces) {
                 let now = flags.get(uri).cloned().unwrap_or_default();
@@ -52,12 +51,10 @@ impl Lister {
                     trace.push(now);
                 }
             }
-            let whole = asked.iter().zip(&traces).all(|((_, n), t)| t.len() >= *n);
-            if whole || Instant::now() >= end {
-                return traces;
-            }
-            std::thread::sleep(POLL);
-        }
+            asked.iter().zip(&traces).all(|((_, n), t)| t.len() >= *n)
+        };
+        poll(STEP, limit, look, |whole| *whole);
+        traces
     }
 }
 

@@ -92,16 +92,21 @@ fn status(reply: Result<harness::Call<'_>, Message>) -> Option<u16> {
     reply.map_or_else(|reply| reply.status(), |call| call.reply.status())
 }
 
+/// Places two calls that are answered, one at each destination.
+fn two_calls<'a>(server: &Kamailio, uac: &'a Uac) -> [harness::Call<'a>; 2] {
+    let calls = [(); 2].map(|()| uac.call(server.addr(), invite("")).ok().unwrap());
+    assert_eq!(loads(server), "a=1 b=1");
+    let listed = server.kamcmd(&["dispatcher.calls"]).unwrap();
+    assert_eq!(listed.matches("STATE: confirmed").count(), 2, "{listed}");
+    calls
+}
+
 #[test]
 fn an_answered_call_is_confirmed_and_its_bye_ends_it() {
     let (a, b) = (Uas::start(Answer::Code(200)), Uas::start(Answer::Code(200)));
     let server = start(&[&a, &b]);
     let uac = Uac::new();
-    let first = uac.call(server.addr(), invite("")).ok().unwrap();
-    let second = uac.call(server.addr(), invite("")).ok().unwrap();
-    assert_eq!(loads(&server), "a=1 b=1");
-    let calls = server.kamcmd(&["dispatcher.calls"]).unwrap();
-    assert_eq!(calls.matches("STATE: confirmed").count(), 2, "{calls}");
+    let [first, second] = two_calls(&server, &uac);
     assert_eq!(first.bye().status(), Some(200));
     assert_eq!(loads(&server), "a=0 b=1");
     assert_eq!(second.bye().status(), Some(200));
@@ -240,11 +245,7 @@ fn a_stateless_balancer_counts_its_calls() {
     let config = Config::raw(STATELESS).list(list(&[&a, &b]));
     let server = Kamailio::start(Module::Rust, config.param("ds_hash_size", 6));
     let uac = Uac::new();
-    let first = uac.call(server.addr(), invite("")).ok().unwrap();
-    let second = uac.call(server.addr(), invite("")).ok().unwrap();
-    assert_eq!(loads(&server), "a=1 b=1");
-    let calls = server.kamcmd(&["dispatcher.calls"]).unwrap();
-    assert_eq!(calls.matches("STATE: confirmed").count(), 2, "{calls}");
+    let [first, second] = two_calls(&server, &uac);
     assert_eq!(second.bye().status(), Some(200));
     assert_eq!(first.bye().status(), Some(200));
     assert_eq!(loads(&server), "a=0 b=0");

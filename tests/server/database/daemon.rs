@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::kind::PASSWORD;
-use harness::{free_port, patience, wait_for};
+use harness::{free_port, patience, poll, wait_for};
 
 /// A server; ended when it is dropped.
 pub struct Daemon {
@@ -76,7 +76,7 @@ impl Daemon {
     pub fn postgres(dir: &Path) -> Self {
         let data = dir.join("pg");
         fs::create_dir(&data).expect("its directory");
-        let account = is_root().then(postgres_account);
+        let account = postgres_account();
         if let Some((uid, gid)) = account {
             chown(&data, Some(uid), Some(gid)).expect("a directory of its own");
             fs::set_permissions(dir, Permissions::from_mode(0o755)).expect("a way there");
@@ -207,11 +207,8 @@ impl Drop for Daemon {
         // To PostgreSQL: do not wait for clients.
         signal_to(self.child.id(), libc::SIGQUIT);
         let ended = || matches!(self.child.try_wait(), Ok(Some(_)));
-        let mut ended = ended;
-        let end = std::time::Instant::now() + patience(2);
-        while !ended() && std::time::Instant::now() < end {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        let step = std::time::Duration::from_millis(20);
+        poll(step, patience(2), ended, |ended| *ended);
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -253,14 +250,18 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {said}");
 }
 
-/// User and group that the package made for PostgreSQL.
-fn postgres_account() -> (u32, u32) {
+/// User and group that the package made for PostgreSQL, which does not run as root; none where
+/// somebody else runs the tests.
+pub fn postgres_account() -> Option<(u32, u32)> {
+    if !is_root() {
+        return None;
+    }
     let ask = |what: &str| {
         let output = Command::new("id").args([what, "postgres"]).output();
         let text = String::from_utf8(output.expect("id runs").stdout).expect("a number");
         text.trim().parse().expect("the user postgres is there")
     };
-    (ask("-u"), ask("-g"))
+    Some((ask("-u"), ask("-g")))
 }
 
 /// A program of the newest PostgreSQL: Debian puts them beside PATH.

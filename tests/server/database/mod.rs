@@ -12,6 +12,7 @@ mod states;
 mod text;
 mod tools;
 
+use harness::{this_machine, this_server};
 use kind::{Database, Kind};
 
 /// What every database must pass, on one server of its kind.
@@ -43,7 +44,7 @@ fn text_files() {
 
 #[test]
 fn mariadb() {
-    if harness::this_server::lacks(&["db_mysql.so"]) {
+    if this_server::lacks(&["db_mysql.so"]) {
         return;
     }
     all(Kind::MariaDb);
@@ -51,7 +52,10 @@ fn mariadb() {
 
 #[test]
 fn postgres() {
-    if harness::this_server::lacks(&["db_postgres.so"]) {
+    if this_server::lacks(&["db_postgres.so"]) {
+        return;
+    }
+    if daemon::postgres_account().is_some_and(this_machine::lacks_a_root_for) {
         return;
     }
     all(Kind::Postgres);

@@ -86,11 +86,10 @@ fn collect_items(dump: &Value, found: &mut BTreeMap<u32, String>) {
 
 /// Waits until `expected` and nothing else was noted: changes by RPC are told within a second.
 fn assert_events(server: &Kamailio, expected: &[String], what: &str) {
-    let end = std::time::Instant::now() + harness::patience(4);
-    while std::time::Instant::now() < end && events(server) != expected {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    assert_eq!(events(server), expected, "{what}");
+    let step = std::time::Duration::from_millis(20);
+    let noted = || events(server);
+    let noted = harness::poll(step, harness::patience(4), noted, |noted| noted == expected);
+    assert_eq!(noted, expected, "{what}");
 }
 
 /// Lets a script do `what` with a destination; yields what it saw afterwards.

@@ -1,7 +1,7 @@
 //! Shared memory: flat over thousands of changes, and a list that does not fit changes nothing.
 
 use harness::lab::lab;
-use harness::{Kamailio, Module, Request, Uac, patience, under_valgrind, wait_for};
+use harness::{Kamailio, Module, Request, Uac, patience, poll, under_valgrind, wait_for};
 use serde_json::{Value, json};
 
 /// Times that something is done.
@@ -27,17 +27,12 @@ fn used(server: &Kamailio) -> i64 {
 
 /// Waits until the memory in use is at most `limit`: what was replaced goes with the next tick.
 fn falls_to(server: &Kamailio, limit: i64) {
-    let mut last = 0;
-    let what = format!("shared memory at most {limit} bytes");
-    let end = std::time::Instant::now() + patience(10);
-    while std::time::Instant::now() < end {
-        last = used(server);
-        if last <= limit {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    panic!("{what}, but it is {last}");
+    let step = std::time::Duration::from_millis(20);
+    let last = poll(step, patience(10), || used(server), |used| *used <= limit);
+    assert!(
+        last <= limit,
+        "shared memory at most {limit} bytes, but it is {last}"
+    );
 }
 
 fn start() -> Kamailio {

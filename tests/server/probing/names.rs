@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
 use super::stage::{pinging, soon, start};
-use harness::{Config, Crowd, Dns, Kamailio, Name, patience, wait_for};
+use harness::{Config, Crowd, Dns, Kamailio, Name, patience, this_machine, wait_for};
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 
@@ -46,6 +46,9 @@ fn longest_gap(crowd: &Crowd, seconds: u64) -> Duration {
 
 #[test]
 fn a_name_that_stops_to_resolve_delays_no_other_ping_and_is_a_failure() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let (crowd, dns) = (Crowd::start(), Dns::start());
     for name in ["good.test", "gone.test"] {
         dns.set(name, Name::Is(HERE));
@@ -72,6 +75,9 @@ fn a_name_that_stops_to_resolve_delays_no_other_ping_and_is_a_failure() {
 
 #[test]
 fn a_name_that_resolves_slowly_delays_no_other_ping() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let (crowd, dns) = (Crowd::start(), Dns::start());
     dns.set("slow.test", Name::Is(HERE));
     let config = pinging().global("dns_retr_time=4").global("dns_retr_no=1");
@@ -96,6 +102,9 @@ fn a_name_that_resolves_slowly_delays_no_other_ping() {
 
 #[test]
 fn a_name_that_is_unknown_is_a_failure() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let (crowd, dns) = (Crowd::start(), Dns::start());
     dns.set("gone.test", Name::Is(HERE));
     let config = pinging().global("dns_cache_negative_ttl=1");
@@ -107,6 +116,9 @@ fn a_name_that_is_unknown_is_a_failure() {
 
 #[test]
 fn pings_follow_a_new_uri_of_the_same_duid() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let (crowd, dns) = (Crowd::start(), Dns::start());
     dns.set("old.test", Name::Is(HERE));
     dns.set("new.test", Name::Is(Ipv4Addr::new(127, 200, 0, 9)));
@@ -133,6 +145,9 @@ fn pings_follow_a_new_uri_of_the_same_duid() {
 
 #[test]
 fn pings_to_sips_never_leave_in_the_clear() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
     let (crowd, dns) = (Crowd::start(), Dns::start());
     dns.set("safe.test", Name::Is(HERE));
     let listener = TcpListener::bind((HERE, 0)).expect("a port");

@@ -52,7 +52,6 @@ fn bad_values_stop_the_start_and_are_named() {
         ("ds_ping_from", "\"no uri\""),
         ("ds_ping_method", "\"\""),
         ("ds_ping_method", "\"INVITE\""),
-        ("ds_ping_method", "\"INVITE\""),
         ("outbound_proxy", "\"no uri\""),
         ("ds_default_socket", "\"udp:192.0.2.1:5060\""),
         ("ds_default_sockname", "\"nobody\""),

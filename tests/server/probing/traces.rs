@@ -1,20 +1,16 @@
 //! Traces of states: every mode, threshold, start and kind of destination, against tables.
 
 use super::stage::module;
-use super::table::{Row, SEED, TABLE, fits};
+use super::table::{Row, SEED, TABLE, rows, trace};
 use harness::{Cast, Config, Module, STARTS};
 
 /// The trace that the table promises for `kind-start`.
 fn expected(table: &[Row], mode: i64, threshold: i64, name: &str) -> String {
     let (kind, start) = name.split_once('-').expect("kind and start");
-    let row = table
-        .iter()
-        .find(|(m, s, k, _)| *m == mode && s.to_string() == start && fits(k, kind));
-    let column = usize::try_from(threshold - 1).expect("a column");
-    let trace = row.expect("a row").3[column];
+    let trace = trace(table, mode, threshold, start.parse().expect("flags"), kind);
     match kind {
-        "icmp" | "tcp" => distinct(trace),
-        "changes" => trace.to_owned(),
+        "icmp" | "tcp" => distinct(&trace),
+        "changes" => trace,
         _ => trace.split(' ').take(5).collect::<Vec<_>>().join(" "),
     }
 }
@@ -28,11 +24,12 @@ fn distinct(trace: &str) -> String {
 
 /// Runs one server for each mode and threshold, all at once; yields what differs.
 fn differences(
-    table: &'static [Row],
+    table: &'static str,
     thresholds: &[i64],
     starts: &'static [u32],
     config: fn(i64, i64) -> Config,
 ) -> Vec<String> {
+    let table = &rows(table);
     let cells = (0..4).flat_map(|mode| thresholds.iter().map(move |t| (mode, *t)));
     let cells: Vec<(i64, i64)> = cells.collect();
     let start = |(mode, threshold): &(i64, i64)| Cast::start(module(), config(*mode, *threshold));

@@ -1,0 +1,41 @@
+//! The machine that the tests run on: what they need of it besides the server. A test that needs
+//! what it lacks says so and returns.
+
+use std::io::ErrorKind;
+use std::net::UdpSocket;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use super::this_server::skip_for_lack_of;
+
+/// Returns true, after saying so, where a server cannot have an `/etc/resolv.conf` of its own, or
+/// where nobody may listen at a name server's port. Both need root, and a container may refuse them.
+pub fn lacks_name_servers() -> bool {
+    static LACK: OnceLock<Option<&str>> = OnceLock::new();
+    let lack = LACK.get_or_init(|| {
+        let mounts = Command::new("unshare").args(["-m", "true"]).output();
+        if !mounts.is_ok_and(|output| output.status.success()) {
+            return Some("`unshare -m` makes no mount namespace here");
+        }
+        let denied = |error: std::io::Error| error.kind() == ErrorKind::PermissionDenied;
+        let port = UdpSocket::bind(("127.53.0.1", 53));
+        let denied = port.err().is_some_and(denied);
+        denied.then_some("nobody may listen at port 53 here")
+    });
+    lack.is_some_and(|why| {
+        skip_for_lack_of("name servers", why);
+        true
+    })
+}
+
+/// Returns true, after saying so, where this user and group cannot run a program: they may not enter `/`.
+pub fn lacks_a_root_for((uid, gid): (u32, u32)) -> bool {
+    let mut command = Command::new("true");
+    let runs = command.uid(uid).gid(gid).current_dir("/").status();
+    let lacks = !runs.is_ok_and(|status| status.success());
+    if lacks {
+        skip_for_lack_of("a root for others", "other users may not enter / here");
+    }
+    lacks
+}
