@@ -16,12 +16,12 @@ export DISPATCHER_PROBE_SO := $(CURDIR)/$(PROBE)
 SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/modules/tm.so \
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
-.PHONY: help setup setup-tests headers build probe install demo test test-unit test-server lint bench \
-	bench-compare bench-live bench-growth bench-calls bench-traffic bench-ping bench-domain bench-all soak race \
-	miri valgrind test-matrix test-matrix-quick test-aarch64 clean
+.PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-server test-parity \
+	test-matrix test-aarch64 prove lint bench bench-compare bench-live bench-growth bench-calls bench-traffic \
+	bench-ping bench-domain bench-all soak race miri valgrind clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install the distribution's packages that the other targets need (apt, sudo)
 	@sh kamailio-glue/setup.sh
@@ -37,9 +37,10 @@ build: headers ## build the module: target/release/dispatcher.so
 	@mkdir -p $(dir $(MODULE))
 	@cp $(CARGO_TARGET_DIR)/release/libdispatcher.so $(MODULE).new && mv $(MODULE).new $(MODULE)
 
-# After `build`: cargo leaves both at one place.
+# After `build`: cargo leaves both at one place. Built quickly, because only one test has it.
 probe: build
-	$(CARGO) build --release --features kamailio,panic-probe
+	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+		$(CARGO) build --release --features kamailio,panic-probe
 	@mkdir -p $(dir $(PROBE))
 	@cp $(CARGO_TARGET_DIR)/release/libdispatcher.so $(PROBE)
 
@@ -53,20 +54,32 @@ install: ## install the module into its own directory (PREFIX, DESTDIR, MODULE_D
 demo: build ## balance calls over three destinations, one of which is killed half-way
 	@$(CARGO) run --quiet -p dispatcher-programs --bin demo
 
-test: build probe lint test-unit test-server test-matrix-quick ## run everything that must pass
+test: ## run everything that must pass
+	@MAKE="$(MAKE)" sh tests/run.sh
 
+test-one: ## run the tests with T in their name, wherever they are (make test-one T=a_cancelled_call_ends)
+	@MAKE="$(MAKE)" CARGO="$(CARGO)" sh tests/one.sh "$(T)"
+
+# The feature is that of the other tests: so nothing is built twice.
 test-unit: ## test the domain and the shared memory; needs no Kamailio
-	$(CARGO) test
+	$(CARGO) test --features server-tests --lib --test differences --test documents
 
-test-server: setup-tests probe ## test the module inside the real Kamailio, beside the packaged C module
-	$(CARGO) test --features server-tests --test server --test parity
+# The tests mostly wait, so more of them run than there are processors.
+test-server: setup-tests probe ## test the module inside the real Kamailio
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --features server-tests --test server
+
+test-parity: setup-tests build ## compare the module with the packaged C module (PARITY_SEED: other random cases)
+	$(CARGO) test --features server-tests --test parity
+
+# One after the other, whatever becomes of one.
+prove: ## run what takes longer than `make test`: all of the matrix, aarch64, Miri, soak, race, valgrind
+	@failed=; for part in test-matrix test-aarch64 miri soak race valgrind; do \
+		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
+		[ -z "$$failed" ] || { echo "prove: failed:$$failed" >&2; exit 1; }
 
 # Fetched servers, and where KAMAILIO_SRC and KAMAILIO_BIN are set, that one too: doc/dev/versions.md.
 test-matrix: setup-tests ## test with the servers of other distribution suites; QUICK=1: a part of it
 	@CARGO="$(CARGO)" sh tests/programs/matrix/run.sh
-
-test-matrix-quick: test-server
-	@CARGO="$(CARGO)" QUICK=1 sh tests/programs/matrix/run.sh
 
 test-aarch64: ## run the unit and shared-memory tests for aarch64, under qemu
 	@CARGO="$(CARGO)" sh tests/programs/matrix/aarch64.sh

@@ -1,0 +1,21 @@
+#!/bin/sh
+# Runs the tests whose name has a text in it, wherever they are, as `make test-one T=text` does. Builds what they
+# need: the module only where they run the server.
+set -eu
+
+cd "$(dirname "$0")/.."
+make=${MAKE:-make} cargo=${CARGO:-cargo}
+[ -n "${1:-}" ] || { echo "make test-one T=name: the name of a test, or a part of it" >&2; exit 2; }
+
+# The file that defines the test says which program has it.
+function=${1##*::}
+found=$(find src tests/server tests/parity tests/*.rs -name '*.rs' -exec awk -v name="$function" '
+	/^ *#\[test\]/ { test = 1 }
+	test && /^ *fn / { if (index($2, name)) print FILENAME; test = 0 }
+' {} + | sort -u)
+[ -n "$found" ] || { echo "test-one: no test has $function in its name" >&2; exit 2; }
+programs=$(echo "$found" | sed 's!^src/.*!--lib!; s!^tests/\([a-z]*\)[/.].*!--test \1!' | sort -u | tr '\n' ' ')
+case $programs in *server* | *parity*) $make --no-print-directory setup-tests build ;; esac
+case $found in *tests/server/module/panic.rs*) $make --no-print-directory probe ;; esac
+# shellcheck disable=SC2086
+exec $cargo test --features server-tests $programs -- "$1"
