@@ -179,7 +179,7 @@ pub struct Stage<'t> {
 
 impl<'t> Stage<'t> {
     /// Clears the stage for a route on `msg`, which must outlive it.
-    pub fn clear(msg: Message, tm: Option<&'t Tm>) -> Self {
+    pub fn clear(msg: &Message, tm: Option<&'t Tm>) -> Self {
         Stage {
             _transaction: tm.map(|tm| tm.put_aside(msg)),
             _values: Values::put_aside(),

@@ -96,9 +96,9 @@ impl OwnMessage {
     }
 
     /// The message, for as long as this lives.
-    pub fn message(&mut self) -> Message {
-        // SAFETY: it lives as long as `self`, which the caller keeps while it is used.
-        unsafe { Message::new(&raw mut *self.msg) }
+    pub fn message(&mut self) -> &mut Message {
+        // SAFETY: it lives as long as `self`, which the result borrows.
+        unsafe { Message::at(&raw mut *self.msg) }
     }
 }
 

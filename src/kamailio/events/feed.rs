@@ -10,15 +10,16 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use super::routes::{Event, Listeners, Reason, ScriptText};
+use super::routes::{Event, Listeners};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::log::{log_dbg, log_warn};
-use crate::kamailio::server::message::Message;
-use crate::kamailio::server::text::Escaped;
+use crate::kamailio::server::message::{Message, Reason};
+use crate::kamailio::server::sys;
+use crate::kamailio::server::text::{Escaped, ScriptText};
 use crate::shm::dest::destination::Dest;
 use crate::shm::event_queue::{Letter, Refused};
 
@@ -180,14 +181,15 @@ impl<'m> Feed<'m> {
     ///
     /// `marked_in` is the message of the script that caused it, if one did. Called from inside an
     /// event route, it only queues: the delivery that runs the route tells of it.
-    pub fn deliver(self, marked_in: Option<Message>) {
+    pub fn deliver(self, mut marked_in: Option<&mut Message>) {
         if self.events.is_empty() {
             return;
         }
         let listeners = self.listeners();
+        let address = marked_in.as_deref().map(Message::raw);
         let waiting = self.events.iter().map(|noted| Waiting {
             event: Rc::new(noted.event(listeners.compat)),
-            marked_in,
+            marked_in: address,
         });
         let Some(delivery) = Delivery::start(waiting) else {
             return;
@@ -199,8 +201,8 @@ impl<'m> Feed<'m> {
         {
             // A script inside an event route may have marked on that route's own message, which is
             // gone by now.
-            let same = |msg: &Message| marked_in.is_some_and(|first| first.raw() == msg.raw());
-            listeners.tell(&event, at.filter(same));
+            let msg = marked_in.as_deref_mut();
+            listeners.tell(&event, msg.filter(|msg| at == Some(msg.raw())));
         }
     }
 }
@@ -223,8 +225,8 @@ pub fn tell_of_posted(module: &Module) {
 /// An event that waits for its turn.
 struct Waiting {
     event: Rc<Event>,
-    /// The message of the script that raised it.
-    marked_in: Option<Message>,
+    /// The address of the message of the script that raised it.
+    marked_in: Option<*mut sys::sip_msg>,
 }
 
 /// What one process delivers.

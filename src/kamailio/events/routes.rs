@@ -1,7 +1,7 @@
 //! Event routes: who listens, and how one event is told.
 
 use core::ffi::c_int;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use once_cell::sync::OnceCell;
@@ -16,8 +16,7 @@ use crate::dispatch::state::transition::Flip;
 use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::message::Message;
 use crate::kamailio::server::sys;
-use crate::kamailio::server::text;
-use crate::kamailio::server::text::Escaped;
+use crate::kamailio::server::text::{self, Escaped, ScriptText};
 
 /// Who is told of events; found once, in `mod_init`.
 pub struct Listeners {
@@ -57,68 +56,12 @@ pub struct Event {
     pub new: ScriptText,
     /// Name of what changed it.
     pub cause: ScriptText,
-    /// Reply code, or one of ours ([`Reason`]).
+    /// Reply code, or a code of [`Reason`](crate::kamailio::server::message::Reason).
     pub code: i32,
     /// Its text.
     pub reason: ScriptText,
     /// A reply said so, not a script, an operator or a timer.
     pub from_reply: bool,
-}
-
-/// A text that scripts may read. Some of the server's functions put a NUL behind a value for a
-/// moment (core/str.h, `STR_VTOZ`), so it is theirs to change, with a byte to spare.
-#[derive(Debug)]
-pub struct ScriptText(Box<[Cell<u8>]>);
-
-impl ScriptText {
-    /// A copy of the bytes.
-    pub fn new(text: &[u8]) -> Self {
-        ScriptText(text.iter().chain(b"\0").copied().map(Cell::new).collect())
-    }
-
-    /// A copy of the bytes.
-    pub fn bytes(&self) -> Vec<u8> {
-        let len = self.0.len().saturating_sub(1);
-        self.0.iter().take(len).map(Cell::get).collect()
-    }
-
-    /// The text for the server; it lives as long as this does.
-    pub fn as_str(&self) -> sys::str_ {
-        sys::str_ {
-            s: self.0.as_ptr().cast_mut().cast(),
-            len: c_int::try_from(self.0.len().saturating_sub(1)).unwrap_or(0),
-        }
-    }
-}
-
-/// What brought a change about: code and text.
-#[derive(Clone, Copy, Debug)]
-pub struct Reason<'r> {
-    /// Status of a reply, or a code for what was none.
-    pub code: i32,
-    /// Its text.
-    pub text: &'r [u8],
-    /// It was a reply from the network.
-    pub from_reply: bool,
-}
-
-impl Reason<'static> {
-    /// A script that works on a request. The C module too has no text for these three.
-    pub const REQUEST: Self = Reason::ours(820, b"");
-    /// A script that works on a reply that tm made up.
-    pub const FAKED_REPLY: Self = Reason::ours(810, b"");
-    /// No message had to do with it.
-    pub const NO_MESSAGE: Self = Reason::ours(800, b"");
-    /// A ping that could not be sent.
-    pub const NOT_SENT: Self = Reason::ours(500, b"Sending keepalive failed");
-
-    const fn ours(code: i32, text: &'static [u8]) -> Self {
-        Reason {
-            code,
-            text,
-            from_reply: false,
-        }
-    }
 }
 
 thread_local! {
@@ -190,7 +133,7 @@ impl Listeners {
     ///
     /// With compat 6.1 the route always gets a message of its own; before that, the one that the
     /// script works on which marked the destination.
-    pub fn tell(&self, event: &Rc<Event>, marked_in: Option<Message>) {
+    pub fn tell(&self, event: &Rc<Event>, marked_in: Option<&mut Message>) {
         let _telling = Telling::of(event);
         if let Some(msg) = marked_in.filter(|_| self.compat != Compat::V6_1) {
             let _route = RouteType::request();
@@ -211,7 +154,7 @@ impl Listeners {
         drop(stage);
     }
 
-    fn run(&self, event: &Event, msg: Message) {
+    fn run(&self, event: &Event, msg: &mut Message) {
         match &self.who {
             Who::Nobody => {}
             Who::Routes { up, down } => {

@@ -147,7 +147,7 @@ impl Tm {
     }
 
     /// Puts aside what tm knows, as if a script just began; it is back when the result is dropped.
-    pub fn put_aside(&self, msg: Message) -> Aside<'_> {
+    pub fn put_aside(&self, msg: &Message) -> Aside<'_> {
         // SAFETY: reads a variable of the process.
         let cell = unsafe { (self.get)() };
         // SAFETY: as above.
@@ -162,7 +162,7 @@ impl Tm {
         let registers = registers.map(|register| unsafe { (register.get)() });
         let aside = Aside {
             tm: self,
-            msg,
+            msg: msg.raw(),
             cell,
             branch,
             of_message,
@@ -184,7 +184,7 @@ impl Tm {
 pub struct Aside<'t> {
     tm: &'t Tm,
     /// The message of the route.
-    msg: Message,
+    msg: *mut sys::sip_msg,
     cell: *mut sys::cell,
     branch: c_int,
     of_message: Vec<c_uint>,
@@ -196,7 +196,7 @@ impl Drop for Aside<'_> {
     fn drop(&mut self) {
         // A transaction that the route made or found: give it back, as tm does after a script.
         // SAFETY: the route's message is still alive.
-        unsafe { (self.tm.unref)(self.msg.raw()) };
+        unsafe { (self.tm.unref)(self.msg) };
         // Without a transaction: with one, tm would take these for that transaction's own.
         // SAFETY: writes variables of the process.
         unsafe { (self.tm.set)(UNKNOWN, NO_BRANCH) };

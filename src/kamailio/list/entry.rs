@@ -104,8 +104,7 @@ pub fn resolve<'t>(settings: &Settings, words: Words<'t>) -> Result<Resolved<'t>
         return Err(fault("a URI longer than any message"));
     }
     let parsed = Uri::parse(&uri).ok_or_else(|| fault("not a SIP URI"))?;
-    // SAFETY: `uri` is still there.
-    let host: &[u8] = unsafe { parsed.host() };
+    let host: &[u8] = parsed.host();
     if net::is_unwanted_ipv6(host) {
         return Err(quoted("an IPv6 address, but dns_try_ipv6 is off:", host));
     }
@@ -142,8 +141,7 @@ pub fn proto(settings: &Settings, parsed: &Uri) -> Proto {
     if named != Proto::NONE || !settings.compat.default_proto_by_uri() {
         return named;
     }
-    // SAFETY: the caller has the URI's text.
-    let numeric = net::literal(unsafe { parsed.host() }).is_some();
+    let numeric = net::literal(parsed.host()).is_some();
     if numeric || (parsed.names_port() && !parsed.is_secure()) {
         Proto::UDP
     } else if parsed.names_port() {

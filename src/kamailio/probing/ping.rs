@@ -15,10 +15,10 @@ use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::ping_params::PingSettings;
 use crate::kamailio::events::feed::{Change, Feed};
-use crate::kamailio::events::routes::Reason;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::{log_dbg, log_warn};
 use crate::kamailio::server::memory::ShmArena;
+use crate::kamailio::server::message::Reason;
 use crate::kamailio::server::net::{self, Uri};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::{self, Escaped};
@@ -164,8 +164,7 @@ fn way(pings: &PingSettings, dest: &Dest, obproxy: Option<&[u8]>) -> Way {
     let Some(parsed) = Uri::parse(target) else {
         return Way::Nowhere;
     };
-    // SAFETY: `target` is still there.
-    let host = unsafe { parsed.host() };
+    let host = parsed.host();
     if net::literal(host).is_some() {
         return proxy.map_or(Way::Uri, |proxy| Way::Via(proxy.to_vec()));
     }

@@ -150,8 +150,7 @@ fn refresh(module: &Module, named: &Named<'_>) {
     let Some(uri) = Uri::parse(&named.uri) else {
         return;
     };
-    // SAFETY: the host lies in `named.uri`, which outlives this call.
-    let mut addrs = addresses(settings, &uri, unsafe { uri.host() });
+    let mut addrs = addresses(settings, &uri, uri.host());
     if addrs.is_empty() {
         log_dbg!("{} does not resolve", Escaped(&named.uri));
         return;
@@ -293,8 +292,7 @@ fn mark(dest: &Dest, target: &[u8]) -> Mark {
 fn ping_name(pings: &PingSettings, dest: &Dest) -> Option<Mark> {
     let target = target(pings, dest, dest.attrs().obproxy);
     let uri = Uri::parse(target)?;
-    // SAFETY: the host lies in `target`, which the pinned destination keeps.
-    let is_name = net::literal(unsafe { uri.host() }).is_none();
+    let is_name = net::literal(uri.host()).is_none();
     is_name.then(|| mark(dest, target))
 }
 
@@ -317,8 +315,7 @@ fn find_hop(module: &Module, pings: &PingSettings, task: Task, set: SetId, at: u
     };
     let stamp = health.hop.stamp();
     let found = Uri::parse(&target).and_then(|uri| {
-        // SAFETY: the host lies in `target`, which outlives this closure.
-        let host = unsafe { uri.host() };
+        let host = uri.host();
         net::resolve_sip(host, uri.port(), net::proto_of(&uri))
     });
     let found = found.map_or(Found::Nowhere, Found::At);

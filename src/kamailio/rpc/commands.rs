@@ -15,12 +15,12 @@ use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Outcome, State, apply_set};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::{Change, Feed};
-use crate::kamailio::events::routes::Reason;
 use crate::kamailio::list::entry::{self, Words};
 use crate::kamailio::list::reload::{self, Checked, Loaded};
 use crate::kamailio::probing::resolver;
 use crate::kamailio::server::guard::{RpcEnd, guard};
 use crate::kamailio::server::log::{log_info, log_warn};
+use crate::kamailio::server::message::Reason;
 use crate::kamailio::server::net::Uri;
 use crate::kamailio::server::rand::ServerRandom;
 use crate::kamailio::server::sys;
@@ -421,8 +421,7 @@ fn addresses(
     };
     let Some(uri) = uri else { return Ok(None) };
     let parsed = Uri::parse(&uri).ok_or("not a SIP URI")?;
-    // SAFETY: `uri` is still there.
-    let host = unsafe { parsed.host() };
+    let host = parsed.host();
     let addrs = resolver::at_load(&module.settings.dns, &parsed, host);
     addrs
         .map(Some)

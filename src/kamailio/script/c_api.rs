@@ -8,16 +8,16 @@ use crate::dispatch::state::transition::State;
 use crate::kamailio::select::from_list::{self, DEFAULT_MODE};
 use crate::kamailio::select::select_dst::{self, Request, UNLIMITED};
 use crate::kamailio::server::guard::{InitRet, ScriptRet, guard};
-use crate::kamailio::server::message::{Message, Target};
+use crate::kamailio::server::message::{Message, MessageArg, Target};
 use crate::kamailio::server::sys;
 
 /// What `bind_dispatcher` fills; the order of the pointers is the C module's.
 #[repr(C)]
 pub struct Api {
-    select: extern "C" fn(*mut sys::sip_msg, c_int, c_int, c_int) -> ScriptRet,
-    next: extern "C" fn(*mut sys::sip_msg, c_int) -> ScriptRet,
-    mark: extern "C" fn(*mut sys::sip_msg, c_int) -> ScriptRet,
-    is_from: extern "C" fn(*mut sys::sip_msg, c_int) -> ScriptRet,
+    select: extern "C" fn(MessageArg, c_int, c_int, c_int) -> ScriptRet,
+    next: extern "C" fn(MessageArg, c_int) -> ScriptRet,
+    mark: extern "C" fn(MessageArg, c_int) -> ScriptRet,
+    is_from: extern "C" fn(MessageArg, c_int) -> ScriptRet,
 }
 
 const _: () = assert!(size_of::<Api>() == size_of::<sys::dispatcher_api>());
@@ -44,9 +44,8 @@ fn fill(api: *mut Api) -> InitRet {
 }
 
 /// Runs a function's body with the message that another module gave.
-fn call(msg: *mut sys::sip_msg, body: impl FnOnce(Message) -> Option<ScriptRet>) -> ScriptRet {
-    // SAFETY: a live message, as the header asks.
-    guard(|| body(unsafe { Message::new(msg) }).unwrap_or(ScriptRet::FAILED))
+fn call(mut msg: MessageArg, body: impl FnOnce(&mut Message) -> Option<ScriptRet>) -> ScriptRet {
+    guard(|| msg.get().and_then(body).unwrap_or(ScriptRet::FAILED))
 }
 
 fn target(mode: c_int) -> Option<Target> {
@@ -58,7 +57,7 @@ fn target(mode: c_int) -> Option<Target> {
     }
 }
 
-extern "C" fn select(msg: *mut sys::sip_msg, set: c_int, alg: c_int, mode: c_int) -> ScriptRet {
+extern "C" fn select(msg: MessageArg, set: c_int, alg: c_int, mode: c_int) -> ScriptRet {
     call(msg, |msg| {
         let request = Request {
             set,
@@ -71,11 +70,11 @@ extern "C" fn select(msg: *mut sys::sip_msg, set: c_int, alg: c_int, mode: c_int
     })
 }
 
-extern "C" fn next(msg: *mut sys::sip_msg, mode: c_int) -> ScriptRet {
+extern "C" fn next(msg: MessageArg, mode: c_int) -> ScriptRet {
     call(msg, |msg| Some(select_dst::next(msg, target(mode)?)))
 }
 
-extern "C" fn mark(msg: *mut sys::sip_msg, state: c_int) -> ScriptRet {
+extern "C" fn mark(msg: MessageArg, state: c_int) -> ScriptRet {
     call(msg, |msg| {
         let state = State(u32::try_from(state).ok()?);
         Some(select_dst::mark(msg, Some(letters(state)?)))
@@ -103,7 +102,7 @@ fn letters(state: State) -> Option<&'static [u8]> {
     })
 }
 
-extern "C" fn is_from(msg: *mut sys::sip_msg, set: c_int) -> ScriptRet {
+extern "C" fn is_from(msg: MessageArg, set: c_int) -> ScriptRet {
     call(msg, |msg| {
         Some(from_list::is_from_list(msg, set, DEFAULT_MODE, None))
     })

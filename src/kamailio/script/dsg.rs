@@ -12,6 +12,7 @@ use crate::kamailio::server::guard::{ScriptRet, guard};
 use crate::kamailio::server::log::log_dbg;
 use crate::kamailio::server::pv_export::{Names, PvRet, Question};
 use crate::kamailio::server::sys;
+use crate::kamailio::server::text::StrArg;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::overload::Overload;
 
@@ -78,8 +79,8 @@ pub fn fetch_uri(set: SetId, uri: &[u8]) -> ScriptRet {
 
 /// Reads the name in the parentheses, when the config is read.
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_dsg_parse_name(spec: sys::pv_spec_p, name: *mut sys::str_) -> PvRet {
-    guard(|| NAMES.parse(spec, name))
+pub extern "C" fn dsr_dsg_parse_name(spec: sys::pv_spec_p, name: StrArg) -> PvRet {
+    guard(|| NAMES.parse(spec, &name))
 }
 
 /// Gives the value; null for a set that does not exist.

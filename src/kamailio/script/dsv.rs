@@ -6,6 +6,7 @@ use crate::kamailio::events::routes::{self, Event};
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::pv_export::{Names, PvRet, Question};
 use crate::kamailio::server::sys;
+use crate::kamailio::server::text::StrArg;
 
 /// What can be asked.
 #[derive(Clone, Copy)]
@@ -41,8 +42,8 @@ const FROM_REPLY: c_int = 1;
 
 /// Reads the name in the parentheses, when the config is read.
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_dsv_parse_name(spec: sys::pv_spec_p, name: *mut sys::str_) -> PvRet {
-    guard(|| NAMES.parse(spec, name))
+pub extern "C" fn dsr_dsv_parse_name(spec: sys::pv_spec_p, name: StrArg) -> PvRet {
+    guard(|| NAMES.parse(spec, &name))
 }
 
 /// Gives the value; null outside event routes.

@@ -3,8 +3,6 @@
 //! Each takes its arguments, and leaves the work to [`crate::kamailio::select::select_dst`] and
 //! [`crate::kamailio::select::from_list`].
 
-use core::ffi::c_char;
-
 use super::dsg;
 use crate::kamailio::list::reload;
 use crate::kamailio::rpc::overload;
@@ -12,30 +10,18 @@ use crate::kamailio::select::call_load;
 use crate::kamailio::select::from_list::{self, DEFAULT_MODE};
 use crate::kamailio::select::routes;
 use crate::kamailio::select::select_dst::{self, Request, UNLIMITED};
-use crate::kamailio::server::fixup::{number, text};
+use crate::kamailio::server::fixup::Arg;
 use crate::kamailio::server::guard::{ScriptRet, guard};
-use crate::kamailio::server::message::{Message, Target};
-use crate::kamailio::server::sys;
-use crate::kamailio::server::text::c_bytes;
+use crate::kamailio::server::message::{Message, MessageArg, Target};
 
-/// An argument of a script function, as its fixup left it.
-type Arg = *mut c_char;
-
-/// Runs a function's body with its message; a missing argument (`None`) is a failure.
-fn call(msg: *mut sys::sip_msg, body: impl FnOnce(Message) -> Option<ScriptRet>) -> ScriptRet {
-    // SAFETY: the message that the server called us with (core/action.c, do_action).
-    guard(move || body(unsafe { Message::new(msg) }).unwrap_or(ScriptRet::FAILED))
-}
-
-/// An argument without a fixup.
-fn plain<'a>(arg: Arg) -> Option<&'a [u8]> {
-    // SAFETY: it is the config's own text, with its NUL, and stays.
-    unsafe { c_bytes(arg) }
+/// Runs a function's body with its message; `None`, for a missing argument, is a failure.
+fn call(mut msg: MessageArg, body: impl FnOnce(&mut Message) -> Option<ScriptRet>) -> ScriptRet {
+    guard(move || msg.get().and_then(body).unwrap_or(ScriptRet::FAILED))
 }
 
 #[inline(always)]
 fn select(
-    msg: *mut sys::sip_msg,
+    msg: MessageArg,
     target: Target,
     set: Arg,
     algorithm: Arg,
@@ -43,10 +29,10 @@ fn select(
 ) -> ScriptRet {
     call(msg, move |msg| {
         let request = Request {
-            set: number(msg, set, "the set")?,
-            algorithm: number(msg, algorithm, "the algorithm")?,
+            set: set.number(msg, "the set")?,
+            algorithm: algorithm.number(msg, "the algorithm")?,
             limit: match limit {
-                Some(limit) => number(msg, limit, "the limit")?,
+                Some(limit) => limit.number(msg, "the limit")?,
                 None => UNLIMITED,
             },
             target,
@@ -58,14 +44,14 @@ fn select(
 
 /// `ds_select_dst`(set, algorithm).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_select_dst(msg: *mut sys::sip_msg, set: Arg, alg: Arg) -> ScriptRet {
+pub extern "C" fn dsr_select_dst(msg: MessageArg, set: Arg, alg: Arg) -> ScriptRet {
     select(msg, Target::DstUri, set, alg, None)
 }
 
 /// `ds_select_dst`(set, algorithm, limit).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_select_dst_limit(
-    msg: *mut sys::sip_msg,
+    msg: MessageArg,
     set: Arg,
     alg: Arg,
     limit: Arg,
@@ -75,14 +61,14 @@ pub extern "C" fn dsr_select_dst_limit(
 
 /// `ds_select_domain`(set, algorithm).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_select_domain(msg: *mut sys::sip_msg, set: Arg, alg: Arg) -> ScriptRet {
+pub extern "C" fn dsr_select_domain(msg: MessageArg, set: Arg, alg: Arg) -> ScriptRet {
     select(msg, Target::Domain, set, alg, None)
 }
 
 /// `ds_select_domain`(set, algorithm, limit).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_select_domain_limit(
-    msg: *mut sys::sip_msg,
+    msg: MessageArg,
     set: Arg,
     alg: Arg,
     limit: Arg,
@@ -92,44 +78,38 @@ pub extern "C" fn dsr_select_domain_limit(
 
 /// `ds_select`(set, algorithm).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_select(msg: *mut sys::sip_msg, set: Arg, alg: Arg) -> ScriptRet {
+pub extern "C" fn dsr_select(msg: MessageArg, set: Arg, alg: Arg) -> ScriptRet {
     select(msg, Target::Nothing, set, alg, None)
 }
 
 /// `ds_select`(set, algorithm, limit).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_select_limit(
-    msg: *mut sys::sip_msg,
-    set: Arg,
-    alg: Arg,
-    limit: Arg,
-) -> ScriptRet {
+pub extern "C" fn dsr_select_limit(msg: MessageArg, set: Arg, alg: Arg, limit: Arg) -> ScriptRet {
     select(msg, Target::Nothing, set, alg, Some(limit))
 }
 
-fn routes(msg: *mut sys::sip_msg, rules: Arg, mode: Arg, limit: Option<Arg>) -> ScriptRet {
+fn routes(msg: MessageArg, rules: Arg, mode: Arg, limit: Option<Arg>) -> ScriptRet {
     call(msg, |msg| {
         let limit = match limit {
-            Some(limit) => number(msg, limit, "the limit")?,
+            Some(limit) => limit.number(msg, "the limit")?,
             None => UNLIMITED,
         };
-        // Each evaluation may use the server's buffer of the one before.
-        let rules = text(msg, rules, "the rules")?.to_vec();
-        let mode = text(msg, mode, "the mode")?.first().copied();
+        let rules = rules.text(msg, "the rules")?;
+        let mode = mode.text(msg, "the mode")?.first().copied();
         Some(routes::select(msg, &rules, mode.as_slice(), limit))
     })
 }
 
 /// `ds_select_routes`(rules, mode).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_select_routes(msg: *mut sys::sip_msg, rules: Arg, mode: Arg) -> ScriptRet {
+pub extern "C" fn dsr_select_routes(msg: MessageArg, rules: Arg, mode: Arg) -> ScriptRet {
     routes(msg, rules, mode, None)
 }
 
 /// `ds_select_routes`(rules, mode, limit).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_select_routes_limit(
-    msg: *mut sys::sip_msg,
+    msg: MessageArg,
     rules: Arg,
     mode: Arg,
     limit: Arg,
@@ -139,43 +119,43 @@ pub extern "C" fn dsr_select_routes_limit(
 
 /// `ds_next_dst`().
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_next_dst(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+pub extern "C" fn dsr_next_dst(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     call(msg, |msg| Some(select_dst::next(msg, Target::DstUri)))
 }
 
 /// `ds_next_domain`().
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_next_domain(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+pub extern "C" fn dsr_next_domain(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     call(msg, |msg| Some(select_dst::next(msg, Target::Domain)))
 }
 
 /// `ds_set_dst`().
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_set_dst(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+pub extern "C" fn dsr_set_dst(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     call(msg, |msg| Some(select_dst::set(msg, Target::DstUri)))
 }
 
 /// `ds_set_domain`().
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_set_domain(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+pub extern "C" fn dsr_set_domain(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     call(msg, |msg| Some(select_dst::set(msg, Target::Domain)))
 }
 
 /// `ds_mark_dst`().
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_mark_dst(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+pub extern "C" fn dsr_mark_dst(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     call(msg, |msg| Some(select_dst::mark(msg, None)))
 }
 
 /// `ds_mark_dst`(state): the text as it stands in the config.
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_mark_dst_state(msg: *mut sys::sip_msg, state: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(select_dst::mark(msg, plain(state))))
+pub extern "C" fn dsr_mark_dst_state(msg: MessageArg, state: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| Some(select_dst::mark(msg, state.unfixed())))
 }
 
 /// `ds_is_from_list`().
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_is_from_lists(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+pub extern "C" fn dsr_is_from_lists(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     call(msg, |msg| {
         Some(from_list::is_from_list(msg, -1, DEFAULT_MODE, None))
     })
@@ -183,19 +163,19 @@ pub extern "C" fn dsr_is_from_lists(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> S
 
 /// `ds_is_from_list`(set).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_is_from_list(msg: *mut sys::sip_msg, set: Arg, _: Arg) -> ScriptRet {
+pub extern "C" fn dsr_is_from_list(msg: MessageArg, set: Arg, _: Arg) -> ScriptRet {
     call(msg, |msg| {
-        let set = number(msg, set, "the set")?;
+        let set = set.number(msg, "the set")?;
         Some(from_list::is_from_list(msg, set, DEFAULT_MODE, None))
     })
 }
 
 /// `ds_is_from_list`(set, mode).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_is_from_list_mode(msg: *mut sys::sip_msg, set: Arg, mode: Arg) -> ScriptRet {
+pub extern "C" fn dsr_is_from_list_mode(msg: MessageArg, set: Arg, mode: Arg) -> ScriptRet {
     call(msg, |msg| {
-        let set = number(msg, set, "the set")?;
-        let mode = number(msg, mode, "the mode")?;
+        let set = set.number(msg, "the set")?;
+        let mode = mode.number(msg, "the mode")?;
         Some(from_list::is_from_list(msg, set, mode, None))
     })
 }
@@ -203,49 +183,49 @@ pub extern "C" fn dsr_is_from_list_mode(msg: *mut sys::sip_msg, set: Arg, mode: 
 /// `ds_is_from_list`(set, mode, uri).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_is_from_list_uri(
-    msg: *mut sys::sip_msg,
+    msg: MessageArg,
     set: Arg,
     mode: Arg,
     uri: Arg,
 ) -> ScriptRet {
     call(msg, |msg| {
-        let set = number(msg, set, "the set")?;
-        let mode = number(msg, mode, "the mode")?;
-        let uri = text(msg, uri, "the URI")?;
-        Some(from_list::is_from_list(msg, set, mode, Some(uri)))
+        let set = set.number(msg, "the set")?;
+        let mode = mode.number(msg, "the mode")?;
+        let uri = uri.text(msg, "the URI")?;
+        Some(from_list::is_from_list(msg, set, mode, Some(&uri)))
     })
 }
 
 /// `ds_list_exist`(set) and `ds_list_exists`(set).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_list_exists(msg: *mut sys::sip_msg, set: Arg, _: Arg) -> ScriptRet {
+pub extern "C" fn dsr_list_exists(msg: MessageArg, set: Arg, _: Arg) -> ScriptRet {
     call(msg, |msg| {
-        Some(from_list::list_exists(number(msg, set, "the set")))
+        Some(from_list::list_exists(set.number(msg, "the set")))
     })
 }
 
 /// `ds_is_active`(set).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_is_active(msg: *mut sys::sip_msg, set: Arg, _: Arg) -> ScriptRet {
+pub extern "C" fn dsr_is_active(msg: MessageArg, set: Arg, _: Arg) -> ScriptRet {
     call(msg, |msg| {
-        Some(from_list::is_active(number(msg, set, "the set")?, None))
+        Some(from_list::is_active(set.number(msg, "the set")?, None))
     })
 }
 
 /// `ds_is_active`(set, uri).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_is_active_uri(msg: *mut sys::sip_msg, set: Arg, uri: Arg) -> ScriptRet {
+pub extern "C" fn dsr_is_active_uri(msg: MessageArg, set: Arg, uri: Arg) -> ScriptRet {
     call(msg, |msg| {
-        let set = number(msg, set, "the set")?;
-        let uri = text(msg, uri, "the URI")?;
-        Some(from_list::is_active(set, Some(uri)))
+        let set = set.number(msg, "the set")?;
+        let uri = uri.text(msg, "the URI")?;
+        Some(from_list::is_active(set, Some(&uri)))
     })
 }
 
 /// `ds_oc_set_attrs`(set, uri, rate, milliseconds, number).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_oc_set_attrs(
-    msg: *mut sys::sip_msg,
+    msg: MessageArg,
     set: Arg,
     uri: Arg,
     rate: Arg,
@@ -253,63 +233,57 @@ pub extern "C" fn dsr_oc_set_attrs(
     seq: Arg,
 ) -> ScriptRet {
     call(msg, |msg| {
-        let set = number(msg, set, "the set")?;
-        let uri = text(msg, uri, "the URI")?;
+        let set = set.number(msg, "the set")?;
+        let uri = uri.text(msg, "the URI")?;
         let report = overload::Report {
-            rate: number(msg, rate, "the rate")?,
-            validity_ms: number(msg, validity, "the milliseconds")?,
-            seq: number(msg, seq, "the number")?,
+            rate: rate.number(msg, "the rate")?,
+            validity_ms: validity.number(msg, "the milliseconds")?,
+            seq: seq.number(msg, "the number")?,
         };
-        Some(overload::report(set, uri, &report))
+        Some(overload::report(set, &uri, &report))
     })
 }
 
 /// `ds_reload`().
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_reload(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+pub extern "C" fn dsr_reload(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     call(msg, |_| Some(reload::ds_reload()))
 }
 
 /// `ds_dsg_fetch`(set).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_dsg_fetch(msg: *mut sys::sip_msg, set: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(dsg::fetch(number(msg, set, "the set")?)))
+pub extern "C" fn dsr_dsg_fetch(msg: MessageArg, set: Arg, _: Arg) -> ScriptRet {
+    call(msg, |msg| Some(dsg::fetch(set.number(msg, "the set")?)))
 }
 
 /// `ds_dsg_fetch_uri`(set, uri).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_dsg_fetch_uri(msg: *mut sys::sip_msg, set: Arg, uri: Arg) -> ScriptRet {
+pub extern "C" fn dsr_dsg_fetch_uri(msg: MessageArg, set: Arg, uri: Arg) -> ScriptRet {
     call(msg, |msg| {
-        let set = number(msg, set, "the set")?;
-        Some(dsg::fetch_uri(set, text(msg, uri, "the URI")?))
+        let set = set.number(msg, "the set")?;
+        Some(dsg::fetch_uri(set, &uri.text(msg, "the URI")?))
     })
 }
 
 /// `ds_mark_addr`(state, set, uri).
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_mark_addr(
-    msg: *mut sys::sip_msg,
-    state: Arg,
-    set: Arg,
-    uri: Arg,
-) -> ScriptRet {
+pub extern "C" fn dsr_mark_addr(msg: MessageArg, state: Arg, set: Arg, uri: Arg) -> ScriptRet {
     call(msg, |msg| {
-        // Each evaluation may use the server's buffer of the one before.
-        let state = text(msg, state, "the state")?.to_vec();
-        let uri = text(msg, uri, "the URI")?.to_vec();
-        let set = number(msg, set, "the set")?;
+        let state = state.text(msg, "the state")?;
+        let uri = uri.text(msg, "the URI")?;
+        let set = set.number(msg, "the set")?;
         Some(select_dst::mark_addr(msg, &state, set, &uri))
     })
 }
 
 /// `ds_load_update`().
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_load_update(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+pub extern "C" fn dsr_load_update(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     call(msg, |msg| call_load::update(msg).then_some(ScriptRet::OK))
 }
 
 /// `ds_load_unset`().
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_load_unset(msg: *mut sys::sip_msg, _: Arg, _: Arg) -> ScriptRet {
+pub extern "C" fn dsr_load_unset(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     call(msg, |msg| call_load::unset(msg).then_some(ScriptRet::OK))
 }

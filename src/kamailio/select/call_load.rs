@@ -28,7 +28,7 @@ pub fn now() -> u32 {
 
 /// The table of calls, where algorithm 10 is to count one: for an INVITE. Other
 /// requests take the first destination, and so does everything where call load is off.
-pub fn calls_of(module: &'static Module, msg: Message) -> Option<&'static ServerCalls> {
+pub fn calls_of(module: &'static Module, msg: &Message) -> Option<&'static ServerCalls> {
     if module.calls.is_none() {
         log_warn!("algorithm 10 needs ds_hash_size: the first destination is used");
     }
@@ -54,12 +54,18 @@ fn place<'p>(
 
 /// Counts the call for the destination with the fewest calls, or finds it where it is counted, and
 /// sends the message there.
-pub fn select(module: &Module, calls: &ServerCalls, msg: Message, request: &Request) -> ScriptRet {
-    let Some(call_id) = msg.call_id() else {
+pub fn select(
+    module: &Module,
+    calls: &ServerCalls,
+    msg: &mut Message,
+    request: &Request,
+) -> ScriptRet {
+    if msg.call_id().is_none() {
         return ScriptRet::FAILED;
-    };
+    }
     let set = request.set;
     let sent = module.store.try_set(Module::process(), set, |view| {
+        let call_id = msg.find_call_id()?;
         let first = match calls.place(&place(module, set, view, call_id)) {
             Ok(Placed::New(first) | Placed::Known(first)) => first,
             Ok(Placed::Full) => return None,
@@ -67,7 +73,7 @@ pub fn select(module: &Module, calls: &ServerCalls, msg: Message, request: &Requ
         };
         let choice = Choice::of(view, first, module.settings.use_default);
         let sent = go(module, msg, request, view, choice, true);
-        if sent.is_err() {
+        if let (Err(_), Some(call_id)) = (&sent, msg.find_call_id()) {
             calls.end_in(&module.store, Module::process(), Some(set), call_id);
         }
         Some(sent)
@@ -97,18 +103,15 @@ fn warn_without_duid(module: &Module, set: SetId) {
 
 /// Goes on to the next destination that takes the call, and moves its count there. Leaves all as
 /// it is where the call is not counted.
-pub fn next(module: &Module, calls: &ServerCalls, msg: Message, target: Target) -> ScriptRet {
+pub fn next(module: &Module, calls: &ServerCalls, msg: &mut Message, target: Target) -> ScriptRet {
     let results = &module.settings.results;
-    let set = results.current().and_then(|current| current.set);
-    let (Some(call_id), Some(set)) = (msg.call_id(), set) else {
+    let set = results.current(msg).and_then(|current| current.set);
+    let Some(set) = set.filter(|&set| is_counted(calls, msg, set)) else {
         return ScriptRet::FAILED;
     };
-    if !is_counted(calls, msg, set) {
-        return ScriptRet::FAILED;
-    }
     loop {
-        results.drop_current();
-        let Some(current) = results.current() else {
+        results.drop_current(msg);
+        let (Some(current), Some(call_id)) = (results.current(msg), msg.find_call_id()) else {
             log_dbg!("no destination left that takes the call");
             return ScriptRet::FAILED;
         };
@@ -127,7 +130,7 @@ pub fn next(module: &Module, calls: &ServerCalls, msg: Message, target: Target) 
 }
 
 /// True when the call is counted in the set; else after the message.
-pub fn is_counted(calls: &ServerCalls, msg: Message, set: SetId) -> bool {
+pub fn is_counted(calls: &ServerCalls, msg: &Message, set: SetId) -> bool {
     let Some(call_id) = msg.call_id() else {
         return false;
     };
@@ -142,7 +145,7 @@ pub fn is_counted(calls: &ServerCalls, msg: Message, set: SetId) -> bool {
 pub fn moves_to(
     module: &Module,
     calls: &ServerCalls,
-    msg: Message,
+    msg: &Message,
     (set, view): (SetId, &View),
     at: usize,
 ) -> bool {
@@ -155,7 +158,7 @@ pub fn moves_to(
 
 /// `ds_load_update()`: a BYE or CANCEL ends the call, a 2xx to its INVITE confirms it. True, also
 /// when there was nothing to do; false when the message cannot be parsed.
-pub fn update(msg: Message) -> bool {
+pub fn update(msg: &Message) -> bool {
     let Some((module, calls)) = table() else {
         return true;
     };
@@ -179,7 +182,7 @@ pub fn update(msg: Message) -> bool {
 /// `ds_load_unset()`: ends the call. True when it was counted, and for an INVITE that no selection
 /// of this transaction has sent on, which changes nothing: it may be a re-INVITE of a call that
 /// goes on.
-pub fn unset(msg: Message) -> bool {
+pub fn unset(msg: &Message) -> bool {
     let Some((module, calls)) = table() else {
         return false;
     };

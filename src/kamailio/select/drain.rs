@@ -14,7 +14,7 @@ use crate::shm::set::view::View;
 /// A request inside a dialog goes to the draining destination that its hash falls on, unless its
 /// call was placed beside it, when it began: such calls are noted here.
 #[cold]
-pub fn start(module: &Module, msg: Message, set: SetId, view: &View, hash: u32) -> Start {
+pub fn start(module: &Module, msg: &Message, set: SetId, view: &View, hash: u32) -> Start {
     let ongoing = Start::Ongoing(hash);
     if msg.is_in_dialog() {
         let diverted = msg

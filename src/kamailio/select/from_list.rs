@@ -42,7 +42,7 @@ const BAD_SET: ScriptRet = ScriptRet::new(-2);
 /// with set -1.
 ///
 /// Source: `features.md` 3.10.
-pub fn is_from_list(msg: Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> ScriptRet {
+pub fn is_from_list(msg: &mut Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
@@ -138,7 +138,12 @@ fn worth(dest: &Dest, source: Source, mode: i32, socket: usize) -> u32 {
 
 /// Writes what was found to the variables that the config names.
 #[inline(never)]
-fn tell(module: &Module, msg: Message, set: Option<SetId>, attrs: Option<Vec<u8>>) -> ScriptRet {
+fn tell(
+    module: &Module,
+    msg: &mut Message,
+    set: Option<SetId>,
+    attrs: Option<Vec<u8>>,
+) -> ScriptRet {
     if let (Some(variable), Some(set)) = (&module.settings.setid, set) {
         if !variable.set_number(msg, set) {
             log_err!("cannot write the set's number to setid_pvname");
@@ -161,8 +166,7 @@ fn source_of(module: &Module, uri: &[u8]) -> Option<Source> {
         log_err!("not a SIP URI: {}", Escaped(uri));
         return None;
     };
-    // SAFETY: `uri` is still there.
-    let host = unsafe { parsed.host() };
+    let host = parsed.host();
     let Some(addr) = net::resolve(host) else {
         log_err!("cannot resolve host \"{}\"", Escaped(host));
         return None;

@@ -39,7 +39,7 @@ pub struct Chosen {
 /// noted for later.
 pub fn deliver(
     module: &Module,
-    msg: Message,
+    msg: &mut Message,
     request: &Request,
     view: &View,
     chosen: Chosen,
@@ -71,10 +71,10 @@ pub fn deliver(
         return Ok(());
     }
     match request.behind {
-        None => results.drop_current(),
+        None => results.drop_current(msg),
         // Its AVPs would have come at the end.
         Some(tail) => {
-            results.drop_first();
+            results.drop_first(msg);
             tail.forget();
         }
     }
@@ -88,9 +88,9 @@ fn number(module: &Module, dest: &Dest) -> u32 {
 
 /// Goes on to the destination after the current one; `None` when the current record has no trail,
 /// as those of a list, and the last one of an order.
-pub fn next(module: &Module, msg: Message, target: Target) -> Option<ScriptRet> {
+pub fn next(module: &Module, msg: &mut Message, target: Target) -> Option<ScriptRet> {
     let results = &module.settings.results;
-    let mut trail = Trail::parse(records::text_of(results.current_fields()?, TRAIL)?)?;
+    let mut trail = Trail::parse(records::text_of(results.current_fields(msg)?, TRAIL)?)?;
     if let Some(calls) = calls(module, &trail) {
         if !call_load::is_counted(calls, msg, trail.way().set) {
             return Some(ScriptRet::FAILED);
@@ -120,7 +120,7 @@ fn calls<'m>(module: &'m Module, trail: &Trail) -> Option<&'m call_load::ServerC
 /// Tries the next destination of a set; `None` when it has none left.
 fn step(
     module: &Module,
-    msg: Message,
+    msg: &mut Message,
     target: Target,
     view: &View,
     trail: &mut Trail,
@@ -133,7 +133,7 @@ fn step(
     let at = find(module, msg, view, trail, takes)?;
     let dest = view.dest(at)?;
     trail.step(at, number(module, dest));
-    if module.settings.results.replace(dest, trail).is_none() {
+    if module.settings.results.replace(msg, dest, trail).is_none() {
         return Some(Err(Failure::NoMemory));
     }
     let sent = send(msg, target, dest.uri(), dest.socket());
@@ -143,7 +143,7 @@ fn step(
 /// The position of the next destination in the order of a trail that takes the message.
 fn find(
     module: &Module,
-    msg: Message,
+    msg: &Message,
     view: &View,
     trail: &Trail,
     takes: impl Fn(usize) -> bool,
@@ -194,7 +194,7 @@ impl Results {
             .write_count(most)
             .and_then(|()| self.write_avps(way.set, core::iter::once(avp_values(dest)), most));
         if written.is_none() {
-            self.drop_first();
+            self.undo_first();
         }
         written
     }
@@ -239,7 +239,7 @@ impl Results {
 
     /// Puts a destination in the place of the current one. Nothing has changed when it fails, but
     /// for the AVPs.
-    fn replace(&self, dest: &Dest, trail: &Trail) -> Option<()> {
+    fn replace(&self, _msg: &mut Message, dest: &Dest, trail: &Trail) -> Option<()> {
         let text = trail.encode();
         let mut fields = self.fields_on(dest, &trail.way(), text.as_ref())?;
         self.pop_avps();

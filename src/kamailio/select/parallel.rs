@@ -17,7 +17,7 @@ const INCOMPLETE: ScriptRet = ScriptRet::new(2);
 /// Sends the message to the first usable destination of the set, and adds a branch for each other
 /// one; with no target all are branches. What is out gets none, nor does the one of last resort
 /// while another one is usable.
-pub fn select(module: &Module, msg: Message, request: &Request) -> ScriptRet {
+pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRet {
     let complete = Cell::new(true);
     let process = Module::process();
     let sent = module.store.try_set(process, request.set, |view| {
@@ -34,7 +34,7 @@ pub fn select(module: &Module, msg: Message, request: &Request) -> ScriptRet {
 /// when the server takes no more branches.
 fn fork(
     module: &Module,
-    msg: Message,
+    msg: &mut Message,
     request: &Request,
     view: &View,
     first: usize,

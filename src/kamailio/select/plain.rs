@@ -14,7 +14,7 @@ use crate::kamailio::server::rand;
 
 impl Module {
     /// True when a selection for this message writes nothing but the d-URI.
-    pub(crate) fn is_plain(&self, msg: Message) -> bool {
+    pub(crate) fn is_plain(&self, msg: &Message) -> bool {
         !self.settings.results.any && (self.settings.force_dst || !msg.has_dst_uri())
     }
 }
@@ -22,7 +22,7 @@ impl Module {
 /// Chooses a destination of a set and sends the message there, where that is plain.
 #[inline(never)]
 pub(crate) fn select(
-    msg: Message,
+    msg: &mut Message,
     set: SetId,
     algorithm: i32,
     limit: i32,
@@ -39,7 +39,7 @@ pub(crate) fn select(
 ///
 /// Each way to start has code of its own: what its choice does not need is not there.
 #[inline(always)]
-fn try_plainly(msg: Message, set: SetId, algorithm: i32) -> Option<ScriptRet> {
+fn try_plainly(msg: &mut Message, set: SetId, algorithm: i32) -> Option<ScriptRet> {
     let module = Module::get()?;
     let algorithm = Algorithm::from_number(algorithm);
     Some(match algorithm {
@@ -64,7 +64,7 @@ fn try_plainly(msg: Message, set: SetId, algorithm: i32) -> Option<ScriptRet> {
 
 /// Chooses from this start in the running view, and sets the d-URI.
 #[inline(always)]
-fn send_plainly(module: &Module, msg: Message, set: SetId, start: Start) -> ScriptRet {
+fn send_plainly(module: &Module, msg: &mut Message, set: SetId, start: Start) -> ScriptRet {
     match try_once(module, msg, set, start) {
         Some(true) => ScriptRet::OK,
         Some(false) => failed(set, &Failure::Refused),
@@ -75,7 +75,7 @@ fn send_plainly(module: &Module, msg: Message, set: SetId, start: Start) -> Scri
 /// One try: false when the server refused the destination. `None`, and nothing has changed but
 /// perhaps a cursor, where there is none, or more to it.
 #[inline(always)]
-fn try_once(module: &Module, msg: Message, set: SetId, start: Start) -> Option<bool> {
+fn try_once(module: &Module, msg: &mut Message, set: SetId, start: Start) -> Option<bool> {
     let pinned = module.store.pin_slot(Module::process())?;
     let view = pinned.view(set)?;
     let use_default = module.settings.use_default;
@@ -104,7 +104,7 @@ fn try_once(module: &Module, msg: Message, set: SetId, start: Start) -> Option<b
 /// again might count or warn again.
 #[cold]
 #[inline(never)]
-fn select_again(module: &Module, msg: Message, set: SetId, start: Start) -> ScriptRet {
+fn select_again(module: &Module, msg: &mut Message, set: SetId, start: Start) -> ScriptRet {
     let request = &Request {
         set,
         // It is known by its start.

@@ -12,6 +12,7 @@ use crate::dispatch::select::cursor::{Trail, Way};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::Results;
 use crate::kamailio::server::compat;
+use crate::kamailio::server::message::Message;
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text;
 use crate::shm::dest::destination::Dest;
@@ -224,7 +225,7 @@ impl Results {
 
     /// Takes back all results of a tail, which are in front.
     pub fn take_back(&self, tail: &Tail) {
-        (0..tail.count()).for_each(|_| self.drop_first());
+        (0..tail.count()).for_each(|_| self.undo_first());
         tail.forget();
     }
 
@@ -254,7 +255,7 @@ impl Results {
             .and_then(|()| self.write_count(count))
             .and_then(|()| self.write_avps(set, dests.map(avp_values), count));
         if written.is_none() {
-            (0..count).for_each(|_| self.drop_first());
+            (0..count).for_each(|_| self.undo_first());
         }
         written.map(|()| count)
     }
@@ -361,10 +362,10 @@ impl Results {
         of_dests.into_iter().flatten().for_each(|avp| avp.pop());
     }
 
-    /// The first destination that is left; `None` when there is none.
-    pub fn current(&self) -> Option<Current<'_>> {
+    /// Returns the first destination that is left, for as long as nobody can change the results.
+    pub fn current<'m>(&self, msg: &'m Message) -> Option<Current<'m>> {
         let (mut uri, mut set, mut socket, mut duid) = (None, None, None, None);
-        for field in list(self.current_fields()?) {
+        for field in list(self.current_fields(msg)?) {
             let place = match name_of(field) {
                 field::URI => &mut uri,
                 field::GROUP => &mut set,
@@ -384,12 +385,18 @@ impl Results {
         })
     }
 
-    /// The fields of the first destination.
-    pub(crate) fn current_fields(&self) -> Option<*mut sys::sr_xavp_t> {
-        // SAFETY: just found in the current list, which nobody changes meanwhile.
+    /// Returns the fields of the first destination, for as long as nobody can change the results.
+    pub(crate) fn current_fields<'m>(&self, _msg: &'m Message) -> Option<&'m sys::sr_xavp_t> {
+        // SAFETY: just found in the current list. Records leave it in routes, in writes of variables and
+        // in `drop_first`, and all of these need the message mutably.
         let value = unsafe { &(*self.first()?).val };
-        // SAFETY: reads a union of plain data; its type says whether this member is set.
-        (value.type_ == sys::SR_XTYPE_XAVP).then_some(unsafe { value.v.xavp })
+        if value.type_ != sys::SR_XTYPE_XAVP {
+            return None;
+        }
+        // SAFETY: the type says that this member of the union is set.
+        let fields = unsafe { value.v.xavp };
+        // SAFETY: null, or the record's own list, which goes with the record.
+        unsafe { fields.as_ref() }
     }
 
     /// True when a selection has left results in this transaction, used up or not.
@@ -402,12 +409,18 @@ impl Results {
     }
 
     /// Takes the current destination away, if there is one.
-    pub fn drop_current(&self) {
-        self.drop_first();
+    pub fn drop_current(&self, msg: &mut Message) {
+        self.drop_first(msg);
         self.pop_avps();
     }
 
-    pub(crate) fn drop_first(&self) {
+    /// Takes the first record away, and leaves the AVPs as they are.
+    pub(crate) fn drop_first(&self, _msg: &mut Message) {
+        self.undo_first();
+    }
+
+    /// Takes a record away that the caller has just written.
+    pub(super) fn undo_first(&self) {
         if let Some(record) = self.first() {
             // SAFETY: just found in the current list.
             unsafe { sys::xavp_rm(record, ptr::null_mut()) };
@@ -417,26 +430,27 @@ impl Results {
 
 /// The first XAVP with a name.
 fn xavp(name: &[u8]) -> Option<*mut sys::sr_xavp_t> {
-    // SAFETY: gives the place where the server keeps its current list.
+    // SAFETY: a call without arguments, which returns where the server keeps its current list.
     let list = unsafe { sys::xavp_get_crt_list() };
-    // SAFETY: as above; a pointer that is always there (core/xavp.c).
-    let found = named(unsafe { *list }, name)?;
+    // SAFETY: there always is a current list (core/xavp.c, _xavp_list_crt).
+    let first = unsafe { *list };
+    // SAFETY: null, or the first of the server's list, which nobody changes in this function.
+    let found = named(unsafe { first.as_ref() }?, name)?;
     Some(ptr::from_ref(found).cast_mut())
 }
 
 /// The first of a list of XAVPs that has this name, as the server's own search finds it, which costs
 /// a hash of the name and a call for each.
 #[inline]
-fn named<'x>(xavps: *mut sys::sr_xavp_t, name: &[u8]) -> Option<&'x sys::sr_xavp_t> {
-    list(xavps).find(|xavp| name_of(xavp) == name)
+fn named<'x>(first: &'x sys::sr_xavp_t, name: &[u8]) -> Option<&'x sys::sr_xavp_t> {
+    list(first).find(|xavp| name_of(xavp) == name)
 }
 
-/// The XAVPs of a list that the server keeps until a script or this module changes it.
+/// Iterates over the XAVPs of a list.
 #[inline]
-fn list<'x>(first: *mut sys::sr_xavp_t) -> impl Iterator<Item = &'x sys::sr_xavp_t> {
-    // SAFETY: null, or the server's, which is there for as long as the list.
-    let xavp = |xavp: *mut sys::sr_xavp_t| unsafe { xavp.as_ref() };
-    core::iter::successors(xavp(first), move |here| xavp(here.next))
+fn list(first: &sys::sr_xavp_t) -> impl Iterator<Item = &sys::sr_xavp_t> {
+    // SAFETY: null, or the next of the same list, which is borrowed as a whole by its first.
+    core::iter::successors(Some(first), |here| unsafe { here.next.as_ref() })
 }
 
 #[inline]
@@ -456,8 +470,8 @@ fn text_in(value: &sys::sr_xval_t) -> Option<&[u8]> {
     Some(unsafe { text::bytes(text) })
 }
 
-/// A field's text. It stays until a script or this module changes the list.
-pub(crate) fn text_of<'x>(fields: *mut sys::sr_xavp_t, name: &[u8]) -> Option<&'x [u8]> {
+/// Returns the text of a field.
+pub(crate) fn text_of<'x>(fields: &'x sys::sr_xavp_t, name: &[u8]) -> Option<&'x [u8]> {
     text_in(&named(fields, name)?.val)
 }
 

@@ -25,7 +25,7 @@ fn target(mode: &[u8]) -> Option<Target> {
 /// A limit is over all sets together; each still gives its chosen destination.
 ///
 /// Source: `features.md` 3.9; limits observed from the C module 5.6.3.
-pub fn select(msg: Message, rules: &[u8], mode: &[u8], limit: i32) -> ScriptRet {
+pub fn select(msg: &mut Message, rules: &[u8], mode: &[u8], limit: i32) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };

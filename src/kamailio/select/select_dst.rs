@@ -51,7 +51,7 @@ pub struct Request<'t> {
 ///
 /// Source: `features.md` 3.7, 3.8 and 3.15.
 #[inline(always)]
-pub fn select(msg: Message, request: Request) -> ScriptRet {
+pub fn select(msg: &mut Message, request: Request) -> ScriptRet {
     let Request {
         set,
         algorithm,
@@ -65,7 +65,7 @@ pub fn select(msg: Message, request: Request) -> ScriptRet {
 /// The same. A request in pieces goes through registers, and from here on by a jump.
 #[inline(never)]
 fn select_by(
-    msg: Message,
+    msg: &mut Message,
     set: SetId,
     algorithm: i32,
     limit: i32,
@@ -83,7 +83,7 @@ fn select_by(
 #[inline(never)]
 pub(crate) fn select_from(
     module: &Module,
-    msg: Message,
+    msg: &mut Message,
     request: &Request,
     start: Start,
 ) -> ScriptRet {
@@ -97,7 +97,7 @@ pub(crate) fn select_from(
 /// The same for any request.
 #[inline(never)]
 pub(crate) fn select_in_full(
-    msg: Message,
+    msg: &mut Message,
     set: SetId,
     algorithm: i32,
     limit: i32,
@@ -138,7 +138,7 @@ pub(crate) fn select_in_full(
 
 /// Algorithm 64: in turn, with overload control.
 #[inline(never)]
-fn select_open(module: &Module, msg: Message, request: &Request) -> ScriptRet {
+fn select_open(module: &Module, msg: &mut Message, request: &Request) -> ScriptRet {
     let now_us = now_us();
     let (process, use_default) = (Module::process(), module.settings.use_default);
     let sent = module.store.try_set(process, request.set, |view| {
@@ -152,7 +152,7 @@ fn select_open(module: &Module, msg: Message, request: &Request) -> ScriptRet {
 #[inline(always)]
 fn pick(
     module: &Module,
-    msg: Message,
+    msg: &mut Message,
     request: &Request,
     view: &View,
     start: Start,
@@ -181,7 +181,7 @@ fn pick(
 #[inline(never)]
 fn pick_and_write(
     module: &Module,
-    msg: Message,
+    msg: &mut Message,
     request: &Request,
     view: &View,
     start: Start,
@@ -196,7 +196,7 @@ fn pick_and_write(
 /// The same for algorithm 13, whose failover order is its own.
 fn pick_by_rank(
     module: &Module,
-    msg: Message,
+    msg: &mut Message,
     request: &Request,
     view: &View,
 ) -> Option<Result<(), Failure>> {
@@ -256,7 +256,7 @@ pub(crate) fn failed(set: SetId, failure: &Failure) -> ScriptRet {
 
 /// Where the choice starts for this message; `None` after the message when it cannot be known.
 #[inline]
-fn start(module: &Module, msg: Message, algorithm: Algorithm) -> Option<Start> {
+fn start(module: &Module, msg: &mut Message, algorithm: Algorithm) -> Option<Start> {
     if let Some(hash) = hash_of(module, msg, algorithm) {
         return hash.map(Start::Hash);
     }
@@ -279,7 +279,11 @@ fn start(module: &Module, msg: Message, algorithm: Algorithm) -> Option<Start> {
 /// The hash that this algorithm starts at, and in it `None` after the message when it cannot be
 /// known. `None` where it starts otherwise.
 #[inline(always)]
-pub(crate) fn hash_of(module: &Module, msg: Message, algorithm: Algorithm) -> Option<Option<u32>> {
+pub(crate) fn hash_of(
+    module: &Module,
+    msg: &mut Message,
+    algorithm: Algorithm,
+) -> Option<Option<u32>> {
     let user_only = module.settings.hash_user_only;
     Some(match algorithm {
         Algorithm::HashCallId => msg.hash_call_id(),
@@ -301,7 +305,7 @@ fn start_of_unknown(algorithm: i32) -> Start {
 
 /// Hash over the text of `hash_pvar`.
 #[inline(never)]
-fn hash_pvar(module: &Module, msg: Message) -> Option<u32> {
+fn hash_pvar(module: &Module, msg: &mut Message) -> Option<u32> {
     let Some(format) = &module.settings.hash_pvar else {
         log_err!("algorithm 7 needs the parameter hash_pvar");
         return None;
@@ -330,7 +334,7 @@ fn limit(module: &Module, request: &Request) -> usize {
 /// counted there, and the failover list leaves out destinations that take no more calls.
 pub fn go(
     module: &Module,
-    msg: Message,
+    msg: &mut Message,
     request: &Request,
     view: &View,
     choice: Choice,
@@ -355,7 +359,7 @@ pub fn go(
 /// Writes these destinations, and sends the message to the chosen one.
 fn deliver(
     module: &Module,
-    msg: Message,
+    msg: &mut Message,
     request: &Request,
     view: &View,
     (first, counted): (usize, bool),
@@ -376,7 +380,7 @@ fn deliver(
         return Ok(());
     }
     match request.behind {
-        None => (0..written).for_each(|_| results.drop_current()),
+        None => (0..written).for_each(|_| results.drop_current(msg)),
         // Only the first results of a tail are sent to.
         Some(tail) => results.take_back(tail),
     }
@@ -386,7 +390,7 @@ fn deliver(
 /// Sends the message to a destination, from its local socket if it has one; false when the server
 /// refuses.
 #[inline(always)]
-pub fn send(msg: Message, target: Target, uri: &[u8], socket: usize) -> bool {
+pub fn send(msg: &Message, target: Target, uri: &[u8], socket: usize) -> bool {
     if socket != 0 {
         msg.send_from(socket);
     }
@@ -394,7 +398,7 @@ pub fn send(msg: Message, target: Target, uri: &[u8], socket: usize) -> bool {
 }
 
 /// Goes on to the next destination that the selection left: the failed one is taken away.
-pub fn next(msg: Message, target: Target) -> ScriptRet {
+pub fn next(msg: &mut Message, target: Target) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
@@ -407,17 +411,17 @@ pub fn next(msg: Message, target: Target) -> ScriptRet {
     }
     let results = &module.settings.results;
     if let Some(calls) = &module.calls {
-        let current = results.current();
+        let current = results.current(msg);
         if current.is_some_and(|current| current.duid.is_some()) {
             return call_load::next(module, calls, msg, target);
         }
     }
-    results.drop_current();
+    results.drop_current(msg);
     send_to_current(module, msg, target)
 }
 
 /// Sends the message to the destination that a selection put first, and leaves it there.
-pub fn set(msg: Message, target: Target) -> ScriptRet {
+pub fn set(msg: &mut Message, target: Target) -> ScriptRet {
     match Module::get() {
         Some(module) => send_to_current(module, msg, target),
         None => ScriptRet::FAILED,
@@ -425,8 +429,8 @@ pub fn set(msg: Message, target: Target) -> ScriptRet {
 }
 
 /// Sends the message to the destination that is first in the results.
-pub fn send_to_current(module: &Module, msg: Message, target: Target) -> ScriptRet {
-    let Some(current) = module.settings.results.current() else {
+pub fn send_to_current(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
+    let Some(current) = module.settings.results.current(msg) else {
         log_dbg!("no destination left");
         return ScriptRet::FAILED;
     };
@@ -440,7 +444,7 @@ pub fn send_to_current(module: &Module, msg: Message, target: Target) -> ScriptR
 /// Marks the current destination. `state` is the script's text; none is "inactive".
 ///
 /// Source: `features.md` 3.5 and 3.11.
-pub fn mark(msg: Message, state: Option<&[u8]>) -> ScriptRet {
+pub fn mark(msg: &mut Message, state: Option<&[u8]>) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
@@ -452,28 +456,29 @@ pub fn mark(msg: Message, state: Option<&[u8]>) -> ScriptRet {
         log_warn!("failover support disabled (parameter flags has not bit 2)");
         return ScriptRet::FAILED;
     }
-    let current = settings.results.current();
+    let current = settings.results.current(msg);
     let Some((Current { uri, socket, .. }, set)) =
         current.and_then(|current| current.set.map(|set| (current, set)))
     else {
         log_err!("nothing was selected that could be marked");
         return ScriptRet::FAILED;
     };
-    apply(module, msg, mark, (set, uri), |dest| {
+    let marked = apply(module, msg, mark, (set, uri), |dest| {
         dest.socket() == socket
-    })
+    });
+    tell(marked, msg)
 }
 
 /// Marks the destinations of a set with this URI, whatever was selected. No text is "active".
 ///
 /// Source: `features.md` 2.2.
-pub fn mark_addr(msg: Message, state: &[u8], set: SetId, uri: &[u8]) -> ScriptRet {
+pub fn mark_addr(msg: &mut Message, state: &[u8], set: SetId, uri: &[u8]) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
     let state = if state.is_empty() { b"a" } else { state };
     match mark_of(module, state) {
-        Some(mark) => apply(module, msg, mark, (set, uri), |_| true),
+        Some(mark) => tell(apply(module, msg, mark, (set, uri), |_| true), msg),
         None => ScriptRet::FAILED,
     }
 }
@@ -487,14 +492,15 @@ fn mark_of(module: &Module, state: &[u8]) -> Option<Mark> {
     mark
 }
 
-/// Marks those destinations of a set that have the URI and are wanted.
-fn apply(
-    module: &Module,
-    msg: Message,
+/// Marks those destinations of a set that have the URI and are wanted; `None` after a log line if there
+/// is none.
+fn apply<'m>(
+    module: &'m Module,
+    msg: &Message,
     mark: Mark,
     (set, uri): (SetId, &[u8]),
     wanted: impl Fn(&Dest) -> bool,
-) -> ScriptRet {
+) -> Option<Feed<'m>> {
     let rules = cfg::mark_rules(module);
     let mut feed = Feed::new(module);
     let marked = module.store.change(
@@ -517,15 +523,18 @@ fn apply(
             });
         },
     );
-    // An event route may change the results, and so what `uri` is.
-    match marked {
-        Some(1..) => {
-            feed.deliver(Some(msg));
-            ScriptRet::OK
-        }
-        _ => {
-            log_dbg!("{} is not in set {set}", Escaped(uri));
-            ScriptRet::FAILED
-        }
+    if marked.is_none_or(|count| count == 0) {
+        log_dbg!("{} is not in set {set}", Escaped(uri));
+        return None;
     }
+    Some(feed)
+}
+
+/// Tells of what was marked, by routes that may change the message and the results.
+fn tell(marked: Option<Feed>, msg: &mut Message) -> ScriptRet {
+    let Some(feed) = marked else {
+        return ScriptRet::FAILED;
+    };
+    feed.deliver(Some(msg));
+    ScriptRet::OK
 }

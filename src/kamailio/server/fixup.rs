@@ -2,6 +2,7 @@
 
 use core::ffi::{c_char, c_int, c_void};
 use core::mem::MaybeUninit;
+use core::ptr;
 
 use super::compat;
 use super::guard::{InitRet, guard};
@@ -77,31 +78,58 @@ fn done(fixed: c_int) -> InitRet {
     }
 }
 
-/// The number that an argument stands for in this message; `None` after the message when it is
-/// none. `what` names the argument.
-#[inline(always)]
-pub fn number(msg: Message, arg: *mut c_char, what: &str) -> Option<i32> {
-    // SAFETY: the server gives what the fixup left.
-    let param = unsafe { arg.cast::<sys::fparam_t>().as_mut() }?;
-    if kind(param) == sys::FPARAM_INT {
-        // SAFETY: the type says which member of the union is set.
-        return Some(unsafe { param.v.i });
+/// An argument of a script function, as its fixup left it. Only the server makes one.
+#[repr(transparent)]
+pub struct Arg(*mut c_char);
+
+impl Arg {
+    /// Returns the number that the argument stands for in this message; `None` after a log line if it
+    /// stands for none. `what` names the argument there.
+    #[inline(always)]
+    pub fn number(&self, msg: &Message, what: &str) -> Option<i32> {
+        let param = self.param()?;
+        if kind(param) == sys::FPARAM_INT {
+            // SAFETY: the type says that this member of the union is set.
+            return Some(unsafe { param.v.i });
+        }
+        evaluate(msg, param, what)
     }
-    number_of_expression(msg, param, what)
+
+    /// Returns the text that the argument stands for in this message; `None` after a log line if it
+    /// stands for none. `what` names the argument there.
+    pub fn text(&self, msg: &Message, what: &str) -> Option<Vec<u8>> {
+        let text = text_of(msg, self.param()?);
+        if text.is_none() {
+            log_err!("{what} has no value");
+        }
+        text
+    }
+
+    /// Returns the text of an argument that has no fixup.
+    pub fn unfixed(&self) -> Option<&[u8]> {
+        // SAFETY: without a fixup it is the config's own text, which ends with NUL and stays
+        // (core/cfg.y); null where there is none.
+        unsafe { text::c_bytes(self.0) }
+    }
+
+    fn param(&self) -> Option<&sys::fparam_t> {
+        // SAFETY: the fixups above leave a pointer to this struct, which stays (core/sr_module.c,
+        // fix_param_types and fixup_spve_null); `self` is borrowed as long as the result.
+        unsafe { self.0.cast::<sys::fparam_t>().as_ref() }
+    }
 }
 
-/// What an argument is.
+/// Returns which member of a parameter's union is set.
 fn kind(param: &sys::fparam_t) -> u32 {
     u32::try_from(param.type_).unwrap_or(sys::FPARAM_UNSPEC)
 }
 
-/// The same for what must be evaluated.
 #[inline(never)]
-fn number_of_expression(msg: Message, param: &mut sys::fparam_t, what: &str) -> Option<i32> {
+fn evaluate(msg: &Message, param: &sys::fparam_t, what: &str) -> Option<i32> {
     let number = match kind(param) {
-        // SAFETY: the type says which member of the union is set.
+        // SAFETY: the type says that this member of the union is set.
         sys::FPARAM_PVS => number_of_variable(msg, unsafe { param.v.pvs }),
-        _ => text_of(msg, param).and_then(parse),
+        _ => text_of(msg, param).and_then(|text| parse(&text)),
     };
     if number.is_none() {
         log_err!("{what} is not a number");
@@ -109,11 +137,11 @@ fn number_of_expression(msg: Message, param: &mut sys::fparam_t, what: &str) -> 
     number
 }
 
-fn number_of_variable(msg: Message, variable: *mut sys::pv_spec_t) -> Option<i32> {
+fn number_of_variable(msg: &Message, variable: *mut sys::pv_spec_t) -> Option<i32> {
     let mut value = MaybeUninit::<sys::pv_value_t>::zeroed();
-    // SAFETY: a variable that the server parsed, a live message.
+    // SAFETY: the fixup has parsed the variable, and the message is alive.
     let got = unsafe { sys::pv_get_spec_value(msg.raw(), variable, value.as_mut_ptr()) };
-    // SAFETY: a struct of integers and a string; zeroed is a value of it.
+    // SAFETY: a struct of integers and a string, for which zeroes are a value.
     let value = unsafe { value.assume_init() };
     if got != 0 || value.flags & sys::PV_VAL_NULL != 0 {
         return None;
@@ -121,11 +149,11 @@ fn number_of_variable(msg: Message, variable: *mut sys::pv_spec_t) -> Option<i32
     if value.flags & sys::PV_VAL_INT != 0 {
         return compat::narrow(value.ri);
     }
-    // SAFETY: the value stays until the server evaluates the next one.
+    // SAFETY: the value stays until the server evaluates the next variable; it is parsed before that.
     parse(unsafe { text::bytes(&value.rs) })
 }
 
-/// A decimal number, all of the text. No text is 0, as in the C module.
+/// Parses a decimal number that is all of the text. An empty text is 0, as in the C module.
 fn parse(text: &[u8]) -> Option<i32> {
     match core::str::from_utf8(text).ok()?.trim() {
         "" => Some(0),
@@ -133,22 +161,12 @@ fn parse(text: &[u8]) -> Option<i32> {
     }
 }
 
-/// The text that an argument stands for in this message; `None` after the message when there is
-/// none. It stays until the server evaluates the next one.
-pub fn text<'m>(msg: Message, arg: *mut c_char, what: &str) -> Option<&'m [u8]> {
-    // SAFETY: the server gives what the fixup left.
-    let param = unsafe { arg.cast::<sys::fparam_t>().as_mut() }?;
-    let text = text_of(msg, param);
-    if text.is_none() {
-        log_err!("{what} has no value");
-    }
-    text
-}
-
-fn text_of<'m>(msg: Message, param: &mut sys::fparam_t) -> Option<&'m [u8]> {
+/// Copies a parameter's text: the next evaluation may use the server's buffer again.
+fn text_of(msg: &Message, param: &sys::fparam_t) -> Option<Vec<u8>> {
     let mut value = text::EMPTY;
-    // SAFETY: a parameter that the server fixed, a live message.
+    let param = ptr::from_ref(param).cast_mut();
+    // SAFETY: a parameter that the fixup left, which the server only reads, and a live message.
     let got = unsafe { sys::get_str_fparam(&raw mut value, msg.raw(), param) };
-    // SAFETY: the value stays until the server evaluates the next one.
-    (got == 0).then(|| unsafe { text::bytes(&value) })
+    // SAFETY: the server's buffer, which stays until it evaluates the next text.
+    (got == 0).then(|| unsafe { text::bytes(&value) }.to_vec())
 }

@@ -1,5 +1,6 @@
 //! The SIP message that a script works on: what is hashed, where it goes, whom it came from.
 
+use core::cell::UnsafeCell;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 use core::ptr;
@@ -10,18 +11,63 @@ use super::sys;
 use super::text;
 use crate::dispatch::list::destination::Proto;
 use crate::dispatch::select::hash::hash;
-use crate::kamailio::events::routes::Reason;
 use crate::shm::dest::address::Source;
-
-/// Address of a reply that tm made up (core/parser/msg_parser.h, `FAKED_REPLY`).
-const FAKED_REPLY: usize = usize::MAX;
 
 /// A branch without a preference of its own (core/qvalue.h).
 const Q_UNSPECIFIED: sys::qvalue_t = -1;
 
-/// A message that lives at least as long as the script function that was called with it.
-#[derive(Clone, Copy)]
-pub struct Message(*mut sys::sip_msg);
+/// A SIP message that one of our functions works on.
+///
+/// It stands for all that the call may change: who holds it mutably may run routes, write variables and
+/// drop destination records, so nothing read before is borrowed then.
+#[repr(transparent)]
+pub struct Message(UnsafeCell<sys::sip_msg>);
+
+/// The message argument of a function that the server calls. Only the server makes one.
+#[repr(transparent)]
+pub struct MessageArg(*mut sys::sip_msg);
+
+impl MessageArg {
+    /// Returns the message; `None` for no message, and for a reply that tm made up, which is no address
+    /// (core/parser/msg_parser.h, `FAKED_REPLY`).
+    pub fn get(&mut self) -> Option<&mut Message> {
+        const FAKED_REPLY: usize = usize::MAX;
+        if self.0.is_null() || self.0.addr() == FAKED_REPLY {
+            return None;
+        }
+        // SAFETY: the server gives its functions a live message, and waits until they return
+        // (core/action.c, do_action); `self` is borrowed as long as the result.
+        Some(unsafe { Message::at(self.0) })
+    }
+}
+
+/// What brought a change of a state about, for `$dsv`.
+#[derive(Clone, Copy, Debug)]
+pub struct Reason<'r> {
+    /// The status of a reply, or one of the codes below.
+    pub code: i32,
+    /// The text beside it.
+    pub text: &'r [u8],
+    /// True if it was a reply from the network.
+    pub from_reply: bool,
+}
+
+impl Reason<'static> {
+    /// A script that works on a request. Neither this nor the next has a text, as in the C module.
+    pub const REQUEST: Self = Reason::ours(820, b"");
+    /// No message had to do with it.
+    pub const NO_MESSAGE: Self = Reason::ours(800, b"");
+    /// A ping could not be sent.
+    pub const NOT_SENT: Self = Reason::ours(500, b"Sending keepalive failed");
+
+    const fn ours(code: i32, text: &'static [u8]) -> Self {
+        Reason {
+            code,
+            text,
+            from_reply: false,
+        }
+    }
+}
 
 /// What a selection changes of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,32 +81,34 @@ pub enum Target {
 }
 
 impl Message {
-    /// The message of a script function's call.
+    /// Returns the message at an address.
     ///
     /// # Safety
-    /// `msg` is the live message that the server called the function with.
-    pub unsafe fn new(msg: *mut sys::sip_msg) -> Self {
-        Message(msg)
+    /// The message lives for `'m`, and nobody else in this process works on it meanwhile.
+    pub unsafe fn at<'m>(msg: *mut sys::sip_msg) -> &'m mut Self {
+        // SAFETY: a live message by this function's contract; `Message` is laid out as `sip_msg`.
+        unsafe { &mut *msg.cast() }
     }
 
-    /// The server's own pointer.
-    pub fn raw(self) -> *mut sys::sip_msg {
-        self.0
+    /// Returns the server's own pointer.
+    pub fn raw(&self) -> *mut sys::sip_msg {
+        self.0.get()
     }
 
     fn fields(&self) -> &sys::sip_msg {
-        // SAFETY: by `new`'s contract; nothing else changes the message while a function runs.
-        unsafe { &*self.0 }
+        // SAFETY: alive by `at`'s contract. Only the server's parsers change it while it is shared; no
+        // reference from here is used after one of them has run.
+        unsafe { &*self.0.get() }
     }
 
     /// True when a d-URI is set.
-    pub fn has_dst_uri(self) -> bool {
+    pub fn has_dst_uri(&self) -> bool {
         let dst_uri = &self.fields().dst_uri;
         !dst_uri.s.is_null() && dst_uri.len > 0
     }
 
     /// Whom it came from.
-    pub fn source(self) -> Option<Source> {
+    pub fn source(&self) -> Option<Source> {
         let rcv = &self.fields().rcv;
         let addr = net::key(&rcv.src_ip)?;
         let proto = Proto(u8::try_from(rcv.proto).unwrap_or(0));
@@ -72,13 +120,13 @@ impl Message {
     }
 
     /// The server's own socket that it came to, as an opaque address.
-    pub fn local_socket(self) -> usize {
+    pub fn local_socket(&self) -> usize {
         self.fields().rcv.bind_address.addr()
     }
 
     /// Has the server parse as far as this header; false when it cannot.
     #[inline]
-    fn parse_header(self, flag: sys::hdr_flags_t) -> bool {
+    fn parse_header(&self, flag: sys::hdr_flags_t) -> bool {
         // What the server would ask itself first, and most often all that it would do.
         if self.fields().parsed_flag & flag == flag {
             return true;
@@ -87,18 +135,18 @@ impl Message {
     }
 
     #[inline(never)]
-    fn parse_more(self, flag: sys::hdr_flags_t) -> bool {
+    fn parse_more(&self, flag: sys::hdr_flags_t) -> bool {
         let msg = self.fields();
         let end = msg.buf.wrapping_add(usize::try_from(msg.len).unwrap_or(0));
         if msg.unparsed >= end {
             return true;
         }
         // SAFETY: a live message; the server parses into it.
-        unsafe { sys::parse_headers(self.0, flag, 0) == 0 }
+        unsafe { sys::parse_headers(self.raw(), flag, 0) == 0 }
     }
 
     /// The method of a request; of a reply 0.
-    fn method(self) -> sys::request_method {
+    fn method(&self) -> sys::request_method {
         let line = &self.fields().first_line;
         if u32::try_from(line.type_) != Ok(sys::SIP_REQUEST) {
             return 0;
@@ -108,51 +156,44 @@ impl Message {
         sys::request_method::try_from(method).unwrap_or(0)
     }
 
-    /// What a script that works on this message has to say about why it marks a destination.
-    pub fn reason<'m>(self) -> Reason<'m> {
-        // What tm gives to its callbacks where it has no reply is no message at all.
-        if self.0.is_null() {
-            return Reason::NO_MESSAGE;
-        }
-        if self.0.addr() == FAKED_REPLY {
-            return Reason::FAKED_REPLY;
-        }
+    /// Returns what an event says about a mark by a script that works on this message.
+    pub fn reason(&self) -> Reason<'_> {
         let line = &self.fields().first_line;
         if u32::try_from(line.type_) != Ok(sys::SIP_REPLY) {
             return Reason::REQUEST;
         }
-        // SAFETY: the type says which member of the union is set.
+        // SAFETY: the type of the line says that this member of the union is set.
         let reply = unsafe { line.u.reply };
         Reason {
             code: i32::try_from(reply.statuscode).unwrap_or(0),
-            // SAFETY: a part of the message, which lives as long as the script's function runs.
+            // SAFETY: the phrase lies in the message, which `self` borrows.
             text: unsafe { text::bytes(&reply.reason) },
             from_reply: true,
         }
     }
 
     /// True for an INVITE request.
-    pub fn is_invite(self) -> bool {
+    pub fn is_invite(&self) -> bool {
         self.method() == sys::METHOD_INVITE
     }
 
     /// True for a request that ends a call.
-    pub fn is_end_of_call(self) -> bool {
+    pub fn is_end_of_call(&self) -> bool {
         matches!(self.method(), sys::METHOD_BYE | sys::METHOD_CANCEL)
     }
 
     /// True for a request that begins a call or a subscription, if it is not in one.
-    pub fn begins_dialog(self) -> bool {
+    pub fn begins_dialog(&self) -> bool {
         let begin = [sys::METHOD_INVITE, sys::METHOD_SUBSCRIBE, sys::METHOD_REFER];
         begin.contains(&self.method())
     }
 
     /// True for a request inside a dialog: To has a tag. ACK and CANCEL belong to a call too.
-    pub fn is_in_dialog(self) -> bool {
+    pub fn is_in_dialog(&self) -> bool {
         matches!(self.method(), sys::METHOD_ACK | sys::METHOD_CANCEL) || self.has_to_tag()
     }
 
-    fn has_to_tag(self) -> bool {
+    fn has_to_tag(&self) -> bool {
         if !self.parse_header(sys::KSR_HDR_TO_F) {
             return false;
         }
@@ -166,7 +207,7 @@ impl Message {
     }
 
     /// True for a 2xx reply to an INVITE; `None` after the message when it cannot be parsed.
-    pub fn is_answer(self) -> Option<bool> {
+    pub fn is_answer(&self) -> Option<bool> {
         let line = &self.fields().first_line;
         if u32::try_from(line.type_) != Ok(sys::SIP_REPLY) {
             return Some(false);
@@ -189,13 +230,13 @@ impl Message {
 
     /// The Call-ID; `None` after the message when there is none. It lies in the message.
     #[inline(always)]
-    pub fn call_id<'m>(self) -> Option<&'m [u8]> {
+    pub fn call_id(&self) -> Option<&[u8]> {
         self.find_call_id().or_else(no_call_id)
     }
 
     /// The same without a message, for callers that hold a pin.
     #[inline(always)]
-    pub fn find_call_id<'m>(self) -> Option<&'m [u8]> {
+    pub fn find_call_id(&self) -> Option<&[u8]> {
         if !self.parse_header(sys::KSR_HDR_CALLID_F) || self.fields().callid.is_null() {
             return None;
         }
@@ -209,15 +250,15 @@ impl Message {
 
     /// Hash over the Call-ID; `None` after the message when there is none.
     #[inline(always)]
-    pub fn hash_call_id(self) -> Option<u32> {
+    pub fn hash_call_id(&self) -> Option<u32> {
         Some(hash(self.call_id()?, None))
     }
 
     /// Hash over the URI in From; `None` after the message when there is none.
     #[inline(never)]
-    pub fn hash_from(self, user_only: bool) -> Option<u32> {
+    pub fn hash_from(&self, user_only: bool) -> Option<u32> {
         // SAFETY: a live message; the server parses into it.
-        let uri = unsafe { sys::parse_from_uri(self.0) };
+        let uri = unsafe { sys::parse_from_uri(self.raw()) };
         // SAFETY: a part of the message, or null.
         let uri = unsafe { uri.as_ref() };
         if uri.is_none() {
@@ -228,11 +269,11 @@ impl Message {
 
     /// Hash over the URI in To; `None` after the message when there is none.
     #[inline(never)]
-    pub fn hash_to(self, user_only: bool) -> Option<u32> {
+    pub fn hash_to(&self, user_only: bool) -> Option<u32> {
         let parsed = self.parse_header(sys::KSR_HDR_TO_F) && !self.fields().to.is_null();
         let uri = if parsed {
             // SAFETY: a live message; the server parses into it.
-            unsafe { sys::parse_to_uri(self.0) }
+            unsafe { sys::parse_to_uri(self.raw()) }
         } else {
             core::ptr::null_mut()
         };
@@ -246,9 +287,9 @@ impl Message {
 
     /// Hash over the current Request-URI; `None` after the message when it cannot be parsed.
     #[inline(never)]
-    pub fn hash_request_uri(self, user_only: bool) -> Option<u32> {
+    pub fn hash_request_uri(&self, user_only: bool) -> Option<u32> {
         // SAFETY: a live message; the server parses into it, where it has not done so yet.
-        let parses = || unsafe { sys::parse_sip_msg_uri(self.0) } >= 0;
+        let parses = || unsafe { sys::parse_sip_msg_uri(self.raw()) } >= 0;
         if self.fields().parsed_uri_ok == 0 && !parses() {
             log_err!("the Request-URI cannot be parsed");
             return None;
@@ -258,24 +299,43 @@ impl Message {
 
     /// Hash over the user name of the credentials; `None` when there are none.
     #[inline(never)]
-    pub fn hash_auth_user(self) -> Option<u32> {
-        let in_header = |flag, header: fn(&sys::sip_msg) -> *mut sys::hdr_field| {
-            let there = self.parse_header(flag);
-            let header = header(self.fields());
-            if there && !header.is_null() {
-                auth_user(header)
-            } else {
-                None
-            }
-        };
-        let user = in_header(sys::KSR_HDR_PROXYAUTH_F, |msg| msg.proxy_auth)
-            .or_else(|| in_header(sys::KSR_HDR_AUTHORIZATION_F, |msg| msg.authorization))?;
+    pub fn hash_auth_user(&self) -> Option<u32> {
+        let user = self
+            .auth_user(sys::KSR_HDR_PROXYAUTH_F, |msg| msg.proxy_auth)
+            .or_else(|| self.auth_user(sys::KSR_HDR_AUTHORIZATION_F, |msg| msg.authorization))?;
         Some(hash(user, None))
+    }
+
+    /// Returns the user part of the user name in a header with credentials.
+    fn auth_user(
+        &self,
+        flag: sys::hdr_flags_t,
+        header: fn(&sys::sip_msg) -> *mut sys::hdr_field,
+    ) -> Option<&[u8]> {
+        if !self.parse_header(flag) {
+            return None;
+        }
+        let header = header(self.fields());
+        // SAFETY: null, or a header that lies in the message.
+        if unsafe { header.as_ref() }?.parsed.is_null() {
+            // SAFETY: the header lies in the message, and the server parses into it.
+            if unsafe { sys::parse_credentials(header) } != 0 {
+                log_dbg!("credentials that cannot be parsed");
+                return None;
+            }
+        }
+        // SAFETY: not null, as seen above.
+        let parsed = unsafe { (*header).parsed }.cast::<sys::auth_body>();
+        // SAFETY: parse_credentials leaves this struct there (parser/digest/digest.c), or null.
+        let body = unsafe { parsed.as_ref() }?;
+        // SAFETY: the parts of parsed credentials lie in the message, which `self` borrows.
+        let user = unsafe { text::bytes(&body.digest.username.user) };
+        Some(user).filter(|user| !user.is_empty())
     }
 
     /// Sends the message to `uri`, by d-URI or by host and port; false when the server refuses.
     #[inline(always)]
-    pub fn send_to(self, target: Target, uri: &[u8]) -> bool {
+    pub fn send_to(&self, target: Target, uri: &[u8]) -> bool {
         match target {
             Target::DstUri => self.set_dst_uri(uri),
             Target::Domain => self.set_host_and_all_after(strip_scheme(uri)),
@@ -284,10 +344,10 @@ impl Message {
     }
 
     #[inline(always)]
-    fn set_dst_uri(self, uri: &[u8]) -> bool {
+    fn set_dst_uri(&self, uri: &[u8]) -> bool {
         let uri = text::as_str(uri);
         // SAFETY: a live message; the server copies the URI.
-        let set = unsafe { sys::set_dst_uri(self.0, &raw const uri) } == 0;
+        let set = unsafe { sys::set_dst_uri(self.raw(), &raw const uri) } == 0;
         // SAFETY: a flag of this process.
         unsafe { sys::glue_ruri_mark_new() };
         set
@@ -296,7 +356,7 @@ impl Message {
     /// Adds a branch to `uri`, from this local socket of the server if it is not 0; false when the
     /// server takes no more. For [`Target::Nothing`] as by d-URI.
     #[inline(always)]
-    pub fn add_branch(self, target: Target, uri: &[u8], socket: usize) -> bool {
+    pub fn add_branch(&self, target: Target, uri: &[u8], socket: usize) -> bool {
         match target {
             Target::Domain => self.add_branch_of_domain(uri, socket),
             // No URI is the Request-URI as it is.
@@ -308,7 +368,7 @@ impl Message {
     }
 
     #[inline(never)]
-    fn add_branch_of_domain(self, uri: &[u8], socket: usize) -> bool {
+    fn add_branch_of_domain(&self, uri: &[u8], socket: usize) -> bool {
         let mut changed = Uri::new();
         let host = strip_scheme(uri);
         if self.write_with_host(&mut changed, host).is_none() {
@@ -321,7 +381,7 @@ impl Message {
     /// `branch` is null or a URI.
     #[inline(always)]
     fn append_branch(
-        self,
+        &self,
         branch: *mut sys::str_,
         next_hop: &mut sys::str_,
         socket: usize,
@@ -330,7 +390,7 @@ impl Message {
         // list, or null (core/dset.c).
         let added = unsafe {
             sys::append_branch(
-                self.0,
+                self.raw(),
                 branch,
                 next_hop,
                 ptr::null_mut(),
@@ -348,14 +408,14 @@ impl Message {
 
     /// Replaces all of the Request-URI behind the user part.
     #[inline(never)]
-    fn set_host_and_all_after(self, host: &[u8]) -> bool {
+    fn set_host_and_all_after(&self, host: &[u8]) -> bool {
         let mut uri = Uri::new();
         if self.write_with_host(&mut uri, host).is_none() {
             return false;
         }
         let mut text = text::as_str(uri.bytes());
         // SAFETY: a live message; the server copies the URI.
-        unsafe { sys::rewrite_uri(self.0, &raw mut text) > 0 }
+        unsafe { sys::rewrite_uri(self.raw(), &raw mut text) > 0 }
     }
 
     /// Writes the Request-URI with all behind the user part replaced; `None` when it cannot be parsed,
@@ -364,9 +424,9 @@ impl Message {
     /// The server's own action for it writes one byte too far when the result has exactly
     /// `MAX_URI_SIZE` bytes (core/action.c, SET_HOSTALL_T), and the user part comes from outside.
     #[inline]
-    fn write_with_host(self, uri: &mut Uri, host: &[u8]) -> Option<()> {
+    fn write_with_host(&self, uri: &mut Uri, host: &[u8]) -> Option<()> {
         // SAFETY: a live message; the server parses into it.
-        if unsafe { sys::parse_sip_msg_uri(self.0) } < 0 {
+        if unsafe { sys::parse_sip_msg_uri(self.raw()) } < 0 {
             return None;
         }
         let old = &self.fields().parsed_uri;
@@ -402,9 +462,9 @@ impl Message {
     }
 
     /// Sends the message from this local socket of the server.
-    pub fn send_from(self, socket: usize) {
+    pub fn send_from(&self, socket: usize) {
         // SAFETY: an address of the server's own list of sockets, which stays (core/socket_info.c).
-        unsafe { sys::glue_set_force_socket(self.0, socket as *mut sys::socket_info) };
+        unsafe { sys::glue_set_force_socket(self.raw(), socket as *mut sys::socket_info) };
     }
 }
 
@@ -436,7 +496,7 @@ fn hash_uri(uri: &sys::sip_uri, user_only: bool) -> Option<u32> {
 
 /// The host of a URI that names a port, and that port where it is not the usual one.
 #[inline(never)]
-fn host_and_port<'m>(uri: &sys::sip_uri) -> Option<&'m [u8]> {
+fn host_and_port(uri: &sys::sip_uri) -> Option<&[u8]> {
     let parts = [&uri.host, &uri.port];
     // SAFETY: the parts of a parsed URI lie in the message.
     let [host, port] = parts.map(|part| unsafe { text::bytes(part) });
@@ -457,32 +517,6 @@ fn host_and_port<'m>(uri: &sys::sip_uri) -> Option<&'m [u8]> {
     };
     // SAFETY: host, colon and port stand behind each other in the same text.
     Some(unsafe { text::bytes(&both) })
-}
-
-/// The user part of the user name in a header with credentials.
-fn auth_user<'m>(header: *mut sys::hdr_field) -> Option<&'m [u8]> {
-    // SAFETY: a header of a live message.
-    if unsafe { (*header).parsed }.is_null() && !parse_credentials(header) {
-        return None;
-    }
-    // SAFETY: as above.
-    let parsed = unsafe { (*header).parsed }.cast::<sys::auth_body>();
-    // SAFETY: parse_credentials leaves this struct there (parser/digest/digest.c), or null.
-    let body = unsafe { parsed.as_ref() }?;
-    // SAFETY: the parts of parsed credentials lie in the message.
-    let user = unsafe { text::bytes(&body.digest.username.user) };
-    Some(user).filter(|user| !user.is_empty())
-}
-
-/// Has the server parse a header with credentials; false after the message when it cannot.
-#[inline(never)]
-fn parse_credentials(header: *mut sys::hdr_field) -> bool {
-    // SAFETY: a header of a live message; the server parses into it.
-    let parsed = unsafe { sys::parse_credentials(header) } == 0;
-    if !parsed {
-        log_dbg!("credentials that cannot be parsed");
-    }
-    parsed
 }
 
 /// A URI that is put together here: shorter than the server's buffers for one.

@@ -1,6 +1,7 @@
 //! Addresses, names and sockets, as the server knows them.
 
 use core::ffi::{c_char, c_int};
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 use std::ffi::CString;
 
@@ -13,47 +14,49 @@ use crate::shm::dest::next_hop::NextHop;
 /// Longest host name that the server's resolver takes (core/resolve.h, the cache's names).
 const MAX_HOST: usize = 254;
 
-/// A URI, parsed by the server.
-pub struct Uri(sys::sip_uri);
+/// A URI that the server has parsed; its parts lie in the text.
+pub struct Uri<'u> {
+    parts: sys::sip_uri,
+    text: PhantomData<&'u [u8]>,
+}
 
-impl Uri {
-    /// Parses a URI; `None` when it is none. The parts lie in `uri`.
-    pub fn parse(uri: &[u8]) -> Option<Self> {
+impl<'u> Uri<'u> {
+    /// Parses a URI; `None` if the server cannot.
+    pub fn parse(uri: &'u [u8]) -> Option<Self> {
         let text = text::as_str(uri);
         let mut parsed = MaybeUninit::<sys::sip_uri>::zeroed();
         // SAFETY: the server only reads the text, and fills the struct (parser/parse_uri.c).
         let done = unsafe { sys::parse_uri(text.s, text.len, parsed.as_mut_ptr()) };
-        // SAFETY: a struct of integers and strings; zeroed is a value of it.
-        (done == 0).then(|| Uri(unsafe { parsed.assume_init() }))
+        // SAFETY: a struct of integers and strings, for which zeroes are a value.
+        let parts = unsafe { parsed.assume_init() };
+        let text = PhantomData;
+        (done == 0).then_some(Uri { parts, text })
     }
 
-    /// Its host, a slice of the text that was parsed.
-    ///
-    /// # Safety
-    /// The text that was parsed is still there for `'a`.
-    pub unsafe fn host<'a>(&self) -> &'a [u8] {
-        // SAFETY: by this function's contract.
-        unsafe { text::bytes(&self.0.host) }
+    /// Returns its host.
+    pub fn host(&self) -> &'u [u8] {
+        // SAFETY: a part of the text, which is borrowed for `'u`.
+        unsafe { text::bytes(&self.parts.host) }
     }
 
     /// Its port; 0 when it names none.
     pub fn port(&self) -> u16 {
-        self.0.port_no
+        self.parts.port_no
     }
 
     /// True when it names a port.
     pub fn names_port(&self) -> bool {
-        self.0.port.len > 0
+        self.parts.port.len > 0
     }
 
     /// Its transport number; 0 when it names none.
     pub fn proto(&self) -> u8 {
-        u8::try_from(self.0.proto).unwrap_or(0)
+        u8::try_from(self.parts.proto).unwrap_or(0)
     }
 
     /// True for `sips:`.
     pub fn is_secure(&self) -> bool {
-        self.0.type_ == sys::SIPS_URI_T
+        self.parts.type_ == sys::SIPS_URI_T
     }
 }
 

@@ -56,7 +56,7 @@ impl Variable {
         (got == 0).then_some(Avp { name, kind })
     }
 
-    fn set(&self, msg: Message, mut value: sys::pv_value_t) -> bool {
+    fn set(&self, msg: &mut Message, mut value: sys::pv_value_t) -> bool {
         let spec = (&raw const self.0).cast_mut();
         let Ok(assign) = c_int::try_from(sys::EQ_T) else {
             return false;
@@ -66,7 +66,7 @@ impl Variable {
     }
 
     /// Writes a number; false when the server refused.
-    pub fn set_number(&self, msg: Message, number: i32) -> bool {
+    pub fn set_number(&self, msg: &mut Message, number: i32) -> bool {
         let flags = sys::PV_VAL_INT | sys::PV_TYPE_INT;
         self.set(
             msg,
@@ -79,7 +79,7 @@ impl Variable {
     }
 
     /// Writes a text; false when the server refused.
-    pub fn set_text(&self, msg: Message, value: &[u8]) -> bool {
+    pub fn set_text(&self, msg: &mut Message, value: &[u8]) -> bool {
         // Some variables put a NUL behind the text while they parse it (core/str.h, STR_VTOZ), so
         // it must be ours to change, with a byte to spare.
         let mut text = [value, b"\0"].concat();
@@ -112,8 +112,9 @@ impl Format {
         (parsed >= 0).then_some(Format(model))
     }
 
-    /// The text with its variables filled in; it lies in the server's buffer until the next one.
-    pub fn print(&self, msg: Message) -> Option<&[u8]> {
+    /// Returns the text with its variables filled in. It lies in the server's buffer, which the next
+    /// text is printed to, so the message is borrowed until it is not used any more.
+    pub fn print<'m>(&self, msg: &'m mut Message) -> Option<&'m [u8]> {
         let mut printed = text::EMPTY;
         // SAFETY: a model that the server parsed, a live message.
         let done = unsafe { sys::pv_printf_s(msg.raw(), self.0, &raw mut printed) };

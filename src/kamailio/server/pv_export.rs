@@ -7,8 +7,7 @@ use super::compat;
 use super::guard::EntryRet;
 use super::log::log_err;
 use super::sys;
-use super::text::{self, Escaped};
-use crate::kamailio::events::routes::ScriptText;
+use super::text::{Escaped, ScriptText, StrArg};
 
 /// Result of reading a variable: 0, or negative where the server is to complain.
 #[repr(transparent)]
@@ -36,8 +35,8 @@ pub struct Names<F: 'static> {
 impl<F: Copy> Names<F> {
     /// Reads the name in the parentheses, when the config is read: keeps its number in `spec`, or
     /// logs which names there are.
-    pub fn parse(&self, spec: sys::pv_spec_p, name: *const sys::str_) -> PvRet {
-        let name = inner(name);
+    pub fn parse(&self, spec: sys::pv_spec_p, name: &StrArg) -> PvRet {
+        let name = name.bytes();
         let is_it = |(known, _): &(&str, F)| known.as_bytes() == name;
         let at = self.known.iter().position(is_it);
         if at.is_none() {
@@ -59,12 +58,6 @@ impl<F: Copy> Names<F> {
         let (last, others) = names.split_last().unwrap_or((&"", &[]));
         format!("{} or {last}", others.join(", "))
     }
-}
-
-/// The name in the parentheses.
-fn inner<'a>(name: *const sys::str_) -> &'a [u8] {
-    // SAFETY: the server gives the name that stands in the config (core/pvapi.c).
-    unsafe { text::bytes_at(name) }.unwrap_or_default()
 }
 
 /// Keeps the number of a name in the server's spec; `None` where there is no spec.

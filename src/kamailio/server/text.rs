@@ -1,6 +1,7 @@
 //! The server's strings: pointer and length, no NUL at the end, any bytes.
 
 use super::sys;
+use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int};
 use core::fmt;
 use core::ptr;
@@ -64,6 +65,45 @@ pub const EMPTY: sys::str_ = sys::str_ {
     s: ptr::null_mut(),
     len: 0,
 };
+
+/// A text for a pseudo-variable. Some of the server's functions put a NUL behind a value for a moment
+/// (core/str.h, `STR_VTOZ`), so it can be changed, and has a byte to spare.
+#[derive(Debug)]
+pub struct ScriptText(Box<[Cell<u8>]>);
+
+impl ScriptText {
+    /// A copy of the bytes.
+    pub fn new(text: &[u8]) -> Self {
+        ScriptText(text.iter().chain(b"\0").copied().map(Cell::new).collect())
+    }
+
+    /// A copy of the bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let len = self.0.len().saturating_sub(1);
+        self.0.iter().take(len).map(Cell::get).collect()
+    }
+
+    /// The text for the server; it lives as long as this does.
+    pub fn as_str(&self) -> sys::str_ {
+        sys::str_ {
+            s: self.0.as_ptr().cast_mut().cast(),
+            len: c_int::try_from(self.0.len().saturating_sub(1)).unwrap_or(0),
+        }
+    }
+}
+
+/// A string argument of a function that the server calls. Only the server makes one.
+#[repr(transparent)]
+pub struct StrArg(*const sys::str_);
+
+impl StrArg {
+    /// Returns its bytes, for the time of the call; no bytes for a null pointer.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: null, or the server's own string, which stays as it is until the function that got
+        // it returns (core/kemi.h, core/pvapi.c); `self` is borrowed as long as the result.
+        unsafe { bytes_at(self.0) }.unwrap_or_default()
+    }
+}
 
 /// Shows bytes from outside in a log line: text as it is, all else as `\x1b`.
 pub struct Escaped<'a>(pub &'a [u8]);
