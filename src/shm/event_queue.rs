@@ -163,7 +163,7 @@ impl<A: Arena> Mailbox<A> {
 /// Writes a change into shared memory.
 fn write(arena: &impl Arena, letter: &Letter) -> Result<NonNull<Posted>, OutOfMemory> {
     let mut plan = Plan::<Posted>::of_header();
-    let uri = plan.array::<u8>(letter.uri.len()).ok_or(OutOfMemory)?;
+    let uri = plan.array::<u8>(letter.uri.len());
     let block = plan.alloc(arena)?;
     let text = block.slice(&uri);
     // SAFETY: just made; nobody else has it.

@@ -26,6 +26,7 @@ impl Proto {
 
 /// A destination's IP address: 4 bytes for IPv4, 16 for IPv6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
 pub enum Addr {
     /// IPv4, network byte order.
     V4([u8; 4]),

@@ -103,16 +103,21 @@ const fn extend(bytes: u32) -> u32 {
 }
 
 /// An odd number with its bits well spread (2^64 by the golden ratio).
-const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+pub const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Mixes the bits of a word: the upper half of the result is a hash of all of them.
+#[must_use]
+#[inline]
+pub const fn spread(word: u64) -> u64 {
+    let mixed = word.wrapping_mul(GOLDEN);
+    mixed ^ (mixed >> 32)
+}
 
 /// A cheap hash for our own tables that ignores the case of ASCII letters, eight bytes at a time.
 #[must_use]
 pub fn fold_hash(bytes: &[u8]) -> u32 {
     // Sets the bit that tells small letters from capital ones; other bytes may fall together.
-    let add = |hash: u64, word: u64| {
-        let hash = (hash ^ (word | 0x2020_2020_2020_2020)).wrapping_mul(MIX);
-        hash ^ (hash >> 32)
-    };
+    let add = |hash: u64, word: u64| spread(hash ^ (word | 0x2020_2020_2020_2020));
     let words = bytes.chunks_exact(8);
     let mut last = [0u8; 8];
     for (to, from) in last.iter_mut().zip(words.remainder()) {
@@ -123,7 +128,7 @@ pub fn fold_hash(bytes: &[u8]) -> u32 {
         _ => hash,
     });
     let [a, b, c, d, ..] = add(hash, u64::from_ne_bytes(last))
-        .wrapping_mul(MIX)
+        .wrapping_mul(GOLDEN)
         .to_be_bytes();
     u32::from_be_bytes([a, b, c, d])
 }

@@ -4,8 +4,7 @@
 
 use std::collections::VecDeque;
 
-/// Fraction of the golden ratio, as a part of 2^64: its multiples fill a circle evenly.
-const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+use crate::dispatch::select::hash::GOLDEN;
 
 /// A queue of things that are each due once every period.
 ///

@@ -4,12 +4,16 @@
 //! process, so a waiter in another one never wakes.
 
 use super::sys;
+use crate::shm::memory::arena::ShmSafe;
 use core::cell::UnsafeCell;
 use parking_lot::lock_api::{GuardNoSend, RawMutex};
 
 /// A lock that lives in shared memory; all bytes zero is unlocked.
 #[repr(transparent)]
 pub struct ServerLock(UnsafeCell<sys::gen_lock_t>);
+
+// SAFETY: an integer, or a struct of integers; zeroed it is unlocked, in every process.
+unsafe impl ShmSafe for ServerLock {}
 
 // SAFETY: the lock's word is only touched by the server's atomic operations (core/futexlock.h).
 unsafe impl Sync for ServerLock {}

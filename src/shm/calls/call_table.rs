@@ -32,8 +32,8 @@ pub struct Lifetimes {
 /// One slot of the table: calls under a lock.
 struct Slot<L>(Mutex<L, Chains>);
 
-// SAFETY: `Calls::create` writes each slot whole before anyone else sees the table.
-unsafe impl<L> ShmSafe for Slot<L> {}
+// SAFETY: a lock and a pointer of which zeroes are values; zeroed it has no calls.
+unsafe impl<L: ShmSafe> ShmSafe for Slot<L> {}
 
 /// The table's place in shared memory.
 struct Root<L> {
@@ -55,7 +55,7 @@ unsafe impl ShmSafe for Count {}
 const COUNTS: usize = 32;
 
 // SAFETY: shared slices; zeroed it is a table without slots.
-unsafe impl<L> ShmSafe for Root<L> {}
+unsafe impl<L: ShmSafe> ShmSafe for Root<L> {}
 
 /// One process's way to the calls. Made before the server forks, then copied by the fork.
 pub struct Calls<L: 'static> {
@@ -115,15 +115,14 @@ impl<L: RawMutex> Calls<L> {
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing was taken.
-    pub fn create(
-        arena: &impl Arena,
-        size: u32,
-        lifetimes: Lifetimes,
-    ) -> Result<Self, OutOfMemory> {
+    pub fn create(arena: &impl Arena, size: u32, lifetimes: Lifetimes) -> Result<Self, OutOfMemory>
+    where
+        L: ShmSafe,
+    {
         let slots = 1usize.checked_shl(size).ok_or(OutOfMemory)?;
         let mut plan = Plan::<Root<L>>::of_header();
-        let slots = plan.array::<Slot<L>>(slots).ok_or(OutOfMemory)?;
-        let up = plan.array_on_line(COUNTS).ok_or(OutOfMemory)?;
+        let slots = plan.array::<Slot<L>>(slots);
+        let up = plan.array_on_line(COUNTS);
         let mut block = plan.alloc(arena)?;
         let (slots, up) = (block.slice(&slots), block.slice_on_line(&up));
         // SAFETY: the block is ours alone until the server forks.
@@ -278,7 +277,7 @@ impl<L: RawMutex> Calls<L> {
     /// Makes a call that holds no record yet.
     fn make<A: Arena>(&self, at: &Place<'_, A, L>) -> Result<NonNull<Call>, OutOfMemory> {
         let mut plan = Plan::<Call>::of_header();
-        let text = plan.array(at.call_id.len()).ok_or(OutOfMemory)?;
+        let text = plan.array(at.call_id.len());
         let mut block = plan.alloc(at.store.arena())?;
         let text = block.slice(&text);
         // SAFETY: the block is ours alone until the call is linked.

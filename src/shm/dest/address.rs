@@ -1,108 +1,26 @@
 //! The index of addresses: which destinations have this IP address, or this address and port.
 //!
-//! Two hash tables over the same nodes. A node lies in the allocation of its destination, so the
-//! index itself takes no memory per destination but its buckets. Chains are in the order of the
-//! whole table: by set as they are listed, then by position; the first match is the answer.
+//! It is built whole and never changes: an edit builds another one. Its entries are in the order of
+//! the table, by set as they are listed and then by position, so the first match is the answer.
 
-use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+use core::ptr::NonNull;
 
 use crate::dispatch::list::destination::{Addr, Proto, SetId};
+use crate::dispatch::select::hash::spread;
 
 use super::destination::Dest;
-use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
-
-/// One address of one destination. It lies behind its destination, in the same page.
-pub struct AddrNode {
-    /// Next node with this hash of address and port.
-    by_addr: AtomicPtr<AddrNode>,
-    /// Next node with this hash of the address alone.
-    by_ip: AtomicPtr<AddrNode>,
-    /// How far behind its destination it is, in bytes; the lowest bit is 1 for IPv6.
-    back: u32,
-    /// An IPv4 address; or how far behind the node an IPv6 address is, in bytes.
-    ip: u32,
-}
-
-// SAFETY: integers and arena pointers; zeroed it is in no chain. It is never read before
-// `AddrNode::fill`.
-unsafe impl ShmSafe for AddrNode {}
-
-/// The bit of [`AddrNode::back`] for IPv6: distances are multiples of 8.
-const WIDE: u32 = 1;
-
-impl AddrNode {
-    /// Writes a node that is in no chain yet; `wide` is where the bytes of an IPv6 address are.
-    ///
-    /// # Errors
-    /// [`OutOfMemory`] where it is too far from its destination.
-    ///
-    /// # Safety
-    /// All three are of one piece, in this order, which nobody else sees yet.
-    pub(crate) unsafe fn fill(
-        mut node: ptr::NonNull<Self>,
-        dest: ptr::NonNull<Dest>,
-        addr: Addr,
-        wide: Option<*mut [u8; 16]>,
-    ) -> Result<(), OutOfMemory> {
-        let here = node.as_ptr() as usize;
-        let distance = |from: usize, to: usize| {
-            let bytes = to
-                .checked_sub(from)
-                .and_then(|bytes| u32::try_from(bytes).ok());
-            bytes.ok_or(OutOfMemory)
-        };
-        let back = distance(dest.as_ptr() as usize, here)?;
-        // SAFETY: the caller's promise.
-        let node = unsafe { node.as_mut() };
-        (node.back, node.ip) = match addr {
-            Addr::V4(bytes) => (back, u32::from_ne_bytes(bytes)),
-            Addr::V6(_) => {
-                let wide = wide.ok_or(OutOfMemory)?;
-                (back | WIDE, distance(here, wide as usize)?)
-            }
-        };
-        Ok(())
-    }
-
-    /// The address.
-    ///
-    /// # Safety
-    /// `node` is of a page that is there.
-    pub(crate) unsafe fn addr(node: ptr::NonNull<Self>) -> Addr {
-        // SAFETY: the caller's promise.
-        let &AddrNode { back, ip, .. } = unsafe { node.as_ref() };
-        if back & WIDE == 0 {
-            return Addr::V4(ip.to_ne_bytes());
-        }
-        // SAFETY: `fill` was given the place, which is in the same piece.
-        let bytes = unsafe { node.byte_add(ip as usize) }.cast::<[u8; 16]>();
-        // SAFETY: as above; written before the page was published.
-        Addr::V6(unsafe { bytes.read() })
-    }
-
-    /// The destination that it is an address of.
-    ///
-    /// # Safety
-    /// `node` is of a page that is there for `'d`.
-    unsafe fn dest_of<'d>(node: ptr::NonNull<Self>) -> &'d Dest {
-        // SAFETY: the caller's promise.
-        let back = unsafe { node.as_ref() }.back & !WIDE;
-        // SAFETY: the node is this far behind its destination, in the same piece.
-        let dest = unsafe { node.byte_sub(back as usize) }.cast::<Dest>();
-        // SAFETY: the caller's promise.
-        unsafe { dest.as_ref() }
-    }
-}
+use crate::shm::memory::arena::{
+    Arena, Block, Field, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice,
+};
 
 /// An address as it is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// An IPv4 address, or the first half of an IPv6 one.
+    /// An IPv4 address in the upper half, or the first half of an IPv6 one.
     low: u64,
     /// The second half of an IPv6 one.
     high: u64,
-    wide: bool,
+    is_v6: bool,
 }
 
 impl Key {
@@ -110,9 +28,9 @@ impl Key {
     #[inline]
     pub fn v4(bytes: [u8; 4]) -> Self {
         Key {
-            low: u32::from_ne_bytes(bytes).into(),
+            low: u64::from(u32::from_ne_bytes(bytes)) << 32,
             high: 0,
-            wide: false,
+            is_v6: false,
         }
     }
 
@@ -122,20 +40,18 @@ impl Key {
         Key {
             low: u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
             high: u64::from_ne_bytes(rest),
-            wide: true,
+            is_v6: true,
         }
     }
 
-    /// Its bits, mixed.
+    /// An IPv4 address itself, or what an IPv6 one is told from most others by.
     #[inline]
-    fn mix(self) -> u64 {
-        let step = |mixed: u64, half: u64| (mixed ^ half).wrapping_mul(MIX).rotate_left(29);
-        let mixed = step(0, self.low);
-        if self.wide {
-            step(mixed, self.high)
-        } else {
-            mixed
-        }
+    fn short(self) -> u32 {
+        let word = match self.is_v6 {
+            true => spread(spread(self.low) ^ self.high),
+            false => self.low,
+        };
+        (word >> 32) as u32
     }
 }
 
@@ -170,304 +86,226 @@ pub struct Match {
     pub set: Option<SetId>,
 }
 
-/// The chains' heads.
-pub struct AddrIndex {
-    by_addr: ShmSlice<Link>,
-    by_ip: ShmSlice<Link>,
-    /// Addresses in the index. Changed by writers only.
-    nodes: AtomicUsize,
-    /// Those of destinations that name no port.
-    portless: AtomicUsize,
+/// One address of one destination.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    dest: *mut Dest,
+    /// See [`Key::short`].
+    short: u32,
+    port: u16,
+    is_v6: bool,
 }
 
-// SAFETY: shared slices and an atomic; zeroed it is an index without addresses.
+// SAFETY: integers and an arena pointer; zeroed it is an address of nobody. It is never read before
+// `AddrIndex::create` has written it.
+unsafe impl ShmSafe for Entry {}
+
+impl Entry {
+    /// The entries of a destination.
+    ///
+    /// # Safety
+    /// The destination is there.
+    pub(crate) unsafe fn of(dest: NonNull<Dest>) -> impl Iterator<Item = Entry> {
+        // SAFETY: the caller's promise.
+        let at = unsafe { dest.as_ref() };
+        at.addrs().map(move |addr| {
+            let key = Key::from(addr);
+            Entry {
+                dest: dest.as_ptr(),
+                short: key.short(),
+                port: at.port,
+                is_v6: key.is_v6,
+            }
+        })
+    }
+
+    /// A pointer to its destination.
+    pub(crate) fn raw_dest(&self) -> Option<NonNull<Dest>> {
+        NonNull::new(self.dest)
+    }
+}
+
+/// The positions of entries by a hash of theirs: those of a bucket lie in a row and go up.
+struct Buckets {
+    /// Where each bucket begins in `members`; and at last where the last one ends.
+    starts: ShmSlice<u32>,
+    members: ShmSlice<u32>,
+}
+
+/// The planned arrays of some [`Buckets`].
+struct BucketsPlan(Field<u32>, Field<u32>);
+
+impl BucketsPlan {
+    fn new<H: ShmSafe>(plan: &mut Plan<H>, entries: usize) -> Self {
+        BucketsPlan(plan.array(entries + 2), plan.array(entries))
+    }
+
+    /// Puts the entries, whose hashes these are, into as many buckets as there are entries, and one
+    /// more.
+    fn place<H>(
+        &self,
+        block: &Block<H>,
+        hashes: impl DoubleEndedIterator<Item = u32> + Clone,
+    ) -> Buckets {
+        let (starts, members) = (block.slice(&self.0), block.slice(&self.1));
+        // SAFETY: the block is ours alone until it is published.
+        let ends = unsafe { starts.fill() };
+        let count = ends.len().saturating_sub(1);
+        for hash in hashes.clone() {
+            ends.get_mut(place(hash, count))
+                .into_iter()
+                .for_each(|end| *end += 1);
+        }
+        let mut end = 0;
+        for count in ends.iter_mut() {
+            end += *count;
+            *count = end;
+        }
+        // SAFETY: the block is ours alone until it is published.
+        let members = unsafe { members.fill() };
+        // From the last one back, so that what was the end of a bucket becomes its start.
+        for (position, hash) in (0..end).rev().zip(hashes.rev()) {
+            let Some(start) = ends.get_mut(place(hash, count)) else {
+                continue;
+            };
+            *start -= 1;
+            members
+                .get_mut(*start as usize)
+                .into_iter()
+                .for_each(|member| *member = position);
+        }
+        Buckets {
+            starts,
+            members: block.slice(&self.1),
+        }
+    }
+}
+
+/// The bucket of a hash.
+#[inline]
+fn place(hash: u32, buckets: usize) -> usize {
+    // As a part of the whole: any number of buckets will do.
+    ((u64::from(hash) * buckets as u64) >> 32) as usize
+}
+
+impl Buckets {
+    /// Positions of the entries that may have this hash, going up.
+    #[inline]
+    fn of(&self, hash: u32) -> &[u32] {
+        let starts = self.starts.get();
+        let at = place(hash, starts.len().saturating_sub(1));
+        let range = starts.get(at..at + 2).unwrap_or_default();
+        let &[start, end] = range else { return &[] };
+        self.members
+            .get()
+            .get(start as usize..end as usize)
+            .unwrap_or_default()
+    }
+}
+
+/// The index.
+pub struct AddrIndex {
+    entries: ShmSlice<Entry>,
+    by_addr: Buckets,
+    by_ip: Buckets,
+    /// Entries of destinations that name no port.
+    portless: usize,
+}
+
+// SAFETY: shared slices and an integer; zeroed it is an index without addresses.
 unsafe impl ShmSafe for AddrIndex {}
 
-/// An odd number with its bits well spread (2^64 by the golden ratio).
-const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+impl Free for AddrIndex {
+    unsafe fn free(index: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: the caller's promise.
+        unsafe { arena.free(index.cast()) };
+    }
+}
 
-/// The bucket of an address that is mixed already, and a port.
 #[inline]
-fn bucket<T>(buckets: &[T], mixed: u64, port: u16) -> Option<&T> {
-    let mixed = (mixed ^ u64::from(port)).wrapping_mul(MIX);
-    // The high half, as a part of the whole: any number of buckets will do.
-    let at = ((mixed >> 32) * buckets.len() as u64) >> 32;
-    buckets.get(usize::try_from(at).unwrap_or(0))
-}
-
-/// Fewest buckets of an index: room for what is added later.
-const MIN_BUCKETS: usize = 64;
-
-/// Where a chain goes on: a bucket, or a link of a node.
-type Link = AtomicPtr<AddrNode>;
-
-/// One of the two links of a node.
-type Next = fn(&AddrNode) -> &Link;
-
-/// A node of the chains, which is live while the writer lock is held.
-fn live<'n>(node: *mut AddrNode) -> Option<&'n AddrNode> {
-    // SAFETY: whoever calls this holds the writer lock (`AddrIndex::add` and its like), and nodes
-    // are in chains only while their destinations are in the index's table.
-    unsafe { node.as_ref() }
-}
-
-/// The destination of such a node.
-fn live_dest<'n>(node: *mut AddrNode) -> Option<&'n Dest> {
-    // SAFETY: as in `live`.
-    ptr::NonNull::new(node).map(|node| unsafe { AddrNode::dest_of(node) })
+fn hash(short: u32, port: u16) -> u32 {
+    (spread(u64::from(short) | (u64::from(port) << 32)) >> 32) as u32
 }
 
 impl AddrIndex {
-    /// An index without addresses, with buckets for `nodes` of them.
+    /// Builds the index of these entries, which are in the order of the table.
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing was taken.
-    pub fn create(arena: &impl Arena, nodes: usize) -> Result<ptr::NonNull<Self>, OutOfMemory> {
-        let buckets = nodes.max(MIN_BUCKETS);
-        let mut plan = Plan::<Self>::of_header();
-        let by_addr = plan.array(buckets).ok_or(OutOfMemory)?;
-        let by_ip = plan.array(buckets).ok_or(OutOfMemory)?;
-        let mut block = plan.alloc(arena)?;
-        let (by_addr, by_ip) = (block.slice(&by_addr), block.slice(&by_ip));
-        let index = block.fill();
-        (index.by_addr, index.by_ip) = (by_addr, by_ip);
-        Ok(block.header())
-    }
-
-    /// True when chains have become long: time for a larger index.
-    pub fn is_crowded(&self) -> bool {
-        self.nodes.load(Ordering::Relaxed) / 2 > self.by_addr.get().len()
-    }
-
-    /// Counts a destination's addresses, before they can be found.
-    fn count(&self, dest: &Dest) {
-        self.nodes.fetch_add(dest.node_count(), Ordering::Relaxed);
-        if dest.port == 0 {
-            self.portless
-                .fetch_add(dest.node_count(), Ordering::Release);
-        }
-    }
-
-    /// Both chains that a node belongs to: the head, and the link that the chain goes by.
-    fn chains(&self, node: ptr::NonNull<AddrNode>) -> [(Option<&Link>, Next); 2] {
-        // SAFETY: whoever calls this has its destination.
-        let port = unsafe { AddrNode::dest_of(node) }.port;
-        // SAFETY: as above.
-        let mixed = Key::from(unsafe { AddrNode::addr(node) }).mix();
-        [
-            (bucket(self.by_addr.get(), mixed, port), |node| {
-                &node.by_addr
-            }),
-            (bucket(self.by_ip.get(), mixed, 0), |node| &node.by_ip),
-        ]
-    }
-
-    /// Puts a destination's addresses into their chains, behind all that `before` says are
-    /// earlier. Readers may walk the chains meanwhile.
-    pub fn add(&self, dest: &Dest, before: impl Fn(&Dest, &Dest) -> bool) {
-        self.count(dest);
-        for node in dest.nodes() {
-            for (head, next) in self.chains(node) {
-                let Some(mut link) = head else { continue };
-                let mut at = link.load(Ordering::Acquire);
-                while live_dest(at).is_some_and(|other| before(other, dest)) {
-                    let Some(other) = live(at) else { break };
-                    link = next(other);
-                    at = link.load(Ordering::Acquire);
-                }
-                put(link, node, next, at);
-            }
-        }
-    }
-
-    /// Takes a destination's addresses out of their chains. Its nodes still lead readers on that
-    /// stand on them.
-    pub fn remove(&self, dest: &Dest) {
-        for node in dest.nodes() {
-            for (head, next) in self.chains(node) {
-                let Some(mut link) = head else { continue };
-                while let Some(other) = live(link.load(Ordering::Acquire)) {
-                    if ptr::eq(other, node.as_ptr()) {
-                        link.store(next(other).load(Ordering::Acquire), Ordering::Release);
-                        break;
-                    }
-                    link = next(other);
-                }
-            }
-        }
-        self.nodes.fetch_sub(dest.node_count(), Ordering::Relaxed);
-        if dest.port == 0 {
-            self.portless
-                .fetch_sub(dest.node_count(), Ordering::Release);
-        }
-    }
-
-    /// Puts a destination's addresses at the front of their chains.
     ///
-    /// Adding all destinations of a table from its last to its first leaves the chains in order.
-    pub fn add_first(&self, dest: &Dest) {
-        self.count(dest);
-        for node in dest.nodes() {
-            for (head, next) in self.chains(node) {
-                let Some(head) = head else { continue };
-                put(head, node, next, head.load(Ordering::Acquire));
-            }
-        }
+    /// # Safety
+    /// The destinations of the entries live as long as the index.
+    pub(crate) unsafe fn create<'a, A: Arena>(
+        arena: &'a A,
+        entries: &[Entry],
+    ) -> Result<Owned<'a, A, Self>, OutOfMemory> {
+        let mut plan = Plan::<Self>::of_header();
+        let field = plan.array(entries.len());
+        let by_addr = BucketsPlan::new(&mut plan, entries.len());
+        let by_ip = BucketsPlan::new(&mut plan, entries.len());
+        let mut block = plan.alloc(arena)?;
+        let copy = block.slice(&field);
+        // SAFETY: the block is ours alone until it is published.
+        unsafe { copy.fill() }.copy_from_slice(entries);
+        let by_addr = by_addr.place(&block, entries.iter().map(|one| hash(one.short, one.port)));
+        let by_ip = by_ip.place(&block, entries.iter().map(|one| hash(one.short, 0)));
+        let index = block.fill();
+        (index.entries, index.by_addr, index.by_ip) = (copy, by_addr, by_ip);
+        index.portless = entries.iter().filter(|one| one.port == 0).count();
+        // SAFETY: just made.
+        Ok(unsafe { Owned::new(block.header(), arena) })
+    }
+
+    /// All entries, in the order of the table.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        self.entries.get()
+    }
+
+    /// The destination of an entry.
+    #[inline]
+    fn dest(&self, entry: &Entry) -> Option<&Dest> {
+        // SAFETY: by the contract of `create` it lives as long as the index.
+        unsafe { entry.dest.as_ref() }
     }
 
     /// The first destination in the table's order that matches and that `accept` takes.
-    ///
-    /// `before` says which of two destinations is earlier; with `in_order` the chains are known to
-    /// be in that order, and the first match is the answer.
     #[inline]
     pub fn find(
         &self,
         source: Source,
         want: Match,
         accept: impl Fn(&Dest) -> bool,
-        before: impl Fn(&Dest, &Dest) -> bool,
-        in_order: bool,
     ) -> Option<&Dest> {
-        let order = Order { before, in_order };
-        if source.addr.wide {
-            return self.find_wide(source, want, accept, order);
-        }
-        let low = source.addr.low;
-        let is = |node: &AddrNode, _| u64::from(node.ip) == low && node.back & WIDE == 0;
-        self.find_by(is, source, want, accept, order)
-    }
-
-    /// The same for an IPv6 address.
-    #[inline(never)]
-    fn find_wide(
-        &self,
-        source: Source,
-        want: Match,
-        accept: impl Fn(&Dest) -> bool,
-        order: Order<impl Fn(&Dest, &Dest) -> bool>,
-    ) -> Option<&Dest> {
-        // SAFETY: `find_by` asks of nodes in the chains, which are of pages that are there.
-        let is = |_: &AddrNode, node| Key::from(unsafe { AddrNode::addr(node) }) == source.addr;
-        self.find_by(is, source, want, accept, order)
-    }
-
-    /// The same; `is` says whether a node is of the source's address.
-    #[inline(always)]
-    fn find_by(
-        &self,
-        is: impl Fn(&AddrNode, ptr::NonNull<AddrNode>) -> bool,
-        source: Source,
-        want: Match,
-        accept: impl Fn(&Dest) -> bool,
-        order: Order<impl Fn(&Dest, &Dest) -> bool>,
-    ) -> Option<&Dest> {
-        let mixed = source.addr.mix();
-        let fits = |dest: &Dest| {
-            (!want.proto || dest.proto == source.proto)
+        let Source { addr, port, proto } = source;
+        let (short, is_v6) = (addr.short(), addr.is_v6);
+        let fits = |at: u32, port: Option<u16>| {
+            let entry = self.entries.get().get(at as usize)?;
+            if entry.short != short
+                || entry.is_v6 != is_v6
+                || port.is_some_and(|port| entry.port != port)
+            {
+                return None;
+            }
+            let dest = self.dest(entry)?;
+            let fits = (!is_v6 || dest.has_addr(addr))
+                && (!want.proto || dest.proto == proto)
                 && want.set.is_none_or(|set| dest.set == set)
-                && accept(dest)
+                && accept(dest);
+            fits.then_some((at, dest))
+        };
+        let first = |buckets: &Buckets, port: Option<u16>| {
+            let members = buckets.of(hash(short, port.unwrap_or(0)));
+            members.iter().find_map(|&at| fits(at, port))
         };
         if !want.port {
-            let head = bucket(self.by_ip.get(), mixed, 0);
-            let chain = Chain::new(head, |node| &node.by_ip, &is);
-            return order.first(None, chain.filter(|dest| fits(dest)));
+            return Some(first(&self.by_ip, None)?.1);
         }
-        // Those that name the port, and those that name none, where there are such.
-        let (mut found, mut port) = (None, source.port);
-        loop {
-            let head = bucket(self.by_addr.get(), mixed, port);
-            let chain = Chain::new(head, |node| &node.by_addr, &is);
-            found = order.first(found, chain.filter(|dest| dest.port == port && fits(dest)));
-            if port == 0 || self.portless.load(Ordering::Acquire) == 0 {
-                return found;
-            }
-            port = 0;
-        }
-    }
-}
-
-/// Which of several destinations is the answer.
-struct Order<F> {
-    before: F,
-    in_order: bool,
-}
-
-impl<F: Fn(&Dest, &Dest) -> bool> Order<F> {
-    /// The earliest of what was found before and a chain's destinations, all of which are looked at
-    /// where the chain is in no order.
-    #[inline(always)]
-    fn first<'i>(
-        &self,
-        found: Option<&'i Dest>,
-        fitting: impl Iterator<Item = &'i Dest>,
-    ) -> Option<&'i Dest> {
-        let mut found = found;
-        for dest in fitting {
-            found = Some(match found {
-                Some(one) => self.earlier(one, dest),
-                None => dest,
-            });
-            if self.in_order {
-                break;
-            }
-        }
-        found
-    }
-
-    #[inline(never)]
-    fn earlier<'i>(&self, one: &'i Dest, other: &'i Dest) -> &'i Dest {
-        if (self.before)(other, one) {
-            other
-        } else {
-            one
-        }
-    }
-}
-
-/// Puts a node between a link and what that leads to.
-fn put(link: &Link, node: ptr::NonNull<AddrNode>, next: Next, after: *mut AddrNode) {
-    // SAFETY: of a page that is there, as its destination is.
-    next(unsafe { node.as_ref() }).store(after, Ordering::Release);
-    link.store(node.as_ptr(), Ordering::Release);
-}
-
-/// The destinations in one bucket that have an address, once for each time that they have it.
-struct Chain<'i, F> {
-    at: *mut AddrNode,
-    next: Next,
-    /// Whether a node is of the address.
-    is: F,
-    of: core::marker::PhantomData<&'i AddrIndex>,
-}
-
-impl<'i, F> Chain<'i, F> {
-    #[inline]
-    fn new(head: Option<&'i Link>, next: Next, is: F) -> Self {
-        let at = head.map_or(ptr::null_mut(), |head| head.load(Ordering::Acquire));
-        Chain {
-            at,
-            next,
-            is,
-            of: core::marker::PhantomData,
-        }
-    }
-}
-
-impl<'i, F: Fn(&AddrNode, ptr::NonNull<AddrNode>) -> bool> Iterator for Chain<'i, F> {
-    type Item = &'i Dest;
-
-    #[inline]
-    fn next(&mut self) -> Option<&'i Dest> {
-        loop {
-            let here = ptr::NonNull::new(self.at)?;
-            // SAFETY: a node is in a chain only while its destination is in the index's table, and
-            // both are freed together (`Table::free`).
-            let node = unsafe { here.as_ref() };
-            self.at = (self.next)(node).load(Ordering::Acquire);
-            if (self.is)(node, here) {
-                // SAFETY: as above.
-                return Some(unsafe { AddrNode::dest_of::<'i>(here) });
-            }
-        }
+        let named = first(&self.by_addr, Some(port));
+        let portless = match port {
+            1.. if self.portless > 0 => first(&self.by_addr, Some(0)),
+            _ => None,
+        };
+        let found = named.into_iter().chain(portless).min_by_key(|&(at, _)| at);
+        found.map(|(_, dest)| dest)
     }
 }

@@ -7,10 +7,10 @@ use crate::dispatch::list::attrs::{self, Attrs};
 use crate::dispatch::list::destination::{Addr, DestSpec, Proto, SetId};
 use crate::dispatch::state::transition::State;
 
-use super::address::AddrNode;
+use super::address::Key;
 use super::page::Page;
 use super::record::DestRecord;
-use crate::shm::memory::arena::{Arena, ShmSafe};
+use crate::shm::memory::arena::{Arena, ShmSafe, to_u32};
 use crate::shm::memory::refcount::Counted;
 
 /// One destination as its list line says it, beside the record of what runs. Frozen.
@@ -18,8 +18,9 @@ use crate::shm::memory::refcount::Counted;
 /// Its texts and addresses lie in the same [`Page`] behind all destinations of the page.
 pub struct Dest {
     pub(crate) record: *mut Counted<DestRecord>,
-    /// The piece that it is in, as it came from the arena.
+    /// The page that it is in.
     pub(crate) page: *mut Page,
+    socket: usize,
     /// The set it belongs to.
     pub set: SetId,
     /// Higher is earlier.
@@ -32,60 +33,25 @@ pub struct Dest {
     pub maxload: i32,
     /// Where its URI begins, in bytes from the start of the page; its attributes are behind it.
     pub(crate) text_at: u32,
-    pub(crate) uri_len: u16,
-    /// [`LONG`] when it does not fit: its length is before it then.
-    pub(crate) attrs_len: u16,
-    pub(crate) host_at: u16,
-    pub(crate) host_len: u16,
-    /// [`LONG`] when it does not fit: it is looked for then.
-    pub(crate) duid_at: u16,
-    pub(crate) duid_len: u16,
-    /// Its addresses in the page's: the first one, and how many.
-    pub(crate) node_at: u16,
-    pub(crate) node_count: u16,
+    uri_len: u32,
+    attrs_len: u32,
+    host_at: u32,
+    host_len: u32,
+    duid_at: u32,
+    duid_len: u32,
+    /// Where its addresses begin among those of the page.
+    pub(crate) addr_at: u32,
+    addr_count: u32,
     /// Port in the URI; 0 when it names none.
     pub port: u16,
     /// Transport as `ds_is_from_list` compares it.
     pub proto: Proto,
-    pub(crate) numbers: Numbers,
-}
-
-/// The length, or place, of what is not less than this.
-pub(crate) const LONG: u16 = u16::MAX;
-
-/// Bytes of a length that is before a text.
-pub(crate) const LEN_BYTES: u32 = 4;
-
-/// What is at most 255 of a destination.
-pub(crate) struct Numbers {
-    /// At most 100; [`CC`] is on top for congestion control.
     weight: u8,
     rweight: u8,
     ocmin: u8,
     ocmax: u8,
-    /// The socket in the page's, from 1; 0 for none.
-    socket: u8,
+    cc: bool,
 }
-
-/// The bit for congestion control.
-const CC: u8 = 0x80;
-
-impl Numbers {
-    /// Those of a line. They are percentages: `dispatch::attrs` sees to that.
-    pub(crate) fn of(spec: &DestSpec<'_>, socket: u8) -> Self {
-        let small = |number: i32| u8::try_from(number.clamp(0, 100)).unwrap_or(0);
-        let cc = if spec.attrs.cc == 0 { 0 } else { CC };
-        Numbers {
-            weight: small(spec.attrs.weight) | cc,
-            rweight: small(spec.attrs.rweight),
-            ocmin: small(spec.attrs.ocmin),
-            ocmax: small(spec.attrs.ocmax),
-            socket,
-        }
-    }
-}
-
-const _: () = assert!(size_of::<Dest>() <= 64, "a cache line");
 
 // SAFETY: integers and arena pointers; zeroed it has no text. It is never read before `Page::create`
 // has set its record and its page.
@@ -109,67 +75,68 @@ impl Dest {
         }
     }
 
+    /// Takes over what a line says, but its texts and addresses themselves.
+    pub(crate) fn describe(&mut self, spec: &DestSpec<'_>) {
+        let percent = |number: i32| u8::try_from(number.clamp(0, 100)).unwrap_or(0);
+        let attrs = &spec.attrs;
+        (self.set, self.priority, self.socket) = (spec.set, spec.priority, spec.socket);
+        (self.listed, self.maxload) = (spec.flags, attrs.maxload);
+        (self.uri_len, self.attrs_len) = (to_u32(spec.uri.len()), to_u32(spec.attrs_body.len()));
+        (self.host_at, self.host_len) = place(spec.uri, spec.host);
+        (self.duid_at, self.duid_len) = place(spec.attrs_body, attrs.duid.unwrap_or_default());
+        self.addr_count = to_u32(spec.addrs.len());
+        (self.port, self.proto) = (spec.port, spec.proto);
+        (self.weight, self.rweight) = (percent(attrs.weight), percent(attrs.rweight));
+        (self.ocmin, self.ocmax) = (percent(attrs.ocmin), percent(attrs.ocmax));
+        self.cc = attrs.cc != 0;
+    }
+
     /// A text of its page.
     fn text(&self, at: u32, len: u32) -> &[u8] {
         // SAFETY: the page was made with room for all its texts, and lives as long as this.
         let start = unsafe { self.page.cast::<u8>().add(at as usize) };
-        // SAFETY: as above; texts are written before anybody else sees the page.
+        // SAFETY: `Page::create` wrote so many bytes there before anybody else saw the page.
         unsafe { core::slice::from_raw_parts(start, len as usize) }
     }
 
     /// The whole URI, as listed.
     pub fn uri(&self) -> &[u8] {
-        self.text(self.text_at, self.uri_len.into())
+        self.text(self.text_at, self.uri_len)
     }
 
     /// The attributes, as listed; empty when there are none.
     pub fn attrs_body(&self) -> &[u8] {
-        let at = self.text_at + u32::from(self.uri_len);
-        if self.attrs_len < LONG {
-            return self.text(at, self.attrs_len.into());
-        }
-        // Very long ones have their length before them.
-        let &[a, b, c, d] = self.text(at, LEN_BYTES) else {
-            return &[];
-        };
-        self.text(at + LEN_BYTES, u32::from_ne_bytes([a, b, c, d]))
+        self.text(self.text_at + self.uri_len, self.attrs_len)
     }
 
     /// The server's local socket for it, as an opaque address; 0 when none is set.
-    #[inline]
     pub fn socket(&self) -> usize {
-        let Some(number) = usize::from(self.numbers.socket).checked_sub(1) else {
-            return 0;
-        };
-        // SAFETY: the page lives as long as this destination.
-        let page = unsafe { self.page.as_ref() };
-        let socket = page.and_then(|page| page.sockets().get(number));
-        socket.copied().unwrap_or(0)
+        self.socket
     }
 
     /// Percentage for algorithm 9, share for algorithm 15.
     pub fn weight(&self) -> i32 {
-        (self.numbers.weight & !CC).into()
+        self.weight.into()
     }
 
     /// Relative weight for algorithm 11.
     pub fn rweight(&self) -> i32 {
-        self.numbers.rweight.into()
+        self.rweight.into()
     }
 
     /// True with congestion control.
     pub fn cc(&self) -> bool {
-        self.numbers.weight & CC != 0
+        self.cc
     }
 
     /// Least share of turns to pass over under overload, in percent.
     pub fn ocmin(&self) -> i32 {
-        self.numbers.ocmin.into()
+        self.ocmin.into()
     }
 
     /// Greatest share of turns to pass over under overload, in percent.
     pub fn ocmax(&self) -> i32 {
-        self.numbers.ocmax.into()
+        self.ocmax.into()
     }
 
     /// Its attributes, parsed anew.
@@ -182,58 +149,43 @@ impl Dest {
 
     /// Its unique id; `None` when the list gives none.
     pub fn duid(&self) -> Option<&[u8]> {
-        if self.duid_at == LONG {
-            return self.attrs().duid.filter(|duid| !duid.is_empty());
-        }
-        let rest = self.attrs_body().get(usize::from(self.duid_at)..)?;
-        rest.get(..usize::from(self.duid_len))
-            .filter(|duid| !duid.is_empty())
+        let at = self.text_at + self.uri_len + self.duid_at;
+        (self.duid_len > 0).then(|| self.text(at, self.duid_len))
     }
 
     /// The host part of the URI.
     pub fn host(&self) -> &[u8] {
-        let rest = self.uri().get(usize::from(self.host_at)..);
-        let host = rest.and_then(|rest| rest.get(..usize::from(self.host_len)));
-        host.unwrap_or_default()
+        self.text(self.text_at + self.host_at, self.host_len)
     }
 
     /// Its resolved addresses.
     pub fn addrs(&self) -> impl Iterator<Item = Addr> {
-        self.nodes().map(|node| {
-            // SAFETY: the page's own node.
-            unsafe { AddrNode::addr(node) }
-        })
+        self.addr_slice().iter().copied()
     }
 
-    /// Number of its addresses.
-    pub(crate) fn node_count(&self) -> usize {
-        self.node_count.into()
+    /// Its resolved addresses, where they lie.
+    pub(crate) fn addr_slice(&self) -> &[Addr] {
+        // SAFETY: its page lives as long as this.
+        let of_page = unsafe { &*self.page }.addrs();
+        let own = of_page.get(self.addr_at as usize..);
+        let own = own.and_then(|own| own.get(..self.addr_count as usize));
+        own.unwrap_or_default()
     }
 
-    /// Its places in the index of addresses.
-    pub(crate) fn nodes(&self) -> impl Iterator<Item = NonNull<AddrNode>> + use<> {
-        let page = NonNull::new(self.page);
-        let (at, count) = (usize::from(self.node_at), usize::from(self.node_count));
-        // SAFETY: the page lives as long as this destination.
-        let first = page.and_then(|page| unsafe { page.as_ref() }.node(at));
-        let first = first.filter(|_| count > 0);
-        first.into_iter().flat_map(move |first| {
-            (0..count).map(move |at| {
-                // SAFETY: the page was made with all its nodes.
-                unsafe { first.add(at) }
-            })
-        })
+    /// True when this is one of its addresses.
+    pub(crate) fn has_addr(&self, key: Key) -> bool {
+        self.addrs().any(|addr| Key::from(addr) == key)
     }
 
-    /// What a list would say of it; `addrs` are its own.
-    pub fn spec<'d>(&'d self, addrs: &'d [Addr]) -> DestSpec<'d> {
+    /// What a list would say of it.
+    pub fn spec(&self) -> DestSpec<'_> {
         DestSpec {
             set: self.set,
             uri: self.uri(),
             host: self.host(),
             port: self.port,
             proto: self.proto,
-            addrs,
+            addrs: self.addr_slice(),
             flags: self.listed,
             priority: self.priority,
             attrs_body: self.attrs_body(),
@@ -289,5 +241,13 @@ pub fn ip(addr: Addr) -> IpAddr {
     match addr {
         Addr::V4(bytes) => IpAddr::from(bytes),
         Addr::V6(bytes) => IpAddr::from(bytes),
+    }
+}
+
+/// Where `part` lies in `text`, of which it is a slice, and its length; nothing for any other part.
+fn place(text: &[u8], part: &[u8]) -> (u32, u32) {
+    match (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize) {
+        Some(at) if at + part.len() <= text.len() => (to_u32(at), to_u32(part.len())),
+        _ => (0, 0),
     }
 }

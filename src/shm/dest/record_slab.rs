@@ -41,7 +41,7 @@ impl Piece for Batch {
 
     fn create(arena: &impl Arena, len: usize) -> Result<NonNull<Self>, OutOfMemory> {
         let mut plan = Plan::<Batch>::of_header();
-        let records = plan.array(len).ok_or(OutOfMemory)?;
+        let records = plan.array(len);
         let mut block = plan.alloc(arena)?;
         let records = block.slice(&records);
         let batch = block.fill();
@@ -95,9 +95,7 @@ impl Batch {
             return Ok(());
         }
         let mut plan = Plan::<[u64; 0]>::of_header();
-        let vitals = plan
-            .array::<Vitals>(self.records.len())
-            .ok_or(OutOfMemory)?;
+        let vitals = plan.array::<Vitals>(self.records.len());
         let block = plan.alloc(arena)?;
         let made = block.slice(&vitals).start().ok_or(OutOfMemory)?;
         let none = ptr::null_mut();

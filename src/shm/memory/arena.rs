@@ -6,6 +6,7 @@
 use core::alloc::Layout;
 use core::fmt;
 use core::marker::PhantomData;
+use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 /// A source of memory that all processes of the server see at the same address.
@@ -51,12 +52,21 @@ macro_rules! shm_safe {
 shm_safe!(u8, u16, u32, u64, usize, i32);
 shm_safe!(core::sync::atomic::AtomicU32, core::sync::atomic::AtomicU64);
 
-// SAFETY: null is a value, and the arena's addresses are the same in every process.
-unsafe impl<T> ShmSafe for *mut T {}
-// SAFETY: as for the pointer that it holds.
-unsafe impl<T> ShmSafe for core::sync::atomic::AtomicPtr<T> {}
+// SAFETY: null is a value, the arena's addresses are the same in every process, and what is there
+// is safe to share.
+unsafe impl<T: ShmSafe> ShmSafe for *mut T {}
+// SAFETY: null is a value, the arena's addresses are the same in every process, and what is there
+// is safe to share.
+unsafe impl<T: ShmSafe> ShmSafe for core::sync::atomic::AtomicPtr<T> {}
 // SAFETY: an array of values that are safe one by one.
 unsafe impl<T: ShmSafe, const N: usize> ShmSafe for [T; N] {}
+
+/// Narrows a length or position whose caller knows that it fits: what shared memory holds of one
+/// kind is fewer than 2^32.
+pub(crate) fn to_u32(number: usize) -> u32 {
+    debug_assert!(u32::try_from(number).is_ok(), "{number}");
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
 
 /// Bytes of a cache line.
 pub const LINE: usize = 64;
@@ -77,45 +87,46 @@ impl<T> Field<T> {
 
 /// The layout of a piece: a header `H` and then its arrays.
 pub struct Plan<H> {
-    layout: Layout,
+    /// `None` when the piece would be larger than memory can be: no arena has room for it.
+    layout: Option<Layout>,
     header: PhantomData<H>,
 }
 
 impl<H: ShmSafe> Plan<H> {
     /// A piece with only its header so far.
-    pub fn of_header() -> Self {
+    pub const fn of_header() -> Self {
         const { assert!(align_of::<H>() <= 8, "an arena aligns to 8") };
         Plan {
-            layout: Layout::new::<H>(),
+            layout: Some(Layout::new::<H>()),
             header: PhantomData,
         }
     }
 
-    /// Adds an array; `None` when the piece would be larger than memory can be.
-    pub fn array<T: ShmSafe>(&mut self, len: usize) -> Option<Field<T>> {
+    /// Adds an array.
+    pub fn array<T: ShmSafe>(&mut self, len: usize) -> Field<T> {
         const { assert!(align_of::<T>() <= 8, "an arena aligns to 8") };
-        let array = Layout::array::<T>(len).ok()?;
-        let (layout, offset) = self.layout.extend(array).ok()?;
-        self.layout = layout;
-        Some(Field {
-            offset,
+        let array = Layout::array::<T>(len).ok();
+        let extended = self.layout.zip(array);
+        let extended = extended.and_then(|(layout, array)| layout.extend(array).ok());
+        self.layout = extended.map(|(layout, _)| layout);
+        Field {
+            offset: extended.map_or(0, |(_, offset)| offset),
             len,
             of: PhantomData,
-        })
+        }
     }
 
     /// Adds an array that begins on a cache line, wherever the arena puts the piece: see
     /// [`Block::slice_on_line`].
-    pub fn array_on_line<T: ShmSafe>(&mut self, len: usize) -> Option<Field<T>> {
-        const { assert!(align_of::<T>() <= 8, "an arena aligns to 8") };
+    pub fn array_on_line<T: ShmSafe>(&mut self, len: usize) -> Field<T> {
         // The arena aligns to 8: one word less than a line is the most that is skipped.
-        let skipped: Field<u64> = self.array(LINE / 8 - 1)?;
-        self.array::<T>(len)?;
-        Some(Field {
+        let skipped: Field<u64> = self.array(LINE / 8 - 1);
+        self.array::<T>(len);
+        Field {
             offset: skipped.offset,
             len,
             of: PhantomData,
-        })
+        }
     }
 
     /// Takes the memory, zeroed.
@@ -123,9 +134,10 @@ impl<H: ShmSafe> Plan<H> {
     /// # Errors
     /// [`OutOfMemory`] when the arena is full.
     pub fn alloc(self, arena: &impl Arena) -> Result<Block<H>, OutOfMemory> {
-        let base = arena.alloc(self.layout).ok_or(OutOfMemory)?;
+        let layout = self.layout.ok_or(OutOfMemory)?;
+        let base = arena.alloc(layout).ok_or(OutOfMemory)?;
         // SAFETY: `Arena::alloc` gave at least this many bytes to us alone.
-        unsafe { base.write_bytes(0, self.layout.size()) };
+        unsafe { base.write_bytes(0, layout.size()) };
         Ok(Block {
             base,
             header: PhantomData,
@@ -158,7 +170,7 @@ impl<H> Block<H> {
 
     /// One of the arrays that the piece was planned with to begin on a cache line.
     pub fn slice_on_line<T>(&self, field: &Field<T>) -> ShmSlice<T> {
-        // SAFETY: as in `slice`.
+        // SAFETY: the plan that made the field also made the block's size.
         let start = unsafe { self.base.add(field.offset) };
         let skipped = (start.as_ptr() as usize).wrapping_neg() & (LINE - 1);
         // SAFETY: `Plan::array_on_line` left room for this before the array.
@@ -189,8 +201,9 @@ pub struct ShmSlice<T> {
     len: usize,
 }
 
-// SAFETY: zeroed it is the empty array; its pointer stays inside the arena.
-unsafe impl<T> ShmSafe for ShmSlice<T> {}
+// SAFETY: zeroed it is the empty array; its pointer stays inside the arena, and what is there is
+// safe to share.
+unsafe impl<T: ShmSafe> ShmSafe for ShmSlice<T> {}
 
 impl<T> ShmSlice<T> {
     /// The empty array.
@@ -214,7 +227,7 @@ impl<T> ShmSlice<T> {
         if self.len == 0 {
             return &[];
         }
-        // SAFETY: made by `Block::slice` over zeroed memory of this type, which lives as long as
+        // SAFETY: `Block::slice` made it over zeroed memory of this type, which lives as long as
         // the header that holds `self`.
         unsafe { core::slice::from_raw_parts(self.start, self.len) }
     }
@@ -228,7 +241,70 @@ impl<T> ShmSlice<T> {
         if self.len == 0 {
             return &mut [];
         }
-        // SAFETY: as in `get`; that it is ours alone is the caller's promise.
+        // SAFETY: `Block::slice` made it over zeroed memory of this type, which lives as long as the
+        // header that holds `self`; that it is ours alone is the caller's promise.
         unsafe { core::slice::from_raw_parts_mut(self.start, self.len) }
+    }
+}
+
+/// A value in shared memory that can be given back with what belongs to it alone.
+pub trait Free {
+    /// Gives it back.
+    ///
+    /// # Safety
+    /// It came from this arena, and nobody reads it any more.
+    unsafe fn free(piece: NonNull<Self>, arena: &impl Arena)
+    where
+        Self: Sized;
+}
+
+/// A value that nobody else sees yet: given back when dropped.
+pub struct Owned<'a, A: Arena, T: Free> {
+    piece: NonNull<T>,
+    arena: &'a A,
+}
+
+impl<'a, A: Arena, T: Free> Owned<'a, A, T> {
+    /// Takes charge of a value.
+    ///
+    /// # Safety
+    /// `piece` is filled, came from this arena, and nobody else has it.
+    pub unsafe fn new(piece: NonNull<T>, arena: &'a A) -> Self {
+        Owned { piece, arena }
+    }
+
+    /// The bare pointer, for what is published together with it.
+    pub fn as_ptr(&self) -> NonNull<T> {
+        self.piece
+    }
+
+    /// The bare pointer, for a publication.
+    pub fn into_raw(self) -> NonNull<T> {
+        let piece = self.piece;
+        core::mem::forget(self);
+        piece
+    }
+}
+
+impl<A: Arena, T: Free> Deref for Owned<'_, A, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: `new` was given a value that is there, and it is given back by the drop alone.
+        unsafe { self.piece.as_ref() }
+    }
+}
+
+impl<A: Arena, T: Free> DerefMut for Owned<'_, A, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: `new` was given a value that is there and that nobody else has.
+        unsafe { self.piece.as_mut() }
+    }
+}
+
+impl<A: Arena, T: Free> Drop for Owned<'_, A, T> {
+    fn drop(&mut self) {
+        // SAFETY: `new` was given a value of this arena that nobody else has.
+        unsafe { T::free(self.piece, self.arena) };
     }
 }

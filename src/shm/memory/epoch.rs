@@ -57,7 +57,7 @@ impl Epochs {
     /// [`OutOfMemory`]: all readers stay strays.
     pub fn make_slots(&mut self, arena: &impl Arena, processes: usize) -> Result<(), OutOfMemory> {
         let mut plan = Plan::<[u64; 0]>::of_header();
-        let field = plan.array(processes).ok_or(OutOfMemory)?;
+        let field = plan.array(processes);
         self.slots = plan.alloc(arena)?.slice(&field);
         Ok(())
     }

@@ -65,8 +65,12 @@ pub struct Hold<'a, A: Arena, T: Kept> {
 }
 
 impl<'a, A: Arena, T: Kept> Hold<'a, A, T> {
-    pub(crate) fn new(counted: NonNull<Counted<T>>, arena: &'a A) -> Self {
-        // SAFETY: the caller just made it, or the running table holds it.
+    /// Counts one more holder.
+    ///
+    /// # Safety
+    /// `counted` came from `arena`, and somebody holds it, or it was just made.
+    pub(crate) unsafe fn new(counted: NonNull<Counted<T>>, arena: &'a A) -> Self {
+        // SAFETY: the caller's promise: it is there.
         unsafe { counted.as_ref() }.retain();
         Hold { counted, arena }
     }

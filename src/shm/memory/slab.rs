@@ -107,7 +107,8 @@ impl<'a, A: Arena, P: Piece> Maker<'a, A, P> {
         // SAFETY: in a piece that is there, and seen by nobody.
         let home = P::home(unsafe { one.as_ref() });
         home.store(piece.as_ptr(), Ordering::Relaxed);
-        Ok(Hold::new(one, self.arena))
+        // SAFETY: it is in the piece that `self` holds, which came from this arena.
+        Ok(unsafe { Hold::new(one, self.arena) })
     }
 
     /// The next free place of the piece.

@@ -40,7 +40,7 @@ impl LeastPlan {
         let mut fields = [const { None }; LEVELS];
         let mut nodes = len;
         for field in &mut fields {
-            *field = Some(plan.array(nodes)?);
+            *field = Some(plan.array(nodes));
             if nodes <= 1 {
                 break;
             }

@@ -107,10 +107,10 @@ impl Ranks {
         };
         let (relative, service) = (tree(Dest::rweight)?, tree(Dest::weight)?);
         let best = TreePlan::new(&mut plan, view.dest_count()).ok_or(OutOfMemory)?;
-        let starts = plan.array(view.dest_count()).ok_or(OutOfMemory)?;
+        let starts = plan.array(view.dest_count());
         let relative_unit = unit(view, |dest| if dest.cc() { 1 } else { dest.rweight() });
         let points = relative_points(view, relative_unit);
-        let wheel = plan.array(points.len()).ok_or(OutOfMemory)?;
+        let wheel = plan.array(points.len());
         let mut block = plan.alloc(arena)?;
         let relative = Shares::place(&relative, &block);
         let (service, best) = (Shares::place(&service, &block), Best::place(&best, &block));

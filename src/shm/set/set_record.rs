@@ -82,7 +82,7 @@ impl Piece for SetBatch {
 
     fn create(arena: &impl Arena, len: usize) -> Result<NonNull<Self>, OutOfMemory> {
         let mut plan = Plan::<SetBatch>::of_header();
-        let records = plan.array_on_line(len).ok_or(OutOfMemory)?;
+        let records = plan.array_on_line(len);
         let mut block = plan.alloc(arena)?;
         let records = block.slice_on_line(&records);
         let batch = block.fill();

@@ -31,7 +31,7 @@ impl TreePlan {
         let mut fields = [const { None }; LEVELS];
         let mut nodes = len;
         for field in &mut fields {
-            *field = Some(plan.array(nodes)?);
+            *field = Some(plan.array(nodes));
             if nodes <= 1 {
                 break;
             }

@@ -23,7 +23,7 @@ impl UrisPlan {
     pub fn new<H: ShmSafe>(plan: &mut Plan<H>, len: usize) -> Option<Self> {
         // A third of what is there is free, and one slot always: it ends each search.
         Some(UrisPlan(
-            plan.array(len.checked_add(len / 2)?.checked_add(1)?)?,
+            plan.array(len.checked_add(len / 2)?.checked_add(1)?),
         ))
     }
 
@@ -32,7 +32,7 @@ impl UrisPlan {
         let slots = other.slots.len();
         let fits = len < slots && len.checked_mul(8)? <= slots.checked_mul(7)?;
         if fits {
-            Some(UrisPlan(plan.array(slots)?))
+            Some(UrisPlan(plan.array(slots)))
         } else {
             UrisPlan::new(plan, len)
         }

@@ -53,7 +53,7 @@ impl UsablePlan {
             all = all.checked_add(words)?;
         }
         u32::try_from(len).ok()?;
-        let words = plan.array(all)?;
+        let words = plan.array(all);
         Some(UsablePlan { words, starts })
     }
 

@@ -23,7 +23,7 @@ use super::uris::Uris;
 use super::usable::Usable;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
-use crate::shm::memory::arena::{Arena, ShmSafe, ShmSlice};
+use crate::shm::memory::arena::{Arena, Free, ShmSafe, ShmSlice};
 use crate::shm::memory::refcount::Counted;
 
 /// What all views of a table have in common, fixed at start-up.
@@ -127,7 +127,7 @@ impl View {
     /// Frees a view with its destinations.
     ///
     /// # Safety
-    /// As for [`View::free`]; the destinations are in no other view that lives on.
+    /// The view came from this arena, and no reader can reach it any more; the destinations are in no other view that lives on.
     pub unsafe fn free_with_dests(view: NonNull<Self>, arena: &impl Arena) {
         // SAFETY: still ours to read.
         for dest in unsafe { view.as_ref() }.raw_dests() {
@@ -136,27 +136,6 @@ impl View {
         }
         // SAFETY: the caller's promise.
         unsafe { View::free(view, arena) };
-    }
-
-    /// Frees a view without its destinations, and lets its record go.
-    ///
-    /// # Safety
-    /// `view` came from `create` with this arena, and no reader can reach it any more.
-    pub unsafe fn free(view: NonNull<Self>, arena: &impl Arena) {
-        // SAFETY: still ours to read.
-        let &View {
-            record, ref ranks, ..
-        } = unsafe { view.as_ref() };
-        if let Some(ranks) = NonNull::new(ranks.load(Relaxed)) {
-            // SAFETY: from this arena, and reached only through this view.
-            unsafe { arena.free(ranks.cast()) };
-        }
-        if let Some(record) = NonNull::new(record) {
-            // SAFETY: `create` counted it, and it goes with this view.
-            unsafe { Counted::release(record, arena) };
-        }
-        // SAFETY: the caller's promise.
-        unsafe { arena.free(view.cast()) };
     }
 
     /// The destination at a position, as it came from the arena.
@@ -400,6 +379,26 @@ impl View {
             }
         }
         found
+    }
+}
+
+impl Free for View {
+    /// Lets its record go; its destinations stay.
+    unsafe fn free(view: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: still ours to read.
+        let &View {
+            record, ref ranks, ..
+        } = unsafe { view.as_ref() };
+        if let Some(ranks) = NonNull::new(ranks.load(Relaxed)) {
+            // SAFETY: from this arena, and reached only through this view.
+            unsafe { arena.free(ranks.cast()) };
+        }
+        if let Some(record) = NonNull::new(record) {
+            // SAFETY: `create` counted it, and it goes with this view.
+            unsafe { Counted::release(record, arena) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { arena.free(view.cast()) };
     }
 }
 

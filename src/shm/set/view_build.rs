@@ -126,7 +126,7 @@ impl Draft<'_> {
     pub(crate) fn lay_out(&self, arena: &impl Arena) -> Result<Block<View>, OutOfMemory> {
         let len = self.len;
         let mut plan = Plan::<View>::of_header();
-        let slots = plan.array(len).ok_or(OutOfMemory)?;
+        let slots = plan.array(len);
         let usable = UsablePlan::new(&mut plan, len).ok_or(OutOfMemory)?;
         let draining = UsablePlan::new(&mut plan, len).ok_or(OutOfMemory)?;
         let uris = match self.like {
@@ -135,9 +135,9 @@ impl Draft<'_> {
         };
         let uris = uris.ok_or(OutOfMemory)?;
         let wheels = usize::from(self.wheel.is_some());
-        let wheels = plan.array(wheels).ok_or(OutOfMemory)?;
+        let wheels = plan.array(wheels);
         let counted = usize::from(self.rules.call_load);
-        let least = plan.array::<Least>(counted).ok_or(OutOfMemory)?;
+        let least = plan.array::<Least>(counted);
         let loads = match counted {
             0 => None,
             _ => Some(LeastPlan::new(&mut plan, len).ok_or(OutOfMemory)?),

@@ -9,7 +9,7 @@ use core::fmt;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::SeqCst;
 
-use parking_lot::lock_api::{MutexGuard, RawMutex};
+use parking_lot::lock_api::RawMutex;
 use rand::RngCore;
 
 use crate::dispatch::list::attrs::Attrs;
@@ -18,12 +18,14 @@ use crate::dispatch::state::transition::State;
 
 use super::from_list::{Loose, come_back, new_record};
 use super::slots::{Entry, Table};
-use super::store::{Retired, Retirement, Store, Told};
+use super::store::{OnChange, Store};
+use super::writer::{Retired, Writer};
+use crate::shm::dest::address::AddrIndex;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::page::{Draft, Page};
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Records;
-use crate::shm::memory::arena::{Arena, OutOfMemory};
+use crate::shm::memory::arena::{Arena, OutOfMemory, Owned};
 use crate::shm::memory::refcount::{Counted, Hold};
 use crate::shm::set::set_record::SetRecords;
 use crate::shm::set::shift::Shift;
@@ -88,14 +90,13 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     /// [`EditError::Duplicate`], [`EditError::Memory`]: nothing has changed.
     pub fn add(&self, spec: &DestSpec<'_>, random: &mut impl RngCore) -> Result<(), EditError> {
         let mut writer = self.write();
-        self.make_room(&mut writer, random)?;
-        let table = self.table_of_writer(&writer).ok_or(EditError::NoSet)?;
+        let table = writer.table().ok_or(EditError::NoSet)?;
         let old = table.view(spec.set);
         if old.is_some_and(|view| has_same(view, spec, None)) {
             return Err(EditError::Duplicate);
         }
         let line = old.map_or(0, |view| view.last_line.saturating_add(1));
-        let kept = come_back(writer.orphans(), spec);
+        let kept = come_back(&writer.held().retained, spec);
         let mut loose = self.make_dest(spec, line, kept)?;
         let edit = Edit {
             table,
@@ -106,7 +107,9 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         };
         let prepared = edit.prepare(self.arena(), self.rules(), random)?;
         loose.take(1);
-        self.commit(&mut writer, &edit, prepared);
+        let note = self.commit(&writer, &edit, prepared);
+        // SAFETY: what the edit drops was just replaced.
+        unsafe { writer.retire(note) };
         Ok(())
     }
 
@@ -122,7 +125,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         random: &mut impl RngCore,
     ) -> Result<usize, EditError> {
         let mut writer = self.write();
-        let table = self.table_of_writer(&writer).ok_or(EditError::NoSet)?;
+        let table = writer.table().ok_or(EditError::NoSet)?;
         let view = table.view(set).ok_or(EditError::NoSet)?;
         let dropped: Vec<usize> = view
             .find_uri(uri)
@@ -140,7 +143,9 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             dropped,
         };
         let prepared = edit.prepare(self.arena(), self.rules(), random)?;
-        self.commit(&mut writer, &edit, prepared);
+        let note = self.commit(&writer, &edit, prepared);
+        // SAFETY: what the edit drops was just replaced.
+        unsafe { writer.retire(note) };
         Ok(count)
     }
 
@@ -161,7 +166,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         self.modify_and_tell(set, uri, wanted, revision, random, &mut |_, _| {})
     }
 
-    /// As [`Store::modify`]; `told` hears, while the lock is held, of the destination if its state
+    /// As [`Store::modify`]; `on_change` hears, while the lock is held, of the destination if its state
     /// was set, with the state before.
     ///
     /// # Errors
@@ -173,10 +178,10 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         wanted: impl Fn(&Dest) -> bool,
         revision: Revision<'_>,
         random: &mut impl RngCore,
-        told: &mut Told<'_>,
+        on_change: &mut OnChange<'_>,
     ) -> Result<(), EditError> {
         let mut writer = self.write();
-        let table = self.table_of_writer(&writer).ok_or(EditError::NoSet)?;
+        let table = writer.table().ok_or(EditError::NoSet)?;
         let view = table.view(set).ok_or(EditError::NoSet)?;
         let fitting = |&at: &usize| view.dest(at).is_some_and(&wanted);
         let dropped: Vec<usize> = match uri {
@@ -188,8 +193,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             &[at] => view.dest(at).ok_or(EditError::NotFound)?,
             several => return Err(EditError::Ambiguous(several.len())),
         };
-        let addrs: Vec<Addr> = dest.addrs().collect();
-        let spec = revise(dest, &addrs, revision);
+        let spec = revise(dest, revision);
         if !dest.is_same(&spec) && has_same(view, &spec, Some(dest)) {
             return Err(EditError::Duplicate);
         }
@@ -204,10 +208,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         };
         let prepared = edit.prepare(self.arena(), self.rules(), random)?;
         loose.take(1);
-        self.commit(&mut writer, &edit, prepared);
+        let note = self.commit(&writer, &edit, prepared);
+        // SAFETY: what the edit drops was just replaced.
+        unsafe { writer.retire(note) };
         if let Some(flags) = revision.flags {
             // SAFETY: it is in the running table, which only the holder of the lock replaces.
-            self.relist_one(&writer, unsafe { made.as_ref() }, flags, told);
+            self.relist_one(&writer, unsafe { made.as_ref() }, flags, on_change);
         }
         Ok(())
     }
@@ -224,7 +230,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     ) -> Result<Loose<'_, A>, OutOfMemory> {
         let arena = self.arena();
         let record = match kept {
-            Some(record) => Hold::new(record, arena),
+            // SAFETY: the running table or the retained counters hold it; the writer lock is held.
+            Some(record) => unsafe { Hold::new(record, arena) },
             None => {
                 let mut records = Records::new(arena, 1, self.rules().watched);
                 new_record(&mut records, arena, spec)?
@@ -232,19 +239,19 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         };
         let mut loose = Loose::new(arena);
         let spec = spec.clone();
-        Page::create(arena, &[Draft { spec, line, record }], &mut loose.dests)?;
+        Page::create(arena, vec![Draft { spec, line, record }], &mut loose.dests)?;
         Ok(loose)
     }
 
     /// Sets the state that a changed list line asks for.
     fn relist_one(
         &self,
-        writer: &MutexGuard<'_, L, Retirement>,
+        writer: &Writer<'_, A, L>,
         made: &Dest,
         flags: State,
-        told: &mut Told<'_>,
+        on_change: &mut OnChange<'_>,
     ) {
-        let table = self.table_of_writer(writer);
+        let table = writer.table();
         let Some(view) = table.and_then(|table| table.view(made.set)) else {
             return;
         };
@@ -252,36 +259,44 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let before = made.record().relist(flags);
         let at = view.position_of(made.record());
         at.into_iter().for_each(|at| view.sync(at));
-        told(made, before);
+        on_change(made, before);
     }
 
-    /// Publishes an edited set. Nothing can fail any more.
-    fn commit(
+    /// Publishes an edited set; returns the note of what it replaces. Nothing can fail any more.
+    fn commit<'a>(
         &self,
-        writer: &mut MutexGuard<'_, L, Retirement>,
+        writer: &Writer<'_, A, L>,
         edit: &Edit<'_>,
-        prepared: Prepared<'_, A>,
-    ) {
-        let (note, view, table) = prepared.take();
-        // SAFETY: taken for this edit and in no list yet.
-        let retired = unsafe { &mut *note.as_ptr() };
-        // SAFETY: as above.
-        let dropped = unsafe { retired.dests.fill() };
+        prepared: Prepared<'a, A>,
+    ) -> Owned<'a, A, Retired> {
+        let Prepared {
+            mut note,
+            view,
+            addrs,
+            table,
+        } = prepared;
+        let view = view.map(Owned::into_raw);
+        // SAFETY: the note is ours alone, and in no list yet.
+        let dropped = unsafe { note.dests.fill() };
         for (slot, dest) in dropped.iter_mut().zip(edit.dropped_dests()) {
             *slot = dest.as_ptr();
         }
         let slot = edit.table.slot(edit.set);
         if let Some(slot) = slot {
             let new = view.filter(|_| table.is_none()).map(NonNull::as_ptr);
-            retired.view = match new {
+            note.view = match new {
                 Some(new) => slot.view.swap(new, SeqCst),
                 None => slot.view.load(SeqCst),
             };
         }
         if let Some(table) = table {
-            retired.table = self.publish_table(table);
+            // SAFETY: whole, and from here on it belongs to the root.
+            note.table = unsafe { writer.publish(table) };
         }
-        self.reindex(writer, edit);
+        if let Some(addrs) = addrs {
+            // SAFETY: whole, and from here on it belongs to the table.
+            note.addrs = unsafe { edit.table.replace_addrs(addrs.into_raw()) };
+        }
         if let Some(view) = view {
             // SAFETY: just published; only the holder of the lock replaces it.
             let view = unsafe { view.as_ref() };
@@ -290,44 +305,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
                 _ => view.settle(),
             }
         }
-        self.retire(writer, note);
-    }
-
-    /// Brings the index of addresses up to an edit.
-    fn reindex(&self, writer: &MutexGuard<'_, L, Retirement>, edit: &Edit<'_>) {
-        let Some(table) = self.table_of_writer(writer) else {
-            return;
-        };
-        if let Some(added) = edit.added {
-            let before = |one: &Dest, other: &Dest| table.place(one) < table.place(other);
-            // SAFETY: it was just published; only the holder of the lock replaces it.
-            table.addrs().add(unsafe { added.as_ref() }, before);
-        }
-        for dropped in edit.dropped_dests() {
-            // SAFETY: replaced but not freed: the note of it is not in the list yet.
-            table.addrs().remove(unsafe { dropped.as_ref() });
-        }
-    }
-
-    /// Builds the table anew where its index of addresses has become too small for it.
-    fn make_room(
-        &self,
-        writer: &mut MutexGuard<'_, L, Retirement>,
-        random: &mut impl RngCore,
-    ) -> Result<(), OutOfMemory> {
-        let crowded = |table: &&Table| table.addrs().is_crowded();
-        let Some(table) = self.table_of_writer(writer).filter(crowded) else {
-            return Ok(());
-        };
-        let dests = table.dests_as_they_came();
-        let addrs: Vec<Vec<Addr>> = dests.iter().map(|dest| dest.addrs().collect()).collect();
-        let specs: Vec<DestSpec<'_>> = dests
-            .iter()
-            .zip(&addrs)
-            .map(|(dest, addrs)| dest.spec(addrs))
-            .collect();
-        self.replace(writer, &specs, None, random, &mut |_, _| {})
-            .map(|_| ())
+        note
     }
 }
 
@@ -387,18 +365,24 @@ impl Edit<'_> {
         rules: Rules,
         random: &mut impl RngCore,
     ) -> Result<Prepared<'a, A>, OutOfMemory> {
-        let note = Retired::create(arena, self.dropped.len())?;
-        let mut prepared = Prepared {
-            note,
-            view: None,
-            table: None,
-            arena,
-        };
-        prepared.view = self.view(arena, rules, random)?;
-        if prepared.view.is_none() || self.old.is_none() {
-            prepared.table = Some(self.table_with(prepared.view, arena)?);
+        let note = Retired::note(arena, self.dropped.len())?;
+        // SAFETY: just made, of this arena.
+        let own = |view| unsafe { Owned::new(view, arena) };
+        let view = self.view(arena, rules, random)?.map(own);
+        let (mut addrs, mut table) = (None, None);
+        if view.is_some() && self.old.is_some() {
+            let dropped: Vec<_> = self.dropped_dests().collect();
+            // SAFETY: it goes with the view, which is published with the index.
+            addrs = Some(unsafe { self.table.addrs_after(arena, &dropped, self.added) }?);
+        } else {
+            table = Some(self.table_with(view.as_ref().map(Owned::as_ptr), arena)?);
         }
-        Ok(prepared)
+        Ok(Prepared {
+            note,
+            view,
+            addrs,
+            table,
+        })
     }
 
     /// The set's view after the edit; `None` where nothing is left.
@@ -421,7 +405,8 @@ impl Edit<'_> {
             return Ok(None);
         }
         let record = match self.old {
-            Some(old) => Hold::new(old.counted(), arena),
+            // SAFETY: the running view holds it.
+            Some(old) => unsafe { Hold::new(old.counted(), arena) },
             None => SetRecords::new(arena, 1).make()?,
         };
         // SAFETY: the record is held, and the destinations go with the view.
@@ -442,44 +427,19 @@ impl Edit<'_> {
             born: born.map_or(0, |born| born.saturating_add(1)),
             view: view.as_ptr(),
         }));
-        // The order of listing of the other sets may be another one now.
-        Table::create(arena, &entries, self.table.raw_addrs(), false)
+        // SAFETY: the running views go over to the new table, with this one.
+        unsafe { Table::create(arena, &entries) }
     }
 }
 
 /// The memory of an edit: given back when the edit is not committed.
 struct Prepared<'a, A: Arena> {
-    note: NonNull<Retired>,
-    view: Option<NonNull<View>>,
+    note: Owned<'a, A, Retired>,
+    view: Option<Owned<'a, A, View>>,
+    /// The index of addresses, where the table stays.
+    addrs: Option<Owned<'a, A, AddrIndex>>,
+    /// The last to be made: nothing can fail after it, so it is always published.
     table: Option<NonNull<Table>>,
-    arena: &'a A,
-}
-
-impl<A: Arena> Prepared<'_, A> {
-    /// The memory, for the edit that is being committed.
-    fn take(
-        self,
-    ) -> (
-        NonNull<Retired>,
-        Option<NonNull<View>>,
-        Option<NonNull<Table>>,
-    ) {
-        let taken = (self.note, self.view, self.table);
-        core::mem::forget(self);
-        taken
-    }
-}
-
-impl<A: Arena> Drop for Prepared<'_, A> {
-    fn drop(&mut self) {
-        if let Some(view) = self.view {
-            // SAFETY: never published; its destinations belong to others.
-            unsafe { View::free(view, self.arena) };
-        }
-        // Nothing can fail after the table was taken, so there is none to give back.
-        // SAFETY: taken for the edit and in no list.
-        unsafe { self.arena.free(self.note.cast()) };
-    }
 }
 
 /// True when another destination of the set than this one is what the list means.
@@ -495,8 +455,8 @@ fn has_same(view: &View, spec: &DestSpec<'_>, but: Option<&Dest>) -> bool {
 }
 
 /// A destination as it is to be.
-fn revise<'r>(dest: &'r Dest, addrs: &'r [Addr], revision: Revision<'r>) -> DestSpec<'r> {
-    let spec = dest.spec(revision.addrs.unwrap_or(addrs));
+fn revise<'r>(dest: &'r Dest, revision: Revision<'r>) -> DestSpec<'r> {
+    let spec = dest.spec();
     let (attrs_body, attrs, socket) =
         revision
             .attrs
@@ -504,6 +464,7 @@ fn revise<'r>(dest: &'r Dest, addrs: &'r [Addr], revision: Revision<'r>) -> Dest
     DestSpec {
         flags: revision.flags.unwrap_or(spec.flags),
         priority: revision.priority.unwrap_or(spec.priority),
+        addrs: revision.addrs.unwrap_or(spec.addrs),
         attrs_body,
         attrs,
         socket,

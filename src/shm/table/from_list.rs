@@ -9,17 +9,18 @@ use rand::RngCore;
 
 use crate::dispatch::list::destination::{DestSpec, SetId, ToSpec};
 use crate::dispatch::list::order;
+use crate::dispatch::select::hash::spread;
 use crate::dispatch::state::latency::Latency;
 
-use super::retained::Orphans;
+use super::retained::Retained;
 use super::slots::{Entry, Table};
-use crate::shm::dest::address::AddrIndex;
 use crate::shm::dest::destination::Dest;
-use crate::shm::dest::page::{Draft, Page, fitting};
+use crate::shm::dest::page::{Draft, Page};
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Records;
-use crate::shm::memory::arena::{Arena, OutOfMemory};
+use crate::shm::memory::arena::{Arena, OutOfMemory, to_u32};
 use crate::shm::memory::refcount::{Counted, Hold};
+use crate::shm::memory::slab;
 use crate::shm::set::set_record::{SetRecord, SetRecords};
 use crate::shm::set::view::{Rules, View};
 
@@ -54,14 +55,12 @@ impl Hasher for IdHasher {
 
     fn write(&mut self, bytes: &[u8]) {
         for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            self.0 = spread(self.0 ^ u64::from(byte));
         }
     }
 
     fn write_i32(&mut self, id: i32) {
-        let mixed = (self.0 ^ u64::from(u32::from_ne_bytes(id.to_ne_bytes())))
-            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.0 = mixed ^ (mixed >> 32);
+        self.0 = spread(u64::from(u32::from_ne_bytes(id.to_ne_bytes())));
     }
 }
 
@@ -312,7 +311,7 @@ pub fn build(
     rules: Rules,
     list: &[impl ToSpec],
     running: Option<&Table>,
-    orphans: &Orphans,
+    retained: &Retained,
     random: &mut impl RngCore,
 ) -> Result<Built, OutOfMemory> {
     let mut build = Build {
@@ -324,31 +323,12 @@ pub fn build(
         fresh: HashSet::new(),
         relists: false,
     };
-    let kept = build.kept(orphans);
+    let kept = build.kept(retained);
     let plans = plan_sets(list);
     let mut views = build.views(&plans, &kept, random)?;
-    let nodes = list.iter().map(|one| one.spec().addrs.len()).sum();
-    let addrs = AddrIndex::create(arena, nodes)?;
-    let table = Table::create(arena, &views.entries, addrs, true).inspect_err(|_| {
-        // SAFETY: just made, and no table is over it.
-        unsafe { arena.free(addrs.cast()) };
-    })?;
+    // SAFETY: the views belong to the table from here on.
+    let table = unsafe { Table::create(arena, &views.entries) }?;
     views.entries.clear();
-    // SAFETY: just made.
-    let sets: Vec<&View> = unsafe { table.as_ref() }
-        .sets()
-        .map(|(_, view)| view)
-        .collect();
-    for dest in sets
-        .into_iter()
-        .flat_map(View::dests)
-        .collect::<Vec<_>>()
-        .into_iter()
-        .rev()
-    {
-        // SAFETY: just made.
-        unsafe { table.as_ref() }.addrs().add_first(dest);
-    }
     Ok(Built {
         table,
         changes: build.changes,
@@ -379,11 +359,11 @@ impl<A: Arena> Drop for LooseViews<'_, A> {
 /// The record of a destination that was removed while it had calls, in the state that the list
 /// asks for.
 pub(crate) fn come_back(
-    orphans: &Orphans,
+    retained: &Retained,
     spec: &DestSpec<'_>,
 ) -> Option<NonNull<Counted<DestRecord>>> {
-    let record = orphans.find(spec.set, spec.attrs.duid?)?;
-    // SAFETY: the orphan holds its record, and the writer lock is held.
+    let record = retained.find(spec.set, spec.attrs.duid?)?;
+    // SAFETY: the entry holds its record, and the writer lock is held.
     unsafe { record.as_ref() }.relist(spec.flags);
     Some(record)
 }
@@ -433,7 +413,7 @@ struct Build<'a, A: Arena, S> {
 impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
     /// The records that go on, by position in the list. They are handed out in list order, so
     /// that the nth of several alike stays the nth.
-    fn kept(&mut self, orphans: &Orphans) -> Vec<Option<KeptRecord>> {
+    fn kept(&mut self, retained: &Retained) -> Vec<Option<KeptRecord>> {
         let mut running = Running::new(self.running);
         let mut kept = Vec::with_capacity(self.list.len());
         for (line, spec) in self.list.iter().map(ToSpec::spec).enumerate() {
@@ -444,7 +424,7 @@ impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
             }
             self.relists |= dest.is_some_and(|dest| dest.record().listed_otherwise(spec.flags));
             let record = dest.map(Dest::counted);
-            kept.push(record.or_else(|| come_back(orphans, &spec)));
+            kept.push(record.or_else(|| come_back(retained, &spec)));
         }
         self.changes.removed = running.left;
         kept
@@ -462,12 +442,10 @@ impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
         loose.dests.reserve(self.list.len());
         let mut left = plans.lines.as_slice();
         while !left.is_empty() {
-            let all = left.iter().filter_map(|&line| self.list.get(line));
-            let specs = all.map(ToSpec::spec);
-            let (now, later) = left.split_at(fitting(specs).min(left.len()));
+            let (now, later) = left.split_at(slab::MOST.min(left.len()));
             let drafts = now.iter().map(|&line| self.draft(line, kept, &mut records));
             let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
-            Page::create(self.arena, &drafts, &mut loose.dests)?;
+            Page::create(self.arena, drafts, &mut loose.dests)?;
             left = later;
         }
         Ok(loose)
@@ -482,10 +460,11 @@ impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
     ) -> Result<Draft<'a, A>, OutOfMemory> {
         let spec = self.list.get(line).ok_or(OutOfMemory)?.spec();
         let record = match kept.get(line).copied().flatten() {
-            Some(record) => Hold::new(record, self.arena),
+            // SAFETY: the running table or the retained counters hold it; the writer lock is held.
+            Some(record) => unsafe { Hold::new(record, self.arena) },
             None => new_record(records, self.arena, &spec)?,
         };
-        let line = u32::try_from(line).map_err(|_| OutOfMemory)?;
+        let line = to_u32(line);
         Ok(Draft { spec, line, record })
     }
 
@@ -507,7 +486,8 @@ impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
         let mut records = SetRecords::new(self.arena, missing);
         for (born, ((id, members), old)) in (0..).zip(plans.sets().zip(old)) {
             let record = match old {
-                Some(view) => Hold::new(view.counted(), self.arena),
+                // SAFETY: the running view holds it.
+                Some(view) => unsafe { Hold::new(view.counted(), self.arena) },
                 None => records.make()?,
             };
             let view = self.view(&record, members.len(), &mut loose, random)?;

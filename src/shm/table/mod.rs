@@ -3,7 +3,8 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`slots`] | The table: set id to view. |
-//! | [`store`] | The root: pins, the writer lock, publishing and retiring. |
+//! | [`store`] | The root: pins of readers, and tries over lists that are replaced. |
+//! | [`writer`] | The writer lock: publishing, retiring, giving back. |
 //! | [`from_list`] | A whole table built from a list. |
 //! | [`edit`] | Adding, removing and modifying one destination. |
 //! | [`change`] | State changes by URI, set or duid. |
@@ -15,3 +16,4 @@ pub mod from_list;
 pub mod retained;
 pub mod slots;
 pub mod store;
+pub mod writer;

@@ -1,7 +1,8 @@
-//! Records of removed destinations that still have calls: one that comes back finds its count.
+//! Retained counters: the records of removed destinations that still have calls.
 //!
-//! When a destination with a unique id leaves the lists, its record is kept here until its last
-//! call has ended, or until the destination is listed again. Touched under the writer lock only.
+//! When a destination with a unique id leaves the lists, its record is retained here until its last
+//! call has ended, or until the destination is listed again, which then finds its count. The writer
+//! lock protects them.
 
 use core::ptr::{self, NonNull};
 
@@ -13,8 +14,8 @@ use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use crate::shm::memory::refcount::Counted;
 
 /// A record that no table points to.
-struct Orphan {
-    next: *mut Orphan,
+struct Entry {
+    next: *mut Entry,
     record: *mut Counted<DestRecord>,
     set: SetId,
     /// The last epoch in which the destination was to be had: until it is past, calls may come.
@@ -23,17 +24,17 @@ struct Orphan {
 }
 
 // SAFETY: integers, arena pointers and a shared slice; zeroed it is a record of nobody. It is
-// never linked before `Orphans::keep` has written it.
-unsafe impl ShmSafe for Orphan {}
+// never linked before `Retained::keep` has written it.
+unsafe impl ShmSafe for Entry {}
 
 /// All such records. Lives in shared memory, behind the writer lock.
-pub struct Orphans {
-    first: *mut Orphan,
+pub struct Retained {
+    first: *mut Entry,
 }
 
-impl Orphans {
+impl Retained {
     /// None.
-    pub const EMPTY: Self = Orphans {
+    pub const EMPTY: Self = Retained {
         first: ptr::null_mut(),
     };
 
@@ -41,8 +42,8 @@ impl Orphans {
     /// unique id, it is not kept: should the destination come back, it counts from 0.
     pub fn keep(&mut self, arena: &impl Arena, dest: &Dest, epoch: u64) {
         if let Some(duid) = dest.duid() {
-            if let Ok(orphan) = self.make(arena, dest, duid, epoch) {
-                self.first = orphan.as_ptr();
+            if let Ok(entry) = self.make(arena, dest, duid, epoch) {
+                self.first = entry.as_ptr();
             }
         }
     }
@@ -53,19 +54,19 @@ impl Orphans {
         dest: &Dest,
         duid: &[u8],
         epoch: u64,
-    ) -> Result<NonNull<Orphan>, OutOfMemory> {
-        let mut plan = Plan::<Orphan>::of_header();
-        let text = plan.array(duid.len()).ok_or(OutOfMemory)?;
+    ) -> Result<NonNull<Entry>, OutOfMemory> {
+        let mut plan = Plan::<Entry>::of_header();
+        let text = plan.array(duid.len());
         let mut block = plan.alloc(arena)?;
         let text = block.slice(&text);
         // SAFETY: the block is ours alone until it is linked.
         unsafe { text.fill() }.copy_from_slice(duid);
-        let orphan = block.fill();
-        orphan.next = self.first;
-        orphan.record = dest.counted().as_ptr();
-        orphan.set = dest.set;
-        orphan.epoch = epoch;
-        orphan.duid = text;
+        let entry = block.fill();
+        entry.next = self.first;
+        entry.record = dest.counted().as_ptr();
+        entry.set = dest.set;
+        entry.epoch = epoch;
+        entry.duid = text;
         // SAFETY: the destination holds its record.
         unsafe { dest.counted().as_ref() }.retain();
         Ok(block.header())
@@ -74,12 +75,12 @@ impl Orphans {
     /// The record of a destination that comes back.
     pub fn find(&self, set: SetId, duid: &[u8]) -> Option<NonNull<Counted<DestRecord>>> {
         let mut at = self.first;
-        // SAFETY: orphans in the list are live; the writer lock is held.
-        while let Some(orphan) = unsafe { at.as_ref() } {
-            if orphan.set == set && orphan.duid.get().eq_ignore_ascii_case(duid) {
-                return NonNull::new(orphan.record);
+        // SAFETY: entries in the list are live; the writer lock is held.
+        while let Some(entry) = unsafe { at.as_ref() } {
+            if entry.set == set && entry.duid.get().eq_ignore_ascii_case(duid) {
+                return NonNull::new(entry.record);
             }
-            at = orphan.next;
+            at = entry.next;
         }
         None
     }
@@ -87,24 +88,24 @@ impl Orphans {
     /// Lets go of the records that `is_over` says are listed again or have no calls any more; it
     /// is given the set, the record, and the epoch in which the destination was last to be had.
     pub fn prune(&mut self, arena: &impl Arena, is_over: impl Fn(SetId, &DestRecord, u64) -> bool) {
-        let mut link: *mut *mut Orphan = &raw mut self.first;
-        // SAFETY: the list's head, or the `next` of an orphan in it; the writer lock is held.
-        while let Some(orphan) = NonNull::new(unsafe { *link }) {
-            // SAFETY: orphans in the list are live.
-            let &Orphan {
+        let mut link: *mut *mut Entry = &raw mut self.first;
+        // SAFETY: the list's head, or the `next` of an entry in it; the writer lock is held.
+        while let Some(entry) = NonNull::new(unsafe { *link }) {
+            // SAFETY: entries in the list are live.
+            let &Entry {
                 next,
                 record,
                 set,
                 epoch,
                 ..
-            } = unsafe { orphan.as_ref() };
+            } = unsafe { entry.as_ref() };
             let Some(record) = NonNull::new(record) else {
                 return;
             };
-            // SAFETY: the orphan holds its record.
+            // SAFETY: the entry holds its record.
             if !is_over(set, unsafe { record.as_ref() }, epoch) {
                 // SAFETY: as above.
-                link = unsafe { &raw mut (*orphan.as_ptr()).next };
+                link = unsafe { &raw mut (*entry.as_ptr()).next };
                 continue;
             }
             // SAFETY: as above; takes it out of the list.
@@ -112,7 +113,7 @@ impl Orphans {
             // SAFETY: gives up what `make` counted.
             unsafe { Counted::release(record, arena) };
             // SAFETY: out of the list, so nobody sees it any more.
-            unsafe { arena.free(orphan.cast()) };
+            unsafe { arena.free(entry.cast()) };
         }
     }
 }

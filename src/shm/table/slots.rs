@@ -1,7 +1,7 @@
 //! A table: all sets, with their index by number and by address.
 //!
-//! A change inside a set replaces the set's view in its slot. A set that comes or goes replaces
-//! the table by a copy of its slots; views and the index of addresses go over to the copy.
+//! A change inside a set replaces the set's view in its slot, and the index of addresses. A set that
+//! comes or goes replaces the table by another one over the same views.
 
 use core::cmp::Reverse;
 use core::ptr::NonNull;
@@ -9,10 +9,11 @@ use core::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::order;
+use crate::dispatch::select::hash::spread;
 
-use crate::shm::dest::address::{AddrIndex, Match, Source};
+use crate::shm::dest::address::{self, AddrIndex, Match, Source};
 use crate::shm::dest::destination::Dest;
-use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
 use crate::shm::set::view::View;
 
 /// One set of a table: its number and its published view.
@@ -32,9 +33,8 @@ pub struct Table {
     slots: ShmSlice<SetSlot>,
     /// By set number: 1 + position in `slots`, or 0.
     buckets: ShmSlice<u32>,
-    addrs: *mut AddrIndex,
-    /// 1 when the chains of the index are in the order of listing.
-    in_order: u32,
+    /// Replaced when a destination of a set comes or goes.
+    addrs: AtomicPtr<AddrIndex>,
 }
 
 /// What a slot is made from.
@@ -45,52 +45,102 @@ pub(crate) struct Entry {
     pub(crate) view: *mut View,
 }
 
-// SAFETY: shared slices, an arena pointer and an integer; zeroed it is a table without sets. It is
-// never read before `Table::create` has set its index.
+// SAFETY: shared slices and an arena pointer; zeroed it is a table without sets. It is never read
+// before `Table::create` has set its index.
 unsafe impl ShmSafe for Table {}
 
 impl Table {
-    /// Makes a table of sets over an index of addresses; the sets are put in the order of listing.
+    /// Makes a table of sets with its index of addresses; the sets are put in the order of listing.
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing was taken.
-    pub(crate) fn create(
+    ///
+    /// # Safety
+    /// The views of the entries are filled, and live as long as the table or until they are
+    /// replaced in it.
+    pub(crate) unsafe fn create(
         arena: &impl Arena,
         entries: &[Entry],
-        addrs: NonNull<AddrIndex>,
-        in_order: bool,
     ) -> Result<NonNull<Table>, OutOfMemory> {
+        let listed: Vec<Entry> = in_listing_order(entries).collect();
+        // SAFETY: the caller's promise.
+        let views = listed
+            .iter()
+            .filter_map(|entry| unsafe { entry.view.as_ref() });
+        // SAFETY: destinations of live views are there.
+        let addrs = views
+            .flat_map(View::raw_dests)
+            .flat_map(|dest| unsafe { address::Entry::of(dest) });
+        let addrs: Vec<_> = addrs.collect();
+        // SAFETY: destinations live as long as their views; an edit that drops one replaces both.
+        let addrs = unsafe { AddrIndex::create(arena, &addrs) }?;
         let mut plan = Plan::<Table>::of_header();
-        let slots = plan.array::<SetSlot>(entries.len()).ok_or(OutOfMemory)?;
-        let buckets = (entries.len() * 2).next_power_of_two();
-        let buckets = plan.array::<u32>(buckets).ok_or(OutOfMemory)?;
+        let slots = plan.array::<SetSlot>(listed.len());
+        let buckets = plan.array::<u32>((listed.len() * 2).next_power_of_two());
         let mut block = plan.alloc(arena)?;
         let (slots, buckets) = (block.slice(&slots), block.slice(&buckets));
         // SAFETY: the block is ours alone until it is published.
         let filled = unsafe { slots.fill() };
-        for (slot, entry) in filled.iter_mut().zip(in_listing_order(entries)) {
+        for (slot, entry) in filled.iter_mut().zip(listed) {
             (slot.id, slot.born) = (entry.id, entry.born);
             slot.view = AtomicPtr::new(entry.view);
         }
-        // SAFETY: as above.
+        // SAFETY: the block is ours alone until it is published.
         index_ids(filled, unsafe { buckets.fill() });
         let table = block.fill();
         (table.slots, table.buckets) = (slots, buckets);
-        table.addrs = addrs.as_ptr();
-        table.in_order = in_order.into();
+        table.addrs = AtomicPtr::new(addrs.into_raw().as_ptr());
         Ok(block.header())
     }
 
     /// The index of addresses.
-    pub(crate) fn addrs(&self) -> &AddrIndex {
-        // SAFETY: `create` was given a live index, which is freed with the last table over it.
-        unsafe { &*self.addrs }
+    fn addrs(&self) -> &AddrIndex {
+        // SAFETY: `create` and `replace_addrs` were given one that is whole; it is freed with the
+        // table, or retired like it when replaced.
+        unsafe { &*self.addrs.load(SeqCst) }
     }
 
-    /// The index of addresses, for another table over it.
-    pub(crate) fn raw_addrs(&self) -> NonNull<AddrIndex> {
-        // SAFETY: `create` was given an index.
-        unsafe { NonNull::new_unchecked(self.addrs) }
+    /// The index of addresses after an edit inside a set.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
+    ///
+    /// # Safety
+    /// `added` lives for as long as it is listed.
+    pub(crate) unsafe fn addrs_after<'a, A: Arena>(
+        &self,
+        arena: &'a A,
+        dropped: &[NonNull<Dest>],
+        added: Option<NonNull<Dest>>,
+    ) -> Result<Owned<'a, A, AddrIndex>, OutOfMemory> {
+        let running = self.addrs().entries();
+        let stays = |entry: &&address::Entry| {
+            entry
+                .raw_dest()
+                .is_some_and(|dest| !dropped.contains(&dest))
+        };
+        let mut entries: Vec<address::Entry> = running.iter().filter(stays).copied().collect();
+        if let Some(added) = added {
+            // SAFETY: the caller's promise.
+            let place = self.place(unsafe { added.as_ref() });
+            let at = entries.partition_point(|entry| {
+                // SAFETY: of the running index, so in a running view.
+                let dest = entry.raw_dest().map(|dest| unsafe { dest.as_ref() });
+                dest.is_some_and(|dest| self.place(dest) < place)
+            });
+            // SAFETY: the caller's promise.
+            entries.splice(at..at, unsafe { address::Entry::of(added) });
+        }
+        // SAFETY: what is listed lives until an edit or a load replaces the index.
+        unsafe { AddrIndex::create(arena, &entries) }
+    }
+
+    /// Replaces the index of addresses; returns the one before.
+    ///
+    /// # Safety
+    /// The index stays until it was replaced and retired.
+    pub(crate) unsafe fn replace_addrs(&self, addrs: NonNull<AddrIndex>) -> *mut AddrIndex {
+        self.addrs.swap(addrs.as_ptr(), SeqCst)
     }
 
     /// What the slots were made from, with the views of this moment.
@@ -181,14 +231,11 @@ impl Table {
         want: Match,
         accept: impl Fn(&Dest) -> bool,
     ) -> Option<&Dest> {
-        let before = |one: &Dest, other: &Dest| self.place(one) < self.place(other);
-        // Within one set the chains stay in order, whatever sets come and go.
-        let in_order = self.in_order != 0 || want.set.is_some();
-        self.addrs().find(source, want, accept, before, in_order)
+        self.addrs().find(source, want, accept)
     }
 
     /// The place of a destination in the order of listing: the smaller, the earlier.
-    pub(crate) fn place(&self, dest: &Dest) -> impl Ord + use<> {
+    fn place(&self, dest: &Dest) -> (Option<usize>, Reverse<i32>, Reverse<u32>) {
         (
             self.rank(dest.set),
             Reverse(dest.priority),
@@ -196,24 +243,31 @@ impl Table {
         )
     }
 
-    /// Frees a table with its index, its views and their destinations; records that others hold
-    /// stay.
+    /// Frees a table with its views and their destinations; records that others hold stay.
     ///
     /// # Safety
-    /// The table came from `create` with this arena, no other table is over its index, and no
-    /// reader can reach it any more.
-    pub unsafe fn free(table: NonNull<Table>, arena: &impl Arena) {
-        // SAFETY: still ours to read.
-        let Table { slots, addrs, .. } = unsafe { table.as_ref() };
-        for slot in slots.get() {
+    /// The table came from `create` with this arena, and no reader can reach it any more.
+    pub unsafe fn free_with_views(table: NonNull<Table>, arena: &impl Arena) {
+        // SAFETY: it is given back last.
+        for slot in unsafe { table.as_ref() }.slots.get() {
             if let Some(view) = NonNull::new(slot.view.load(SeqCst)) {
                 // SAFETY: a published view belongs to its table alone.
                 unsafe { View::free_with_dests(view, arena) };
             }
         }
-        if let Some(addrs) = NonNull::new(*addrs) {
-            // SAFETY: the caller's promise.
-            unsafe { arena.free(addrs.cast()) };
+        // SAFETY: the caller's promise.
+        unsafe { Table::free(table, arena) };
+    }
+}
+
+impl Free for Table {
+    /// Frees its index with it; its views stay.
+    unsafe fn free(table: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: it is given back last.
+        let addrs = unsafe { table.as_ref() }.addrs.load(SeqCst);
+        if let Some(addrs) = NonNull::new(addrs) {
+            // SAFETY: the index belongs to its table alone.
+            unsafe { AddrIndex::free(addrs, arena) };
         }
         // SAFETY: the caller's promise.
         unsafe { arena.free(table.cast()) };
@@ -230,8 +284,8 @@ impl SetSlot {
 
 /// The first bucket to look at for a set.
 fn home(id: SetId, buckets: usize) -> usize {
-    let mixed = u32::from_ne_bytes(id.to_ne_bytes()).wrapping_mul(0x9e37_79b1);
-    (mixed ^ (mixed >> 15)) as usize & buckets.wrapping_sub(1)
+    let spread = spread(u64::from(u32::from_ne_bytes(id.to_ne_bytes())));
+    (spread >> 32) as usize & buckets.wrapping_sub(1)
 }
 
 /// Entries in the order in which their sets are listed.

@@ -13,13 +13,15 @@ use crate::dispatch::select::algorithm::{Candidates, Start, choose};
 use crate::dispatch::state::transition::{Outcome, State};
 use crate::shm::dest::address::{Key, Match, Source};
 use crate::shm::dest::destination::Dest;
-use crate::shm::memory::arena::OutOfMemory;
+use crate::shm::memory::arena::{OutOfMemory, ShmSafe};
 use crate::shm::set::view::Rules;
 use crate::shm::table::from_list::{Changes, compare};
 use crate::shm::table::store::{ReloadState, Store};
 
 /// A lock that spins; good enough over shared memory for a test.
 pub struct Spin(AtomicBool);
+
+unsafe impl ShmSafe for Spin {}
 
 unsafe impl RawMutex for Spin {
     #[allow(clippy::declare_interior_mutable_const)]

@@ -1,0 +1,334 @@
+//! The writer lock, and what only its holder does: publish, retire, give back.
+
+use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering::SeqCst;
+
+use parking_lot::lock_api::{MutexGuard, RawMutex};
+use rand::RngCore;
+
+use crate::dispatch::list::destination::ToSpec;
+use crate::dispatch::state::transition::State;
+
+use super::from_list::{self, Changes};
+use super::retained::Retained;
+use super::slots::Table;
+use super::store::{OnChange, ReloadState, Store, Ticket};
+use crate::shm::dest::address::AddrIndex;
+use crate::shm::dest::destination::Dest;
+use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
+use crate::shm::set::view::View;
+
+/// What only the holder of the writer lock may touch.
+pub struct Retirement {
+    /// What was replaced, newest first.
+    newest: *mut Retired,
+    /// The ticket of the running table.
+    pub(crate) ticket: Ticket,
+    /// What removed destinations still count.
+    pub(crate) retained: Retained,
+}
+
+impl Retirement {
+    /// Nothing was replaced yet.
+    pub(crate) const EMPTY: Self = Retirement {
+        newest: ptr::null_mut(),
+        ticket: Ticket::NONE,
+        retained: Retained::EMPTY,
+    };
+
+    /// Gives back all that was replaced, at the end of the server.
+    ///
+    /// # Safety
+    /// All of it came from this arena, and no process is left that could read it.
+    pub(crate) unsafe fn free_all(&mut self, arena: &impl Arena) {
+        self.retained.prune(arena, |_, _, _| true);
+        // SAFETY: the caller's promise.
+        unsafe { self.free_past(arena, |_| true) };
+    }
+
+    /// Gives back what was replaced in an epoch that is past.
+    ///
+    /// # Safety
+    /// All of it came from this arena, and no reader can see what was replaced in an epoch that
+    /// `is_past`.
+    unsafe fn free_past(&mut self, arena: &impl Arena, is_past: impl Fn(u64) -> bool) {
+        let mut link: *mut *mut Retired = &raw mut self.newest;
+        // SAFETY: `link` is the list's head or the `next` of a note in it; `self` is ours alone.
+        while let Some(note) = NonNull::new(unsafe { *link }) {
+            // SAFETY: notes in the list are there until they are taken out here.
+            let &Retired { next, epoch, .. } = unsafe { note.as_ref() };
+            if !is_past(epoch) {
+                // SAFETY: the note is in the list, and `self` is ours alone.
+                link = unsafe { &raw mut (*note.as_ptr()).next };
+                continue;
+            }
+            // SAFETY: takes the note out of the list, which is ours alone.
+            unsafe { *link = next };
+            // SAFETY: out of the list; that it is past is the caller's promise.
+            unsafe { Retired::free_with_all(note, arena) };
+        }
+    }
+}
+
+/// A note of what was replaced, and readers may still see. It is taken before the change, so that
+/// no change fails half-way.
+pub(crate) struct Retired {
+    next: *mut Retired,
+    /// The last epoch in which readers could load it.
+    epoch: u64,
+    /// A table with all that belongs to it.
+    pub(crate) whole: *mut Table,
+    /// A table whose views live on in another one.
+    pub(crate) table: *mut Table,
+    /// An index of addresses.
+    pub(crate) addrs: *mut AddrIndex,
+    /// A view whose destinations live on in another one, but for `dests`.
+    pub(crate) view: *mut View,
+    /// Destinations of that view.
+    pub(crate) dests: ShmSlice<*mut Dest>,
+}
+
+// SAFETY: integers, arena pointers and a shared slice; zeroed it is a note of nothing.
+unsafe impl ShmSafe for Retired {}
+
+impl Free for Retired {
+    unsafe fn free(note: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: the caller's promise.
+        unsafe { arena.free(note.cast()) };
+    }
+}
+
+impl Retired {
+    /// A note with room for `dests` destinations.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when the arena is full.
+    pub(crate) fn note<A: Arena>(
+        arena: &A,
+        dests: usize,
+    ) -> Result<Owned<'_, A, Self>, OutOfMemory> {
+        let mut plan = Plan::<Retired>::of_header();
+        let dests = plan.array(dests);
+        let mut block = plan.alloc(arena)?;
+        block.fill().dests = block.slice(&dests);
+        // SAFETY: just made; zeroed but for its array it is a note of nothing.
+        Ok(unsafe { Owned::new(block.header(), arena) })
+    }
+
+    /// Gives back what the note is about, and the note.
+    ///
+    /// # Safety
+    /// The note came from this arena and is in no list; no reader can reach what it is about.
+    unsafe fn free_with_all(note: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: the note is given back last.
+        let retired = unsafe { note.as_ref() };
+        if let Some(whole) = NonNull::new(retired.whole) {
+            // SAFETY: no reader can reach it, and it is in this note alone.
+            unsafe { Table::free_with_views(whole, arena) };
+        }
+        if let Some(table) = NonNull::new(retired.table) {
+            // SAFETY: no reader can reach it, and it is in this note alone.
+            unsafe { Table::free(table, arena) };
+        }
+        if let Some(addrs) = NonNull::new(retired.addrs) {
+            // SAFETY: no reader can reach it, and it is in this note alone.
+            unsafe { AddrIndex::free(addrs, arena) };
+        }
+        if let Some(view) = NonNull::new(retired.view) {
+            // SAFETY: no reader can reach it, and it is in this note alone.
+            unsafe { View::free(view, arena) };
+        }
+        let dests = retired.dests.get().iter();
+        for dest in dests.filter_map(|dest| NonNull::new(*dest)) {
+            // SAFETY: no reader can reach it, and no view that lives on has it.
+            unsafe { Dest::free(dest, arena) };
+        }
+        // SAFETY: it came from this arena and is in no list.
+        unsafe { Retired::free(note, arena) };
+    }
+}
+
+/// The writer lock, while it is held. What runs is replaced through it alone, and given back only
+/// through `&mut`: what [`Writer::table`] returns stays for as long as it is borrowed.
+pub(crate) struct Writer<'s, A: Arena, L: RawMutex + 'static> {
+    store: &'s Store<A, L>,
+    held: MutexGuard<'s, L, Retirement>,
+}
+
+impl<A: Arena, L: RawMutex> Store<A, L> {
+    /// Takes the writer lock, and gives back what no reader can see any more.
+    pub(crate) fn write(&self) -> Writer<'_, A, L> {
+        let held = self.root().writer.lock();
+        let mut writer = Writer { store: self, held };
+        writer.collect();
+        writer
+    }
+
+    /// Gives back what was replaced and no reader can see any more.
+    ///
+    /// Does nothing when a writer is at work, which does the same itself.
+    pub fn collect(&self) {
+        if let Some(held) = self.root().writer.try_lock() {
+            Writer { store: self, held }.collect();
+        }
+    }
+}
+
+impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
+    /// The running table.
+    pub(crate) fn table(&self) -> Option<&Table> {
+        // SAFETY: only the holder of the lock replaces it, and gives it back through `&mut self`.
+        unsafe { self.store.root().table.load(SeqCst).as_ref() }
+    }
+
+    /// What only the holder of the lock may touch.
+    pub(crate) fn held(&self) -> &Retirement {
+        &self.held
+    }
+
+    /// The running table, and what only the holder of the lock may touch.
+    fn parts(&mut self) -> (Option<&Table>, &mut Retirement) {
+        // SAFETY: only the holder of the lock replaces it, and gives it back through `&mut self`,
+        // which is borrowed for as long as the result lives.
+        let table = unsafe { self.store.root().table.load(SeqCst).as_ref() };
+        (table, &mut self.held)
+    }
+
+    /// Makes a table the running one; returns the one before.
+    ///
+    /// # Safety
+    /// The table is whole, and stays until it was replaced and retired.
+    pub(crate) unsafe fn publish(&self, table: NonNull<Table>) -> *mut Table {
+        self.store.root().table.swap(table.as_ptr(), SeqCst)
+    }
+
+    /// Builds a table from a list and publishes it.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: the running table and all states stay as they were.
+    pub(crate) fn replace(
+        &mut self,
+        list: &[impl ToSpec],
+        ticket: Ticket,
+        states: ReloadState,
+        random: &mut impl RngCore,
+        on_change: &mut OnChange<'_>,
+    ) -> Result<Changes, OutOfMemory> {
+        let (arena, rules) = (self.store.arena(), self.store.rules());
+        let mut note = Retired::note(arena, 0)?;
+        let retained = &self.held.retained;
+        let built = from_list::build(arena, rules, list, self.table(), retained, random)?;
+        // SAFETY: just built, and replaced by nobody but the holder of the lock.
+        let new = unsafe { built.table.as_ref() };
+        let relists = built.relists || states == ReloadState::FromList;
+        let relist = |which: &dyn Fn(State) -> bool, on_change: &mut OnChange<'_>| {
+            if relists {
+                relist(new, ticket, states, which, on_change);
+            }
+        };
+        // What comes up does so before readers see the new table, what goes down after that: at
+        // no moment is a set out that was not out before and is not to be.
+        relist(&|state| rules.usable(state), on_change);
+        // SAFETY: whole, and from here on it belongs to the root.
+        note.whole = unsafe { self.publish(built.table) };
+        relist(&|state| !rules.usable(state), on_change);
+        if !built.fresh.is_empty() {
+            let dests = new.sets().flat_map(|(_, view)| view.dests());
+            let is_fresh = |dest: &&Dest| built.fresh.contains(&(dest.line as usize));
+            dests
+                .filter(is_fresh)
+                .for_each(|dest| on_change(dest, State::ACTIVE));
+        }
+        new.sets().for_each(|(_, view)| view.settle());
+        // SAFETY: the table in it was just replaced.
+        unsafe { self.retire(note) };
+        self.held.ticket = ticket;
+        Ok(built.changes)
+    }
+
+    /// Ends the epoch in which readers could load what the note is about, and keeps the note.
+    ///
+    /// # Safety
+    /// What the note is about was replaced, and is in no other note.
+    pub(crate) unsafe fn retire(&mut self, mut note: Owned<'_, A, Retired>) {
+        note.epoch = self.store.root().epochs.advance();
+        if self.store.rules().call_load {
+            self.retain_counters(&note);
+        }
+        note.next = self.held.newest;
+        self.held.newest = note.into_raw().as_ptr();
+        self.collect();
+    }
+
+    /// Retains the counters of the destinations that have left the lists.
+    fn retain_counters(&mut self, retired: &Retired) {
+        let arena = self.store.arena();
+        let (running, held) = self.parts();
+        // SAFETY: replaced, but not given back before the note is in the list.
+        let whole = unsafe { retired.whole.as_ref() };
+        let of_whole = whole
+            .into_iter()
+            .flat_map(Table::sets)
+            .flat_map(|(_, view)| view.dests());
+        let single = retired.dests.get().iter();
+        // SAFETY: replaced, but not given back before the note is in the list.
+        let single = single.filter_map(|dest| unsafe { dest.as_ref() });
+        for dest in of_whole.chain(single) {
+            let view = running.and_then(|table| table.view(dest.set));
+            let at = view.and_then(|view| view.position_of(dest.record()));
+            if at.is_none() {
+                held.retained.keep(arena, dest, retired.epoch);
+            }
+        }
+    }
+
+    /// Gives back what was replaced and no reader can see any more.
+    fn collect(&mut self) {
+        let (arena, epochs) = (self.store.arena(), &self.store.root().epochs);
+        let is_past = |epoch| epochs.is_past(epoch);
+        // SAFETY: notes are of this arena, and keep the epoch in which readers could last load
+        // what they are about.
+        unsafe { self.held.free_past(arena, is_past) };
+        let (running, held) = self.parts();
+        held.retained.prune(arena, |set, record, epoch| {
+            let view = running.and_then(|table| table.view(set));
+            let is_listed = view.and_then(|view| view.position_of(record)).is_some();
+            is_listed || (record.load() == 0 && is_past(epoch))
+        });
+    }
+
+    /// Number of notes of what was replaced and is not given back yet.
+    #[cfg(test)]
+    pub(crate) fn notes(&self) -> usize {
+        let mut notes = 0;
+        let mut at = self.held.newest;
+        // SAFETY: notes in the list are there while the lock is held.
+        while let Some(note) = unsafe { at.as_ref() } {
+            notes += 1;
+            at = note.next;
+        }
+        notes
+    }
+}
+
+/// Sets the states that a load asks for, of those that `which` takes.
+fn relist(
+    table: &Table,
+    ticket: Ticket,
+    states: ReloadState,
+    which: impl Fn(State) -> bool,
+    on_change: &mut OnChange<'_>,
+) {
+    for (_, view) in table.sets() {
+        for (at, dest) in view.dests().enumerate() {
+            let record = dest.record();
+            let asked = states == ReloadState::FromList || record.listed_otherwise(dest.listed);
+            if asked && record.is_known_to(ticket.number()) && which(dest.listed) {
+                view.record().announce_change();
+                let before = record.relist(dest.listed);
+                view.sync(at);
+                on_change(dest, before);
+            }
+        }
+    }
+}
