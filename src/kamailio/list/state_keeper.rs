@@ -117,11 +117,8 @@ fn to_keep(record: &DestRecord, listed: State) -> State {
 fn all_kept(module: &Module) -> Vec<Kept> {
     let pinned = module.pin();
     let mut all = Vec::new();
-    for dest in pinned
-        .table()
-        .map(Table::dests_as_they_came)
-        .unwrap_or_default()
-    {
+    let sets = pinned.table().into_iter().flat_map(Table::sets);
+    for (view, dest) in sets.flat_map(|(_, view)| view.dests().map(move |dest| (view, dest))) {
         let listed = dest.record().listed();
         let flags = to_keep(dest.record(), listed);
         if flags != listed {
@@ -130,7 +127,7 @@ fn all_kept(module: &Module) -> Vec<Kept> {
                 listed: listed.bits(),
                 flags: flags.bits(),
                 uri: dest.uri().to_vec(),
-                number: number(pinned.view(dest.set), dest),
+                number: number(Some(view), dest),
             });
         }
     }

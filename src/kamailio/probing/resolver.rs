@@ -128,9 +128,11 @@ fn refresh_all(module: &Module, set: Option<SetId>) {
 
 /// Returns true if a destination's addresses are resolved from a name.
 fn is_named(dest: &Dest) -> bool {
-    !dest.listed.contains(State::NODNS)
-        && !dest.host().is_empty()
-        && net::literal(dest.host()).is_none()
+    !dest.listed.contains(State::NODNS) && is_name(dest.host())
+}
+
+fn is_name(host: &[u8]) -> bool {
+    !host.is_empty() && net::literal(host).is_none()
 }
 
 /// Returns true if a destination has addresses that were asked for less than `ds_dns_ttl` ago.
@@ -290,10 +292,11 @@ fn mark(dest: &Dest, target: &[u8]) -> Mark {
 
 /// Returns the mark of the name that a destination's pings go to; `None` if they go to an address.
 fn ping_name(pings: &PingSettings, dest: &Dest) -> Option<Mark> {
-    let target = target(pings, dest, dest.attrs().obproxy);
-    let uri = Uri::parse(target)?;
-    let is_name = net::literal(uri.host()).is_none();
-    is_name.then(|| mark(dest, target))
+    let Some(proxy) = dest.attrs().obproxy.or(pings.outbound_proxy) else {
+        return is_name(dest.host()).then(|| mark(dest, dest.uri()));
+    };
+    let uri = Uri::parse(proxy)?;
+    is_name(uri.host()).then(|| mark(dest, proxy))
 }
 
 /// Resolves the name that a destination's pings go to, if it belongs to this task, and keeps the
