@@ -4,9 +4,10 @@
 //! default), `live`, `growth`, `calls` (with `million` for a million calls as well), `traffic`,
 //! `ping`, `domain` (what `cargo bench` left). Figures are reported,
 //! never asserted. `only KEY...` takes the instructions of single cases and writes nothing: keys are in the
-//! page's tables, `alg*` means all that begin so. `print PART` writes nothing either. `compare BASE PART
+//! page's tables, `alg*` means all that begin so. `print PART` writes nothing either, and has
+//! `followers`, a table of `live`, as a part, too. `compare BASE PART
 //! [KEY...]` measures the build of the module at `BASE` and the one under test, without the C module, and
-//! prints the rows that differ.
+//! prints the rows that differ. `targets` judges the page's figures anew.
 //!
 //! Environment: `ALLOCATOR` (`qm`, `fm`; `tlsf` where it is not set) for the parts that measure with one
 //! allocator, which are then only printed; `WITHOUT_C` leaves the C module out.
@@ -42,6 +43,9 @@ fn main() {
             let (tables, _) = instructions::part(&args[1..]);
             tables.iter().for_each(|table| println!("{}", table.text()));
         }
+        ["targets"] => Page::read()
+            .write()
+            .expect("doc/dev/reports/bench.md is written"),
         ["print", what, ..] => print!("{}", part(what, &args[2..])),
         ["compare", base, what, ..] => {
             let table = compare::part(Path::new(base), what, &args[3..]);
@@ -68,6 +72,7 @@ fn part(what: &str, rest: &[String]) -> String {
     match what {
         "instructions" => instructions::part(rest).1,
         "live" => lists::part(),
+        "followers" => followers::table().markdown(),
         "calls" => {
             let million = rest.iter().any(|arg| arg == "million");
             calls::part(if million { 1_000_000 } else { 100_000 })

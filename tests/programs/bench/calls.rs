@@ -11,9 +11,10 @@ One worker, `-x tlsf -X tlsf`, all destinations in one set. One turn is `ds_sele
 which counts the call, `ds_load_unset()`, which ends it, and dropping the result; a script loop makes
 thousands of them in one message. Nanoseconds are the worker's time on the processor, the least of fifteen
 messages, less the loop without it. The turn with algorithm 8 counts nothing. Each turn is of another call, as
-each call that is up: `tests/programs/bench/floor.c` writes another Call-ID into the message. Bytes: `real_used` of `core.shmmem` for
-each call that is up. The scan for expired calls runs every two seconds here: the most time on the
-processor that one process, not a worker, took within any 200 ms, less the same without calls.";
+each call that is up: `tests/programs/bench/floor.c` writes another Call-ID into the message. Bytes:
+`real_used` of `core.shmmem` for each call that is up. The scan for expired calls runs every two seconds
+here: the most time on the processor that one process, not a worker, took within any 200 ms, less the same
+without calls.";
 
 /// Destinations of the set, and `ds_hash_size`.
 const LISTS: [(usize, i64); 4] = [(10, 16), (1_000, 16), (10_000, 16), (10, 9)];

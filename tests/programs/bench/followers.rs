@@ -11,10 +11,12 @@ use harness::{Kamailio, Module};
 
 /// Destinations in one set.
 const SIZES: [usize; 2] = [10_000, 100_000];
-/// Edits of which the mean counts.
-const RUNS: usize = 5;
-/// How long the processes are watched for one edit; each of them looks at least once a second.
+/// How many edits come one after the other before the processes are watched, and how often that is done.
+const ROWS: [(usize, usize); 2] = [(1, 5), (100, 1)];
+/// How long the processes are watched after that; each of them looks at least once a second.
 const WATCH: Duration = Duration::from_millis(1_500);
+/// How often they are watched without an edit.
+const IDLE: usize = 3;
 /// So rare that hardly a ping or a question falls into the time that is watched. Unit: seconds.
 const RARELY: i64 = 86_400;
 
@@ -42,26 +44,36 @@ pub fn table() -> Table {
             processes.iter().any(caller),
             "a process that serves JSON-RPC"
         );
-        let idle = watched(&processes, |_| ());
-        for (name, command) in EDITS {
-            let spent = watched(&processes, |n| {
-                let (method, params) = command(n);
-                let result = server.jsonrpc(method, params);
-                result.unwrap_or_else(|fault| panic!("{method}: {fault}"));
-            });
-            let net = |of: &dyn Fn(&Process) -> bool| {
-                let all = processes.iter().zip(spent.iter().zip(&idle));
-                let net = all.filter(|(process, _)| of(process));
-                net.map(|(_, (spent, idle))| spent - idle).sum::<f64>()
-            };
-            let (own, all) = (net(&caller), net(&|_| true));
-            table.row([
-                format!("one {name}"),
-                format!("{} in 1 set", report::number(count as f64, 0)),
-                report::number(own, 3),
-                report::number(all, 3),
-                report::number(all / own, 2),
-            ]);
+        let idle = watched(&processes, IDLE, |_| ());
+        for (in_row, runs) in ROWS {
+            for (name, command) in EDITS {
+                let edit = |n| {
+                    let (method, params) = command(n);
+                    let result = server.jsonrpc(method, params);
+                    result.unwrap_or_else(|fault| panic!("{method}: {fault}"));
+                };
+                let spent = watched(&processes, runs, |run| {
+                    (run * in_row..(run + 1) * in_row).for_each(edit);
+                });
+                let net = |of: &dyn Fn(&Process) -> bool| {
+                    let all = processes.iter().zip(spent.iter().zip(&idle));
+                    let net = all.filter(|(process, _)| of(process));
+                    let net: f64 = net.map(|(_, (spent, idle))| spent - idle).sum();
+                    net / in_row as f64
+                };
+                let (own, all) = (net(&caller), net(&|_| true));
+                let edits = match in_row {
+                    1 => format!("one {name}"),
+                    _ => format!("one {name} of {in_row} in a row"),
+                };
+                table.row([
+                    edits,
+                    format!("{} in 1 set", report::number(count as f64, 0)),
+                    report::number(own, 3),
+                    report::number(all, 3),
+                    report::number(all / own, 2),
+                ]);
+            }
         }
     }
     table
@@ -98,14 +110,15 @@ fn new(n: usize) -> String {
     format!("sip:127.0.0.1:{}", 60_000 + n)
 }
 
-/// Milliseconds on the processor of each process for one turn of `act`, the mean of some.
-fn watched(processes: &[Process], act: impl Fn(usize)) -> Vec<f64> {
+/// Milliseconds on the processor of each process for one run of `act` and the time after it, the mean of
+/// `runs`.
+fn watched(processes: &[Process], runs: usize, act: impl Fn(usize)) -> Vec<f64> {
     let now = || processes.iter().map(Process::cpu);
     let before: Vec<u64> = now().collect();
-    for n in 0..RUNS {
-        act(n);
+    for run in 0..runs {
+        act(run);
         std::thread::sleep(WATCH);
     }
     let spent = now().zip(before).map(|(now, before)| now - before);
-    spent.map(|ns| ns as f64 / 1e6 / RUNS as f64).collect()
+    spent.map(|ns| ns as f64 / 1e6 / runs as f64).collect()
 }

@@ -56,7 +56,8 @@ what is beside a large set are of tlsf.
 
 *What an edit causes*: a server with qm, pings, names asked by a process of its own, and states kept in a file.
 Time on the processor of the process that serves the command, and of all processes of the server together
-until a second and a half after it, less that without a command; the mean of five.";
+until a second and a half after the command, or after the last of a row, less that without a command. An edit
+alone is the mean of five.";
 
 /// The figures of one module and one list, by name.
 type Figures = Vec<(&'static str, usize, Result<f64, String>)>;

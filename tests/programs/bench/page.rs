@@ -50,7 +50,8 @@ impl Page {
         self.write()
     }
 
-    fn write(&self) -> std::io::Result<()> {
+    /// Writes the page, with the targets judged by its figures.
+    pub fn write(&self) -> std::io::Result<()> {
         let mut text = format!("{TITLE}\n\n{INTRODUCTION}\n\n");
         text += &super::targets::markdown(&self.parts);
         text.push('\n');
