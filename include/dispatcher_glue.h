@@ -188,6 +188,7 @@ int glue_cfg_declare(struct glue_cfg *values);
 /* ---- pings through tm (tm.c) ---- */
 
 struct cell;
+struct tm_binds;
 struct tmcb_params;
 
 /* A ping. All texts stay while it is sent; empty is "none" for the last three. */
@@ -201,8 +202,10 @@ struct glue_ping {
 	str sockname;
 	void *record; /* given back to dsr_ping_done */
 };
-/* Finds tm; -1 if it is not loaded before this module. In mod_init. */
-int glue_tm_load(int with_timeout);
+/* tm's interface, which stays; NULL if tm is not loaded, or not initialised yet. */
+struct tm_binds *glue_tm_find(void);
+/* Has tm call dsr_ping_leaves; -1 if it refuses. In mod_init, after glue_tm_find. */
+int glue_tm_watch_pings(void);
 /*
  * Sends a ping: 1 if dsr_ping_done will be called, once; 0 if a route of the config dropped it,
  * below 0 if it could not be sent.

@@ -10,16 +10,17 @@
 static struct tm_binds glue_tm;
 
 /* Here because its parts are: casts of function types. */
-int glue_tm_load(int with_timeout)
+struct tm_binds *glue_tm_find(void)
 {
 	load_tm_f load = (load_tm_f)find_export("load_tm", NO_SCRIPT, 0);
 
-	if (load == NULL || load(&glue_tm) < 0)
-		return -1;
-	if (with_timeout
-			&& glue_tm.register_tmcb(NULL, NULL, TMCB_LOCAL_REQUEST_IN, dsr_ping_leaves, NULL, NULL) < 0)
-		return -1;
-	return 0;
+	return (load == NULL || load(&glue_tm) < 0) ? NULL : &glue_tm;
+}
+
+/* Here because the struct above is. */
+int glue_tm_watch_pings(void)
+{
+	return glue_tm.register_tmcb(NULL, NULL, TMCB_LOCAL_REQUEST_IN, dsr_ping_leaves, NULL, NULL);
 }
 
 /* Macro: set_uac_req clears a struct whose fields differ by version. */

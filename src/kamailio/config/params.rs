@@ -4,13 +4,13 @@ use core::fmt;
 
 use super::cfg;
 use super::dns_params::{self, DnsSettings};
+use super::listeners::Listeners;
 use super::ping_params::{self, DefaultSocket, PingSettings};
 use crate::dispatch::list::row::{self, Columns};
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::event::EventMode;
 use crate::dispatch::state::latency::Alpha;
 use crate::dispatch::state::transition::MarkRules;
-use crate::kamailio::events::routes::Listeners;
 use crate::kamailio::list::db::Table;
 use crate::kamailio::list::source::Source;
 use crate::kamailio::server::log::{log_err, log_warn};

@@ -1,38 +1,38 @@
-//! A clean stage for an event route: the variables of the script that it interrupts are put aside.
+//! What belongs to the process and not to a message, saved while an event route runs.
 //!
-//! Event routes run in the middle of scripts, of RPC commands and of timers, on a message of their
-//! own. AVPs, XAVPs, branches and the current transaction belong to the process, not to a message.
+//! Event routes run in the middle of scripts and in timers. AVPs, XAVPs, branches, the type of route and the
+//! current transaction are variables of the process, which the route must not change for the script.
 
 use core::ffi::c_int;
 use core::ptr;
 
-use super::tm::{Aside, Tm};
-use crate::kamailio::server::message::Message;
+use super::tm::SavedTransaction;
+use crate::kamailio::server::message::{Message, MessageNumber};
 use crate::kamailio::server::sys;
 
-/// The type of route that runs; the one before is back when this is dropped.
-pub struct RouteType(c_int);
+/// The type of the route that runs, set back when this is dropped.
+pub struct SavedRouteType(c_int);
 
-impl RouteType {
-    /// Says that an event's route runs, which may do what a request's route may.
+impl SavedRouteType {
+    /// Has the server treat the event's route as a request's.
     pub fn request() -> Self {
-        // SAFETY: a variable of the process.
-        let before = RouteType(unsafe { sys::route_type });
-        // SAFETY: as above.
+        // SAFETY: an integer of this process, which has one thread (doc/dev/safety.md).
+        let saved = SavedRouteType(unsafe { sys::route_type });
+        // SAFETY: an integer of this process, which has one thread (doc/dev/safety.md).
         unsafe { sys::route_type = c_int::try_from(sys::REQUEST_ROUTE).unwrap_or(1) };
-        before
+        saved
     }
 }
 
-impl Drop for RouteType {
+impl Drop for SavedRouteType {
     fn drop(&mut self) {
-        // SAFETY: a variable of the process.
+        // SAFETY: an integer of this process, which has one thread (doc/dev/safety.md).
         unsafe { sys::route_type = self.0 };
     }
 }
 
-/// The classes of AVPs that belong to a message; the global ones belong to nobody.
-const AVP_LISTS: [u32; 6] = [
+/// The classes of AVPs that belong to a message. The global ones belong to none.
+const AVP_CLASSES: [u32; 6] = [
     sys::AVP_TRACK_FROM | sys::AVP_CLASS_URI,
     sys::AVP_TRACK_TO | sys::AVP_CLASS_URI,
     sys::AVP_TRACK_FROM | sys::AVP_CLASS_USER,
@@ -41,69 +41,70 @@ const AVP_LISTS: [u32; 6] = [
     sys::AVP_TRACK_TO | sys::AVP_CLASS_DOMAIN,
 ];
 
-/// The kinds of lists of the new kind of AVPs; those that a version lacks are left alone.
-const XAVP_LISTS: [c_int; 3] = [sys::GLUE_XAVP, sys::GLUE_XAVU, sys::GLUE_XAVI];
+/// The kinds of XAVPs. The glue passes over those that a version lacks.
+const XAVP_KINDS: [c_int; 3] = [sys::GLUE_XAVP, sys::GLUE_XAVU, sys::GLUE_XAVI];
 
-/// Empty lists that the server works on, at a place that stays.
-struct Lists {
-    avps: [sys::avp_list_t; AVP_LISTS.len()],
-    xavps: [*mut sys::sr_xavp_t; XAVP_LISTS.len()],
+/// A list of values of the route's own, in the place of the script's.
+struct Swapped<K, T> {
+    kind: K,
+    own: *mut T,
+    scripts: *mut *mut T,
 }
 
-/// Lists of values of the event route's own; those of the script are back when this is dropped.
-struct Values {
-    own: Box<Lists>,
-    avps: [*mut sys::avp_list_t; AVP_LISTS.len()],
-    xavps: [*mut *mut sys::sr_xavp_t; XAVP_LISTS.len()],
-}
-
-impl Values {
-    fn put_aside() -> Self {
-        let mut values = Values {
-            own: Box::new(Lists {
-                avps: [ptr::null_mut(); AVP_LISTS.len()],
-                xavps: [ptr::null_mut(); XAVP_LISTS.len()],
-            }),
-            avps: [ptr::null_mut(); AVP_LISTS.len()],
-            xavps: [ptr::null_mut(); XAVP_LISTS.len()],
-        };
-        let lists = AVP_LISTS.iter().zip(&mut values.own.avps);
-        for ((&class, list), before) in lists.zip(&mut values.avps) {
-            // SAFETY: the list lives until the one before is back.
-            *before = unsafe { sys::set_avp_list(class, list) };
+impl<K, T> Swapped<K, T> {
+    fn new(kind: K) -> Self {
+        Swapped {
+            kind,
+            own: ptr::null_mut(),
+            scripts: ptr::null_mut(),
         }
-        let lists = XAVP_LISTS.iter().zip(&mut values.own.xavps);
-        for ((&kind, list), before) in lists.zip(&mut values.xavps) {
-            // SAFETY: as above.
-            *before = unsafe { sys::glue_set_xavps(kind, list) };
+    }
+}
+
+/// The script's values, current again when this is dropped.
+struct SavedValues {
+    avps: Box<[Swapped<u32, sys::usr_avp>; 6]>,
+    xavps: Box<[Swapped<c_int, sys::sr_xavp_t>; 3]>,
+}
+
+impl SavedValues {
+    fn save() -> Self {
+        let mut values = SavedValues {
+            avps: Box::new(AVP_CLASSES.map(Swapped::new)),
+            xavps: Box::new(XAVP_KINDS.map(Swapped::new)),
+        };
+        for list in values.avps.iter_mut() {
+            // SAFETY: the list lies in a box of the result, which is current until the result is dropped.
+            list.scripts = unsafe { sys::set_avp_list(list.kind, &raw mut list.own) };
+        }
+        for list in values.xavps.iter_mut() {
+            // SAFETY: the list lies in a box of the result, which is current until the result is dropped.
+            list.scripts = unsafe { sys::glue_set_xavps(list.kind, &raw mut list.own) };
         }
         values
     }
 }
 
-impl Drop for Values {
+impl Drop for SavedValues {
     fn drop(&mut self) {
-        for (&class, &before) in AVP_LISTS.iter().zip(&self.avps) {
-            // SAFETY: the list that the server had before, which the interrupted script still has.
-            unsafe { sys::set_avp_list(class, before) };
+        for list in self.avps.iter_mut() {
+            // SAFETY: the list that the server had before, which belongs to the interrupted script or the core.
+            unsafe { sys::set_avp_list(list.kind, list.scripts) };
+            // SAFETY: no longer current; it has what the route left there and gave to no transaction.
+            unsafe { sys::destroy_avp_list(&raw mut list.own) };
         }
-        for (&kind, &before) in XAVP_LISTS.iter().zip(&self.xavps) {
-            // SAFETY: as above.
-            unsafe { sys::glue_set_xavps(kind, before) };
-        }
-        for list in &mut self.own.avps {
-            // SAFETY: ours alone now; what the route put there and did not give to a transaction.
-            unsafe { sys::destroy_avp_list(list) };
-        }
-        for list in &mut self.own.xavps {
-            // SAFETY: as above.
-            unsafe { sys::xavp_destroy_list(list) };
+        for list in self.xavps.iter_mut() {
+            // SAFETY: the list that the server had before, which belongs to the interrupted script or the core.
+            unsafe { sys::glue_set_xavps(list.kind, list.scripts) };
+            // SAFETY: no longer current; it has what the route left there and gave to no transaction.
+            unsafe { sys::xavp_destroy_list(&raw mut list.own) };
         }
     }
 }
 
-/// The branches that a script has made so far; back when this is dropped.
-struct Branches {
+/// The branches that the script has made so far, set back when this is dropped. All of them are variables of
+/// this process, which has one thread (doc/dev/safety.md).
+struct SavedBranches {
     branches: Vec<sys::branch_t>,
     ruri_q: sys::qvalue_t,
     ruri_flags: sys::flag_t,
@@ -111,80 +112,80 @@ struct Branches {
     iterator: c_int,
 }
 
-/// The place of a branch; null where there is none.
+/// Returns the address of a branch; null if there is none.
 fn branch_at(index: u32) -> *mut sys::branch_t {
     let index = c_int::try_from(index).unwrap_or(c_int::MAX);
-    // SAFETY: looks at variables of the process.
+    // SAFETY: the server checks the index against its number of branches (core/dset.c).
     unsafe { sys::get_sip_branch(index) }
 }
 
-impl Branches {
-    fn put_aside() -> Self {
-        // SAFETY: a variable of the process.
+impl SavedBranches {
+    fn save() -> Self {
+        // SAFETY: an integer of this process, see the struct.
         let count = unsafe { sys::nr_branches };
         let branch = |index| {
-            // SAFETY: a branch that is there, or null.
+            // SAFETY: null, or one of the server's array, which is not changed meanwhile.
             unsafe { branch_at(index).as_ref() }.copied()
         };
         let mut ruri_flags = 0;
-        // SAFETY: reads a variable of the process into ours.
+        // SAFETY: the server writes the flags of branch 0, the R-URI, into our variable (core/dset.c).
         unsafe { sys::getbflagsval(0, &raw mut ruri_flags) };
-        let branches = Branches {
+        let saved = SavedBranches {
             branches: (0..count).filter_map(branch).collect(),
-            // SAFETY: reads a variable of the process.
+            // SAFETY: a call without arguments that reads an integer of this process.
             ruri_q: unsafe { sys::get_ruri_q() },
             ruri_flags,
-            // SAFETY: as above.
+            // SAFETY: an integer of this process, see the struct.
             ruri_is_new: unsafe { sys::ruri_is_new },
-            // SAFETY: as above.
+            // SAFETY: a call without arguments that reads an integer of this process.
             iterator: unsafe { sys::get_branch_iterator() },
         };
-        // SAFETY: writes variables of the process.
+        // SAFETY: a call without arguments that sets variables of this process; they are saved.
         unsafe { sys::clear_branches() };
-        branches
+        saved
     }
 }
 
-impl Drop for Branches {
+impl Drop for SavedBranches {
     fn drop(&mut self) {
-        // SAFETY: writes variables of the process.
+        // SAFETY: a call without arguments that sets variables of this process.
         unsafe { sys::clear_branches() };
-        // SAFETY: as many as there were, so they fit.
+        // SAFETY: the array had as many branches when they were saved, so it has room for them.
         unsafe { sys::nr_branches = u32::try_from(self.branches.len()).unwrap_or(0) };
         for (index, branch) in (0..).zip(&self.branches) {
-            // SAFETY: a branch that is there, or null.
+            // SAFETY: null, or one of the server's array, to which nobody else has a reference.
             if let Some(slot) = unsafe { branch_at(index).as_mut() } {
                 *slot = *branch;
             }
         }
-        // SAFETY: writes variables of the process.
+        // SAFETY: sets an integer of this process to a value that it had.
         unsafe { sys::set_ruri_q(self.ruri_q) };
-        // SAFETY: as above.
+        // SAFETY: sets an integer of this process to a value that it had.
         unsafe { sys::setbflagsval(0, self.ruri_flags) };
-        // SAFETY: as above.
+        // SAFETY: an integer of this process, see the struct.
         unsafe { sys::ruri_is_new = self.ruri_is_new };
-        // SAFETY: as above.
+        // SAFETY: sets an integer of this process to a value that it had.
         unsafe { sys::set_branch_iterator(self.iterator) };
     }
 }
 
-/// All that an event route on a message of its own could disturb, put aside until this is dropped.
-pub struct Stage<'t> {
-    // Dropped in this order: transactions that the route made take nothing of the script's along.
-    _transaction: Option<Aside<'t>>,
-    _values: Values,
-    _branches: Branches,
-    _route: RouteType,
+/// All that an event route on a faked message could disturb, set back when this is dropped.
+pub struct SavedEnvironment {
+    // Dropped in this order: a transaction that the route made takes no values of the script along.
+    _transaction: Option<SavedTransaction>,
+    _values: SavedValues,
+    _branches: SavedBranches,
+    _route: SavedRouteType,
 }
 
-impl<'t> Stage<'t> {
-    /// Clears the stage for a route on `msg`, which must outlive it.
-    pub fn clear(msg: &Message, tm: Option<&'t Tm>) -> Self {
-        Stage {
-            _transaction: tm.map(|tm| tm.put_aside(msg)),
-            _values: Values::put_aside(),
-            _branches: Branches::put_aside(),
-            _route: RouteType::request(),
+impl SavedEnvironment {
+    /// Saves all for a route on `msg`, which must outlive the result.
+    pub fn save(msg: &Message, interrupted: Option<MessageNumber>) -> Self {
+        SavedEnvironment {
+            _transaction: SavedTransaction::save(msg, interrupted),
+            _values: SavedValues::save(),
+            _branches: SavedBranches::save(),
+            _route: SavedRouteType::request(),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! | [`routes`] | Event routes, and how one runs. |
 //! | [`faked_msg`] | The faked message that an event route gets. |
 //! | [`environment`] | The environment that is saved around an event route. |
-//! | [`tm`] | The tm context that is saved around an event route. |
+//! | [`tm`] | The transaction that is saved around an event route. |
 
 pub mod environment;
 pub mod faked_msg;

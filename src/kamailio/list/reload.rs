@@ -12,9 +12,10 @@ use crate::dispatch::select::algorithm::Candidates;
 use crate::dispatch::select::weight;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::events::feed::{Change, Feed};
+use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_err, log_info, log_warn};
+use crate::kamailio::server::message::Message;
 use crate::kamailio::server::rand::ServerRandom;
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::OutOfMemory;
@@ -80,7 +81,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// [`LoadError`], after each of its reasons was logged; nothing has changed then.
-pub fn load(module: &Module, cause: Cause, feed: &mut Feed<'_>) -> Result<Loaded, LoadError> {
+pub fn load(module: &Module, feed: &mut Feed<'_>) -> Result<Loaded, LoadError> {
     let source = &module.settings.source;
     let ticket = module.store.ticket();
     let content = source.read().map_err(|error| {
@@ -97,7 +98,7 @@ pub fn load(module: &Module, cause: Cause, feed: &mut Feed<'_>) -> Result<Loaded
     }
     let states = module.settings.reload_state;
     let mut told = |dest: &Dest, old| {
-        feed.note(Change::of(dest, old, dest.listed, cause));
+        feed.note(dest.set, dest.uri(), old, dest.listed);
     };
     let random = &mut ServerRandom;
     let loaded = module
@@ -110,7 +111,7 @@ pub fn load(module: &Module, cause: Cause, feed: &mut Feed<'_>) -> Result<Loaded
         );
         LoadError::Memory(error)
     })?;
-    if cause == Cause::Start {
+    if feed.cause() == Cause::Start {
         state_keeper::restore(module, feed);
     }
     match changes {
@@ -155,7 +156,7 @@ fn weight_remarks(list: &[Resolved<'_>]) -> Vec<(SetId, weight::Remark)> {
 }
 
 /// `ds_reload()`: loads the list anew, from any process and any route.
-pub fn ds_reload() -> ScriptRet {
+pub fn ds_reload(msg: &mut Message) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
@@ -163,10 +164,10 @@ pub fn ds_reload() -> ScriptRet {
         log_err!("the lists were changed less than reload_delta seconds ago");
         return ScriptRet::FAILED;
     }
-    let mut feed = Feed::new(module);
-    match load(module, Cause::Reload, &mut feed) {
+    let mut feed = Feed::new(module, Cause::Reload);
+    match load(module, &mut feed) {
         Ok(_) => {
-            feed.deliver(None);
+            feed.deliver(Some(msg));
             ScriptRet::OK
         }
         Err(_) => ScriptRet::FAILED,

@@ -21,7 +21,7 @@ use crate::dispatch::state::state_file::{self, Kept};
 use crate::dispatch::state::transition::{Flip, Outcome, State};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::Keep;
-use crate::kamailio::events::feed::{Change, Feed};
+use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::{log_err, log_info, log_warn};
 use crate::kamailio::server::memory::ShmArena;
@@ -230,7 +230,7 @@ fn restore_one(
     };
     let told = |dest: &Dest, old, outcome: Outcome| {
         dest.record().set_cause(Cause::Rpc, now_ms());
-        feed.note(Change::of(dest, old, outcome.state, Cause::Start));
+        feed.note(dest.set, dest.uri(), old, outcome.state);
     };
     module
         .store

@@ -104,8 +104,8 @@ fn start() -> Option<()> {
         return None;
     }
     let module = Module::get()?;
-    let mut feed = Feed::new(module);
-    reload::load(module, Cause::Start, &mut feed).ok()?;
+    let mut feed = Feed::new(module, Cause::Start);
+    reload::load(module, &mut feed).ok()?;
     // No process can run routes yet.
     feed.post();
     start_timer(module.settings.secondary_timer)
@@ -129,10 +129,13 @@ fn start_timer(secondary: bool) -> Option<()> {
     Some(())
 }
 
-/// Finds tm.
+/// Finds tm, and has it tell when a ping leaves if pings have a timeout of their own.
 fn prepare_pings(pings: &PingSettings) -> Option<()> {
-    // SAFETY: called from mod_init.
-    if unsafe { sys::glue_tm_load((pings.timeout_ms > 0).into()) } < 0 {
+    // SAFETY: called from mod_init, when modules that were loaded before this one are initialised.
+    let found = !unsafe { sys::glue_tm_find() }.is_null();
+    // SAFETY: called from mod_init, with tm found.
+    let watched = || pings.timeout_ms == 0 || unsafe { sys::glue_tm_watch_pings() } >= 0;
+    if !found || !watched() {
         log_err!("ds_ping_interval needs the module tm, loaded before this one");
         return None;
     }

@@ -14,7 +14,7 @@ use crate::dispatch::state::transition::Outcome;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::ping_params::PingSettings;
-use crate::kamailio::events::feed::{Change, Feed};
+use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::{log_dbg, log_warn};
 use crate::kamailio::server::memory::ShmArena;
@@ -335,19 +335,12 @@ fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase: &[
             flip: None,
         })
     };
-    let mut feed = Feed::new(module);
+    let mut feed = Feed::because(module, Cause::Ping, reason_of(ended, phrase));
     let told = |dest: &Dest, old, outcome: Outcome| {
         if old != outcome.state {
             dest.record().set_cause(Cause::Ping, now_us / 1_000);
         }
-        feed.note(Change {
-            set: dest.set,
-            uri: dest.uri(),
-            old,
-            new: outcome.state,
-            cause: Cause::Ping,
-            reason: reason_of(ended, phrase),
-        });
+        feed.note(dest.set, dest.uri(), old, outcome.state);
     };
     module
         .store

@@ -14,13 +14,12 @@ use crate::dispatch::select::hash::hash;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Outcome, State, apply_set};
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::events::feed::{Change, Feed};
+use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::entry::{self, Words};
 use crate::kamailio::list::reload::{self, Checked, Loaded};
 use crate::kamailio::probing::resolver;
 use crate::kamailio::server::guard::{RpcEnd, guard};
 use crate::kamailio::server::log::{log_info, log_warn};
-use crate::kamailio::server::message::Reason;
 use crate::kamailio::server::net::Uri;
 use crate::kamailio::server::rand::ServerRandom;
 use crate::kamailio::server::sys;
@@ -146,8 +145,8 @@ pub extern "C" fn dsr_rpc_reload(rpc: *mut sys::rpc_t, context: *mut c_void) {
 /// Why not, as an operator reads it.
 pub fn reload(module: &Module) -> Result<Loaded, String> {
     throttle(module)?;
-    let mut feed = Feed::new(module);
-    let loaded = reload::load(module, Cause::Reload, &mut feed);
+    let mut feed = Feed::new(module, Cause::Reload);
+    let loaded = reload::load(module, &mut feed);
     let loaded = loaded.map_err(|error| format!("Reload Failed: {error}"))?;
     feed.post();
     Ok(loaded)
@@ -252,10 +251,10 @@ pub fn change_states(
 ) -> usize {
     let compat = module.settings.compat;
     let change = |old, failures| apply_set(old, failures, state, compat);
-    let mut feed = Feed::new(module);
+    let mut feed = Feed::new(module, Cause::Rpc);
     let told = |dest: &Dest, old, outcome: Outcome| {
         dest.record().set_cause(Cause::Rpc, now_ms());
-        feed.note(Change::of(dest, old, outcome.state, Cause::Rpc));
+        feed.note(dest.set, dest.uri(), old, outcome.state);
     };
     let changed = module
         .store
@@ -296,15 +295,8 @@ pub extern "C" fn dsr_rpc_add(rpc: *mut sys::rpc_t, context: *mut c_void) {
         added.map_err(|error| failed(format!("set {set}, {}: {error}", Short(&uri))))?;
         log_info!("added to set {set}: {}", Short(&uri));
         call.say("Ok. Dispatcher destination added.");
-        let mut feed = Feed::new(module);
-        feed.note(Change {
-            set,
-            uri: spec.uri,
-            old: State::ACTIVE,
-            new: spec.flags,
-            cause: Cause::Rpc,
-            reason: Reason::NO_MESSAGE,
-        });
+        let mut feed = Feed::new(module, Cause::Rpc);
+        feed.note(set, spec.uri, State::ACTIVE, spec.flags);
         feed.post();
         Ok(())
     });
@@ -378,14 +370,14 @@ pub extern "C" fn dsr_rpc_modify(rpc: *mut sys::rpc_t, context: *mut c_void) {
         let wanted = |dest: &Dest| duid.is_none_or(|duid| dest.has_duid(duid));
         let addrs = addresses(module, set, uri, wanted, &revision).map_err(failed)?;
         revision.addrs = addrs.as_deref();
-        let mut feed = Feed::new(module);
+        let mut feed = Feed::new(module, Cause::Rpc);
         let modified = module.store.modify_and_tell(
             set,
             uri,
             wanted,
             revision,
             &mut ServerRandom,
-            &mut |dest, old| feed.note(Change::of(dest, old, dest.listed, Cause::Rpc)),
+            &mut |dest, old| feed.note(dest.set, dest.uri(), old, dest.listed),
         );
         modified.map_err(|error| failed(error.to_string()))?;
         log_info!("modified in set {set}: {}", Short(&address));

@@ -247,7 +247,7 @@ pub extern "C" fn dsr_oc_set_attrs(
 /// `ds_reload`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_reload(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |_| Some(reload::ds_reload()))
+    call(msg, |msg| Some(reload::ds_reload(msg)))
 }
 
 /// `ds_dsg_fetch`(set).

@@ -213,7 +213,7 @@ pub extern "C" fn dsr_kemi_is_active_uri(msg: MessageArg, set: c_int, uri: StrAr
 /// `ds_reload`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_reload(msg: MessageArg) -> ScriptRet {
-    call(msg, |_| reload::ds_reload())
+    call(msg, reload::ds_reload)
 }
 
 /// `ds_load_update`(): 0 or -1, as in the C module.

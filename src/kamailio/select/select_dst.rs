@@ -17,7 +17,7 @@ use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Mark, apply_mark};
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::events::feed::{Change, Feed};
+use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
 use crate::kamailio::server::memory::ShmArena;
@@ -502,7 +502,7 @@ fn apply<'m>(
     wanted: impl Fn(&Dest) -> bool,
 ) -> Option<Feed<'m>> {
     let rules = cfg::mark_rules(module);
-    let mut feed = Feed::new(module);
+    let mut feed = Feed::because(module, Cause::Script, msg.reason());
     let marked = module.store.change(
         Module::process(),
         set,
@@ -513,14 +513,7 @@ fn apply<'m>(
             if old != outcome.state {
                 dest.record().set_cause(Cause::Script, now_ms());
             }
-            feed.note(Change {
-                set,
-                uri: dest.uri(),
-                old,
-                new: outcome.state,
-                cause: Cause::Script,
-                reason: msg.reason(),
-            });
+            feed.note(set, dest.uri(), old, outcome.state);
         },
     );
     if marked.is_none_or(|count| count == 0) {

@@ -1,7 +1,7 @@
 //! The SIP message that a script works on: what is hashed, where it goes, whom it came from.
 
 use core::cell::UnsafeCell;
-use core::ffi::c_int;
+use core::ffi::{c_int, c_uint};
 use core::mem::MaybeUninit;
 use core::ptr;
 
@@ -22,6 +22,10 @@ const Q_UNSPECIFIED: sys::qvalue_t = -1;
 /// drop destination records, so nothing read before is borrowed then.
 #[repr(transparent)]
 pub struct Message(UnsafeCell<sys::sip_msg>);
+
+/// The number of a message, and the process that received it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MessageNumber(pub c_uint, pub c_int);
 
 /// The message argument of a function that the server calls. Only the server makes one.
 #[repr(transparent)]
@@ -93,6 +97,11 @@ impl Message {
     /// Returns the server's own pointer.
     pub fn raw(&self) -> *mut sys::sip_msg {
         self.0.get()
+    }
+
+    /// Returns its number, by which modules know whether they work on the same message as before.
+    pub fn number(&self) -> MessageNumber {
+        MessageNumber(self.fields().id, self.fields().pid)
     }
 
     fn fields(&self) -> &sys::sip_msg {
