@@ -105,17 +105,6 @@ pub enum Start {
     Service,
 }
 
-impl Start {
-    /// True where choosing goes by weights or ranks, which sets keep only once it is asked for.
-    #[must_use]
-    pub const fn weighs(self) -> bool {
-        matches!(
-            self,
-            Start::RelativeWeight | Start::Latency | Start::Service
-        )
-    }
-}
-
 /// The positions of a set that keep moving, shared by all processes and kept over reloads.
 #[derive(Debug, Default)]
 pub struct Cursors {
@@ -197,12 +186,6 @@ pub trait Candidates {
 
     /// True when any destination has such a weight, usable or not.
     fn is_weighted(&self, by: Weights) -> bool;
-
-    /// Whose turn it is by relative weight while all are usable, by turns of a whole cycle; `None`
-    /// where the weights change on their own, or make too long a cycle.
-    fn share_wheel(&self) -> Option<&[u32]> {
-        None
-    }
 
     /// The priority of a destination.
     fn priority(&self, at: usize) -> i32;

@@ -74,20 +74,6 @@ fn take_share(
 #[inline(always)]
 pub fn by_share(set: &impl Candidates, ring: usize) -> Option<usize> {
     let turns = set.cursors().turns(Weights::Relative);
-    let Some(wheel) = set.share_wheel() else {
-        return by_share_of_usable(set, turns, ring);
-    };
-    let found = turns.next_of(wheel).map(|at| at as usize);
-    match found {
-        Some(at) if at < ring && set.next_usable(at, at + 1).is_some() => found,
-        // Just gone.
-        _ => by_share_of_usable(set, turns, ring),
-    }
-}
-
-/// The same, by the weights of those that are usable now.
-#[inline(never)]
-fn by_share_of_usable(set: &impl Candidates, turns: &Turns, ring: usize) -> Option<usize> {
     let in_turn = || {
         let weighted = set.is_weighted(Weights::Relative);
         weighted.then(|| take_turn(set, 0, ring)).flatten()

@@ -32,14 +32,6 @@ impl Turns {
             .unwrap_or(0)
     }
 
-    /// What the next turn falls on of a whole cycle that is written out.
-    #[inline]
-    pub fn next_of(&self, cycle: &[u32]) -> Option<u32> {
-        let turn = self.turn.fetch_add(1, Relaxed);
-        let place = turn.checked_rem(cycle.len() as u64)?;
-        cycle.get(usize::try_from(place).ok()?).copied()
-    }
-
     /// The stride of a whole; that of the last one is remembered.
     fn stride(&self, whole: u32) -> u32 {
         let known = self.known.load(Relaxed);
@@ -50,20 +42,6 @@ impl Turns {
         let known = (u64::from(whole) << 32) | u64::from(stride);
         self.known.store(known, Relaxed);
         stride
-    }
-}
-
-/// Writes out a cycle: who is at each point of the whole, by turns.
-pub fn write_cycle(cycle: &mut [u32], points: &[u32]) {
-    let whole = u32::try_from(points.len()).unwrap_or(0);
-    let stride = stride(whole);
-    let mut point = 0u32;
-    for turn in cycle {
-        *turn = points.get(point as usize).copied().unwrap_or(0);
-        point = point
-            .wrapping_add(stride)
-            .checked_rem(whole)
-            .unwrap_or_default();
     }
 }
 

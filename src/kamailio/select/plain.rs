@@ -8,7 +8,6 @@ use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::algorithm::{Algorithm, Start, first, home};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::guard::ScriptRet;
-use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::message::{Message, Target};
 use crate::kamailio::server::rand;
 
@@ -88,11 +87,9 @@ fn try_once(module: &Module, msg: &mut Message, set: SetId, start: Start) -> Opt
     let dest = match at_home {
         Some(dest) => dest,
         None => {
-            match start {
-                // Only who does not find its own destination may go to a draining one.
-                Start::Hash(_) if view.any_draining() => return None,
-                start if start.weighs() => view.need_ranks(&ShmArena),
-                _ => {}
+            // Only who does not find its own destination may go to a draining one.
+            if matches!(start, Start::Hash(_)) && view.any_draining() {
+                return None;
             }
             view.dest(first(view, start, use_default)?)?
         }

@@ -20,7 +20,6 @@ use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
-use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::message::{Message, Target};
 use crate::kamailio::server::rand;
 use crate::kamailio::server::text::Escaped;
@@ -158,15 +157,12 @@ fn pick(
     start: Start,
 ) -> Option<Result<(), Failure>> {
     let use_default = module.settings.use_default;
-    match start {
-        Start::Hash(hash) if view.any_draining() => {
-            let start = drain::start(module, msg, request.set, view, hash);
-            let choice = choose(view, start, use_default)?;
-            return Some(go(module, msg, request, view, choice, false));
-        }
-        Start::Hash(_) => {}
-        start if start.weighs() => view.need_ranks(&ShmArena),
-        _ => {}
+    if let Start::Hash(hash) = start
+        && view.any_draining()
+    {
+        let start = drain::start(module, msg, request.set, view, hash);
+        let choice = choose(view, start, use_default)?;
+        return Some(go(module, msg, request, view, choice, false));
     }
     if module.settings.results.any {
         return pick_and_write(module, msg, request, view, start);

@@ -37,7 +37,7 @@ pub struct DestRecord {
     listed: AtomicU32,
     /// Calls that are up through this destination.
     load: AtomicU32,
-    /// About where it is in its set's view.
+    /// The position in the newest settled view of the set.
     position: AtomicU32,
     /// The set that it belongs to.
     set: AtomicI32,
@@ -58,6 +58,9 @@ impl Kept for DestRecord {
 
 // SAFETY: atomics only; zeroed it is an active destination.
 unsafe impl ShmSafe for DestRecord {}
+
+/// The position of a destination that has left the lists.
+pub const NOWHERE: usize = u32::MAX as usize;
 
 /// Bits of a [`Cause`] below its time.
 const CAUSE_BITS: u32 = 8;
@@ -172,12 +175,13 @@ impl DestRecord {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
     }
 
-    /// About where it is in its set's view, or was in an earlier one: see `View::position_of`.
+    /// Returns the position in the newest settled view of the set, see `View::position_of`; [`NOWHERE`] once it has
+    /// left the lists.
     pub fn position(&self) -> usize {
         self.position.load(Ordering::SeqCst) as usize
     }
 
-    /// Says where it is in its set's view. Writers only.
+    /// Says where it is in the newest view of the set, or that it is [`NOWHERE`]. Writers only.
     pub fn set_position(&self, at: usize) {
         let at = u32::try_from(at).unwrap_or(u32::MAX);
         // Most stay where they are: then other processes keep what they have of the record.

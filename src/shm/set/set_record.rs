@@ -18,13 +18,9 @@ pub struct SetRecord {
     pub cursors: Cursors,
     /// Tables that point to it.
     refs: AtomicU32,
-    /// Changes of the states of its destinations, each counted before it is made, times
-    /// [`CHANGE`]; and below that [`RANKS`], once an algorithm has asked for weights or ranks.
+    /// Changes of the states of its destinations, each counted before it is made.
     changes: AtomicU32,
 }
-
-const RANKS: u32 = 1;
-const CHANGE: u32 = 2;
 
 const _: () = assert!(size_of::<SetRecord>() == LINE, "a cache line");
 
@@ -43,19 +39,9 @@ impl Kept for SetRecord {
 }
 
 impl SetRecord {
-    /// Says that views of this set are to keep weights and ranks.
-    pub fn want_ranks(&self) {
-        self.changes.fetch_or(RANKS, Ordering::SeqCst);
-    }
-
-    /// True when they are.
-    pub fn wants_ranks(&self) -> bool {
-        self.changes.load(Ordering::SeqCst) & RANKS != 0
-    }
-
     /// Says that the state of a destination of this set is about to change.
     pub fn announce_change(&self) {
-        self.changes.fetch_add(CHANGE, Ordering::SeqCst);
+        self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
     /// A number that is another one after each change that was announced.
@@ -132,18 +118,5 @@ mod tests {
         assert_eq!(heap.taken(), 1, "the first one keeps its piece");
         held.clear();
         assert_eq!(heap.taken(), 0);
-    }
-
-    #[test]
-    fn ranks_and_changes_do_not_disturb_each_other() {
-        let heap = Heap::default();
-        let record = SetRecords::new(&heap, 1).make().unwrap();
-        let before = record.changes();
-        record.announce_change();
-        assert!(record.changes() != before && !record.wants_ranks());
-        record.want_ranks();
-        record.want_ranks();
-        record.announce_change();
-        assert!(record.wants_ranks());
     }
 }

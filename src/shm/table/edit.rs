@@ -28,7 +28,6 @@ use crate::shm::dest::record_slab::Records;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Owned};
 use crate::shm::memory::refcount::{Counted, Hold};
 use crate::shm::set::set_record::SetRecords;
-use crate::shm::set::shift::Shift;
 use crate::shm::set::view::{Rules, View};
 
 /// Why a set stays as it is.
@@ -95,7 +94,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         if old.is_some_and(|view| has_same(view, spec, None)) {
             return Err(EditError::Duplicate);
         }
-        let line = old.map_or(0, |view| view.last_line.saturating_add(1));
+        let lines = old.into_iter().flat_map(View::dests).map(|dest| dest.line);
+        let line = lines.max().map_or(0, |last| last.saturating_add(1));
         let kept = come_back(&writer.held().retained, spec);
         let mut loose = self.make_dest(spec, line, kept)?;
         let edit = Edit {
@@ -299,11 +299,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         }
         if let Some(view) = view {
             // SAFETY: just published; only the holder of the lock replaces it.
-            let view = unsafe { view.as_ref() };
-            match (edit.old, edit.shift()) {
-                (Some(old), Some(shift)) => view.settle_edit(old, shift),
-                _ => view.settle(),
-            }
+            unsafe { view.as_ref() }.settle();
         }
         note
     }
@@ -326,22 +322,7 @@ impl Edit<'_> {
         dropped.filter_map(|&at| self.old?.raw_dest(at))
     }
 
-    /// How positions move; `None` where more than one destination goes.
-    fn shift(&self) -> Option<Shift> {
-        let dropped = match self.dropped.as_slice() {
-            [] => None,
-            &[at] => Some(at),
-            _ => return None,
-        };
-        let added = self.old.zip(self.added).map(|(old, added)| {
-            // SAFETY: just made.
-            let place = old.place_for(unsafe { added.as_ref() });
-            place - usize::from(dropped.is_some_and(|at| at < place))
-        });
-        Some(Shift { dropped, added })
-    }
-
-    /// The set's destinations after the edit, in order.
+    /// Returns the set's destinations after the edit, in order.
     fn dests(&self) -> Vec<NonNull<Dest>> {
         let all = self.old.into_iter().flat_map(View::raw_dests).enumerate();
         let kept = all.filter(|(at, _)| self.dropped.binary_search(at).is_err());
@@ -392,14 +373,6 @@ impl Edit<'_> {
         rules: Rules,
         random: &mut impl RngCore,
     ) -> Result<Option<NonNull<View>>, OutOfMemory> {
-        if let (Some(old), Some(shift)) = (self.old, self.shift()) {
-            if shift.len_after(old.dest_count()) == 0 {
-                return Ok(None);
-            }
-            // SAFETY: the destinations go with the view.
-            let view = unsafe { old.edited(arena, rules, shift, self.added, random) };
-            return view.map(Some);
-        }
         let dests = self.dests();
         if dests.is_empty() {
             return Ok(None);
@@ -451,7 +424,7 @@ fn has_same(view: &View, spec: &DestSpec<'_>, but: Option<&Dest>) -> bool {
         return true;
     }
     // What has another URI is the same only by a unique id.
-    spec.attrs.duid.is_some() && view.duids > 0 && view.dests().any(is_same)
+    spec.attrs.duid.is_some() && view.dests().any(is_same)
 }
 
 /// A destination as it is to be.

@@ -157,7 +157,7 @@ impl<'t> Running<'t> {
         for (_, view) in sets() {
             running.sets.push((running.left, view));
             running.left += view.dest_count();
-            for dest in view.dests().filter(|_| view.duids > 0) {
+            for dest in view.dests() {
                 if let Some(duid) = dest.duid() {
                     let id = (dest.set, duid.to_ascii_lowercase());
                     running.by_duid.entry(id).or_default().push(dest);

@@ -15,6 +15,7 @@ use super::slots::Table;
 use super::store::{OnChange, ReloadState, Store, Ticket};
 use crate::shm::dest::address::AddrIndex;
 use crate::shm::dest::destination::Dest;
+use crate::shm::dest::record::NOWHERE;
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
 use crate::shm::set::view::View;
 
@@ -275,8 +276,8 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         let single = single.filter_map(|dest| unsafe { dest.as_ref() });
         for dest in of_whole.chain(single) {
             let view = running.and_then(|table| table.view(dest.set));
-            let at = view.and_then(|view| view.position_of(dest.record()));
-            if at.is_none() {
+            if !view.is_some_and(|view| view.lists(dest.record())) {
+                dest.record().set_position(NOWHERE);
                 held.retained.keep(arena, dest, retired.epoch);
             }
         }
@@ -292,7 +293,7 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         let (running, held) = self.parts();
         held.retained.prune(arena, |set, record, epoch| {
             let view = running.and_then(|table| table.view(set));
-            let is_listed = view.and_then(|view| view.position_of(record)).is_some();
+            let is_listed = view.is_some_and(|view| view.lists(record));
             is_listed || (record.load() == 0 && is_past(epoch))
         });
     }

@@ -320,7 +320,7 @@ fn check_view(view: &View) {
 }
 
 #[test]
-fn a_view_that_was_edited_is_as_one_that_was_built() {
+fn a_view_agrees_with_the_records_after_any_edit() {
     let heap = Heap::default();
     let store = store(&heap);
     let mut rng = StdRng::seed_from_u64(31);
@@ -363,4 +363,27 @@ fn a_view_that_was_edited_is_as_one_that_was_built() {
     }
     unsafe { store.destroy() };
     assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn positions_are_found_in_a_view_that_was_replaced() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris: Vec<String> = (0..6).map(|n| format!("sip:a:{n}")).collect();
+    let list: Vec<_> = uris.iter().map(|uri| spec(1, uri, 0, 0)).collect();
+    load(&store, &list, ReloadState::Keep).unwrap();
+    let pinned = store.pin(0);
+    let before = pinned.view(1).unwrap();
+    store.add(&spec(1, "sip:b:1", 0, 9), &mut random()).unwrap();
+    store.remove(1, b"sip:a:3", &mut random()).unwrap();
+    load(&store, &list[..3], ReloadState::Keep).unwrap();
+    for (at, dest) in before.dests().enumerate().skip(3) {
+        assert_eq!(before.position_of(dest.record()), Some(at));
+    }
+    let now = store.pin(0);
+    let now = now.view(1).unwrap();
+    for dest in before.dests() {
+        let same = |other: &crate::shm::dest::destination::Dest| other.uri() == dest.uri();
+        assert_eq!(now.position_of(dest.record()), now.dests().position(same));
+    }
 }

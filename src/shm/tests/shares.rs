@@ -90,7 +90,6 @@ fn with_view(list: &[DestSpec<'_>], down: &[&str], test: impl FnOnce(&View, &Hea
     {
         let pinned = store.pin(0);
         let view = pinned.view(1).unwrap();
-        view.need_ranks(&heap);
         test(view, &heap);
     }
     // SAFETY: nothing is pinned, and no other process is there.
