@@ -64,9 +64,11 @@ test-one: ## run the tests with T in their name, wherever they are (make test-on
 test-unit: ## test the domain and the shared memory; needs no Kamailio
 	$(CARGO) test --features server-tests --lib --test differences --test documents
 
-# The tests mostly wait, so more of them run than there are processors.
+# These tests mostly wait, so more of them run than there are processors.
+test-server test-parity test-matrix: export RUST_TEST_THREADS ?= 4
+
 test-server: setup-tests probe ## test the module inside the real Kamailio
-	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} $(CARGO) test --features server-tests --test server
+	$(CARGO) test --features server-tests --test server
 
 test-parity: setup-tests build ## compare the module with the packaged C module (PARITY_SEED: other random cases)
 	$(CARGO) test --features server-tests --test parity

@@ -52,17 +52,20 @@ run_tests() {
 	case " $tests " in *" parity "*) $cargo test --features server-tests --test parity ;; esac
 }
 
-# The module for one server, and the one that panics, into directory $1; KAMAILIO_SRC and
-# KAMAILIO_MODULES say for which server. What is tested is what they do, not how fast: built quickly.
+# The module for one server, the one that panics, and the options of its compiler, into directory $1;
+# KAMAILIO_SRC and KAMAILIO_MODULES say for which server. What is tested is what they do, not how fast:
+# built quickly, and what all servers share is built once.
 build() {
 	export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_DEBUG=false
 	mkdir -p "$1/module" "$1/probe"
 	for variant in probe module; do
 		features=kamailio
 		[ "$variant" = module ] || features=kamailio,panic-probe
-		CARGO_TARGET_DIR=$1/build $cargo build --release --features "$features" || return 1
-		cp "$1/build/release/libdispatcher.so" "$1/$variant/dispatcher.so"
+		CARGO_TARGET_DIR=$out/build $cargo build --release --features "$features" || return 1
+		cp "$out/build/release/libdispatcher.so" "$1/$variant/dispatcher.so"
 	done
+	options=$(ls -t "$out"/build/release/build/dispatcher-*/out/c-options | head -n 1)
+	cp "$options" "$1/c-options"
 }
 
 # Runs the tests against one server: name, directory, with KAMAILIO_SRC, KAMAILIO, KAMAILIO_MODULES
@@ -89,8 +92,7 @@ test_server() {
 	: >"$dir/skips"
 	(
 		export DISPATCHER_SO="$dir/module/dispatcher.so" DISPATCHER_PROBE_SO="$dir/probe/dispatcher.so"
-		DISPATCHER_C_OPTIONS=$(ls -t "$dir"/build/release/build/dispatcher-*/out/c-options | head -n 1)
-		export DISPATCHER_C_OPTIONS SKIPS="$dir/skips"
+		export DISPATCHER_C_OPTIONS="$dir/c-options" SKIPS="$dir/skips"
 		run_tests >"$dir/tests.log" 2>&1
 	) || true
 	# A row is a topic of the server tests, or all of parity.
