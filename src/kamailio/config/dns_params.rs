@@ -1,6 +1,6 @@
 //! The parameters of names: `ds_dns_mode` and those that belong to it.
 
-use super::params::{BadValue, whole};
+use super::value::{Read, whole};
 use crate::kamailio::server::sys;
 
 /// When the names of destinations are asked for, and how.
@@ -22,7 +22,7 @@ pub struct DnsSettings {
 }
 
 /// Reads the parameters.
-pub(crate) fn dns(raw: &sys::glue_modparams) -> Result<DnsSettings, BadValue<'static>> {
+pub(super) fn dns(raw: &sys::glue_modparams) -> Read<DnsSettings> {
     let ms = |name, value| {
         let seconds = whole(name, value, "seconds, 0 or more");
         seconds.map(|seconds| u64::from(seconds) * 1_000)

@@ -2,10 +2,9 @@
 
 use once_cell::sync::OnceCell;
 
-use super::cfg::Switches;
 use super::params::Settings;
+use super::shared::Shared;
 use crate::dispatch::list::destination::SetId;
-use crate::kamailio::list::reload_delta::Throttle;
 use crate::kamailio::server::lock::ServerLock;
 use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::sys;
@@ -23,14 +22,14 @@ pub struct Module {
     pub store: Store<ShmArena, ServerLock>,
     /// The calls that are counted; `None` where call load is off.
     pub calls: Option<Calls<ServerLock>>,
-    /// What can be switched while the server runs.
-    pub switches: Switches,
+    /// Words that all processes read and write.
+    pub shared: &'static Shared,
+    /// What the unique ids of destinations begin with.
+    pub id_prefix: String,
     /// The calls that were placed beside a draining destination.
     pub diverted: Diverted,
     /// Changes by RPC commands that wait to be told; `None` where nobody wants to know.
     pub mailbox: Option<Mailbox<ShmArena>>,
-    /// How often the lists may change.
-    pub throttle: Throttle,
 }
 
 static MODULE: OnceCell<Module> = OnceCell::new();

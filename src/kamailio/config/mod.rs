@@ -3,15 +3,23 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`params`] | The module parameters. |
+//! | [`list_params`] | The parameters of the list and of the keeping of states. |
 //! | [`dns_params`] | The parameters of names. |
 //! | [`ping_params`] | The parameters of pings. |
-//! | [`cfg`] | Values of the cfg framework, and other values that change at run time. |
 //! | [`listeners`] | Who is told of events. |
+//! | [`results_params`] | The parameters of what a selection writes. |
+//! | `value` | The value of one parameter. |
+//! | [`cfg`] | Values of the cfg framework, which change at run time. |
+//! | [`shared`] | Words in shared memory that all processes read and write. |
 //! | [`instance`] | The module's instance, inherited by each process. |
 
 pub mod cfg;
 pub mod dns_params;
 pub mod instance;
+pub mod list_params;
 pub mod listeners;
 pub mod params;
 pub mod ping_params;
+pub mod results_params;
+pub mod shared;
+mod value;

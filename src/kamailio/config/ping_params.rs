@@ -1,11 +1,13 @@
 //! The parameters of pings.
 
-use super::params::{BadValue, bytes, set, whole};
+use super::value::{Read, bad, bad_number, bytes, set, whole};
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::latency::Alpha;
-use crate::kamailio::server::log::log_warn;
+use crate::dispatch::state::probe::ReplyCodes;
+use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::net::{self, Uri};
 use crate::kamailio::server::sys;
+use crate::kamailio::server::text::Escaped;
 
 /// How destinations are pinged.
 pub struct PingSettings {
@@ -34,18 +36,8 @@ pub struct DefaultSocket {
     pub socket: usize,
 }
 
-type Read<T> = Result<T, BadValue<'static>>;
-
-fn bad<T>(name: &'static str, value: &'static [u8], expected: &'static str) -> Read<T> {
-    Err(BadValue {
-        name,
-        value,
-        expected,
-    })
-}
-
 /// Reads the parameters; `None` where destinations are not pinged.
-pub(crate) fn pings(raw: &sys::glue_modparams) -> Read<Option<PingSettings>> {
+pub(super) fn pings(raw: &sys::glue_modparams) -> Read<Option<PingSettings>> {
     let method = bytes(&raw.ds_ping_method);
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte);
     // tm may report the end of an INVITE more than once, and a call would begin.
@@ -93,7 +85,7 @@ fn uri(name: &'static str, value: &sys::str_) -> Read<Option<&'static [u8]>> {
 const LOCAL: &str = "a local socket of this server, as udp:192.0.2.1:5060";
 
 /// Reads the default socket.
-pub(crate) fn default_socket(raw: &sys::glue_modparams) -> Read<DefaultSocket> {
+pub(super) fn default_socket(raw: &sys::glue_modparams) -> Read<DefaultSocket> {
     let (name, place) = (set(&raw.ds_default_sockname), set(&raw.ds_default_socket));
     let of_place = match place {
         None => 0,
@@ -120,34 +112,35 @@ pub(crate) fn default_socket(raw: &sys::glue_modparams) -> Read<DefaultSocket> {
 }
 
 /// Reads how pings are chosen (`ds_probing_mode`).
-pub(crate) fn probing_mode(raw: &sys::glue_modparams) -> Read<i32> {
+pub(super) fn probing_mode(raw: &sys::glue_modparams) -> Read<i32> {
     let expected = "0, 1, 2 or 3";
-    let mode = whole("ds_probing_mode", raw.ds_probing_mode, expected)?;
-    match mode {
-        0..=3 => Ok(raw.ds_probing_mode),
-        _ => bad(
-            "ds_probing_mode",
-            mode.to_string().leak().as_bytes(),
-            expected,
-        ),
+    match raw.ds_probing_mode {
+        mode @ 0..=3 => Ok(mode),
+        other => bad_number("ds_probing_mode", other, expected),
     }
 }
 
-/// Reads whether the timer runs in the secondary timer's process (`ds_timer_mode`).
-pub(crate) fn secondary_timer(raw: &sys::glue_modparams) -> Read<bool> {
-    match raw.ds_timer_mode {
-        0 => Ok(false),
-        1 => Ok(true),
-        other => bad(
-            "ds_timer_mode",
-            other.to_string().leak().as_bytes(),
-            "0 or 1",
-        ),
+/// Checks reply codes. Returns `None` after the message if they cannot be read.
+pub(super) fn check_reply_codes(name: &str, value: &[u8]) -> Option<()> {
+    let ignored = |item| {
+        log_warn!(
+            "{name}: \"{}\" is no status of a reply and is ignored",
+            Escaped(item)
+        );
+    };
+    let error = ReplyCodes::parse_noting(value, ignored).err();
+    if let Some(error) = &error {
+        log_err!(
+            "{name}: found \"{}\" in \"{}\", expected code=N or class=N",
+            Escaped(error.item),
+            Escaped(value)
+        );
     }
+    error.is_none().then_some(())
 }
 
 /// Reads whether round trips are measured, and by what weight they are estimated.
-pub(crate) fn latency(raw: &sys::glue_modparams, compat: Compat) -> Option<Alpha> {
+pub(super) fn latency(raw: &sys::glue_modparams, compat: Compat) -> Option<Alpha> {
     let default = Alpha::default_permille(compat);
     let value = match raw.ds_latency_estimator_alpha {
         sys::GLUE_UNSET => default,

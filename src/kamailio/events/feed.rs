@@ -5,6 +5,7 @@
 //! waits until that route has ended, so routes never nest.
 
 use core::fmt;
+use core::sync::atomic::Ordering::SeqCst;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -89,7 +90,7 @@ impl<'m> Feed<'m> {
         }
         let differing = State(old.bits() ^ new.bits());
         if cause == Cause::Rpc || differing.intersects(State::ADMINISTRATIVE) {
-            self.module.switches.count_state_change();
+            self.module.shared.state_changes.fetch_add(1, SeqCst);
         }
         if !listeners.hear(cause) {
             return;

@@ -10,25 +10,14 @@ use core::ptr::{self, NonNull};
 use core::slice;
 
 use crate::dispatch::list::db_url;
-use crate::dispatch::list::row::{self, Cell, Columns, LAST_VERSION, Row, RowFault};
+use crate::dispatch::list::row::{self, Cell, LAST_VERSION, Row, RowFault};
+use crate::kamailio::config::list_params::DbTable;
 use crate::kamailio::server::compat;
 use crate::kamailio::server::sys;
-use crate::kamailio::server::text::{self, Escaped, as_str};
+use crate::kamailio::server::text::{self, as_str};
 
 /// Rows that a driver gives at once.
 const PIECE: c_int = 1000;
-
-/// Where a table is, and what is read of it.
-pub struct Table {
-    /// The database.
-    pub url: &'static [u8],
-    /// The table's name.
-    pub name: &'static [u8],
-    /// Its columns.
-    pub columns: Columns<'static>,
-    /// The column that the rows are ordered by; `None` leaves that to the database.
-    pub order: Option<&'static [u8]>,
-}
 
 /// What a table holds.
 #[derive(Default)]
@@ -64,13 +53,6 @@ pub enum DbError {
     Columns(usize),
 }
 
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let url = db_url::without_password(self.url);
-        write!(f, "table {} of {}", Escaped(self.name), Escaped(&url))
-    }
-}
-
 impl fmt::Display for DbError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -95,36 +77,34 @@ impl fmt::Display for DbError {
     }
 }
 
-impl Table {
-    /// Reads all rows. May wait for the database.
-    ///
-    /// # Errors
-    /// [`DbError`].
-    pub fn read(&self) -> Result<Rows, DbError> {
-        let driver = Driver::bind(self.url)?;
-        // The connection keeps a pointer to it.
-        let name = as_str(self.name);
-        let connection = driver.connect(self.url)?;
-        let version = connection.version(name)?;
-        let columns = self.columns.of_version(version);
-        let columns = columns.ok_or(DbError::Version(version))?;
-        let mut reader = Reader {
-            table: self,
-            columns: columns.len(),
-            rows: Rows {
-                no_extra: version < LAST_VERSION && !self.columns.extra.is_empty(),
-                ..Rows::default()
-            },
-            count: 0,
-        };
-        if driver.is_sqlite() {
-            reader.read_by_limit(&connection, &columns)?;
-        } else {
-            connection.use_table(&raw const name)?;
-            reader.read_by_fetch(&connection, &columns)?;
-        }
-        Ok(reader.rows)
+/// Reads all rows of a table. May wait for the database.
+///
+/// # Errors
+/// [`DbError`].
+pub fn read(table: &DbTable) -> Result<Rows, DbError> {
+    let driver = Driver::bind(table.url)?;
+    // The connection keeps a pointer to it.
+    let name = as_str(table.name);
+    let connection = driver.connect(table.url)?;
+    let version = connection.version(name)?;
+    let columns = table.columns.of_version(version);
+    let columns = columns.ok_or(DbError::Version(version))?;
+    let mut reader = Reader {
+        table,
+        columns: columns.len(),
+        rows: Rows {
+            no_extra: version < LAST_VERSION && !table.columns.extra.is_empty(),
+            ..Rows::default()
+        },
+        count: 0,
+    };
+    if driver.is_sqlite() {
+        reader.read_by_limit(&connection, &columns)?;
+    } else {
+        connection.use_table(&raw const name)?;
+        reader.read_by_fetch(&connection, &columns)?;
     }
+    Ok(reader.rows)
 }
 
 /// A driver's functions.
@@ -340,7 +320,7 @@ pub(crate) unsafe fn items<'a, T>(first: *const T, count: c_int) -> &'a [T] {
 
 /// Reads one answer, and keeps what it has read.
 struct Reader<'t> {
-    table: &'t Table,
+    table: &'t DbTable,
     /// How many columns were asked for.
     columns: usize,
     rows: Rows,

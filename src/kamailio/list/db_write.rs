@@ -3,8 +3,9 @@
 use core::ffi::c_int;
 use core::ptr;
 
-use super::db::{Connection, Driver, Table, cell, number_value, text_value, values};
+use super::db::{Connection, DbError, Driver, cell, number_value, text_value, values};
 use crate::dispatch::list::destination::SetId;
+use crate::kamailio::config::list_params::DbTable;
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::as_str;
 
@@ -33,48 +34,49 @@ pub enum Written {
     Flags(u32),
 }
 
-impl Table {
-    /// Writes flags, one row after the other, as far as the database takes them. May wait.
-    ///
-    /// Rows with the same set and URI are written alike.
-    ///
-    /// # Errors
-    /// Why it went no further.
-    pub fn change_flags(&self, changes: &mut [FlagsChange]) -> Result<(), String> {
-        let failed = |error: crate::kamailio::list::db::DbError| format!("{self}: {error}");
-        let driver = Driver::bind(self.url).map_err(failed)?;
-        // The connection keeps a pointer to it.
-        let name = as_str(self.name);
-        let connection = driver.connect(self.url).map_err(failed)?;
-        connection.use_table(&raw const name).map_err(failed)?;
-        for change in changes {
-            change.written = self
-                .change_row(&connection, change)
-                .ok_or_else(|| format!("{self}: the database refuses to write flags"))?;
-        }
-        Ok(())
+/// Writes flags, one row after the other, as far as the database takes them. May wait.
+///
+/// Rows with the same set and URI are written alike.
+///
+/// # Errors
+/// The reason why it went no further.
+pub fn change_flags(table: &DbTable, changes: &mut [FlagsChange]) -> Result<(), String> {
+    let failed = |error: DbError| format!("{table}: {error}");
+    let driver = Driver::bind(table.url).map_err(failed)?;
+    // The connection keeps a pointer to it.
+    let name = as_str(table.name);
+    let connection = driver.connect(table.url).map_err(failed)?;
+    connection.use_table(&raw const name).map_err(failed)?;
+    for change in changes {
+        change.written = change_row(table, &connection, change)
+            .ok_or_else(|| format!("{table}: the database refuses to write flags"))?;
     }
+    Ok(())
+}
 
-    /// Writes the flags of one destination; `None` when the database fails.
-    fn change_row(&self, connection: &Connection<'_>, change: &FlagsChange) -> Option<Written> {
-        // A table may leave the scheme out.
-        let short = change.uri.strip_prefix(b"sip:");
-        for uri in [Some(change.uri.as_slice()), short].into_iter().flatten() {
-            let row = Place::new(self, change.set, uri);
-            if let Some(now) = row.flags(connection)? {
-                let flags = (now & !change.kept) | change.flags;
-                if flags != now {
-                    row.set_flags(connection, flags)?;
-                }
-                return Some(Written::Flags(flags));
+/// Writes the flags of one destination; `None` when the database fails.
+fn change_row(
+    table: &DbTable,
+    connection: &Connection<'_>,
+    change: &FlagsChange,
+) -> Option<Written> {
+    // A table may leave the scheme out.
+    let short = change.uri.strip_prefix(b"sip:");
+    for uri in [Some(change.uri.as_slice()), short].into_iter().flatten() {
+        let rows = MatchingRows::new(table, change.set, uri);
+        if let Some(now) = rows.flags(connection)? {
+            let flags = (now & !change.kept) | change.flags;
+            if flags != now {
+                rows.set_flags(connection, flags)?;
             }
+            return Some(Written::Flags(flags));
         }
-        Some(Written::NoRow)
     }
+    Some(Written::NoRow)
 }
 
 /// The rows of a set and a URI.
-struct Place<'t> {
+struct MatchingRows<'t> {
     set_col: &'t [u8],
     uri_col: &'t [u8],
     flags_col: &'t [u8],
@@ -82,10 +84,10 @@ struct Place<'t> {
     uri: &'t [u8],
 }
 
-impl<'t> Place<'t> {
-    fn new(table: &'t Table, set: SetId, uri: &'t [u8]) -> Self {
+impl<'t> MatchingRows<'t> {
+    fn new(table: &'t DbTable, set: SetId, uri: &'t [u8]) -> Self {
         let [set_col, uri_col, flags_col, ..] = table.columns.names;
-        Place {
+        MatchingRows {
             set_col,
             uri_col,
             flags_col,

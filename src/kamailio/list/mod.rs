@@ -9,6 +9,7 @@
 //! | [`pace`] | How often a process walks over all lists to follow their changes. |
 //! | [`reload`] | Reading, resolving and publishing a list. |
 //! | [`reload_delta`] | The parameter `reload_delta`: how often a reload is allowed. |
+//! | [`unique_id`] | The numbers of destinations, and their unique ids. |
 //! | [`state_keeper`] | States kept over restarts. |
 
 pub mod db;
@@ -19,3 +20,4 @@ pub mod reload;
 pub mod reload_delta;
 pub mod source;
 pub mod state_keeper;
+pub mod unique_id;

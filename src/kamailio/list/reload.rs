@@ -5,13 +5,14 @@
 use core::fmt;
 
 use super::entry::{Resolved, resolve};
-use super::source::{Content, Entry, Grade, ReadError, Source};
-use super::state_keeper;
+use super::source::{self, Content, Entry, Grade, ReadError};
+use super::{reload_delta, state_keeper};
 use crate::dispatch::list::destination::{SetId, ToSpec};
 use crate::dispatch::select::algorithm::Candidates;
 use crate::dispatch::select::weight;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::list_params::ListSource;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_err, log_info, log_warn};
@@ -84,7 +85,7 @@ pub struct Checked {
 pub fn load(module: &Module, feed: &mut Feed<'_>) -> Result<Loaded, LoadError> {
     let source = &module.settings.source;
     let ticket = module.store.ticket();
-    let content = source.read().map_err(|error| {
+    let content = source::read(source).map_err(|error| {
         log_err!("no dispatching list loaded from {}: {error}", source.kind());
         LoadError::Unreadable(source.title(), error)
     })?;
@@ -160,7 +161,7 @@ pub fn ds_reload(msg: &mut Message) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
-    if !module.throttle.let_through() {
+    if !reload_delta::lets_change(module) {
         log_err!("the lists were changed less than reload_delta seconds ago");
         return ScriptRet::FAILED;
     }
@@ -180,7 +181,7 @@ pub fn ds_reload(msg: &mut Message) -> ScriptRet {
 /// [`LoadError::Unreadable`].
 pub fn check(module: &Module) -> Result<Checked, LoadError> {
     let source = &module.settings.source;
-    let content = source.read();
+    let content = source::read(source);
     let content = content.map_err(|error| LoadError::Unreadable(source.title(), error))?;
     let mut judge = Judge::new(source, false);
     let resolved = judge.resolve_all(module, &content);
@@ -199,7 +200,7 @@ pub fn check(module: &Module) -> Result<Checked, LoadError> {
 
 /// Goes through a list and keeps what is wrong with it.
 struct Judge<'s> {
-    source: &'s Source,
+    source: &'s ListSource,
     /// Say it in the log as well.
     log: bool,
     /// Reasons to refuse the whole list.
@@ -211,7 +212,7 @@ struct Judge<'s> {
 }
 
 impl<'s> Judge<'s> {
-    fn new(source: &'s Source, log: bool) -> Self {
+    fn new(source: &'s ListSource, log: bool) -> Self {
         Judge {
             source,
             log,

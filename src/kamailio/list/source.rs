@@ -3,22 +3,14 @@
 use core::fmt;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::{fs, io};
 
-use super::db::{DbError, Rows, Table};
+use super::db::{self, DbError, Rows};
 use super::entry::Words;
 use crate::dispatch::list::file::{self, Severity};
 use crate::dispatch::list::row::RowFault;
-use crate::kamailio::server::text::{Escaped, Short};
-
-/// Where the list is.
-pub enum Source {
-    /// A file with this path.
-    File(&'static [u8]),
-    /// A table.
-    Table(Table),
-}
+use crate::kamailio::config::list_params::ListSource;
+use crate::kamailio::server::text::Short;
 
 /// Why a list cannot be read.
 pub enum ReadError {
@@ -103,53 +95,14 @@ impl fmt::Display for ReadError {
     }
 }
 
-/// Its full name: what stands before each message about it.
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Source::File(path) => write!(f, "{}", Escaped(path)),
-            Source::Table(table) => write!(f, "{table}"),
-        }
-    }
-}
-
-impl Source {
-    /// Its name for the reply to a command: of a file only the last part.
-    pub fn short(&self) -> String {
-        match self {
-            Source::File(path) => {
-                let name = Path::new(OsStr::from_bytes(path)).file_name();
-                name.unwrap_or_default().to_string_lossy().into_owned()
-            }
-            Source::Table(table) => table.to_string(),
-        }
-    }
-
-    /// What it is, where nothing is to be said about its content: "the list" for a file.
-    pub fn title(&self) -> String {
-        match self {
-            Source::File(_) => "the list".into(),
-            Source::Table(table) => table.to_string(),
-        }
-    }
-
-    /// Its kind and its name, for the log.
-    pub fn kind(&self) -> String {
-        match self {
-            Source::File(path) => format!("file \"{}\"", Escaped(path)),
-            Source::Table(table) => table.to_string(),
-        }
-    }
-
-    /// Reads it. May wait.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    pub fn read(&self) -> Result<Content, ReadError> {
-        match self {
-            Source::File(path) => read_file(path).map(Content::Text).map_err(ReadError::File),
-            Source::Table(table) => table.read().map(Content::Rows).map_err(ReadError::Table),
-        }
+/// Reads the list. May wait.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn read(source: &ListSource) -> Result<Content, ReadError> {
+    match source {
+        ListSource::File(path) => read_file(path).map(Content::Text).map_err(ReadError::File),
+        ListSource::Table(table) => db::read(table).map(Content::Rows).map_err(ReadError::Table),
     }
 }
 

@@ -5,6 +5,7 @@
 
 use core::cell::RefCell;
 use core::ffi::{c_uint, c_void};
+use core::sync::atomic::Ordering::SeqCst;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -12,15 +13,14 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::db_write::{FlagsChange, Written};
+use super::db_write::{self, FlagsChange, Written};
 use super::pace::Pace;
-use super::source::Source;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::state_file::{self, Kept};
 use crate::dispatch::state::transition::{Flip, Outcome, State};
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::params::Keep;
+use crate::kamailio::config::list_params::{DbTable, Keep, ListSource};
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::{log_err, log_info, log_warn};
@@ -69,15 +69,16 @@ pub extern "C" fn dsr_states_tick(_ticks: c_uint, _param: *mut c_void) {
 
 impl Keeper {
     fn tick(&mut self, module: &Module) {
-        let version = (module.switches.state_changes(), module.store.version());
+        let version = (
+            module.shared.state_changes.load(SeqCst),
+            module.store.version(),
+        );
         let Some(walk) = self.pace.begin(version) else {
             return;
         };
         let kept = match (&module.settings.keep, &module.settings.source) {
             (Keep::File(path), _) => self.keep_in_file(module, path),
-            (Keep::Table, Source::Table(table)) => {
-                keep_in_table(module, |changes| table.change_flags(changes))
-            }
+            (Keep::Table, ListSource::Table(table)) => keep_in_table(module, table),
             _ => Ok(()),
         };
         match kept {
@@ -238,10 +239,7 @@ fn restore_one(
 }
 
 /// Writes the flags of the destinations whose rows say otherwise.
-fn keep_in_table(
-    module: &Module,
-    write: impl FnOnce(&mut [FlagsChange]) -> Result<(), String>,
-) -> Result<(), String> {
+fn keep_in_table(module: &Module, table: &DbTable) -> Result<(), String> {
     let mut records = Vec::new();
     let mut changes = Vec::new();
     {
@@ -266,7 +264,7 @@ fn keep_in_table(
     if changes.is_empty() {
         return Ok(());
     }
-    let done = write(&mut changes);
+    let done = db_write::change_flags(table, &mut changes);
     let written = |change: &&FlagsChange| matches!(change.written, Written::Flags(_));
     let written = changes.iter().filter(written).count();
     if written > 0 {

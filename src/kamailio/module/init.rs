@@ -7,13 +7,14 @@ use parking_lot::lock_api::RawMutex;
 
 use super::processes;
 use crate::dispatch::state::event::Cause;
-use crate::kamailio::config::cfg::Switches;
+use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::Settings;
 use crate::kamailio::config::ping_params::PingSettings;
+use crate::kamailio::config::shared::Shared;
 use crate::kamailio::events::feed::{self, Feed};
 use crate::kamailio::list::reload;
-use crate::kamailio::list::reload_delta::Throttle;
+use crate::kamailio::list::unique_id;
 use crate::kamailio::select::call_load;
 use crate::kamailio::server::guard::{InitRet, guard};
 use crate::kamailio::server::lock::ServerLock;
@@ -61,11 +62,9 @@ fn start() -> Option<()> {
         return None;
     }
     let settings = Settings::read()?;
+    cfg::declare(&settings)?;
     let rules = settings.rules();
     let no_memory = |error| log_err!("cannot make the table of destinations: {error}");
-    let throttle = Throttle::create(settings.reload_delta_s)
-        .map_err(no_memory)
-        .ok()?;
     let store = Store::create(ShmArena, ServerLock::INIT, rules)
         .map_err(no_memory)
         .ok()?;
@@ -75,7 +74,7 @@ fn start() -> Option<()> {
         .transpose()
         .map_err(|error| log_err!("cannot make the table of calls: {error}"))
         .ok()?;
-    let switches = Switches::create().map_err(no_memory).ok()?;
+    let shared = Shared::create().map_err(no_memory).ok()?;
     if let Some(pings) = &settings.pings {
         prepare_pings(pings)?;
     }
@@ -92,12 +91,12 @@ fn start() -> Option<()> {
         .ok()?;
     let module = Module {
         settings,
-        switches,
+        shared,
+        id_prefix: unique_id::prefix(),
         store,
         calls,
         diverted,
         mailbox,
-        throttle,
     };
     if !module.keep() {
         log_crit!("initialised twice");

@@ -4,7 +4,8 @@
 use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::ptr;
 
-use crate::kamailio::config::params::{Keep, Settings};
+use crate::kamailio::config::list_params::Keep;
+use crate::kamailio::config::params::Settings;
 use crate::kamailio::list::state_keeper;
 use crate::kamailio::probing::resolver::{self, Task};
 use crate::kamailio::probing::timer;

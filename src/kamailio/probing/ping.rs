@@ -4,7 +4,7 @@
 
 use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use std::ffi::CString;
 
 use crate::dispatch::list::destination::{Addr, SetId};
@@ -77,6 +77,16 @@ pub enum Due {
     Done,
     /// Its name is not resolved yet: to be tried again soon.
     Again,
+}
+
+/// Returns true while pings are sent.
+pub fn pings_on(module: &Module) -> bool {
+    module.shared.pings_off.load(SeqCst) == 0
+}
+
+/// Turns pings on or off. Returns true if they were on.
+pub fn set_pings(module: &Module, on: bool) -> bool {
+    module.shared.pings_off.swap(u32::from(!on), SeqCst) == 0
 }
 
 /// Pings the destination at a position of a set, if it is to be pinged and no other ping is on its

@@ -75,7 +75,7 @@ impl PingTimer {
     }
 
     fn ping(&mut self, module: &'static Module, pings: &PingSettings, set: SetId, at: usize) {
-        if module.switches.pings_on() && ping::ping(module, pings, set, at) == Due::Again {
+        if ping::pings_on(module) && ping::ping(module, pings, set, at) == Due::Again {
             self.waiting.insert((set, at));
         }
     }

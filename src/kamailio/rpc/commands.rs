@@ -17,6 +17,7 @@ use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::entry::{self, Words};
 use crate::kamailio::list::reload::{self, Checked, Loaded};
+use crate::kamailio::list::reload_delta;
 use crate::kamailio::probing::resolver;
 use crate::kamailio::server::guard::{RpcEnd, guard};
 use crate::kamailio::server::log::{log_info, log_warn};
@@ -59,7 +60,7 @@ fn invalid() -> String {
 
 /// Answers that the lists were changed a moment ago, where `reload_delta` says how often they may.
 fn throttle(module: &Module) -> Result<(), String> {
-    if module.throttle.let_through() {
+    if reload_delta::lets_change(module) {
         Ok(())
     } else {
         Err("Ongoing reload".into())

@@ -9,6 +9,7 @@ use super::reply::{Call, Full, Node, Value, integer};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::compat::Compat;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::list::unique_id;
 use crate::shm::dest::destination::{self, Dest};
 use crate::shm::dest::probing::Health;
 use crate::shm::set::view::View;
@@ -171,7 +172,10 @@ fn list_dest(
     node.add(c"FLAGS", Value::Text(&letters))?;
     node.add(c"PRIORITY", Value::Int(dest.priority))?;
     if more {
-        node.add(c"IUID", Value::Text(unique_id(module, dest).as_bytes()))?;
+        node.add(
+            c"IUID",
+            Value::Text(unique_id::unique_id(module, dest).as_bytes()),
+        )?;
     }
     if detail == Detail::Full {
         list_address(&node, dest)?;
@@ -212,12 +216,6 @@ fn list_address(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
     let number = |number: u64| Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX));
     node.add(c"DNSTIME_SEC", number(asked_us / 1_000_000))?;
     node.add(c"DNSTIME_USEC", number(asked_us % 1_000_000))
-}
-
-/// What tells a destination from all others that there have been since the server's start.
-fn unique_id(module: &Module, dest: &Dest) -> String {
-    let number = dest.record().number(|| module.switches.next_number());
-    format!("{}{number:x}-{}", module.switches.id_prefix(), dest.set)
 }
 
 fn list_latency(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {

@@ -12,6 +12,7 @@ use crate::dispatch::state::probe::is_pinged;
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::probing::ping::{pings_on, set_pings};
 use crate::kamailio::server::time::{now_ms, now_us};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::probing::{Ended, Health, Last};
@@ -31,8 +32,8 @@ pub fn active(call: &Call, module: &Module) -> Result<(), String> {
         },
     };
     let old = match wanted {
-        None => module.switches.pings_on(),
-        Some(on) => module.switches.set_pings(on),
+        None => pings_on(module),
+        Some(on) => set_pings(module, on),
     };
     let answer = || {
         let node = call.add_struct()?;
@@ -105,7 +106,7 @@ pub fn status(call: &Call, module: &Module) -> Result<(), String> {
 
 /// Whether pings are sent at all.
 fn switch(module: &Module) -> &'static str {
-    match (&module.settings.pings, module.switches.pings_on()) {
+    match (&module.settings.pings, pings_on(module)) {
         (None, _) => "off: ds_ping_interval is 0",
         (_, false) => "off: dispatcher.ping_active 0",
         _ => "on",
@@ -155,7 +156,7 @@ pub fn health(node: &Node<'_>, module: &Module, dest: &Dest) -> Result<(), Full>
 
 fn pinged(module: &Module, dest: &Dest) -> bool {
     module.settings.pings.is_some()
-        && module.switches.pings_on()
+        && pings_on(module)
         && is_pinged(dest.record().state(), &cfg::mark_rules(module))
 }
 

@@ -12,7 +12,8 @@ use super::select_dst::{Failure, Request, conclude, send};
 use crate::dispatch::select::cursor::{Text, Trail, Way};
 use crate::dispatch::select::failover::{Rule, rest};
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::params::Results;
+use crate::kamailio::config::results_params::Results;
+use crate::kamailio::list::unique_id;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::message::{Message, Target};
 use crate::kamailio::server::sys;
@@ -83,7 +84,7 @@ pub fn deliver(
 
 /// The number that tells a destination from all others.
 fn number(module: &Module, dest: &Dest) -> u32 {
-    dest.record().number(|| module.switches.next_number())
+    unique_id::number(module, dest)
 }
 
 /// Goes on to the destination after the current one; `None` when the current record has no trail,

@@ -10,7 +10,7 @@ use core::ptr;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::cursor::{Trail, Way};
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::params::Results;
+use crate::kamailio::config::results_params::Results;
 use crate::kamailio::server::compat;
 use crate::kamailio::server::message::Message;
 use crate::kamailio::server::sys;

@@ -1,0 +1,36 @@
+//! Words in shared memory that all processes read and write.
+
+use core::sync::atomic::AtomicU32;
+
+use crate::kamailio::server::memory::ShmArena;
+use crate::shm::memory::arena::{OutOfMemory, Plan, ShmSafe};
+
+/// The words; all are 0 at the start.
+pub struct Shared {
+    /// Not 0 while no pings are sent (`dispatcher.ping_active`).
+    pub pings_off: AtomicU32,
+    /// Not 0 if `probing_threshhold`, the old name, was set after the new one.
+    pub old_threshold: AtomicU32,
+    /// Counts changes of states that are kept over restarts.
+    pub state_changes: AtomicU32,
+    /// When the lists were last changed, for `reload_delta`: seconds since the start of the server,
+    /// plus 1; 0 before the first change.
+    pub lists_changed_s: AtomicU32,
+    /// The last number that was given to a destination.
+    pub last_number: AtomicU32,
+}
+
+// SAFETY: atomics only; zeroed memory is a value of each.
+unsafe impl ShmSafe for Shared {}
+
+impl Shared {
+    /// Makes the words, which end with the server.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] if shared memory is full.
+    pub fn create() -> Result<&'static Self, OutOfMemory> {
+        let made = Plan::<Shared>::of_header().alloc(&ShmArena)?.header();
+        // SAFETY: zeroed shared memory, which `ShmSafe` allows to read, and which is never freed.
+        Ok(unsafe { made.as_ref() })
+    }
+}

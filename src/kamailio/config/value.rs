@@ -1,0 +1,81 @@
+//! The value of one parameter, as the server has read it from the config.
+
+use core::fmt;
+
+use crate::kamailio::server::sys;
+use crate::kamailio::server::text::{self, Escaped};
+
+/// A parameter whose value cannot be used.
+pub(super) struct BadValue {
+    name: &'static str,
+    value: Vec<u8>,
+    expected: &'static str,
+}
+
+/// A parameter that was read.
+pub(super) type Read<T> = Result<T, BadValue>;
+
+impl fmt::Display for BadValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, value, expected) = (self.name, Escaped(&self.value), self.expected);
+        write!(
+            f,
+            "parameter {name}: found \"{value}\", expected {expected}"
+        )
+    }
+}
+
+/// Returns the error for a value.
+pub(super) fn bad<T>(name: &'static str, value: &[u8], expected: &'static str) -> Read<T> {
+    Err(BadValue {
+        name,
+        value: value.to_vec(),
+        expected,
+    })
+}
+
+/// Returns the error for a number.
+pub(super) fn bad_number<T>(name: &'static str, value: i32, expected: &'static str) -> Read<T> {
+    bad(name, value.to_string().as_bytes(), expected)
+}
+
+/// Returns the bytes of a text parameter, which the server never frees or changes.
+pub(super) fn bytes(text: &sys::str_) -> &'static [u8] {
+    // SAFETY: set by the server while it read the config, and left alone since (doc/dev/safety.md).
+    unsafe { text::bytes(text) }
+}
+
+/// Returns the bytes of a text parameter, if it is set.
+pub(super) fn set(text: &sys::str_) -> Option<&'static [u8]> {
+    Some(bytes(text)).filter(|text| !text.is_empty())
+}
+
+/// Parses a text parameter, if it is set.
+pub(super) fn parsed<T>(
+    name: &'static str,
+    value: &sys::str_,
+    parse: impl FnOnce(&'static [u8]) -> Option<T>,
+    expected: &'static str,
+) -> Read<Option<T>> {
+    let Some(value) = set(value) else {
+        return Ok(None);
+    };
+    match parse(value) {
+        Some(parsed) => Ok(Some(parsed)),
+        None => bad(name, value, expected),
+    }
+}
+
+/// Reads a number that is not negative.
+pub(super) fn whole(name: &'static str, value: i32, expected: &'static str) -> Read<u32> {
+    u32::try_from(value).or_else(|_| bad_number(name, value, expected))
+}
+
+/// Reads a number that is 0 or 1.
+pub(super) fn switch(name: &'static str, value: i32) -> Read<bool> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => bad_number(name, other, "0 or 1"),
+    }
+}
