@@ -1,9 +1,6 @@
 //! `dispatcher.calls` and `dispatcher.release`: the calls that call load counts.
 
-use core::ffi::c_int;
-
-use super::listing::{int, page};
-use super::reply::{Call, Full, Value, integer};
+use super::rpc_reply::{Full, RpcCall, RpcValue, integer, page};
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::select::call_load::now;
@@ -52,7 +49,7 @@ impl Filter {
 ///
 /// # Errors
 /// The text of the fault.
-pub fn calls(call: &Call, module: &Module) -> Result<(), String> {
+pub fn calls(call: &RpcCall, module: &Module) -> Result<(), String> {
     let Some(calls) = &module.calls else {
         return Err("Call Load Is Off (ds_hash_size is 0)".into());
     };
@@ -71,36 +68,33 @@ pub fn calls(call: &Call, module: &Module) -> Result<(), String> {
         .map_err(|Full| "Reply too large for this transport: ask for fewer calls".into())
 }
 
-fn reply(call: &Call, up: usize, offset: usize, shown: &[CallInfo]) -> Result<(), Full> {
+fn reply(call: &RpcCall, up: usize, offset: usize, shown: &[CallInfo]) -> Result<(), Full> {
     let top = call.add_struct()?;
-    top.add(c"UP", int(up))?;
-    top.add(c"OFFSET", int(offset))?;
+    top.add(c"UP", RpcValue::number(up))?;
+    top.add(c"OFFSET", RpcValue::number(offset))?;
     let list = top.add_array(c"CALLS")?;
     for info in shown {
         let node = list.add_struct(c"CALL")?;
-        node.add(c"CALLID", Value::Text(&info.call_id))?;
-        node.add(c"SET", Value::Int(info.set))?;
-        node.add(c"DUID", Value::Text(&info.duid))?;
+        node.add(c"CALLID", RpcValue::Text(&info.call_id))?;
+        node.add(c"SET", RpcValue::Int(info.set))?;
+        node.add(c"DUID", RpcValue::Text(&info.duid))?;
         let state: &[u8] = if info.confirmed {
             b"confirmed"
         } else {
             b"init"
         };
-        node.add(c"STATE", Value::Text(state))?;
+        node.add(c"STATE", RpcValue::Text(state))?;
         let left = info.expires.saturating_sub(now());
-        node.add(
-            c"EXPIRES",
-            Value::Int(c_int::try_from(left).unwrap_or(c_int::MAX)),
-        )?;
+        node.add(c"EXPIRES", RpcValue::number(left))?;
     }
     Ok(())
 }
 
-/// Answers `dispatcher.release` Call-ID.
+/// Answers `dispatcher.release` RpcCall-ID.
 ///
 /// # Errors
 /// The text of the fault.
-pub fn release(call: &Call, module: &Module) -> Result<(), String> {
+pub fn release(call: &RpcCall, module: &Module) -> Result<(), String> {
     let Some(call_id) = call.text() else {
         return Err("Invalid Parameters".into());
     };
@@ -108,7 +102,7 @@ pub fn release(call: &Call, module: &Module) -> Result<(), String> {
         return Err("Call Load Is Off (ds_hash_size is 0)".into());
     };
     if calls.end_in(&module.store, Module::process(), None, &call_id) == 0 {
-        return Err("No Such Call".into());
+        return Err("No Such RpcCall".into());
     }
     call.say("Ok. Dispatcher call released.");
     Ok(())

@@ -1,11 +1,11 @@
 //! `dispatcher.list`: the sets, all or a part of them.
 
-use core::ffi::{CStr, c_int};
+use core::ffi::CStr;
 use core::ops::Range;
 
 use super::overload;
 use super::ping;
-use super::reply::{Call, Full, Node, Value, integer};
+use super::rpc_reply::{Full, RpcCall, RpcNode, RpcValue, integer, page};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::compat::Compat;
 use crate::kamailio::config::instance::Module;
@@ -38,7 +38,7 @@ struct Wanted {
 impl Wanted {
     /// Reads `[short|full] [set|all] [offset count]`. A first word that is none of these is the
     /// plain list, as in the C module.
-    fn read(call: &Call) -> Result<Self, String> {
+    fn read(call: &RpcCall) -> Result<Self, String> {
         let mut words = call.words().into_iter().peekable();
         let word = words.peek().map(|word| word.to_ascii_lowercase());
         let detail = match word.as_deref() {
@@ -60,31 +60,11 @@ impl Wanted {
     }
 }
 
-/// Reads an offset and a count; `None` where neither is given.
-///
-/// # Errors
-/// The text of the fault.
-pub fn page(
-    offset: Option<Vec<u8>>,
-    count: Option<Vec<u8>>,
-) -> Result<Option<Range<usize>>, String> {
-    let natural = |word: &[u8]| integer(word).and_then(|number| number.try_into().ok());
-    match (offset, count) {
-        (None, _) => Ok(None),
-        (Some(offset), Some(count)) => {
-            let offset: usize = natural(&offset).ok_or("Invalid Parameters")?;
-            let count: usize = natural(&count).ok_or("Invalid Parameters")?;
-            Ok(Some(offset..offset.saturating_add(count)))
-        }
-        (Some(_), None) => Err("Invalid Parameters: an offset needs a count".into()),
-    }
-}
-
 /// Answers the command.
 ///
 /// # Errors
 /// The text of the fault.
-pub fn list(call: &Call, module: &Module) -> Result<(), String> {
+pub fn list(call: &RpcCall, module: &Module) -> Result<(), String> {
     let wanted = Wanted::read(call)?;
     let pinned = module.pin();
     let Some(table) = pinned.table().filter(|table| !table.is_empty()) else {
@@ -108,13 +88,8 @@ pub fn list(call: &Call, module: &Module) -> Result<(), String> {
     })
 }
 
-/// A number as the transports have it.
-pub fn int(number: usize) -> Value<'static> {
-    Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX))
-}
-
 fn reply(
-    call: &Call,
+    call: &RpcCall,
     module: &Module,
     table: &Table,
     wanted: &Wanted,
@@ -123,14 +98,18 @@ fn reply(
     let top = call.add_struct()?;
     top.add(
         c"NRSETS",
-        int(if wanted.set.is_some() { 1 } else { table.len() }),
+        RpcValue::number(if wanted.set.is_some() { 1 } else { table.len() }),
     )?;
     if let Some(page) = &wanted.page {
         top.add(
             c"TOTAL",
-            int(sets.iter().map(|(_, view)| view.dest_count()).sum()),
+            RpcValue::number(
+                sets.iter()
+                    .map(|(_, view)| view.dest_count())
+                    .sum::<usize>(),
+            ),
         )?;
-        top.add(c"OFFSET", int(page.start))?;
+        top.add(c"OFFSET", RpcValue::number(page.start))?;
     }
     let records = top.add_array(c"RECORDS")?;
     let mut first = 0;
@@ -144,7 +123,7 @@ fn reply(
             continue;
         }
         let set = records.add_struct(c"SET")?;
-        set.add(c"ID", Value::Int(id))?;
+        set.add(c"ID", RpcValue::Int(id))?;
         let targets = set.add_array(c"TARGETS")?;
         for at in shown {
             if let Some(dest) = view.dest(at) {
@@ -157,7 +136,7 @@ fn reply(
 
 fn list_dest(
     module: &Module,
-    targets: &Node<'_>,
+    targets: &RpcNode<'_>,
     (at, dest): (usize, &Dest),
     detail: Detail,
 ) -> Result<(), Full> {
@@ -165,16 +144,16 @@ fn list_dest(
     let overload = module.settings.compat.lists_overload();
     let node = targets.add_struct(c"DEST")?;
     if more {
-        node.add(c"IDX", int(at))?;
+        node.add(c"IDX", RpcValue::number(at))?;
     }
-    node.add(c"URI", Value::Text(dest.uri()))?;
+    node.add(c"URI", RpcValue::Text(dest.uri()))?;
     let letters = dest.record().state().letters(module.settings.compat);
-    node.add(c"FLAGS", Value::Text(&letters))?;
-    node.add(c"PRIORITY", Value::Int(dest.priority))?;
+    node.add(c"FLAGS", RpcValue::Text(&letters))?;
+    node.add(c"PRIORITY", RpcValue::Int(dest.priority))?;
     if more {
         node.add(
             c"IUID",
-            Value::Text(unique_id::unique_id(module, dest).as_bytes()),
+            RpcValue::Text(unique_id::unique_id(module, dest).as_bytes()),
         )?;
     }
     if detail == Detail::Full {
@@ -194,45 +173,44 @@ fn list_dest(
         ping::health(&node.add_struct(c"PING")?, module, dest)?;
     }
     if module.calls.is_some() {
-        let load = usize::try_from(dest.record().load()).unwrap_or(0);
-        node.add_struct(c"RUNTIME")?.add(c"DLGLOAD", int(load))?;
+        let load = dest.record().load();
+        node.add_struct(c"RUNTIME")?
+            .add(c"DLGLOAD", RpcValue::number(load))?;
     }
     Ok(())
 }
 
-fn list_address(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
-    node.add(c"HOST", Value::Text(dest.host()))?;
+fn list_address(node: &RpcNode<'_>, dest: &Dest) -> Result<(), Full> {
+    node.add(c"HOST", RpcValue::Text(dest.host()))?;
     let address = dest
         .addrs()
         .next()
         .map(|addr| destination::ip(addr).to_string());
     node.add(
         c"IPADDR",
-        Value::Text(address.unwrap_or_default().as_bytes()),
+        RpcValue::Text(address.unwrap_or_default().as_bytes()),
     )?;
-    node.add(c"PORT", Value::Int(dest.port.into()))?;
-    node.add(c"PROTOID", Value::Int(dest.proto.0.into()))?;
+    node.add(c"PORT", RpcValue::Int(dest.port.into()))?;
+    node.add(c"PROTOID", RpcValue::Int(dest.proto.0.into()))?;
     let asked_us = dest.record().health().map_or(0, Health::asked_us);
-    let number = |number: u64| Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX));
-    node.add(c"DNSTIME_SEC", number(asked_us / 1_000_000))?;
-    node.add(c"DNSTIME_USEC", number(asked_us % 1_000_000))
+    node.add(c"DNSTIME_SEC", RpcValue::number(asked_us / 1_000_000))?;
+    node.add(c"DNSTIME_USEC", RpcValue::number(asked_us % 1_000_000))
 }
 
-fn list_latency(node: &Node<'_>, dest: &Dest) -> Result<(), Full> {
+fn list_latency(node: &RpcNode<'_>, dest: &Dest) -> Result<(), Full> {
     let latency = dest.record().latency();
-    let whole = |number: u32| int(usize::try_from(number).unwrap_or(0));
-    node.add(c"AVG", Value::Double(latency.average))?;
-    node.add(c"STD", Value::Double(latency.deviation))?;
-    node.add(c"EST", Value::Double(latency.estimate))?;
-    node.add(c"MAX", whole(latency.max))?;
-    node.add(c"TIMEOUT", whole(latency.timeouts))
+    node.add(c"AVG", RpcValue::Double(latency.average))?;
+    node.add(c"STD", RpcValue::Double(latency.deviation))?;
+    node.add(c"EST", RpcValue::Double(latency.estimate))?;
+    node.add(c"MAX", RpcValue::number(latency.max))?;
+    node.add(c"TIMEOUT", RpcValue::number(latency.timeouts))
 }
 
-fn list_attrs(node: &Node<'_>, dest: &Dest, compat: Compat) -> Result<(), Full> {
+fn list_attrs(node: &RpcNode<'_>, dest: &Dest, compat: Compat) -> Result<(), Full> {
     let more = compat.lists_more();
     let attrs = dest.attrs();
     let text = |name: &'static CStr, value: Option<&[u8]>| {
-        node.add(name, value.map_or(Value::Null, Value::Text))
+        node.add(name, value.map_or(RpcValue::Null, RpcValue::Text))
     };
     text(
         c"BODY",
@@ -241,14 +219,11 @@ fn list_attrs(node: &Node<'_>, dest: &Dest, compat: Compat) -> Result<(), Full> 
     text(c"DUID", attrs.duid)?;
     if more {
         let (_, counted) = dest.record().status();
-        node.add(
-            c"PROBING_COUNT",
-            Value::Int(c_int::try_from(counted).unwrap_or(c_int::MAX)),
-        )?;
+        node.add(c"PROBING_COUNT", RpcValue::number(counted))?;
     }
-    node.add(c"MAXLOAD", Value::Int(attrs.maxload))?;
-    node.add(c"WEIGHT", Value::Int(attrs.weight))?;
-    node.add(c"RWEIGHT", Value::Int(attrs.rweight))?;
+    node.add(c"MAXLOAD", RpcValue::Int(attrs.maxload))?;
+    node.add(c"WEIGHT", RpcValue::Int(attrs.weight))?;
+    node.add(c"RWEIGHT", RpcValue::Int(attrs.rweight))?;
     text(c"SOCKET", attrs.socket)?;
     text(c"SOCKNAME", attrs.sockname)?;
     if more {
@@ -256,8 +231,8 @@ fn list_attrs(node: &Node<'_>, dest: &Dest, compat: Compat) -> Result<(), Full> 
     }
     text(c"OBPROXY", attrs.obproxy)?;
     if compat.lists_overload() {
-        node.add(c"OCMIN", Value::Int(attrs.ocmin))?;
-        node.add(c"OCMAX", Value::Int(attrs.ocmax))?;
+        node.add(c"OCMIN", RpcValue::Int(attrs.ocmin))?;
+        node.add(c"OCMAX", RpcValue::Int(attrs.ocmax))?;
     }
     Ok(())
 }

@@ -6,8 +6,8 @@
 
 use core::ffi::{c_int, c_uint, c_void};
 
-use super::commands;
-use super::reply::{Full, integer};
+use super::rpc_reply::{Full, integer};
+use super::{reload, states};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::transition::{RpcStateError, State};
 use crate::kamailio::config::instance::Module;
@@ -25,9 +25,9 @@ const INTERNAL: Status = Status(500, "Server Internal Error");
 const RELOAD_FAILED: Status = Status(500, "ERROR Reloading data");
 
 /// An answer while it is made; given back to the server when it is not finished.
-struct Answer(*mut sys::mi_root);
+struct MiReply(*mut sys::mi_root);
 
-impl Answer {
+impl MiReply {
     fn new(status: &Status) -> Result<Self, Full> {
         let reason = text::as_str(status.1.as_bytes());
         // SAFETY: the server keeps the pointer to the text, which is static and only read.
@@ -35,14 +35,14 @@ impl Answer {
         if root.is_null() {
             Err(Full)
         } else {
-            Ok(Answer(root))
+            Ok(MiReply(root))
         }
     }
 
     /// Adds a value at the top.
-    fn add(&self, name: &str, value: &[u8]) -> Result<Node, Full> {
+    fn add(&self, name: &str, value: &[u8]) -> Result<MiNode, Full> {
         // SAFETY: a tree that the server made, and that is still ours.
-        let top = Node(unsafe { &raw mut (*self.0).node });
+        let top = MiNode(unsafe { &raw mut (*self.0).node });
         top.add(name, value)
     }
 
@@ -52,7 +52,7 @@ impl Answer {
     }
 }
 
-impl Drop for Answer {
+impl Drop for MiReply {
     fn drop(&mut self) {
         if !self.0.is_null() {
             // SAFETY: made by the server and not given to it.
@@ -63,14 +63,14 @@ impl Drop for Answer {
 
 /// A value in an answer; alive as long as that.
 #[derive(Clone, Copy)]
-struct Node(*mut sys::mi_node);
+struct MiNode(*mut sys::mi_node);
 
 /// The server copies the value; names are static texts.
 const COPY_VALUE: c_int = sys::MI_DUP_VALUE as c_int;
 
-impl Node {
+impl MiNode {
     /// Adds a value below this one.
-    fn add(self, name: &str, value: &[u8]) -> Result<Node, Full> {
+    fn add(self, name: &str, value: &[u8]) -> Result<MiNode, Full> {
         let (name, value) = (text::as_str(name.as_bytes()), text::as_str(value));
         // SAFETY: a live node; the server copies the value and keeps the name, which is static.
         let node = unsafe {
@@ -79,7 +79,7 @@ impl Node {
         if node.is_null() {
             Err(Full)
         } else {
-            Ok(Node(node))
+            Ok(MiNode(node))
         }
     }
 
@@ -113,7 +113,7 @@ unsafe fn arguments<'r>(request: *const sys::mi_root) -> Vec<&'r [u8]> {
 /// Runs a command. Null, when even the answer finds no memory, lets the transport say so.
 fn command(
     request: *mut sys::mi_root,
-    body: impl FnOnce(&'static Module, &[&[u8]]) -> Result<Answer, Full>,
+    body: impl FnOnce(&'static Module, &[&[u8]]) -> Result<MiReply, Full>,
 ) -> *mut sys::mi_root {
     guard(|| {
         // SAFETY: what the server called the command with.
@@ -123,8 +123,8 @@ fn command(
             None => Err(Full),
         };
         answer
-            .or_else(|Full| Answer::new(&INTERNAL))
-            .map_or(core::ptr::null_mut(), Answer::finish)
+            .or_else(|Full| MiReply::new(&INTERNAL))
+            .map_or(core::ptr::null_mut(), MiReply::finish)
     })
 }
 
@@ -137,8 +137,8 @@ pub extern "C" fn dsr_mi_list(
     command(request, |module, _| list(module))
 }
 
-fn list(module: &Module) -> Result<Answer, Full> {
-    let answer = Answer::new(&OK)?;
+fn list(module: &Module) -> Result<MiReply, Full> {
+    let answer = MiReply::new(&OK)?;
     let pinned = module.pin();
     let Some(table) = pinned.table().filter(|table| !table.is_empty()) else {
         return Ok(answer);
@@ -153,7 +153,7 @@ fn list(module: &Module) -> Result<Answer, Full> {
     Ok(answer)
 }
 
-fn list_dest(module: &Module, set: Node, dest: &Dest) -> Result<(), Full> {
+fn list_dest(module: &Module, set: MiNode, dest: &Dest) -> Result<(), Full> {
     let node = set.add("URI", dest.uri())?;
     let letters = dest.record().state().letters(module.settings.compat);
     node.attribute("flags", &letters)?;
@@ -169,7 +169,7 @@ pub extern "C" fn dsr_mi_set_state(
 ) -> *mut sys::mi_root {
     command(request, |module, words| {
         let done = set_state(module, words);
-        Answer::new(done.as_ref().err().unwrap_or(&OK))
+        MiReply::new(done.as_ref().err().unwrap_or(&OK))
     })
 }
 
@@ -190,7 +190,7 @@ fn set_state(module: &Module, words: &[&[u8]]) -> Result<(), Status> {
         return Err(Status(500, "address not found"));
     }
     let uri = (*address != b"all").then_some(*address);
-    if rpc::change_states(module, state, set, uri, |_| true) == 0 {
+    if states::change_states(module, state, set, uri, |_| true) == 0 {
         return Err(Status(404, "destination not found"));
     }
     Ok(())
@@ -202,10 +202,10 @@ pub extern "C" fn dsr_mi_reload(
     request: *mut sys::mi_root,
     _param: *mut c_void,
 ) -> *mut sys::mi_root {
-    command(request, |module, _| match rpc::reload(module) {
-        Ok(_) => Answer::new(&OK),
+    command(request, |module, _| match reload::reload(module) {
+        Ok(_) => MiReply::new(&OK),
         Err(reason) => {
-            let answer = Answer::new(&RELOAD_FAILED)?;
+            let answer = MiReply::new(&RELOAD_FAILED)?;
             answer.add("REASON", reason.as_bytes())?;
             Ok(answer)
         }

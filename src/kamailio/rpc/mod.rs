@@ -2,19 +2,25 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`commands`] | The entry points of all commands. |
+//! | [`commands`] | The entry points of all commands, and `dispatcher.hash`. |
 //! | [`listing`] | `dispatcher.list`. |
+//! | [`reload`] | `dispatcher.reload` and `dispatcher.check`. |
+//! | [`edits`] | `dispatcher.add`, `dispatcher.remove` and `dispatcher.modify`. |
+//! | [`states`] | `dispatcher.set_state` and `dispatcher.set_duid_state`. |
 //! | [`calls`] | `dispatcher.calls` and `dispatcher.release`. |
 //! | [`ping`] | `dispatcher.ping_active` and `dispatcher.ping_status`. |
-//! | [`overload`] | Overload control: `dispatcher.oclist`. |
-//! | [`reply`] | RPC replies. |
+//! | [`overload`] | `dispatcher.oclist`. |
+//! | [`rpc_reply`] | A call of an RPC command: its arguments and its reply. |
 //! | `mi` | MI commands of Kamailio 4.x. |
 
 pub mod calls;
 pub mod commands;
+pub mod edits;
 pub mod listing;
 #[cfg(server_has = "mi")]
 pub mod mi;
 pub mod overload;
 pub mod ping;
-pub mod reply;
+pub mod reload;
+pub mod rpc_reply;
+pub mod states;

@@ -1,71 +1,19 @@
-//! Overload control: `ds_oc_set_attrs` and RPC `dispatcher.oclist`.
-//!
-//! Source: `features.md` 2.2, 2.4 to 2.6.
+//! `dispatcher.oclist`: what destinations report of their load.
 
-use core::ffi::{CStr, c_int};
+use core::ffi::CStr;
 
-use super::reply::{Call, Full, Node, Value};
+use super::rpc_reply::{Full, RpcCall, RpcNode, RpcValue};
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::server::guard::ScriptRet;
-use crate::kamailio::server::log::log_dbg;
-use crate::kamailio::server::memory::ShmArena;
-use crate::kamailio::server::text::Escaped;
-use crate::kamailio::server::time::{now_us, wall_us};
+use crate::kamailio::select::overload::until_us;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::overload::Overload;
-
-/// No such destination, or an older report than the last one.
-const NOT_TAKEN: ScriptRet = ScriptRet::new(-2);
-
-/// How long a report holds that does not say it, in milliseconds.
-const DEFAULT_MS: u64 = 500;
-
-/// What a destination reports of its load.
-pub struct Report {
-    /// Calls of a hundred that it wants to be spared.
-    pub rate: i32,
-    /// For how many milliseconds.
-    pub validity_ms: i32,
-    /// Its number: only a higher one than the last is taken.
-    pub seq: i32,
-}
-
-/// Keeps a destination's report. Its rate is kept within the attributes `ocmin` and `ocmax`.
-pub fn report(set: SetId, uri: &[u8], report: &Report) -> ScriptRet {
-    let Some(module) = Module::get() else {
-        return ScriptRet::FAILED;
-    };
-    let validity_ms = u64::try_from(report.validity_ms).unwrap_or(0);
-    let validity_ms = Some(validity_ms).filter(|&ms| ms > 0).unwrap_or(DEFAULT_MS);
-    let until_us = now_us().saturating_add(validity_ms * 1_000);
-    let take = |dest: &Dest| {
-        let rate = report.rate.min(dest.ocmax()).max(dest.ocmin());
-        let rate = u32::try_from(rate).unwrap_or(0);
-        let vitals = dest.record().need_vitals(&ShmArena).ok()?;
-        Some(vitals.overload.report(report.seq, rate, until_us))
-    };
-    let taken = {
-        let pinned = module.pin();
-        let Some(view) = pinned.view(set) else {
-            return ScriptRet::FAILED;
-        };
-        view.find_uri(uri)
-            .next()
-            .and_then(|at| take(view.dest(at)?))
-    };
-    if taken == Some(true) {
-        return ScriptRet::OK;
-    }
-    log_dbg!("overload report of {} in set {set} not taken", Escaped(uri));
-    NOT_TAKEN
-}
 
 /// Answers `dispatcher.oclist` set.
 ///
 /// # Errors
 /// The text of the fault.
-pub fn list(call: &Call, module: &Module) -> Result<(), String> {
+pub fn list(call: &RpcCall, module: &Module) -> Result<(), String> {
     let set = call.number().ok_or("Invalid Parameters")?;
     let pinned = module.pin();
     let Some(view) = pinned.view(set) else {
@@ -75,20 +23,20 @@ pub fn list(call: &Call, module: &Module) -> Result<(), String> {
     let mut dests = view.dests();
     dests
         .try_for_each(|dest| show(call, set, dest))
-        .map_err(|Full| "Reply too large for this transport".into())
+        .map_err(String::from)
 }
 
-fn show(call: &Call, set: SetId, dest: &Dest) -> Result<(), Full> {
+fn show(call: &RpcCall, set: SetId, dest: &Dest) -> Result<(), Full> {
     let node = call.add_struct()?;
     let flags = dest.record().state().bits();
-    node.add(c"group", Value::Int(set))?;
-    node.add(c"uri", Value::Text(dest.uri()))?;
-    node.add(c"flags", number(flags.into()))?;
-    node.add(c"priority", Value::Int(dest.priority))?;
+    node.add(c"group", RpcValue::Int(set))?;
+    node.add(c"uri", RpcValue::Text(dest.uri()))?;
+    node.add(c"flags", RpcValue::number(flags))?;
+    node.add(c"priority", RpcValue::Int(dest.priority))?;
     let names = [c"ocrate", c"ocidx", c"ocseq", c"octime_sec", c"octime_usec"];
     state(&node, names, dest)?;
-    node.add(c"ocmin", Value::Int(dest.ocmin()))?;
-    node.add(c"ocmax", Value::Int(dest.ocmax()))
+    node.add(c"ocmin", RpcValue::Int(dest.ocmin()))?;
+    node.add(c"ocmax", RpcValue::Int(dest.ocmax()))
 }
 
 /// Adds what a destination reported of its load: rate, next turn, number of the report, and until when
@@ -96,34 +44,16 @@ fn show(call: &Call, set: SetId, dest: &Dest) -> Result<(), Full> {
 ///
 /// # Errors
 /// [`Full`].
-pub fn state(node: &Node<'_>, names: [&'static CStr; 5], dest: &Dest) -> Result<(), Full> {
+pub fn state(node: &RpcNode<'_>, names: [&'static CStr; 5], dest: &Dest) -> Result<(), Full> {
     let overload = dest.record().overload();
     let until_us = until_us(dest);
     let values = [
-        number(overload.map_or(0, Overload::rate).into()),
-        number(overload.map_or(0, Overload::turn).into()),
-        Value::Int(overload.map_or(0, Overload::seq)),
-        number(until_us / 1_000_000),
-        number(until_us % 1_000_000),
+        RpcValue::number(overload.map_or(0, Overload::rate)),
+        RpcValue::number(overload.map_or(0, Overload::turn)),
+        RpcValue::Int(overload.map_or(0, Overload::seq)),
+        RpcValue::number(until_us / 1_000_000),
+        RpcValue::number(until_us % 1_000_000),
     ];
     let mut fields = names.into_iter().zip(values);
     fields.try_for_each(|(name, value)| node.add(name, value))
-}
-
-fn number(number: u64) -> Value<'static> {
-    Value::Int(c_int::try_from(number).unwrap_or(c_int::MAX))
-}
-
-/// Until when a destination's report holds, as time of day, in microseconds since 1970; 0 before the
-/// first report.
-pub fn until_us(dest: &Dest) -> u64 {
-    match dest.record().overload().map_or(0, Overload::until_us) {
-        0 => 0,
-        until => on_the_wall_us(until),
-    }
-}
-
-/// A moment of the shared clock as time of day, in microseconds since 1970.
-fn on_the_wall_us(moment_us: u64) -> u64 {
-    (wall_us() + moment_us).saturating_sub(now_us())
 }

@@ -1,10 +1,7 @@
 //! `dispatcher.ping_active` and `dispatcher.ping_status`: whether pings are sent, and why each
 //! destination is in its state.
 
-use core::ffi::c_int;
-
-use super::listing::int;
-use super::reply::{Call, Full, Node, Value, integer};
+use super::rpc_reply::{Full, RpcCall, RpcNode, RpcValue, integer};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::state::event::Cause;
@@ -22,7 +19,7 @@ use crate::shm::set::view::View;
 ///
 /// # Errors
 /// The text of the fault.
-pub fn active(call: &Call, module: &Module) -> Result<(), String> {
+pub fn active(call: &RpcCall, module: &Module) -> Result<(), String> {
     let wanted = match call.text() {
         None => None,
         Some(word) => match integer(&word) {
@@ -38,18 +35,18 @@ pub fn active(call: &Call, module: &Module) -> Result<(), String> {
     let answer = || {
         let node = call.add_struct()?;
         if let Some(new) = wanted {
-            node.add(c"NewPingState", Value::Int(new.into()))?;
+            node.add(c"NewPingState", RpcValue::Int(new.into()))?;
         }
-        node.add(c"OldPingState", Value::Int(old.into()))
+        node.add(c"OldPingState", RpcValue::Int(old.into()))
     };
-    answer().map_err(|Full| "Reply too large for this transport".into())
+    answer().map_err(String::from)
 }
 
 /// Answers `dispatcher.ping_status` [set [URI|duid=ID]].
 ///
 /// # Errors
 /// The text of the fault.
-pub fn status(call: &Call, module: &Module) -> Result<(), String> {
+pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
     let set = match call.text().as_deref() {
         None | Some(b"all") => None,
         Some(word) => Some(integer(word).ok_or("Invalid Parameters: expected a set or `all`")?),
@@ -84,15 +81,15 @@ pub fn status(call: &Call, module: &Module) -> Result<(), String> {
     }
     let answer = || {
         let top = call.add_struct()?;
-        top.add(c"PINGS", Value::Text(switch(module).as_bytes()))?;
+        top.add(c"PINGS", RpcValue::Text(switch(module).as_bytes()))?;
         let targets = top.add_array(c"TARGETS")?;
         for (set, dest) in dests() {
             let node = targets.add_struct(c"DEST")?;
-            node.add(c"SET", Value::Int(set))?;
-            node.add(c"URI", Value::Text(dest.uri()))?;
+            node.add(c"SET", RpcValue::Int(set))?;
+            node.add(c"URI", RpcValue::Text(dest.uri()))?;
             let letters = dest.record().state().letters(module.settings.compat);
-            node.add(c"FLAGS", Value::Text(&letters))?;
-            node.add(c"WHY", Value::Text(why(module, dest).as_bytes()))?;
+            node.add(c"FLAGS", RpcValue::Text(&letters))?;
+            node.add(c"WHY", RpcValue::Text(why(module, dest).as_bytes()))?;
             health(&node, module, dest)?;
         }
         Ok(())
@@ -117,7 +114,7 @@ fn switch(module: &Module) -> &'static str {
 ///
 /// # Errors
 /// [`Full`].
-pub fn health(node: &Node<'_>, module: &Module, dest: &Dest) -> Result<(), Full> {
+pub fn health(node: &RpcNode<'_>, module: &Module, dest: &Dest) -> Result<(), Full> {
     let record = dest.record();
     let last = record.health().and_then(Health::last);
     let result = last.map(|last| ended(last.ended));
@@ -125,13 +122,10 @@ pub fn health(node: &Node<'_>, module: &Module, dest: &Dest) -> Result<(), Full>
         c"LAST_RESULT",
         result
             .as_ref()
-            .map_or(Value::Null, |text| Value::Text(text.as_bytes())),
+            .map_or(RpcValue::Null, |text| RpcValue::Text(text.as_bytes())),
     )?;
     let now_ms = now_ms();
-    let int_or_null = |value: Option<u64>| match value {
-        Some(value) => Value::Int(c_int::try_from(value).unwrap_or(c_int::MAX)),
-        None => Value::Null,
-    };
+    let int_or_null = |value: Option<u64>| value.map_or(RpcValue::Null, RpcValue::number);
     let ago = last.map(|last| now_ms.saturating_sub(last.at_ms));
     node.add(c"LAST_AGO_MS", int_or_null(ago))?;
     let round_trip = last.map(|last| f64::from(last.round_trip_us) / 1_000.0);
@@ -139,10 +133,10 @@ pub fn health(node: &Node<'_>, module: &Module, dest: &Dest) -> Result<(), Full>
         c"ROUND_TRIP_MS",
         round_trip
             .filter(|&ms| ms > 0.0)
-            .map_or(Value::Null, Value::Double),
+            .map_or(RpcValue::Null, RpcValue::Double),
     )?;
     let bad = last.map_or(0, |last| last.bad_in_row);
-    node.add(c"BAD_IN_ROW", int(usize::try_from(bad).unwrap_or(0)))?;
+    node.add(c"BAD_IN_ROW", RpcValue::number(bad))?;
     let waits = record
         .health()
         .and_then(Health::sent_us)

@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::rpc::overload;
+use crate::kamailio::select::overload;
 use crate::kamailio::server::guard::{ScriptRet, guard};
 use crate::kamailio::server::log::log_dbg;
 use crate::kamailio::server::pv_export::{Names, PvRet, Question};

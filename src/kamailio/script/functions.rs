@@ -5,9 +5,9 @@
 
 use super::dsg;
 use crate::kamailio::list::reload;
-use crate::kamailio::rpc::overload;
 use crate::kamailio::select::call_load;
 use crate::kamailio::select::from_list::{self, DEFAULT_MODE};
+use crate::kamailio::select::overload;
 use crate::kamailio::select::routes;
 use crate::kamailio::select::select_dst::{self, Request, UNLIMITED};
 use crate::kamailio::server::fixup::Arg;

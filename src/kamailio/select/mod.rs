@@ -10,12 +10,14 @@
 //! | [`drain`] | In-dialog requests of draining destinations. |
 //! | [`routes`] | `ds_select_routes`. |
 //! | [`records`] | Destination records: the XAVPs and AVPs that a selection writes. |
+//! | [`overload`] | Reports of load by destinations. |
 //! | [`from_list`] | `ds_is_from_list`. |
 
 pub mod call_load;
 pub mod drain;
 pub mod from_list;
 pub mod on_demand;
+pub mod overload;
 pub mod parallel;
 pub mod plain;
 pub mod records;

@@ -1,6 +1,7 @@
 //! Replies of RPC commands: structs, arrays and values in the server's own form.
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use core::ops::Range;
 use core::ptr;
 
 use crate::kamailio::server::sys;
@@ -11,20 +12,20 @@ const MAX_FAULT: usize = 250;
 
 /// A command's call: its arguments and its reply.
 #[derive(Clone, Copy)]
-pub struct Call {
+pub struct RpcCall {
     rpc: *mut sys::rpc_t,
     context: *mut c_void,
 }
 
 /// A struct or array inside a reply; `None` when the server could not make it.
 #[derive(Clone, Copy)]
-pub struct Node<'c> {
-    call: &'c Call,
+pub struct RpcNode<'c> {
+    call: &'c RpcCall,
     handle: *mut c_void,
 }
 
 /// A value for a struct's member.
-pub enum Value<'v> {
+pub enum RpcValue<'v> {
     /// A number.
     Int(c_int),
     /// A number of 32 bits without a sign; `kamcmd` shows large ones as negative.
@@ -37,21 +38,34 @@ pub enum Value<'v> {
     Null,
 }
 
-/// The command's reply could not be built: the server has no memory, or the transport no room.
+impl RpcValue<'_> {
+    /// Returns a number as the transports have it: one that does not fit is the largest.
+    pub fn number(number: impl TryInto<c_int>) -> Self {
+        RpcValue::Int(number.try_into().unwrap_or(c_int::MAX))
+    }
+}
+
+/// The reply could not be built: the server has no memory, or the transport no room.
 #[derive(Debug)]
 pub struct Full;
+
+impl From<Full> for String {
+    fn from(Full: Full) -> String {
+        "Reply too large for this transport".into()
+    }
+}
 
 fn format(text: &'static CStr) -> *mut c_char {
     text.as_ptr().cast_mut()
 }
 
-impl Call {
+impl RpcCall {
     /// The call of an RPC command.
     ///
     /// # Safety
     /// Both are what the server called the command with, and are used only until it returns.
     pub unsafe fn new(rpc: *mut sys::rpc_t, context: *mut c_void) -> Self {
-        Call { rpc, context }
+        RpcCall { rpc, context }
     }
 
     fn api(&self) -> &sys::rpc_t {
@@ -116,7 +130,7 @@ impl Call {
     ///
     /// # Errors
     /// [`Full`].
-    pub fn add_struct(&self) -> Result<Node<'_>, Full> {
+    pub fn add_struct(&self) -> Result<RpcNode<'_>, Full> {
         let mut handle = ptr::null_mut::<c_void>();
         let add = self.api().add.ok_or(Full)?;
         // SAFETY: `{` writes one handle, which lives as long as the call.
@@ -124,35 +138,37 @@ impl Call {
         if added < 0 || handle.is_null() {
             Err(Full)
         } else {
-            Ok(Node { call: self, handle })
+            Ok(RpcNode { call: self, handle })
         }
     }
 }
 
-impl<'c> Node<'c> {
+impl<'c> RpcNode<'c> {
     /// Adds a member that is a value.
     ///
     /// # Errors
     /// [`Full`].
-    pub fn add(&self, name: &'static CStr, value: Value<'_>) -> Result<(), Full> {
+    pub fn add(&self, name: &'static CStr, value: RpcValue<'_>) -> Result<(), Full> {
         let add = self.call.api().struct_add.ok_or(Full)?;
         let added = match value {
             // SAFETY: `d` reads a name and an int.
-            Value::Int(number) => unsafe { add(self.handle, format(c"d"), name.as_ptr(), number) },
+            RpcValue::Int(number) => unsafe {
+                add(self.handle, format(c"d"), name.as_ptr(), number)
+            },
             // SAFETY: `u` reads a name and an unsigned int.
-            Value::Unsigned(number) => unsafe {
+            RpcValue::Unsigned(number) => unsafe {
                 add(self.handle, format(c"u"), name.as_ptr(), number)
             },
             // SAFETY: `f` reads a name and a double.
-            Value::Double(number) => unsafe {
+            RpcValue::Double(number) => unsafe {
                 add(self.handle, format(c"f"), name.as_ptr(), number)
             },
-            Value::Text(value) => {
+            RpcValue::Text(value) => {
                 let mut value = text::as_str(value);
                 // SAFETY: `S` reads a name and a text, and copies it.
                 unsafe { add(self.handle, format(c"S"), name.as_ptr(), &raw mut value) }
             }
-            Value::Null => {
+            RpcValue::Null => {
                 let mut value = text::EMPTY;
                 // SAFETY: as above.
                 unsafe { add(self.handle, format(c"S"), name.as_ptr(), &raw mut value) }
@@ -165,7 +181,7 @@ impl<'c> Node<'c> {
     ///
     /// # Errors
     /// [`Full`].
-    pub fn add_struct(&self, name: &'static CStr) -> Result<Node<'c>, Full> {
+    pub fn add_struct(&self, name: &'static CStr) -> Result<RpcNode<'c>, Full> {
         self.add_node(c"{", name)
     }
 
@@ -173,7 +189,7 @@ impl<'c> Node<'c> {
     ///
     /// # Errors
     /// [`Full`].
-    pub fn add_array(&self, name: &'static CStr) -> Result<Node<'c>, Full> {
+    pub fn add_array(&self, name: &'static CStr) -> Result<RpcNode<'c>, Full> {
         self.add_node(c"[", name)
     }
 
@@ -189,7 +205,7 @@ impl<'c> Node<'c> {
         if added < 0 { Err(Full) } else { Ok(()) }
     }
 
-    fn add_node(&self, kind: &'static CStr, name: &'static CStr) -> Result<Node<'c>, Full> {
+    fn add_node(&self, kind: &'static CStr, name: &'static CStr) -> Result<RpcNode<'c>, Full> {
         let mut handle = ptr::null_mut::<c_void>();
         let add = self.call.api().struct_add.ok_or(Full)?;
         // SAFETY: reads a name and writes one handle, which lives as long as the call.
@@ -197,7 +213,7 @@ impl<'c> Node<'c> {
         if added < 0 || handle.is_null() {
             Err(Full)
         } else {
-            Ok(Node {
+            Ok(RpcNode {
                 call: self.call,
                 handle,
             })
@@ -218,4 +234,24 @@ pub fn integer(word: &[u8]) -> Option<i32> {
             .map(|number| i32::from_ne_bytes(number.to_ne_bytes()))
     };
     i32::try_from(number).ok().or_else(unsigned)
+}
+
+/// Reads an offset and a count; `None` where neither is given.
+///
+/// # Errors
+/// The text of the fault.
+pub fn page(
+    offset: Option<Vec<u8>>,
+    count: Option<Vec<u8>>,
+) -> Result<Option<Range<usize>>, String> {
+    let natural = |word: &[u8]| integer(word).and_then(|number| number.try_into().ok());
+    match (offset, count) {
+        (None, _) => Ok(None),
+        (Some(offset), Some(count)) => {
+            let offset: usize = natural(&offset).ok_or("Invalid Parameters")?;
+            let count: usize = natural(&count).ok_or("Invalid Parameters")?;
+            Ok(Some(offset..offset.saturating_add(count)))
+        }
+        (Some(_), None) => Err("Invalid Parameters: an offset needs a count".into()),
+    }
 }

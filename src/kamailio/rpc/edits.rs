@@ -1,0 +1,209 @@
+//! `dispatcher.add`, `dispatcher.remove` and `dispatcher.modify`: one destination of a set.
+
+use super::commands::INVALID;
+use super::reload::check_reload_delta;
+use super::rpc_reply::{RpcCall, integer};
+use crate::dispatch::list::destination::{Addr, SetId, ToSpec};
+use crate::dispatch::list::file::with_scheme;
+use crate::dispatch::state::event::Cause;
+use crate::dispatch::state::transition::State;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::events::feed::Feed;
+use crate::kamailio::list::entry::{self, Words};
+use crate::kamailio::probing::resolver;
+use crate::kamailio::server::log::{log_info, log_warn};
+use crate::kamailio::server::net::Uri;
+use crate::kamailio::server::rand::ServerRandom;
+use crate::kamailio::server::text::Short;
+use crate::shm::dest::destination::Dest;
+use crate::shm::table::edit::Revision;
+
+/// Adds a destination.
+///
+/// # Errors
+/// The text of the fault.
+pub fn add(call: &RpcCall, module: &Module) -> Result<(), String> {
+    let (Some(set), Some(uri)) = (call.number(), call.text()) else {
+        return Err(INVALID.into());
+    };
+    let words = call.words();
+    if set < 0 || !words.iter().chain([&uri]).all(|word| is_listable(word)) {
+        return Err(INVALID.into());
+    }
+    let flags = optional(words.first(), parse_flags)?;
+    let priority = optional(words.get(1), integer)?;
+    let attrs = words.get(2).map(Vec::as_slice).unwrap_or_default();
+    check_reload_delta(module)?;
+    let failed = |why: String| format!("Adding dispatcher dst failed: {why}");
+    let words = Words {
+        set,
+        uri: &uri,
+        flags: flags.unwrap_or(0),
+        priority: priority.unwrap_or(0),
+        attrs,
+    };
+    let resolved = entry::resolve(&module.settings, words).map_err(failed)?;
+    for warning in resolved.warnings() {
+        log_warn!("set {set}, {}: {warning}", Short(&uri));
+    }
+    let spec = resolved.spec();
+    let added = module.store.add(&spec, &mut ServerRandom);
+    added.map_err(|error| failed(format!("set {set}, {}: {error}", Short(&uri))))?;
+    log_info!("added to set {set}: {}", Short(&uri));
+    call.say("Ok. Dispatcher destination added.");
+    let mut feed = Feed::new(module, Cause::Rpc);
+    feed.note(set, spec.uri, State::ACTIVE, spec.flags);
+    feed.post();
+    Ok(())
+}
+
+/// Removes all destinations of a set with a URI.
+///
+/// # Errors
+/// The text of the fault.
+pub fn remove(call: &RpcCall, module: &Module) -> Result<(), String> {
+    let (Some(set), Some(uri)) = (call.number(), call.text()) else {
+        return Err(INVALID.into());
+    };
+    check_reload_delta(module)?;
+    let listed = with_scheme(&uri);
+    let removed = module.store.remove(set, &listed, &mut ServerRandom);
+    removed.map_err(|error| {
+        format!(
+            "Removing dispatcher dst failed: set {set}, {}: {error}",
+            Short(&uri)
+        )
+    })?;
+    log_info!("removed from set {set}: {}", Short(&uri));
+    call.say("Ok. Dispatcher destination removed.");
+    Ok(())
+}
+
+/// Changes one destination.
+///
+/// # Errors
+/// The text of the fault.
+pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
+    let (Some(set), Some(address)) = (call.number(), call.text()) else {
+        return Err(INVALID.into());
+    };
+    let words = call.words();
+    let failed = |why: String| {
+        format!(
+            "Modifying dispatcher dst failed: set {set}, {}: {why}",
+            Short(&address)
+        )
+    };
+    let mut revision = revision(module, &words).map_err(failed)?;
+    check_reload_delta(module)?;
+    let listed = with_scheme(&address);
+    let duid = address.strip_prefix(b"duid=");
+    let uri = duid.is_none().then_some(&*listed);
+    let wanted = |dest: &Dest| duid.is_none_or(|duid| dest.has_duid(duid));
+    let addrs = addresses(module, set, uri, wanted, &revision).map_err(failed)?;
+    revision.addrs = addrs.as_deref();
+    let mut feed = Feed::new(module, Cause::Rpc);
+    let modified = module.store.modify_and_tell(
+        set,
+        uri,
+        wanted,
+        revision,
+        &mut ServerRandom,
+        &mut |dest, old| feed.note(dest.set, dest.uri(), old, dest.listed),
+    );
+    modified.map_err(|error| failed(error.to_string()))?;
+    log_info!("modified in set {set}: {}", Short(&address));
+    call.say("Ok. Dispatcher destination modified.");
+    feed.post();
+    Ok(())
+}
+
+/// True for a word that a list file can hold: one that a reload would read as it is.
+fn is_listable(word: &[u8]) -> bool {
+    !word
+        .iter()
+        .any(|&byte| byte.is_ascii_whitespace() || byte == b'\0')
+}
+
+/// Reads an argument that may be left out.
+fn optional<T>(
+    word: Option<&Vec<u8>>,
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Option<T>, String> {
+    word.map(|word| parse(word).ok_or_else(|| INVALID.into()))
+        .transpose()
+}
+
+/// Decimal, or hexadecimal behind `0x`, as in a list.
+fn parse_flags(word: &[u8]) -> Option<u32> {
+    let word = core::str::from_utf8(word).ok()?;
+    match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16).ok(),
+        None => word.parse().ok(),
+    }
+}
+
+/// The addresses that new flags ask for: none with flag 16, else those of the host where it has
+/// not been resolved yet, as `ds_dns_mode` wants it at a load. `None` leaves them as they are.
+fn addresses(
+    module: &Module,
+    set: SetId,
+    uri: Option<&[u8]>,
+    wanted: impl Fn(&Dest) -> bool,
+    revision: &Revision<'_>,
+) -> Result<Option<Vec<Addr>>, String> {
+    let Some(flags) = revision.flags else {
+        return Ok(None);
+    };
+    if flags.contains(State::NODNS) {
+        return Ok(Some(Vec::new()));
+    }
+    let uri = {
+        let pinned = module.pin();
+        let dest = pinned.view(set).and_then(|view| match uri {
+            Some(uri) => view.dest(view.find_uri(uri).next()?),
+            None => view.dests().find(|dest| wanted(dest)),
+        });
+        dest.filter(|dest| dest.addrs().next().is_none())
+            .map(|dest| dest.uri().to_vec())
+    };
+    let Some(uri) = uri else { return Ok(None) };
+    let parsed = Uri::parse(&uri).ok_or("not a SIP URI")?;
+    let host = parsed.host();
+    let addrs = resolver::at_load(&module.settings.dns, &parsed, host);
+    addrs
+        .map(Some)
+        .ok_or_else(|| format!("cannot resolve host \"{}\"", Short(host)))
+}
+
+/// Reads `name value` pairs: `flags`, `priority`, `attrs`.
+fn revision<'w>(module: &Module, words: &'w [Vec<u8>]) -> Result<Revision<'w>, String> {
+    let expected = || "expected flags, priority or attrs, each with a value".to_string();
+    let mut revision = Revision::default();
+    if words.is_empty() {
+        return Err(expected());
+    }
+    for pair in words.chunks(2) {
+        let [name, value] = pair else {
+            return Err(expected());
+        };
+        let bad = || format!("bad value for {}: \"{}\"", Short(name), Short(value));
+        match name.as_slice() {
+            b"flags" => {
+                let flags = parse_flags(value).ok_or_else(bad)?;
+                revision.flags = Some(State::from_list_flags(flags, module.settings.compat));
+            }
+            b"priority" => revision.priority = Some(integer(value).ok_or_else(bad)?),
+            b"attrs" if !is_listable(value) => return Err(bad()),
+            b"attrs" => {
+                let attrs = entry::attrs(&module.settings, value)?;
+                for warning in &attrs.warnings {
+                    log_warn!("modify: {warning}");
+                }
+                revision.attrs = Some((attrs.body, attrs.attrs, attrs.socket));
+            }
+            _ => return Err(expected()),
+        }
+    }
+    Ok(revision)
+}

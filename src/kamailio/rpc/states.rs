@@ -1,0 +1,79 @@
+//! `dispatcher.set_state` and `dispatcher.set_duid_state`.
+
+use super::commands::INVALID;
+use super::rpc_reply::RpcCall;
+use crate::dispatch::list::destination::SetId;
+use crate::dispatch::state::event::Cause;
+use crate::dispatch::state::transition::{Outcome, State, apply_set};
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::events::feed::Feed;
+use crate::kamailio::server::time::now_ms;
+use crate::shm::dest::destination::Dest;
+
+/// Sets the state of the destinations with a URI, or of a whole set.
+///
+/// # Errors
+/// The text of the fault.
+pub fn set_state(call: &RpcCall, module: &Module) -> Result<(), String> {
+    let (state, set, address) = state_arguments(call)?;
+    let uri = (address != b"all").then_some(address.as_slice());
+    answer(call, module, state, set, uri, |_| true)
+}
+
+/// Sets the state of the destinations with a unique id, or of a whole set.
+///
+/// # Errors
+/// The text of the fault.
+pub fn set_duid_state(call: &RpcCall, module: &Module) -> Result<(), String> {
+    let (state, set, duid) = state_arguments(call)?;
+    let wanted = |dest: &Dest| duid == b"all" || dest.has_duid(&duid);
+    answer(call, module, state, set, None, wanted)
+}
+
+/// Reads a state, a set and a word.
+fn state_arguments(call: &RpcCall) -> Result<(State, SetId, Vec<u8>), String> {
+    let (state, set, word) = (call.text(), call.number(), call.text());
+    let (Some(state), Some(set), Some(word)) = (state, set, word) else {
+        return Err(INVALID.into());
+    };
+    let state = State::parse_rpc(&state).map_err(|error| error.to_string())?;
+    Ok((state, set, word))
+}
+
+fn answer(
+    call: &RpcCall,
+    module: &Module,
+    state: State,
+    set: SetId,
+    uri: Option<&[u8]>,
+    wanted: impl Fn(&Dest) -> bool,
+) -> Result<(), String> {
+    if change_states(module, state, set, uri, wanted) == 0 {
+        return Err("State Update Failed".into());
+    }
+    call.say("Ok. Dispatcher state updated.");
+    Ok(())
+}
+
+/// Sets a state for an operator's command; `uri` is `None` for all destinations of the set. Returns
+/// the number of those that are in that state now: 0 where there is no such set or destination.
+pub fn change_states(
+    module: &Module,
+    state: State,
+    set: SetId,
+    uri: Option<&[u8]>,
+    wanted: impl Fn(&Dest) -> bool,
+) -> usize {
+    let compat = module.settings.compat;
+    let change = |old, failures| apply_set(old, failures, state, compat);
+    let mut feed = Feed::new(module, Cause::Rpc);
+    let told = |dest: &Dest, old, outcome: Outcome| {
+        dest.record().set_cause(Cause::Rpc, now_ms());
+        feed.note(dest.set, dest.uri(), old, outcome.state);
+    };
+    let changed = module
+        .store
+        .change(Module::process(), set, uri, wanted, change, told);
+    feed.post();
+    changed.unwrap_or(0)
+}
