@@ -114,7 +114,7 @@ fn to_keep(record: &DestRecord, listed: State) -> State {
     record.state().kept_as(listed, by_command)
 }
 
-/// Returns the destinations whose states are kept beside the list.
+/// Returns the destinations whose states are kept beside the list, by set and as they are listed.
 fn all_kept(module: &Module) -> Vec<Kept> {
     let pinned = module.pin();
     let mut all = Vec::new();
@@ -123,16 +123,18 @@ fn all_kept(module: &Module) -> Vec<Kept> {
         let listed = dest.record().listed();
         let flags = to_keep(dest.record(), listed);
         if flags != listed {
-            all.push(Kept {
+            let kept = Kept {
                 set: dest.set,
                 listed: listed.bits(),
                 flags: flags.bits(),
                 uri: dest.uri().to_vec(),
                 number: number(Some(view), dest),
-            });
+            };
+            all.push((dest.line, kept));
         }
     }
-    all
+    all.sort_by_key(|(line, kept)| (kept.set, *line));
+    all.into_iter().map(|(_, kept)| kept).collect()
 }
 
 /// Returns the number of a destination among those of its set with the same URI, from 1, in the

@@ -102,7 +102,7 @@ pub fn release(call: &RpcCall, module: &Module) -> Result<(), String> {
         return Err("Call Load Is Off (ds_hash_size is 0)".into());
     };
     if calls.end_in(&module.store, Module::process(), None, &call_id) == 0 {
-        return Err("No Such RpcCall".into());
+        return Err("No Such Call".into());
     }
     call.say("Ok. Dispatcher call released.");
     Ok(())
