@@ -1,4 +1,4 @@
-//! What runs of a set, kept over reloads: its cursors, and how often its states changed.
+//! The record of a set, kept over reloads: its cursors, and the number of its state changes.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -9,16 +9,15 @@ use crate::shm::memory::arena::{Arena, LINE, OutOfMemory, Plan, ShmSafe, ShmSlic
 use crate::shm::memory::refcount::{Counted, Kept};
 use crate::shm::memory::slab::{self, Maker, Piece};
 
-/// What a set keeps over reloads. A cache line, which nobody else has: its cursors are written by
-/// each choice.
+/// The record of a set. It has a cache line of its own, because each selection writes its cursors.
 pub struct SetRecord {
-    /// The piece that it is in.
+    /// The slab that it is in.
     home: AtomicPtr<SetBatch>,
-    /// The set's moving positions.
+    /// The cursors.
     pub cursors: Cursors,
-    /// Tables that point to it.
+    /// The number of views that point to it.
     refs: AtomicU32,
-    /// Changes of the states of its destinations, each counted before it is made.
+    /// The number of state changes of its destinations, each counted before it is made.
     changes: AtomicU32,
 }
 
@@ -39,12 +38,12 @@ impl Kept for SetRecord {
 }
 
 impl SetRecord {
-    /// Says that the state of a destination of this set is about to change.
+    /// Counts a state change of a destination, which is about to be made.
     pub fn announce_change(&self) {
         self.changes.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// A number that is another one after each change that was announced.
+    /// Returns a number that differs after each change that was announced.
     pub fn changes(&self) -> u32 {
         self.changes.load(Ordering::SeqCst)
     }

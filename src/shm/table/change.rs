@@ -1,7 +1,7 @@
-//! Changing the states of destinations, and what choosing knows of them, while tables come and go.
+//! Changes of states, of calls and of latencies, while tables are replaced.
 //!
-//! No lock is taken: a change goes to the record, and is followed in whatever view runs then. A
-//! reload in another process finds the changed records.
+//! No lock is taken. A change goes to the record, and the running view follows it. A view that another process
+//! publishes meanwhile was perhaps built before the change, so it follows, too.
 
 use core::ptr;
 
@@ -10,20 +10,44 @@ use parking_lot::lock_api::RawMutex;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::transition::{Outcome, State};
 
-use super::store::Store;
+use super::store::{Pinned, Store};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::Arena;
 use crate::shm::set::view::View;
 
+/// Destinations of a set.
+#[derive(Clone, Copy)]
+enum Which<'w> {
+    All,
+    /// Those whose URI equals this one but for letter case.
+    Uri(&'w [u8]),
+    /// The one over this record.
+    Record(&'w DestRecord),
+}
+
+impl Which<'_> {
+    /// Calls `act` for each of them that a view has.
+    fn each(self, view: &View, mut act: impl FnMut(usize, &Dest)) {
+        let visit = |at| {
+            if let Some(dest) = view.dest(at) {
+                act(at, dest);
+            }
+        };
+        match self {
+            Which::All => (0..view.dest_count()).for_each(visit),
+            Which::Uri(uri) => view.find_uri(uri).for_each(visit),
+            Which::Record(record) => view.position_of(record).into_iter().for_each(visit),
+        }
+    }
+}
+
 impl<A: Arena, L: RawMutex> Store<A, L> {
-    /// Changes the state of destinations of a set, and what choosing knows of it.
+    /// Changes the states of the destinations of a set that `wanted` takes; with `uri`, only destinations whose URI
+    /// equals it but for letter case are asked.
     ///
-    /// `wanted` says which destinations; with `uri` only those whose URI equals it but for letter
-    /// case are asked. `change` is applied to each in one step (see
-    /// [`crate::shm::dest::record::DestRecord::change`]) and `told` hears of each. Returns how many there
-    /// were; `None` when there is no such set. No lock is taken: a reload in the other process
-    /// finds the changed records.
+    /// Each of them takes `change` in one step, see [`DestRecord::change`], and then `told` gets it with the state
+    /// before. Returns how many there were; `None` if there is no such set.
     pub fn change(
         &self,
         process: usize,
@@ -33,18 +57,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         change: impl Fn(State, u32) -> Outcome,
         told: impl FnMut(&Dest, State, Outcome),
     ) -> Option<usize> {
-        self.change_among(
-            process,
-            set,
-            |view, act| each(view, uri, act),
-            wanted,
-            change,
-            told,
-        )
+        let which = uri.map_or(Which::All, Which::Uri);
+        self.change_each(process, set, which, wanted, change, told)
     }
 
-    /// Changes the state of the destination over this record, as [`Store::change`] does; nothing
-    /// happens when it has left the lists.
+    /// Changes the state of the destination over this record, as [`Store::change`] does; does nothing if it has left
+    /// the lists.
     pub fn change_one(
         &self,
         process: usize,
@@ -52,31 +70,25 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         change: impl Fn(State, u32) -> Outcome,
         told: impl FnMut(&Dest, State, Outcome),
     ) {
-        let only = |view: &View, act: &mut dyn FnMut(usize, &Dest)| {
-            let at = view.position_of(record);
-            if let Some((at, dest)) = at.and_then(|at| Some((at, view.dest(at)?))) {
-                act(at, dest);
-            }
-        };
-        self.change_among(process, record.set(), only, |_| true, change, told);
+        let which = Which::Record(record);
+        self.change_each(process, record.set(), which, |_| true, change, told);
     }
 
-    /// Changes those destinations that `each` goes through and that are wanted.
-    fn change_among(
+    fn change_each(
         &self,
         process: usize,
         set: SetId,
-        each: impl Fn(&View, &mut dyn FnMut(usize, &Dest)),
+        which: Which<'_>,
         wanted: impl Fn(&Dest) -> bool,
         change: impl Fn(State, u32) -> Outcome,
         mut told: impl FnMut(&Dest, State, Outcome),
     ) -> Option<usize> {
         let pinned = self.pin(process);
-        let mut view = pinned.view(set)?;
+        let view = pinned.view(set)?;
         let mut changed = 0;
-        each(view, &mut |at, dest| {
+        which.each(view, |at, dest| {
             if wanted(dest) {
-                // Where the state stays there is nothing to follow.
+                // A change that only counts leaves the state, so there is nothing to follow.
                 let counted = dest.record().change_count(&change);
                 let (old, outcome) = counted.unwrap_or_else(|| {
                     view.record().announce_change();
@@ -88,60 +100,47 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
                 told(dest, old, outcome);
             }
         });
-        // A view that was published meanwhile was perhaps built before the change. All that may
-        // have changed follow their records there: `wanted` may look at the state, and say
-        // otherwise by now.
-        while let Some(now) = self.running(&pinned).and_then(|table| table.view(set)) {
-            if ptr::eq(now, view) {
-                break;
-            }
-            view = now;
-            each(view, &mut |at, _| view.sync(at));
-        }
+        // `wanted` may look at the state and say otherwise by now, so all that it was asked about are followed.
+        self.follow(&pinned, set, view, |view| {
+            which.each(view, |at, _| view.sync(at))
+        });
         Some(changed)
     }
 
-    /// Makes what choosing knows of a destination's calls follow its record, after they changed.
+    /// Makes the running view follow the number of calls of a destination.
     pub fn sync_load(&self, process: usize, set: SetId, record: &DestRecord) {
-        self.sync_views(process, set, record, View::sync_load);
+        self.sync_one(process, set, record, View::sync_load);
     }
 
-    /// Makes what choosing knows of a destination's latency follow its record, after a ping.
+    /// Makes the running view follow the latency of a destination.
     pub fn sync_rank(&self, process: usize, record: &DestRecord) {
-        self.sync_views(process, record.set(), record, View::sync_rank);
+        self.sync_one(process, record.set(), record, View::sync_rank);
     }
 
-    /// Calls `sync` for a destination in the running view, and in one that is published meanwhile.
-    fn sync_views(
+    fn sync_one(
         &self,
         process: usize,
         set: SetId,
         record: &DestRecord,
         sync: impl Fn(&View, usize),
     ) {
+        let each = |view: &View| Which::Record(record).each(view, |at, _| sync(view, at));
         let pinned = self.pin(process);
-        let mut seen: *const View = ptr::null();
-        while let Some(view) = self.running(&pinned).and_then(|table| table.view(set)) {
-            if ptr::eq(view, seen) {
-                return;
-            }
-            seen = view;
-            if let Some(at) = view.position_of(record) {
-                sync(view, at);
-            }
+        if let Some(view) = pinned.view(set) {
+            each(view);
+            self.follow(&pinned, set, view, each);
         }
     }
-}
 
-/// Calls `act` for each destination of a view, or each with that URI, with its position.
-fn each(view: &View, uri: Option<&[u8]>, act: &mut dyn FnMut(usize, &Dest)) {
-    let visit = |at| {
-        if let Some(dest) = view.dest(at) {
-            act(at, dest);
+    /// Calls `sync` for each view of the set that replaces `done`, until that is the running one.
+    fn follow(&self, pinned: &Pinned<'_>, set: SetId, done: &View, sync: impl Fn(&View)) {
+        let mut done = done;
+        while let Some(view) = self.running(pinned).and_then(|table| table.view(set)) {
+            if ptr::eq(view, done) {
+                break;
+            }
+            sync(view);
+            done = view;
         }
-    };
-    match uri {
-        Some(uri) => view.find_uri(uri).for_each(visit),
-        None => (0..view.dest_count()).for_each(visit),
     }
 }

@@ -1,8 +1,8 @@
-//! Changing one set: a destination is added, removed or modified while others read.
+//! Edits of one set: a destination is added, removed or modified while others read.
 //!
-//! Only the set's view is replaced; its other destinations go over to the new view as they are, so
-//! the cost depends on that set alone. A set that comes or goes replaces the table by a copy of its
-//! slots. All memory is taken before the first change, so that no change stops half-way.
+//! An edit builds the view of its set anew over the same destinations, and leaves the other sets as they are. A set
+//! that is added or removed replaces the table by a copy of its slots. All memory is taken before the first change, so
+//! no edit stops half-way.
 
 use core::cmp::Reverse;
 use core::fmt;
@@ -68,22 +68,21 @@ impl From<OutOfMemory> for EditError {
     }
 }
 
-/// What changes of a destination; `None` stays as it is.
+/// A change of a destination; a field that is `None` stays as it is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Revision<'r> {
-    /// State bits, as a list would ask for them.
+    /// The state bits, as a list asks for them.
     pub flags: Option<State>,
-    /// Priority.
+    /// The priority.
     pub priority: Option<i32>,
-    /// Attributes: their text, what it says, and the local socket that it names (0 for none).
+    /// The attributes: their text, their values, and the local socket that they name (0 for none).
     pub attrs: Option<(&'r [u8], Attrs<'r>, usize)>,
-    /// Addresses.
+    /// The addresses.
     pub addrs: Option<&'r [Addr]>,
 }
 
 impl<A: Arena, L: RawMutex> Store<A, L> {
-    /// Adds a destination, as a reload would with its line at the end of the list. A set that is
-    /// not there is made.
+    /// Adds a destination, as a reload would with its line at the end of the list. Makes the set if it is not there.
     ///
     /// # Errors
     /// [`EditError::Duplicate`], [`EditError::Memory`]: nothing has changed.
@@ -97,24 +96,22 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let lines = old.into_iter().flat_map(View::dests).map(|dest| dest.line);
         let line = lines.max().map_or(0, |last| last.saturating_add(1));
         let kept = come_back(&writer.held().retained, spec);
-        let mut loose = self.make_dest(spec, line, kept)?;
+        let made = self.make_dest(spec, line, kept)?;
         let edit = Edit {
             table,
             set: spec.set,
             old,
-            added: loose.dests.first().copied(),
+            added: made.dests.first().copied(),
             dropped: Vec::new(),
         };
-        let prepared = edit.prepare(self.arena(), self.rules(), random)?;
-        loose.take(1);
-        let note = self.commit(&writer, &edit, prepared);
-        // SAFETY: what the edit drops was just replaced.
+        let note = self.apply(&writer, &edit, made, random)?;
+        // SAFETY: the edit is published, and drops nothing.
         unsafe { writer.retire(note) };
         Ok(())
     }
 
-    /// Removes all destinations of a set with exactly that URI; returns how many there were. A set
-    /// without destinations disappears.
+    /// Removes all destinations of a set with exactly that URI, and the set with the last of them. Returns how many
+    /// there were.
     ///
     /// # Errors
     /// [`EditError::NoSet`], [`EditError::NotFound`], [`EditError::Memory`]: nothing has changed.
@@ -142,16 +139,14 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             added: None,
             dropped,
         };
-        let prepared = edit.prepare(self.arena(), self.rules(), random)?;
-        let note = self.commit(&writer, &edit, prepared);
-        // SAFETY: what the edit drops was just replaced.
+        let note = self.apply(&writer, &edit, Loose::new(self.arena()), random)?;
+        // SAFETY: the edit is published, so only readers of before reach what it drops.
         unsafe { writer.retire(note) };
         Ok(count)
     }
 
-    /// Modifies the one destination of a set that `wanted` takes; with `uri` only those whose URI
-    /// equals it but for letter case are asked. Its state changes only with
-    /// `flags`; failures, load and cursors stay.
+    /// Modifies the one destination of a set that `wanted` takes; with `uri`, only destinations whose URI equals it but
+    /// for letter case are asked. Its state changes only with `flags`. Failures, load and cursors stay.
     ///
     /// # Errors
     /// All of [`EditError`]: nothing has changed.
@@ -166,8 +161,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         self.modify_and_tell(set, uri, wanted, revision, random, &mut |_, _| {})
     }
 
-    /// As [`Store::modify`]; `on_change` hears, while the lock is held, of the destination if its state
-    /// was set, with the state before.
+    /// Modifies a destination as [`Store::modify`] does. If that sets the state, it calls `on_change` with the
+    /// destination and the state before, while the lock is held.
     ///
     /// # Errors
     /// As [`Store::modify`].
@@ -197,24 +192,20 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         if !dest.is_same(&spec) && has_same(view, &spec, Some(dest)) {
             return Err(EditError::Duplicate);
         }
-        let mut loose = self.make_dest(&spec, dest.line, Some(dest.counted()))?;
-        let made = *loose.dests.first().ok_or(OutOfMemory)?;
+        let made = self.make_dest(&spec, dest.line, Some(dest.counted()))?;
         let edit = Edit {
             table,
             set,
             old: Some(view),
-            added: Some(made),
+            added: made.dests.first().copied(),
             dropped,
         };
-        let prepared = edit.prepare(self.arena(), self.rules(), random)?;
-        loose.take(1);
-        let note = self.commit(&writer, &edit, prepared);
-        // SAFETY: what the edit drops was just replaced.
-        unsafe { writer.retire(note) };
-        if let Some(flags) = revision.flags {
-            // SAFETY: it is in the running table, which only the holder of the lock replaces.
-            self.relist_one(&writer, unsafe { made.as_ref() }, flags, on_change);
+        let note = self.apply(&writer, &edit, made, random)?;
+        if let Some((flags, view)) = revision.flags.zip(table.view(set)) {
+            relist(view, dest.record(), flags, on_change);
         }
+        // SAFETY: the edit is published, so only readers of before reach what it drops.
+        unsafe { writer.retire(note) };
         Ok(())
     }
 
@@ -243,76 +234,74 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         Ok(loose)
     }
 
-    /// Sets the state that a changed list line asks for.
-    fn relist_one(
-        &self,
-        writer: &Writer<'_, A, L>,
-        made: &Dest,
-        flags: State,
-        on_change: &mut OnChange<'_>,
-    ) {
-        let table = writer.table();
-        let Some(view) = table.and_then(|table| table.view(made.set)) else {
-            return;
-        };
-        view.record().announce_change();
-        let before = made.record().relist(flags);
-        let at = view.position_of(made.record());
-        at.into_iter().for_each(|at| view.sync(at));
-        on_change(made, before);
-    }
-
-    /// Publishes an edited set; returns the note of what it replaces. Nothing can fail any more.
-    fn commit<'a>(
-        &self,
+    /// Publishes an edited set, of which `made` is a part from then on. Returns the note of what it replaces.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing has changed.
+    fn apply<'s>(
+        &'s self,
         writer: &Writer<'_, A, L>,
         edit: &Edit<'_>,
-        prepared: Prepared<'a, A>,
-    ) -> Owned<'a, A, Retired> {
+        mut made: Loose<'_, A>,
+        random: &mut impl RngCore,
+    ) -> Result<Owned<'s, A, Retired>, OutOfMemory> {
         let Prepared {
             mut note,
             view,
             addrs,
             table,
-        } = prepared;
+        } = edit.prepare(self.arena(), self.rules(), random)?;
+        // Nothing can fail from here on.
+        made.take(1);
         let view = view.map(Owned::into_raw);
         // SAFETY: the note is ours alone, and in no list yet.
         let dropped = unsafe { note.dests.fill() };
         for (slot, dest) in dropped.iter_mut().zip(edit.dropped_dests()) {
             *slot = dest.as_ptr();
         }
-        let slot = edit.table.slot(edit.set);
-        if let Some(slot) = slot {
-            let new = view.filter(|_| table.is_none()).map(NonNull::as_ptr);
-            note.view = match new {
-                Some(new) => slot.view.swap(new, SeqCst),
+        if let Some(slot) = edit.table.slot(edit.set) {
+            note.view = match view.filter(|_| table.is_none()) {
+                Some(new) => slot.view.swap(new.as_ptr(), SeqCst),
                 None => slot.view.load(SeqCst),
             };
         }
         if let Some(table) = table {
-            // SAFETY: whole, and from here on it belongs to the root.
+            // SAFETY: it is whole, and belongs to the root from here on.
             note.table = unsafe { writer.publish(table) };
         }
         if let Some(addrs) = addrs {
-            // SAFETY: whole, and from here on it belongs to the table.
+            // SAFETY: it is whole, and belongs to the table from here on.
             note.addrs = unsafe { edit.table.replace_addrs(addrs.into_raw()) };
         }
         if let Some(view) = view {
-            // SAFETY: just published; only the holder of the lock replaces it.
+            // SAFETY: it is published, and only the holder of the writer lock, which is this process, replaces it.
             unsafe { view.as_ref() }.settle();
         }
-        note
+        Ok(note)
     }
+}
+
+/// Sets the state that the flags of a modified destination ask for.
+fn relist(view: &View, record: &DestRecord, flags: State, on_change: &mut OnChange<'_>) {
+    let Some(at) = view.position_of(record) else {
+        return;
+    };
+    view.record().announce_change();
+    let before = record.relist(flags);
+    view.sync(at);
+    view.dest(at)
+        .into_iter()
+        .for_each(|dest| on_change(dest, before));
 }
 
 /// One edit of one set.
 struct Edit<'e> {
     table: &'e Table,
     set: SetId,
-    /// The set's view; `None` for a new set.
+    /// The view of the set; `None` for a new set.
     old: Option<&'e View>,
     added: Option<NonNull<Dest>>,
-    /// Positions in the old view, going up.
+    /// Increasing positions in the old view.
     dropped: Vec<usize>,
 }
 
@@ -329,7 +318,7 @@ impl Edit<'_> {
         let mut dests: Vec<_> = kept.map(|(_, dest)| dest).collect();
         if let Some(added) = self.added {
             let place = |dest: &NonNull<Dest>| {
-                // SAFETY: of the running view, or just made.
+                // SAFETY: it is in the running view, which the holder of the writer lock keeps, or just made.
                 let dest = unsafe { dest.as_ref() };
                 (Reverse(dest.priority), Reverse(dest.line))
             };
@@ -340,6 +329,9 @@ impl Edit<'_> {
     }
 
     /// Takes all memory that the edit needs.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
     fn prepare<'a, A: Arena>(
         &self,
         arena: &'a A,
@@ -347,13 +339,13 @@ impl Edit<'_> {
         random: &mut impl RngCore,
     ) -> Result<Prepared<'a, A>, OutOfMemory> {
         let note = Retired::note(arena, self.dropped.len())?;
-        // SAFETY: just made, of this arena.
+        // SAFETY: the view was just made of this arena, and nobody else has it.
         let own = |view| unsafe { Owned::new(view, arena) };
         let view = self.view(arena, rules, random)?.map(own);
         let (mut addrs, mut table) = (None, None);
         if view.is_some() && self.old.is_some() {
             let dropped: Vec<_> = self.dropped_dests().collect();
-            // SAFETY: it goes with the view, which is published with the index.
+            // SAFETY: the destination goes with the view, which is published together with the index.
             addrs = Some(unsafe { self.table.addrs_after(arena, &dropped, self.added) }?);
         } else {
             table = Some(self.table_with(view.as_ref().map(Owned::as_ptr), arena)?);
@@ -366,7 +358,10 @@ impl Edit<'_> {
         })
     }
 
-    /// The set's view after the edit; `None` where nothing is left.
+    /// Builds the view of the set after the edit; `None` if no destination is left.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
     fn view(
         &self,
         arena: &impl Arena,
@@ -378,7 +373,7 @@ impl Edit<'_> {
             return Ok(None);
         }
         let record = match self.old {
-            // SAFETY: the running view holds it.
+            // SAFETY: the running view holds the record.
             Some(old) => unsafe { Hold::new(old.counted(), arena) },
             None => SetRecords::new(arena, 1).make()?,
         };
@@ -386,7 +381,10 @@ impl Edit<'_> {
         unsafe { View::create(arena, rules, record.counted, &dests, random) }.map(Some)
     }
 
-    /// A copy of the table, with this view of the set, or without the set.
+    /// Makes a copy of the table with this view of the set, or without the set.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
     fn table_with(
         &self,
         view: Option<NonNull<View>>,
@@ -400,22 +398,22 @@ impl Edit<'_> {
             born: born.map_or(0, |born| born.saturating_add(1)),
             view: view.as_ptr(),
         }));
-        // SAFETY: the running views go over to the new table, with this one.
+        // SAFETY: the new table replaces the running one and takes over its views; `view` belongs to no other table.
         unsafe { Table::create(arena, &entries) }
     }
 }
 
-/// The memory of an edit: given back when the edit is not committed.
+/// The memory of an edit, given back if the edit is not published.
 struct Prepared<'a, A: Arena> {
     note: Owned<'a, A, Retired>,
     view: Option<Owned<'a, A, View>>,
-    /// The index of addresses, where the table stays.
+    /// The index of addresses, if the table stays.
     addrs: Option<Owned<'a, A, AddrIndex>>,
-    /// The last to be made: nothing can fail after it, so it is always published.
+    /// Nothing can fail after it was made, so it is always published.
     table: Option<NonNull<Table>>,
 }
 
-/// True when another destination of the set than this one is what the list means.
+/// Returns true when a destination of the set other than `but` is the one that the list means.
 fn has_same(view: &View, spec: &DestSpec<'_>, but: Option<&Dest>) -> bool {
     let is_same =
         |dest: &Dest| dest.is_same(spec) && !but.is_some_and(|but| core::ptr::eq(dest, but));
@@ -423,11 +421,11 @@ fn has_same(view: &View, spec: &DestSpec<'_>, but: Option<&Dest>) -> bool {
     if with_uri.any(is_same) {
         return true;
     }
-    // What has another URI is the same only by a unique id.
+    // A destination with another URI is the same only by its unique id.
     spec.attrs.duid.is_some() && view.dests().any(is_same)
 }
 
-/// A destination as it is to be.
+/// Returns what a list would say of a destination after a revision.
 fn revise<'r>(dest: &'r Dest, revision: Revision<'r>) -> DestSpec<'r> {
     let spec = dest.spec();
     let (attrs_body, attrs, socket) =
