@@ -22,7 +22,7 @@ const SIZES: [usize; 4] = [10, 1_000, 10_000, 100_000];
 const ATTRIBUTES: &str = "duid=gw-17;socket=udp:192.0.2.1:5060;weight=1;rweight=1;maxload=200";
 const RULES: Rules = Rules {
     unusable: State(69),
-    last_resort: false,
+    use_default: false,
     call_load: false,
     watched: false,
 };
@@ -108,7 +108,7 @@ fn parsing(c: &mut Criterion) {
     let line = |n| format!("1 sip:10.1.2.{n}:5060 0 5 {ATTRIBUTES}\n");
     let text: String = (0..1_000).map(line).collect();
     c.bench_function("parse a list/1000", |b| {
-        b.iter(|| list::parse(black_box(text.as_bytes())).lines.len());
+        b.iter(|| file::parse(black_box(text.as_bytes())).lines.len());
     });
 }
 
@@ -121,14 +121,14 @@ fn choosing(c: &mut Criterion) {
             let pinned = all.pin(0);
             let view = pinned.view(1).expect("set 1");
             c.bench_function(&format!("{name}/{size}"), |b| {
-                b.iter(|| select::first(view, black_box(start), false));
+                b.iter(|| algorithm::choose(view, black_box(start)));
             });
         }
         {
             let pinned = last.pin(0);
             let view = pinned.view(1).expect("set 1");
             c.bench_function(&format!("alg 8, only the last/{size}"), |b| {
-                b.iter(|| select::first(view, black_box(Start::First), false));
+                b.iter(|| algorithm::choose(view, black_box(Start::First)));
             });
         }
         {
@@ -136,7 +136,7 @@ fn choosing(c: &mut Criterion) {
             let view = pinned.view(1).expect("set 1");
             let order = |b: &mut criterion::Bencher<'_>| {
                 b.iter(|| {
-                    let choice = select::choose(view, black_box(Start::RoundRobin), false);
+                    let choice = algorithm::choose(view, black_box(Start::RoundRobin));
                     choice.map(|choice| choice.order(view).take(3).sum::<usize>())
                 });
             };

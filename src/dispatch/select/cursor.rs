@@ -1,289 +1,178 @@
-//! What a selection leaves of itself, so that the next destination can be made when it is asked for:
-//! a short text that travels with the request.
+//! The failover cursor: what a selection on demand leaves of itself, so that the next destination can be found when it
+//! is asked for. It is a short text that travels with the request.
 //!
-//! Nothing in it points anywhere. Destinations are named by numbers that are never given twice, and
-//! places in a set are hints. A text that somebody has changed leads to other destinations of the
-//! set at worst.
+//! Nothing in it points anywhere: destinations are named by numbers that are never given twice, and indices are hints.
+//! A text that somebody has changed leads to other destinations of the set at worst.
 
 #![forbid(unsafe_code)]
 
-use super::failover::Rule;
+use core::fmt;
+
+use nom::character::complete::{char, i32, u32, usize};
+use nom::combinator::all_consuming;
+use nom::multi::{many0, separated_list0};
+use nom::sequence::{preceded, terminated};
+use nom::{IResult, Parser};
+
+use super::failover::Order;
 use crate::dispatch::list::destination::SetId;
 
-/// Where an order is.
+/// Where a failover order has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Way {
+pub struct Step {
     /// The set.
     pub set: SetId,
-    /// How it goes through it.
-    pub rule: Rule,
+    /// The failover order.
+    pub order: Order,
     /// The index of the destination that it has come to, unless the set was changed since.
     pub at: usize,
     /// The number of that destination.
     pub number: u32,
 }
 
-/// The orders of a selection, and how far it has come.
+/// The failover orders of a selection, and how far it has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trail {
-    /// Most destinations to try; 0 is no limit. Each set gives one in any case.
+pub struct FailoverCursor {
+    /// The most destinations to try; 0 is no limit. Each set gives one in any case.
     limit: usize,
-    /// How many had been tried before this set's turn came.
+    /// How many destinations had been tried before the current set's turn came.
     before: usize,
-    /// Where it is.
-    way: Way,
     /// The numbers of the destinations that were tried.
     tried: Vec<u32>,
-    /// The choices in the sets that come after this one.
-    behind: Vec<Way>,
+    /// Where the current set's order has come to.
+    here: Step,
+    /// The choices in the sets that come after the current one.
+    behind: Vec<Step>,
 }
 
-impl Trail {
-    /// The trail of a selection whose chosen destination is tried now.
-    pub fn begin(limit: usize, way: Way) -> Self {
-        Trail {
+impl FailoverCursor {
+    /// Returns the cursor of a selection whose chosen destination is tried now.
+    pub fn begin(limit: usize, here: Step) -> Self {
+        FailoverCursor {
             limit,
             before: 0,
-            way,
-            tried: vec![way.number],
+            tried: vec![here.number],
+            here,
             behind: Vec::new(),
         }
     }
 
-    /// Adds what was chosen in a set that comes after all others.
-    pub fn add(&mut self, way: Way) {
-        self.behind.push(way);
+    /// Adds the choice in a set that comes after all others.
+    pub fn add(&mut self, choice: Step) {
+        self.behind.push(choice);
     }
 
-    /// Where it is.
-    pub fn way(&self) -> Way {
-        self.way
+    /// Returns where the current set's order has come to.
+    pub fn here(&self) -> Step {
+        self.here
     }
 
-    /// True when the set may give one more destination.
+    /// Returns true if the current set may give one more destination.
     pub fn has_more(&self) -> bool {
         let here = self.tried.len().saturating_sub(self.before);
         self.limit == 0 || here < self.limit.saturating_sub(self.before).max(1)
     }
 
-    /// True when there is nothing to go on to.
+    /// Returns true if there is nothing to go on to.
     pub fn is_over(&self) -> bool {
         !self.has_more() && self.behind.is_empty()
     }
 
-    /// True when the destination with this number was tried; 0 is the number of none.
+    /// Returns true if the destination with this number was tried; 0 is no destination's number.
     pub fn has_tried(&self, number: u32) -> bool {
         number != 0 && self.tried.contains(&number)
     }
 
-    /// True when the current set's own choice was not tried yet.
+    /// Returns true if the current set's own choice was not tried yet.
     pub fn is_fresh(&self) -> bool {
         self.tried.len() == self.before
     }
 
-    /// Goes on to one more destination of the set.
+    /// Goes on to one more destination of the current set.
     pub fn step(&mut self, at: usize, number: u32) {
-        (self.way.at, self.way.number) = (at, number);
+        (self.here.at, self.here.number) = (at, number);
         self.tried.push(number);
     }
 
-    /// Goes over to the set behind; false when there is none.
-    pub fn turn(&mut self) -> bool {
+    /// Goes over to the set behind; false if there is none.
+    pub fn next_set(&mut self) -> bool {
         if self.behind.is_empty() {
             return false;
         }
-        self.way = self.behind.remove(0);
+        self.here = self.behind.remove(0);
         self.before = self.tried.len();
         true
     }
 
-    /// The trail as a text of letters, digits, `-` and `_`; `None` when there is nothing to go on to.
-    pub fn encode(&self) -> Option<Text> {
-        if self.is_over() {
-            return None;
-        }
-        let mut text = Text::default();
-        text.put(self.limit);
-        text.put(self.before);
-        text.put_way(&self.way);
-        text.put(self.tried.len());
-        for &number in &self.tried {
-            text.put(number as usize);
-        }
-        for way in &self.behind {
-            text.put_way(way);
-        }
-        Some(text)
+    /// Returns the text of the cursor; `None` if there is nothing to go on to.
+    pub fn encode(&self) -> Option<String> {
+        (!self.is_over()).then(|| self.to_string())
     }
 
-    /// The text of a trail that begins, of one set.
-    pub fn encode_first(limit: usize, way: &Way) -> Option<Text> {
-        if limit == 1 {
-            return None;
-        }
-        let mut text = Text::default();
-        text.put(limit);
-        text.put(0);
-        text.put_way(way);
-        text.put(1);
-        text.put(way.number as usize);
-        Some(text)
-    }
-
-    /// Reads such a text; `None` when it is none.
+    /// Reads the text of a cursor; `None` for any other text.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        let mut rest = text;
-        let limit = take(&mut rest)?;
-        let before = take(&mut rest)?;
-        let way = take_way(&mut rest)?;
-        let count = take(&mut rest)?;
-        // Each number has a letter at least.
-        let count = Some(count).filter(|&count| count <= rest.len())?;
-        // With room for the next one.
-        let mut tried = Vec::with_capacity(count + 1);
-        for _ in 0..count {
-            tried.push(u32::try_from(take(&mut rest)?).ok()?);
-        }
-        let mut behind = Vec::new();
-        while !rest.is_empty() {
-            behind.push(take_way(&mut rest)?);
-        }
-        Some(Trail {
-            limit,
-            before,
-            way,
-            tried,
-            behind,
-        })
+        let (_, cursor) = all_consuming(cursor).parse(text).ok()?;
+        Some(cursor)
     }
 }
 
-/// Letters of a text that needs no memory of its own.
-const SHORT: usize = 64;
-
-/// The text of a trail.
-#[derive(Debug)]
-pub struct Text {
-    short: [u8; SHORT],
-    len: usize,
-    /// All of a text that is longer.
-    long: Vec<u8>,
-}
-
-impl Default for Text {
-    fn default() -> Self {
-        Text {
-            short: [0; SHORT],
-            len: 0,
-            long: Vec::new(),
+/// Writes `limit-before-tried.tried…`, and for each set `_set.order.at.number`.
+impl fmt::Display for FailoverCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}-", self.limit, self.before)?;
+        for (nth, number) in self.tried.iter().enumerate() {
+            let dot = if nth == 0 { "" } else { "." };
+            write!(f, "{dot}{number}")?;
         }
+        for step in core::iter::once(&self.here).chain(&self.behind) {
+            let order = match step.order {
+                Order::Around => 0,
+                Order::Priorities => 1,
+                Order::Calls => 2,
+                Order::Ranks(turn) => turn.saturating_add(3),
+            };
+            write!(f, "_{}.{order}.{}.{}", step.set, step.at, step.number)?;
+        }
+        Ok(())
     }
 }
 
-impl Text {
-    /// Its letters.
-    pub fn bytes(&self) -> &[u8] {
-        if self.long.is_empty() {
-            self.short.get(..self.len).unwrap_or(&[])
-        } else {
-            &self.long
-        }
-    }
-
-    fn push(&mut self, letter: u8) {
-        match self.short.get_mut(self.len) {
-            Some(place) => {
-                *place = letter;
-                self.len += 1;
-            }
-            None => {
-                if self.long.is_empty() {
-                    self.long.extend(self.short);
-                }
-                self.long.push(letter);
-            }
-        }
-    }
-
-    fn put(&mut self, number: usize) {
-        let mut left = number;
-        while left >= MORE {
-            self.push(letter(left % MORE + MORE));
-            left >>= BITS;
-        }
-        self.push(letter(left));
-    }
-
-    fn put_way(&mut self, way: &Way) {
-        // The sign of a set comes last.
-        let set = i64::from(way.set);
-        let set = (set.unsigned_abs() << 1) | u64::from(set < 0);
-        self.put(usize::try_from(set).unwrap_or(0));
-        match way.rule {
-            Rule::Around => self.put(0),
-            Rule::Priorities => self.put(1),
-            Rule::Calls => self.put(2),
-            Rule::Ranks(turn) => self.put(turn.saturating_add(3)),
-        }
-        self.put(way.at);
-        self.put(way.number as usize);
-    }
-}
-
-/// A letter for each number below 64.
-const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
-/// Bits of a number in a letter; one more says that others follow.
-const BITS: u32 = 5;
-const MORE: usize = 1 << BITS;
-
-fn letter(number: usize) -> u8 {
-    LETTERS.get(number).copied().unwrap_or(b'A')
-}
-
-fn take(rest: &mut &[u8]) -> Option<usize> {
-    let mut number = 0usize;
-    let mut shift = 0;
-    loop {
-        let (&letter, left) = rest.split_first()?;
-        *rest = left;
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'-' => 62,
-            b'_' => 63,
-            _ => return None,
-        };
-        let value = usize::from(value);
-        let part = (value % MORE).checked_shl(shift)?;
-        // Nothing may be shifted out.
-        number |= Some(part).filter(|part| part >> shift == value % MORE)?;
-        if value < MORE {
-            return Some(number);
-        }
-        shift += BITS;
-    }
-}
-
-fn take_way(rest: &mut &[u8]) -> Option<Way> {
-    let set = i64::try_from(take(rest)?).ok()?;
-    let size = set >> 1;
-    let set = SetId::try_from(if set & 1 == 0 { size } else { -size }).ok()?;
-    let rule = match take(rest)? {
-        0 => Rule::Around,
-        1 => Rule::Priorities,
-        2 => Rule::Calls,
-        turn => Rule::Ranks(turn - 3),
+fn cursor(text: &[u8]) -> IResult<&[u8], FailoverCursor> {
+    let numbers = separated_list0(char('.'), u32);
+    let head = (
+        terminated(usize, char('-')),
+        terminated(usize, char('-')),
+        numbers,
+    );
+    let (rest, ((limit, before, tried), here, behind)) = (head, step, many0(step)).parse(text)?;
+    let cursor = FailoverCursor {
+        limit,
+        before,
+        tried,
+        here,
+        behind,
     };
-    let at = take(rest)?;
-    let number = u32::try_from(take(rest)?).ok()?;
-    Some(Way {
+    Ok((rest, cursor))
+}
+
+fn step(text: &[u8]) -> IResult<&[u8], Step> {
+    let dotted = |text| preceded(char('.'), usize).parse(text);
+    let set = preceded(char('_'), i32);
+    let (rest, (set, order, at, number)) =
+        (set, dotted, dotted, preceded(char('.'), u32)).parse(text)?;
+    let order = match order {
+        0 => Order::Around,
+        1 => Order::Priorities,
+        2 => Order::Calls,
+        turn => Order::Ranks(turn - 3),
+    };
+    let step = Step {
         set,
-        rule,
+        order,
         at,
         number,
-    })
+    };
+    Ok((rest, step))
 }
 
 #[cfg(test)]
@@ -292,84 +181,83 @@ mod tests {
     use rand::rngs::StdRng;
     use rand::{Rng, SeedableRng};
 
-    fn way(set: SetId, rule: Rule, at: usize, number: u32) -> Way {
-        Way {
+    fn step(set: SetId, order: Order, at: usize, number: u32) -> Step {
+        Step {
             set,
-            rule,
+            order,
             at,
             number,
         }
     }
 
-    fn encoded(trail: &Trail) -> Vec<u8> {
-        trail.encode().unwrap().bytes().to_vec()
-    }
-
     #[test]
     fn texts_are_read_as_they_were_written() {
-        let rules = [
-            Rule::Calls,
-            Rule::Around,
-            Rule::Priorities,
-            Rule::Ranks(0),
-            Rule::Ranks(9_999),
+        let orders = [
+            Order::Calls,
+            Order::Around,
+            Order::Priorities,
+            Order::Ranks(0),
+            Order::Ranks(9_999),
         ];
         let mut random = StdRng::seed_from_u64(7);
         for set in [0, 1, -1, 31, 32, SetId::MAX, SetId::MIN] {
-            for rule in rules {
-                let mut trail = Trail::begin(random.random_range(0..9), way(set, rule, 0, 1));
+            for order in orders {
+                let mut cursor =
+                    FailoverCursor::begin(random.random_range(0..9), step(set, order, 0, 1));
                 for _ in 0..random.random_range(0..40) {
-                    trail.step(random.random_range(0..100_000), random.random());
+                    cursor.step(random.random_range(0..100_000), random.random());
                 }
                 for _ in 0..random.random_range(0..3) {
-                    trail.add(way(random.random(), rule, usize::MAX / 4, u32::MAX));
+                    cursor.add(step(random.random(), order, usize::MAX / 4, u32::MAX));
                 }
-                let Some(text) = trail.encode() else {
-                    assert!(trail.is_over());
+                let Some(text) = cursor.encode() else {
+                    assert!(cursor.is_over());
                     continue;
                 };
-                let text = text.bytes();
-                let plain = |letter: &u8| letter.is_ascii_alphanumeric() || b"-_".contains(letter);
-                assert!(text.iter().all(plain), "{text:?}");
-                assert_eq!(Trail::parse(text), Some(trail));
+                let plain = |letter: u8| letter.is_ascii_digit() || b"-_.".contains(&letter);
+                assert!(text.bytes().all(plain), "{text:?}");
+                assert_eq!(FailoverCursor::parse(text.as_bytes()), Some(cursor));
             }
         }
-        let first = way(1, Rule::Around, 0, 1);
-        assert_eq!(encoded(&Trail::begin(3, first)), b"DACAABBB");
-        for limit in [0, 1, 2, 3, 99] {
-            let made = Trail::begin(limit, first).encode();
-            let short = Trail::encode_first(limit, &first);
-            let bytes = |text: Option<Text>| text.map(|text| text.bytes().to_vec());
-            assert_eq!(bytes(short), bytes(made), "limit {limit}");
-        }
+        let first = FailoverCursor::begin(3, step(1, Order::Around, 0, 7));
+        assert_eq!(first.to_string(), "3-0-7_1.0.0.7");
+        let last = FailoverCursor::begin(1, step(1, Order::Around, 0, 7));
+        assert_eq!(last.encode(), None);
     }
 
     #[test]
     fn other_texts_are_none() {
-        let good = encoded(&Trail::begin(3, way(1, Rule::Around, 0, 1)));
+        let good = FailoverCursor::begin(3, step(1, Order::Around, 0, 1)).to_string();
         for end in 0..good.len() {
-            assert_eq!(Trail::parse(&good[..end]), None, "{end}");
+            assert_eq!(
+                FailoverCursor::parse(&good.as_bytes()[..end]),
+                None,
+                "{end}"
+            );
         }
-        let bad: [&[u8]; 5] = [
+        let bad: [&[u8]; 7] = [
             b"",
-            b"DACAAB B",
-            b"DACAAfffH",
-            b"ggggggggggggggggggggggB",
-            b"DACAABBBC",
+            b"3-0-1_1.0.0. 1",
+            b"3-0-1_1.0.0.1_",
+            b"3-0-1_1.0.0.1_2",
+            b"3-0-1_1.0.0.4294967296",
+            b"-3-0-1_1.0.0.1",
+            b"99999999999999999999-0-1_1.0.0.1",
         ];
         for text in bad {
-            assert_eq!(Trail::parse(text), None, "{}", text.escape_ascii());
+            assert_eq!(FailoverCursor::parse(text), None, "{}", text.escape_ascii());
         }
         let mut random = StdRng::seed_from_u64(8);
         for _ in 0..if cfg!(miri) { 100 } else { 20_000 } {
-            let letters = random.random_range(0..40);
-            let text: Vec<u8> = (0..letters)
-                .map(|_| LETTERS[random.random_range(0..64)])
-                .collect();
-            if let Some(trail) = Trail::parse(&text) {
-                if let Some(text) = trail.encode() {
-                    assert_eq!(Trail::parse(text.bytes()), Some(trail));
-                }
+            // A good text with some letters changed.
+            let mut text = b"30-1-71.5.9_1.0.0.7_22.10.41.98".to_vec();
+            for _ in 0..random.random_range(0..4) {
+                let at = random.random_range(0..text.len());
+                text[at] = b"0123456789-_.x"[random.random_range(0..14)];
+            }
+            if let Some(text) = FailoverCursor::parse(&text).and_then(|cursor| cursor.encode()) {
+                let again = FailoverCursor::parse(text.as_bytes()).unwrap();
+                assert_eq!(again.encode().unwrap(), text);
             }
         }
     }
@@ -387,24 +275,24 @@ mod tests {
             (11, [5, 5, 1]),
         ];
         for (limit, expected) in cases {
-            let mut trail = Trail::begin(limit, way(1, Rule::Around, 0, 1));
-            trail.add(way(2, Rule::Around, 0, 6));
-            trail.add(way(3, Rule::Around, 0, 11));
+            let mut cursor = FailoverCursor::begin(limit, step(1, Order::Around, 0, 1));
+            cursor.add(step(2, Order::Around, 0, 6));
+            cursor.add(step(3, Order::Around, 0, 11));
             let mut given = vec![1];
             for number in 2u32.. {
                 let last = given.last_mut().unwrap();
-                if trail.has_more() && *last < 5 {
-                    trail.step(0, number);
+                if cursor.has_more() && *last < 5 {
+                    cursor.step(0, number);
                     *last += 1;
-                } else if trail.turn() {
-                    assert!(trail.is_fresh());
+                } else if cursor.next_set() {
+                    assert!(cursor.is_fresh());
                     given.push(0);
                 } else {
                     break;
                 }
             }
             assert_eq!(given, expected, "limit {limit}");
-            assert!(trail.has_tried(1) && !trail.has_tried(0) && !trail.has_tried(99));
+            assert!(cursor.has_tried(1) && !cursor.has_tried(0) && !cursor.has_tried(99));
         }
     }
 }

@@ -2,20 +2,22 @@
 //!
 //! | module | contents |
 //! | --- | --- |
+//! | [`candidates`] | A set as a selection sees it. |
 //! | [`algorithm`] | The algorithms by number, and the selection of the first destination. |
 //! | [`ranked`] | Algorithms that compare destinations: 11, 13 and 15. |
-//! | [`share`] | Exact shares in proportion to weights. |
+//! | [`turns`] | The cursors of a set: whose turn it is, and exact shares. |
 //! | [`weight`] | The weight slots of algorithm 9. |
 //! | [`hash`] | Hash values, bit for bit those of the C module. |
-//! | [`failover`] | The failover order, resumed from a failover cursor. |
+//! | [`failover`] | The failover order. |
 //! | [`cursor`] | The failover cursor: the text that failover on demand keeps in a record. |
 //! | [`routes`] | The rules of `ds_select_routes`. |
 
 pub mod algorithm;
+pub mod candidates;
 pub mod cursor;
 pub mod failover;
 pub mod hash;
 pub mod ranked;
 pub mod routes;
-pub mod share;
+pub mod turns;
 pub mod weight;

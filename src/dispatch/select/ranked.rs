@@ -1,111 +1,77 @@
-//! Choosing by what destinations are worth: shares of weights (algorithms 11 and 15) and ranks by
-//! priority and latency (13).
+//! The algorithms that compare destinations: shares of weights (11 and 15), and ranks by priority and latency (13).
 
 #![forbid(unsafe_code)]
 
-use core::sync::atomic::Ordering::Relaxed;
+use super::candidates::{Candidates, Weights, is_usable, priority_start};
 
-use super::algorithm::Candidates;
-use super::share::Turns;
-
-/// How often a choice is repeated while states change under it.
+/// How often a selection is repeated while states change under it.
 const RETRIES: usize = 64;
 
-/// Up to so many results by rank are looked up one by one; for more all are sorted.
-const FEW: usize = 16;
-
-/// The weights that shares go by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weights {
-    /// The attribute `rweight`, as congestion control leaves it: algorithm 11.
-    Relative,
-    /// The attribute `weight`, within a priority: algorithm 15.
-    Srv,
+/// Takes the next turn among the usable candidates from `from` on, one after the other.
+fn take_turn(set: &impl Candidates, from: usize) -> Option<usize> {
+    let end = set.candidate_count();
+    set.cursors().take_turn(end, |seen| {
+        let at = if (from..end).contains(&seen) {
+            seen
+        } else {
+            from
+        };
+        set.next_usable(at, end)
+            .or_else(|| set.next_usable(from, at))
+    })
 }
 
-/// Takes the next turn among the usable destinations of `from..ring`, each its own.
-fn take_turn(set: &impl Candidates, from: usize, ring: usize) -> Option<usize> {
-    let cursor = &set.cursors().round_robin;
-    let mut seen = cursor.load(Relaxed);
-    loop {
-        let at = Some(seen as usize).filter(|at| (from..ring).contains(at));
-        let at = at.unwrap_or(from);
-        let found = set
-            .next_usable(at, ring)
-            .or_else(|| set.next_usable(from, at))?;
-        let next = u32::try_from(found + 1).unwrap_or(0);
-        match cursor.compare_exchange_weak(seen, next, Relaxed, Relaxed) {
-            Ok(_) => return Some(found),
-            Err(moved) => seen = moved,
-        }
-    }
-}
-
-/// Takes the next turn of the weights of `from..ring`; `None` when nobody there has a share.
-fn take_share(
-    set: &impl Candidates,
-    by: Weights,
-    turns: &Turns,
-    from: usize,
-    ring: usize,
-) -> Option<usize> {
+/// Takes the next turn of the weights of the candidates from `from` on; `None` when none of them has a share.
+fn take_share(set: &impl Candidates, by: Weights, from: usize) -> Option<usize> {
+    let end = set.candidate_count();
     for _ in 0..RETRIES {
-        let before = set.weight_below(by, from);
-        let whole = set.weight_below(by, ring).saturating_sub(before);
+        let before = match from {
+            0 => 0,
+            from => set.weight_below(by, from)?,
+        };
+        let whole = set.weight_below(by, end)?.saturating_sub(before);
         if whole == 0 {
             return None;
         }
-        let point = before.saturating_add(turns.next(whole));
-        let found = set
-            .at_weight(by, point)
-            .filter(|at| (from..ring).contains(at));
-        // Out by its record though it still has a weight: its state changes just now.
-        if let Some(at) = found.filter(|&at| set.next_usable(at, at + 1).is_some()) {
+        let point = set.cursors().take_point(by, whole);
+        let found = set.at_weight(by, before.saturating_add(point));
+        // A destination whose state changes just now may still have a weight.
+        if let Some(at) = found.filter(|&at| at >= from && is_usable(set, at)) {
             return Some(at);
         }
     }
     None
 }
 
-/// Algorithm 11: by relative weights. Where no destination has one, the first; where those that
-/// have one are out or give up their shares, the others in turn.
-///
-/// Source: `features.md` 3.7.3; field reports W7.
-#[inline(always)]
-pub fn by_share(set: &impl Candidates, ring: usize) -> Option<usize> {
-    let turns = set.cursors().turns(Weights::Relative);
-    let in_turn = || {
-        let weighted = set.is_weighted(Weights::Relative);
-        weighted.then(|| take_turn(set, 0, ring)).flatten()
-    };
-    take_share(set, Weights::Relative, turns, 0, ring)
+/// Selects by relative weights (algorithm 11). If no destination has one, the first usable one is selected; if those
+/// that have one are out or have given their shares away, the others take turns.
+#[inline(never)]
+pub fn by_share(set: &impl Candidates) -> Option<usize> {
+    let by = Weights::Relative;
+    let in_turn = || set.weight_below(by, 0).and_then(|_| take_turn(set, 0));
+    take_share(set, by, 0)
         .or_else(in_turn)
-        .or_else(|| set.walk(0, ring))
+        .or_else(|| set.walk(0))
 }
 
-/// Algorithm 15: of the lowest priority that is usable, by weight; without weights in turn.
-///
-/// Source: `features.md` 2.5; RFC 2782.
+/// Selects by weight among the destinations of the lowest usable priority (algorithm 15); without weights they take
+/// turns.
 #[inline(never)]
-pub fn by_service(set: &impl Candidates, ring: usize) -> Option<usize> {
+pub fn by_service(set: &impl Candidates) -> Option<usize> {
     for _ in 0..RETRIES {
-        let Some(last) = set.last_usable(ring) else {
+        let Some(last) = set.last_usable(set.candidate_count()) else {
             break;
         };
-        let from = set.priority_start(last);
-        let turns = set.cursors().turns(Weights::Srv);
-        let found =
-            take_share(set, Weights::Srv, turns, from, ring).or_else(|| take_turn(set, from, ring));
+        let from = priority_start(set, last);
+        let found = take_share(set, Weights::Service, from).or_else(|| take_turn(set, from));
         if found.is_some() {
             return found;
         }
     }
-    set.walk(0, ring)
+    set.walk(0)
 }
 
-/// What a destination is worth for algorithm 13: its priority, less what its latency costs.
-///
-/// Source: `features.md` 3.7.4.
+/// Returns what a destination is worth for algorithm 13: its priority, less what its latency costs.
 #[must_use]
 pub fn effective_priority(priority: i32, latency_ms: i32) -> i32 {
     if priority > 0 && latency_ms > priority {
@@ -115,87 +81,32 @@ pub fn effective_priority(priority: i32, latency_ms: i32) -> i32 {
     }
 }
 
-/// The rank of an effective priority: in the same order, and never 0.
+/// Returns the rank of an effective priority: in the same order, and never 0.
 #[must_use]
 pub fn rank(priority: i32) -> u32 {
     let above_least = i64::from(priority) - i64::from(i32::MIN);
     u32::try_from(above_least).unwrap_or(u32::MAX).max(1)
 }
 
-/// Algorithm 13: the best rank; of equal ones the next in turn. With it the turn that was taken.
+/// Selects the best rank (algorithm 13); destinations of equal rank take turns. Returns the destination, and the index
+/// from which equal ranks were searched.
 #[inline(never)]
-pub fn by_rank(set: &impl Candidates, ring: usize) -> Option<(usize, usize)> {
-    let cursor = &set.cursors().round_robin;
-    let mut seen = cursor.load(Relaxed);
+pub fn by_rank(set: &impl Candidates) -> Option<(usize, usize)> {
+    let end = set.candidate_count();
     for _ in 0..RETRIES {
-        let at = (seen as usize).checked_rem(ring)?;
-        let Some(found) = set.best(at, ring) else {
+        let Some(best) = set.best_rank(None) else {
             break;
         };
-        if set.next_usable(found, found + 1).is_none() {
-            seen = cursor.load(Relaxed);
-            continue;
+        let mut turn = 0;
+        let found = set.cursors().take_turn(end, |seen| {
+            turn = seen.checked_rem(end)?;
+            set.next_of_rank(best, turn, end)
+                .or_else(|| set.next_of_rank(best, 0, turn))
+                .filter(|&at| is_usable(set, at))
+        });
+        if let Some(found) = found {
+            return Some((found, turn));
         }
-        let next = u32::try_from(found + 1).unwrap_or(0);
-        match cursor.compare_exchange_weak(seen, next, Relaxed, Relaxed) {
-            Ok(_) => return Some((found, at)),
-            Err(moved) => seen = moved,
-        }
     }
-    Some((set.walk(0, ring)?, 0))
-}
-
-/// The failover order of algorithm 13, the chosen one first: by rank, and equal ranks from the turn
-/// on. At most `limit` of them.
-pub fn order_by_rank(
-    set: &impl Candidates,
-    ring: usize,
-    (first, turn): (usize, usize),
-    limit: usize,
-) -> Vec<usize> {
-    let ring = ring.max(1);
-    let mut found = if limit == 0 {
-        vec![]
-    } else if limit <= FEW {
-        best_few(set, ring, turn, limit)
-    } else {
-        let ranks = (0..ring).filter_map(|at| Some((set.rank(at)?, at)));
-        let mut ranks: Vec<(u32, usize)> = ranks.collect();
-        let steps = |at: usize| (at + ring - turn % ring) % ring;
-        ranks.sort_unstable_by_key(|&(rank, at)| (core::cmp::Reverse(rank), steps(at)));
-        ranks.into_iter().map(|(_, at)| at).collect()
-    };
-    // States may have changed since the choice.
-    found.retain(|&at| at != first);
-    if limit > 0 {
-        found.insert(0, first);
-    }
-    if first < ring && ring < set.len() && !set.is_draining(ring) {
-        found.push(ring);
-    }
-    found.truncate(limit);
-    found
-}
-
-/// The best ones, one rank after the other.
-fn best_few(set: &impl Candidates, ring: usize, turn: usize, limit: usize) -> Vec<usize> {
-    let mut found: Vec<usize> = Vec::with_capacity(limit);
-    let mut below = u32::MAX;
-    while found.len() < limit {
-        // The best rank under the last one: what is better has been found already.
-        let rest = set.best_below(below, ring);
-        let Some(rank) = rest else { break };
-        for range in [turn..ring, 0..turn] {
-            let mut from = range.start;
-            while let Some(at) = set.next_of_rank(rank, from, range.end) {
-                if found.len() == limit {
-                    return found;
-                }
-                found.push(at);
-                from = at + 1;
-            }
-        }
-        below = rank;
-    }
-    found
+    Some((set.walk(0)?, 0))
 }

@@ -1,4 +1,4 @@
-//! The wheel of algorithm 9: a hundred slots, each naming a destination.
+//! The weight slots of algorithm 9: a hundred slots, each of which names a destination.
 
 #![forbid(unsafe_code)]
 
@@ -6,22 +6,20 @@ use core::fmt;
 
 use rand::{Rng, RngCore};
 
-/// Slots of a wheel: weights are percentages.
+/// Number of slots: weights are percentages.
 pub const SLOTS: usize = 100;
 
-/// A destination index per slot, in shuffled order.
-pub type Wheel = [u32; SLOTS];
+/// A destination index for each slot, in shuffled order.
+pub type Slots = [u32; SLOTS];
 
-/// Fills a wheel from the weights of a set's destinations in index order, and shuffles it.
+/// Returns the slots for the weights of a set's destinations in index order; `None` when no destination has a weight.
 ///
-/// A destination gets as many slots as its weight. What is over 100 is dropped; what is missing to
-/// 100 goes to the last destination. `None` when no destination has a weight.
-///
-/// Source: seed README, algorithm 9; `features.md` 3.7.3.
-pub fn wheel(
+/// A destination gets as many slots as its weight. What is over 100 is dropped; what is missing to 100 goes to the last
+/// destination.
+pub fn slots(
     weights: impl ExactSizeIterator<Item = i32>,
     random: &mut impl RngCore,
-) -> Option<Wheel> {
+) -> Option<Slots> {
     let last = u32::try_from(weights.len().checked_sub(1)?).ok()?;
     let mut slots = [last; SLOTS];
     let mut filled = 0;
@@ -38,19 +36,19 @@ pub fn wheel(
     })
 }
 
-/// What algorithm 9 does with weights that do not add up to 100. `Display` says it.
+/// What algorithm 9 does with weights that do not add up to 100; `Display` says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remark {
     /// The last destination gets what is missing to 100 on top.
     Short {
-        /// What they add up to.
+        /// The sum of the weights.
         sum: usize,
     },
     /// What is over 100 is dropped.
     Over {
-        /// What they add up to.
+        /// The sum of the weights.
         sum: usize,
-        /// Destinations whose weight is cut, the last ones.
+        /// Number of destinations whose weight is cut: the last ones.
         cut: usize,
     },
 }
@@ -72,10 +70,7 @@ impl fmt::Display for Remark {
     }
 }
 
-/// What is to be said of the weights of a set in index order; `None` when they add up to 100, or
-/// there are none.
-///
-/// Source: field reports W8.
+/// Returns the remark on the weights of a set in index order; `None` when they add up to 100, or there are none.
 #[must_use]
 pub fn remark(weights: impl Iterator<Item = i32>) -> Option<Remark> {
     let (mut sum, mut cut) = (0usize, 0);
@@ -90,8 +85,8 @@ pub fn remark(weights: impl Iterator<Item = i32>) -> Option<Remark> {
     }
 }
 
-/// A Fisher-Yates shuffle, from the first slot on.
-fn shuffle(slots: &mut Wheel, random: &mut impl RngCore) {
+/// Shuffles the slots as Fisher and Yates do, from the first one on.
+fn shuffle(slots: &mut Slots, random: &mut impl RngCore) {
     for slot in 0..SLOTS {
         slots.swap(slot, random.random_range(slot..SLOTS));
     }
@@ -104,9 +99,9 @@ mod tests {
     use rand::rngs::StdRng;
 
     fn shares(weights: &[i32]) -> Option<Vec<usize>> {
-        let wheel = wheel(weights.iter().copied(), &mut StdRng::seed_from_u64(1))?;
+        let slots = slots(weights.iter().copied(), &mut StdRng::seed_from_u64(1))?;
         let mut shares = vec![0; weights.len()];
-        for slot in wheel {
+        for slot in slots {
             shares[slot as usize] += 1;
         }
         Some(shares)
@@ -153,8 +148,8 @@ mod tests {
 
     #[test]
     fn slots_are_mixed() {
-        let first = wheel([50, 50].into_iter(), &mut StdRng::seed_from_u64(7)).unwrap();
-        let second = wheel([50, 50].into_iter(), &mut StdRng::seed_from_u64(8)).unwrap();
+        let first = slots([50, 50].into_iter(), &mut StdRng::seed_from_u64(7)).unwrap();
+        let second = slots([50, 50].into_iter(), &mut StdRng::seed_from_u64(8)).unwrap();
         assert_ne!(first, second);
         assert!(first[..50].contains(&1));
     }

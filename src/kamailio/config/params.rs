@@ -106,7 +106,7 @@ impl Settings {
     pub fn rules(&self) -> Rules {
         Rules {
             unusable: self.compat.unusable_bits(),
-            last_resort: self.use_default,
+            use_default: self.use_default,
             call_load: self.call_load.is_some(),
             watched: self.pings.is_some(),
         }

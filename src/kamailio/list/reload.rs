@@ -8,7 +8,7 @@ use super::entry::{Resolved, resolve};
 use super::source::{self, Content, Entry, Grade, ReadError};
 use super::{reload_delta, state_keeper};
 use crate::dispatch::list::destination::{SetId, ToSpec};
-use crate::dispatch::select::algorithm::Candidates;
+use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::select::weight;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
@@ -133,7 +133,7 @@ fn remark_weights(module: &Module) {
     let remarks: Vec<_> = {
         let pinned = module.pin();
         let sets = pinned.table().into_iter().flat_map(Table::sets);
-        let weighted = sets.filter(|(_, view)| view.wheel().is_some());
+        let weighted = sets.filter(|(_, view)| view.weight_slots().is_some());
         let remarks = weighted
             .filter_map(|(set, view)| Some((set, weight::remark(view.dests().map(Dest::weight))?)));
         remarks.collect()

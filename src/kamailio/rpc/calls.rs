@@ -3,7 +3,7 @@
 use super::rpc_reply::{Full, RpcCall, RpcValue, integer, page};
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::select::call_load::now;
+use crate::kamailio::server::time::now_s;
 use crate::shm::calls::call_table::CallInfo;
 
 /// Calls that are shown where no count is given.
@@ -84,7 +84,7 @@ fn reply(call: &RpcCall, up: usize, offset: usize, shown: &[CallInfo]) -> Result
             b"init"
         };
         node.add(c"STATE", RpcValue::Text(state))?;
-        let left = info.expires.saturating_sub(now());
+        let left = info.expires.saturating_sub(now_s());
         node.add(c"EXPIRES", RpcValue::number(left))?;
     }
     Ok(())

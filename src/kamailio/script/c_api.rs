@@ -6,7 +6,10 @@ use core::ffi::c_int;
 
 use crate::dispatch::state::transition::State;
 use crate::kamailio::select::from_list::{self, DEFAULT_MODE};
-use crate::kamailio::select::select_dst::{self, Request, UNLIMITED};
+use crate::kamailio::select::mark;
+use crate::kamailio::select::next_dst;
+use crate::kamailio::select::request::{Request, UNLIMITED};
+use crate::kamailio::select::select_dst;
 use crate::kamailio::server::guard::{InitRet, ScriptRet, guard};
 use crate::kamailio::server::message::{Message, MessageArg, Target};
 use crate::kamailio::server::sys;
@@ -66,18 +69,18 @@ extern "C" fn select(msg: MessageArg, set: c_int, alg: c_int, mode: c_int) -> Sc
             target: target(mode)?,
             behind: None,
         };
-        Some(select_dst::select(msg, request))
+        Some(select_dst::select(msg, &request))
     })
 }
 
 extern "C" fn next(msg: MessageArg, mode: c_int) -> ScriptRet {
-    call(msg, |msg| Some(select_dst::next(msg, target(mode)?)))
+    call(msg, |msg| Some(next_dst::next(msg, target(mode)?)))
 }
 
 extern "C" fn mark(msg: MessageArg, state: c_int) -> ScriptRet {
     call(msg, |msg| {
         let state = State(u32::try_from(state).ok()?);
-        Some(select_dst::mark(msg, Some(letters(state)?)))
+        Some(mark::mark(msg, Some(letters(state)?)))
     })
 }
 

@@ -7,9 +7,12 @@ use super::dsg;
 use crate::kamailio::list::reload;
 use crate::kamailio::select::call_load;
 use crate::kamailio::select::from_list::{self, DEFAULT_MODE};
+use crate::kamailio::select::mark;
+use crate::kamailio::select::next_dst;
 use crate::kamailio::select::overload;
+use crate::kamailio::select::request::{Request, UNLIMITED};
 use crate::kamailio::select::routes;
-use crate::kamailio::select::select_dst::{self, Request, UNLIMITED};
+use crate::kamailio::select::select_dst;
 use crate::kamailio::server::fixup::Arg;
 use crate::kamailio::server::guard::{ScriptRet, guard};
 use crate::kamailio::server::message::{Message, MessageArg, Target};
@@ -38,7 +41,7 @@ fn select(
             target,
             behind: None,
         };
-        Some(select_dst::select(msg, request))
+        Some(select_dst::select(msg, &request))
     })
 }
 
@@ -120,37 +123,37 @@ pub extern "C" fn dsr_select_routes_limit(
 /// `ds_next_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_next_dst(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(select_dst::next(msg, Target::DstUri)))
+    call(msg, |msg| Some(next_dst::next(msg, Target::DstUri)))
 }
 
 /// `ds_next_domain`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_next_domain(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(select_dst::next(msg, Target::Domain)))
+    call(msg, |msg| Some(next_dst::next(msg, Target::Domain)))
 }
 
 /// `ds_set_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_set_dst(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(select_dst::set(msg, Target::DstUri)))
+    call(msg, |msg| Some(next_dst::set(msg, Target::DstUri)))
 }
 
 /// `ds_set_domain`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_set_domain(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(select_dst::set(msg, Target::Domain)))
+    call(msg, |msg| Some(next_dst::set(msg, Target::Domain)))
 }
 
 /// `ds_mark_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_mark_dst(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(select_dst::mark(msg, None)))
+    call(msg, |msg| Some(mark::mark(msg, None)))
 }
 
 /// `ds_mark_dst`(state): the text as it stands in the config.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_mark_dst_state(msg: MessageArg, state: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(select_dst::mark(msg, state.unfixed())))
+    call(msg, |msg| Some(mark::mark(msg, state.unfixed())))
 }
 
 /// `ds_is_from_list`().
@@ -272,7 +275,7 @@ pub extern "C" fn dsr_mark_addr(msg: MessageArg, state: Arg, set: Arg, uri: Arg)
         let state = state.text(msg, "the state")?;
         let uri = uri.text(msg, "the URI")?;
         let set = set.number(msg, "the set")?;
-        Some(select_dst::mark_addr(msg, &state, set, &uri))
+        Some(mark::mark_addr(msg, &state, set, &uri))
     })
 }
 

@@ -5,8 +5,11 @@ use core::ffi::c_int;
 use crate::kamailio::list::reload;
 use crate::kamailio::select::call_load;
 use crate::kamailio::select::from_list::{self, DEFAULT_MODE};
+use crate::kamailio::select::mark;
+use crate::kamailio::select::next_dst;
+use crate::kamailio::select::request::{Request, UNLIMITED};
 use crate::kamailio::select::routes;
-use crate::kamailio::select::select_dst::{self, Request, UNLIMITED};
+use crate::kamailio::select::select_dst;
 use crate::kamailio::server::guard::{InitRet, ScriptRet, guard};
 use crate::kamailio::server::message::{Message, MessageArg, Target};
 use crate::kamailio::server::text::StrArg;
@@ -31,7 +34,7 @@ fn select(
         target,
         behind: None,
     };
-    call(msg, |msg| select_dst::select(msg, request))
+    call(msg, |msg| select_dst::select(msg, &request))
 }
 
 /// `ds_select_dst`(set, algorithm).
@@ -111,37 +114,37 @@ pub extern "C" fn dsr_kemi_select_routes_limit(
 /// `ds_next_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_next_dst(msg: MessageArg) -> ScriptRet {
-    call(msg, |msg| select_dst::next(msg, Target::DstUri))
+    call(msg, |msg| next_dst::next(msg, Target::DstUri))
 }
 
 /// `ds_next_domain`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_next_domain(msg: MessageArg) -> ScriptRet {
-    call(msg, |msg| select_dst::next(msg, Target::Domain))
+    call(msg, |msg| next_dst::next(msg, Target::Domain))
 }
 
 /// `ds_set_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_set_dst(msg: MessageArg) -> ScriptRet {
-    call(msg, |msg| select_dst::set(msg, Target::DstUri))
+    call(msg, |msg| next_dst::set(msg, Target::DstUri))
 }
 
 /// `ds_set_domain`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_set_domain(msg: MessageArg) -> ScriptRet {
-    call(msg, |msg| select_dst::set(msg, Target::Domain))
+    call(msg, |msg| next_dst::set(msg, Target::Domain))
 }
 
 /// `ds_mark_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_mark_dst(msg: MessageArg) -> ScriptRet {
-    call(msg, |msg| select_dst::mark(msg, None))
+    call(msg, |msg| mark::mark(msg, None))
 }
 
 /// `ds_mark_dst_state`(state).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_mark_dst_state(msg: MessageArg, state: StrArg) -> ScriptRet {
-    call(msg, |msg| select_dst::mark(msg, Some(state.bytes())))
+    call(msg, |msg| mark::mark(msg, Some(state.bytes())))
 }
 
 /// `ds_mark_addr`(state, set, uri).
@@ -153,7 +156,7 @@ pub extern "C" fn dsr_kemi_mark_addr(
     uri: StrArg,
 ) -> ScriptRet {
     call(msg, |msg| {
-        select_dst::mark_addr(msg, state.bytes(), set, uri.bytes())
+        mark::mark_addr(msg, state.bytes(), set, uri.bytes())
     })
 }
 

@@ -2,16 +2,19 @@
 //!
 //! Source: `features.md` 3.13.
 
-use super::select_dst::{Failure, Request, conclude, go, send_to_current};
+use super::deliver::deliver;
+use super::request::{Failure, Request, conclude};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::algorithm::Choice;
+use crate::dispatch::select::failover::Order;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::lock::ServerLock;
 use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
-use crate::kamailio::server::message::{Message, Target};
-use crate::kamailio::server::sys;
+use crate::kamailio::server::memory::ShmArena;
+use crate::kamailio::server::message::Message;
 use crate::kamailio::server::text::Escaped;
+use crate::kamailio::server::time::now_s;
 use crate::shm::calls::call_table::{Calls, Place, Placed};
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::OutOfMemory;
@@ -19,12 +22,6 @@ use crate::shm::set::view::View;
 
 /// The calls of this server.
 pub type ServerCalls = Calls<ServerLock>;
-
-/// The server's clock, in seconds since its start.
-pub fn now() -> u32 {
-    // SAFETY: reads the server's clock (core/timer.c).
-    unsafe { sys::get_ticks() }
-}
 
 /// The table of calls, where algorithm 10 is to count one: for an INVITE. Other
 /// requests take the first destination, and so does everything where call load is off.
@@ -41,14 +38,14 @@ fn place<'p>(
     set: SetId,
     view: &'p View,
     call_id: &'p [u8],
-) -> Place<'p, crate::kamailio::server::memory::ShmArena, ServerLock> {
+) -> Place<'p, ShmArena, ServerLock> {
     Place {
         store: &module.store,
         process: Module::process(),
         set,
         view,
         call_id,
-        now: now(),
+        now: now_s(),
     }
 }
 
@@ -66,13 +63,16 @@ pub fn select(
     let set = request.set;
     let sent = module.store.try_set(Module::process(), set, |view| {
         let call_id = msg.find_call_id()?;
-        let first = match calls.place(&place(module, set, view, call_id)) {
-            Ok(Placed::New(first) | Placed::Known(first)) => first,
+        let at = match calls.place(&place(module, set, view, call_id)) {
+            Ok(Placed::New(at) | Placed::Known(at)) => at,
             Ok(Placed::Full) => return None,
             Err(OutOfMemory) => return Some(Err(Failure::NoMemory)),
         };
-        let choice = Choice::of(view, first, module.settings.use_default);
-        let sent = go(module, msg, request, view, choice, true);
+        let choice = Choice {
+            at,
+            order: Order::Calls,
+        };
+        let sent = deliver(module, msg, request, view, choice);
         if let (Err(_), Some(call_id)) = (&sent, msg.find_call_id()) {
             calls.end_in(&module.store, Module::process(), Some(set), call_id);
         }
@@ -99,34 +99,6 @@ fn warn_without_duid(module: &Module, set: SetId) {
             Escaped(&uri)
         );
     }
-}
-
-/// Goes on to the next destination that takes the call, and moves its count there. Leaves all as
-/// it is where the call is not counted.
-pub fn next(module: &Module, calls: &ServerCalls, msg: &mut Message, target: Target) -> ScriptRet {
-    let results = &module.settings.results;
-    let set = results.current(msg).and_then(|current| current.set);
-    let Some(set) = set.filter(|&set| is_counted(calls, msg, set)) else {
-        return ScriptRet::FAILED;
-    };
-    loop {
-        results.drop_current(msg);
-        let (Some(current), Some(call_id)) = (results.current(msg), msg.find_call_id()) else {
-            log_dbg!("no destination left that takes the call");
-            return ScriptRet::FAILED;
-        };
-        let Some(duid) = current.duid else { break };
-        let pinned = module.pin();
-        let moved = pinned.view(set).and_then(|view| {
-            let mut with_uri = view.find_uri(current.uri);
-            let at = with_uri.find(|&at| view.dest(at).is_some_and(|dest| dest.has_duid(duid)))?;
-            calls.move_to(&place(module, set, view, call_id), at).ok()
-        });
-        if moved == Some(true) {
-            break;
-        }
-    }
-    send_to_current(module, msg, target)
 }
 
 /// True when the call is counted in the set; else after the message.
@@ -207,9 +179,9 @@ pub fn expire(module: &Module) {
         return;
     };
     let parts = load.check_s.max(1);
-    let due = usize::try_from(now() % parts).unwrap_or(0);
+    let due = usize::try_from(now_s() % parts).unwrap_or(0);
     let parts = usize::try_from(parts).unwrap_or(1);
-    let ended = calls.expire(&module.store, Module::process(), now(), due, parts);
+    let ended = calls.expire(&module.store, Module::process(), now_s(), due, parts);
     if ended > 0 {
         log_dbg!("{ended} calls have expired");
     }

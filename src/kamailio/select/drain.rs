@@ -1,33 +1,37 @@
-//! Requests of calls in progress, while a destination of their set drains.
+//! Requests inside a dialog while a destination of their set drains.
 
-use super::call_load::now;
 use crate::dispatch::list::destination::SetId;
-use crate::dispatch::select::algorithm::{Candidates, Start, choose};
+use crate::dispatch::select::algorithm::{Start, choose};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::log::log_err;
 use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::message::Message;
+use crate::kamailio::server::time::now_s;
 use crate::shm::set::view::View;
 
-/// Where a choice by hash starts in a set that has a draining destination.
+/// Returns where a selection by hash starts in a set that has a draining destination.
 ///
-/// A request inside a dialog goes to the draining destination that its hash falls on, unless its
-/// call was placed beside it, when it began: such calls are noted here.
+/// A request inside a dialog goes to the draining destination that its hash falls on, unless its call was placed
+/// elsewhere when it began: this function notes such calls.
 #[cold]
 pub fn start(module: &Module, msg: &Message, set: SetId, view: &View, hash: u32) -> Start {
-    let ongoing = Start::Ongoing(hash);
+    let in_dialog = Start::InDialog(hash);
     if msg.is_in_dialog() {
         let diverted = msg
             .find_call_id()
-            .is_some_and(|call_id| module.diverted.knows(set, call_id, now()));
-        return if diverted { Start::Hash(hash) } else { ongoing };
+            .is_some_and(|call_id| module.diverted.knows(set, call_id, now_s()));
+        return if diverted {
+            Start::Hash(hash)
+        } else {
+            in_dialog
+        };
     }
     if msg.begins_dialog() {
-        let placed = |start| choose(view, start, module.settings.use_default);
-        let beside = placed(ongoing).is_some_and(|there| view.is_draining(there.first))
+        let placed = |start| choose(view, start);
+        let beside = placed(in_dialog).is_some_and(|there| view.is_draining(there.at))
             && placed(Start::Hash(hash)).is_some();
         if let Some(call_id) = msg.find_call_id().filter(|_| beside) {
-            let noted = module.diverted.note(&ShmArena, set, call_id, now());
+            let noted = module.diverted.note(&ShmArena, set, call_id, now_s());
             if let Err(error) = noted {
                 log_err!("a call beside a draining destination of set {set} not noted: {error}");
             }

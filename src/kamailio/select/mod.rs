@@ -2,24 +2,28 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`select_dst`] | `ds_select_dst` and its relatives, `ds_next_dst`, `ds_mark_dst`. |
-//! | [`plain`] | A selection that writes the destination URI alone. |
-//! | [`on_demand`] | Failover on demand. |
+//! | [`select_dst`] | `ds_select_dst`, `ds_select_domain` and `ds_select`. |
+//! | [`routes`] | `ds_select_routes`. |
+//! | [`next_dst`] | `ds_next_*` and `ds_set_*`. |
+//! | [`mark`] | `ds_mark_dst` and `ds_mark_addr`. |
+//! | [`from_list`] | `ds_is_from_list`. |
 //! | [`call_load`] | Algorithm 10: counted calls. |
 //! | [`parallel`] | Algorithm 12: parallel forking. |
 //! | [`drain`] | In-dialog requests of draining destinations. |
-//! | [`routes`] | `ds_select_routes`. |
+//! | [`deliver`] | From the choice of a selection to its records and to the message. |
 //! | [`records`] | Destination records: the XAVPs and AVPs that a selection writes. |
+//! | [`request`] | What a script asks a selection for, and what comes of it. |
 //! | [`overload`] | Reports of load by destinations. |
-//! | [`from_list`] | `ds_is_from_list`. |
 
 pub mod call_load;
+pub mod deliver;
 pub mod drain;
 pub mod from_list;
-pub mod on_demand;
+pub mod mark;
+pub mod next_dst;
 pub mod overload;
 pub mod parallel;
-pub mod plain;
 pub mod records;
+pub mod request;
 pub mod routes;
 pub mod select_dst;

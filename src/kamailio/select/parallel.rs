@@ -4,8 +4,9 @@
 
 use core::cell::Cell;
 
-use super::select_dst::{Failure, Request, conclude, send};
-use crate::dispatch::select::algorithm::{Candidates, Start, first};
+use super::request::{Failure, Request, conclude, send};
+use crate::dispatch::select::algorithm::{Choice, Start, choose};
+use crate::dispatch::select::candidates::Candidates;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::message::{Message, Target};
@@ -21,7 +22,7 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
     let complete = Cell::new(true);
     let process = Module::process();
     let sent = module.store.try_set(process, request.set, |view| {
-        let first = first(view, Start::First, module.settings.use_default)?;
+        let Choice { at: first, .. } = choose(view, Start::First)?;
         Some(fork(module, msg, request, view, first).map(|all| complete.set(all)))
     });
     match conclude(request.set, &sent) {
@@ -56,25 +57,17 @@ fn fork(
     } else if !send(msg, target, dest.uri(), dest.socket()) {
         return Err(Failure::Refused);
     }
-    let limit = usize::try_from(request.limit).ok();
-    let limit = limit.filter(|&limit| limit > 0).unwrap_or(usize::MAX);
-    let ring = view.ring(module.settings.use_default);
-    let (mut from, mut left) = (first + 1, limit - 1);
-    while left > 0 {
-        // The next one in the list, most often.
-        let next = (from < ring).then(|| view.usable_dest(from)).flatten();
-        let found = next.map(|dest| (from, dest));
-        let found = found.or_else(|| {
-            let at = view.next_usable(from, ring)?;
-            Some((at, view.dest(at)?))
-        });
-        let Some((at, dest)) = found else {
+    let limit = request.limit().unwrap_or(usize::MAX);
+    let mut from = first + 1;
+    for _ in 1..limit {
+        let Some(at) = view.next_usable(from, view.candidate_count()) else {
             break;
         };
+        let dest = view.dest(at).ok_or(Failure::NoneUsable)?;
         if !msg.add_branch(target, dest.uri(), dest.socket()) {
             return Ok(false);
         }
-        (from, left) = (at + 1, left - 1);
+        from = at + 1;
     }
     Ok(true)
 }

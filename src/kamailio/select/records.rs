@@ -8,7 +8,8 @@ use core::cell::{Cell, RefCell};
 use core::ptr;
 
 use crate::dispatch::list::destination::SetId;
-use crate::dispatch::select::cursor::{Trail, Way};
+use crate::dispatch::select::cursor::{FailoverCursor, Step};
+use crate::dispatch::select::failover::Order;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::results_params::Results;
 use crate::kamailio::server::compat;
@@ -27,6 +28,7 @@ mod field {
     pub const SOCKNAME: &[u8] = b"sockname";
     pub const DUID: &[u8] = b"dstid";
     pub const PLACE: &[u8] = b"dstidx";
+    pub const CURSOR: &[u8] = b"trail";
     pub const COUNT: &[u8] = b"cnt";
 }
 
@@ -109,14 +111,13 @@ impl Drop for Fields {
 }
 
 /// The results of several selections that are one list, in their order: where the next one's go.
-#[derive(Default)]
 pub struct Tail {
-    last: Cell<Option<ptr::NonNull<sys::sr_xavp_t>>>,
+    last: Cell<*mut sys::sr_xavp_t>,
     count: Cell<i32>,
     /// Values for the AVPs, which take new ones only in front.
     avps: RefCell<Vec<AvpTexts>>,
-    /// How to go on, where destinations are written on demand.
-    trail: RefCell<Option<Trail>>,
+    /// How failover goes on, if destinations are written on demand.
+    cursor: RefCell<Option<FailoverCursor>>,
 }
 
 /// Values of one destination for the AVPs: URI, attributes, unique id, and its local socket.
@@ -153,39 +154,58 @@ fn pointer_text(socket: usize) -> String {
     format!("{socket:#x}")
 }
 
+impl Default for Tail {
+    fn default() -> Self {
+        Tail {
+            last: Cell::new(ptr::null_mut()),
+            count: Cell::new(0),
+            avps: RefCell::default(),
+            cursor: RefCell::default(),
+        }
+    }
+}
+
 impl Tail {
     /// Number of results so far.
     pub fn count(&self) -> i32 {
         self.count.get()
     }
 
-    /// Begins with one destination on demand, where there are `most` of them at most.
-    pub(crate) fn lead(&self, trail: Trail, dest: &Dest, most: i32) {
-        self.count.set(most);
-        self.trail.replace(Some(trail));
-        self.avps.replace(vec![AvpTexts::of(dest)]);
-    }
-
-    /// Goes on with a set's choice, made on demand.
-    pub(crate) fn follow(&self, way: Way, most: i32) {
+    /// Goes on with a set's choice, made on demand, where there are `most` destinations at most.
+    pub fn follow(&self, choice: Step, most: i32) {
         self.count.set(self.count.get().saturating_add(most));
-        if let Some(trail) = self.trail.borrow_mut().as_mut() {
-            trail.add(way);
+        if let Some(cursor) = self.cursor.borrow_mut().as_mut() {
+            cursor.add(choice);
         }
     }
 
     /// Begins anew.
-    pub(crate) fn forget(&self) {
-        self.last.set(None);
+    pub fn forget(&self) {
+        self.last.set(ptr::null_mut());
         self.count.set(0);
         self.avps.borrow_mut().clear();
-        self.trail.replace(None);
+        self.cursor.replace(None);
     }
 }
 
 impl Results {
-    /// Writes results behind those of the selections before, which share a tail. Their count is
-    /// written by [`Self::finish`].
+    /// Writes the records of these destinations in front of all others, and their count; returns how many there are,
+    /// or `None` when the server has no memory for them. With `counted` the records say which unique id has the call.
+    pub fn write<'d>(
+        &self,
+        set: SetId,
+        dests: impl Iterator<Item = &'d Dest> + Clone,
+        counted: bool,
+    ) -> Option<i32> {
+        let (count, _) = self.write_xavps(set, dests.clone(), counted, ptr::null_mut())?;
+        self.finish_records(count, || {
+            self.write_count(count)?;
+            self.write_avps(set, dests.map(avp_values), count)
+        })
+    }
+
+    /// Writes the records of these destinations behind those of the selections before, which share a tail. Their count
+    /// is written by [`Self::finish_tail`].
     pub fn append<'d>(
         &self,
         set: SetId,
@@ -193,29 +213,8 @@ impl Results {
         counted: bool,
         tail: &Tail,
     ) -> Option<i32> {
-        let mut written = Vec::new();
-        let mut last = tail
-            .last
-            .get()
-            .map_or(ptr::null_mut(), ptr::NonNull::as_ptr);
-        for dest in dests.clone() {
-            let made = self.fields(set, dest, counted);
-            match made.and_then(|fields| fields.finish(self.dst, last)) {
-                Some(made) => {
-                    last = made;
-                    written.push(made);
-                }
-                None => {
-                    for record in written {
-                        // SAFETY: just put into the current list.
-                        unsafe { sys::xavp_rm(record, ptr::null_mut()) };
-                    }
-                    return None;
-                }
-            }
-        }
-        tail.last.set(ptr::NonNull::new(last));
-        let count = i32::try_from(written.len()).unwrap_or(i32::MAX);
+        let (count, last) = self.write_xavps(set, dests.clone(), counted, tail.last.get())?;
+        tail.last.set(last);
         tail.count.set(tail.count.get().saturating_add(count));
         if self.avps.names_destinations() {
             tail.avps.borrow_mut().extend(dests.map(AvpTexts::of));
@@ -223,56 +222,105 @@ impl Results {
         Some(count)
     }
 
-    /// Takes back all results of a tail, which are in front.
-    pub fn take_back(&self, tail: &Tail) {
-        (0..tail.count()).for_each(|_| self.undo_first());
-        tail.forget();
+    /// Writes the record of one destination, after which failover goes on as `cursor` says, and how many destinations
+    /// there are at most. Returns 1, the number of records.
+    pub fn write_one(&self, dest: &Dest, cursor: &FailoverCursor, most: i32) -> Option<i32> {
+        let fields = self.fields_on(dest, cursor, cursor.encode())?;
+        fields.finish(self.dst, ptr::null_mut())?;
+        self.finish_records(1, || {
+            self.write_count(most)?;
+            self.write_avps(cursor.here().set, core::iter::once(avp_values(dest)), most)
+        })
     }
 
-    /// Writes the count of all results of a tail, the first of which are of `set`, and the AVPs.
-    pub fn finish(&self, set: SetId, tail: &Tail) -> Option<()> {
-        if let Some(trail) = &*tail.trail.borrow() {
-            self.write_trail(trail)?;
+    /// Writes the record of the first destination of several sets, as [`Self::write_one`] does; the cursor is written
+    /// when all sets have chosen.
+    pub fn write_first(
+        &self,
+        dest: &Dest,
+        cursor: FailoverCursor,
+        most: i32,
+        tail: &Tail,
+    ) -> Option<i32> {
+        let fields = self.fields_on(dest, &cursor, None)?;
+        fields.finish(self.dst, ptr::null_mut())?;
+        tail.count.set(most);
+        tail.cursor.replace(Some(cursor));
+        tail.avps.replace(vec![AvpTexts::of(dest)]);
+        Some(1)
+    }
+
+    /// Writes what all records of a tail have in common: the failover cursor, the count, and the AVPs. The first
+    /// records are of `set`.
+    pub fn finish_tail(&self, set: SetId, tail: &Tail) -> Option<()> {
+        let cursor = tail.cursor.borrow();
+        if let Some(text) = cursor.as_ref().and_then(FailoverCursor::encode) {
+            self.change_current(|list| {
+                let mut fields = Fields(*list);
+                let added = fields.add(field::CURSOR, text_value(text.as_bytes()));
+                // The same list, longer by one or as it was.
+                *list = fields.take();
+                added
+            })??;
         }
         self.write_count(tail.count())?;
         let avps = tail.avps.borrow();
-        let values = avps.iter().map(AvpTexts::values);
-        self.write_avps(set, values, tail.count())
+        self.write_avps(set, avps.iter().map(AvpTexts::values), tail.count())
     }
 
-    /// Writes the destinations and their count; returns how many there are, or `None` when the
-    /// server has no memory for them.
-    /// With `counted` the call is counted, and the unique ids go with the destinations.
-    pub fn write<'d>(
-        &self,
-        set: SetId,
-        dests: impl Iterator<Item = &'d Dest> + Clone,
-        counted: bool,
-    ) -> Option<i32> {
-        let mut count = 0;
-        let written = self
-            .write_xavps(set, dests.clone(), counted, &mut count)
-            .and_then(|()| self.write_count(count))
-            .and_then(|()| self.write_avps(set, dests.map(avp_values), count));
-        if written.is_none() {
-            (0..count).for_each(|_| self.undo_first());
+    /// Puts a destination in the place of the current one. Nothing has changed when it fails, but
+    /// for the AVPs.
+    pub fn replace(&self, _msg: &mut Message, dest: &Dest, cursor: &FailoverCursor) -> Option<()> {
+        let mut fields = self.fields_on(dest, cursor, cursor.encode())?;
+        self.pop_avps();
+        self.push_avps(avp_values(dest))?;
+        // What was there before goes with this.
+        self.change_current(|list| drop(Fields(core::mem::replace(list, fields.take()))))
+    }
+
+    /// Takes the records that were just written away again if `more` fails.
+    fn finish_records(&self, written: i32, more: impl FnOnce() -> Option<()>) -> Option<i32> {
+        let done = more();
+        if done.is_none() {
+            (0..written).for_each(|_| self.undo_behind(ptr::null_mut()));
         }
-        written.map(|()| count)
+        done.map(|()| written)
     }
 
+    /// Writes records behind `after`, or in front of all others if that is null. Returns how many there are and which
+    /// one is the last; `None`, and none is left, when the server has no memory.
     fn write_xavps<'d>(
         &self,
         set: SetId,
         dests: impl Iterator<Item = &'d Dest>,
         counted: bool,
-        count: &mut i32,
-    ) -> Option<()> {
-        let mut last = ptr::null_mut();
+        after: *mut sys::sr_xavp_t,
+    ) -> Option<(i32, *mut sys::sr_xavp_t)> {
+        let (mut count, mut last) = (0, after);
         for dest in dests {
-            last = self.fields(set, dest, counted)?.finish(self.dst, last)?;
-            *count += 1;
+            let fields = self.fields(set, dest, counted);
+            let Some(made) = fields.and_then(|fields| fields.finish(self.dst, last)) else {
+                (0..count).for_each(|_| self.undo_behind(after));
+                return None;
+            };
+            (count, last) = (count + 1, made);
         }
-        Some(())
+        Some((count, last))
+    }
+
+    /// Returns the fields of a destination that failover on demand has come to.
+    fn fields_on(
+        &self,
+        dest: &Dest,
+        cursor: &FailoverCursor,
+        text: Option<String>,
+    ) -> Option<Fields> {
+        let Step { set, order, .. } = cursor.here();
+        let mut fields = self.fields(set, dest, order == Order::Calls)?;
+        if let Some(text) = text {
+            fields.add(field::CURSOR, text_value(text.as_bytes()))?;
+        }
+        Some(fields)
     }
 
     #[inline]
@@ -362,6 +410,22 @@ impl Results {
         of_dests.into_iter().flatten().for_each(|avp| avp.pop());
     }
 
+    /// Changes the list of fields of the current record; `None` when there is none.
+    fn change_current<R>(&self, change: impl FnOnce(&mut *mut sys::sr_xavp_t) -> R) -> Option<R> {
+        // SAFETY: found in the current list, which nobody else changes while a function runs.
+        let value = unsafe { &mut (*self.first()?).val };
+        if value.type_ != sys::SR_XTYPE_XAVP {
+            return None;
+        }
+        // SAFETY: the type says which member of the union is set.
+        Some(change(unsafe { &mut value.v.xavp }))
+    }
+
+    /// Returns the text of the current record's failover cursor.
+    pub fn cursor<'m>(&self, msg: &'m Message) -> Option<&'m [u8]> {
+        text_in(&named(self.current_fields(msg)?, field::CURSOR)?.val)
+    }
+
     /// Returns the first destination that is left, for as long as nobody can change the results.
     pub fn current<'m>(&self, msg: &'m Message) -> Option<Current<'m>> {
         let (mut uri, mut set, mut socket, mut duid) = (None, None, None, None);
@@ -415,13 +479,18 @@ impl Results {
     }
 
     /// Takes the first record away, and leaves the AVPs as they are.
-    pub(crate) fn drop_first(&self, _msg: &mut Message) {
-        self.undo_first();
+    pub fn drop_first(&self, _msg: &mut Message) {
+        self.undo_behind(ptr::null_mut());
     }
 
-    /// Takes a record away that the caller has just written.
-    pub(super) fn undo_first(&self) {
-        if let Some(record) = self.first() {
+    /// Takes a record away that was just written: the one behind `after`, or the first one if that is null.
+    fn undo_behind(&self, after: *mut sys::sr_xavp_t) {
+        // SAFETY: null, or a record of the current list, which nobody else changes while a function runs.
+        let record = match unsafe { after.as_ref() } {
+            Some(after) => Some(after.next).filter(|record| !record.is_null()),
+            None => self.first(),
+        };
+        if let Some(record) = record {
             // SAFETY: just found in the current list.
             unsafe { sys::xavp_rm(record, ptr::null_mut()) };
         }
@@ -468,11 +537,6 @@ fn text_in(value: &sys::sr_xval_t) -> Option<&[u8]> {
     let text = unsafe { &value.v.s };
     // SAFETY: the server's copy, behind the XAVP.
     Some(unsafe { text::bytes(text) })
-}
-
-/// Returns the text of a field.
-pub(crate) fn text_of<'x>(fields: &'x sys::sr_xavp_t, name: &[u8]) -> Option<&'x [u8]> {
-    text_in(&named(fields, name)?.val)
 }
 
 /// The destination that a message is on its way to.

@@ -1,7 +1,8 @@
 //! `ds_select_routes`: several sets, each with an algorithm of its own, in one list of results.
 
 use super::records::Tail;
-use super::select_dst::{self, Request};
+use super::request::Request;
+use super::select_dst;
 use crate::dispatch::select::routes;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::guard::ScriptRet;
@@ -61,14 +62,14 @@ pub fn select(msg: &mut Message, rules: &[u8], mode: &[u8], limit: i32) -> Scrip
             target: first.map_or(target, |_| Target::Nothing),
             behind: Some(&tail),
         };
-        let selected = select_dst::select(msg, request);
+        let selected = select_dst::select(msg, &request);
         if selected != ScriptRet::FAILED && first.is_none() {
             first = Some(rule.set);
             result = selected;
         }
     }
     let Some(first) = first else { return result };
-    if module.settings.results.finish(first, &tail).is_none() {
+    if module.settings.results.finish_tail(first, &tail).is_none() {
         log_warn!("no memory for the count of the results");
     }
     result

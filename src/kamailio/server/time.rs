@@ -1,5 +1,13 @@
 //! The clock that all processes of the machine share. It never goes back.
 
+use super::sys;
+
+/// Seconds since the server started, by the server's own clock.
+pub fn now_s() -> u32 {
+    // SAFETY: the function only reads an integer that the server's timer process writes (core/timer.c).
+    unsafe { sys::get_ticks() }
+}
+
 /// Microseconds since some moment before the server started.
 pub fn now_us() -> u64 {
     let mut now = libc::timespec {

@@ -76,11 +76,6 @@ impl Maxima {
         self.children(level, node).max().unwrap_or(0)
     }
 
-    /// True for the tree of no destinations.
-    pub fn is_empty(&self) -> bool {
-        self.nodes.len() == 0
-    }
-
     /// Returns the greatest of all values.
     pub fn greatest(&self) -> u32 {
         let top = self.nodes.get().last();

@@ -1,8 +1,9 @@
 //! What the destinations of a set are worth: shares by weight (algorithms 11 and 15) and ranks by
 //! priority and latency (13). Part of the set's view; follows the records as its bitmaps do.
 
-use crate::dispatch::select::ranked::{self, Weights};
-use crate::dispatch::select::share::common_divisor;
+use crate::dispatch::select::candidates::Weights;
+use crate::dispatch::select::ranked;
+use crate::dispatch::select::turns::common_divisor;
 
 use super::maxima::Maxima;
 use super::sums::Sums;
@@ -77,7 +78,7 @@ impl Ranks {
     fn shares(&self, by: Weights) -> &Shares {
         match by {
             Weights::Relative => &self.relative,
-            Weights::Srv => &self.service,
+            Weights::Service => &self.service,
         }
     }
 

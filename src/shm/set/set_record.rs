@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-use crate::dispatch::select::algorithm::Cursors;
+use crate::dispatch::select::turns::Cursors;
 
 use crate::shm::memory::arena::{Arena, LINE, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use crate::shm::memory::refcount::{Counted, Kept};

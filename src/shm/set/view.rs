@@ -6,9 +6,9 @@
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-use crate::dispatch::select::algorithm::Candidates;
+use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::select::hash::fold_hash;
-use crate::dispatch::select::weight::Wheel;
+use crate::dispatch::select::weight::Slots;
 use crate::dispatch::state::transition::State;
 
 use super::maxima::Maxima;
@@ -27,7 +27,7 @@ pub struct Rules {
     /// A destination with one of these state bits is not selected.
     pub unusable: State,
     /// The last destination of a set is the default destination (`use_default`).
-    pub last_resort: bool,
+    pub use_default: bool,
     /// Calls are counted: views know which destination has the fewest.
     pub call_load: bool,
     /// Destinations are pinged: what pings find is kept of each from the start.
@@ -59,7 +59,7 @@ pub struct View {
     /// Positions by URI.
     pub(super) uris: Uris,
     /// The weight slots of algorithm 9, where a destination has a weight.
-    pub(super) wheel: ShmSlice<Wheel>,
+    pub(super) wheel: ShmSlice<Slots>,
     /// The room of each destination for calls, where they are counted.
     pub(super) rooms: Maxima,
     pub(super) ranks: Ranks,
@@ -92,14 +92,6 @@ impl View {
     /// Returns the number of destinations, usable or not.
     pub fn dest_count(&self) -> usize {
         self.dests.len()
-    }
-
-    /// Returns the number of destinations at the start that are `before`, which holds for none behind them.
-    pub(super) fn partition_point(&self, before: impl Fn(&Dest) -> bool) -> usize {
-        self.dests.get().partition_point(|&dest| {
-            // SAFETY: as `View::dest` says, it is live for as long as the view.
-            unsafe { dest.as_ref() }.is_some_and(&before)
-        })
     }
 
     /// Returns the destination at a position, as it came from the arena.
@@ -166,7 +158,7 @@ impl View {
 
     /// True when any destination is selected.
     pub fn any_usable(&self) -> bool {
-        self.walk(0, self.dest_count()).is_some()
+        self.walk(0).is_some()
     }
 
     /// True for the default destination, which is taken only when all others are out.

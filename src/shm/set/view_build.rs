@@ -4,7 +4,7 @@ use core::ptr::NonNull;
 
 use rand::RngCore;
 
-use crate::dispatch::select::algorithm::{self, Candidates};
+use crate::dispatch::select::candidates::candidate_count;
 use crate::dispatch::select::hash::fold_hash;
 use crate::dispatch::select::weight;
 
@@ -59,8 +59,8 @@ impl View {
         random: &mut impl RngCore,
     ) -> Result<Block<View>, OutOfMemory> {
         let len = dests.len();
-        let slots = weight::wheel(dests.clone().map(Dest::weight), random);
-        let ring = to_u32(algorithm::ring(len, rules.last_resort));
+        let slots = weight::slots(dests.clone().map(Dest::weight), random);
+        let ring = to_u32(candidate_count(len, rules.use_default));
         let counted = if rules.call_load { len } else { 0 };
         let mut plan = Plan::<View>::of_header();
         let array = plan.array(len);

@@ -53,22 +53,6 @@ impl View {
         reserved
     }
 
-    /// Returns the first position of `from..to` whose destination takes one more call.
-    pub(super) fn first_room(&self, from: usize, to: usize) -> Option<usize> {
-        let has_room = |at: &usize| self.room(*at) != FULL;
-        if self.rooms.is_empty() || !self.is_settled() {
-            return (from..to).find(has_room);
-        }
-        let mut from = from;
-        loop {
-            let at = self.rooms.next(FULL + 1, from, to)?;
-            if has_room(&at) {
-                return Some(at);
-            }
-            from = at + 1;
-        }
-    }
-
     /// Returns the destination with the fewest calls, by the records alone.
     fn scan_least(&self) -> Option<usize> {
         let rooms = (0..self.dest_count()).map(|at| (self.room(at), Reverse(at)));

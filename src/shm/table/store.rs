@@ -20,7 +20,7 @@ use super::writer::Retirement;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe};
-use crate::shm::memory::epoch::{Epochs, Pin, SlotPin};
+use crate::shm::memory::epoch::{Epochs, Pin};
 use crate::shm::memory::refcount::{Counted, Hold};
 use crate::shm::set::view::{Rules, View};
 
@@ -141,16 +141,6 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         // SAFETY: a table that is published while the pin is set is not freed while it lives.
         let table = unsafe { root.table.load(SeqCst).as_ref() };
         Pinned { _pin: pin, table }
-    }
-
-    /// As [`Store::pin`]; `None` for a process that has no reader slot of its own.
-    #[inline(always)]
-    pub fn pin_slot(&self, process: usize) -> Option<Pinned<'_, SlotPin<'_>>> {
-        let root = self.root();
-        let pin = root.epochs.pin_slot(process)?;
-        // SAFETY: as in `pin`.
-        let table = unsafe { root.table.load(SeqCst).as_ref() };
-        Some(Pinned { _pin: pin, table })
     }
 
     /// Tries something with a set's view until it succeeds, or fails with the newest view.
@@ -310,12 +300,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
 }
 
 /// A table that stays while this lives; no table before the first load.
-pub struct Pinned<'s, P = Pin<'s>> {
-    _pin: P,
+pub struct Pinned<'s> {
+    _pin: Pin<'s>,
     table: Option<&'s Table>,
 }
 
-impl<P> Pinned<'_, P> {
+impl Pinned<'_> {
     /// The table.
     pub fn table(&self) -> Option<&Table> {
         self.table

@@ -16,18 +16,20 @@ const PICKS: usize = if cfg!(miri) { 300 } else { 100_000 };
 
 /// How often each position is picked.
 fn picks(view: &View, start: Start) -> Vec<usize> {
-    count(view, || choose(view, start, false))
+    count(view, || choose(view, start))
 }
 
 /// The same with overload control, at this time.
 fn open_picks(view: &View, now_us: u64) -> Vec<usize> {
-    count(view, || choose_open(view, false, now_us))
+    count(view, || {
+        choose_open(view, |at| view.passes_over(at, now_us))
+    })
 }
 
 fn count(view: &View, choose: impl Fn() -> Option<Choice>) -> Vec<usize> {
     let mut counts = vec![0; view.dest_count()];
     for _ in 0..PICKS {
-        counts[choose().unwrap().first] += 1;
+        counts[choose().unwrap().at] += 1;
     }
     counts
 }
@@ -204,7 +206,7 @@ fn latency_takes_turns_among_equals() {
         }
         let mut counts = vec![0; 7];
         for _ in 0..PICKS {
-            counts[by_rank(view, 7).unwrap().0] += 1;
+            counts[by_rank(view).unwrap().0] += 1;
         }
         within(
             worst(&counts, &[1, 0, 1, 0, 0, 0, 1]),

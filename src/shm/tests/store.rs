@@ -9,7 +9,8 @@ use rand::{Rng, SeedableRng};
 use super::{Heap, spec};
 use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::{Addr, DestSpec, Proto};
-use crate::dispatch::select::algorithm::{Candidates, Start, choose};
+use crate::dispatch::select::algorithm::{Start, choose};
+use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::state::transition::{Outcome, State};
 use crate::shm::dest::address::{Key, Match, Source};
 use crate::shm::dest::destination::Dest;
@@ -43,7 +44,7 @@ unsafe impl RawMutex for Spin {
 
 pub const RULES: Rules = Rules {
     unusable: State(69),
-    last_resort: false,
+    use_default: false,
     call_load: true,
     watched: false,
 };
@@ -98,7 +99,7 @@ pub fn set_state(store: &Store<Heap, Spin>, set: i32, uri: &str, state: u32) -> 
 fn firsts(store: &Store<Heap, Spin>, set: i32, picks: usize) -> Vec<Option<usize>> {
     let pinned = store.pin(0);
     let view = pinned.view(set).unwrap();
-    let pick = || choose(view, Start::RoundRobin, false).map(|pick| pick.first);
+    let pick = || choose(view, Start::RoundRobin).map(|pick| pick.at);
     (0..picks).map(|_| pick()).collect()
 }
 
@@ -493,8 +494,18 @@ fn views_follow_the_records() {
 
 #[test]
 fn calls_in_progress_walk_over_draining_ones_too() {
+    for use_default in [false, true] {
+        walk_over_draining_ones(use_default);
+    }
+}
+
+fn walk_over_draining_ones(use_default: bool) {
     let heap = Heap::default();
-    let store = store(&heap);
+    let rules = Rules {
+        use_default,
+        ..RULES
+    };
+    let store = Store::create(heap.clone(), Spin(AtomicBool::new(false)), rules).unwrap();
     let uris: Vec<String> = (0..70).map(|n| format!("sip:a:{n}")).collect();
     // The first one drains by its list.
     let list = (0..).zip(&uris).map(|(n, uri)| {
@@ -517,12 +528,13 @@ fn calls_in_progress_walk_over_draining_ones_too() {
         let pinned = store.pin(0);
         let view = pinned.view(1).unwrap();
         let bits = |at: usize| view.dest(at).unwrap().record().state().0;
-        let ring = [70, 69][random.random_range(0..2)];
+        let ring = if use_default { 69 } else { 70 };
         let at = random.random_range(0..ring);
         let walk = || (at..ring).chain(0..at).chain(ring..70);
         let serving = walk().find(|&at| bits(at) & 5 == 0);
-        assert_eq!(view.walk_ongoing(at, ring), serving);
-        assert_eq!(view.walk(at, ring), walk().find(|&at| bits(at) & 69 == 0));
+        let in_dialog = choose(view, Start::InDialog(u32::try_from(at).unwrap()));
+        assert_eq!(in_dialog.map(|choice| choice.at), serving);
+        assert_eq!(view.walk(at), walk().find(|&at| bits(at) & 69 == 0));
         let draining = (0..70).any(|at| bits(at) & 69 == 64);
         assert_eq!(view.any_draining(), draining);
     }

@@ -13,7 +13,8 @@ use rand::rngs::StdRng;
 
 use super::spec;
 use super::store::{RULES, Spin};
-use crate::dispatch::select::algorithm::{Candidates, Start, choose};
+use crate::dispatch::select::algorithm::{Start, choose};
+use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::state::transition::{Outcome, State};
 use crate::shm::memory::arena::Arena;
 use crate::shm::table::store::{Found, ReloadState, Store};
@@ -73,7 +74,7 @@ fn threads_choose_change_and_reload_at_once() {
             // The first destination is in each list, and always up. A reader may have a number
             // that is no process's.
             let found = store.0.try_set(number, 1, |view| {
-                let choice = choose(view, Start::RoundRobin, false)?;
+                let choice = choose(view, Start::RoundRobin)?;
                 for at in choice.order(view) {
                     assert!(view.dest(at).unwrap().uri().starts_with(b"sip:a:"));
                 }

@@ -1,15 +1,18 @@
-//! Tables of cases: who is chosen, and in which order failover goes on.
+//! Tables of cases: which destination is selected, and in which order failover goes on.
 
 use super::*;
-use crate::dispatch::select::weight::wheel;
+use crate::dispatch::select::candidates::{Weights, candidate_count, is_usable, priority_start};
+use crate::dispatch::select::turns::Cursors;
+use crate::dispatch::select::weight::{Slots, slots};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 pub struct Set {
     /// 0 out, 1 usable, 2 draining.
     pub states: Vec<u8>,
+    pub use_default: bool,
     pub cursors: Cursors,
-    pub wheel: Option<Wheel>,
+    pub slots: Option<Slots>,
     /// By index: priority, weights by kind, latency.
     pub priorities: Vec<i32>,
     pub weights: Vec<u32>,
@@ -20,8 +23,9 @@ impl Set {
     pub fn new(usable: &[u8]) -> Self {
         Set {
             states: usable.to_vec(),
+            use_default: false,
             cursors: Cursors::default(),
-            wheel: None,
+            slots: None,
             priorities: vec![0; usable.len()],
             weights: vec![0; usable.len()],
             latencies: vec![0; usable.len()],
@@ -33,71 +37,62 @@ impl Candidates for Set {
     fn len(&self) -> usize {
         self.states.len()
     }
+    fn candidate_count(&self) -> usize {
+        candidate_count(self.len(), self.use_default)
+    }
     fn next_usable(&self, from: usize, to: usize) -> Option<usize> {
         (from..to).find(|&index| self.states[index] == 1)
     }
-    fn walk_ongoing(&self, at: usize, ring: usize) -> Option<usize> {
-        let mut walk = (at..ring).chain(0..at).chain(ring..self.len());
-        walk.find(|&index| self.states[index] != 0)
-    }
-    fn is_draining(&self, at: usize) -> bool {
-        self.states[at] == 2
-    }
-    fn cursors(&self) -> &Cursors {
-        &self.cursors
-    }
-    fn wheel(&self) -> Option<&Wheel> {
-        self.wheel.as_ref()
-    }
-    fn weight_below(&self, _: Weights, to: usize) -> u32 {
-        let shares = self.weights.iter().zip(&self.states).take(to);
-        shares
-            .filter(|(_, state)| **state == 1)
-            .map(|(w, _)| w)
-            .sum()
-    }
-    fn at_weight(&self, by: Weights, point: u32) -> Option<usize> {
-        (0..self.len()).find(|&at| self.weight_below(by, at + 1) > point)
-    }
-    fn is_weighted(&self, _: Weights) -> bool {
-        self.weights.iter().any(|&weight| weight > 0)
-    }
-    fn priority(&self, at: usize) -> i32 {
-        self.priorities[at]
-    }
-    fn priority_start(&self, at: usize) -> usize {
-        let same = |&p: &i32| p == self.priorities[at];
-        self.priorities.iter().position(same).unwrap()
+    fn next_draining(&self, from: usize, to: usize) -> Option<usize> {
+        (from..to).find(|&index| self.states[index] == 2)
     }
     fn last_usable(&self, to: usize) -> Option<usize> {
         (0..to).rev().find(|&at| self.states[at] == 1)
     }
-    fn rank(&self, at: usize) -> Option<u32> {
-        let effective = ranked::effective_priority(self.priorities[at], self.latencies[at]);
-        (self.states[at] == 1).then(|| ranked::rank(effective))
+    fn walk(&self, at: usize) -> Option<usize> {
+        let end = self.candidate_count();
+        let mut walk = (at..end).chain(0..at).chain(end..self.len());
+        walk.find(|&index| self.states[index] == 1)
     }
-    fn best(&self, at: usize, ring: usize) -> Option<usize> {
-        let best = self.best_below(u32::MAX, ring)?;
-        let around = |range| self.next_of_rank_in(best, range);
-        around(at..ring).or_else(|| around(0..at))
+    fn cursors(&self) -> &Cursors {
+        &self.cursors
     }
-    fn best_below(&self, rank: u32, ring: usize) -> Option<u32> {
-        let ranks = (0..ring).filter_map(|at| self.rank(at));
-        ranks.filter(|&have| have < rank).max()
+    fn weight_slots(&self) -> Option<&Slots> {
+        self.slots.as_ref()
+    }
+    fn weight_below(&self, _: Weights, to: usize) -> Option<u32> {
+        let shares = self.weights.iter().zip(&self.states).take(to);
+        let usable = shares.filter(|(_, state)| **state == 1);
+        let is_weighted = self.weights.iter().any(|&weight| weight > 0);
+        is_weighted.then(|| usable.map(|(weight, _)| weight).sum())
+    }
+    fn at_weight(&self, by: Weights, point: u32) -> Option<usize> {
+        (0..self.len()).find(|&at| self.weight_below(by, at + 1) > Some(point))
+    }
+    fn priority(&self, at: usize) -> i32 {
+        self.priorities[at]
+    }
+    fn best_rank(&self, below: Option<u32>) -> Option<u32> {
+        let ranks = (0..self.candidate_count()).filter_map(|at| self.rank(at));
+        ranks
+            .filter(|&rank| below.is_none_or(|below| rank < below))
+            .max()
     }
     fn next_of_rank(&self, rank: u32, from: usize, to: usize) -> Option<usize> {
-        self.next_of_rank_in(rank, from..to)
+        (from..to).find(|&at| self.rank(at) == Some(rank))
     }
 }
 
 impl Set {
-    fn next_of_rank_in(&self, rank: u32, range: std::ops::Range<usize>) -> Option<usize> {
-        range.into_iter().find(|&at| self.rank(at) == Some(rank))
+    fn rank(&self, at: usize) -> Option<u32> {
+        let effective = ranked::effective_priority(self.priorities[at], self.latencies[at]);
+        is_usable(self, at).then(|| ranked::rank(effective))
     }
 }
 
-fn picks(set: &Set, start: Start, use_default: bool) -> Vec<usize> {
-    match choose(set, start, use_default) {
+fn picks(set: &mut Set, start: Start, use_default: bool) -> Vec<usize> {
+    set.use_default = use_default;
+    match choose(set, start) {
         Some(choice) => choice.order(set).collect(),
         None => vec![],
     }
@@ -120,9 +115,9 @@ fn order_by_hash() {
         (&[1, 1], 1, true, &[0, 1]),
     ];
     for (usable, hash, use_default, expected) in cases {
-        let set = Set::new(usable);
+        let mut set = Set::new(usable);
         assert_eq!(
-            picks(&set, Start::Hash(hash), use_default),
+            picks(&mut set, Start::Hash(hash), use_default),
             expected,
             "{usable:?} hash {hash} use_default {use_default}"
         );
@@ -145,10 +140,14 @@ fn draining_ones_get_calls_in_progress_only() {
         (&[0, 2, 1], 0, true, &[2], &[1, 2]),
     ];
     for (states, hash, use_default, new, ongoing) in cases {
-        let set = Set::new(states);
+        let mut set = Set::new(states);
         let what = format!("{states:?} hash {hash} use_default {use_default}");
-        assert_eq!(picks(&set, Start::Hash(hash), use_default), new, "{what}");
-        let have = picks(&set, Start::Ongoing(hash), use_default);
+        assert_eq!(
+            picks(&mut set, Start::Hash(hash), use_default),
+            new,
+            "{what}"
+        );
+        let have = picks(&mut set, Start::InDialog(hash), use_default);
         assert_eq!(have, ongoing, "{what}");
     }
 }
@@ -157,26 +156,26 @@ fn draining_ones_get_calls_in_progress_only() {
 fn round_robin_skips_without_giving_the_turn_to_a_neighbour() {
     let set = Set::new(&[1, 0, 1]);
     let firsts: Vec<_> = (0..6)
-        .map(|_| choose(&set, Start::RoundRobin, false).unwrap().first)
+        .map(|_| choose(&set, Start::RoundRobin).unwrap().at)
         .collect();
     assert_eq!(firsts, [0, 2, 0, 2, 0, 2]);
 }
 
 #[test]
-fn round_robin_falls_back_to_the_last_resort() {
-    let set = Set::new(&[0, 0, 1]);
-    assert_eq!(picks(&set, Start::RoundRobin, true), [2]);
-    assert_eq!(picks(&Set::new(&[]), Start::RoundRobin, true), []);
+fn round_robin_falls_back_to_the_default_destination() {
+    let mut set = Set::new(&[0, 0, 1]);
+    assert_eq!(picks(&mut set, Start::RoundRobin, true), [2]);
+    assert!(picks(&mut Set::new(&[]), Start::RoundRobin, true).is_empty());
 }
 
 #[test]
 fn a_hundred_picks_by_weight_are_exact() {
     let mut set = Set::new(&[1, 1, 1]);
     let mut random = StdRng::seed_from_u64(3);
-    set.wheel = wheel([50, 30, 20].into_iter(), &mut random);
+    set.slots = slots([50, 30, 20].into_iter(), &mut random);
     let mut counts = [0; 3];
     for _ in 0..100 {
-        counts[choose(&set, Start::Weight, false).unwrap().first] += 1;
+        counts[choose(&set, Start::Weight).unwrap().at] += 1;
     }
     assert_eq!(counts, [50, 30, 20]);
 }
@@ -188,10 +187,10 @@ fn no_result_is_twice_or_unusable() {
         let usable: Vec<u8> = (0..random.random_range(0..12))
             .map(|_| random.random_range(0..2))
             .collect();
-        let set = Set::new(&usable);
+        let mut set = Set::new(&usable);
         let use_default = random.random();
         let hash = random.random();
-        let order = picks(&set, Start::Hash(hash), use_default);
+        let order = picks(&mut set, Start::Hash(hash), use_default);
         let mut sorted = order.clone();
         sorted.sort_unstable();
         sorted.dedup();
@@ -222,7 +221,7 @@ fn priorities_of_14() {
         let mut set = Set::new(&[1, 1, 1]);
         set.priorities = priorities.to_vec();
         let firsts: Vec<usize> = (0..4)
-            .map(|_| picks(&set, Start::Priority, false)[0])
+            .map(|_| picks(&mut set, Start::Priority, false)[0])
             .collect();
         assert_eq!(firsts, expected, "{priorities:?}");
     }
@@ -242,10 +241,14 @@ fn order_of_15_goes_up_by_priority() {
         let mut set = Set::new(states);
         set.priorities = vec![9, 8, 8, 7, 7, 6, 6];
         let what = format!("{states:?} use_default {use_default}");
-        assert_eq!(picks(&set, Start::Service, use_default), expected, "{what}");
+        assert_eq!(
+            picks(&mut set, Start::Service, use_default),
+            expected,
+            "{what}"
+        );
         set.weights = vec![0, 0, 0, 9, 0, 0, 9];
         assert_eq!(
-            picks(&set, Start::Service, use_default),
+            picks(&mut set, Start::Service, use_default),
             expected,
             "weights, {what}"
         );
@@ -295,19 +298,22 @@ fn ranks_of_13() {
         (&[1, 0, 0], &[900, 900, 0], &[0, 0, 1], true, [&[2]; 3]),
     ];
     for (priorities, latencies, states, use_default, expected) in cases {
-        for limit in [1, 2, usize::MAX] {
-            let mut set = Set::new(states);
-            (set.priorities, set.latencies) = (priorities.to_vec(), latencies.to_vec());
-            let ring = ring(set.len(), use_default);
-            for expected in expected {
-                let taken = ranked::by_rank(&set, ring).unwrap();
-                let order = ranked::order_by_rank(&set, ring, taken, limit);
-                let expected = &expected[..limit.min(expected.len())];
-                assert_eq!(order, expected, "{priorities:?} {states:?} limit {limit}");
-            }
+        let mut set = Set::new(states);
+        (set.priorities, set.latencies) = (priorities.to_vec(), latencies.to_vec());
+        for expected in expected {
+            let order = picks(&mut set, Start::Latency, use_default);
+            assert_eq!(order, expected, "{priorities:?} {states:?}");
         }
     }
     assert_eq!(ranked::effective_priority(1, 900), 1);
     assert_eq!(ranked::effective_priority(-3, 900), -3);
     assert!(ranked::rank(i32::MIN) > 0 && ranked::rank(-1) < ranked::rank(0));
+}
+
+#[test]
+fn priorities_begin_where_their_first_destination_is() {
+    let mut set = Set::new(&[1; 7]);
+    set.priorities = vec![9, 8, 8, 7, 7, 7, -1];
+    let starts: Vec<usize> = (0..7).map(|at| priority_start(&set, at)).collect();
+    assert_eq!(starts, [0, 1, 1, 3, 3, 3, 6]);
 }

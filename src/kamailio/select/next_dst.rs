@@ -1,0 +1,189 @@
+//! `ds_next_*` and `ds_set_*`: on to the destinations that a selection has left.
+
+use super::call_load::{self, ServerCalls};
+use super::request::{Failure, conclude, send};
+use crate::dispatch::select::cursor::{FailoverCursor, Step};
+use crate::dispatch::select::failover::{Order, following};
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::list::unique_id;
+use crate::kamailio::server::guard::ScriptRet;
+use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
+use crate::kamailio::server::message::{Message, Target};
+use crate::kamailio::server::text::Escaped;
+use crate::shm::dest::destination::Dest;
+use crate::shm::set::view::View;
+use crate::shm::table::store::Found;
+
+/// How often a search that found nothing is repeated while states change under it.
+const RETRIES: usize = 64;
+
+/// Goes on to the next destination that the selection left; the record of the failed one is taken away.
+pub fn next(msg: &mut Message, target: Target) -> ScriptRet {
+    let Some(module) = Module::get() else {
+        return ScriptRet::FAILED;
+    };
+    if !module.settings.failover {
+        log_warn!("failover support disabled (parameter flags has not bit 2)");
+        return ScriptRet::FAILED;
+    }
+    if let Some(result) = next_on_demand(module, msg, target) {
+        return result;
+    }
+    let results = &module.settings.results;
+    if let Some(calls) = &module.calls {
+        let current = results.current(msg);
+        if current.is_some_and(|current| current.duid.is_some()) {
+            return next_counted(module, calls, msg, target);
+        }
+    }
+    results.drop_current(msg);
+    send_to_current(module, msg, target)
+}
+
+/// Sends the message to the destination of the first record, which stays.
+pub fn set(msg: &mut Message, target: Target) -> ScriptRet {
+    match Module::get() {
+        Some(module) => send_to_current(module, msg, target),
+        None => ScriptRet::FAILED,
+    }
+}
+
+fn send_to_current(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
+    let Some(current) = module.settings.results.current(msg) else {
+        log_dbg!("no destination left");
+        return ScriptRet::FAILED;
+    };
+    if send(msg, target, current.uri, current.socket) {
+        return ScriptRet::OK;
+    }
+    log_err!("cannot send to {}", Escaped(current.uri));
+    ScriptRet::FAILED
+}
+
+/// Goes on to the next destination that takes the call, and moves its count there. Leaves all as it is if the call is
+/// not counted.
+fn next_counted(
+    module: &Module,
+    calls: &ServerCalls,
+    msg: &mut Message,
+    target: Target,
+) -> ScriptRet {
+    let results = &module.settings.results;
+    let set = results.current(msg).and_then(|current| current.set);
+    let Some(set) = set.filter(|&set| call_load::is_counted(calls, msg, set)) else {
+        return ScriptRet::FAILED;
+    };
+    loop {
+        results.drop_current(msg);
+        let Some(current) = results.current(msg) else {
+            log_dbg!("no destination left that takes the call");
+            return ScriptRet::FAILED;
+        };
+        let Some(duid) = current.duid else { break };
+        let pinned = module.pin();
+        let moved = pinned.view(set).is_some_and(|view| {
+            let is_current = |at: &usize| view.dest(*at).is_some_and(|dest| dest.has_duid(duid));
+            let mut with_uri = view.find_uri(current.uri);
+            let at = with_uri.find(is_current);
+            at.is_some_and(|at| call_load::moves_to(module, calls, msg, (set, view), at))
+        });
+        if moved {
+            break;
+        }
+    }
+    send_to_current(module, msg, target)
+}
+
+/// Goes on to the destination after the current one; `None` when the current record has no failover cursor: it belongs
+/// to a list, or is the last one of its order.
+fn next_on_demand(module: &Module, msg: &mut Message, target: Target) -> Option<ScriptRet> {
+    let mut cursor = FailoverCursor::parse(module.settings.results.cursor(msg)?)?;
+    if let Some(calls) = calls(module, &cursor) {
+        if !call_load::is_counted(calls, msg, cursor.here().set) {
+            return Some(ScriptRet::FAILED);
+        }
+    }
+    loop {
+        let set = cursor.here().set;
+        if cursor.has_more() {
+            let step = |view: &View| step(module, msg, target, view, &mut cursor);
+            let sent = module.store.try_set(Module::process(), set, step);
+            if let Found::Done(_) = sent {
+                return Some(conclude(set, &sent));
+            }
+        }
+        if !cursor.next_set() {
+            return None;
+        }
+    }
+}
+
+/// Returns the table of calls if the current set's destinations count them.
+fn calls<'m>(module: &'m Module, cursor: &FailoverCursor) -> Option<&'m ServerCalls> {
+    let counted = cursor.here().order == Order::Calls;
+    module.calls.as_ref().filter(|_| counted)
+}
+
+/// Tries the next destination of a set; `None` when it has none left.
+fn step(
+    module: &Module,
+    msg: &mut Message,
+    target: Target,
+    view: &View,
+    cursor: &mut FailoverCursor,
+) -> Option<Result<(), Failure>> {
+    let set = cursor.here().set;
+    let calls = calls(module, cursor);
+    let takes = |at: usize| {
+        calls.is_none_or(|calls| call_load::moves_to(module, calls, msg, (set, view), at))
+    };
+    let at = find(msg, view, cursor, takes)?;
+    let dest = view.dest(at)?;
+    cursor.step(at, unique_id::number(module, dest));
+    if module.settings.results.replace(msg, dest, cursor).is_none() {
+        return Some(Err(Failure::NoMemory));
+    }
+    let sent = send(msg, target, dest.uri(), dest.socket());
+    Some(sent.then_some(()).ok_or(Failure::Refused))
+}
+
+/// Returns the position of the next destination in the failover order that takes the message.
+fn find(
+    msg: &Message,
+    view: &View,
+    cursor: &FailoverCursor,
+    takes: impl Fn(usize) -> bool,
+) -> Option<usize> {
+    let Step { order, at, .. } = cursor.here();
+    let here = position(view, &cursor.here());
+    let tried = |at: usize| {
+        let number = view.dest(at).map(|dest| dest.record().drawn_number());
+        number.is_some_and(|number| cursor.has_tried(number))
+    };
+    // The set's own choice may drain: it was made for a call in progress.
+    let fits = |at: usize| view.is_usable(at) || view.serves_calls(at) && msg.is_in_dialog();
+    let own = here.filter(|&at| cursor.is_fresh() && !tried(at) && fits(at));
+    if let Some(at) = own.filter(|&at| takes(at)) {
+        return Some(at);
+    }
+    for _ in 0..RETRIES {
+        let changes = view.record().changes();
+        let mut order = following(view, order, here.unwrap_or(at));
+        let found = order.find(|&at| !tried(at) && takes(at));
+        // One may have come up behind the search just before another went down ahead of it.
+        if found.is_some() || view.record().changes() == changes {
+            return found;
+        }
+    }
+    None
+}
+
+/// Returns the position of the destination that a failover order has come to; `None` when it left the set.
+fn position(view: &View, step: &Step) -> Option<usize> {
+    let is = |dest: &Dest| step.number != 0 && dest.record().drawn_number() == step.number;
+    if view.dest(step.at).is_some_and(is) {
+        return Some(step.at);
+    }
+    // The set was changed since.
+    view.dests().position(is)
+}

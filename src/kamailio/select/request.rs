@@ -1,0 +1,84 @@
+//! What a script asks a selection for, and what comes of it.
+
+use super::records::Tail;
+use crate::dispatch::list::destination::SetId;
+use crate::kamailio::server::guard::ScriptRet;
+use crate::kamailio::server::log::{log_dbg, log_err};
+use crate::kamailio::server::message::{Message, Target};
+use crate::shm::table::store::Found;
+
+/// The value of [`Request::limit`] that means no limit.
+pub const UNLIMITED: i32 = 0;
+
+/// What a script asks for.
+#[derive(Clone, Copy)]
+pub struct Request<'t> {
+    /// The set to select from.
+    pub set: SetId,
+    /// The algorithm's number.
+    pub algorithm: i32,
+    /// The most records to write, that of the selected destination included; 0 or less is no limit.
+    pub limit: i32,
+    /// What of the message changes.
+    pub target: Target,
+    /// The records that the new ones follow; without them, the new ones go in front of all others.
+    pub behind: Option<&'t Tail>,
+}
+
+impl Request<'_> {
+    /// Returns the limit; `None` without one.
+    pub fn limit(&self) -> Option<usize> {
+        let limit = usize::try_from(self.limit).ok();
+        limit.filter(|&limit| limit > 0)
+    }
+}
+
+/// Why a message goes nowhere.
+pub enum Failure {
+    /// The message has a destination, and is to keep it.
+    AlreadySet,
+    /// There is no such set.
+    NoSet,
+    /// The set has no usable destination.
+    NoneUsable,
+    /// The server does not take the destination.
+    Refused,
+    /// The server has no memory for the records.
+    NoMemory,
+}
+
+/// Returns the return code of a selection, and logs why it failed.
+#[inline]
+pub fn conclude(set: SetId, sent: &Found<Result<(), Failure>>) -> ScriptRet {
+    if let Found::Done(Ok(())) = sent {
+        return ScriptRet::OK;
+    }
+    let why = match sent {
+        Found::Done(Err(failure)) => failure,
+        Found::NoSet => &Failure::NoSet,
+        _ => &Failure::NoneUsable,
+    };
+    failed(set, why)
+}
+
+/// Logs why nothing was selected. The table is not pinned any more then.
+#[cold]
+pub fn failed(set: SetId, failure: &Failure) -> ScriptRet {
+    match failure {
+        Failure::AlreadySet => log_err!("destination already set (and force_dst is 0)"),
+        Failure::NoSet => log_err!("destination set [{set}] not found"),
+        Failure::NoneUsable => log_dbg!("no destination of set {set} is usable"),
+        Failure::Refused => log_err!("cannot send to the chosen destination of set {set}"),
+        Failure::NoMemory => log_err!("no memory for the results of set {set}"),
+    }
+    ScriptRet::FAILED
+}
+
+/// Sends the message to a destination, from its local socket if it has one; false when the server refuses.
+#[inline(always)]
+pub fn send(msg: &Message, target: Target, uri: &[u8], socket: usize) -> bool {
+    if socket != 0 {
+        msg.send_from(socket);
+    }
+    msg.send_to(target, uri)
+}
