@@ -1,5 +1,6 @@
 //! RPC through `kamcmd` and through jsonrpcs over a unix datagram socket.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
@@ -102,7 +103,13 @@ fn exchange(
     let request = json!({"jsonrpc": "2.0", "method": method, "params": params, "id": 1});
     socket.send_to(request.to_string().as_bytes(), dir.join("rpc"))?;
     let mut buffer = vec![0; 1 << 20];
-    let length = socket.recv(&mut buffer)?;
+    // A receive with a timeout is not resumed where the process was stopped meanwhile (signal(7)).
+    let length = loop {
+        match socket.recv(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            received => break received?,
+        }
+    };
     Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
 }
 
