@@ -54,7 +54,7 @@ pub extern "C" fn dsr_init() -> InitRet {
 }
 
 /// Reads the parameters, makes the store and loads the list; `None` after the message when one of
-/// them fails. What was made before is given back by [`dsr_destroy`].
+/// them fails. The server then exits, and with it goes all memory that was taken before.
 fn start() -> Option<()> {
     // SAFETY: called from mod_init, as the server asks.
     if unsafe { sys::glue_register_commands() } < 0 {
