@@ -9,7 +9,7 @@ use crate::pair::{Pair, neutral};
 use crate::report::Report;
 use harness::{Answer, Kamailio, Probe, Request, Uac, Uas};
 
-/// What a failure route does each time; `{S}` is the call's own set.
+/// The operations of a failure route at each failure; `{S}` is the call's own set.
 const RECIPES: [&str; 10] = [
     "nextdst|again",
     "mark_ip|nextdst|again",

@@ -125,7 +125,7 @@ fn ask(report: &mut Report, pair: &Pair, caller: &Uac, what: &str, operations: &
     report.compare(&format!("is_from_list {what}"), &c, &ours);
 }
 
-/// The same questions over one TCP connection per server.
+/// Asks the same questions over one TCP connection per server.
 fn over_tcp(report: &mut Report, pair: &Pair) {
     let mut callers = [&pair.c, &pair.ours].map(|server| TcpUac::connect(server.addr()));
     for operations in modes("") {

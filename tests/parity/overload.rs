@@ -20,7 +20,7 @@ const LIST: &str = "\
     3 sip:127.0.0.1:7023 0 1 ocrate=250\n\
     4 sip:127.0.0.1:7031\n";
 
-/// Where a report's time is over, and where it holds for the whole run.
+/// Times of reports in milliseconds: most hold for the whole run, and one is over at once.
 const TIMES: [i32; 4] = [600_000, 600_000, 600_000, 1];
 
 /// Selections of each set at a time.

@@ -73,7 +73,7 @@ impl Pair {
         report.compare(&what, &of(&self.c), &of(&self.ours));
     }
 
-    /// The same RPC to both, not compared.
+    /// Calls the same RPC command in both, without comparing the answers.
     pub fn prepare(&self, method: &str, params: Value) {
         for server in [&self.c, &self.ours] {
             let reply = server.jsonrpc(method, params.clone());

@@ -100,7 +100,7 @@ fn stage(module: Module, config: Config, scripts: &[(&str, &[Step])]) -> (Kamail
     stage_with(module, config, scripts, &lines)
 }
 
-/// The same with what follows each URI in the list.
+/// Like [`stage`], with the rest of the line of each URI in the list.
 fn stage_with(
     module: Module,
     config: Config,
@@ -166,7 +166,7 @@ fn reply_codes(module: Module) -> Vec<String> {
     traces(&crowd, &names, 4)
 }
 
-/// What pings make of a state that somebody sets.
+/// A state that somebody sets, and the states that pings make of it.
 fn set_state(module: Module) -> Vec<String> {
     let mut out = Vec::new();
     let settings = ["a", "ap", "i", "ip", "d", "t", "tp"];

@@ -51,7 +51,7 @@ fn ask(server: &Kamailio, method: &str) -> String {
     Uac::new().request(server.addr(), &request).text("X-Out")
 }
 
-/// Whether requests from here are from the list.
+/// Returns whether requests from here are from the list.
 fn is_from(server: &Kamailio) -> bool {
     ask(server, "OPTIONS") == "1"
 }

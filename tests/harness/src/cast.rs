@@ -43,7 +43,7 @@ const ABSENT: [(&str, &str); 2] = [("icmp", ""), ("tcp", ";transport=tcp")];
 pub struct Cast {
     /// The server.
     pub server: Kamailio,
-    /// Those that are there.
+    /// The destinations that answer or are silent.
     pub crowd: Crowd,
     /// A port at which nobody is.
     closed: u16,
@@ -113,8 +113,9 @@ impl Cast {
         format!("sip:{name}-{flags}@127.0.0.1:{}{parameter}", self.closed)
     }
 
-    /// What became of each: `ok-0: AX AP AP AP AP`. With spaces between the `FLAGS` before each
-    /// ping; a dot when no ping follows. With `>` between distinct `FLAGS` for the absent.
+    /// Returns the trace of each destination: `ok-0: AX AP AP AP AP`. Blanks separate the `FLAGS`
+    /// before each ping, and a dot says that no ping follows. For destinations that are absent, `>`
+    /// separates distinct `FLAGS`.
     pub fn traces(&self, starts: &[u32]) -> Vec<String> {
         let absent = ABSENT.map(|(name, _)| starts.iter().map(move |&flags| (name, flags)));
         let absent: Vec<(&str, u32)> = absent.into_iter().flatten().collect();

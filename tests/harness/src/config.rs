@@ -31,7 +31,7 @@ impl From<String> for Value {
     }
 }
 
-/// What one server runs with.
+/// The config of one server, its list and its other files.
 ///
 /// Placeholders in config, list and parameters: `{{PORT}}`, `{{LISTEN}}`, `{{MPATH}}`, `{{DIR}}`,
 /// `{{LIST}}` (path of the list file), `{{CHILDREN}}`, and those of [`Config::define`].

@@ -18,7 +18,7 @@ use super::{Kamailio, free_port, wait_for};
 /// Longest time that the thread sleeps before it looks whether it shall end.
 const NAP: Duration = Duration::from_millis(100);
 
-/// What a destination does with one ping.
+/// The reaction of a destination to one ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Answers with this code.
@@ -38,13 +38,13 @@ pub struct Ping {
     pub answered: Option<Instant>,
     /// `FLAGS` when it came; empty when nobody watches.
     pub before: String,
-    /// What the destination does with it.
+    /// The reaction of the destination.
     pub step: Step,
     /// Itself.
     pub message: Message,
 }
 
-/// What a destination has seen.
+/// The script of a destination, and the pings that it got.
 #[derive(Default)]
 struct Place {
     steps: Vec<Step>,

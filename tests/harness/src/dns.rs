@@ -17,7 +17,7 @@ const TYPE_A: u16 = 1;
 const TYPE_SRV: u16 = 33;
 const TYPE_NAPTR: u16 = 35;
 
-/// What a name's question gets.
+/// The answer to the question for a name.
 #[derive(Clone, Copy, Debug)]
 pub enum Name {
     /// This address.

@@ -372,7 +372,7 @@ pub fn fails_to_start(module: Module, config: Config) -> String {
     }
 }
 
-/// What `kamailio -c` says of a config: its output, as an error where it refuses.
+/// Lets `kamailio -c` check a config; yields its output, as an error if it refuses the config.
 pub fn check_config(module: Module, config: &Config) -> Result<String, String> {
     let (dir, _) = prepare(module, config);
     check(dir.path(), config)

@@ -41,12 +41,12 @@ pub fn ask_rpc(method: &str, params: Value) -> Request {
     ask("rpc").body(command.to_string())
 }
 
-/// What the function returned to the script; `None` for a reply that is not the lab's.
+/// Returns the function's return code in the script; `None` for a reply that is not the lab's.
 pub fn code(reply: &Message) -> Option<i64> {
     reply.text("X-Rc").parse().ok()
 }
 
-/// What the RPC command answered to the script.
+/// Returns the answer of the RPC command to the script.
 pub fn answer(reply: &Message) -> Result<Value, Fault> {
     let text = reply.body_text();
     let mut body: Value =

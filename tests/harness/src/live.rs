@@ -2,7 +2,7 @@
 
 use super::{Config, Fault, Kamailio, Probe};
 
-/// What `dispatcher.modify` answers.
+/// The answer of `dispatcher.modify`.
 pub const MODIFIED: &str = "Ok. Dispatcher destination modified.";
 
 /// Three of the same priority, listed 7003, 7002, 7001; a second set with duids and two sockets.

@@ -14,7 +14,7 @@ pub struct Announced {
 }
 
 impl Announced {
-    /// What is wrong with `log`, one sentence a line; empty when nothing is.
+    /// Returns the faults in `log`, one sentence a line; empty when there are none.
     pub fn faults(&self, log: &str) -> Vec<String> {
         if self.anything {
             return Vec::new();

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::this_server::{self, core};
 
-/// Whether it knows this name, of a function or parameter.
+/// Returns whether it knows this name of a function or parameter.
 pub fn has(name: &str) -> bool {
     static FILE: OnceLock<Vec<u8>> = OnceLock::new();
     let file = FILE.get_or_init(|| {
@@ -25,32 +25,33 @@ fn functions(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether it shows its lists and reads its lines so that they can be compared: 5.4's `dispatcher.list` has neither `full` nor `short`, and takes weights over 100.
+/// Returns whether it reads and shows its lists so that they can be compared: 5.4's `dispatcher.list` has neither
+/// `full` nor `short`, and takes weights over 100.
 pub fn lists_can_be_compared() -> bool {
     has("DNSTIME_SEC")
 }
 
-/// Whether it answers `dispatcher.hash` through kamcmd: 5.4's takes the server down.
+/// Returns whether it answers `dispatcher.hash` through kamcmd: 5.4's takes the server down.
 pub fn survives_hash() -> bool {
     core() >= (5, 5)
 }
 
-/// Whether it lets a script reload at once where `reload_delta` is 0: 5.4's refuses.
+/// Returns whether it lets a script reload at once where `reload_delta` is 0: 5.4's refuses.
 pub fn reloads_with_delta_0() -> bool {
     core() >= (5, 5)
 }
 
-/// Whether it has algorithm 13: 5.4's takes the first destination, as for a number that means nothing.
+/// Returns whether it has algorithm 13: 5.4's takes the first destination, as for a number that means nothing.
 pub fn orders_by_latency() -> bool {
     core() >= (5, 5)
 }
 
-/// Whether it has every function that the text calls.
+/// Returns whether it has every function that the text calls.
 pub fn has_all(text: &str) -> bool {
     functions(text).all(has)
 }
 
-/// Where the first parenthesis that opens in the text is closed, and past it.
+/// Returns the place behind the parenthesis that closes the first one in the text.
 fn closing(text: &str) -> usize {
     let mut open = 0;
     for (at, letter) in text.char_indices() {

@@ -24,7 +24,7 @@ use std::net::SocketAddr;
 
 use super::{Config, Message, Request, Uac, patience};
 
-/// What `mark_…` takes.
+/// The letters that `mark_…` takes.
 pub const MARKS: [&str; 30] = [
     "i", "I", "0", "a", "A", "1", "p", "P", "2", "d", "D", "t", "T", "tp", "TP", "ip", "IP", "ap",
     "pa", "pi", "pt", "dp", "ia", "ai", "it", "x", "ix", "xi", "3", " a",

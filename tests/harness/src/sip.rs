@@ -16,7 +16,7 @@ pub struct Message {
     pub start: String,
     /// Name and value, in order.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// What follows the empty line.
+    /// The bytes behind the empty line.
     pub body: Vec<u8>,
 }
 
@@ -127,7 +127,7 @@ pub fn param(header: &str, name: &str) -> String {
         .to_owned()
 }
 
-/// What is between `<` and `>`.
+/// Returns the text between `<` and `>`.
 pub fn bracketed(header: &str) -> &str {
     let inner = header.split_once('<').map_or(header, |(_, rest)| rest);
     inner.split_once('>').map_or(inner, |(uri, _)| uri)

@@ -28,7 +28,7 @@ pub fn core() -> (u32, u32) {
     })
 }
 
-/// What JSON shows for a text that is not there: 5.4 knows no null.
+/// Returns the value that JSON shows for a text that is not there: 5.4 knows no null.
 pub fn null() -> Value {
     match core() {
         old if old < (5, 5) => Value::from(""),
@@ -36,7 +36,7 @@ pub fn null() -> Value {
     }
 }
 
-/// The same in kamcmd.
+/// Returns the text that kamcmd shows for a text that is not there.
 pub fn null_in_kamcmd() -> &'static str {
     match core() {
         old if old < (5, 5) => "",
@@ -52,7 +52,7 @@ pub fn without_traffic(log: &str) -> String {
     told.collect::<Vec<&str>>().join("\n")
 }
 
-/// Where the server has this module, such as `xhttp.so`: in a directory of its modules, or in one of
+/// Finds the file of a module, such as `xhttp.so`: in a directory of the server's modules, or in one of
 /// the module's own there.
 pub fn module_file(file: &str) -> Option<PathBuf> {
     let own = file.trim_end_matches(".so");

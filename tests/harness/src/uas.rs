@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use super::sip::Message;
 use super::{free_port, patience, wait_for};
 
-/// What a destination answers to a new transaction.
+/// The answer of a destination to a new transaction.
 #[derive(Clone, Debug)]
 pub enum Answer {
     /// This code, always.
@@ -80,7 +80,7 @@ impl Uas {
         };
     }
 
-    /// What requests of one method get, whatever others get; 0 is silence.
+    /// Sets the answer to requests of one method, whatever others get; 0 is silence.
     pub fn set_answer_to(&self, method: &str, code: u16) {
         let mut seen = self.seen.lock().unwrap();
         seen.of_method.insert(method.to_owned(), code);

@@ -72,7 +72,7 @@ impl Database {
         self.daemon.as_ref().map_or(0, |daemon| daemon.port)
     }
 
-    /// What `db_url` must be.
+    /// Returns the value of `db_url`.
     pub fn url(&self) -> String {
         let (dir, port) = (self.dir.path().display(), self.port());
         match self.kind {

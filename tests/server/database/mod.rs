@@ -15,7 +15,7 @@ mod tools;
 use harness::{this_machine, this_server};
 use kind::{Database, Kind};
 
-/// What every database must pass, on one server of its kind.
+/// Runs the tests that every database must pass, on one server of its kind.
 fn all(kind: Kind) {
     let mut database = Database::start(kind);
     same::list_and_picks_are_those_of_the_file(&database);

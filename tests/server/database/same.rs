@@ -38,7 +38,7 @@ fn as_list(rows: &[Row]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// What goes out for many calls, by algorithms that have one right answer.
+/// The destinations of many calls, by algorithms that have one right answer.
 fn picks(server: &Kamailio) -> Vec<String> {
     let ask = |n: usize| {
         let set = n % SETS;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::stage::{pinging, play, quiet, soon, start};
 use harness::{Crowd, Dns, Kamailio, Name, Step, patience, this_machine, this_server, wait_for};
 
-/// What one command says of one destination of set 1.
+/// Returns the answer of the command for one destination of set 1.
 fn status(server: &Kamailio, uri: &str) -> Value {
     let reply = server.jsonrpc("dispatcher.ping_status", json!([1, uri]));
     let reply = reply.unwrap_or_else(|fault| panic!("{uri}: {fault}"));

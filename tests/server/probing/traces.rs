@@ -15,7 +15,7 @@ fn expected(table: &[Row], mode: i64, threshold: i64, name: &str) -> String {
     }
 }
 
-/// What somebody sees who looks all the time: `AX TP TP IP` is `AX>TP>IP`.
+/// Returns the different states of a trace in turn: `AX TP TP IP` is `AX>TP>IP`.
 fn distinct(trace: &str) -> String {
     let mut seen: Vec<&str> = trace.trim_end_matches('.').split(' ').collect();
     seen.dedup();
