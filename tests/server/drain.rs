@@ -64,7 +64,7 @@ impl<'s> Caller<'s> {
         Probe::lines(&self.uac.request(self.server.addr(), request))
     }
 
-    /// Where a request goes.
+    /// Returns the destination of a request.
     fn sent(&self, request: &Request) -> String {
         let lines = self.lines(request);
         let part = lines[0]
@@ -77,12 +77,12 @@ impl<'s> Caller<'s> {
         format!("dst,1,{}", self.algorithm)
     }
 
-    /// Where a new call goes.
+    /// Returns the destination of a new call.
     fn new_call(&self, call: &str) -> String {
         self.sent(&self.request("INVITE", call, &self.select()))
     }
 
-    /// Where a request inside the call's dialog goes.
+    /// Returns the destination of an in-dialog request.
     fn in_dialog(&self, method: &str, call: &str) -> String {
         let request = self.request(method, call, &self.select());
         self.sent(&request.tagged("callee"))

@@ -36,7 +36,7 @@ const WAYS: [(&str, Way); 3] = [
     ("http", by_http),
 ];
 
-/// Those that say what a fault was: jsonrpc-s of 4.x does not, and the harness asks ctl instead.
+/// The transports that say what a fault was: jsonrpc-s of 4.x does not, and the harness asks ctl instead.
 fn faulting_ways() -> &'static [(&'static str, Way)] {
     if this_server::has_module("jsonrpcs.so") {
         &WAYS
@@ -45,7 +45,7 @@ fn faulting_ways() -> &'static [(&'static str, Way)] {
     }
 }
 
-/// What `dispatcher.list` must say, with this much of each destination.
+/// Returns the expected reply of `dispatcher.list`, with this much of each destination.
 fn expected(detail: &str, port: u16) -> Value {
     let mut one = json!({"URI": "sip:127.0.0.1:7001", "FLAGS": "AX", "PRIORITY": 0});
     let mut two = json!({"URI": "sip:127.0.0.1:7002;transport=tcp", "FLAGS": "AP", "PRIORITY": 5});

@@ -1,4 +1,4 @@
-//! What operators have set survives a restart, in a file of its own (`state_file`).
+//! States that operators have set survive a restart, in a file of its own (`state_file`).
 
 use std::fs;
 use std::path::Path;

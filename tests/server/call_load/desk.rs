@@ -20,7 +20,7 @@ use serde_json::json;
 
 use harness::{Config, Kamailio, Message, Module, Request, Uac, patience};
 
-/// What the script said.
+/// The answer of the script.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Said {
     /// Return code of the last call.
@@ -42,7 +42,7 @@ pub fn config(list: &str) -> Config {
     config_without_calls(list).param("ds_hash_size", 8)
 }
 
-/// The same without call load.
+/// Like [`config`], without call load.
 pub fn config_without_calls(list: &str) -> Config {
     Config::routes(ROUTES).list(list).param("flags", 2)
 }
@@ -158,7 +158,7 @@ pub fn request(method: &str, what: &str, call_id: &str) -> Request {
         .header("X-Set", "1")
 }
 
-/// What a 200 of the desk tells.
+/// Reads a 200 of the desk.
 pub fn said(reply: &Message) -> Said {
     let text = |name| Some(reply.text(name)).filter(|text| text != "<null>" && !text.is_empty());
     let records = text("X-Records").unwrap_or_default();

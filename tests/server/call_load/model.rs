@@ -38,7 +38,7 @@ const IDS: [&str; 8] = [
 ];
 const STEADY: usize = 4;
 
-/// Where a call is counted: unique id, and whether it is confirmed.
+/// The place where a call is counted: unique id, and whether it is confirmed.
 type Counted = (String, bool);
 
 /// One caller, and what it knows of its calls.

@@ -1,4 +1,4 @@
-//! The same call again: retries, failover, and what ends a call.
+//! A call that comes again: retries, failover, and what ends a call.
 
 use super::desk::{Desk, config, dests, loads, start, up, uri};
 use harness::{Kamailio, Module};

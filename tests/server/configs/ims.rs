@@ -9,7 +9,7 @@ use std::process::Command;
 use super::stage::{Peers, Stage, both_with};
 use harness::{Config, Module, Request, TempDir, check_config, check_config_as_it_is, free_port};
 
-/// Where the packages put their samples: on Debian and its like.
+/// The directory of the packages' samples on Debian and its like.
 const SAMPLES: &str = "/usr/share/doc/kamailio/examples/ims";
 
 fn sample(name: &str) -> String {
@@ -45,7 +45,7 @@ fn without_avps(text: &str) -> String {
     lines.collect::<Vec<_>>().join("\n") + "\n"
 }
 
-/// What a site adds: a quick resolver, and a database in SQLite.
+/// The additions of a site: a quick resolver, and a database in SQLite.
 const SITE: &str = r#"
 dns_retr_time=1
 dns_retr_no=1

@@ -67,7 +67,7 @@ fn from_gateways(stage: &Stage<'_>) {
     stage.note(format!("gw3 was pinged: {}", pings > 0));
 }
 
-/// What the documentation of that time says.
+/// The outcome that the documentation of that time promises.
 const MEANT: &[&str] = &[
     "set 1: sip:gw3 AX sip:gw2 AX sip:gw1 AX sip:last AX",
     // In turn, without the last one, which is for the worst; the failover list has all.

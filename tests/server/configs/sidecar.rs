@@ -7,7 +7,7 @@ use harness::Config;
 
 const SERVICE: &str = "sip:room@ingress.svc.cluster.local";
 
-/// What the sidecar writes: pods of set 1, and of set 2.
+/// The list that the sidecar writes: pods of set 1, and of set 2.
 fn endpoints(pods: &[&str], media: &[&str]) -> String {
     let line = |set: u8, name: &str| format!("{set} sip:{{{{{name}}}}} 0 0 duid={name}\n");
     let pods = pods.iter().map(|name| line(1, name));

@@ -15,9 +15,9 @@ use harness::{
 pub struct Meant {
     /// Name of the difference in `doc/differences.md`.
     pub name: &'static str,
-    /// What the C module's line has.
+    /// The text in the C module's line.
     pub c: &'static str,
-    /// What ours has.
+    /// The text in ours.
     pub ours: &'static str,
 }
 
@@ -73,7 +73,7 @@ impl Peers {
         }
     }
 
-    /// Those that got the request of this method and Call-ID, in the order of tm's branches.
+    /// Returns the destinations that got the request of this method and Call-ID, in the order of tm's branches.
     fn tried(&self, method: &str, id: &[u8]) -> Vec<(&'static str, Message)> {
         let mut tried = Vec::new();
         for (name, uas) in &self.uas {

@@ -1,4 +1,4 @@
-//! What rows mean: NULLs, bad ones, versions, other names of columns, columns with attributes.
+//! The meaning of rows: NULLs, bad ones, versions, other names of columns, columns with attributes.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What operators have set is written into the flags column, and is there after a restart.
+//! States that operators have set are written into the flags column, and are there after a restart.
 
 use serde_json::json;
 

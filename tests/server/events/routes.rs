@@ -47,7 +47,7 @@ const ALL: &str = r#"$var(event) + " " + $dsv(cause) + " " + $dsv(uri) + " " + $
     + $dsv(group) + " " + $dsv(old) + ">" + $dsv(new) + " " + $dsv(code) + "," + $dsv(reason) + ","
     + $dsv(flags)"#;
 
-/// What the C module has too.
+/// The part that the C module has, too.
 const COMMON: &str = r#"$var(event) + " " + $dsv(code) + "," + $dsv(reason) + "," + $dsv(flags)
     + " ru=" + $ru + " du=" + $du"#;
 
@@ -62,7 +62,7 @@ fn config(seen: &str, events: &str) -> Config {
         .param("flags", 2)
 }
 
-/// What was noted so far, in order.
+/// Returns the events that were noted so far, in order.
 fn events(server: &Kamailio) -> Vec<String> {
     let dump = server.jsonrpc("htable.dump", json!(["events"])).unwrap();
     let mut noted = BTreeMap::new();

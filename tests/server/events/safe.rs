@@ -104,7 +104,7 @@ event_route[dispatcher:dst-down] { $var(event) = "down"; route(ANYTHING); }
 event_route[dispatcher:dst-up] { $var(event) = "up"; route(ANYTHING); }
 "#;
 
-/// What the event route sends, aside and onwards.
+/// The part of the event route that sends requests, aside and onwards.
 const SEND: &str = r#"
     $uac_req(method) = "MESSAGE";
     $uac_req(ruri) = "{{UAS}}";
@@ -120,13 +120,13 @@ const SEND: &str = r#"
     t_relay();
 "#;
 
-/// What the event route sends here. Nothing under memcheck: after tm's writes to shared memory it
+/// Returns the sending part of the event route. Nothing under memcheck: after tm's writes to shared memory it
 /// takes the headers of all pieces there for undefined, whoever asks for one.
 fn send() -> &'static str {
     if under_valgrind() { "" } else { SEND }
 }
 
-/// What the script finds after a mark.
+/// The part of the script that shows the message after a mark.
 const LEFT: &str = "rc=1 twice script script script script sip:script@b.test sip:127.0.0.1:7999 ";
 
 fn start(uas: &Uas, compat: &str) -> Kamailio {
@@ -270,7 +270,7 @@ fn a_script_goes_on_as_if_no_event_had_been() {
     settle(&server);
 }
 
-/// The same in failure and reply routes, where tm has a transaction at hand.
+/// Events in failure and reply routes, where tm has a transaction at hand.
 #[test]
 fn a_failure_route_and_a_reply_route_go_on_too() {
     let events_uas = Uas::start(Answer::Code(200));

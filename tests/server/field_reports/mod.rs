@@ -1,4 +1,4 @@
-//! What users of the C module have reported, and what its authors have repaired, as far as no other
+//! Faults that users of the C module have reported or its authors have repaired, as far as no other
 //! test has it. `doc/dev/reports/field-reports.md` says which test covers which report.
 
 mod lists;

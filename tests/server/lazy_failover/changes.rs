@@ -1,4 +1,4 @@
-//! What changes between two destinations counts as it is when the second is asked for.
+//! A change between two destinations counts as soon as the second one is asked for.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -25,14 +25,14 @@ fn lines(set: usize, dests: &[usize]) -> String {
     dests.iter().enumerate().map(line).collect()
 }
 
-/// What happens in a set of five: what the script does, and the destinations that it gets; 0 is -1.
+/// A scene with a set of five: the operations of the script, and the destinations that it gets; 0 is -1.
 struct Story {
     /// Operations, split by `|`: `n` is `ds_next_dst`, `s3` a selection with that limit, others are
     /// commands: `down2`, `up2`, `drain2`, `del2`, `add2`, and `reload`, which takes over `list`.
     script: &'static str,
     /// The set's list after `reload`.
     list: &'static [usize],
-    /// What selection and each `n` come to.
+    /// The destinations that the selection and each `n` yield.
     steps: &'static [usize],
 }
 
@@ -242,7 +242,7 @@ fn nothing_comes_twice_while_all_changes() {
     });
 }
 
-/// The same in a transaction: the second destination goes while the first one keeps silent.
+/// In a transaction, too: the second destination goes while the first one keeps silent.
 #[test]
 fn a_destination_that_goes_while_a_call_waits_is_passed_over() {
     let silent = Uas::start(Answer::Silent);

@@ -48,7 +48,7 @@ fn steps(lines: &[String]) -> Vec<String> {
     lines.iter().filter_map(step).collect()
 }
 
-/// What a script sees of the current destination, whatever stands behind it: lines without the
+/// Returns the view of a script of the current destination, whatever stands behind it: lines without the
 /// count and the server's own port, and the first record of each dump.
 fn current(server: &Kamailio, lines: &[String]) -> Vec<String> {
     let own = format!(":{}", server.port());

@@ -1,4 +1,4 @@
-//! The same order as with the list.
+//! The order is that of the list.
 
 use super::{ON_DEMAND, ask, current, on_demand, run, start};
 use harness::{Answer, Config, Kamailio, Module, Probe, Request, Uac, Uas, this_server};
@@ -29,7 +29,7 @@ const LIST: &str = "\
 /// Algorithms whose first choice is the same in two servers that were asked the same.
 const CERTAIN: [i32; 13] = [0, 1, 2, 3, 4, 5, 7, 8, 11, 13, 14, 15, 64];
 
-/// Those of them that the C module of 5.6 knows as we do.
+/// The algorithms among them that mean the same in the C module of 5.6.
 const OF_C: [i32; 8] = [0, 1, 2, 3, 4, 5, 7, 8];
 
 /// Selections, each gone through to its end and beyond.
@@ -216,7 +216,8 @@ fn calls_fail_over_through_failure_routes() {
     }
 }
 
-/// What the failure routes of one call saw; the call is answered unless its limit is too small.
+/// Returns the destinations that the failure routes of one call saw. The call is answered unless its
+/// limit is too small.
 fn trace(server: &Kamailio, select: &str, live: &Uas) -> Vec<String> {
     let fail = match select {
         "dom,1,8" => "mark_ip|dump|nextdom|again|.",

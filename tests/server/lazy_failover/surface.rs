@@ -1,4 +1,4 @@
-//! What scripts see of the mode: one record, the count, AVPs, KEMI.
+//! The mode as scripts see it: one record, the count, AVPs, KEMI.
 
 use super::{ON_DEMAND, on_demand, run, start};
 use harness::{Config, Kamailio, Module, Probe, Request, Uac, this_server};

@@ -288,7 +288,7 @@ fn unusable_list() -> String {
     format!("{}1 sip:127.0.0.1:7000\n", lines.collect::<String>())
 }
 
-/// What is said about the nth of them.
+/// The words of the log about the nth of them.
 fn unusable_message(n: usize) -> String {
     let (line, message) = UNUSABLE[n];
     let uri = line.split(' ').next().unwrap();

@@ -203,7 +203,7 @@ fn w22_the_plain_list_is_whole_or_the_fault_says_how_to_page() {
     }
 }
 
-/// What ctl needs for a large set: room for its `TARGETS`. The memory is only reserved.
+/// The setting that ctl needs for a large set: room for its `TARGETS`. The memory is only reserved.
 #[test]
 fn w22_ctl_gives_a_large_set_whole_with_larger_structs() {
     let config = config(1).modparam("ctl", "binrpc_struct_max_body_size", 128);

@@ -64,7 +64,7 @@ fn shared_memory(server: &Kamailio) -> i64 {
         .unwrap_or_else(|| panic!("no used in {stats}"))
 }
 
-/// What the server's own pieces may differ by. Unit: bytes. One of these lists takes 300,000.
+/// The amount by which the server's own pieces may differ. Unit: bytes. One of these lists takes 300,000.
 const SLACK: i64 = 16_384;
 
 /// Waits until the memory in use is at most `limit`: replaced lists go with the next timer tick.

@@ -16,7 +16,7 @@ fn start() -> Kamailio {
     Kamailio::start(Module::Rust, config())
 }
 
-/// What algorithm 8 chooses.
+/// Returns the destination that algorithm 8 chooses.
 fn primary(server: &Kamailio) -> String {
     let line = Probe::run(&Uac::new(), server.addr(), "dst,1,8").remove(0);
     let chosen = line.split_once("du=").unwrap().1;

@@ -12,7 +12,7 @@ fn times() -> usize {
 const LIST: &str = "1 sip:127.0.0.1:7001\n1 sip:127.0.0.1:7002 0 5 duid=b;weight=3\n\
                     2 sip:127.0.0.1:7003 8\n3 sip:127.0.0.1:7004\n";
 
-/// What the server's own pieces may differ by. Unit: bytes; 10,000 changes that each lost one
+/// The amount by which the server's own pieces may differ. Unit: bytes; 10,000 changes that each lost one
 /// byte would already show.
 const SLACK: i64 = 8_192;
 
@@ -155,7 +155,7 @@ fn c13_a_list_that_does_not_fit_leaves_the_old_one_and_a_later_one_works() {
     falls_to(&server, base + SLACK);
 }
 
-/// The same by adds: the memory ends, what is there stays, and the rest works on.
+/// Adds end the memory, too: what is there stays, and the rest works on.
 #[test]
 fn c13_adds_until_the_memory_ends_break_nothing() {
     let server = Kamailio::start(Module::Rust, lab().shm_mb(6).list(LIST));

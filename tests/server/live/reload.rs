@@ -1,4 +1,4 @@
-//! What a reload takes and what it refuses, what `dispatcher.check` says of it before, and that a
+//! The lists that a reload takes and those that it refuses, what `dispatcher.check` says of it before, and that a
 //! file change is never lost.
 
 use std::collections::BTreeMap;

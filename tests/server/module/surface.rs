@@ -16,7 +16,7 @@ use serde_json::json;
 
 use harness::{Config, Kamailio, Module, TempDir, c_module, module, this_server};
 
-/// What the C module has and ours has not, each with the reason.
+/// Names that the C module has and ours has not, each with the reason.
 const MISSING: [&str; 0] = [];
 
 /// Parameters, functions with their number of arguments, and KEMI names of 6.0 and 6.1, and names

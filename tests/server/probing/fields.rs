@@ -9,7 +9,7 @@ use harness::{Config, Crowd, Kamailio, Request, Step, Uac, free_port, patience, 
 
 /// Destinations of the tests that look for leaks.
 const MANY: usize = 20;
-/// What the server's own pieces may differ by; a leak of one ping of one destination is more.
+/// The amount by which the server's own pieces may differ; a leak of one ping of one destination is more.
 /// Unit: bytes.
 const SLACK: i64 = 4_096;
 

@@ -17,7 +17,7 @@ fn latency(server: &Kamailio, uri: &str) -> [f64; 5] {
     ["AVG", "STD", "EST", "MAX", "TIMEOUT"].map(value)
 }
 
-/// What the list says of a destination of set 1.
+/// Returns the entry of a destination of set 1 in the list.
 fn entry(server: &Kamailio, uri: &str) -> Value {
     let listed = server.dests(1);
     let at = listed.iter().position(|(listed, _)| listed == uri);

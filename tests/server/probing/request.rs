@@ -1,4 +1,4 @@
-//! What a ping looks like, and where it leaves.
+//! The request that is a ping, and the socket that it leaves by.
 
 use super::stage::{pinging, play, soon};
 use harness::{Answer, Config, Crowd, Kamailio, Message, Uas, free_port, patience, this_server};

@@ -1,4 +1,4 @@
-//! What can be changed while the server runs: the config framework's group `dispatcher`.
+//! Settings that can be changed while the server runs: the config framework's group `dispatcher`.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What stops the start, with one clear message, and what does not.
+//! Settings that stop the start with one clear message, and settings that do not.
 
 use super::stage::{module, quiet, start};
 use harness::{Config, fails_to_start};

@@ -84,7 +84,7 @@ fn lines(words: &[&str]) -> String {
     words.iter().map(line).collect::<Vec<_>>().concat()
 }
 
-/// What `ds_list` shows, with these flags of the destinations.
+/// The output of `ds_list` for destinations with these flags.
 macro_rules! listed {
     ($four:literal, $three:literal, $one:literal, $two:literal) => {
         concat!(
@@ -110,7 +110,7 @@ macro_rules! listed {
 /// A command, and what is answered.
 type Line = (&'static [&'static str], &'static str);
 
-/// What the C module answers as well.
+/// Commands, with the answers that the C module gives as well.
 const TRANSCRIPT: [Line; 15] = [
     (&["ds_list"], listed!("DX", "IX", "AX", "AP")),
     (&["ds_set_state"], "400 Too few or too many arguments"),
@@ -144,7 +144,7 @@ const TRANSCRIPT: [Line; 15] = [
     (&["ds_reload"], "200 OK"),
 ];
 
-/// The same words as the C module's, which lets its line run on into what lies behind it.
+/// Expects the words of the C module, which lets its line run on into what lies behind it.
 const BAD_GROUP: [Line; 2] = [
     (&["ds_set_state", "i", "x"], "500 bad group value"),
     (
@@ -184,7 +184,7 @@ fn the_c_module_answers_the_same() {
     check(&server, &TRANSCRIPT);
 }
 
-/// What ours does beyond: it keeps states, says why a reload failed, and knows the other words of
+/// Ours does more than the C module: it keeps states, says why a reload failed, and knows the other words of
 /// the RPC command.
 #[test]
 fn what_is_more_than_the_c_module_answers() {

@@ -1,4 +1,4 @@
-//! What differs between releases of the server and of the module.
+//! The differences between releases of the server and of the module.
 
 mod later_names;
 mod mi;

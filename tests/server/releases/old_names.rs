@@ -10,7 +10,7 @@ const LIST: &str = "\
 2 sip:127.0.0.1:7010 0 0 x=y
 ";
 
-/// What the server says once when old names choose compat 3.2.
+/// The log line that the server writes once when old names choose compat 3.2.
 const OLD_TIME: &str = "the config uses names of version 3.2";
 
 /// The parameters in the order in which `avps` prints them.
