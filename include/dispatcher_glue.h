@@ -131,10 +131,6 @@ void glue_lock_release(gen_lock_t *lock);
 void *glue_shm_malloc(size_t size);
 /* Gives it back; `p` comes from glue_shm_malloc and is not NULL. */
 void glue_shm_free(void *p);
-/* Memory of this process in the server's own pool, for what the server will free; may be NULL. */
-void *glue_pkg_malloc(size_t size);
-/* Gives it back; `p` comes from glue_pkg_malloc, or from the server's pkg_malloc. */
-void glue_pkg_free(void *p);
 
 /* ---- the server's macros (server.c) ---- */
 
@@ -150,10 +146,6 @@ int glue_hostent_count(struct hostent *he);
 int glue_dns_try_ipv6(void);
 /* The next number of this process's generator: 0 to KAM_RAND_MAX. */
 int glue_rand(void);
-/* The request's current R-URI; it belongs to the message. */
-str *glue_ruri(struct sip_msg *msg);
-/* The request's next hop: d-URI, else R-URI; it belongs to the message. */
-str *glue_next_hop(struct sip_msg *msg);
 /* Sends the request from this socket; NULL lets the server choose again. */
 void glue_set_force_socket(struct sip_msg *msg, struct socket_info *socket);
 /* The address that a text is, in the server's own buffer; NULL for a name. */

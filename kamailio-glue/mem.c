@@ -1,8 +1,7 @@
 /*
- * The server's memory pools.
+ * The server's shared memory.
  */
 #include "compat.h"
-#include "mem/pkg.h"
 #include "mem/shm.h"
 #include "dispatcher_glue.h"
 
@@ -16,16 +15,4 @@ void *glue_shm_malloc(size_t size)
 void glue_shm_free(void *p)
 {
 	shm_free(p);
-}
-
-/* Macro, as above. */
-void *glue_pkg_malloc(size_t size)
-{
-	return pkg_malloc(size);
-}
-
-/* Macro, as above. */
-void glue_pkg_free(void *p)
-{
-	pkg_free(p);
 }

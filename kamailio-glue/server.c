@@ -51,18 +51,6 @@ int glue_rand(void)
 	return kam_rand();
 }
 
-/* Macro. */
-str *glue_ruri(struct sip_msg *msg)
-{
-	return GET_RURI(msg);
-}
-
-/* Macro. */
-str *glue_next_hop(struct sip_msg *msg)
-{
-	return GET_NEXT_HOP(msg);
-}
-
 /* Macro: sets a field and the flag that belongs to it. */
 void glue_set_force_socket(struct sip_msg *msg, struct socket_info *socket)
 {

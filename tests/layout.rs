@@ -81,3 +81,38 @@ fn no_file_is_named_as_its_folder() {
         );
     }
 }
+
+/// Returns the words of a text: names and numbers.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+}
+
+/// Returns the text of every Rust file below `folder`.
+fn rust_below(folder: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text += &rust_below(&path);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            text += &fs::read_to_string(path).unwrap();
+        }
+    }
+    text
+}
+
+#[test]
+fn rust_uses_every_function_of_the_glue() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let header = fs::read_to_string(root.join("include/dispatcher_glue.h")).unwrap();
+    let rust = rust_below(&source());
+    let used: BTreeSet<&str> = words(&rust).collect();
+    let calls = header.match_indices('(').map(|(at, _)| &header[..at]);
+    let declared: BTreeSet<&str> = calls
+        .filter_map(|before| words(before).last())
+        .filter(|name| name.starts_with("glue_"))
+        .collect();
+    assert!(declared.len() > 20, "{declared:?}");
+    let unused: Vec<_> = declared.difference(&used).collect();
+    assert!(unused.is_empty(), "no Rust calls {unused:?}");
+}

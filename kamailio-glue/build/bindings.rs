@@ -66,8 +66,6 @@ const FUNCTIONS: &[&str] = &[
     "add_mi_attr",
     // The rest.
     "sruid_.*",
-    "find_export",
-    "find_module_by_name",
 ];
 
 /// Types, beside those that the functions need.
@@ -79,12 +77,10 @@ const TYPES: &[&str] = &[
     "sip_.*",
     "dispatcher_api",
     "str_?",
-    "tm_.*",
     "sr_xavp.*",
     "sr_xval.*",
     "sr_xtype.*",
     "int_str",
-    "avp_.*",
     "socket_info.*",
     "ip_addr.*",
     "hostent",
@@ -97,7 +93,6 @@ const TYPES: &[&str] = &[
     "gen_lock_t",
     "branch.*",
     "tmcb_params",
-    "load_tm_f",
     "sr_wtimer.*",
     "db1?_.*",
 ];
@@ -124,7 +119,6 @@ const VARIABLES: &[&str] = &[
     ".*_ROUTE",
     "MAX_URI_SIZE",
     "EQ_T",
-    "NO_SCRIPT",
     "MODULE_INTERFACE_VER",
     "process_no",
     "route_type",
