@@ -1,11 +1,11 @@
 //! The five symbols that the server's loader looks up by name.
 
-use super::init;
-use crate::kamailio::server::guard::{self, InitRet};
-use crate::kamailio::server::sys;
 use core::cell::UnsafeCell;
 use core::ffi::{c_char, c_int, c_uint, c_void};
 use core::mem::MaybeUninit;
+
+use crate::kamailio::server::guard::{self, InitRet};
+use crate::kamailio::server::sys;
 
 /// A variable that only the server's loader reads.
 #[repr(transparent)]
@@ -21,37 +21,31 @@ impl<T> ForLoader<T> {
     }
 }
 
-/// Version of the server that this module was built for; the loader refuses any other.
+/// The version of the server that this module was built for. The loader refuses any other.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
 pub static module_version: ForLoader<*const c_char> =
     ForLoader::new(sys::KSR_FULL_VERSION.as_ptr());
 
-/// Compile flags of that server; compared byte by byte.
+/// The compile flags of that server, which the loader compares byte by byte.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
 pub static module_flags: ForLoader<*const c_char> = ForLoader::new(sys::KSR_COMPILE_FLAGS.as_ptr());
 
-/// Version of the loader's interface; read by 4.x and 5.0 only.
+/// The version of the loader's interface, which only 4.x and 5.0 read.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
 pub static module_interface_ver: ForLoader<c_uint> = ForLoader::new(sys::MODULE_INTERFACE_VER);
 
-/// What the module offers. The tables live in C (`kamailio-glue/tables.c`).
+/// What the module offers. The tables are in C (`kamailio-glue/tables.c`), which knows their layouts.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
 pub static exports: ForLoader<MaybeUninit<sys::glue_exports_t>> =
     ForLoader::new(MaybeUninit::zeroed());
 
-/// Fills [`exports`]: in C, which knows the layout of each version.
-pub fn fill() {
-    // SAFETY: our own variable; the loader reads it after mod_register, in this thread.
-    unsafe { sys::glue_fill_exports(exports.0.get().cast()) };
-}
-
-/// Called by the loader after the checks and before `exports` is read, also for `kamailio -c`.
+/// Called by the loader after its checks and before it reads `exports`, also for `kamailio -c`.
 ///
-/// `_dlflags` must stay as it is: a change would make the loader reopen the module.
+/// `_dlflags` must stay as it is: a change would make the loader open the module again.
 #[unsafe(no_mangle)]
 pub extern "C" fn mod_register(
     _path: *mut c_char,
@@ -60,5 +54,10 @@ pub extern "C" fn mod_register(
     _reserved2: *mut c_void,
 ) -> InitRet {
     guard::install_hook();
-    guard::guard(init::on_load)
+    guard::guard(|| {
+        // SAFETY: our own variable, which the loader reads when this function has returned.
+        unsafe { sys::glue_fill_exports(exports.0.get().cast()) };
+        // SAFETY: called while the module is loaded, before any fork, as sr_kemi_modules_add asks.
+        InitRet::of(unsafe { sys::glue_kemi_add() } == 0)
+    })
 }

@@ -1,6 +1,7 @@
 //! Start, fork, stop.
 
 use core::ffi::{c_int, c_uint, c_void};
+use core::fmt::Display;
 use core::ptr;
 
 use parking_lot::lock_api::RawMutex;
@@ -9,7 +10,7 @@ use super::processes;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::params::Settings;
+use crate::kamailio::config::params::{CallLoad, Settings};
 use crate::kamailio::config::ping_params::PingSettings;
 use crate::kamailio::config::shared::Shared;
 use crate::kamailio::events::feed::{self, Feed};
@@ -26,79 +27,32 @@ use crate::shm::calls::sticky::Diverted;
 use crate::shm::event_queue::Mailbox;
 use crate::shm::table::store::Store;
 
-/// Seconds between two looks at the replaced tables.
+/// Seconds from one round of housekeeping to the next.
 const COLLECT_EVERY_S: c_uint = 1;
-
-/// Called once when the module is opened, before its parameters are set.
-pub fn on_load() -> InitRet {
-    crate::kamailio::module::exports::fill();
-    // SAFETY: called before any fork.
-    let added = unsafe { sys::glue_kemi_add() };
-    if added == 0 {
-        InitRet::OK
-    } else {
-        InitRet::FAILED
-    }
-}
 
 /// `mod_init`: once, in the main process, before any fork.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_init() -> InitRet {
-    guard(|| {
-        if start().is_some() {
-            InitRet::OK
-        } else {
-            InitRet::FAILED
-        }
-    })
+    guard(|| InitRet::of(start().is_some()))
 }
 
-/// Reads the parameters, makes the store and loads the list; `None` after the message when one of
-/// them fails. The server then exits, and with it goes all memory that was taken before.
+/// Reads the parameters, makes the store and loads the list; `None` after a log line if one of them fails.
+///
+/// A failure ends the server. The parts that are kept by then are given back by [`dsr_destroy`]; before that,
+/// they go with the server's shared memory.
 fn start() -> Option<()> {
-    // SAFETY: called from mod_init, as the server asks.
+    // SAFETY: called from mod_init, as rpc_register_array asks.
     if unsafe { sys::glue_register_commands() } < 0 {
         log_err!("cannot register the commands");
         return None;
     }
     let settings = Settings::read()?;
     cfg::declare(&settings)?;
-    let rules = settings.rules();
-    let no_memory = |error| log_err!("cannot make the table of destinations: {error}");
-    let store = Store::create(ShmArena, ServerLock::INIT, rules)
-        .map_err(no_memory)
-        .ok()?;
-    let calls = settings
-        .call_load
-        .map(|load| Calls::create(&ShmArena, load.size, load.lifetimes))
-        .transpose()
-        .map_err(|error| log_err!("cannot make the table of calls: {error}"))
-        .ok()?;
-    let shared = Shared::create().map_err(no_memory).ok()?;
     if let Some(pings) = &settings.pings {
         prepare_pings(pings)?;
     }
     processes::announce(&settings)?;
-    let diverted = Diverted::create(&ShmArena)
-        .map_err(|error| log_err!("cannot make the table of diverted calls: {error}"))
-        .ok()?;
-    let mailbox = settings
-        .listeners
-        .hear(Cause::Start)
-        .then(|| Mailbox::create(ShmArena))
-        .transpose()
-        .map_err(|error| log_err!("cannot make the queue of events: {error}"))
-        .ok()?;
-    let module = Module {
-        settings,
-        shared,
-        id_prefix: unique_id::prefix(),
-        store,
-        calls,
-        diverted,
-        mailbox,
-    };
-    if !module.keep() {
+    if !make(settings)?.keep() {
         log_crit!("initialised twice");
         return None;
     }
@@ -110,7 +64,41 @@ fn start() -> Option<()> {
     start_timer(module.settings.secondary_timer)
 }
 
-/// Registers the timer that gives back what was replaced and ends calls whose time is over.
+/// Makes everything that lies in shared memory; `None` after a log line if there is no memory for it.
+fn make(settings: Settings) -> Option<Module> {
+    let calls = |load: CallLoad| {
+        let calls = Calls::create(&ShmArena, load.size, load.lifetimes);
+        made("table of calls", calls)
+    };
+    let calls = match settings.call_load {
+        Some(load) => Some(calls(load)?),
+        None => None,
+    };
+    let mailbox = match settings.listeners.hear(Cause::Start) {
+        true => Some(made("queue of events", Mailbox::create(ShmArena))?),
+        false => None,
+    };
+    let destinations = "table of destinations";
+    let store = Store::create(ShmArena, ServerLock::INIT, settings.rules());
+    Some(Module {
+        store: made(destinations, store)?,
+        calls,
+        shared: made(destinations, Shared::create())?,
+        id_prefix: unique_id::prefix(),
+        diverted: made("table of diverted calls", Diverted::create(&ShmArena))?,
+        mailbox,
+        settings,
+    })
+}
+
+/// Returns what was made; `None` after a log line that names it if there was no memory.
+fn made<T>(name: &str, result: Result<T, impl Display>) -> Option<T> {
+    result
+        .map_err(|error| log_err!("cannot make the {name}: {error}"))
+        .ok()
+}
+
+/// Registers the timer that runs [`dsr_tick`].
 fn start_timer(secondary: bool) -> Option<()> {
     let every_s = COLLECT_EVERY_S;
     let timer = if secondary {
@@ -141,7 +129,7 @@ fn prepare_pings(pings: &PingSettings) -> Option<()> {
     Some(())
 }
 
-/// `child_init`: in each process; `PROC_INIT` comes once before the forks.
+/// `child_init`: runs in each process, and before the forks once for `PROC_INIT`.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
     guard(|| match rank {
@@ -153,7 +141,7 @@ pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
     })
 }
 
-/// Makes a reader slot for each process, now that their number is known.
+/// Makes a reader slot for each process, as their number is known now.
 fn make_slots() -> InitRet {
     let Some(module) = Module::get() else {
         return InitRet::FAILED;
@@ -166,7 +154,7 @@ fn make_slots() -> InitRet {
         .into()
 }
 
-/// Gives replaced tables back, ends calls whose time is over, and tells of what is to be told here.
+/// Frees replaced tables, ends calls whose time is over, and tells of the events that wait for this process.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
     guard(|| {
@@ -178,24 +166,28 @@ pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
     });
 }
 
-/// `destroy`: in the main process when the server stops; also when `mod_init` failed or never ran.
+/// `destroy`: runs in the main process when the server stops, also if `mod_init` has failed or never ran.
+///
+/// The words of [`Shared`] go with the server's shared memory.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_destroy() {
     guard(|| {
-        if let Some(module) = Module::get() {
-            if let Some(calls) = &module.calls {
-                // SAFETY: as below; calls let go of records before the table does.
-                unsafe { calls.destroy(&ShmArena) };
-            }
-            // SAFETY: as below.
-            unsafe { module.diverted.destroy(&ShmArena) };
-            if let Some(mailbox) = &module.mailbox {
-                // SAFETY: as below.
-                unsafe { mailbox.destroy() };
-            }
-            // SAFETY: the children are dead when the server destroys its modules (main.c,
-            // cleanup), and it calls nothing of this module any more.
-            unsafe { module.store.destroy() };
+        let Some(module) = Module::get() else { return };
+        if let Some(calls) = &module.calls {
+            // SAFETY: no process is left that uses it: the server destroys its modules when its children are
+            // dead (main.c, cleanup). Calls let go of records before the store does.
+            unsafe { calls.destroy(&ShmArena) };
         }
+        // SAFETY: no process is left that uses it: the server destroys its modules when its children are dead
+        // (main.c, cleanup).
+        unsafe { module.diverted.destroy(&ShmArena) };
+        if let Some(mailbox) = &module.mailbox {
+            // SAFETY: no process is left that uses it: the server destroys its modules when its children are
+            // dead (main.c, cleanup).
+            unsafe { mailbox.destroy() };
+        }
+        // SAFETY: no process is left that uses it: the server destroys its modules when its children are dead
+        // (main.c, cleanup), and calls nothing of this module afterwards.
+        unsafe { module.store.destroy() };
     });
 }

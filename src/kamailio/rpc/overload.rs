@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::rpc_reply::{Full, RpcCall, RpcNode, RpcValue};
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::select::overload::until_us;
+use crate::kamailio::server::time::wall_of;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::overload::Overload;
 
@@ -46,7 +46,7 @@ fn show(call: &RpcCall, set: SetId, dest: &Dest) -> Result<(), Full> {
 /// [`Full`].
 pub fn state(node: &RpcNode<'_>, names: [&'static CStr; 5], dest: &Dest) -> Result<(), Full> {
     let overload = dest.record().overload();
-    let until_us = until_us(dest);
+    let until_us = overload.map_or(0, |report| wall_of(report.until_us()));
     let values = [
         RpcValue::number(overload.map_or(0, Overload::rate)),
         RpcValue::number(overload.map_or(0, Overload::turn)),

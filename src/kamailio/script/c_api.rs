@@ -11,7 +11,7 @@ use crate::kamailio::select::next_dst;
 use crate::kamailio::select::request::{Request, UNLIMITED};
 use crate::kamailio::select::select_dst;
 use crate::kamailio::server::guard::{InitRet, ScriptRet, guard};
-use crate::kamailio::server::message::{Message, MessageArg, Target};
+use crate::kamailio::server::message::{MessageArg, Target};
 use crate::kamailio::server::sys;
 
 /// What `bind_dispatcher` fills; the order of the pointers is the C module's.
@@ -46,11 +46,6 @@ fn fill(api: *mut Api) -> InitRet {
     InitRet::OK
 }
 
-/// Runs a function's body with the message that another module gave.
-fn call(mut msg: MessageArg, body: impl FnOnce(&mut Message) -> Option<ScriptRet>) -> ScriptRet {
-    guard(|| msg.get().and_then(body).unwrap_or(ScriptRet::FAILED))
-}
-
 fn target(mode: c_int) -> Option<Target> {
     match mode {
         0 => Some(Target::DstUri),
@@ -61,7 +56,7 @@ fn target(mode: c_int) -> Option<Target> {
 }
 
 extern "C" fn select(msg: MessageArg, set: c_int, alg: c_int, mode: c_int) -> ScriptRet {
-    call(msg, |msg| {
+    msg.run(|msg| {
         let request = Request {
             set,
             algorithm: alg,
@@ -74,11 +69,11 @@ extern "C" fn select(msg: MessageArg, set: c_int, alg: c_int, mode: c_int) -> Sc
 }
 
 extern "C" fn next(msg: MessageArg, mode: c_int) -> ScriptRet {
-    call(msg, |msg| Some(next_dst::next(msg, target(mode)?)))
+    msg.run(|msg| Some(next_dst::next(msg, target(mode)?)))
 }
 
 extern "C" fn mark(msg: MessageArg, state: c_int) -> ScriptRet {
-    call(msg, |msg| {
+    msg.run(|msg| {
         let state = State(u32::try_from(state).ok()?);
         Some(mark::mark(msg, Some(letters(state)?)))
     })
@@ -106,7 +101,5 @@ fn letters(state: State) -> Option<&'static [u8]> {
 }
 
 extern "C" fn is_from(msg: MessageArg, set: c_int) -> ScriptRet {
-    call(msg, |msg| {
-        Some(from_list::is_from_list(msg, set, DEFAULT_MODE, None))
-    })
+    msg.run(|msg| Some(from_list::is_from_list(msg, set, DEFAULT_MODE, None)))
 }

@@ -1,5 +1,5 @@
-//! `$dsg(name)`, `ds_dsg_fetch` and `ds_dsg_fetch_uri`: what a script can ask about a set and about
-//! one of its destinations.
+//! `$dsg(name)`, `ds_dsg_fetch` and `ds_dsg_fetch_uri`: what a script can ask about a set and about one of its
+//! destinations.
 
 use core::cell::RefCell;
 use core::ffi::c_int;
@@ -7,61 +7,90 @@ use core::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::select::overload;
 use crate::kamailio::server::guard::{ScriptRet, guard};
 use crate::kamailio::server::log::log_dbg;
-use crate::kamailio::server::pv_export::{Names, PvRet, Question};
+use crate::kamailio::server::message::MessageArg;
+use crate::kamailio::server::pv_export::{Names, PvRet, ValueArg};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::StrArg;
-use crate::shm::dest::destination::Dest;
+use crate::kamailio::server::time::wall_of;
 use crate::shm::dest::overload::Overload;
+use crate::shm::set::view::View;
 
-/// The set that is asked about, in this process; 1 until a script chooses another.
+/// The set that this process asks about: 1 until a script chooses another.
 static CHOSEN: AtomicI32 = AtomicI32::new(1);
 
 thread_local! {
-    /// The URI of the destination that the overload fields are about; empty for none. In this
-    /// process, as the set.
+    /// The URI of the destination that this process asks about; empty for none.
     static CHOSEN_URI: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What can be asked.
-#[derive(Clone, Copy)]
-enum Field {
-    Count,
-    Active,
-    Inactive,
-    PercentActive,
-    PercentInactive,
-    UntilSec,
-    UntilUsec,
-    Seq,
-    Rate,
+/// The chosen set, and what the chosen destination has reported of its load.
+struct Chosen<'v> {
+    view: &'v View,
+    report: Option<&'v Overload>,
 }
 
-/// The names.
-const NAMES: Names<Field> = Names {
+impl<'v> Chosen<'v> {
+    fn find(view: &'v View, uri: &[u8]) -> Self {
+        let mut dests = view.find_uri(uri).filter_map(|at| view.dest(at));
+        let dest = dests.find(|dest| dest.uri() == uri);
+        let report = dest.and_then(|dest| dest.record().overload());
+        Chosen { view, report }
+    }
+
+    fn count(&self) -> usize {
+        self.view.dest_count()
+    }
+
+    fn active(&self) -> usize {
+        let usable = |&at: &usize| self.view.is_usable(at);
+        (0..self.count()).filter(usable).count()
+    }
+
+    fn inactive(&self) -> usize {
+        self.count() - self.active()
+    }
+
+    fn percent(&self, part: usize) -> usize {
+        (part * 100).checked_div(self.count()).unwrap_or(0)
+    }
+
+    /// Returns until when the report holds, as time of day; 0 before the first report.
+    fn until_us(&self) -> usize {
+        let until_us = wall_of(self.report.map_or(0, Overload::until_us));
+        usize::try_from(until_us).unwrap_or(0)
+    }
+}
+
+const NAMES: Names<fn(&Chosen) -> usize> = Names {
     variable: "$dsg",
     known: &[
-        ("count", Field::Count),
-        ("active", Field::Active),
-        ("inactive", Field::Inactive),
-        ("pactive", Field::PercentActive),
-        ("pinactive", Field::PercentInactive),
-        ("octime_sec", Field::UntilSec),
-        ("octime_usec", Field::UntilUsec),
-        ("ocseq", Field::Seq),
-        ("ocrate", Field::Rate),
+        ("count", |chosen| chosen.count()),
+        ("active", |chosen| chosen.active()),
+        ("inactive", |chosen| chosen.inactive()),
+        ("pactive", |chosen| chosen.percent(chosen.active())),
+        ("pinactive", |chosen| chosen.percent(chosen.inactive())),
+        ("octime_sec", |chosen| chosen.until_us() / 1_000_000),
+        ("octime_usec", |chosen| chosen.until_us() % 1_000_000),
+        ("ocseq", |chosen| {
+            let seq = chosen.report.map_or(0, Overload::seq);
+            usize::try_from(seq).unwrap_or(0)
+        }),
+        ("ocrate", |chosen| {
+            let rate = chosen.report.map_or(0, Overload::rate);
+            usize::try_from(rate).unwrap_or(0)
+        }),
     ],
 };
 
-/// `ds_dsg_fetch`(set): chooses the set that `$dsg` shows, and says whether there is such a set.
+/// `ds_dsg_fetch`(set): chooses the set that `$dsg` shows; false if there is no such set.
 pub fn fetch(set: SetId) -> ScriptRet {
     fetch_uri(set, b"")
 }
 
-/// `ds_dsg_fetch_uri`(set, uri): as [`fetch`]; and chooses the destination, by the list's own text,
-/// whose reports of its load `$dsg` shows.
+/// `ds_dsg_fetch_uri`(set, uri): as [`fetch`], and chooses the destination, by the list's own text, whose
+/// reports of its load `$dsg` shows.
 pub fn fetch_uri(set: SetId, uri: &[u8]) -> ScriptRet {
     CHOSEN_URI.with_borrow_mut(|chosen| {
         chosen.clear();
@@ -79,53 +108,28 @@ pub fn fetch_uri(set: SetId, uri: &[u8]) -> ScriptRet {
 
 /// Reads the name in the parentheses, when the config is read.
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_dsg_parse_name(spec: sys::pv_spec_p, name: StrArg) -> PvRet {
+pub extern "C" fn dsr_dsg_parse_name(spec: Option<&mut sys::pv_spec_t>, name: StrArg) -> PvRet {
     guard(|| NAMES.parse(spec, &name))
 }
 
 /// Gives the value; null for a set that does not exist.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_dsg_get(
-    msg: *mut sys::sip_msg,
-    param: *mut sys::pv_param_t,
-    value: *mut sys::pv_value_t,
+    _msg: MessageArg,
+    param: Option<&sys::pv_param_t>,
+    value: ValueArg,
 ) -> PvRet {
-    let question = Question::new(msg, param, value);
-    guard(|| match NAMES.asked(&question).and_then(ask) {
-        Some(number) => question.number(number),
-        None => question.null(),
+    guard(|| match NAMES.asked(param).and_then(ask) {
+        Some(number) => value.number(number),
+        None => value.null(),
     })
 }
 
-/// The value for the chosen set.
-fn ask(field: Field) -> Option<c_int> {
+/// Asks about the chosen set.
+fn ask(question: fn(&Chosen) -> usize) -> Option<c_int> {
     let module = Module::get()?;
     let pinned = module.pin();
     let view = pinned.view(CHOSEN.load(Relaxed))?;
-    let all = view.dest_count();
-    let active = || (0..all).filter(|&at| view.is_usable(at)).count();
-    let percent = |part: usize| (part * 100).checked_div(all).unwrap_or(0);
-    // A destination that is not there has reported nothing.
-    let of_dest = |ask: fn(&Dest) -> u64| {
-        CHOSEN_URI.with_borrow(|uri| {
-            let mut dests = view.find_uri(uri).filter_map(|at| view.dest(at));
-            let found = dests.find(|dest| dest.uri() == &**uri);
-            usize::try_from(found.map_or(0, ask)).unwrap_or(0)
-        })
-    };
-    let number = match field {
-        Field::Count => all,
-        Field::Active => active(),
-        Field::Inactive => all - active(),
-        Field::PercentActive => percent(active()),
-        Field::PercentInactive => percent(all - active()),
-        Field::UntilSec => of_dest(|dest| overload::until_us(dest) / 1_000_000),
-        Field::UntilUsec => of_dest(|dest| overload::until_us(dest) % 1_000_000),
-        Field::Seq => of_dest(|dest| {
-            let seq = dest.record().overload().map_or(0, Overload::seq);
-            u64::try_from(seq).unwrap_or(0)
-        }),
-        Field::Rate => of_dest(|dest| dest.record().overload().map_or(0, Overload::rate).into()),
-    };
+    let number = CHOSEN_URI.with_borrow(|uri| question(&Chosen::find(view, uri)));
     c_int::try_from(number).ok()
 }

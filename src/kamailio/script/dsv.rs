@@ -4,72 +4,50 @@ use core::ffi::c_int;
 
 use crate::kamailio::events::routes::{self, Event};
 use crate::kamailio::server::guard::guard;
-use crate::kamailio::server::pv_export::{Names, PvRet, Question};
+use crate::kamailio::server::message::MessageArg;
+use crate::kamailio::server::pv_export::{Names, PvRet, ValueArg};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::StrArg;
 
-/// What can be asked.
-#[derive(Clone, Copy)]
-enum Field {
-    Code,
-    Reason,
-    Flags,
-    Uri,
-    Set,
-    Cause,
-    Old,
-    New,
-}
+/// Writes a part of the event as the value of the variable.
+type Part = fn(&ValueArg, &Event) -> PvRet;
 
-/// The names.
-const NAMES: Names<Field> = Names {
+const NAMES: Names<Part> = Names {
     variable: "$dsv",
     known: &[
-        ("code", Field::Code),
-        ("reason", Field::Reason),
-        ("flags", Field::Flags),
-        ("uri", Field::Uri),
-        ("setid", Field::Set),
-        ("group", Field::Set),
-        ("cause", Field::Cause),
-        ("old", Field::Old),
-        ("new", Field::New),
+        ("code", |value, event| value.number(event.code)),
+        ("reason", |value, event| value.text(&event.reason)),
+        ("flags", |value, event| value.number(flags(event))),
+        ("uri", |value, event| value.text(&event.uri)),
+        ("setid", |value, event| value.number(event.set)),
+        ("group", |value, event| value.number(event.set)),
+        ("cause", |value, event| value.text(&event.cause)),
+        ("old", |value, event| value.text(&event.old)),
+        ("new", |value, event| value.text(&event.new)),
     ],
 };
 
-/// Bit of `$dsv(flags)`: a reply from the network said so.
-const FROM_REPLY: c_int = 1;
+/// Bit 1: a reply from the network caused the event.
+fn flags(event: &Event) -> c_int {
+    event.from_reply.into()
+}
 
 /// Reads the name in the parentheses, when the config is read.
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_dsv_parse_name(spec: sys::pv_spec_p, name: StrArg) -> PvRet {
+pub extern "C" fn dsr_dsv_parse_name(spec: Option<&mut sys::pv_spec_t>, name: StrArg) -> PvRet {
     guard(|| NAMES.parse(spec, &name))
 }
 
 /// Gives the value; null outside event routes.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_dsv_get(
-    msg: *mut sys::sip_msg,
-    param: *mut sys::pv_param_t,
-    value: *mut sys::pv_value_t,
+    _msg: MessageArg,
+    param: Option<&sys::pv_param_t>,
+    value: ValueArg,
 ) -> PvRet {
-    let question = Question::new(msg, param, value);
-    guard(|| match (routes::current(), NAMES.asked(&question)) {
-        (Some(event), Some(field)) => answer(&question, &event, field),
-        _ => question.null(),
+    // The event, and so its texts, stays until its route ends.
+    guard(|| match (routes::current(), NAMES.asked(param)) {
+        (Some(event), Some(part)) => part(&value, &event),
+        _ => value.null(),
     })
-}
-
-/// The value of a field of the event.
-fn answer(question: &Question, event: &Event, field: Field) -> PvRet {
-    match field {
-        Field::Code => question.number(event.code),
-        Field::Flags => question.number(if event.from_reply { FROM_REPLY } else { 0 }),
-        Field::Set => question.number(event.set),
-        Field::Reason => question.text(&event.reason),
-        Field::Uri => question.text(&event.uri),
-        Field::Cause => question.text(&event.cause),
-        Field::Old => question.text(&event.old),
-        Field::New => question.text(&event.new),
-    }
 }

@@ -14,13 +14,8 @@ use crate::kamailio::select::request::{Request, UNLIMITED};
 use crate::kamailio::select::routes;
 use crate::kamailio::select::select_dst;
 use crate::kamailio::server::fixup::Arg;
-use crate::kamailio::server::guard::{ScriptRet, guard};
-use crate::kamailio::server::message::{Message, MessageArg, Target};
-
-/// Runs a function's body with its message; `None`, for a missing argument, is a failure.
-fn call(mut msg: MessageArg, body: impl FnOnce(&mut Message) -> Option<ScriptRet>) -> ScriptRet {
-    guard(move || msg.get().and_then(body).unwrap_or(ScriptRet::FAILED))
-}
+use crate::kamailio::server::guard::ScriptRet;
+use crate::kamailio::server::message::{MessageArg, Target};
 
 #[inline(always)]
 fn select(
@@ -30,7 +25,7 @@ fn select(
     algorithm: Arg,
     limit: Option<Arg>,
 ) -> ScriptRet {
-    call(msg, move |msg| {
+    msg.run(move |msg| {
         let request = Request {
             set: set.number(msg, "the set")?,
             algorithm: algorithm.number(msg, "the algorithm")?,
@@ -92,7 +87,7 @@ pub extern "C" fn dsr_select_limit(msg: MessageArg, set: Arg, alg: Arg, limit: A
 }
 
 fn routes(msg: MessageArg, rules: Arg, mode: Arg, limit: Option<Arg>) -> ScriptRet {
-    call(msg, |msg| {
+    msg.run(|msg| {
         let limit = match limit {
             Some(limit) => limit.number(msg, "the limit")?,
             None => UNLIMITED,
@@ -123,51 +118,49 @@ pub extern "C" fn dsr_select_routes_limit(
 /// `ds_next_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_next_dst(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(next_dst::next(msg, Target::DstUri)))
+    msg.run(|msg| next_dst::next(msg, Target::DstUri))
 }
 
 /// `ds_next_domain`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_next_domain(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(next_dst::next(msg, Target::Domain)))
+    msg.run(|msg| next_dst::next(msg, Target::Domain))
 }
 
 /// `ds_set_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_set_dst(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(next_dst::set(msg, Target::DstUri)))
+    msg.run(|msg| next_dst::set(msg, Target::DstUri))
 }
 
 /// `ds_set_domain`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_set_domain(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(next_dst::set(msg, Target::Domain)))
+    msg.run(|msg| next_dst::set(msg, Target::Domain))
 }
 
 /// `ds_mark_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_mark_dst(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(mark::mark(msg, None)))
+    msg.run(|msg| mark::mark(msg, None))
 }
 
 /// `ds_mark_dst`(state): the text as it stands in the config.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_mark_dst_state(msg: MessageArg, state: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(mark::mark(msg, state.unfixed())))
+    msg.run(|msg| mark::mark(msg, state.unfixed()))
 }
 
 /// `ds_is_from_list`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_is_from_lists(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| {
-        Some(from_list::is_from_list(msg, -1, DEFAULT_MODE, None))
-    })
+    msg.run(|msg| Some(from_list::is_from_list(msg, -1, DEFAULT_MODE, None)))
 }
 
 /// `ds_is_from_list`(set).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_is_from_list(msg: MessageArg, set: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| {
+    msg.run(|msg| {
         let set = set.number(msg, "the set")?;
         Some(from_list::is_from_list(msg, set, DEFAULT_MODE, None))
     })
@@ -176,7 +169,7 @@ pub extern "C" fn dsr_is_from_list(msg: MessageArg, set: Arg, _: Arg) -> ScriptR
 /// `ds_is_from_list`(set, mode).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_is_from_list_mode(msg: MessageArg, set: Arg, mode: Arg) -> ScriptRet {
-    call(msg, |msg| {
+    msg.run(|msg| {
         let set = set.number(msg, "the set")?;
         let mode = mode.number(msg, "the mode")?;
         Some(from_list::is_from_list(msg, set, mode, None))
@@ -191,7 +184,7 @@ pub extern "C" fn dsr_is_from_list_uri(
     mode: Arg,
     uri: Arg,
 ) -> ScriptRet {
-    call(msg, |msg| {
+    msg.run(|msg| {
         let set = set.number(msg, "the set")?;
         let mode = mode.number(msg, "the mode")?;
         let uri = uri.text(msg, "the URI")?;
@@ -202,23 +195,19 @@ pub extern "C" fn dsr_is_from_list_uri(
 /// `ds_list_exist`(set) and `ds_list_exists`(set).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_list_exists(msg: MessageArg, set: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| {
-        Some(from_list::list_exists(set.number(msg, "the set")))
-    })
+    msg.run(|msg| Some(from_list::list_exists(set.number(msg, "the set"))))
 }
 
 /// `ds_is_active`(set).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_is_active(msg: MessageArg, set: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| {
-        Some(from_list::is_active(set.number(msg, "the set")?, None))
-    })
+    msg.run(|msg| Some(from_list::is_active(set.number(msg, "the set")?, None)))
 }
 
 /// `ds_is_active`(set, uri).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_is_active_uri(msg: MessageArg, set: Arg, uri: Arg) -> ScriptRet {
-    call(msg, |msg| {
+    msg.run(|msg| {
         let set = set.number(msg, "the set")?;
         let uri = uri.text(msg, "the URI")?;
         Some(from_list::is_active(set, Some(&uri)))
@@ -235,7 +224,7 @@ pub extern "C" fn dsr_oc_set_attrs(
     validity: Arg,
     seq: Arg,
 ) -> ScriptRet {
-    call(msg, |msg| {
+    msg.run(|msg| {
         let set = set.number(msg, "the set")?;
         let uri = uri.text(msg, "the URI")?;
         let report = overload::Report {
@@ -250,19 +239,19 @@ pub extern "C" fn dsr_oc_set_attrs(
 /// `ds_reload`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_reload(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(reload::ds_reload(msg)))
+    msg.run(|msg| reload::ds_reload(msg))
 }
 
 /// `ds_dsg_fetch`(set).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_dsg_fetch(msg: MessageArg, set: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| Some(dsg::fetch(set.number(msg, "the set")?)))
+    msg.run(|msg| Some(dsg::fetch(set.number(msg, "the set")?)))
 }
 
 /// `ds_dsg_fetch_uri`(set, uri).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_dsg_fetch_uri(msg: MessageArg, set: Arg, uri: Arg) -> ScriptRet {
-    call(msg, |msg| {
+    msg.run(|msg| {
         let set = set.number(msg, "the set")?;
         Some(dsg::fetch_uri(set, &uri.text(msg, "the URI")?))
     })
@@ -271,7 +260,7 @@ pub extern "C" fn dsr_dsg_fetch_uri(msg: MessageArg, set: Arg, uri: Arg) -> Scri
 /// `ds_mark_addr`(state, set, uri).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_mark_addr(msg: MessageArg, state: Arg, set: Arg, uri: Arg) -> ScriptRet {
-    call(msg, |msg| {
+    msg.run(|msg| {
         let state = state.text(msg, "the state")?;
         let uri = uri.text(msg, "the URI")?;
         let set = set.number(msg, "the set")?;
@@ -282,11 +271,11 @@ pub extern "C" fn dsr_mark_addr(msg: MessageArg, state: Arg, set: Arg, uri: Arg)
 /// `ds_load_update`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_load_update(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| call_load::update(msg).then_some(ScriptRet::OK))
+    msg.run(|msg| call_load::update(msg).then_some(ScriptRet::OK))
 }
 
 /// `ds_load_unset`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_load_unset(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    call(msg, |msg| call_load::unset(msg).then_some(ScriptRet::OK))
+    msg.run(|msg| call_load::unset(msg).then_some(ScriptRet::OK))
 }

@@ -14,11 +14,6 @@ use crate::kamailio::server::guard::{InitRet, ScriptRet, guard};
 use crate::kamailio::server::message::{Message, MessageArg, Target};
 use crate::kamailio::server::text::StrArg;
 
-/// Runs a function's body with its message.
-fn call(mut msg: MessageArg, body: impl FnOnce(&mut Message) -> ScriptRet) -> ScriptRet {
-    guard(|| msg.get().map_or(ScriptRet::FAILED, body))
-}
-
 /// Selects for the message's `$du`, its R-URI, or nothing.
 fn select(
     msg: MessageArg,
@@ -34,7 +29,7 @@ fn select(
         target,
         behind: None,
     };
-    call(msg, |msg| select_dst::select(msg, &request))
+    msg.run(|msg| select_dst::select(msg, &request))
 }
 
 /// `ds_select_dst`(set, algorithm).
@@ -106,45 +101,43 @@ pub extern "C" fn dsr_kemi_select_routes_limit(
     mode: StrArg,
     limit: c_int,
 ) -> ScriptRet {
-    call(msg, |msg| {
-        routes::select(msg, rules.bytes(), mode.bytes(), limit)
-    })
+    msg.run(|msg| routes::select(msg, rules.bytes(), mode.bytes(), limit))
 }
 
 /// `ds_next_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_next_dst(msg: MessageArg) -> ScriptRet {
-    call(msg, |msg| next_dst::next(msg, Target::DstUri))
+    msg.run(|msg| next_dst::next(msg, Target::DstUri))
 }
 
 /// `ds_next_domain`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_next_domain(msg: MessageArg) -> ScriptRet {
-    call(msg, |msg| next_dst::next(msg, Target::Domain))
+    msg.run(|msg| next_dst::next(msg, Target::Domain))
 }
 
 /// `ds_set_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_set_dst(msg: MessageArg) -> ScriptRet {
-    call(msg, |msg| next_dst::set(msg, Target::DstUri))
+    msg.run(|msg| next_dst::set(msg, Target::DstUri))
 }
 
 /// `ds_set_domain`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_set_domain(msg: MessageArg) -> ScriptRet {
-    call(msg, |msg| next_dst::set(msg, Target::Domain))
+    msg.run(|msg| next_dst::set(msg, Target::Domain))
 }
 
 /// `ds_mark_dst`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_mark_dst(msg: MessageArg) -> ScriptRet {
-    call(msg, |msg| mark::mark(msg, None))
+    msg.run(|msg| mark::mark(msg, None))
 }
 
 /// `ds_mark_dst_state`(state).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_mark_dst_state(msg: MessageArg, state: StrArg) -> ScriptRet {
-    call(msg, |msg| mark::mark(msg, Some(state.bytes())))
+    msg.run(|msg| mark::mark(msg, Some(state.bytes())))
 }
 
 /// `ds_mark_addr`(state, set, uri).
@@ -155,9 +148,7 @@ pub extern "C" fn dsr_kemi_mark_addr(
     set: c_int,
     uri: StrArg,
 ) -> ScriptRet {
-    call(msg, |msg| {
-        mark::mark_addr(msg, state.bytes(), set, uri.bytes())
-    })
+    msg.run(|msg| mark::mark_addr(msg, state.bytes(), set, uri.bytes()))
 }
 
 /// `ds_is_from_lists`().
@@ -179,7 +170,7 @@ pub extern "C" fn dsr_kemi_is_from_list_mode(
     set: c_int,
     mode: c_int,
 ) -> ScriptRet {
-    call(msg, |msg| from_list::is_from_list(msg, set, mode, None))
+    msg.run(|msg| from_list::is_from_list(msg, set, mode, None))
 }
 
 /// `ds_is_from_list_uri`(set, mode, uri).
@@ -190,33 +181,31 @@ pub extern "C" fn dsr_kemi_is_from_list_uri(
     mode: c_int,
     uri: StrArg,
 ) -> ScriptRet {
-    call(msg, |msg| {
-        from_list::is_from_list(msg, set, mode, Some(uri.bytes()))
-    })
+    msg.run(|msg| from_list::is_from_list(msg, set, mode, Some(uri.bytes())))
 }
 
 /// `ds_list_exists`(set).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_list_exists(msg: MessageArg, set: c_int) -> ScriptRet {
-    call(msg, |_| from_list::list_exists(Some(set)))
+    msg.run(|_| from_list::list_exists(Some(set)))
 }
 
 /// `ds_is_active`(set).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_is_active(msg: MessageArg, set: c_int) -> ScriptRet {
-    call(msg, |_| from_list::is_active(set, None))
+    msg.run(|_| from_list::is_active(set, None))
 }
 
 /// `ds_is_active_uri`(set, uri).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_is_active_uri(msg: MessageArg, set: c_int, uri: StrArg) -> ScriptRet {
-    call(msg, |_| from_list::is_active(set, Some(uri.bytes())))
+    msg.run(|_| from_list::is_active(set, Some(uri.bytes())))
 }
 
 /// `ds_reload`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_reload(msg: MessageArg) -> ScriptRet {
-    call(msg, reload::ds_reload)
+    msg.run(reload::ds_reload)
 }
 
 /// `ds_load_update`(): 0 or -1, as in the C module.
@@ -233,8 +222,5 @@ pub extern "C" fn dsr_kemi_load_unset(msg: MessageArg) -> InitRet {
 
 /// Runs a function that answers 0 for success.
 fn call_zero(mut msg: MessageArg, body: impl FnOnce(&Message) -> bool) -> InitRet {
-    guard(|| {
-        let done = msg.get().is_some_and(|msg| body(msg));
-        if done { InitRet::OK } else { InitRet::FAILED }
-    })
+    guard(|| InitRet::of(msg.get().is_some_and(|msg| body(msg))))
 }

@@ -3,6 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`functions`] | The functions of the config language. |
+//! | [`fixups`] | Their arguments, when the config is read. |
 //! | [`kemi`] | The functions of KEMI. |
 //! | [`dsg`] | The pseudo-variable `$dsg`. |
 //! | [`dsv`] | The pseudo-variable `$dsv`. |
@@ -11,5 +12,6 @@
 pub mod c_api;
 pub mod dsg;
 pub mod dsv;
+pub mod fixups;
 pub mod functions;
 pub mod kemi;

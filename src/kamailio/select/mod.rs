@@ -13,7 +13,7 @@
 //! | [`deliver`] | From the choice of a selection to its records and to the message. |
 //! | [`records`] | Destination records: the XAVPs and AVPs that a selection writes. |
 //! | [`request`] | What a script asks a selection for, and what comes of it. |
-//! | [`overload`] | Reports of load by destinations. |
+//! | [`overload`] | `ds_oc_set_attrs`: reports of load, for algorithm 64. |
 
 pub mod call_load;
 pub mod deliver;

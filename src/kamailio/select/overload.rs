@@ -1,4 +1,4 @@
-//! Reports of load by destinations: `ds_oc_set_attrs`.
+//! `ds_oc_set_attrs`: what a destination reports of its load, for algorithm 64.
 
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
@@ -6,27 +6,26 @@ use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::log_dbg;
 use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::text::Escaped;
-use crate::kamailio::server::time::{now_us, wall_us};
+use crate::kamailio::server::time::now_us;
 use crate::shm::dest::destination::Dest;
-use crate::shm::dest::overload::Overload;
 
-/// No such destination, or an older report than the last one.
+/// There is no such destination, or its last report is newer.
 const NOT_TAKEN: ScriptRet = ScriptRet::new(-2);
 
-/// How long a report holds that does not say it, in milliseconds.
+/// Milliseconds that a report holds if it does not say how long.
 const DEFAULT_MS: u64 = 500;
 
-/// What a destination reports of its load.
+/// A destination's report of its load.
 pub struct Report {
-    /// Calls of a hundred that it wants to be spared.
+    /// The percentage of calls that it wants to be spared.
     pub rate: i32,
-    /// For how many milliseconds.
+    /// Milliseconds that the report holds.
     pub validity_ms: i32,
-    /// Its number: only a higher one than the last is taken.
+    /// Its number. Only a higher one than the last is taken.
     pub seq: i32,
 }
 
-/// Keeps a destination's report. Its rate is kept within the attributes `ocmin` and `ocmax`.
+/// Stores a destination's report, with its rate limited to the attributes `ocmin` and `ocmax`.
 pub fn report(set: SetId, uri: &[u8], report: &Report) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
@@ -54,18 +53,4 @@ pub fn report(set: SetId, uri: &[u8], report: &Report) -> ScriptRet {
     }
     log_dbg!("overload report of {} in set {set} not taken", Escaped(uri));
     NOT_TAKEN
-}
-
-/// Until when a destination's report holds, as time of day, in microseconds since 1970; 0 before the
-/// first report.
-pub fn until_us(dest: &Dest) -> u64 {
-    match dest.record().overload().map_or(0, Overload::until_us) {
-        0 => 0,
-        until => on_the_wall_us(until),
-    }
-}
-
-/// A moment of the shared clock as time of day, in microseconds since 1970.
-fn on_the_wall_us(moment_us: u64) -> u64 {
-    (wall_us() + moment_us).saturating_sub(now_us())
 }

@@ -5,76 +5,29 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use super::compat;
-use super::guard::{InitRet, guard};
+use super::guard::InitRet;
 use super::log::log_err;
 use super::message::Message;
 use super::sys;
 use super::text;
 
-/// Fixup of arguments that are numbers: fixed ones, variables, or texts with variables in them.
-#[unsafe(no_mangle)]
-pub extern "C" fn dsr_fixup_numbers(param: *mut *mut c_void, _number: c_int) -> InitRet {
-    guard(|| fix(param, sys::FPARAM_INT | sys::FPARAM_PVS | sys::FPARAM_PVE))
-}
+/// An argument of a script function while the config is read. Only the server makes one.
+#[repr(transparent)]
+pub struct FixupArg(*mut *mut c_void);
 
-/// Fixup of `ds_is_from_list`: set and mode are numbers, the URI is a text.
-#[unsafe(no_mangle)]
-pub extern "C" fn dsr_fixup_from_list(param: *mut *mut c_void, number: c_int) -> InitRet {
-    if number == 3 {
-        fixup_text(param)
-    } else {
-        dsr_fixup_numbers(param, number)
+impl FixupArg {
+    /// Has the server prepare a number: a fixed one, a variable, or a text with variables in it.
+    pub fn number(&self) -> InitRet {
+        let types = sys::FPARAM_INT | sys::FPARAM_PVS | sys::FPARAM_PVE;
+        let types = c_int::try_from(types).unwrap_or(0);
+        // SAFETY: the server's own argument, as it passes it to fixups (core/route.c, fix_actions).
+        InitRet::of(unsafe { sys::fix_param_types(types, self.0) } == 0)
     }
-}
 
-/// Fixup of `ds_is_active`: the set is a number, the URI is a text.
-#[unsafe(no_mangle)]
-pub extern "C" fn dsr_fixup_is_active(param: *mut *mut c_void, number: c_int) -> InitRet {
-    if number == 2 {
-        fixup_text(param)
-    } else {
-        dsr_fixup_numbers(param, number)
-    }
-}
-
-/// Fixup of `ds_select_routes`: rules and mode are texts, the limit is a number.
-#[unsafe(no_mangle)]
-pub extern "C" fn dsr_fixup_routes(param: *mut *mut c_void, number: c_int) -> InitRet {
-    if number == 3 {
-        dsr_fixup_numbers(param, number)
-    } else {
-        fixup_text(param)
-    }
-}
-
-/// Fixup of `ds_mark_addr`: state and URI are texts, the set is a number.
-#[unsafe(no_mangle)]
-pub extern "C" fn dsr_fixup_mark_addr(param: *mut *mut c_void, number: c_int) -> InitRet {
-    if number == 2 {
-        dsr_fixup_numbers(param, number)
-    } else {
-        fixup_text(param)
-    }
-}
-
-fn fixup_text(param: *mut *mut c_void) -> InitRet {
-    // SAFETY: called by the server with one of its own parameters (core/route.c, fix_actions).
-    guard(|| done(unsafe { sys::fixup_spve_null(param, 1) }))
-}
-
-fn fix(param: *mut *mut c_void, types: u32) -> InitRet {
-    let Ok(types) = c_int::try_from(types) else {
-        return InitRet::FAILED;
-    };
-    // SAFETY: as in `fixup_text`.
-    done(unsafe { sys::fix_param_types(types, param) })
-}
-
-fn done(fixed: c_int) -> InitRet {
-    if fixed == 0 {
-        InitRet::OK
-    } else {
-        InitRet::FAILED
+    /// Has the server prepare a text, with or without variables in it.
+    pub fn text(&self) -> InitRet {
+        // SAFETY: the server's own argument, as it passes it to fixups (core/route.c, fix_actions).
+        InitRet::of(unsafe { sys::fixup_spve_null(self.0, 1) } == 0)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint};
-use core::mem::MaybeUninit;
 use core::ptr;
 
+use super::guard::{ScriptRet, guard};
 use super::log::{log_dbg, log_err, log_warn};
 use super::net;
 use super::sys;
@@ -42,6 +42,18 @@ impl MessageArg {
         // SAFETY: the server gives its functions a live message, and waits until they return
         // (core/action.c, do_action); `self` is borrowed as long as the result.
         Some(unsafe { Message::at(self.0) })
+    }
+
+    /// Runs the body of a script function with the message. Without one, and for `None`, the function fails.
+    #[inline(always)]
+    pub fn run<R: Into<Option<ScriptRet>>>(
+        mut self,
+        body: impl FnOnce(&mut Message) -> R,
+    ) -> ScriptRet {
+        guard(move || {
+            let result = self.get().and_then(|msg| body(msg).into());
+            result.unwrap_or(ScriptRet::FAILED)
+        })
     }
 }
 
@@ -378,12 +390,10 @@ impl Message {
 
     #[inline(never)]
     fn add_branch_of_domain(&self, uri: &[u8], socket: usize) -> bool {
-        let mut changed = Uri::new();
-        let host = strip_scheme(uri);
-        if self.write_with_host(&mut changed, host).is_none() {
+        let Some(changed) = self.with_host(strip_scheme(uri)) else {
             return false;
-        }
-        let (mut branch, mut next_hop) = (text::as_str(changed.bytes()), text::EMPTY);
+        };
+        let (mut branch, mut next_hop) = (text::as_str(&changed), text::EMPTY);
         self.append_branch(&raw mut branch, &mut next_hop, socket)
     }
 
@@ -418,32 +428,30 @@ impl Message {
     /// Replaces all of the Request-URI behind the user part.
     #[inline(never)]
     fn set_host_and_all_after(&self, host: &[u8]) -> bool {
-        let mut uri = Uri::new();
-        if self.write_with_host(&mut uri, host).is_none() {
+        let Some(changed) = self.with_host(host) else {
             return false;
-        }
-        let mut text = text::as_str(uri.bytes());
-        // SAFETY: a live message; the server copies the URI.
+        };
+        let mut text = text::as_str(&changed);
+        // SAFETY: a live message; the server copies the URI (core/action.c, rewrite_uri).
         unsafe { sys::rewrite_uri(self.raw(), &raw mut text) > 0 }
     }
 
-    /// Writes the Request-URI with all behind the user part replaced; `None` when it cannot be parsed,
-    /// or the result would be too long.
+    /// Returns the Request-URI with all behind the user part replaced; `None` if it cannot be parsed, or if
+    /// the result would be too long.
     ///
-    /// The server's own action for it writes one byte too far when the result has exactly
-    /// `MAX_URI_SIZE` bytes (core/action.c, SET_HOSTALL_T), and the user part comes from outside.
-    #[inline]
-    fn write_with_host(&self, uri: &mut Uri, host: &[u8]) -> Option<()> {
+    /// The server's own action for this writes one byte too far when the result has exactly `MAX_URI_SIZE`
+    /// bytes (core/action.c, SET_HOSTALL_T), and the user part comes from outside.
+    fn with_host(&self, host: &[u8]) -> Option<Vec<u8>> {
         // SAFETY: a live message; the server parses into it.
         if unsafe { sys::parse_sip_msg_uri(self.raw()) } < 0 {
             return None;
         }
         let old = &self.fields().parsed_uri;
         let parts = [&old.user, &old.passwd, &old.params];
-        // SAFETY: the parts of a parsed URI lie in the message.
+        // SAFETY: the parts of the parsed URI lie in the message, which nothing changes in this function.
         let [user, password, params] = parts.map(|part| unsafe { text::bytes(part) });
-        // A SIP URI with user=phone counts as a telephone number for the server; the parameters of
-        // a number are a part of it.
+        // A SIP URI with user=phone counts as a telephone number for the server; the parameters of a number are
+        // a part of it.
         let phone = old.flags & sys::URI_SIP_USER_PHONE != 0;
         let number = matches!(old.type_, sys::TEL_URI_T | sys::TELS_URI_T);
         let scheme: &[u8] = match old.type_ {
@@ -452,22 +460,21 @@ impl Message {
             sys::SIPS_URI_T | sys::TELS_URI_T => b"sips:",
             _ => b"sip:",
         };
-        uri.add(scheme)?;
-        if !user.is_empty() {
-            uri.add(user)?;
-            if !password.is_empty() {
-                uri.add(b":")?;
-                uri.add(password)?;
-            }
+        let most = sys::MAX_URI_SIZE as usize;
+        let mut uri = Vec::with_capacity(most);
+        let mut add = |parts: &[&[u8]]| parts.iter().for_each(|part| uri.extend_from_slice(part));
+        add(&[scheme, user]);
+        if !user.is_empty() && !password.is_empty() {
+            add(&[b":", password]);
         }
         if number && !params.is_empty() {
-            uri.add(b";")?;
-            uri.add(params)?;
+            add(&[b";", params]);
         }
         if !user.is_empty() {
-            uri.add(b"@")?;
+            add(&[b"@"]);
         }
-        uri.add(host)
+        add(&[host]);
+        (uri.len() < most).then_some(uri)
     }
 
     /// Sends the message from this local socket of the server.
@@ -526,40 +533,6 @@ fn host_and_port(uri: &sys::sip_uri) -> Option<&[u8]> {
     };
     // SAFETY: host, colon and port stand behind each other in the same text.
     Some(unsafe { text::bytes(&both) })
-}
-
-/// A URI that is put together here: shorter than the server's buffers for one.
-struct Uri {
-    /// Written up to `len`.
-    bytes: [MaybeUninit<u8>; sys::MAX_URI_SIZE as usize],
-    len: usize,
-}
-
-impl Uri {
-    fn new() -> Self {
-        Uri {
-            bytes: [const { MaybeUninit::uninit() }; sys::MAX_URI_SIZE as usize],
-            len: 0,
-        }
-    }
-
-    /// Adds a part; `None` when it gets too long.
-    fn add(&mut self, part: &[u8]) -> Option<()> {
-        let end = self.len.checked_add(part.len())?;
-        if end >= self.bytes.len() {
-            return None;
-        }
-        let room = self.bytes.get_mut(self.len..end)?;
-        // SAFETY: as many bytes as the part has, of our own buffer.
-        unsafe { ptr::copy_nonoverlapping(part.as_ptr(), room.as_mut_ptr().cast(), part.len()) };
-        self.len = end;
-        Some(())
-    }
-
-    fn bytes(&self) -> &[u8] {
-        // SAFETY: `add` has written so many.
-        unsafe { core::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len) }
-    }
 }
 
 /// A URI without `sip:` or `sips:`.

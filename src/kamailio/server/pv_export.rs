@@ -1,4 +1,4 @@
-//! What our pseudo-variables have in common: the inner name, `$dsv(name)`, and the answer.
+//! Pseudo-variables of our own: the name in the parentheses, as in `$dsv(name)`, and the answer.
 
 use core::ffi::c_int;
 use core::ptr;
@@ -9,7 +9,7 @@ use super::log::log_err;
 use super::sys;
 use super::text::{Escaped, ScriptText, StrArg};
 
-/// Result of reading a variable: 0, or negative where the server is to complain.
+/// The result of reading a variable: 0, or negative if the server is to complain.
 #[repr(transparent)]
 pub struct PvRet(c_int);
 
@@ -17,42 +17,46 @@ impl EntryRet for PvRet {
     const ON_PANIC: Self = PvRet(-1);
 }
 
-impl PvRet {
-    /// Success where there is something.
-    pub fn of(done: Option<()>) -> Self {
-        PvRet(if done.is_some() { 0 } else { -1 })
-    }
-}
-
-/// The inner names of a variable and what each asks for. The server keeps the place in `known`.
+/// The names that a variable knows, and what each stands for. The server keeps the position of a name.
 pub struct Names<F: 'static> {
     /// The variable itself, such as `$dsv`.
     pub variable: &'static str,
-    /// Names and what they ask for.
+    /// Names, and what they stand for.
     pub known: &'static [(&'static str, F)],
 }
 
 impl<F: Copy> Names<F> {
-    /// Reads the name in the parentheses, when the config is read: keeps its number in `spec`, or
-    /// logs which names there are.
-    pub fn parse(&self, spec: sys::pv_spec_p, name: &StrArg) -> PvRet {
+    /// Reads the name in the parentheses, when the config is read: stores its position in `spec`, or logs
+    /// which names there are.
+    pub fn parse(&self, spec: Option<&mut sys::pv_spec_t>, name: &StrArg) -> PvRet {
         let name = name.bytes();
         let is_it = |(known, _): &(&str, F)| known.as_bytes() == name;
-        let at = self.known.iter().position(is_it);
-        if at.is_none() {
+        let Some(at) = self.known.iter().position(is_it) else {
             let (variable, names) = (self.variable, self.listed());
             log_err!("{variable}({}): expected {names}", Escaped(name));
-        }
-        PvRet::of(at.and_then(|at| keep(spec, at)))
+            return PvRet(-1);
+        };
+        let Some((spec, at)) = spec.zip(c_int::try_from(at).ok()) else {
+            return PvRet(-1);
+        };
+        let name = &mut spec.pvp.pvn;
+        name.type_ = 0;
+        name.u.isname.type_ = 0;
+        name.u.isname.name.n = compat::wide(at);
+        PvRet(0)
     }
 
-    /// What is asked for; `None` where the server kept none of these names.
-    pub fn asked(&self, question: &Question) -> Option<F> {
-        let (_, field) = self.known.get(question.name()?)?;
-        Some(*field)
+    /// Returns what the name in the parentheses stands for; `None` if [`Self::parse`] has stored no name.
+    pub fn asked(&self, param: Option<&sys::pv_param_t>) -> Option<F> {
+        // SAFETY: the server passes the parameter that `parse` has filled, so this member of the union is set.
+        let name = unsafe { param?.pvn.u.isname.name };
+        // SAFETY: `parse` has stored a number in this union.
+        let at: usize = compat::narrow(unsafe { name.n })?;
+        let (_, stands_for) = self.known.get(at)?;
+        Some(*stands_for)
     }
 
-    /// All names: `a, b or c`.
+    /// Lists all names: `a, b or c`.
     fn listed(&self) -> String {
         let names: Vec<&str> = self.known.iter().map(|(name, _)| *name).collect();
         let (last, others) = names.split_last().unwrap_or((&"", &[]));
@@ -60,63 +64,33 @@ impl<F: Copy> Names<F> {
     }
 }
 
-/// Keeps the number of a name in the server's spec; `None` where there is no spec.
-fn keep(spec: sys::pv_spec_p, at: usize) -> Option<()> {
-    // SAFETY: the spec that the server fills, or null.
-    let name = &mut unsafe { spec.as_mut() }?.pvp.pvn;
-    name.type_ = 0;
-    name.u.isname.type_ = 0;
-    name.u.isname.name.n = compat::wide(c_int::try_from(at).ok()?);
-    Some(())
-}
+/// The place for a variable's value. Only the server makes one.
+#[repr(transparent)]
+pub struct ValueArg(*mut sys::pv_value_t);
 
-/// What the server asks for a value with.
-pub struct Question {
-    msg: *mut sys::sip_msg,
-    param: *mut sys::pv_param_t,
-    value: *mut sys::pv_value_t,
-}
-
-impl Question {
-    /// The arguments that the server gave.
-    pub fn new(
-        msg: *mut sys::sip_msg,
-        param: *mut sys::pv_param_t,
-        value: *mut sys::pv_value_t,
-    ) -> Self {
-        Question { msg, param, value }
-    }
-
-    /// The number of the name that is asked for, as [`Names::parse`] left it.
-    fn name(&self) -> Option<usize> {
-        // SAFETY: the server's own argument.
-        let param = unsafe { self.param.as_ref() }?;
-        // SAFETY: [`Names::parse`] has set this member of the union.
-        let name = unsafe { param.pvn.u.isname.name };
-        // SAFETY: as above.
-        let at = unsafe { name.n };
-        compat::narrow(at)
-    }
-
+impl ValueArg {
     /// Answers that there is no value.
     pub fn null(&self) -> PvRet {
-        // SAFETY: the server's own arguments.
-        PvRet(unsafe { sys::pv_get_null(self.msg, self.param, self.value) })
+        // SAFETY: the server's own argument. The function writes nothing else, and accepts null pointers
+        // (core/pvapi.c, pv_get_null).
+        PvRet(unsafe { sys::pv_get_null(ptr::null_mut(), ptr::null_mut(), self.0) })
     }
 
     /// Answers with a number.
     pub fn number(&self, number: c_int) -> PvRet {
-        // SAFETY: the server's own arguments.
-        PvRet(unsafe {
-            sys::pv_get_sintval(self.msg, self.param, self.value, compat::wide(number))
-        })
+        let number = compat::wide(number);
+        // SAFETY: the server's own argument. The function writes nothing else, and accepts null pointers
+        // (core/pvapi.c, pv_get_sintval).
+        PvRet(unsafe { sys::pv_get_sintval(ptr::null_mut(), ptr::null_mut(), self.0, number) })
     }
 
-    /// Answers with a text, which must live as long as the event's route runs.
+    /// Answers with a text, which must stay until the server has used it.
     pub fn text(&self, text: &ScriptText) -> PvRet {
         let mut text = text.as_str();
-        let text = ptr::from_mut(&mut text);
-        // SAFETY: the server's own arguments; it copies pointer and length.
-        PvRet(unsafe { sys::pv_get_strval(self.msg, self.param, self.value, text) })
+        // SAFETY: the server's own argument. The function copies pointer and length there, writes nothing else,
+        // and accepts null pointers (core/pvapi.c, pv_get_strval).
+        PvRet(unsafe {
+            sys::pv_get_strval(ptr::null_mut(), ptr::null_mut(), self.0, &raw mut text)
+        })
     }
 }

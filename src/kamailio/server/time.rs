@@ -26,6 +26,14 @@ pub fn now_ms() -> u64 {
     now_us() / 1_000
 }
 
+/// Returns a moment of that clock as time of day, in microseconds since 1970; 0 for the moment 0.
+pub fn wall_of(moment_us: u64) -> u64 {
+    match moment_us {
+        0 => 0,
+        moment => (wall_us() + moment).saturating_sub(now_us()),
+    }
+}
+
 /// Time of day: microseconds since 1970.
 pub fn wall_us() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
