@@ -136,7 +136,7 @@ void glue_shm_free(void *p);
 
 /* Addresses of a name, which ends with NUL; NULL if unknown. Valid until the next lookup. */
 struct hostent *glue_resolvehost(char *name);
-/* The same by the rules of SIP (NAPTR, SRV); fills a `port` and `proto` that are 0. */
+/* Addresses of a name by the rules of SIP (NAPTR, SRV); sets a `port` and `proto` that are 0. */
 struct hostent *glue_sip_resolvehost(str *name, unsigned short *port, char *proto);
 /* The address number `nr` of a lookup's result. */
 void glue_hostent_ip(struct ip_addr *ip, struct hostent *he, int nr);
@@ -281,7 +281,7 @@ int dsr_load_update(struct sip_msg *msg, char *p1, char *p2);
 int dsr_load_unset(struct sip_msg *msg, char *p1, char *p2);
 int dsr_reload(struct sip_msg *msg, char *p1, char *p2);
 
-/* The same for KEMI; texts are never NULL. */
+/* Script functions for KEMI; texts are never NULL. */
 int dsr_kemi_select(struct sip_msg *msg, int set, int alg);
 int dsr_kemi_select_limit(struct sip_msg *msg, int set, int alg, int limit);
 int dsr_kemi_select_dst(struct sip_msg *msg, int set, int alg);

@@ -26,7 +26,7 @@ void glue_run_event_route(int route, struct sip_msg *msg)
 	run_top_route(event_rt.rlist[route], msg, &ctx);
 }
 
-/* As above, for the function of a KEMI script. */
+/* A struct with a jump buffer: `exit` in the function of a KEMI script ends here. */
 int glue_run_event_function(str *function, str *event, struct sip_msg *msg)
 {
 #ifdef SERVER_HAS_KEMI

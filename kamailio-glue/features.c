@@ -56,7 +56,7 @@ void *try_it(str *name)
 #endif
 
 #ifdef TRY_PING_SOCKET_NAME
-/* The same for requests of our own. */
+/* Requests of our own take such a name. */
 #include "modules/tm/tm_load.h"
 void try_it(uac_req_t *request)
 {

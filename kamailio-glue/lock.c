@@ -16,13 +16,13 @@ void glue_lock_get(gen_lock_t *lock)
 	lock_get(lock);
 }
 
-/* Inline, as above; the server's own function returns 0 for success. */
+/* Inline: futex or spin lock in assembler. The server's own function returns 0 for success. */
 int glue_lock_try(gen_lock_t *lock)
 {
 	return lock_try(lock) == 0;
 }
 
-/* Inline, as above. */
+/* Inline: futex or spin lock in assembler. */
 void glue_lock_release(gen_lock_t *lock)
 {
 	lock_release(lock);

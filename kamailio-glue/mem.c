@@ -11,7 +11,7 @@ void *glue_shm_malloc(size_t size)
 	return shm_malloc(size);
 }
 
-/* Macro, as above. */
+/* Macro: the number of arguments depends on DBG_SR_MEMORY here, too. */
 void glue_shm_free(void *p)
 {
 	shm_free(p);

@@ -17,7 +17,7 @@ struct hostent *glue_resolvehost(char *name)
 	return resolvehost(name);
 }
 
-/* Macro, as above. */
+/* Macro: names another function in 6.x, or without the DNS cache. */
 struct hostent *glue_sip_resolvehost(str *name, unsigned short *port, char *proto)
 {
 	return sip_resolvehost(name, port, proto);

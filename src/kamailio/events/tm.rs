@@ -18,7 +18,7 @@ const UNKNOWN: *mut sys::cell = ptr::without_provenance_mut(usize::MAX);
 /// tm's "no branch" (tm/t_lookup.h, `T_BR_UNDEFINED`).
 const NO_BRANCH: c_int = -1;
 
-/// What is used of tm's interface.
+/// The part of tm's interface that is used here.
 struct Tm {
     get: unsafe extern "C" fn() -> *mut sys::cell,
     branch: unsafe extern "C" fn() -> c_int,

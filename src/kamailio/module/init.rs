@@ -1,7 +1,6 @@
 //! Start, fork, stop.
 
 use core::ffi::{c_int, c_uint, c_void};
-use core::fmt::Display;
 use core::ptr;
 
 use parking_lot::lock_api::RawMutex;
@@ -10,7 +9,7 @@ use super::processes;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::params::{CallLoad, Settings};
+use crate::kamailio::config::params::Settings;
 use crate::kamailio::config::ping_params::PingSettings;
 use crate::kamailio::config::shared::Shared;
 use crate::kamailio::events::feed::{self, Feed};
@@ -66,36 +65,30 @@ fn start() -> Option<()> {
 
 /// Makes everything that lies in shared memory; `None` after a log line if there is no memory for it.
 fn make(settings: Settings) -> Option<Module> {
-    let calls = |load: CallLoad| {
-        let calls = Calls::create(&ShmArena, load.size, load.lifetimes);
-        made("table of calls", calls)
-    };
-    let calls = match settings.call_load {
-        Some(load) => Some(calls(load)?),
-        None => None,
-    };
-    let mailbox = match settings.listeners.hear(Cause::Start) {
-        true => Some(made("queue of events", Mailbox::create(ShmArena))?),
-        false => None,
-    };
-    let destinations = "table of destinations";
+    let no_table = |error| log_err!("cannot make the table of destinations: {error}");
     let store = Store::create(ShmArena, ServerLock::INIT, settings.rules());
+    let calls = settings
+        .call_load
+        .map(|load| Calls::create(&ShmArena, load.size, load.lifetimes))
+        .transpose()
+        .map_err(|error| log_err!("cannot make the table of calls: {error}"));
+    let diverted = Diverted::create(&ShmArena)
+        .map_err(|error| log_err!("cannot make the table of diverted calls: {error}"));
+    let mailbox = settings
+        .listeners
+        .hear(Cause::Start)
+        .then(|| Mailbox::create(ShmArena))
+        .transpose()
+        .map_err(|error| log_err!("cannot make the queue of events: {error}"));
     Some(Module {
-        store: made(destinations, store)?,
-        calls,
-        shared: made(destinations, Shared::create())?,
+        store: store.map_err(no_table).ok()?,
+        shared: Shared::create().map_err(no_table).ok()?,
         id_prefix: unique_id::prefix(),
-        diverted: made("table of diverted calls", Diverted::create(&ShmArena))?,
-        mailbox,
+        calls: calls.ok()?,
+        diverted: diverted.ok()?,
+        mailbox: mailbox.ok()?,
         settings,
     })
-}
-
-/// Returns what was made; `None` after a log line that names it if there was no memory.
-fn made<T>(name: &str, result: Result<T, impl Display>) -> Option<T> {
-    result
-        .map_err(|error| log_err!("cannot make the {name}: {error}"))
-        .ok()
 }
 
 /// Registers the timer that runs [`dsr_tick`].

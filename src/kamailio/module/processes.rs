@@ -1,5 +1,5 @@
-//! The processes of our own, beside those of the server: announced before the server counts its
-//! processes, forked when it starts them.
+//! The module's own processes, beside those of the server: announced before the server counts its processes, and
+//! forked when it starts them.
 
 use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::ptr;
@@ -13,18 +13,18 @@ use crate::kamailio::server::guard::InitRet;
 use crate::kamailio::server::log::{log_crit, log_err};
 use crate::kamailio::server::sys;
 
-/// A process that calls a function again and again.
+/// A process that calls a function at intervals.
 struct Process {
     /// Its name in `core.ps`.
     name: &'static CStr,
     tick: unsafe extern "C" fn(c_uint, *mut c_void),
-    /// What the function is called with.
+    /// The argument of the function.
     argument: usize,
-    /// Microseconds between two calls.
+    /// Microseconds from one call to the next.
     every_us: c_int,
 }
 
-/// All that the settings need.
+/// Returns all processes that the settings need.
 fn all(settings: &Settings) -> Vec<Process> {
     let mut all = Vec::new();
     if settings.pings.is_some() {
@@ -60,7 +60,7 @@ fn resolver(name: &'static CStr, task: Task) -> Process {
     }
 }
 
-/// Announces the processes; `None` after the message when the server refuses. In mod_init.
+/// Announces the processes; `None` after a log line if the server refuses. For `mod_init`.
 pub fn announce(settings: &Settings) -> Option<()> {
     let count = c_int::try_from(all(settings).len()).unwrap_or(c_int::MAX);
     // SAFETY: called from mod_init, before the server counts its processes (core/timer_proc.c).
@@ -71,13 +71,14 @@ pub fn announce(settings: &Settings) -> Option<()> {
     Some(())
 }
 
-/// Forks the processes. For `PROC_MAIN`.
+/// Forks the processes. For `child_init` of `PROC_MAIN`.
 pub fn start(settings: &Settings) -> InitRet {
     for process in all(settings) {
         let name = process.name.as_ptr().cast_mut();
         let argument = ptr::without_provenance_mut::<c_void>(process.argument);
         let (tick, every_us) = (Some(process.tick), process.every_us);
-        // SAFETY: called for PROC_MAIN, as fork_process asks; the child calls `tick` for ever.
+        // SAFETY: called for PROC_MAIN, as fork_process asks. The child calls `tick` forever, with an argument that
+        // is a number and no address.
         let pid =
             unsafe { sys::fork_basic_utimer(sys::PROC_TIMER, name, 1, tick, argument, every_us) };
         if pid < 0 {

@@ -1,8 +1,8 @@
-//! The interface for other C modules, found by the name `bind_dispatcher`.
-//!
-//! Documented for them in `include/dispatcher_api.h`. Source: `features.md` 5.
+//! The interface for other C modules, which find it by the name `bind_dispatcher`. It is documented for them in
+//! `include/dispatcher_api.h`.
 
 use core::ffi::c_int;
+use core::mem::MaybeUninit;
 
 use crate::dispatch::state::transition::State;
 use crate::kamailio::select::from_list::{self, DEFAULT_MODE};
@@ -14,7 +14,7 @@ use crate::kamailio::server::guard::{InitRet, ScriptRet, guard};
 use crate::kamailio::server::message::{MessageArg, Target};
 use crate::kamailio::server::sys;
 
-/// What `bind_dispatcher` fills; the order of the pointers is the C module's.
+/// The struct that `bind_dispatcher` fills. The order of the pointers is the C module's.
 #[repr(C)]
 pub struct Api {
     select: extern "C" fn(MessageArg, c_int, c_int, c_int) -> ScriptRet,
@@ -25,25 +25,16 @@ pub struct Api {
 
 const _: () = assert!(size_of::<Api>() == size_of::<sys::dispatcher_api>());
 
-/// Gives another module our functions; -1 for null.
+/// Gives another module our functions; -1 if it passes no struct.
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_bind_dispatcher(api: *mut Api) -> InitRet {
-    guard(|| fill(api))
-}
-
-fn fill(api: *mut Api) -> InitRet {
-    if api.is_null() {
-        return InitRet::FAILED;
-    }
+pub extern "C" fn dsr_bind_dispatcher(api: Option<&mut MaybeUninit<Api>>) -> InitRet {
     let ours = Api {
         select,
         next,
         mark,
         is_from,
     };
-    // SAFETY: not null, so a struct of the caller's, as the header asks.
-    unsafe { api.write(ours) };
-    InitRet::OK
+    guard(|| InitRet::of(api.map(|api| api.write(ours)).is_some()))
 }
 
 fn target(mode: c_int) -> Option<Target> {
@@ -79,7 +70,7 @@ extern "C" fn mark(msg: MessageArg, state: c_int) -> ScriptRet {
     })
 }
 
-/// The text of `ds_mark_dst` for these bits; `None` for others.
+/// Returns the text of `ds_mark_dst` for state bits; `None` if there is none.
 fn letters(state: State) -> Option<&'static [u8]> {
     let kind = state.without(State::PROBING);
     let [plain, probing]: [&[u8]; 2] = if kind == State::ACTIVE {

@@ -1,7 +1,4 @@
-//! The script functions as the config's routes call them.
-//!
-//! Each takes its arguments, and leaves the work to [`crate::kamailio::select::select_dst`] and
-//! [`crate::kamailio::select::from_list`].
+//! The script functions as the config's routes call them: each takes its arguments and leaves the work to others.
 
 use super::dsg;
 use crate::kamailio::list::reload;
@@ -145,7 +142,7 @@ pub extern "C" fn dsr_mark_dst(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     msg.run(|msg| mark::mark(msg, None))
 }
 
-/// `ds_mark_dst`(state): the text as it stands in the config.
+/// `ds_mark_dst`(state), with the text as it is written in the config.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_mark_dst_state(msg: MessageArg, state: Arg, _: Arg) -> ScriptRet {
     msg.run(|msg| mark::mark(msg, state.unfixed()))
@@ -239,7 +236,7 @@ pub extern "C" fn dsr_oc_set_attrs(
 /// `ds_reload`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_reload(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    msg.run(|msg| reload::ds_reload(msg))
+    msg.run(reload::ds_reload)
 }
 
 /// `ds_dsg_fetch`(set).

@@ -1,4 +1,4 @@
-//! The script functions as KEMI scripts call them: numbers are numbers, texts are the server's.
+//! The script functions as KEMI scripts call them, with numbers and with the server's strings.
 
 use core::ffi::c_int;
 
@@ -14,7 +14,7 @@ use crate::kamailio::server::guard::{InitRet, ScriptRet, guard};
 use crate::kamailio::server::message::{Message, MessageArg, Target};
 use crate::kamailio::server::text::StrArg;
 
-/// Selects for the message's `$du`, its R-URI, or nothing.
+/// Selects a destination for the message's `$du`, its R-URI, or nothing.
 fn select(
     msg: MessageArg,
     set: c_int,
@@ -208,19 +208,19 @@ pub extern "C" fn dsr_kemi_reload(msg: MessageArg) -> ScriptRet {
     msg.run(reload::ds_reload)
 }
 
-/// `ds_load_update`(): 0 or -1, as in the C module.
+/// `ds_load_update`(). The result is 0 or -1, as in the C module.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_load_update(msg: MessageArg) -> InitRet {
     call_zero(msg, call_load::update)
 }
 
-/// `ds_load_unset`(): 0 or -1, as in the C module.
+/// `ds_load_unset`(). The result is 0 or -1, as in the C module.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_load_unset(msg: MessageArg) -> InitRet {
     call_zero(msg, call_load::unset)
 }
 
-/// Runs a function that answers 0 for success.
+/// Runs the body of a function that returns 0 for success.
 fn call_zero(mut msg: MessageArg, body: impl FnOnce(&Message) -> bool) -> InitRet {
     guard(|| InitRet::of(msg.get().is_some_and(|msg| body(msg))))
 }

@@ -6,26 +6,25 @@
 
 use super::sys;
 
-/// A number for the server, in the width that this version takes: `int` up to 5.8, `long` from 6.0
-/// on for variables and AVPs.
+/// Returns a number for the server, in the width that this version has for variables and AVPs: `int` up to
+/// 5.8, `long` from 6.0 on.
 pub fn wide<T: From<i32>>(number: i32) -> T {
     T::from(number)
 }
 
-/// A number from the server; `None` where it does not fit.
+/// Returns a number from the server; `None` if it does not fit.
 pub fn narrow<F, T: TryFrom<F>>(number: F) -> Option<T> {
     T::try_from(number).ok()
 }
 
-/// The type of an XAVP's value that is a number. Later servers have no other than `long`; those that
-/// have both use `int`.
+/// The type of a number in an XAVP. Servers that have both use `int`.
 #[cfg(server_has = "xavp_int")]
 pub const XAVP_NUMBER: sys::sr_xtype_t = sys::SR_XTYPE_INT;
-/// As above.
+/// The type of a number in an XAVP. Later servers have only `long`.
 #[cfg(not(server_has = "xavp_int"))]
 pub const XAVP_NUMBER: sys::sr_xtype_t = sys::SR_XTYPE_LONG;
 
-/// Makes a number of an XAVP's value.
+/// Makes an XAVP's value a number.
 pub fn set_xavp_number(value: &mut sys::sr_xval_t, number: i32) {
     value.type_ = XAVP_NUMBER;
     #[cfg(server_has = "xavp_int")]
@@ -38,21 +37,21 @@ pub fn set_xavp_number(value: &mut sys::sr_xval_t, number: i32) {
     }
 }
 
-/// The number in an XAVP's value; `None` where it is none, or does not fit.
+/// Returns the number in an XAVP's value; `None` if it has another type, or does not fit.
 pub fn xavp_number(value: &sys::sr_xval_t) -> Option<i32> {
     if value.type_ != XAVP_NUMBER {
         return None;
     }
-    // SAFETY: the type says which member of the union is set.
+    // SAFETY: the type says that this member of the union is set.
     #[cfg(server_has = "xavp_int")]
     let number = unsafe { value.v.i };
-    // SAFETY: as above.
+    // SAFETY: the type says that this member of the union is set.
     #[cfg(not(server_has = "xavp_int"))]
     let number = unsafe { value.v.l };
     narrow(number)
 }
 
-/// Makes a pointer, as an opaque address, of an XAVP's value: a number where there is no such type.
+/// Makes an XAVP's value a pointer, given as an opaque address: a number if the server has no pointers there.
 pub fn set_xavp_pointer(value: &mut sys::sr_xval_t, pointer: usize) {
     value.type_ = XAVP_POINTER;
     #[cfg(server_has = "xavp_pointer")]
@@ -61,37 +60,37 @@ pub fn set_xavp_pointer(value: &mut sys::sr_xval_t, pointer: usize) {
     }
     #[cfg(not(server_has = "xavp_pointer"))]
     {
-        // Addresses of processes are below half of the range (ABI of Linux).
+        // It fits: addresses of processes are below half of the range (ABI of Linux).
         value.v.l = pointer.try_into().unwrap_or(0);
     }
 }
 
-/// The pointer in an XAVP's value of the type [`XAVP_POINTER`].
+/// Returns the pointer in an XAVP's value of the type [`XAVP_POINTER`].
 pub fn xavp_pointer(value: &sys::sr_xval_t) -> usize {
     #[cfg(server_has = "xavp_pointer")]
-    // SAFETY: all members of the union are plain data; this one is the type's.
+    // SAFETY: the type says that this member of the union is set; all of them are plain data.
     let pointer = unsafe { value.v.vptr } as usize;
     #[cfg(not(server_has = "xavp_pointer"))]
-    // SAFETY: as above.
+    // SAFETY: the type says that this member of the union is set; all of them are plain data.
     let pointer = unsafe { value.v.l }.try_into().unwrap_or(0);
     pointer
 }
 
-/// The type of an XAVP's value that is a pointer.
+/// The type of a pointer in an XAVP.
 #[cfg(server_has = "xavp_pointer")]
 pub const XAVP_POINTER: sys::sr_xtype_t = sys::SR_XTYPE_VPTR;
-/// The type of an XAVP's value that is a pointer.
+/// The type of a pointer in an XAVP, where there is none of its own.
 #[cfg(not(server_has = "xavp_pointer"))]
 pub const XAVP_POINTER: sys::sr_xtype_t = sys::SR_XTYPE_LONG;
 
-/// A column's value of a type without sign; `None` for other types.
+/// Returns a column's value of an unsigned type; `None` for other types.
 pub fn db_unsigned(value: &sys::db_val_t) -> Option<u64> {
     match value.type_ {
         #[cfg(server_has = "db_unsigned")]
-        // SAFETY: the type says which field the driver has filled (lib/srdb1/db_val.h).
+        // SAFETY: the type says that the driver has set this member of the union (lib/srdb1/db_val.h).
         sys::DB1_UINT => Some(unsafe { value.val.uint_val }.into()),
         #[cfg(server_has = "db_unsigned")]
-        // SAFETY: as above.
+        // SAFETY: the type says that the driver has set this member of the union (lib/srdb1/db_val.h).
         sys::DB1_UBIGINT => Some(unsafe { value.val.ull_val }),
         _ => None,
     }

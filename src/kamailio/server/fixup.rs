@@ -123,3 +123,19 @@ fn text_of(msg: &Message, param: &sys::fparam_t) -> Option<Vec<u8>> {
     // SAFETY: the server's buffer, which stays until it evaluates the next text.
     (got == 0).then(|| unsafe { text::bytes(&value) }.to_vec())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn numbers_are_all_of_the_text() {
+        for (text, number) in [("7", 7), (" -7\t", -7), ("", 0), (" ", 0), ("+7", 7)] {
+            assert_eq!(parse(text.as_bytes()), Some(number), "{text:?}");
+        }
+        for text in ["7a", "a", "0x7", "7 7", "2147483648"] {
+            assert_eq!(parse(text.as_bytes()), None, "{text:?}");
+        }
+        assert_eq!(parse(b"\xff"), None);
+    }
+}

@@ -132,3 +132,31 @@ fn payload_text<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("no message")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[allow(clippy::panic)]
+    fn a_panic_becomes_the_failure_of_that_kind_of_function() {
+        panic::set_hook(Box::new(|_| {}));
+        let panics = || -> bool { panic!("on purpose") };
+        assert_eq!(guard(|| ScriptRet::new(panics().into())), ScriptRet::FAILED);
+        assert_eq!(guard(|| InitRet::of(panics())), InitRet::FAILED);
+        let end = guard(|| {
+            if panics() {
+                RpcEnd::Done
+            } else {
+                RpcEnd::Fault(String::new())
+            }
+        });
+        assert_eq!(end, RpcEnd::Panicked);
+    }
+
+    #[test]
+    fn no_script_function_returns_0() {
+        assert_eq!(ScriptRet::new(0), ScriptRet::FAILED);
+        assert_ne!(ScriptRet::new(-2), ScriptRet::FAILED);
+    }
+}

@@ -1,7 +1,7 @@
-//! The server's lock between processes, behind `lock_api`: its guards release on unwind.
+//! The server's lock between processes, behind `lock_api`, whose guards release it on unwind.
 //!
-//! Locks of std and parking_lot are no use in shared memory: their waiting lists belong to one
-//! process, so a waiter in another one never wakes.
+//! Locks of std and parking_lot do not work in shared memory: their queues of waiters belong to one process, so a
+//! waiter in another one never wakes.
 
 use super::sys;
 use crate::shm::memory::arena::ShmSafe;
@@ -36,12 +36,12 @@ unsafe impl RawMutex for ServerLock {
     }
 
     fn try_lock(&self) -> bool {
-        // SAFETY: as in `lock`.
+        // SAFETY: a word that began as zero and that only these functions touch.
         unsafe { sys::glue_lock_try(self.0.get()) != 0 }
     }
 
     unsafe fn unlock(&self) {
-        // SAFETY: as in `lock`; the caller holds the lock.
+        // SAFETY: a word that began as zero and that only these functions touch; the caller holds the lock.
         unsafe { sys::glue_lock_release(self.0.get()) }
     }
 }

@@ -89,3 +89,17 @@ macro_rules! log_dbg {
 }
 
 pub(crate) use {log_at, log_crit, log_dbg, log_err, log_info, log_warn};
+
+#[cfg(test)]
+mod tests {
+    use super::function_of;
+
+    #[test]
+    fn the_function_is_the_last_part_of_its_path() {
+        let path = "dispatcher::dispatch::select::pick::here";
+        assert_eq!(function_of(path), "pick");
+        let path = "dispatcher::pick::{{closure}}::{{closure}}::here";
+        assert_eq!(function_of(path), "pick");
+        assert_eq!(function_of("pick"), "pick");
+    }
+}

@@ -1,4 +1,4 @@
-//! The SIP message that a script works on: what is hashed, where it goes, whom it came from.
+//! The SIP message that a script works on: its source, the keys to hash, and its destination.
 
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_uint};
@@ -57,7 +57,7 @@ impl MessageArg {
     }
 }
 
-/// What brought a change of a state about, for `$dsv`.
+/// The reason of a change of a state, for `$dsv`.
 #[derive(Clone, Copy, Debug)]
 pub struct Reason<'r> {
     /// The status of a reply, or one of the codes below.
@@ -85,7 +85,7 @@ impl Reason<'static> {
     }
 }
 
-/// What a selection changes of a message.
+/// The part of a message that a selection changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The d-URI (outbound proxy).
@@ -122,13 +122,13 @@ impl Message {
         unsafe { &*self.0.get() }
     }
 
-    /// True when a d-URI is set.
+    /// Returns true if a d-URI is set.
     pub fn has_dst_uri(&self) -> bool {
         let dst_uri = &self.fields().dst_uri;
         !dst_uri.s.is_null() && dst_uri.len > 0
     }
 
-    /// Whom it came from.
+    /// Returns the address, port and transport that it came from.
     pub fn source(&self) -> Option<Source> {
         let rcv = &self.fields().rcv;
         let addr = net::key(&rcv.src_ip)?;
@@ -140,15 +140,15 @@ impl Message {
         })
     }
 
-    /// The server's own socket that it came to, as an opaque address.
+    /// Returns the server's own socket that it came to, as an opaque address.
     pub fn local_socket(&self) -> usize {
         self.fields().rcv.bind_address.addr()
     }
 
-    /// Has the server parse as far as this header; false when it cannot.
+    /// Has the server parse as far as this header; false if it cannot.
     #[inline]
     fn parse_header(&self, flag: sys::hdr_flags_t) -> bool {
-        // What the server would ask itself first, and most often all that it would do.
+        // The server would test this first, and most often nothing else.
         if self.fields().parsed_flag & flag == flag {
             return true;
         }
@@ -166,13 +166,13 @@ impl Message {
         unsafe { sys::parse_headers(self.raw(), flag, 0) == 0 }
     }
 
-    /// The method of a request; of a reply 0.
+    /// Returns the method of a request, and 0 for a reply.
     fn method(&self) -> sys::request_method {
         let line = &self.fields().first_line;
         if u32::try_from(line.type_) != Ok(sys::SIP_REQUEST) {
             return 0;
         }
-        // SAFETY: the type says which member of the union is set.
+        // SAFETY: the type of the line says that this member of the union is set.
         let method = unsafe { line.u.request.method_value };
         sys::request_method::try_from(method).unwrap_or(0)
     }
@@ -193,23 +193,23 @@ impl Message {
         }
     }
 
-    /// True for an INVITE request.
+    /// Returns true for an INVITE.
     pub fn is_invite(&self) -> bool {
         self.method() == sys::METHOD_INVITE
     }
 
-    /// True for a request that ends a call.
+    /// Returns true for a request that ends a call.
     pub fn is_end_of_call(&self) -> bool {
         matches!(self.method(), sys::METHOD_BYE | sys::METHOD_CANCEL)
     }
 
-    /// True for a request that begins a call or a subscription, if it is not in one.
+    /// Returns true for a request that begins a call or a subscription unless it is in one.
     pub fn begins_dialog(&self) -> bool {
         let begin = [sys::METHOD_INVITE, sys::METHOD_SUBSCRIBE, sys::METHOD_REFER];
         begin.contains(&self.method())
     }
 
-    /// True for a request inside a dialog: To has a tag. ACK and CANCEL belong to a call too.
+    /// Returns true for an in-dialog request: its To has a tag, or it is an ACK or a CANCEL.
     pub fn is_in_dialog(&self) -> bool {
         matches!(self.method(), sys::METHOD_ACK | sys::METHOD_CANCEL) || self.has_to_tag()
     }
@@ -218,69 +218,69 @@ impl Message {
         if !self.parse_header(sys::KSR_HDR_TO_F) {
             return false;
         }
-        // SAFETY: null, or parsed: it lies in the message.
+        // SAFETY: null, or a parsed header, which lies in the message.
         let Some(header) = (unsafe { self.fields().to.as_ref() }) else {
             return false;
         };
-        // SAFETY: the server parses a To as soon as it finds one (parser/msg_parser.c), or null.
+        // SAFETY: null, or this struct: the server parses a To when it finds one (parser/msg_parser.c).
         let body = unsafe { header.parsed.cast::<sys::to_body>().as_ref() };
         body.is_some_and(|body| body.tag_value.len > 0)
     }
 
-    /// True for a 2xx reply to an INVITE; `None` after the message when it cannot be parsed.
+    /// Returns true for a 2xx reply to an INVITE; `None` after a log line if it cannot be parsed.
     pub fn is_answer(&self) -> Option<bool> {
         let line = &self.fields().first_line;
         if u32::try_from(line.type_) != Ok(sys::SIP_REPLY) {
             return Some(false);
         }
-        // SAFETY: the type says which member of the union is set.
+        // SAFETY: the type of the line says that this member of the union is set.
         let status = unsafe { line.u.reply.statuscode };
         if !self.parse_header(sys::KSR_HDR_CSEQ_F) || self.fields().cseq.is_null() {
             log_err!("no CSeq in a reply");
             return None;
         }
-        // SAFETY: not null, and parsed: it lies in the message.
+        // SAFETY: not null, and a parsed header, which lies in the message.
         let parsed = unsafe { &*self.fields().cseq }
             .parsed
             .cast::<sys::cseq_body>();
-        // SAFETY: the server parses a CSeq as soon as it finds one (parser/msg_parser.c).
+        // SAFETY: null, or this struct: the server parses a CSeq when it finds one (parser/msg_parser.c).
         let cseq = unsafe { parsed.as_ref() }?;
         let invite = cseq.method_id == sys::METHOD_INVITE;
         Some(invite && (200..300).contains(&status))
     }
 
-    /// The Call-ID; `None` after the message when there is none. It lies in the message.
+    /// Returns the Call-ID; `None` after a log line if there is none.
     #[inline(always)]
     pub fn call_id(&self) -> Option<&[u8]> {
         self.find_call_id().or_else(no_call_id)
     }
 
-    /// The same without a message, for callers that hold a pin.
+    /// Returns the Call-ID, and logs nothing if there is none: for callers that hold a pin.
     #[inline(always)]
     pub fn find_call_id(&self) -> Option<&[u8]> {
         if !self.parse_header(sys::KSR_HDR_CALLID_F) || self.fields().callid.is_null() {
             return None;
         }
-        // SAFETY: not null, and parsed: it lies in the message.
+        // SAFETY: not null, and a parsed header, which lies in the message.
         let header = unsafe { &*self.fields().callid };
-        // SAFETY: as above.
+        // SAFETY: the header's text lies in the message, which `self` borrows.
         let body = unsafe { text::bytes(&header.body) };
-        // The server's parser has passed over what is before it (parser/msg_parser.c).
+        // The parser has skipped the white space before it (parser/msg_parser.c).
         Some(body.trim_ascii_end())
     }
 
-    /// Hash over the Call-ID; `None` after the message when there is none.
+    /// Hashes the Call-ID; `None` after a log line if there is none.
     #[inline(always)]
     pub fn hash_call_id(&self) -> Option<u32> {
         Some(hash(self.call_id()?, None))
     }
 
-    /// Hash over the URI in From; `None` after the message when there is none.
+    /// Hashes the URI in From; `None` after a log line if there is none.
     #[inline(never)]
     pub fn hash_from(&self, user_only: bool) -> Option<u32> {
         // SAFETY: a live message; the server parses into it.
         let uri = unsafe { sys::parse_from_uri(self.raw()) };
-        // SAFETY: a part of the message, or null.
+        // SAFETY: null, or a parsed URI, which lies in the message.
         let uri = unsafe { uri.as_ref() };
         if uri.is_none() {
             log_err!("no From URI to hash");
@@ -288,7 +288,7 @@ impl Message {
         hash_uri(uri?, user_only)
     }
 
-    /// Hash over the URI in To; `None` after the message when there is none.
+    /// Hashes the URI in To; `None` after a log line if there is none.
     #[inline(never)]
     pub fn hash_to(&self, user_only: bool) -> Option<u32> {
         let parsed = self.parse_header(sys::KSR_HDR_TO_F) && !self.fields().to.is_null();
@@ -298,7 +298,7 @@ impl Message {
         } else {
             core::ptr::null_mut()
         };
-        // SAFETY: a part of the message, or null.
+        // SAFETY: null, or a parsed URI, which lies in the message.
         let uri = unsafe { uri.as_ref() };
         if uri.is_none() {
             log_err!("no To URI to hash");
@@ -306,7 +306,7 @@ impl Message {
         hash_uri(uri?, user_only)
     }
 
-    /// Hash over the current Request-URI; `None` after the message when it cannot be parsed.
+    /// Hashes the current Request-URI; `None` after a log line if it cannot be parsed.
     #[inline(never)]
     pub fn hash_request_uri(&self, user_only: bool) -> Option<u32> {
         // SAFETY: a live message; the server parses into it, where it has not done so yet.
@@ -318,7 +318,7 @@ impl Message {
         hash_uri(&self.fields().parsed_uri, user_only)
     }
 
-    /// Hash over the user name of the credentials; `None` when there are none.
+    /// Hashes the user name of the credentials; `None` if there are none.
     #[inline(never)]
     pub fn hash_auth_user(&self) -> Option<u32> {
         let user = self
@@ -354,7 +354,7 @@ impl Message {
         Some(user).filter(|user| !user.is_empty())
     }
 
-    /// Sends the message to `uri`, by d-URI or by host and port; false when the server refuses.
+    /// Sets the destination of the message, as d-URI or in the Request-URI; false if the server refuses.
     #[inline(always)]
     pub fn send_to(&self, target: Target, uri: &[u8]) -> bool {
         match target {
@@ -369,18 +369,17 @@ impl Message {
         let uri = text::as_str(uri);
         // SAFETY: a live message; the server copies the URI.
         let set = unsafe { sys::set_dst_uri(self.raw(), &raw const uri) } == 0;
-        // SAFETY: a flag of this process.
+        // SAFETY: sets an integer of this process, the core's note that the R-URI is new.
         unsafe { sys::glue_ruri_mark_new() };
         set
     }
 
-    /// Adds a branch to `uri`, from this local socket of the server if it is not 0; false when the
-    /// server takes no more. For [`Target::Nothing`] as by d-URI.
-    #[inline(always)]
+    /// Adds a branch to `uri`, from this local socket of the server if it is not 0; false if the server takes no
+    /// more. [`Target::Nothing`] is as [`Target::DstUri`].
     pub fn add_branch(&self, target: Target, uri: &[u8], socket: usize) -> bool {
         match target {
             Target::Domain => self.add_branch_of_domain(uri, socket),
-            // No URI is the Request-URI as it is.
+            // Without a URI of its own a branch has the Request-URI.
             Target::DstUri | Target::Nothing => {
                 let mut next_hop = text::as_str(uri);
                 self.append_branch(ptr::null_mut(), &mut next_hop, socket)
@@ -388,7 +387,6 @@ impl Message {
         }
     }
 
-    #[inline(never)]
     fn add_branch_of_domain(&self, uri: &[u8], socket: usize) -> bool {
         let Some(changed) = self.with_host(strip_scheme(uri)) else {
             return false;
@@ -398,7 +396,6 @@ impl Message {
     }
 
     /// `branch` is null or a URI.
-    #[inline(always)]
     fn append_branch(
         &self,
         branch: *mut sys::str_,
@@ -426,7 +423,6 @@ impl Message {
     }
 
     /// Replaces all of the Request-URI behind the user part.
-    #[inline(never)]
     fn set_host_and_all_after(&self, host: &[u8]) -> bool {
         let Some(changed) = self.with_host(host) else {
             return false;
@@ -477,9 +473,10 @@ impl Message {
         (uri.len() < most).then_some(uri)
     }
 
-    /// Sends the message from this local socket of the server.
+    /// Sets the local socket of the server that the message is sent from.
     pub fn send_from(&self, socket: usize) {
-        // SAFETY: an address of the server's own list of sockets, which stays (core/socket_info.c).
+        // SAFETY: a live message, and an address of the server's own list of sockets, which stays as it is after
+        // the start (core/socket_info.c).
         unsafe { sys::glue_set_force_socket(self.raw(), socket as *mut sys::socket_info) };
     }
 }
@@ -490,12 +487,11 @@ fn no_call_id<'m>() -> Option<&'m [u8]> {
     None
 }
 
-/// What is hashed of a URI: the user, and unless `user_only` host and port.
-///
-/// The port counts only where it is not the usual one of the scheme (`features.md` 3.7.1).
+/// Hashes the user part of a URI, and unless `user_only` its host and port. The port counts only if it is not the
+/// usual one of the scheme (doc/reference/functions.md).
 #[inline(always)]
 fn hash_uri(uri: &sys::sip_uri, user_only: bool) -> Option<u32> {
-    // SAFETY: the parts of a parsed URI lie in the message.
+    // SAFETY: the parts of a parsed URI lie in the message, which nothing changes in this function.
     let user = unsafe { text::bytes(&uri.user) };
     if user.is_empty() {
         log_warn!("the URI to hash has no user part");
@@ -506,15 +502,15 @@ fn hash_uri(uri: &sys::sip_uri, user_only: bool) -> Option<u32> {
     if uri.port.len > 0 {
         return Some(hash(user, Some(host_and_port(uri)?)));
     }
-    // SAFETY: as above.
+    // SAFETY: the parts of a parsed URI lie in the message, which nothing changes in this function.
     Some(hash(user, Some(unsafe { text::bytes(&uri.host) })))
 }
 
-/// The host of a URI that names a port, and that port where it is not the usual one.
+/// Returns the host of a URI that names a port, with that port unless it is the usual one.
 #[inline(never)]
 fn host_and_port(uri: &sys::sip_uri) -> Option<&[u8]> {
     let parts = [&uri.host, &uri.port];
-    // SAFETY: the parts of a parsed URI lie in the message.
+    // SAFETY: the parts of a parsed URI lie in the message, which nothing changes in this function.
     let [host, port] = parts.map(|part| unsafe { text::bytes(part) });
     let usual = if uri.type_ == sys::SIPS_URI_T {
         5061
@@ -524,18 +520,18 @@ fn host_and_port(uri: &sys::sip_uri) -> Option<&[u8]> {
     if port.is_empty() || uri.port_no == usual {
         return Some(host);
     }
-    // Without a host there is no text that both are in.
+    // Without a host the two are not in one text.
     let start = host.first().map(ptr::from_ref)?;
     let len = (port.as_ptr() as usize + port.len()).checked_sub(start as usize)?;
     let both = sys::str_ {
         s: uri.host.s,
         len: c_int::try_from(len).ok()?,
     };
-    // SAFETY: host, colon and port stand behind each other in the same text.
+    // SAFETY: host, colon and port follow each other in the same text, which lies in the message.
     Some(unsafe { text::bytes(&both) })
 }
 
-/// A URI without `sip:` or `sips:`.
+/// Returns a URI without `sip:` or `sips:`.
 fn strip_scheme(uri: &[u8]) -> &[u8] {
     let rest = match uri.split_first_chunk::<3>() {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case(b"sip") => rest,
@@ -544,5 +540,27 @@ fn strip_scheme(uri: &[u8]) -> &[u8] {
     match rest {
         [b':', rest @ ..] | [_, b':', rest @ ..] => rest,
         _ => uri,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_message_is_none() {
+        assert!(MessageArg(ptr::null_mut()).get().is_none());
+        let faked_reply = ptr::without_provenance_mut(usize::MAX);
+        assert!(MessageArg(faked_reply).get().is_none());
+        let body = |_: &mut Message| ScriptRet::OK;
+        assert_eq!(MessageArg(ptr::null_mut()).run(body), ScriptRet::FAILED);
+    }
+
+    #[test]
+    fn the_scheme_goes_in_any_case() {
+        assert_eq!(strip_scheme(b"sip:a.test"), b"a.test");
+        assert_eq!(strip_scheme(b"SIPs:a.test"), b"a.test");
+        assert_eq!(strip_scheme(b"sipx.test"), b"sipx.test");
+        assert_eq!(strip_scheme(b"si"), b"si");
     }
 }

@@ -39,30 +39,30 @@ impl<'u> Uri<'u> {
         unsafe { text::bytes(&self.parts.host) }
     }
 
-    /// Its port; 0 when it names none.
+    /// Returns its port; 0 if it names none.
     pub fn port(&self) -> u16 {
         self.parts.port_no
     }
 
-    /// True when it names a port.
+    /// Returns true if it names a port.
     pub fn names_port(&self) -> bool {
         self.parts.port.len > 0
     }
 
-    /// Its transport number; 0 when it names none.
+    /// Returns its transport's number; 0 if it names none.
     pub fn proto(&self) -> u8 {
         u8::try_from(self.parts.proto).unwrap_or(0)
     }
 
-    /// True for `sips:`.
+    /// Returns true for `sips:`.
     pub fn is_secure(&self) -> bool {
         self.parts.type_ == sys::SIPS_URI_T
     }
 }
 
-/// An address as the server holds it.
+/// Returns an address of the server's; `None` if it is neither IPv4 nor IPv6.
 pub fn addr(ip: &sys::ip_addr) -> Option<Addr> {
-    // SAFETY: all views of the union are plain bytes.
+    // SAFETY: all members of the union are plain bytes.
     let bytes = unsafe { ip.u.addr };
     match (ip.len, bytes) {
         (4, [a, b, c, d, ..]) => Some(Addr::V4([a, b, c, d])),
@@ -71,10 +71,10 @@ pub fn addr(ip: &sys::ip_addr) -> Option<Addr> {
     }
 }
 
-/// The same, to look for.
+/// Returns an address of the server's as a key to look up; `None` if it is neither IPv4 nor IPv6.
 #[inline]
 pub fn key(ip: &sys::ip_addr) -> Option<Key> {
-    // SAFETY: all views of the union are plain bytes.
+    // SAFETY: all members of the union are plain bytes.
     let bytes = unsafe { ip.u.addr };
     match (ip.len, bytes) {
         (4, [a, b, c, d, ..]) => Some(Key::v4([a, b, c, d])),
@@ -83,36 +83,36 @@ pub fn key(ip: &sys::ip_addr) -> Option<Key> {
     }
 }
 
-/// The address that a text is, without asking anybody; `None` for a name.
+/// Returns the address that a text spells out; `None` for a name.
 pub fn literal(host: &[u8]) -> Option<Addr> {
     if let Some(bytes) = destination::ipv4(host) {
         return Some(Addr::V4(bytes));
     }
     let mut host = text::as_str(host);
-    // SAFETY: the server reads the text and answers with its own buffer, or null.
+    // SAFETY: the server only reads the text.
     let ip = unsafe { sys::glue_literal(&raw mut host) };
-    // SAFETY: that buffer stays until the next question.
+    // SAFETY: null, or the server's own buffer, which stays until the next such call.
     addr(unsafe { ip.as_ref() }?)
 }
 
-/// True for an IPv6 address in a URI (in brackets) while the server leaves IPv6 out.
+/// Returns true for an IPv6 address in brackets while the server is not to use IPv6.
 pub fn is_unwanted_ipv6(host: &[u8]) -> bool {
-    // SAFETY: a call without arguments that reads the server's config.
+    // SAFETY: a call without arguments that reads the core's config of this process.
     host.first() == Some(&b'[') && unsafe { sys::glue_dns_try_ipv6() } == 0
 }
 
-/// The first address of a host; asks the server's resolver, which may wait for an answer.
+/// Returns the first address of a host. The server's resolver may wait for an answer.
 pub fn resolve(host: &[u8]) -> Option<Addr> {
     if host.is_empty() || host.len() > MAX_HOST {
         return None;
     }
     let name = CString::new(host).ok()?;
-    // SAFETY: a text with its NUL; the server copies what it needs.
+    // SAFETY: a text that ends with NUL, which the server only reads.
     let found = unsafe { sys::glue_resolvehost(name.as_ptr().cast_mut()) };
     first_address(found)
 }
 
-/// All addresses of a host, but not more than `most`; asks as [`resolve`] does.
+/// Returns the addresses of a host, at most `most`. The server's resolver may wait for an answer.
 pub fn resolve_all(host: &[u8], most: usize) -> Vec<Addr> {
     if host.is_empty() || host.len() > MAX_HOST {
         return Vec::new();
@@ -120,9 +120,9 @@ pub fn resolve_all(host: &[u8], most: usize) -> Vec<Addr> {
     let Ok(name) = CString::new(host) else {
         return Vec::new();
     };
-    // SAFETY: a text with its NUL; the server copies what it needs.
+    // SAFETY: a text that ends with NUL, which the server only reads.
     let found = unsafe { sys::glue_resolvehost(name.as_ptr().cast_mut()) };
-    // SAFETY: the server's own answer, or null; it stays until the next question.
+    // SAFETY: null, or the resolver's own answer, which stays until the next look-up.
     let count = unsafe { sys::glue_hostent_count(found) };
     let mut addrs = Vec::new();
     for addr in (0..count).filter_map(|nr| address(found, nr)).take(most) {
@@ -134,30 +134,30 @@ pub fn resolve_all(host: &[u8], most: usize) -> Vec<Addr> {
     addrs
 }
 
-/// The first address of the resolver's answer.
+/// Returns the first address of the resolver's answer.
 fn first_address(found: *mut sys::hostent) -> Option<Addr> {
-    // SAFETY: the server's own answer, or null.
+    // SAFETY: null, or the resolver's own answer, which stays until the next look-up.
     if unsafe { sys::glue_hostent_count(found) } < 1 {
         return None;
     }
     address(found, 0)
 }
 
-/// An address of an answer that has that many.
+/// Returns an address of an answer that has more than `nr` of them.
 fn address(found: *mut sys::hostent, nr: c_int) -> Option<Addr> {
     let mut ip = MaybeUninit::<sys::ip_addr>::zeroed();
-    // SAFETY: the server's own answer, and it has that address (core/resolve.h).
+    // SAFETY: the resolver's own answer, which has that address (core/resolve.h).
     unsafe { sys::glue_hostent_ip(ip.as_mut_ptr(), found, nr) };
-    // SAFETY: a struct of integers; zeroed is a value of it.
+    // SAFETY: a struct of integers, for which zeroes are a value.
     addr(&unsafe { ip.assume_init() })
 }
 
-/// The server's own socket at `proto:host:port`, as an opaque address.
+/// Returns the server's own socket at `proto:host:port`, as an opaque address.
 pub fn socket_at(place: &[u8]) -> Option<usize> {
     let place = CString::new(place).ok()?;
     let mut host = text::EMPTY;
     let (mut port, mut proto): (c_int, c_int) = (0, 0);
-    // SAFETY: a text with its NUL; the host comes back as a part of it.
+    // SAFETY: a text that ends with NUL, which the server only reads; the host is a part of it.
     let parsed = unsafe {
         sys::parse_phostport(
             place.as_ptr().cast_mut(),
@@ -176,7 +176,7 @@ pub fn socket_at(place: &[u8]) -> Option<usize> {
     (!socket.is_null()).then_some(socket as usize)
 }
 
-/// The server's own socket with this name, as an opaque address.
+/// Returns the server's own socket with this name, as an opaque address.
 pub fn socket_named(name: &[u8]) -> Option<usize> {
     let mut name = text::as_str(name);
     // SAFETY: the server only compares the name.
@@ -184,10 +184,8 @@ pub fn socket_named(name: &[u8]) -> Option<usize> {
     (!socket.is_null()).then_some(socket as usize)
 }
 
-/// The transport that requests to a URI use: the one it names, else the usual one of its scheme.
-/// What `sips:` names runs over TLS, WebSocket aside.
-///
-/// Source: `tm/ut.h`, `uri2dst2`; RFC 3261, 26.2.2.
+/// Returns the transport of requests to a URI: the one it names, else none. With `sips:` it is TLS (RFC 3261,
+/// 26.2.2), but for WebSocket.
 pub fn proto_of(uri: &Uri) -> Proto {
     let named = Proto(uri.proto());
     if uri.is_secure() && u32::from(named.0) != sys::PROTO_WS {
@@ -197,7 +195,7 @@ pub fn proto_of(uri: &Uri) -> Proto {
     }
 }
 
-/// Where requests to a URI go when its name stands for this address.
+/// Returns the next hop of requests to a URI whose host has this address.
 pub fn hop(uri: &Uri, addr: Addr) -> NextHop {
     next_hop(addr, uri.port(), proto_of(uri))
 }
@@ -213,8 +211,8 @@ fn next_hop(addr: Addr, port: u16, proto: Proto) -> NextHop {
     NextHop { addr, port, proto }
 }
 
-/// Where requests to a name go, by the rules of SIP (RFC 3263: NAPTR and SRV as the server's
-/// config asks for them). Asks the server's resolver, which may wait for an answer.
+/// Returns the next hop of requests to a name by the rules of SIP (RFC 3263), with NAPTR and SRV as the server is
+/// set up. The server's resolver may wait for an answer.
 pub fn resolve_sip(host: &[u8], port: u16, proto: Proto) -> Option<NextHop> {
     if host.is_empty() || host.len() > MAX_HOST {
         return None;
@@ -222,7 +220,7 @@ pub fn resolve_sip(host: &[u8], port: u16, proto: Proto) -> Option<NextHop> {
     let mut name = text::as_str(host);
     let mut port = port;
     let mut proto = c_char::try_from(proto.0).unwrap_or(0);
-    // SAFETY: the server reads the name, and fills port and transport where they are 0.
+    // SAFETY: the server only reads the name, and sets port and transport if they are 0 (core/resolve.c).
     let found = unsafe { sys::glue_sip_resolvehost(&raw mut name, &raw mut port, &raw mut proto) };
     let addr = first_address(found)?;
     Some(next_hop(
@@ -232,7 +230,7 @@ pub fn resolve_sip(host: &[u8], port: u16, proto: Proto) -> Option<NextHop> {
     ))
 }
 
-/// A transport's name in URIs.
+/// Returns the name of a transport in URIs.
 pub fn transport_name(proto: Proto) -> &'static str {
     match u32::from(proto.0) {
         sys::PROTO_TCP => "tcp",
@@ -241,5 +239,63 @@ pub fn transport_name(proto: Proto) -> &'static str {
         sys::PROTO_WS => "ws",
         sys::PROTO_WSS => "wss",
         _ => "udp",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDR: Addr = Addr::V4([192, 0, 2, 1]);
+
+    #[test]
+    fn the_port_of_a_next_hop_follows_its_transport() {
+        let hop = |port, proto| {
+            let hop = next_hop(ADDR, port, proto);
+            (hop.port, hop.proto)
+        };
+        assert_eq!(hop(0, Proto::NONE), (5060, Proto::UDP));
+        assert_eq!(hop(0, Proto::TLS), (5061, Proto::TLS));
+        assert_eq!(hop(5070, Proto::TLS), (5070, Proto::TLS));
+        assert_eq!(hop(5070, Proto::NONE), (5070, Proto::UDP));
+    }
+
+    #[test]
+    fn transports_have_the_names_of_uris() {
+        let name = |number| transport_name(Proto(u8::try_from(number).unwrap()));
+        assert_eq!(name(sys::PROTO_TCP), "tcp");
+        assert_eq!(name(sys::PROTO_TLS), "tls");
+        assert_eq!(name(sys::PROTO_WSS), "wss");
+        assert_eq!(name(sys::PROTO_UDP), "udp");
+        assert_eq!(transport_name(Proto::NONE), "udp");
+    }
+
+    #[test]
+    fn the_transport_is_that_of_the_uri() {
+        let of = |type_, named: u32| {
+            let mut parts = sys::sip_uri::default();
+            parts.type_ = type_;
+            parts.proto = named.try_into().unwrap();
+            let text = PhantomData;
+            u32::from(proto_of(&Uri { parts, text }).0)
+        };
+        assert_eq!(of(sys::SIP_URI_T, 0), 0);
+        assert_eq!(of(sys::SIP_URI_T, sys::PROTO_TCP), sys::PROTO_TCP);
+        assert_eq!(of(sys::SIPS_URI_T, 0), sys::PROTO_TLS);
+        assert_eq!(of(sys::SIPS_URI_T, sys::PROTO_TCP), sys::PROTO_TLS);
+        assert_eq!(of(sys::SIPS_URI_T, sys::PROTO_WS), sys::PROTO_WS);
+    }
+
+    #[test]
+    fn an_address_of_the_server_has_4_or_16_bytes() {
+        let of_len = |len| {
+            let mut ip = sys::ip_addr::default();
+            ip.len = len;
+            ip.u.addr = [7; 16];
+            addr(&ip)
+        };
+        assert_eq!(of_len(4), Some(Addr::V4([7; 4])));
+        assert_eq!(of_len(16), Some(Addr::V6([7; 16])));
+        assert_eq!(of_len(0), None);
     }
 }

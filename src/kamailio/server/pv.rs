@@ -1,4 +1,4 @@
-//! The server's variables: parsed once at start-up, then read and written by scripts' functions.
+//! Pseudo-variables that the config names: parsed once at the start, then read and written by script functions.
 
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
@@ -11,39 +11,38 @@ use super::text;
 /// A variable that the config names, such as `$var(x)` or `$avp(y)`.
 pub struct Variable(sys::pv_spec_t);
 
-// SAFETY: written in mod_init only; each of the server's processes is single-threaded and has its
-// own copy after the fork (doc/dev/safety.md).
+// SAFETY: written in mod_init only; each process of the server has one thread, and its own copy after the fork
+// (doc/dev/safety.md).
 unsafe impl Sync for Variable {}
-// SAFETY: as above.
+// SAFETY: no other thread ever has it: each process of the server has one (doc/dev/safety.md).
 unsafe impl Send for Variable {}
 
 impl Variable {
-    /// Parses a variable's name; `None` when it is not exactly one variable.
-    ///
-    /// The text must live as long as the variable: it is a modparam's, which stays.
+    /// Parses the name of a variable; `None` if the text is anything but one variable.
     pub fn parse(name: &'static [u8]) -> Option<Self> {
         let mut name = text::as_str(name);
         let end = name.s.wrapping_add(usize::try_from(name.len).ok()?);
         let mut spec = MaybeUninit::<sys::pv_spec_t>::zeroed();
         // SAFETY: the server fills the spec, and keeps pointers into the name, which stays.
         let parsed = unsafe { sys::pv_parse_spec2(&raw mut name, spec.as_mut_ptr(), 1) };
-        // SAFETY: a struct of integers and pointers; zeroed is a value of it.
+        // SAFETY: a struct of integers and pointers, for which zeroes are a value.
         (parsed == end).then(|| Variable(unsafe { spec.assume_init() }))
     }
 
-    /// True when scripts can write to it.
+    /// Returns true if scripts can write to it.
     pub fn is_writable(&self) -> bool {
         self.0.setf.is_some()
     }
 
-    /// The AVP that it names; `None` when it is no AVP with a fixed name.
+    /// Returns the AVP that it names; `None` if it is not an AVP with a fixed name.
     fn as_avp(&mut self) -> Option<Avp> {
         if self.0.type_ != sys::PVT_AVP {
             return None;
         }
         let mut name = sys::int_str { n: 0 };
         let mut kind = Default::default();
-        // SAFETY: without a message the server can only answer for a fixed name.
+        // SAFETY: a parameter that the server has parsed. Without a message it answers only for a fixed name
+        // (core/pvapi.c, pv_get_avp_name).
         let got = unsafe {
             sys::pv_get_avp_name(
                 core::ptr::null_mut(),
@@ -61,11 +60,11 @@ impl Variable {
         let Ok(assign) = c_int::try_from(sys::EQ_T) else {
             return false;
         };
-        // SAFETY: a spec that the server parsed, a live message; it copies the value.
+        // SAFETY: a spec that the server has parsed and only reads, and a live message; it copies the value.
         unsafe { sys::pv_set_spec_value(msg.raw(), spec, assign, &raw mut value) >= 0 }
     }
 
-    /// Writes a number; false when the server refused.
+    /// Writes a number; false if the server refuses.
     pub fn set_number(&self, msg: &mut Message, number: i32) -> bool {
         let flags = sys::PV_VAL_INT | sys::PV_TYPE_INT;
         self.set(
@@ -78,10 +77,10 @@ impl Variable {
         )
     }
 
-    /// Writes a text; false when the server refused.
+    /// Writes a text; false if the server refuses.
     pub fn set_text(&self, msg: &mut Message, value: &[u8]) -> bool {
-        // Some variables put a NUL behind the text while they parse it (core/str.h, STR_VTOZ), so
-        // it must be ours to change, with a byte to spare.
+        // Some variables put a NUL behind the text while they parse it (core/str.h, STR_VTOZ), so it is a copy
+        // with a byte to spare.
         let mut text = [value, b"\0"].concat();
         let rs = sys::str_ {
             s: text.as_mut_ptr().cast(),
@@ -95,15 +94,14 @@ impl Variable {
 /// A text with variables in it, such as `"$fU@$ci"`.
 pub struct Format(*mut sys::pv_elem_t);
 
-// SAFETY: as for `Variable`.
+// SAFETY: written in mod_init only; each process of the server has one thread, and its own copy after the fork
+// (doc/dev/safety.md).
 unsafe impl Sync for Format {}
-// SAFETY: as for `Variable`.
+// SAFETY: no other thread ever has it: each process of the server has one (doc/dev/safety.md).
 unsafe impl Send for Format {}
 
 impl Format {
-    /// Parses the text; `None` when it has a variable that the server does not know.
-    ///
-    /// The text must live as long as the format: it is a modparam's, which stays.
+    /// Parses the text; `None` if it has a variable that the server does not know.
     pub fn parse(format: &'static [u8]) -> Option<Self> {
         let mut format = text::as_str(format);
         let mut model = core::ptr::null_mut();
@@ -116,9 +114,10 @@ impl Format {
     /// text is printed to, so the message is borrowed until it is not used any more.
     pub fn print<'m>(&self, msg: &'m mut Message) -> Option<&'m [u8]> {
         let mut printed = text::EMPTY;
-        // SAFETY: a model that the server parsed, a live message.
+        // SAFETY: a model that the server has parsed, and a live message.
         let done = unsafe { sys::pv_printf_s(msg.raw(), self.0, &raw mut printed) };
-        // SAFETY: the buffer is the server's own and stays until it prints again.
+        // SAFETY: the server's own buffer, which stays until it prints again; that needs the message, which the
+        // result borrows mutably.
         (done == 0).then(|| unsafe { text::bytes(&printed) })
     }
 }
@@ -130,23 +129,22 @@ pub struct Avp {
     kind: u32,
 }
 
-// SAFETY: as for `Variable`.
+// SAFETY: written in mod_init only; each process of the server has one thread, and its own copy after the fork
+// (doc/dev/safety.md).
 unsafe impl Sync for Avp {}
-// SAFETY: as for `Variable`.
+// SAFETY: no other thread ever has it: each process of the server has one (doc/dev/safety.md).
 unsafe impl Send for Avp {}
 
 impl Avp {
-    /// Parses `$avp(name)`, `$avp(s:name)` or `$avp(i:number)`; `None` when it is none of them.
-    ///
-    /// The text must live as long as the AVP: it is a modparam's, which stays.
+    /// Parses `$avp(name)`, `$avp(s:name)` or `$avp(i:number)`; `None` for any other text.
     pub fn parse(text: &'static [u8]) -> Option<Self> {
         Variable::parse(text)
             .and_then(|mut variable| variable.as_avp())
             .or_else(|| Self::parse_name(text))
     }
 
-    /// The same without the variable class `$avp`, which only the module pv brings: configs of the
-    /// old time name their AVPs without loading it.
+    /// Parses it without the class of variables `$avp`, which is the module pv's: old configs name their AVPs
+    /// without loading it.
     fn parse_name(text: &'static [u8]) -> Option<Self> {
         let name = text.strip_prefix(b"$avp(")?.strip_suffix(b")")?;
         let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.:".contains(byte);
@@ -156,7 +154,7 @@ impl Avp {
         let mut name_text = text::as_str(name);
         let mut name = sys::int_str { n: 0 };
         let mut kind = Default::default();
-        // SAFETY: the server parses the text, and may keep pointers into it, which stays.
+        // SAFETY: the server parses the text, and may keep pointers into it; it is `'static`.
         let parsed = unsafe {
             sys::parse_avp_spec(
                 &raw mut name_text,
@@ -169,7 +167,7 @@ impl Avp {
         (parsed == 0).then_some(Avp { name, kind })
     }
 
-    /// Puts a text in front of the AVP's values; false when the server has no memory.
+    /// Puts a text in front of the AVP's values; false if the server has no memory.
     pub fn push_text(&self, value: &[u8]) -> bool {
         let value = sys::int_str {
             s: text::as_str(value),
@@ -178,18 +176,18 @@ impl Avp {
         unsafe { sys::add_avp(self.kind | sys::AVP_VAL_STR, self.name, value) == 0 }
     }
 
-    /// Puts a number in front of the AVP's values; false when the server has no memory.
+    /// Puts a number in front of the AVP's values; false if the server has no memory.
     pub fn push_number(&self, value: i32) -> bool {
         let value = sys::int_str {
             n: compat::wide(value),
         };
-        // SAFETY: as in `push_text`.
+        // SAFETY: the server copies name and value (core/usr_avp.c).
         unsafe { sys::add_avp(self.kind, self.name, value) == 0 }
     }
 
-    /// Takes the first value away, if there is one.
+    /// Removes the first value, if there is one.
     pub fn pop(&self) {
-        // SAFETY: the server searches and frees its own list.
+        // SAFETY: the server searches its current list and frees what it finds; nobody here keeps pointers to it.
         unsafe { sys::destroy_avps(self.kind, self.name, 0) };
     }
 }

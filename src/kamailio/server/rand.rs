@@ -1,5 +1,5 @@
-//! Random numbers: a generator of `rand` in each process, seeded by the server's, which costs ten
-//! times as much for each number.
+//! Random numbers: a generator of `rand` in each process, seeded by the server's, which takes ten times as long for
+//! each number.
 
 use core::cell::UnsafeCell;
 
@@ -11,10 +11,10 @@ use super::sys;
 /// The generator of this process.
 pub struct ServerRandom;
 
-/// It, and the process that seeded it: a fork inherits its parent's.
+/// The generator and the process that has seeded it. A forked process inherits its parent's, and seeds its own.
 struct Generator(UnsafeCell<Option<(i32, SmallRng)>>);
 
-// SAFETY: memory of one process, and each process of the server has one thread.
+// SAFETY: memory of one process, and each process of the server has one thread (doc/dev/safety.md).
 unsafe impl Sync for Generator {}
 
 static GENERATOR: Generator = Generator(UnsafeCell::new(None));
@@ -24,8 +24,8 @@ static GENERATOR: Generator = Generator(UnsafeCell::new(None));
 fn with<T>(draw: impl FnOnce(&mut SmallRng) -> T) -> T {
     // SAFETY: an integer of this process, set by the server when it forked (core/pt.h).
     let process = unsafe { sys::process_no };
-    // SAFETY: the only reference: one thread, and `draw` is a step of the generator that calls
-    // nobody.
+    // SAFETY: the only reference: the process has one thread, and the steps of the generator that are passed as
+    // `draw` call nothing that draws again.
     let generator = unsafe { &mut *GENERATOR.0.get() };
     match generator {
         Some((owner, generator)) if *owner == process => draw(generator),
@@ -33,17 +33,17 @@ fn with<T>(draw: impl FnOnce(&mut SmallRng) -> T) -> T {
     }
 }
 
-/// A generator that begins with numbers of the server's, which it seeds in each child (core/pt.c).
+/// Makes a generator from numbers of the server's, which the server seeds in each child (core/pt.c).
 #[cold]
 fn seeded() -> SmallRng {
     let bits = || {
-        // SAFETY: a call without arguments; the server's generator belongs to this process.
+        // SAFETY: a call without arguments; the server's generator belongs to this process (core/rand).
         u64::try_from(unsafe { sys::glue_rand() }).unwrap_or(0)
     };
     SmallRng::seed_from_u64((bits() << 33) ^ (bits() << 16) ^ bits())
 }
 
-/// 32 random bits.
+/// Returns 32 random bits.
 #[inline]
 pub fn word() -> u32 {
     with(SmallRng::next_u32)

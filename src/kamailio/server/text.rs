@@ -7,7 +7,7 @@ use core::fmt;
 use core::ptr;
 use core::slice;
 
-/// The bytes of a server string; empty if it has none.
+/// Returns the bytes of a server string; no bytes if its pointer is null.
 ///
 /// # Safety
 /// `s.s` is null or points to `s.len` bytes that stay as they are for `'a`.
@@ -16,11 +16,11 @@ pub unsafe fn bytes<'a>(s: &sys::str_) -> &'a [u8] {
         return &[];
     }
     let len = usize::try_from(s.len).unwrap_or(0);
-    // SAFETY: not null, and the caller vouches for the length.
+    // SAFETY: not null, and of this length by this function's contract.
     unsafe { slice::from_raw_parts(s.s.cast::<u8>(), len) }
 }
 
-/// The bytes behind a pointer to a server string; `None` for a null pointer.
+/// Returns the bytes of the server string at an address; `None` for null.
 ///
 /// # Safety
 /// `s` is null or points to a string that [`bytes`] accepts.
@@ -31,7 +31,7 @@ pub unsafe fn bytes_at<'a>(s: *const sys::str_) -> Option<&'a [u8]> {
     Some(unsafe { bytes(s) })
 }
 
-/// The bytes of a C string, without its NUL; `None` for a null pointer.
+/// Returns the bytes of a C string, without its NUL; `None` for null.
 ///
 /// # Safety
 /// `s` is null or points to a text with a NUL at its end that stays as it is for `'a`.
@@ -39,20 +39,20 @@ pub unsafe fn c_bytes<'a>(s: *const c_char) -> Option<&'a [u8]> {
     if s.is_null() {
         return None;
     }
-    // SAFETY: not null, and the caller vouches for the NUL.
+    // SAFETY: not null, and ended by NUL by this function's contract.
     Some(unsafe { CStr::from_ptr(s) }.to_bytes())
 }
 
-/// The same bytes as a server string, for a call that only reads them. Valid as long as `b`.
+/// Returns bytes as a server string, for a call that only reads them. It is valid as long as `b`.
 pub fn as_str(b: &[u8]) -> sys::str_ {
     sys::str_ {
         s: b.as_ptr().cast::<c_char>().cast_mut(),
-        // Longer than the server can say: show it nothing rather than a wrong length.
+        // A length that the server has no number for becomes 0, and not a wrong one.
         len: c_int::try_from(b.len()).unwrap_or(0),
     }
 }
 
-/// The same of a text with a NUL behind it, for a call that may read that far.
+/// Returns a text that ends with NUL as a server string, for a call that may read as far as the NUL.
 pub fn as_terminated_str(b: &CStr) -> sys::str_ {
     sys::str_ {
         s: b.as_ptr().cast_mut(),
@@ -105,7 +105,7 @@ impl StrArg {
     }
 }
 
-/// Shows bytes from outside in a log line: text as it is, all else as `\x1b`.
+/// Shows bytes from outside in a log line: text as it is, other bytes as `\x1b`.
 pub struct Escaped<'a>(pub &'a [u8]);
 
 impl fmt::Display for Escaped<'_> {
@@ -126,12 +126,11 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Shows bytes as [`Escaped`] does, at most the first [`Short::MAX`] of them: for texts that come
-/// before something that must be read.
+/// Shows the first [`Short::MAX`] bytes as [`Escaped`] does, so that what follows in the line is still read.
 pub struct Short<'a>(pub &'a [u8]);
 
 impl Short<'_> {
-    /// Bytes that are shown.
+    /// The most bytes that are shown.
     pub const MAX: usize = 80;
 }
 
@@ -141,5 +140,54 @@ impl fmt::Display for Short<'_> {
             Some(start) if self.0.len() > Self::MAX => write!(f, "{}...", Escaped(start)),
             _ => write!(f, "{}", Escaped(self.0)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_from_outside_are_escaped() {
+        let shown = |bytes| Escaped(bytes).to_string();
+        assert_eq!(shown(b"sip:a@b.test"), "sip:a@b.test");
+        assert_eq!(shown(b"a\r\n\\"), r"a\r\n\\");
+        assert_eq!(shown("\u{e9}\u{7f}".as_bytes()), "\u{e9}\\u{7f}");
+        assert_eq!(shown(b"\xff\xe9x"), r"\xff\xe9x");
+    }
+
+    #[test]
+    fn long_texts_are_cut() {
+        let long = [b'a'; Short::MAX + 1];
+        assert_eq!(Short(&long).to_string(), "a".repeat(Short::MAX) + "...");
+        let fits = &long[1..];
+        assert_eq!(Short(fits).to_string(), "a".repeat(Short::MAX));
+    }
+
+    #[test]
+    fn a_string_without_pointer_or_length_is_empty() {
+        let text = b"text";
+        for (s, len) in [
+            (ptr::null_mut(), 4),
+            (as_str(text).s, 0),
+            (as_str(text).s, -1),
+        ] {
+            // SAFETY: null, or a text of our own, of which no byte is to be read.
+            assert_eq!(unsafe { bytes(&sys::str_ { s, len }) }, b"");
+        }
+        // SAFETY: a text of our own.
+        assert_eq!(unsafe { bytes(&as_str(text)) }, text);
+        // SAFETY: null is allowed.
+        assert_eq!(unsafe { bytes_at(ptr::null()) }, None);
+        // SAFETY: null is allowed.
+        assert_eq!(unsafe { c_bytes(ptr::null()) }, None);
+    }
+
+    #[test]
+    fn a_text_for_scripts_ends_with_nul() {
+        let text = ScriptText::new(b"ab");
+        assert_eq!((text.bytes(), text.as_str().len), (b"ab".to_vec(), 2));
+        // SAFETY: the text lives, and has a byte more than its length says.
+        assert_eq!(unsafe { *text.as_str().s.add(2) }, 0);
     }
 }

@@ -1,27 +1,27 @@
-//! The clock that all processes of the machine share. It never goes back.
+//! Clocks. All processes of the machine share the one that never goes back.
 
 use super::sys;
 
-/// Seconds since the server started, by the server's own clock.
+/// Returns the seconds since the server started, by the server's own clock.
 pub fn now_s() -> u32 {
     // SAFETY: the function only reads an integer that the server's timer process writes (core/timer.c).
     unsafe { sys::get_ticks() }
 }
 
-/// Microseconds since some moment before the server started.
+/// Returns the microseconds since some moment before the server started.
 pub fn now_us() -> u64 {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    // SAFETY: fills the struct; this clock is always there on Linux (man clock_gettime).
+    // SAFETY: writes only the struct; Linux always has this clock (man clock_gettime).
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     let seconds = u64::try_from(now.tv_sec).unwrap_or(0);
     let nanos = u64::try_from(now.tv_nsec).unwrap_or(0);
     seconds * 1_000_000 + nanos / 1_000
 }
 
-/// Milliseconds since the same moment.
+/// Returns the milliseconds since that moment.
 pub fn now_ms() -> u64 {
     now_us() / 1_000
 }
@@ -34,7 +34,7 @@ pub fn wall_of(moment_us: u64) -> u64 {
     }
 }
 
-/// Time of day: microseconds since 1970.
+/// Returns the time of day in microseconds since 1970.
 pub fn wall_us() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0))
