@@ -8,7 +8,9 @@
 //! | [`list`] | List lines and table rows, parsed into destinations. |
 //! | [`select`] | The algorithms, and the failover order behind the selected destination. |
 //! | [`state`] | States of a destination, and what changes them: marks, commands and pings. |
+//! | [`text`] | Small texts: what messages show of a text, and the parts of parameters. |
 
 pub mod list;
 pub mod select;
 pub mod state;
+pub mod text;

@@ -11,7 +11,7 @@ use nom::combinator::{opt, recognize};
 use nom::sequence::{delimited, pair};
 use nom::{IResult, Parser};
 
-use super::file::Excerpt;
+use crate::dispatch::text::{self, Excerpt};
 
 /// The attributes that the module knows, out of an attribute text.
 ///
@@ -283,7 +283,7 @@ fn integer(value: &[u8]) -> Option<(i32, bool)> {
     } else {
         i32::MAX
     };
-    let number: Option<i32> = core::str::from_utf8(text).ok()?.parse().ok();
+    let number: Option<i32> = text::number(text);
     Some((
         number.unwrap_or(nearest),
         number.is_some() && rest.is_empty(),

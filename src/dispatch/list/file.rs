@@ -7,7 +7,7 @@
 
 #![forbid(unsafe_code)]
 
-use core::fmt::{self, Write as _};
+use core::fmt;
 use std::borrow::Cow;
 
 use nom::bytes::complete::{tag_no_case, take_till, take_while, take_while1};
@@ -17,6 +17,7 @@ use nom::sequence::{pair, preceded};
 use nom::{IResult, Parser};
 
 use super::destination::SetId;
+use crate::dispatch::text::{Excerpt, number};
 
 /// What a list holds.
 #[derive(Clone, Debug, Default)]
@@ -181,25 +182,6 @@ impl fmt::Display for ProblemKind<'_> {
     }
 }
 
-/// Bytes for a message: quoted, unprintable ones as `\xNN`, cut after 40 bytes with `…`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Excerpt<'a>(pub &'a [u8]);
-
-impl fmt::Display for Excerpt<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MOST: usize = 40;
-        f.write_char('"')?;
-        for byte in self.0.iter().take(MOST) {
-            match byte {
-                b'"' | b'\\' => write!(f, "\\{}", char::from(*byte))?,
-                b' '..=b'~' => f.write_char(char::from(*byte))?,
-                _ => write!(f, "\\x{byte:02x}")?,
-            }
-        }
-        f.write_str(if self.0.len() > MOST { "…\"" } else { "\"" })
-    }
-}
-
 /// Reads a whole list. Every line that is neither blank nor a comment gives one [`Line`] or one
 /// [`Problem`] of severity [`Severity::Error`], so a list without errors has lost nothing.
 ///
@@ -300,14 +282,14 @@ fn priority(input: &[u8]) -> Option<Number<'_, i32>> {
     if text.starts_with(b"-") && !at_field_end(rest) {
         return None;
     }
-    Some((text, core::str::from_utf8(text).ok()?.parse().ok(), rest))
+    Some((text, number(text), rest))
 }
 
 /// Decimal digits, as far as there are any.
 fn decimal<T: core::str::FromStr>(input: &[u8]) -> Option<Number<'_, T>> {
     let digits: IResult<&[u8], &[u8]> = digit1.parse(input);
     let (rest, text) = digits.ok()?;
-    Some((text, core::str::from_utf8(text).ok()?.parse().ok(), rest))
+    Some((text, number(text), rest))
 }
 
 /// Reads one line.

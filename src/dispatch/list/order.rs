@@ -1,4 +1,4 @@
-//! Orders that scripts rely on: of the sets among themselves, and of destinations in a set.
+//! Orders that scripts rely on: of the sets among themselves, and of the destinations in a set.
 
 #![forbid(unsafe_code)]
 
@@ -6,25 +6,23 @@ use core::cmp::{Ordering, Reverse};
 
 use super::destination::SetId;
 
-/// Indices of `ids` in the order in which lists and searches walk the sets.
+/// Returns the indices of `ids` in the order in which lists and searches walk the sets.
 ///
-/// That is the post-order of an AVL tree into which the ids were put as given. An id that comes
-/// again is ignored, so the result names the first place of each.
-///
-/// Source: features 3.1.3.
+/// That is the post-order of an AVL tree into which the ids were put as given. An id that comes again is ignored, so
+/// the result names the first place of each.
 #[must_use]
 pub fn post_order(ids: &[SetId]) -> Vec<usize> {
-    let tree = Tree::of(ids);
+    let mut tree = None;
+    for (index, id) in ids.iter().enumerate() {
+        tree = Some(insert(tree, *id, index));
+    }
     let mut order = Vec::with_capacity(ids.len());
-    tree.walk(tree.root, &mut order);
+    walk(tree.as_deref(), &mut order);
     order
 }
 
-/// Positions of a set's lines in index order, given their priorities in file order.
-///
-/// Highest priority first; of equal ones the last line first.
-///
-/// Source: features 3.1.1.
+/// Returns the positions of a set's lines in index order, given their priorities in file order: the highest priority
+/// first, and of equal ones the last line first.
 #[must_use]
 pub fn order_set(priorities: &[i32]) -> Vec<usize> {
     let mut lines: Vec<(usize, i32)> = priorities.iter().copied().enumerate().rev().collect();
@@ -32,164 +30,95 @@ pub fn order_set(priorities: &[i32]) -> Vec<usize> {
     lines.into_iter().map(|(position, _)| position).collect()
 }
 
-/// A subtree, by the number of its root, which is also the place of its id; [`NONE`] when empty.
-type Subtree = u32;
+type Tree = Option<Box<Node>>;
 
-/// The empty subtree.
-const NONE: Subtree = Subtree::MAX;
-
-/// The root of a subtree. `height` is 1 for a leaf.
+/// The root of a subtree.
 struct Node {
     id: SetId,
+    index: usize,
+    /// 1 for a leaf.
     height: u8,
-    /// What is less, and what is greater.
-    below: [Subtree; 2],
+    less: Tree,
+    greater: Tree,
 }
 
-/// A side of a node.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Left,
-    Right,
+fn height(tree: &Tree) -> u8 {
+    tree.as_ref().map_or(0, |node| node.height)
 }
 
-impl Side {
-    const fn other(self) -> Self {
-        match self {
-            Side::Left => Side::Right,
-            Side::Right => Side::Left,
-        }
-    }
-}
-
-struct Tree {
-    nodes: Vec<Node>,
-    root: Subtree,
-    /// The way to where the last id was put.
-    path: Vec<(Subtree, Side)>,
-}
-
-impl Tree {
-    fn of(ids: &[SetId]) -> Self {
-        let mut tree = Tree {
-            nodes: Vec::with_capacity(ids.len()),
-            root: NONE,
-            path: Vec::new(),
-        };
-        ids.iter().for_each(|id| tree.insert(*id));
-        tree
-    }
-
-    fn node(&self, at: Subtree) -> Option<&Node> {
-        self.nodes.get(at as usize)
-    }
-
-    fn height(&self, at: Subtree) -> u8 {
-        self.node(at).map_or(0, |node| node.height)
-    }
-
-    fn below(&self, at: Subtree, side: Side) -> Subtree {
-        self.node(at).map_or(NONE, |node| {
-            let [left, right] = node.below;
-            match side {
-                Side::Left => left,
-                Side::Right => right,
-            }
-        })
-    }
-
-    fn set_below(&mut self, at: Subtree, side: Side, subtree: Subtree) {
-        if let Some(node) = self.nodes.get_mut(at as usize) {
-            let [left, right] = &mut node.below;
-            match side {
-                Side::Left => *left = subtree,
-                Side::Right => *right = subtree,
-            }
+impl Node {
+    /// Returns the subtrees on one side and on the other.
+    fn sides(&mut self, side: Ordering) -> (&mut Tree, &mut Tree) {
+        match side {
+            Ordering::Less => (&mut self.less, &mut self.greater),
+            _ => (&mut self.greater, &mut self.less),
         }
     }
 
-    fn measure(&mut self, at: Subtree) {
-        let higher = |side| self.height(self.below(at, side));
-        let height = higher(Side::Left).max(higher(Side::Right));
-        if let Some(node) = self.nodes.get_mut(at as usize) {
-            node.height = height.saturating_add(1);
-        }
+    fn measure(&mut self) {
+        self.height = 1 + height(&self.less).max(height(&self.greater));
     }
+}
 
-    /// Puts the next id in, or only gives it a number where it is there.
-    fn insert(&mut self, id: SetId) {
-        let number = Subtree::try_from(self.nodes.len()).unwrap_or(NONE);
-        self.nodes.push(Node {
+fn insert(tree: Tree, id: SetId, index: usize) -> Box<Node> {
+    let Some(mut node) = tree else {
+        return Box::new(Node {
             id,
+            index,
             height: 1,
-            below: [NONE; 2],
+            less: None,
+            greater: None,
         });
-        self.path.clear();
-        let mut at = self.root;
-        while let Some(node) = self.node(at) {
-            let side = match id.cmp(&node.id) {
-                Ordering::Less => Side::Left,
-                Ordering::Greater => Side::Right,
-                Ordering::Equal => return,
-            };
-            self.path.push((at, side));
-            at = self.below(at, side);
-        }
-        let mut subtree = number;
-        while let Some((above, side)) = self.path.pop() {
-            self.set_below(above, side, subtree);
-            let before = self.height(above);
-            subtree = self.balance(above);
-            if self.height(subtree) == before {
-                // Nothing above has to follow but the place of this subtree.
-                match self.path.pop() {
-                    Some((above, side)) => self.set_below(above, side, subtree),
-                    None => self.root = subtree,
-                }
-                return;
-            }
-        }
-        self.root = subtree;
+    };
+    let side = id.cmp(&node.id);
+    if side != Ordering::Equal {
+        let (below, _) = node.sides(side);
+        *below = Some(insert(below.take(), id, index));
     }
+    balance(node)
+}
 
-    /// Restores the AVL rule after one insertion below the root of a subtree; yields its root.
-    fn balance(&mut self, at: Subtree) -> Subtree {
-        self.measure(at);
-        for side in [Side::Left, Side::Right] {
-            let child = self.below(at, side);
-            let light = self.height(self.below(at, side.other()));
-            if self.height(child) <= light.saturating_add(1) {
-                continue;
+/// Restores the AVL rule after one insertion below the root of a subtree.
+fn balance(mut node: Box<Node>) -> Box<Node> {
+    node.measure();
+    for side in [Ordering::Less, Ordering::Greater] {
+        let (heavy, light) = node.sides(side);
+        if height(heavy) <= height(light) + 1 {
+            continue;
+        }
+        *heavy = heavy.take().map(|mut child| {
+            let (outer, inner) = child.sides(side);
+            if height(inner) > height(outer) {
+                lift(child, side.reverse())
+            } else {
+                child
             }
-            let inner = self.height(self.below(child, side.other()));
-            if inner > self.height(self.below(child, side)) {
-                let top = self.lift(child, side.other());
-                self.set_below(at, side, top);
-            }
-            return self.lift(at, side);
-        }
-        at
+        });
+        return lift(node, side);
     }
+    node
+}
 
-    /// Makes the child on a side the root of a subtree; yields it.
-    fn lift(&mut self, at: Subtree, side: Side) -> Subtree {
-        let top = self.below(at, side);
-        if top == NONE {
-            return at;
-        }
-        let inner = self.below(top, side.other());
-        self.set_below(at, side, inner);
-        self.measure(at);
-        self.set_below(top, side.other(), at);
-        self.measure(top);
-        top
-    }
+/// Makes the child on a side the root of a subtree.
+fn lift(mut node: Box<Node>, side: Ordering) -> Box<Node> {
+    let (below, _) = node.sides(side);
+    let Some(mut top) = below.take() else {
+        return node;
+    };
+    let (_, inner) = top.sides(side);
+    *below = inner.take();
+    node.measure();
+    let (_, inner) = top.sides(side);
+    *inner = Some(node);
+    top.measure();
+    top
+}
 
-    fn walk(&self, at: Subtree, order: &mut Vec<usize>) {
-        if let Some(node) = self.node(at) {
-            node.below.iter().for_each(|&below| self.walk(below, order));
-            order.push(at as usize);
-        }
+fn walk(tree: Option<&Node>, order: &mut Vec<usize>) {
+    if let Some(node) = tree {
+        walk(node.less.as_deref(), order);
+        walk(node.greater.as_deref(), order);
+        order.push(node.index);
     }
 }
 
@@ -255,9 +184,12 @@ mod tests {
             let ids: Vec<SetId> = (0..if cfg!(miri) { 60 } else { 500 })
                 .map(|_| random.random_range(-300..300))
                 .collect();
-            let tree = Tree::of(&ids);
+            let mut tree = None;
+            for (index, id) in ids.iter().enumerate() {
+                tree = Some(insert(tree, *id, index));
+            }
             let mut sorted = Vec::new();
-            check(&tree, tree.root, &mut sorted);
+            check(tree.as_deref(), &mut sorted);
             let mut want = ids.clone();
             want.sort_unstable();
             want.dedup();
@@ -266,14 +198,13 @@ mod tests {
         }
     }
 
-    fn check(tree: &Tree, at: Subtree, sorted: &mut Vec<SetId>) -> u8 {
-        let Some(node) = tree.node(at) else { return 0 };
-        let [left, right] = node.below;
-        let left = check(tree, left, sorted);
+    fn check(tree: Option<&Node>, sorted: &mut Vec<SetId>) -> u8 {
+        let Some(node) = tree else { return 0 };
+        let less = check(node.less.as_deref(), sorted);
         sorted.push(node.id);
-        let right = check(tree, right, sorted);
-        assert!(left.abs_diff(right) <= 1);
-        assert_eq!(node.height, left.max(right) + 1);
+        let greater = check(node.greater.as_deref(), sorted);
+        assert!(less.abs_diff(greater) <= 1);
+        assert_eq!(node.height, less.max(greater) + 1);
         node.height
     }
 

@@ -6,7 +6,8 @@ use core::fmt;
 use core::ops::RangeInclusive;
 
 use super::destination::SetId;
-use super::file::{Excerpt, Field};
+use super::file::Field;
+use crate::dispatch::text::{self, Excerpt, name_value};
 
 /// The highest version of the table that is known.
 pub const LAST_VERSION: i32 = 4;
@@ -48,19 +49,11 @@ impl<'n> Columns<'n> {
 pub fn extra_attrs(text: &[u8]) -> Option<Vec<Extra<'_>>> {
     let text = text.trim_ascii();
     let text = text.strip_suffix(b";").unwrap_or(text);
-    let pairs = text.split(|byte| *byte == b';');
-    pairs
-        .map(|pair| {
-            let at = pair.iter().position(|byte| *byte == b'=')?;
-            let (attr, column) = pair.split_at(at);
-            let (attr, column) = (attr.trim_ascii(), column.get(1..)?.trim_ascii());
-            let named = |name: &[u8]| {
-                let plain = |byte: &u8| !byte.is_ascii_whitespace() && *byte != b'=';
-                !name.is_empty() && name.iter().all(plain)
-            };
-            (named(attr) && named(column)).then_some(Extra { attr, column })
-        })
-        .collect()
+    let pair = |item| {
+        let (attr, column) = name_value(item)?;
+        (!column.contains(&b'=')).then_some(Extra { attr, column })
+    };
+    text.split(|byte| *byte == b';').map(pair).collect()
 }
 
 /// A value as a driver gives it.
@@ -160,7 +153,7 @@ impl<'a> Cell<'a> {
             Cell::Uint(number) => Some(number.into()),
             // Rust's way to print a float has no exponent and no needless fraction.
             Cell::Real(number) => number.to_string().parse().ok(),
-            Cell::Text(text) => core::str::from_utf8(text.trim_ascii()).ok()?.parse().ok(),
+            Cell::Text(text) => text::number(text.trim_ascii()),
             Cell::Null | Cell::Other => None,
         }
     }

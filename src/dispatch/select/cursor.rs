@@ -6,7 +6,7 @@
 
 #![forbid(unsafe_code)]
 
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use nom::character::complete::{char, i32, u32, usize};
 use nom::combinator::all_consuming;
@@ -106,7 +106,13 @@ impl FailoverCursor {
 
     /// Returns the text of the cursor; `None` if there is nothing to go on to.
     pub fn encode(&self) -> Option<String> {
-        (!self.is_over()).then(|| self.to_string())
+        if self.is_over() {
+            return None;
+        }
+        // Room for most texts at once.
+        let mut text = String::with_capacity(64);
+        write!(text, "{self}").ok()?;
+        Some(text)
     }
 
     /// Reads the text of a cursor; `None` for any other text.

@@ -22,6 +22,7 @@ fn take_turn(set: &impl Candidates, from: usize) -> Option<usize> {
 }
 
 /// Takes the next turn of the weights of the candidates from `from` on; `None` when none of them has a share.
+#[inline]
 fn take_share(set: &impl Candidates, by: Weights, from: usize) -> Option<usize> {
     let end = set.candidate_count();
     for _ in 0..RETRIES {
@@ -45,13 +46,16 @@ fn take_share(set: &impl Candidates, by: Weights, from: usize) -> Option<usize> 
 
 /// Selects by relative weights (algorithm 11). If no destination has one, the first usable one is selected; if those
 /// that have one are out or have given their shares away, the others take turns.
-#[inline(never)]
+#[inline(always)]
 pub fn by_share(set: &impl Candidates) -> Option<usize> {
-    let by = Weights::Relative;
-    let in_turn = || set.weight_below(by, 0).and_then(|_| take_turn(set, 0));
-    take_share(set, by, 0)
-        .or_else(in_turn)
-        .or_else(|| set.walk(0))
+    take_share(set, Weights::Relative, 0).or_else(|| without_share(set))
+}
+
+#[cold]
+fn without_share(set: &impl Candidates) -> Option<usize> {
+    let in_turn = |_| take_turn(set, 0);
+    let weighted = set.weight_below(Weights::Relative, 0);
+    weighted.and_then(in_turn).or_else(|| set.walk(0))
 }
 
 /// Selects by weight among the destinations of the lowest usable priority (algorithm 15); without weights they take

@@ -2,65 +2,62 @@
 
 #![forbid(unsafe_code)]
 
-use crate::dispatch::list::destination::SetId;
+use nom::branch::alt;
+use nom::bytes::complete::tag;
+use nom::character::complete::{char, digit1};
+use nom::combinator::{eof, map_opt, opt};
+use nom::{Finish, IResult, Parser};
 
-/// A set, and the number of the algorithm that chooses from it.
+use crate::dispatch::list::destination::SetId;
+use crate::dispatch::text;
+
+/// A set, and the number of the algorithm that selects from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
+pub struct RouteRule {
     /// The set.
     pub set: SetId,
-    /// Its algorithm.
+    /// The algorithm's number.
     pub algorithm: i32,
 }
 
-/// What is wrong with a text of rules.
+/// The error of a text that is not rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRules {
-    /// Offset in bytes of the first that fits nowhere.
+    /// Offset in bytes of the first byte that fits nowhere.
     pub at: usize,
 }
 
-/// Reads `set=algorithm;set=algorithm…`, without blanks. The last `;` may be there or not; a last
-/// set without an algorithm has algorithm 0.
+/// Reads `set=algorithm;set=algorithm…`, without blanks. The last `;` may be left out. A last set without an algorithm
+/// has algorithm 0, as has a set with an empty one.
 ///
 /// # Errors
 /// [`BadRules`], also for a text without a rule.
-///
-/// Source: `features.md` 3.9; observed from the C module 5.6.3.
-pub fn parse(text: &[u8]) -> Result<Vec<Rule>, BadRules> {
+pub fn parse(text: &[u8]) -> Result<Vec<RouteRule>, BadRules> {
     let mut rules = Vec::new();
-    let mut at = 0;
-    while rules.is_empty() || at < text.len() {
-        let set = number(text, &mut at).ok_or(BadRules { at })?;
-        let mut algorithm = 0;
-        if text.get(at) == Some(&b'=') {
-            at += 1;
-            if at < text.len() && text.get(at) != Some(&b';') {
-                algorithm = number(text, &mut at).ok_or(BadRules { at })?;
-            }
-        } else if at < text.len() {
-            return Err(BadRules { at });
-        }
-        match text.get(at) {
-            None => {}
-            Some(b';') => at += 1,
-            Some(_) => return Err(BadRules { at }),
-        }
-        rules.push(Rule { set, algorithm });
+    let mut rest = text;
+    while rules.is_empty() || !rest.is_empty() {
+        let (after, rule) = rule(rest).finish().map_err(|error| BadRules {
+            at: text.len() - error.input.len(),
+        })?;
+        rules.push(rule);
+        rest = after;
     }
     Ok(rules)
 }
 
-/// The digits from `at` on, which moves behind them; `None` where there are none, or too many.
-fn number(text: &[u8], at: &mut usize) -> Option<i32> {
-    let rest = text.get(*at..)?;
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let number = core::str::from_utf8(rest.get(..digits)?)
-        .ok()?
-        .parse()
-        .ok()?;
-    *at += digits;
-    Some(number)
+/// Reads a rule with the `;` or the end behind it.
+fn rule(input: &[u8]) -> IResult<&[u8], RouteRule> {
+    let (rest, set) = number(input)?;
+    let without_algorithm = eof.map(|_| None);
+    let with_algorithm =
+        (char('='), opt(number), alt((eof, tag(";")))).map(|(_, number, _)| number);
+    let (rest, algorithm) = alt((without_algorithm, with_algorithm)).parse(rest)?;
+    let algorithm = algorithm.unwrap_or(0);
+    Ok((rest, RouteRule { set, algorithm }))
+}
+
+fn number(input: &[u8]) -> IResult<&[u8], i32> {
+    map_opt(digit1, text::number).parse(input)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::transition::State;
+use super::flags::State;
 
 /// The version whose configs and lists we read.
 ///

@@ -1,41 +1,33 @@
-//! Which change of a destination's state becomes an event, and what the event says of its cause.
+//! Which changes of a destination's state become events, and what events say of the cause.
 
 #![forbid(unsafe_code)]
-
-use core::ffi::CStr;
 
 use super::compat::Compat;
 use super::transition::{Flip, State};
 
-/// What changed a destination's state.
+/// What changed a destination's state. The numbers are those in its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The result of a ping.
-    Ping,
-    /// `ds_mark_dst` in a script.
-    Script,
-    /// An RPC command: `set_state`, `set_duid_state`, `add`, `modify`.
-    Rpc,
-    /// A list that was loaded anew.
-    Reload,
     /// The start of the server.
-    Start,
+    Start = 0,
+    /// A list that was loaded anew.
+    Reload = 1,
+    /// An RPC command: `set_state`, `set_duid_state`, `add`, `modify`.
+    Rpc = 2,
+    /// `ds_mark_dst` in a script.
+    Script = 3,
+    /// The result of a ping.
+    Ping = 4,
 }
 
 impl Cause {
-    /// Its number, for a record.
+    /// Returns the number of the cause.
     #[must_use]
     pub const fn number(self) -> u32 {
-        match self {
-            Cause::Start => 0,
-            Cause::Reload => 1,
-            Cause::Rpc => 2,
-            Cause::Script => 3,
-            Cause::Ping => 4,
-        }
+        self as u32
     }
 
-    /// The cause with this number; the start for one that has none.
+    /// Returns the cause with this number; [`Cause::Start`] for a number that no cause has.
     #[must_use]
     pub const fn from_number(number: u32) -> Self {
         match number {
@@ -47,7 +39,7 @@ impl Cause {
         }
     }
 
-    /// Its name, as `$dsv(cause)` and the log say it.
+    /// Returns the name of the cause, as `$dsv(cause)` and the log have it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -60,23 +52,21 @@ impl Cause {
     }
 }
 
-/// `event_callback_mode`: which changes become events.
-///
-/// Source: features 2.1, 3.12.
+/// Which changes become events: the parameter `event_callback_mode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventMode {
-    /// 0: those by pings and by scripts.
+    /// 0: changes by pings and by scripts.
     PingsAndScripts,
-    /// 1: those by pings.
+    /// 1: changes by pings.
     Pings,
-    /// 2: as 0, and the first news of a destination of which nothing was known.
+    /// 2: as 0, and the first news of a destination about which nothing was known.
     FirstNews,
-    /// 3: those of every cause.
+    /// 3: changes of every cause.
     All,
 }
 
 impl EventMode {
-    /// The mode with this number.
+    /// Returns the mode with this number.
     #[must_use]
     pub const fn from_number(number: i32) -> Option<Self> {
         match number {
@@ -88,7 +78,7 @@ impl EventMode {
         }
     }
 
-    /// Whether changes of this cause can become events.
+    /// Returns true if changes of this cause can become events.
     #[must_use]
     pub const fn hears(self, cause: Cause) -> bool {
         match self {
@@ -100,13 +90,12 @@ impl EventMode {
         }
     }
 
-    /// The event that a change from `old` to `new` becomes; `None` where it becomes none.
+    /// Returns the event for a change from `old` to `new`, if there is one.
     ///
-    /// A destination that has just been listed has no state before: for it, `old` is active.
+    /// For a destination that has just been listed, `old` is active.
     ///
-    /// Mode 2 also tells of a destination whose state had no bit set, which means that no ping
-    /// and nobody has said anything about it yet: news that it works are `Up`. One failure that
-    /// leaves it in use (trying) is no such news.
+    /// A state without any bit means that nothing is known about a destination yet. In mode 2 the news that such a
+    /// destination works is the event [`Flip::Up`]. One failure that leaves it in use (trying) is not news.
     #[must_use]
     pub const fn event(self, cause: Cause, old: State, new: State, compat: Compat) -> Option<Flip> {
         if !self.hears(cause) {
@@ -117,17 +106,6 @@ impl EventMode {
         match flip {
             None if matches!(self, EventMode::FirstNews) && is_news => Some(Flip::Up),
             flip => flip,
-        }
-    }
-}
-
-impl Flip {
-    /// Name of the event route.
-    #[must_use]
-    pub const fn event_name(self) -> &'static CStr {
-        match self {
-            Flip::Up => c"dispatcher:dst-up",
-            Flip::Down => c"dispatcher:dst-down",
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`transition`] | The state flags and the functions that change them. |
+//! | [`flags`] | The state flags. |
+//! | [`transition`] | What marks, pings and commands change of a state. |
 //! | [`compat`] | Differences between the versions of the C module. |
 //! | [`probe`] | Which destinations are pinged, and what a reply means. |
 //! | [`latency`] | Round-trip times and their estimate. |
@@ -12,6 +13,7 @@
 
 pub mod compat;
 pub mod event;
+pub mod flags;
 pub mod latency;
 pub mod probe;
 pub mod schedule;

@@ -7,6 +7,7 @@
 use std::io::Write;
 
 use crate::dispatch::list::destination::SetId;
+use crate::dispatch::text::number;
 
 /// First line of each file.
 const HEAD: &[u8] = b"# States that operators have set. Written by Kamailio's dispatcher module, read at \
@@ -73,10 +74,6 @@ fn read_line(line: &[u8]) -> Option<Kept> {
         },
     };
     words.next().is_none().then_some(kept)
-}
-
-fn number<N: core::str::FromStr>(word: &[u8]) -> Option<N> {
-    core::str::from_utf8(word).ok()?.parse().ok()
 }
 
 #[cfg(test)]

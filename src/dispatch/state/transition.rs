@@ -8,72 +8,9 @@
 use core::fmt;
 
 use super::compat::Compat;
-
-/// The state bits of a destination, with the numbers of the list's flags field.
-///
-/// 0 is plainly active. Bits without a name are kept and mean nothing.
-///
-/// Source: features 1.4 and 1.5.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct State(pub u32);
+pub use super::flags::State;
 
 impl State {
-    /// Active: no bit set.
-    pub const ACTIVE: State = State(0);
-    /// Found dead, or taken out by a script or an operator; a good ping brings it back.
-    pub const INACTIVE: State = State(1);
-    /// Has failed, but less often than `ds_probing_threshold`; still used.
-    pub const TRYING: State = State(2);
-    /// Taken out by an operator; nothing but an operator or a script brings it back.
-    pub const DISABLED: State = State(4);
-    /// To be pinged.
-    pub const PROBING: State = State(8);
-    /// Option: its name is not resolved, so it never matches an address.
-    pub const NODNS: State = State(16);
-    /// Option: never pinged.
-    pub const NOPING: State = State(32);
-    /// Draining: gets no new calls, but calls in progress still find it. Set by an operator or the
-    /// list, beside whatever marks and pings find out.
-    pub const DRAINING: State = State(64);
-
-    /// The bits that the list sets for good; no change of state touches them.
-    const OPTIONS: State = State::NODNS.union(State::NOPING);
-    /// The bits that a mark or a ping replaces.
-    pub(crate) const HEALTH: State = State::INACTIVE
-        .union(State::TRYING)
-        .union(State::DISABLED)
-        .union(State::PROBING);
-
-    /// The bits as a number.
-    #[must_use]
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-
-    /// Whether all bits of `other` are set.
-    #[must_use]
-    pub const fn contains(self, other: State) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// Whether any bit of `other` is set.
-    #[must_use]
-    pub const fn intersects(self, other: State) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    /// The bits of both.
-    #[must_use]
-    pub const fn union(self, other: State) -> State {
-        State(self.0 | other.0)
-    }
-
-    /// These bits less those of `other`.
-    #[must_use]
-    pub const fn without(self, other: State) -> State {
-        State(self.0 & !other.0)
-    }
-
     /// Whether the selection may choose a destination in this state.
     #[must_use]
     pub const fn usable(self, compat: Compat) -> bool {
@@ -100,9 +37,6 @@ impl State {
             asked
         }
     }
-
-    /// The bits that only operators and scripts set, and that no measurement undoes.
-    pub const ADMINISTRATIVE: State = State::DISABLED.union(State::DRAINING);
 
     /// The list flags that bring a destination back as an operator left it: those of the list,
     /// with this state's administrative bits.

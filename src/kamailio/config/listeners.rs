@@ -1,6 +1,6 @@
 //! Who is told of events.
 
-use core::ffi::c_int;
+use core::ffi::{CStr, c_int};
 
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::event::{Cause, EventMode};
@@ -32,9 +32,17 @@ pub enum Who {
     Function(&'static [u8]),
 }
 
+/// Returns the name of the event route.
+pub const fn route_name(flip: Flip) -> &'static CStr {
+    match flip {
+        Flip::Up => c"dispatcher:dst-up",
+        Flip::Down => c"dispatcher:dst-down",
+    }
+}
+
 /// Returns the number of the event route; `None` if the config has none.
 fn route(flip: Flip) -> Option<c_int> {
-    let name = flip.event_name().as_ptr().cast_mut();
+    let name = route_name(flip).as_ptr().cast_mut();
     // SAFETY: a text that ends with NUL, which the server only reads (core/route.c, route_lookup).
     let at = unsafe { sys::glue_event_route(name) };
     (at >= 0).then_some(at)

@@ -7,7 +7,7 @@ use super::environment::{SavedEnvironment, SavedRouteType};
 use super::faked_msg::FakedMessage;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::transition::Flip;
-use crate::kamailio::config::listeners::{Listeners, Who};
+use crate::kamailio::config::listeners::{Listeners, Who, route_name};
 use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::message::{Message, MessageNumber};
 use crate::kamailio::server::sys;
@@ -80,7 +80,7 @@ pub fn tell(listeners: &Listeners, event: &Rc<Event>, interrupted: Option<Messag
     let Some(mut faked) = FakedMessage::to(&event.uri.bytes()) else {
         log_err!(
             "no {} event: no message to {} can be made",
-            event.flip.event_name().to_string_lossy(),
+            route_name(event.flip).to_string_lossy(),
             Escaped(&event.uri.bytes())
         );
         return;
@@ -111,7 +111,7 @@ fn run(listeners: &Listeners, event: &Event, msg: &mut Message) {
 fn call(function: &[u8], event: &Event, msg: &mut Message) {
     // KEMI engines read both as C strings. A parameter's text ends with NUL, too.
     let mut called = text::as_str(function);
-    let mut name = text::as_terminated_str(event.flip.event_name());
+    let mut name = text::as_terminated_str(route_name(event.flip));
     let (called, name) = (&raw mut called, &raw mut name);
     // SAFETY: texts that outlive the call, and a live message.
     match unsafe { sys::glue_run_event_function(called, name, msg.raw()) } {

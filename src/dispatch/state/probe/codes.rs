@@ -5,6 +5,7 @@
 use core::fmt;
 
 use crate::dispatch::state::compat::Compat;
+use crate::dispatch::text::name_value;
 
 const FIRST: u16 = 100;
 const LAST: u16 = 699;
@@ -117,14 +118,6 @@ impl ReplyCodes {
 fn bit(code: u16) -> Option<(usize, u64)> {
     let number = code.checked_sub(FIRST)?;
     Some((usize::from(number / 64), 1 << (number % 64)))
-}
-
-fn name_value(item: &[u8]) -> Option<(&[u8], &[u8])> {
-    let equals = item.iter().position(|byte| *byte == b'=')?;
-    let (name, value) = item.split_at(equals);
-    let (name, value) = (name.trim_ascii(), value.get(1..)?.trim_ascii());
-    let plain = |text: &[u8]| !text.is_empty() && !text.iter().any(u8::is_ascii_whitespace);
-    (plain(name) && plain(value)).then_some((name, value))
 }
 
 /// A decimal number; `None` for anything else and for what is far too large.
