@@ -6,17 +6,15 @@
 //! set.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use parking_lot::lock_api::{Mutex, RawMutex};
 
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::hash::fold_hash;
 
-use super::chains::{Call, Chains, Rest};
+use super::chains::{Call, Chains, SlotHash, Taken};
 use crate::shm::dest::destination::Dest;
-use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
-use crate::shm::memory::refcount::Counted;
+use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
 use crate::shm::set::view::View;
 use crate::shm::table::store::{Pinned, Store};
 
@@ -35,26 +33,12 @@ struct Slot<L>(Mutex<L, Chains>);
 // SAFETY: a lock and a pointer of which zeroes are values; zeroed it has no calls.
 unsafe impl<L: ShmSafe> ShmSafe for Slot<L> {}
 
-/// The table's place in shared memory.
+/// The table in shared memory.
 struct Root<L> {
     slots: ShmSlice<Slot<L>>,
-    /// Calls in the table, as processes counted them up and down: only the sum says something.
-    up: ShmSlice<Count>,
 }
 
-/// A count that some processes write, on a cache line of its own.
-struct Count {
-    count: AtomicU64,
-    _after: [u64; 7],
-}
-
-// SAFETY: an atomic and integers; zeroed nothing was counted.
-unsafe impl ShmSafe for Count {}
-
-/// Counts of a table: with more processes than these, some share one.
-const COUNTS: usize = 32;
-
-// SAFETY: shared slices; zeroed it is a table without slots.
+// SAFETY: a shared slice; zeroed it is a table without slots.
 unsafe impl<L: ShmSafe> ShmSafe for Root<L> {}
 
 /// One process's way to the calls. Made before the server forks, then copied by the fork.
@@ -119,52 +103,39 @@ impl<L: RawMutex> Calls<L> {
     where
         L: ShmSafe,
     {
-        let slots = 1usize.checked_shl(size).ok_or(OutOfMemory)?;
         let mut plan = Plan::<Root<L>>::of_header();
-        let slots = plan.array::<Slot<L>>(slots);
-        let up = plan.array_on_line(COUNTS);
+        // As many as no memory has, where there are more than can be counted.
+        let slots = plan.array::<Slot<L>>(1usize.checked_shl(size).unwrap_or(usize::MAX));
         let mut block = plan.alloc(arena)?;
-        let (slots, up) = (block.slice(&slots), block.slice_on_line(&up));
+        let slots = block.slice(&slots);
         // SAFETY: the block is ours alone until the server forks.
         for slot in unsafe { slots.fill() } {
             let lock = Slot(Mutex::from_raw(L::INIT, Chains::EMPTY));
             // SAFETY: what is there is zeroes, which need no drop.
             unsafe { ptr::write(slot, lock) };
         }
-        let root = block.fill();
-        (root.slots, root.up) = (slots, up);
+        block.fill().slots = slots;
         let root = block.header();
         Ok(Calls { root, lifetimes })
     }
 
-    fn root(&self) -> &Root<L> {
+    fn slots(&self) -> &[Slot<L>] {
         // SAFETY: made by `create`, given back by nobody but `destroy`.
-        unsafe { self.root.as_ref() }
+        unsafe { self.root.as_ref() }.slots.get()
     }
 
     /// Number of calls that are counted.
-    pub fn up(&self) -> u64 {
-        let counts = self.root().up.get().iter();
-        let sum = counts.fold(0u64, |sum, count| {
-            sum.wrapping_add(count.count.load(Relaxed))
-        });
-        // Counts are read one after the other: an end may be seen without its beginning.
-        if sum > u64::MAX / 2 { 0 } else { sum }
+    pub fn up(&self) -> usize {
+        self.slots().iter().map(|slot| slot.0.lock().len()).sum()
     }
 
-    /// The count that a process writes.
-    fn count_of(&self, process: usize) -> Option<&AtomicU64> {
-        let counts = self.root().up.get();
-        counts.get(process % COUNTS).map(|count| &count.count)
-    }
-
-    /// The slot of a Call-ID, and what its hash is within it.
-    fn slot(&self, call_id: &[u8]) -> Option<(&Mutex<L, Chains>, Rest)> {
-        let slots = self.root().slots.get();
+    /// The slot of a Call-ID, and its hash there.
+    fn slot(&self, call_id: &[u8]) -> Option<(&Mutex<L, Chains>, SlotHash)> {
+        let slots = self.slots();
         let hash = fold_hash(call_id);
         let at = hash as usize & slots.len().wrapping_sub(1);
-        let rest = Rest::new(hash, slots.len().trailing_zeros());
-        slots.get(at).map(|slot| (&slot.0, rest))
+        let hash = SlotHash::new(hash, slots.len().trailing_zeros());
+        slots.get(at).map(|slot| (&slot.0, hash))
     }
 
     /// Finds the call's destination in `view`, or chooses the one with the fewest calls and counts
@@ -206,11 +177,9 @@ impl<L: RawMutex> Calls<L> {
 
     /// The position of the destination that a call is counted for, if it still takes messages.
     fn known<A: Arena>(&self, at: &Place<'_, A, L>) -> Option<usize> {
-        let (slot, rest) = self.slot(at.call_id)?;
-        let mut chains = slot.lock();
-        let call = chains.find(rest, at.set, at.call_id)?;
-        // SAFETY: calls in a chain are live while its lock is held.
-        position(at.view, unsafe { call.as_ref() })
+        let (slot, hash) = self.slot(at.call_id)?;
+        let chains = slot.lock();
+        position(at.view, chains.find(hash, at.set, at.call_id)?)
     }
 
     /// Links a call to the destination that `choose` reserves for it (`New`), instead of the call
@@ -220,65 +189,32 @@ impl<L: RawMutex> Calls<L> {
         at: &Place<'_, A, L>,
         choose: impl FnOnce(Option<&Call>) -> Placed,
     ) -> Result<Placed, OutOfMemory> {
-        let (slot, rest) = self.slot(at.call_id).ok_or(OutOfMemory)?;
-        let call = self.make(at)?;
+        let Some((slot, hash)) = self.slot(at.call_id) else {
+            return Ok(Placed::Full);
+        };
+        let mut call = self.make(at)?;
         let mut chains = slot.lock();
-        let there = chains.find(rest, at.set, at.call_id);
-        // SAFETY: calls in a chain are live while its lock is held.
-        let placed = choose(there.map(|call| unsafe { call.as_ref() }));
+        let placed = choose(chains.find(hash, at.set, at.call_id));
         let dest = match placed {
             Placed::New(position) => at.view.dest(position),
             _ => None,
         };
-        let Some(dest) = dest else {
+        if let Some(dest) = dest {
+            call.record = at.store.hold(dest).into_raw().as_ptr();
+            let old = chains.take(Some(hash), |call| call.is(at.set, at.call_id));
+            chains.put(hash, call, at.store.arena());
             drop(chains);
-            self.finish(at.store, at.process, call);
-            return Ok(placed);
-        };
-        let old = match there {
-            Some(_) => chains.take(Some(rest), |call| call.is(at.set, at.call_id)),
-            None => ptr::null_mut(),
-        };
-        // SAFETY: ours alone until it is put in, here, under the lock.
-        let linked = unsafe { &mut *call.as_ptr() };
-        linked.record = dest.counted().as_ptr();
-        // SAFETY: the caller's view holds the record, and is pinned.
-        unsafe { dest.counted().as_ref() }.retain();
-        chains.put(rest, call, at.store.arena());
-        drop(chains);
-        match NonNull::new(old) {
-            Some(old) => self.finish(at.store, at.process, old),
-            None => {
-                let up = self.count_of(at.process);
-                up.into_iter().for_each(|up| _ = up.fetch_add(1, Relaxed));
-            }
+            finish(at.store, at.process, old);
         }
         Ok(placed)
     }
 
-    /// Takes a call that is in no chain from its destination's count, and gives it back.
-    fn finish<A: Arena>(&self, store: &Store<A, L>, process: usize, call: NonNull<Call>) {
-        // SAFETY: in no chain, so ours alone.
-        let &Call { record, set, .. } = unsafe { call.as_ref() };
-        if let Some(record) = NonNull::new(record) {
-            {
-                // SAFETY: the call holds it.
-                let held = unsafe { record.as_ref() };
-                held.unload();
-                store.sync_load(process, set, held);
-            }
-            // SAFETY: gives up what `make` counted.
-            unsafe { Counted::release(record, store.arena()) };
-        }
-        // SAFETY: as above; `make` took it from this arena.
-        unsafe { store.arena().free(call.cast()) };
-    }
-
     /// Makes a call that holds no record yet.
-    fn make<A: Arena>(&self, at: &Place<'_, A, L>) -> Result<NonNull<Call>, OutOfMemory> {
+    fn make<'a, A: Arena>(&self, at: &Place<'a, A, L>) -> Result<Owned<'a, A, Call>, OutOfMemory> {
+        let arena = at.store.arena();
         let mut plan = Plan::<Call>::of_header();
         let text = plan.array(at.call_id.len());
-        let mut block = plan.alloc(at.store.arena())?;
+        let mut block = plan.alloc(arena)?;
         let text = block.slice(&text);
         // SAFETY: the block is ours alone until the call is linked.
         unsafe { text.fill() }.copy_from_slice(at.call_id);
@@ -287,13 +223,14 @@ impl<L: RawMutex> Calls<L> {
         call.expires = at.now.saturating_add(self.lifetimes.expire_s);
         call.init_expires = at.now.saturating_add(self.lifetimes.init_expire_s);
         call.call_id = text;
-        Ok(block.header())
+        // SAFETY: just made.
+        Ok(unsafe { Owned::new(block.header(), arena) })
     }
 
     /// True when the call is counted in the set.
     pub fn is_counted(&self, set: SetId, call_id: &[u8]) -> bool {
         self.slot(call_id)
-            .is_some_and(|(slot, rest)| slot.lock().find(rest, set, call_id).is_some())
+            .is_some_and(|(slot, hash)| slot.lock().find(hash, set, call_id).is_some())
     }
 
     /// Ends a call in one set, or in all; returns in how many it was counted.
@@ -304,46 +241,27 @@ impl<L: RawMutex> Calls<L> {
         set: Option<SetId>,
         call_id: &[u8],
     ) -> usize {
-        let Some((slot, rest)) = self.slot(call_id) else {
+        let Some((slot, hash)) = self.slot(call_id) else {
             return 0;
         };
-        let ended = slot.lock().take(Some(rest), |call| {
+        let ended = slot.lock().take(Some(hash), |call| {
             call.call_id.get() == call_id && set.is_none_or(|set| call.set == set)
         });
-        self.end_all(store, process, ended)
+        finish(store, process, ended)
     }
 
     /// Notes that a call is answered: it counts until it ends or expires.
     pub fn confirm(&self, call_id: &[u8]) -> bool {
-        let Some((slot, rest)) = self.slot(call_id) else {
-            return false;
-        };
-        let mut chains = slot.lock();
         let mut confirmed = false;
-        for mut call in chains.of(rest) {
-            // SAFETY: calls in a chain are live, and changed by the holder of its lock only.
-            let call = unsafe { call.as_mut() };
-            if call.call_id.get() == call_id {
-                call.init_expires = u32::MAX;
-                confirmed = true;
-            }
+        if let Some((slot, hash)) = self.slot(call_id) {
+            slot.lock().change(hash, |call| {
+                if call.call_id.get() == call_id {
+                    call.init_expires = u32::MAX;
+                    confirmed = true;
+                }
+            });
         }
         confirmed
-    }
-
-    /// Ends the calls of a chain, which is in no slot any more; returns how many there were.
-    fn end_all<A: Arena>(&self, store: &Store<A, L>, process: usize, chain: *mut Call) -> usize {
-        let (mut ended, mut chain) = (0, chain);
-        while let Some(call) = NonNull::new(chain) {
-            // SAFETY: in no slot, so ours alone.
-            chain = unsafe { call.as_ref() }.next;
-            ended += 1;
-            self.finish(store, process, call);
-        }
-        if let Some(up) = self.count_of(process).filter(|_| ended > 0) {
-            up.fetch_sub(ended as u64, Relaxed);
-        }
-        ended
     }
 
     /// Ends the calls whose time is over, in a part of the table: slots `part` of `parts`.
@@ -357,19 +275,13 @@ impl<L: RawMutex> Calls<L> {
         parts: usize,
     ) -> usize {
         let over = |call: &Call| call.expires <= now || call.init_expires <= now;
-        let slots = self
-            .root()
-            .slots
-            .get()
-            .iter()
-            .skip(part)
-            .step_by(parts.max(1));
+        let slots = self.slots().iter().skip(part).step_by(parts.max(1));
         let expire = |slot: &Slot<L>| {
             let mut chains = slot.0.lock();
             let ended = chains.take(None, over);
             chains.tidy(store.arena());
             drop(chains);
-            self.end_all(store, process, ended)
+            finish(store, process, ended)
         };
         slots.map(expire).sum()
     }
@@ -384,7 +296,7 @@ impl<L: RawMutex> Calls<L> {
         count: usize,
     ) -> Vec<CallInfo> {
         let pinned = store.pin(process);
-        let slots = self.root().slots.get().iter();
+        let slots = self.slots().iter();
         let infos = slots.flat_map(|slot| infos(&slot.0, &pinned));
         infos.filter(which).skip(offset).take(count).collect()
     }
@@ -394,21 +306,13 @@ impl<L: RawMutex> Calls<L> {
     /// # Safety
     /// No other process is left, and the table is not used again.
     pub unsafe fn destroy(&self, arena: &impl Arena) {
-        for slot in self.root().slots.get() {
+        for slot in self.slots() {
             // The lock is not asked for: a process that was ended meanwhile left it locked.
             // SAFETY: by this function's contract nobody else looks at the calls.
             let chains = unsafe { &mut *slot.0.data_ptr() };
-            let mut at = chains.take(None, |_| true);
-            while let Some(call) = NonNull::new(at) {
-                // SAFETY: in no slot, so ours alone.
-                let &Call { record, next, .. } = unsafe { call.as_ref() };
-                at = next;
-                if let Some(record) = NonNull::new(record) {
-                    // SAFETY: gives up what `make` counted.
-                    unsafe { Counted::release(record, arena) };
-                }
-                // SAFETY: by this function's contract.
-                unsafe { arena.free(call.cast()) };
+            for call in chains.take(None, |_| true) {
+                // SAFETY: taken out, and nobody is left to read it.
+                unsafe { Call::free(call, arena) };
             }
             chains.tidy(arena);
         }
@@ -417,24 +321,34 @@ impl<L: RawMutex> Calls<L> {
     }
 }
 
+/// Takes calls from their destinations' counts, and gives them back; returns how many there were.
+fn finish<A: Arena, L: RawMutex>(store: &Store<A, L>, process: usize, ended: Taken) -> usize {
+    let finish = |call: NonNull<Call>| {
+        // SAFETY: taken out of its chain, so ours alone.
+        let Call { set, .. } = *unsafe { call.as_ref() };
+        // SAFETY: taken out of its chain, so ours alone.
+        if let Some(record) = unsafe { call.as_ref() }.record() {
+            record.unload();
+            store.sync_load(process, set, record);
+        }
+        // SAFETY: taken out of its chain; `make` took it from this arena.
+        unsafe { Call::free(call, store.arena()) };
+    };
+    ended.map(finish).count()
+}
+
 /// The position of the destination that a call is counted for, if it still takes messages: also
 /// when it drains.
 fn position(view: &View, call: &Call) -> Option<usize> {
-    // SAFETY: a call holds its record.
-    let at = view.position_of(unsafe { &*call.record })?;
+    let at = view.position_of(call.record()?)?;
     view.serves_calls(at).then_some(at)
 }
 
 /// The calls of a slot.
 fn infos<L: RawMutex>(slot: &Mutex<L, Chains>, pinned: &Pinned<'_>) -> Vec<CallInfo> {
-    let mut chains = slot.lock();
-    let info = |call: NonNull<Call>| {
-        // SAFETY: calls in a chain are live while its lock is held.
-        let call = unsafe { call.as_ref() };
-        // SAFETY: a call in a chain holds its record.
-        let record = unsafe { &*call.record };
+    let info = |call: &Call| {
         let view = pinned.view(call.set);
-        let dest = view.and_then(|view| view.dest(view.position_of(record)?));
+        let dest = view.and_then(|view| view.dest(view.position_of(call.record()?)?));
         CallInfo {
             call_id: call.call_id.get().to_vec(),
             set: call.set,
@@ -443,5 +357,5 @@ fn infos<L: RawMutex>(slot: &Mutex<L, Chains>, pinned: &Pinned<'_>) -> Vec<CallI
             expires: call.expires,
         }
     };
-    chains.all().map(info).collect()
+    slot.lock().all().map(info).collect()
 }

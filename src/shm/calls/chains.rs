@@ -1,20 +1,22 @@
-//! Calls that have fallen together in the table of calls: one chain, or many short ones in its
-//! place once it has become long.
+//! The calls of one slot of the call table: one chain, or many short ones once it has become long.
 //!
-//! All of it belongs to a slot of the table, and is touched by the holder of the slot's lock only.
+//! They lie behind the slot's lock: `&Chains` comes from its guard, and bounds all that it yields.
 
+use core::iter;
 use core::ptr::{self, NonNull};
+use core::slice;
 
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::hash::fold_hash;
 
 use crate::shm::dest::record::DestRecord;
-use crate::shm::memory::arena::{Arena, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::arena::{Arena, Free, Owned, ShmSafe, ShmSlice};
 use crate::shm::memory::refcount::Counted;
 
 /// A call that is counted.
 pub(crate) struct Call {
-    pub(crate) next: *mut Call,
+    next: *mut Call,
+    /// The record of its destination, which it holds; null before it is in a chain.
     pub(crate) record: *mut Counted<DestRecord>,
     pub(crate) set: SetId,
     /// The second in which it ends by itself.
@@ -24,14 +26,32 @@ pub(crate) struct Call {
     pub(crate) call_id: ShmSlice<u8>,
 }
 
-// SAFETY: integers, arena pointers and shared slices; zeroed it is a call of nobody. It is never
-// linked before `Calls::make` has written it and `Calls::link` has set its record.
+// SAFETY: integers, arena pointers and a shared slice; zeroed it is a call of nobody.
 unsafe impl ShmSafe for Call {}
+
+impl Free for Call {
+    /// Lets its record go as well.
+    unsafe fn free(call: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: it is given back last.
+        if let Some(record) = NonNull::new(unsafe { call.as_ref() }.record) {
+            // SAFETY: the call holds it, and both came from this arena.
+            unsafe { Counted::release(record, arena) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { arena.free(call.cast()) };
+    }
+}
 
 impl Call {
     /// True for the call with this Call-ID in this set.
     pub(crate) fn is(&self, set: SetId, call_id: &[u8]) -> bool {
         self.set == set && self.call_id.get() == call_id
+    }
+
+    /// What runs of its destination.
+    pub(crate) fn record(&self) -> Option<&DestRecord> {
+        // SAFETY: a call holds its record.
+        Some(unsafe { self.record.as_ref() }?)
     }
 }
 
@@ -42,37 +62,31 @@ const LONG: usize = 8;
 const FIRST: usize = 16;
 const MORE: usize = 4;
 
-/// The calls of a slot: a chain; or, with [`MANY`] in its address, the [`Heads`] of many.
-pub(crate) struct Chains(*mut Call);
-
-/// The bit of an address that says so: calls and heads lie at multiples of 8.
-const MANY: usize = 1;
-
-/// Chains by the hash of their calls, a power of two of them.
-struct Heads {
-    chains: ShmSlice<*mut Call>,
+/// The calls of a slot.
+pub(crate) struct Chains {
+    /// The only chain, while there are not many.
+    one: *mut Call,
+    /// Chains by the hash of their calls, a power of two of them; empty before they are needed.
+    many: ShmSlice<*mut Call>,
+    calls: usize,
 }
 
-// SAFETY: a shared slice; zeroed it has no chains.
-unsafe impl ShmSafe for Heads {}
-
-/// The hash of a call within its slot: what is left of the whole above the slot's number.
+/// The hash of a call within its slot: the bits of the whole above the slot's number.
 #[derive(Clone, Copy)]
-pub(crate) struct Rest {
-    /// The whole.
+pub(crate) struct SlotHash {
     hash: u32,
     /// Bits of the slot's number.
     bits: u32,
 }
 
-impl Rest {
-    /// Of the hash of a Call-ID, in a table with two to the power of `bits` slots.
+impl SlotHash {
+    /// The hash of a Call-ID in a table with two to the power of `bits` slots.
     pub(crate) fn new(hash: u32, bits: u32) -> Self {
-        Rest { hash, bits }
+        SlotHash { hash, bits }
     }
 
     fn of(self, call: &Call) -> Self {
-        Rest::new(fold_hash(call.call_id.get()), self.bits)
+        SlotHash::new(fold_hash(call.call_id.get()), self.bits)
     }
 
     fn place(self, chains: usize) -> usize {
@@ -82,162 +96,170 @@ impl Rest {
 
 impl Chains {
     /// No calls.
-    pub(crate) const EMPTY: Self = Chains(ptr::null_mut());
+    pub(crate) const EMPTY: Self = Chains {
+        one: ptr::null_mut(),
+        many: ShmSlice::EMPTY,
+        calls: 0,
+    };
 
-    fn heads(&self) -> Option<NonNull<Heads>> {
-        let is_many = self.0.addr() & MANY != 0;
-        let heads = self.0.map_addr(|addr| addr & !MANY).cast();
-        NonNull::new(heads).filter(|_| is_many)
+    /// Number of calls.
+    pub(crate) const fn len(&self) -> usize {
+        self.calls
     }
 
-    /// The first of the chains where they are many, and their number.
-    fn many(&self) -> Option<(*mut *mut Call, usize)> {
-        // SAFETY: made by `grow`, and freed by nobody but `tidy`, which needs the slot's lock.
-        let chains = unsafe { &(*self.heads()?.as_ptr()).chains };
-        Some((chains.start()?.as_ptr(), chains.len()))
-    }
-
-    /// Where each of the chains begins.
-    fn links(&mut self) -> impl Iterator<Item = *mut *mut Call> + use<> {
-        let (first, count) = match self.many() {
-            Some(many) => many,
-            None => (&raw mut self.0, 1),
-        };
-        (0..count).map(move |at| first.wrapping_add(at))
-    }
-
-    /// Where the chain of a hash begins.
-    fn link(&mut self, rest: Rest) -> *mut *mut Call {
-        match self.many() {
-            Some((first, count)) => first.wrapping_add(rest.place(count)),
-            None => &raw mut self.0,
+    /// The heads of all chains.
+    fn heads(&self) -> &[*mut Call] {
+        match self.many.len() {
+            0 => slice::from_ref(&self.one),
+            _ => self.many.get(),
         }
     }
 
-    /// The calls of the chain of a hash.
-    pub(crate) fn of(&mut self, rest: Rest) -> impl Iterator<Item = NonNull<Call>> + use<> {
-        chain(self.link(rest))
+    fn heads_mut(&mut self) -> &mut [*mut Call] {
+        match self.many.len() {
+            0 => slice::from_mut(&mut self.one),
+            // SAFETY: reached only through this value, which is borrowed for as long.
+            _ => unsafe { self.many.fill() },
+        }
+    }
+
+    /// The head of the chain of a hash.
+    fn head_mut(&mut self, hash: SlotHash) -> Option<&mut *mut Call> {
+        let heads = self.heads_mut();
+        heads.get_mut(hash.place(heads.len()))
     }
 
     /// All calls.
-    pub(crate) fn all(&mut self) -> impl Iterator<Item = NonNull<Call>> + use<> {
-        self.links().flat_map(chain)
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Call> {
+        self.heads().iter().flat_map(chain)
+    }
+
+    /// The calls with this hash, among others of their chain.
+    fn with_hash(&self, hash: SlotHash) -> impl Iterator<Item = &Call> {
+        let heads = self.heads();
+        heads
+            .get(hash.place(heads.len()))
+            .into_iter()
+            .flat_map(chain)
     }
 
     /// The call with this Call-ID in this set.
-    pub(crate) fn find(&mut self, rest: Rest, set: SetId, call_id: &[u8]) -> Option<NonNull<Call>> {
-        self.of(rest).find(|call| {
-            // SAFETY: calls in a chain are live while its lock is held.
-            unsafe { call.as_ref() }.is(set, call_id)
-        })
+    pub(crate) fn find(&self, hash: SlotHash, set: SetId, call_id: &[u8]) -> Option<&Call> {
+        self.with_hash(hash).find(|call| call.is(set, call_id))
     }
 
-    /// Puts a call in, which is in no chain. Where its chain has become long, memory is taken for
-    /// more of them, if there is any.
-    pub(crate) fn put(&mut self, rest: Rest, call: NonNull<Call>, arena: &impl Arena) {
-        if self.of(rest).nth(LONG).is_some() {
-            self.grow(rest, arena);
+    /// Shows each call of the chain of a hash to `change`.
+    pub(crate) fn change(&mut self, hash: SlotHash, mut change: impl FnMut(&mut Call)) {
+        let mut at = self.head_mut(hash).map_or(ptr::null_mut(), |head| *head);
+        // SAFETY: calls in a chain are reached only through it, which is borrowed.
+        while let Some(call) = unsafe { at.as_mut() } {
+            change(call);
+            at = call.next;
         }
-        // SAFETY: a chain of this slot, and a call that is in none.
-        unsafe { push(self.link(rest), call) };
     }
 
-    /// Makes more chains, where there are calls for them: with one and the same hash there may
-    /// be long ones among few.
+    /// Puts a call in. Where its chain has become long, memory is taken for more of them, if there
+    /// is any.
+    pub(crate) fn put<A: Arena>(&mut self, hash: SlotHash, call: Owned<'_, A, Call>, arena: &A) {
+        if self.with_hash(hash).nth(LONG).is_some() {
+            self.grow(hash, arena);
+        }
+        // SAFETY: it was given away, so it is in no chain.
+        unsafe { self.push(hash, call.into_raw()) };
+    }
+
+    /// Puts a call at the start of its chain.
+    ///
+    /// # Safety
+    /// The call is in no chain, and nobody else has it.
+    unsafe fn push(&mut self, hash: SlotHash, call: NonNull<Call>) {
+        let Some(head) = self.head_mut(hash) else {
+            return;
+        };
+        // SAFETY: the caller's promise.
+        unsafe { (*call.as_ptr()).next = *head };
+        *head = call.as_ptr();
+        self.calls += 1;
+    }
+
+    /// Makes more chains, where there are calls for them: calls with one and the same hash stay in
+    /// one chain, however many there are.
     #[cold]
-    fn grow(&mut self, rest: Rest, arena: &impl Arena) {
-        let (calls, chains) = (self.all().count(), self.links().count());
-        if calls < chains {
+    fn grow(&mut self, hash: SlotHash, arena: &impl Arena) {
+        let chains = self.heads().len();
+        if self.calls < chains {
             return;
         }
         let wanted = if chains < FIRST { FIRST } else { chains * MORE };
-        let mut plan = Plan::<Heads>::of_header();
-        let field = plan.array(wanted);
-        let Ok(mut block) = plan.alloc(arena) else {
+        let Ok(many) = ShmSlice::create(arena, wanted) else {
             return;
         };
-        block.fill().chains = block.slice(&field);
-        let many = block.header().as_ptr().cast::<Call>();
-        let mut more = Chains(many.map_addr(|addr| addr | MANY));
-        let mut all = ptr::null_mut();
-        self.links().for_each(|link| take(link, &mut all, |_| true));
-        while let Some(call) = NonNull::new(all) {
-            // SAFETY: in no chain now.
-            all = unsafe { call.as_ref() }.next;
-            // SAFETY: as above.
-            let link = more.link(rest.of(unsafe { call.as_ref() }));
-            // SAFETY: as above; the chain is of the new heads.
-            unsafe { push(link, call) };
-        }
+        let all = self.take(None, |_| true);
         self.tidy(arena);
-        *self = more;
+        self.many = many;
+        for call in all {
+            // SAFETY: taken out, and not yet put in again.
+            let of_call = hash.of(unsafe { call.as_ref() });
+            // SAFETY: taken out, so it is in no chain.
+            unsafe { self.push(of_call, call) };
+        }
     }
 
-    /// Takes the calls of one chain, or of all, that `which` takes; yields them as a chain.
-    pub(crate) fn take(&mut self, rest: Option<Rest>, which: impl Fn(&Call) -> bool) -> *mut Call {
-        let mut taken = ptr::null_mut();
-        match rest {
-            Some(rest) => take(self.link(rest), &mut taken, which),
-            None => self.links().for_each(|link| take(link, &mut taken, &which)),
+    /// Takes those calls out of one chain, or of all, that `which` takes.
+    pub(crate) fn take(&mut self, hash: Option<SlotHash>, which: impl Fn(&Call) -> bool) -> Taken {
+        let mut taken = Taken(ptr::null_mut());
+        let mut count = 0;
+        let heads = match hash {
+            Some(hash) => self.head_mut(hash).map(slice::from_mut).unwrap_or_default(),
+            None => self.heads_mut(),
+        };
+        for head in heads {
+            let mut link: *mut *mut Call = head;
+            // SAFETY: the chain's head, or the `next` of a call in it; the chain is borrowed.
+            while let Some(call) = unsafe { (*link).as_mut() } {
+                if which(call) {
+                    // SAFETY: the link that leads to the call.
+                    unsafe { *link = call.next };
+                    call.next = taken.0;
+                    taken.0 = call;
+                    count += 1;
+                } else {
+                    link = &raw mut call.next;
+                }
+            }
         }
+        self.calls -= count;
         taken
     }
 
     /// Gives back the memory for more chains than one, where no call is left.
     pub(crate) fn tidy(&mut self, arena: &impl Arena) {
-        let Some(heads) = self.heads() else { return };
-        if self.all().next().is_none() {
+        if self.calls == 0 {
+            // SAFETY: `grow` took them from this arena; they lead to no call.
+            unsafe { self.many.free(arena) };
             *self = Chains::EMPTY;
-            // SAFETY: made by `grow`, and nobody else has it.
-            unsafe { arena.free(heads.cast()) };
         }
     }
 }
 
-/// The calls from a link on.
-///
-/// The slot's lock is held while it is used.
-pub(crate) fn chain(link: *mut *mut Call) -> impl Iterator<Item = NonNull<Call>> {
-    // SAFETY: a link of a slot whose lock is held.
-    let mut at = unsafe { *link };
-    core::iter::from_fn(move || {
-        let call = NonNull::new(at)?;
-        // SAFETY: calls in a chain are live while its lock is held.
-        at = unsafe { call.as_ref() }.next;
+/// The calls of a chain.
+fn chain(head: &*mut Call) -> impl Iterator<Item = &Call> {
+    // SAFETY: calls in a chain are there for as long as it is borrowed.
+    let first = unsafe { head.as_ref() };
+    // SAFETY: calls in a chain are there for as long as it is borrowed.
+    iter::successors(first, |call| unsafe { call.next.as_ref() })
+}
+
+/// Calls that are in no chain any more, and belong to whoever took them.
+pub(crate) struct Taken(*mut Call);
+
+impl Iterator for Taken {
+    type Item = NonNull<Call>;
+
+    fn next(&mut self) -> Option<NonNull<Call>> {
+        let call = NonNull::new(self.0)?;
+        // SAFETY: in no chain, so ours alone, and not yet handed on.
+        self.0 = unsafe { call.as_ref() }.next;
         Some(call)
-    })
-}
-
-/// Puts a call at the start of a chain.
-///
-/// # Safety
-/// `link` is of a slot whose lock is held, and the call is in no chain.
-unsafe fn push(link: *mut *mut Call, call: NonNull<Call>) {
-    // SAFETY: the caller's promise.
-    let first = unsafe { *link };
-    // SAFETY: as above.
-    unsafe { (*call.as_ptr()).next = first };
-    // SAFETY: as above.
-    unsafe { *link = call.as_ptr() };
-}
-
-/// Moves the calls of a chain that `which` takes, to the chain `taken`.
-fn take(link: *mut *mut Call, taken: &mut *mut Call, which: impl Fn(&Call) -> bool) {
-    let mut link = link;
-    // SAFETY: the chain's head, or the `next` of a call in it; the slot's lock is held.
-    while let Some(call) = NonNull::new(unsafe { *link }) {
-        // SAFETY: calls in a chain are live while its lock is held.
-        if which(unsafe { call.as_ref() }) {
-            // SAFETY: as above.
-            let next = unsafe { call.as_ref() }.next;
-            // SAFETY: as above.
-            unsafe { *link = next };
-            // SAFETY: in no chain now.
-            unsafe { (*call.as_ptr()).next = *taken };
-            *taken = call.as_ptr();
-        } else {
-            // SAFETY: as above.
-            link = unsafe { &raw mut (*call.as_ptr()).next };
-        }
     }
 }

@@ -205,6 +205,29 @@ pub struct ShmSlice<T> {
 // safe to share.
 unsafe impl<T: ShmSafe> ShmSafe for ShmSlice<T> {}
 
+impl<T: ShmSafe> ShmSlice<T> {
+    /// A zeroed array as a piece of its own.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when the arena is full.
+    pub fn create(arena: &impl Arena, len: usize) -> Result<Self, OutOfMemory> {
+        let mut plan = Plan::<[u64; 0]>::of_header();
+        let field = plan.array(len);
+        Ok(plan.alloc(arena)?.slice(&field))
+    }
+
+    /// Gives back an array that is a piece of its own; nothing where it is empty.
+    ///
+    /// # Safety
+    /// It came from `create` with this arena, and nobody uses it again.
+    pub unsafe fn free(&self, arena: &impl Arena) {
+        if let Some(start) = self.start() {
+            // SAFETY: the caller's promise; the array begins where its piece does.
+            unsafe { arena.free(start.cast()) };
+        }
+    }
+}
+
 impl<T> ShmSlice<T> {
     /// The empty array.
     pub const EMPTY: Self = ShmSlice {

@@ -14,7 +14,7 @@
 use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
-use super::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use super::arena::{Arena, OutOfMemory, ShmSafe, ShmSlice};
 
 /// What one process pins. Its words are in the middle of two cache lines that are its own, wherever
 /// the arena puts the array: readers do not disturb each other.
@@ -56,19 +56,15 @@ impl Epochs {
     /// # Errors
     /// [`OutOfMemory`]: all readers stay strays.
     pub fn make_slots(&mut self, arena: &impl Arena, processes: usize) -> Result<(), OutOfMemory> {
-        let mut plan = Plan::<[u64; 0]>::of_header();
-        let field = plan.array(processes);
-        self.slots = plan.alloc(arena)?.slice(&field);
+        self.slots = ShmSlice::create(arena, processes)?;
         Ok(())
     }
 
     /// Gives the slots back, when no other process is left.
     pub fn free_slots(&mut self, arena: &impl Arena) {
         let slots = core::mem::replace(&mut self.slots, ShmSlice::EMPTY);
-        if let Some(first) = slots.start() {
-            // SAFETY: `make_slots` took them from this arena; nobody is left to pin.
-            unsafe { arena.free(first.cast()) };
-        }
+        // SAFETY: `make_slots` took them from this arena; nobody is left to pin.
+        unsafe { slots.free(arena) };
     }
 
     /// Pins the epoch for the process with this number, which must be the caller's own.

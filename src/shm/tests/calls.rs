@@ -235,7 +235,7 @@ fn many_more_calls_than_slots_are_found_and_their_memory_is_given_back() {
         assert!(call % 2 == 0 || lab.calls.confirm(name(call).as_bytes()));
     }
     let all = lab.calls.list(&lab.store, 0, |_| true, 0, usize::MAX);
-    assert_eq!((all.len(), lab.calls.up()), (count, count as u64));
+    assert_eq!((all.len(), lab.calls.up()), (count, count));
     assert_eq!(lab.calls.expire(&lab.store, 1, 10, 0, 1), count / 2);
     for call in (1..count).step_by(2) {
         assert!(lab.calls.is_counted(1, name(call).as_bytes()));
@@ -296,7 +296,7 @@ fn random_calls_agree_with_a_model() {
             .values()
             .for_each(|duid| *expected.get_mut(duid).unwrap() += 1);
         assert_eq!(lab.loads(), expected);
-        assert_eq!(lab.calls.up(), model.len() as u64);
+        assert_eq!(lab.calls.up(), model.len());
     }
     lab.destroy();
 }
