@@ -1,8 +1,9 @@
-//! Changes that wait in shared memory until a process can run routes for them.
+//! The event queue: changes of states that wait in shared memory until a process can run routes for
+//! them.
 //!
-//! What may not run routes itself, such as an RPC command, posts what it changed; another process
-//! takes all out that waits. Neither ever waits for the other: it is a stack that is pushed, and
-//! taken whole, by one atomic step each.
+//! A process that may not run routes itself, such as one that executes an RPC command, posts what it
+//! changed; another process takes all that waits. Neither ever waits for the other: the queue is a
+//! stack that is pushed, and taken whole, by one atomic step each.
 
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
@@ -10,42 +11,45 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, State};
-use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
 
-/// Changes that may wait.
+/// Most events that may wait.
 pub const MOST: usize = 100_000;
 
-/// What can post.
-const CAUSES: [Cause; 3] = [Cause::Rpc, Cause::Reload, Cause::Start];
-
-/// A change that waits.
+/// An event that waits.
 struct Posted {
     next: *mut Posted,
     set: SetId,
-    old: u32,
-    new: u32,
+    old: State,
+    new: State,
     is_up: bool,
-    /// Place in [`CAUSES`].
-    cause: u8,
+    cause: u32,
     uri: ShmSlice<u8>,
 }
 
-// SAFETY: numbers, a pointer into the arena and a shared slice; zeroed it is an empty change.
+// SAFETY: numbers, a pointer into the arena and a shared slice; zeroed it is an event of set 0.
 unsafe impl ShmSafe for Posted {}
 
-/// The box itself.
-struct Slot {
-    /// What waits, newest first.
+impl Free for Posted {
+    unsafe fn free(posted: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: the caller's promise.
+        unsafe { arena.free(posted.cast()) };
+    }
+}
+
+/// The queue in shared memory.
+struct Root {
+    /// The events that wait, newest first.
     newest: AtomicPtr<Posted>,
     count: AtomicUsize,
 }
 
-// SAFETY: atomics; zeroed it is an empty box.
-unsafe impl ShmSafe for Slot {}
+// SAFETY: atomics; zeroed it is an empty queue.
+unsafe impl ShmSafe for Root {}
 
-/// A change.
+/// A change of a state for which routes are to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct QueuedEvent {
     /// The destination's set.
     pub set: SetId,
     /// Its URI.
@@ -60,18 +64,18 @@ pub struct Letter {
     pub cause: Cause,
 }
 
-/// One process's way to the box. Made before the server forks, then copied by the fork.
-pub struct Mailbox<A: Arena> {
+/// One process's way to the queue. Made before the server forks, then copied by the fork.
+pub struct EventQueue<A: Arena> {
     arena: A,
-    slot: NonNull<Slot>,
+    root: NonNull<Root>,
 }
 
-// SAFETY: the box is made of atomics, and what is in it belongs to one process at a time.
-unsafe impl<A: Arena + Sync> Sync for Mailbox<A> {}
-// SAFETY: as above; it belongs to no process.
-unsafe impl<A: Arena + Send> Send for Mailbox<A> {}
+// SAFETY: the root is made of atomics, and what waits belongs to whoever took it.
+unsafe impl<A: Arena + Sync> Sync for EventQueue<A> {}
+// SAFETY: the root is made of atomics and belongs to no process.
+unsafe impl<A: Arena + Send> Send for EventQueue<A> {}
 
-/// Why a change is not taken.
+/// Why an event is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// Shared memory is full.
@@ -86,112 +90,100 @@ impl From<OutOfMemory> for Refused {
     }
 }
 
-impl<A: Arena> Mailbox<A> {
-    /// An empty box.
+impl<A: Arena> EventQueue<A> {
+    /// An empty queue.
     ///
     /// # Errors
     /// [`OutOfMemory`] when the arena is full.
     pub fn create(arena: A) -> Result<Self, OutOfMemory> {
-        let slot = Plan::<Slot>::of_header().alloc(&arena)?.header();
-        Ok(Mailbox { arena, slot })
+        let root = Plan::<Root>::of_header().alloc(&arena)?.header();
+        Ok(EventQueue { arena, root })
     }
 
-    fn slot(&self) -> &Slot {
+    fn root(&self) -> &Root {
         // SAFETY: made by `create`, given back by nobody but `destroy`, the last use.
-        unsafe { self.slot.as_ref() }
+        unsafe { self.root.as_ref() }
     }
 
-    /// Puts a change in. Never waits.
+    /// Posts an event. Never waits.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub fn post(&self, letter: &Letter) -> Result<(), Refused> {
-        let slot = self.slot();
-        if slot.count.fetch_add(1, SeqCst) >= MOST {
-            slot.count.fetch_sub(1, SeqCst);
-            return Err(Refused::TooMany);
+    /// [`Refused`]: it is not posted.
+    pub fn post(&self, event: &QueuedEvent) -> Result<(), Refused> {
+        let root = self.root();
+        let posted = if root.count.fetch_add(1, SeqCst) < MOST {
+            write(&self.arena, event).map_err(Refused::from)
+        } else {
+            Err(Refused::TooMany)
+        };
+        let mut posted = posted.inspect_err(|_| _ = root.count.fetch_sub(1, SeqCst))?;
+        posted.next = root.newest.load(SeqCst);
+        let raw = posted.as_ptr().as_ptr();
+        let swap = |next| root.newest.compare_exchange(next, raw, SeqCst, SeqCst);
+        while let Err(newer) = swap(posted.next) {
+            posted.next = newer;
         }
-        let posted = write(&self.arena, letter).inspect_err(|_| {
-            slot.count.fetch_sub(1, SeqCst);
-        })?;
-        let mut newest = slot.newest.load(SeqCst);
-        loop {
-            // SAFETY: ours until it is in the list.
-            unsafe { (*posted.as_ptr()).next = newest };
-            let put = slot
-                .newest
-                .compare_exchange(newest, posted.as_ptr(), SeqCst, SeqCst);
-            match put {
-                Ok(_) => return Ok(()),
-                Err(newer) => newest = newer,
-            }
-        }
+        posted.into_raw();
+        Ok(())
     }
 
-    /// Takes all out that waits, oldest first.
-    pub fn take(&self) -> Vec<Letter> {
-        let slot = self.slot();
-        if slot.newest.load(SeqCst).is_null() {
+    /// Takes all events that wait, oldest first.
+    pub fn take(&self) -> Vec<QueuedEvent> {
+        let root = self.root();
+        if root.newest.load(SeqCst).is_null() {
             return Vec::new();
         }
-        let mut at = slot.newest.swap(ptr::null_mut(), SeqCst);
-        let mut letters = Vec::new();
+        let mut at = root.newest.swap(ptr::null_mut(), SeqCst);
+        let mut events = Vec::new();
         while let Some(posted) = NonNull::new(at) {
-            // SAFETY: taken out of the list as a whole, so ours alone.
-            let (letter, next) = read(unsafe { posted.as_ref() });
-            at = next;
-            letters.push(letter);
-            // SAFETY: as above, and read.
-            unsafe { self.arena.free(posted.cast()) };
+            // SAFETY: taken with the whole list, so ours alone, and it came from this arena.
+            let posted = unsafe { Owned::new(posted, &self.arena) };
+            events.push(read(&posted));
+            at = posted.next;
         }
-        slot.count.fetch_sub(letters.len(), SeqCst);
-        letters.reverse();
-        letters
+        root.count.fetch_sub(events.len(), SeqCst);
+        events.reverse();
+        events
     }
 
     /// Gives everything back, at the end of the server.
     ///
     /// # Safety
-    /// No other process is left, and the box is not used again.
+    /// No other process is left, and the queue is not used again.
     pub unsafe fn destroy(&self) {
         self.take();
         // SAFETY: made by `create`; no other process is left.
-        unsafe { self.arena.free(self.slot.cast()) };
+        unsafe { self.arena.free(self.root.cast()) };
     }
 }
 
-/// Writes a change into shared memory.
-fn write(arena: &impl Arena, letter: &Letter) -> Result<NonNull<Posted>, OutOfMemory> {
+/// Writes an event into shared memory.
+fn write<'a, A: Arena>(
+    arena: &'a A,
+    event: &QueuedEvent,
+) -> Result<Owned<'a, A, Posted>, OutOfMemory> {
     let mut plan = Plan::<Posted>::of_header();
-    let uri = plan.array::<u8>(letter.uri.len());
-    let block = plan.alloc(arena)?;
-    let text = block.slice(&uri);
+    let uri = plan.array::<u8>(event.uri.len());
+    let mut block = plan.alloc(arena)?;
+    let uri = block.slice(&uri);
     // SAFETY: just made; nobody else has it.
-    unsafe { text.fill() }.copy_from_slice(&letter.uri);
-    let header = block.header();
-    // SAFETY: as above.
-    let posted = unsafe { &mut *header.as_ptr() };
-    posted.set = letter.set;
-    posted.old = letter.old.bits();
-    posted.new = letter.new.bits();
-    posted.is_up = letter.flip == Flip::Up;
-    let cause = (0..).zip(CAUSES).find(|&(_, cause)| cause == letter.cause);
-    posted.cause = cause.map_or(0, |(at, _)| at);
-    posted.uri = text;
-    Ok(header)
+    unsafe { uri.fill() }.copy_from_slice(&event.uri);
+    let posted = block.fill();
+    (posted.set, posted.uri) = (event.set, uri);
+    (posted.old, posted.new) = (event.old, event.new);
+    posted.is_up = event.flip == Flip::Up;
+    posted.cause = event.cause.number();
+    // SAFETY: just made.
+    Ok(unsafe { Owned::new(block.header(), arena) })
 }
 
-fn read(posted: &Posted) -> (Letter, *mut Posted) {
-    let letter = Letter {
+fn read(posted: &Posted) -> QueuedEvent {
+    QueuedEvent {
         set: posted.set,
         uri: posted.uri.get().to_vec(),
-        old: State(posted.old),
-        new: State(posted.new),
+        old: posted.old,
+        new: posted.new,
         flip: if posted.is_up { Flip::Up } else { Flip::Down },
-        cause: CAUSES
-            .get(usize::from(posted.cause))
-            .copied()
-            .unwrap_or(Cause::Rpc),
-    };
-    (letter, posted.next)
+        cause: Cause::from_number(posted.cause),
+    }
 }

@@ -10,7 +10,7 @@ use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::sys;
 use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::sticky::Diverted;
-use crate::shm::event_queue::Mailbox;
+use crate::shm::event_queue::EventQueue;
 use crate::shm::table::slots::Table;
 use crate::shm::table::store::{Pinned, Store};
 
@@ -29,7 +29,7 @@ pub struct Module {
     /// The calls that were placed beside a draining destination.
     pub diverted: Diverted,
     /// Changes by RPC commands that wait to be told; `None` where nobody wants to know.
-    pub mailbox: Option<Mailbox<ShmArena>>,
+    pub event_queue: Option<EventQueue<ShmArena>>,
 }
 
 static MODULE: OnceCell<Module> = OnceCell::new();

@@ -21,7 +21,7 @@ use crate::kamailio::server::log::{log_dbg, log_warn};
 use crate::kamailio::server::message::{Message, Reason};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::{Escaped, ScriptText};
-use crate::shm::event_queue::{Letter, Refused};
+use crate::shm::event_queue::{QueuedEvent, Refused};
 
 /// Events that routes may cause during one delivery, so that routes that keep causing events come to an end.
 const MOST_RAISED: usize = 1_000;
@@ -43,7 +43,7 @@ pub struct Feed<'m> {
     code: i32,
     reason: Vec<u8>,
     from_reply: bool,
-    events: Vec<Letter>,
+    events: Vec<QueuedEvent>,
 }
 
 impl<'m> Feed<'m> {
@@ -98,7 +98,7 @@ impl<'m> Feed<'m> {
         let flip = listeners.mode.event(cause, old, new, compat);
         if let Some(flip) = flip.filter(|&flip| listeners.want(flip)) {
             let uri = uri.to_vec();
-            self.events.push(Letter {
+            self.events.push(QueuedEvent {
                 set,
                 uri,
                 old,
@@ -112,11 +112,11 @@ impl<'m> Feed<'m> {
     /// Has the timer process tell of what was noted, within a second: for RPC commands and for the start,
     /// which may not run routes.
     pub fn post(self) {
-        let Some(mailbox) = &self.module.mailbox else {
+        let Some(event_queue) = &self.module.event_queue else {
             return;
         };
         for (at, event) in self.events.iter().enumerate() {
-            let why = match mailbox.post(event) {
+            let why = match event_queue.post(event) {
                 Ok(()) => continue,
                 Err(Refused::Memory(error)) => error.to_string(),
                 Err(Refused::TooMany) => "too many wait".into(),
@@ -154,7 +154,7 @@ impl<'m> Feed<'m> {
     }
 
     /// Makes an event for a route and its `$dsv`.
-    fn event(&self, event: &Letter) -> Event {
+    fn event(&self, event: &QueuedEvent) -> Event {
         let compat = self.listeners().compat;
         Event {
             flip: event.flip,
@@ -172,11 +172,11 @@ impl<'m> Feed<'m> {
 
 /// Tells of what was posted since the last call. For a process that may run routes.
 pub fn tell_of_posted(module: &Module) {
-    let Some(mailbox) = &module.mailbox else {
+    let Some(event_queue) = &module.event_queue else {
         return;
     };
     let mut feed = Feed::new(module, Cause::Rpc);
-    feed.events = mailbox.take();
+    feed.events = event_queue.take();
     feed.deliver(None);
 }
 

@@ -23,7 +23,7 @@ use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::sys;
 use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::sticky::Diverted;
-use crate::shm::event_queue::Mailbox;
+use crate::shm::event_queue::EventQueue;
 use crate::shm::table::store::Store;
 
 /// Seconds from one round of housekeeping to the next.
@@ -74,10 +74,10 @@ fn make(settings: Settings) -> Option<Module> {
         .map_err(|error| log_err!("cannot make the table of calls: {error}"));
     let diverted = Diverted::create(&ShmArena)
         .map_err(|error| log_err!("cannot make the table of diverted calls: {error}"));
-    let mailbox = settings
+    let event_queue = settings
         .listeners
         .hear(Cause::Start)
-        .then(|| Mailbox::create(ShmArena))
+        .then(|| EventQueue::create(ShmArena))
         .transpose()
         .map_err(|error| log_err!("cannot make the queue of events: {error}"));
     Some(Module {
@@ -86,7 +86,7 @@ fn make(settings: Settings) -> Option<Module> {
         id_prefix: unique_id::prefix(),
         calls: calls.ok()?,
         diverted: diverted.ok()?,
-        mailbox: mailbox.ok()?,
+        event_queue: event_queue.ok()?,
         settings,
     })
 }
@@ -174,10 +174,10 @@ pub extern "C" fn dsr_destroy() {
         // SAFETY: no process is left that uses it: the server destroys its modules when its children are dead
         // (main.c, cleanup).
         unsafe { module.diverted.destroy(&ShmArena) };
-        if let Some(mailbox) = &module.mailbox {
+        if let Some(event_queue) = &module.event_queue {
             // SAFETY: no process is left that uses it: the server destroys its modules when its children are
             // dead (main.c, cleanup).
-            unsafe { mailbox.destroy() };
+            unsafe { event_queue.destroy() };
         }
         // SAFETY: no process is left that uses it: the server destroys its modules when its children are dead
         // (main.c, cleanup), and calls nothing of this module afterwards.

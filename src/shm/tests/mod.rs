@@ -7,8 +7,9 @@
 
 mod calls;
 mod edit;
+mod event_queue;
 mod forked;
-mod mailbox;
+
 mod shares;
 mod store;
 mod threads;
