@@ -216,7 +216,9 @@ impl Chains {
         for head in heads {
             let mut link: *mut *mut Call = head;
             // SAFETY: the chain's head, or the `next` of a call in it; the chain is borrowed.
-            while let Some(call) = unsafe { (*link).as_mut() } {
+            while let Some(mut call) = NonNull::new(unsafe { *link }) {
+                // SAFETY: calls in a chain are reached only through it, which is borrowed.
+                let call = unsafe { call.as_mut() };
                 if which(call) {
                     // SAFETY: the link that leads to the call.
                     unsafe { *link = call.next };

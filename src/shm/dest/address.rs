@@ -1,7 +1,8 @@
 //! The index of addresses: which destinations have this IP address, or this address and port.
 //!
-//! It is built whole and never changes: an edit builds another one. Its entries are in the order of
-//! the table, by set as they are listed and then by position, so the first match is the answer.
+//! It is built whole and never changes: an edit builds another one. Its entries, and so its chains, are
+//! in the order of the table, by set as they are listed and then by position: the first match is the
+//! answer.
 
 use core::ptr::NonNull;
 
@@ -9,14 +10,12 @@ use crate::dispatch::list::destination::{Addr, Proto, SetId};
 use crate::dispatch::select::hash::spread;
 
 use super::destination::Dest;
-use crate::shm::memory::arena::{
-    Arena, Block, Field, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice,
-};
+use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice, to_u32};
 
 /// An address as it is looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// An IPv4 address in the upper half, or the first half of an IPv6 one.
+    /// An IPv4 address, or the first half of an IPv6 one.
     low: u64,
     /// The second half of an IPv6 one.
     high: u64,
@@ -28,7 +27,7 @@ impl Key {
     #[inline]
     pub fn v4(bytes: [u8; 4]) -> Self {
         Key {
-            low: u64::from(u32::from_ne_bytes(bytes)) << 32,
+            low: u32::from_ne_bytes(bytes).into(),
             high: 0,
             is_v6: false,
         }
@@ -44,16 +43,22 @@ impl Key {
         }
     }
 
-    /// An IPv4 address itself, or what an IPv6 one is told from most others by.
+    /// The word that entries of this address and port have.
     #[inline]
-    fn short(self) -> u32 {
-        let word = match self.is_v6 {
-            true => spread(spread(self.low) ^ self.high),
-            false => self.low,
+    fn word(self, port: u16) -> u64 {
+        let (short, v6) = match self.is_v6 {
+            true => (spread(spread(self.low) ^ self.high) >> 32, V6),
+            false => (self.low, 0),
         };
-        (word >> 32) as u32
+        v6 | (u64::from(port) << PORT_AT) | short
     }
 }
+
+/// The lower half of an entry's word is an IPv4 address or the hash of an IPv6 one; above it are the
+/// port and this bit for IPv6.
+const V6: u64 = 1 << 48;
+const PORT_AT: u32 = 32;
+const NO_PORT: u64 = !(0xffff << PORT_AT);
 
 impl From<Addr> for Key {
     fn from(addr: Addr) -> Self {
@@ -90,14 +95,15 @@ pub struct Match {
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     dest: *mut Dest,
-    /// See [`Key::short`].
-    short: u32,
-    port: u16,
-    is_v6: bool,
+    /// See [`Key::word`].
+    word: u64,
+    /// The next entry with this hash of address and port, and with this hash of the address: 1 + its
+    /// position, which is greater than this one's, or 0.
+    next_by_addr: u32,
+    next_by_ip: u32,
 }
 
-// SAFETY: integers and an arena pointer; zeroed it is an address of nobody. It is never read before
-// `AddrIndex::create` has written it.
+// SAFETY: integers and an arena pointer; zeroed it is an address of nobody.
 unsafe impl ShmSafe for Entry {}
 
 impl Entry {
@@ -107,15 +113,12 @@ impl Entry {
     /// The destination is there.
     pub(crate) unsafe fn of(dest: NonNull<Dest>) -> impl Iterator<Item = Entry> {
         // SAFETY: the caller's promise.
-        let at = unsafe { dest.as_ref() };
-        at.addrs().map(move |addr| {
-            let key = Key::from(addr);
-            Entry {
-                dest: dest.as_ptr(),
-                short: key.short(),
-                port: at.port,
-                is_v6: key.is_v6,
-            }
+        let of = unsafe { dest.as_ref() };
+        of.addrs().map(move |addr| Entry {
+            dest: dest.as_ptr(),
+            word: Key::from(addr).word(of.port),
+            next_by_addr: 0,
+            next_by_ip: 0,
         })
     }
 
@@ -125,94 +128,24 @@ impl Entry {
     }
 }
 
-/// The positions of entries by a hash of theirs: those of a bucket lie in a row and go up.
-struct Buckets {
-    /// Where each bucket begins in `members`; and at last where the last one ends.
-    starts: ShmSlice<u32>,
-    members: ShmSlice<u32>,
-}
-
-/// The planned arrays of some [`Buckets`].
-struct BucketsPlan(Field<u32>, Field<u32>);
-
-impl BucketsPlan {
-    fn new<H: ShmSafe>(plan: &mut Plan<H>, entries: usize) -> Self {
-        BucketsPlan(plan.array(entries + 2), plan.array(entries))
-    }
-
-    /// Puts the entries, whose hashes these are, into as many buckets as there are entries, and one
-    /// more.
-    fn place<H>(
-        &self,
-        block: &Block<H>,
-        hashes: impl DoubleEndedIterator<Item = u32> + Clone,
-    ) -> Buckets {
-        let (starts, members) = (block.slice(&self.0), block.slice(&self.1));
-        // SAFETY: the block is ours alone until it is published.
-        let ends = unsafe { starts.fill() };
-        let count = ends.len().saturating_sub(1);
-        for hash in hashes.clone() {
-            ends.get_mut(place(hash, count))
-                .into_iter()
-                .for_each(|end| *end += 1);
-        }
-        let mut end = 0;
-        for count in ends.iter_mut() {
-            end += *count;
-            *count = end;
-        }
-        // SAFETY: the block is ours alone until it is published.
-        let members = unsafe { members.fill() };
-        // From the last one back, so that what was the end of a bucket becomes its start.
-        for (position, hash) in (0..end).rev().zip(hashes.rev()) {
-            let Some(start) = ends.get_mut(place(hash, count)) else {
-                continue;
-            };
-            *start -= 1;
-            members
-                .get_mut(*start as usize)
-                .into_iter()
-                .for_each(|member| *member = position);
-        }
-        Buckets {
-            starts,
-            members: block.slice(&self.1),
-        }
-    }
-}
-
-/// The bucket of a hash.
+/// The place of a word among the heads of chains.
 #[inline]
-fn place(hash: u32, buckets: usize) -> usize {
-    // As a part of the whole: any number of buckets will do.
-    ((u64::from(hash) * buckets as u64) >> 32) as usize
+fn place(word: u64, heads: usize) -> usize {
+    // As a part of the whole: any number of heads will do.
+    (((spread(word) >> 32) * heads as u64) >> 32) as usize
 }
 
-impl Buckets {
-    /// Positions of the entries that may have this hash, going up.
-    #[inline]
-    fn of(&self, hash: u32) -> &[u32] {
-        let starts = self.starts.get();
-        let at = place(hash, starts.len().saturating_sub(1));
-        let range = starts.get(at..at + 2).unwrap_or_default();
-        let &[start, end] = range else { return &[] };
-        self.members
-            .get()
-            .get(start as usize..end as usize)
-            .unwrap_or_default()
-    }
-}
-
-/// The index.
+/// The index: two hash tables over the same entries.
 pub struct AddrIndex {
     entries: ShmSlice<Entry>,
-    by_addr: Buckets,
-    by_ip: Buckets,
-    /// Entries of destinations that name no port.
-    portless: usize,
+    /// The first entry of each chain: 1 + its position, or 0.
+    by_addr: ShmSlice<u32>,
+    by_ip: ShmSlice<u32>,
+    /// True when a destination names no port.
+    any_portless: bool,
 }
 
-// SAFETY: shared slices and an integer; zeroed it is an index without addresses.
+// SAFETY: shared slices and a truth value; zeroed it is an index without addresses.
 unsafe impl ShmSafe for AddrIndex {}
 
 impl Free for AddrIndex {
@@ -222,10 +155,8 @@ impl Free for AddrIndex {
     }
 }
 
-#[inline]
-fn hash(short: u32, port: u16) -> u32 {
-    (spread(u64::from(short) | (u64::from(port) << 32)) >> 32) as u32
-}
+/// Where a chain goes on.
+type Next = fn(&Entry) -> u32;
 
 impl AddrIndex {
     /// Builds the index of these entries, which are in the order of the table.
@@ -237,21 +168,35 @@ impl AddrIndex {
     /// The destinations of the entries live as long as the index.
     pub(crate) unsafe fn create<'a, A: Arena>(
         arena: &'a A,
-        entries: &[Entry],
+        of: &[Entry],
     ) -> Result<Owned<'a, A, Self>, OutOfMemory> {
+        let heads = of.len().max(1);
         let mut plan = Plan::<Self>::of_header();
-        let field = plan.array(entries.len());
-        let by_addr = BucketsPlan::new(&mut plan, entries.len());
-        let by_ip = BucketsPlan::new(&mut plan, entries.len());
+        let entries = plan.array(of.len());
+        let (by_addr, by_ip) = (plan.array(heads), plan.array(heads));
         let mut block = plan.alloc(arena)?;
-        let copy = block.slice(&field);
+        let entries = block.slice(&entries);
+        let (by_addr, by_ip) = (block.slice(&by_addr), block.slice(&by_ip));
         // SAFETY: the block is ours alone until it is published.
-        unsafe { copy.fill() }.copy_from_slice(entries);
-        let by_addr = by_addr.place(&block, entries.iter().map(|one| hash(one.short, one.port)));
-        let by_ip = by_ip.place(&block, entries.iter().map(|one| hash(one.short, 0)));
+        let filled = unsafe { entries.fill() };
+        filled.copy_from_slice(of);
+        // SAFETY: the block is ours alone until it is published.
+        let heads_by_addr: &mut [u32] = unsafe { by_addr.fill() };
+        // SAFETY: the block is ours alone until it is published.
+        let heads_by_ip: &mut [u32] = unsafe { by_ip.fill() };
+        // From the last one to the first, so that positions go up along each chain.
+        for (at, entry) in filled.iter_mut().enumerate().rev() {
+            let number = to_u32(at + 1);
+            if let Some(head) = heads_by_addr.get_mut(place(entry.word, heads)) {
+                entry.next_by_addr = core::mem::replace(head, number);
+            }
+            if let Some(head) = heads_by_ip.get_mut(place(entry.word & NO_PORT, heads)) {
+                entry.next_by_ip = core::mem::replace(head, number);
+            }
+        }
         let index = block.fill();
-        (index.entries, index.by_addr, index.by_ip) = (copy, by_addr, by_ip);
-        index.portless = entries.iter().filter(|one| one.port == 0).count();
+        (index.entries, index.by_addr, index.by_ip) = (entries, by_addr, by_ip);
+        index.any_portless = of.iter().any(|entry| entry.word & !NO_PORT == 0);
         // SAFETY: just made.
         Ok(unsafe { Owned::new(block.header(), arena) })
     }
@@ -259,13 +204,6 @@ impl AddrIndex {
     /// All entries, in the order of the table.
     pub(crate) fn entries(&self) -> &[Entry] {
         self.entries.get()
-    }
-
-    /// The destination of an entry.
-    #[inline]
-    fn dest(&self, entry: &Entry) -> Option<&Dest> {
-        // SAFETY: by the contract of `create` it lives as long as the index.
-        unsafe { entry.dest.as_ref() }
     }
 
     /// The first destination in the table's order that matches and that `accept` takes.
@@ -276,36 +214,56 @@ impl AddrIndex {
         want: Match,
         accept: impl Fn(&Dest) -> bool,
     ) -> Option<&Dest> {
-        let Source { addr, port, proto } = source;
-        let (short, is_v6) = (addr.short(), addr.is_v6);
-        let fits = |at: u32, port: Option<u16>| {
-            let entry = self.entries.get().get(at as usize)?;
-            if entry.short != short
-                || entry.is_v6 != is_v6
-                || port.is_some_and(|port| entry.port != port)
-            {
-                return None;
-            }
-            let dest = self.dest(entry)?;
-            let fits = (!is_v6 || dest.has_addr(addr))
-                && (!want.proto || dest.proto == proto)
+        let word = source.addr.word(source.port);
+        let fits = |dest: &Dest| {
+            (word & V6 == 0 || dest.has_addr(source.addr))
+                && (!want.proto || dest.proto == source.proto)
                 && want.set.is_none_or(|set| dest.set == set)
-                && accept(dest);
-            fits.then_some((at, dest))
-        };
-        let first = |buckets: &Buckets, port: Option<u16>| {
-            let members = buckets.of(hash(short, port.unwrap_or(0)));
-            members.iter().find_map(|&at| fits(at, port))
+                && accept(dest)
         };
         if !want.port {
-            return Some(first(&self.by_ip, None)?.1);
+            let next: Next = |entry| entry.next_by_ip;
+            return Some(
+                self.first(&self.by_ip, next, word & NO_PORT, NO_PORT, fits)?
+                    .1,
+            );
         }
-        let named = first(&self.by_addr, Some(port));
-        let portless = match port {
-            1.. if self.portless > 0 => first(&self.by_addr, Some(0)),
-            _ => None,
-        };
-        let found = named.into_iter().chain(portless).min_by_key(|&(at, _)| at);
-        found.map(|(_, dest)| dest)
+        let next: Next = |entry| entry.next_by_addr;
+        let named = self.first(&self.by_addr, next, word, u64::MAX, fits);
+        if !self.any_portless || source.port == 0 {
+            return Some(named?.1);
+        }
+        let portless = self.first(&self.by_addr, next, word & NO_PORT, u64::MAX, fits);
+        match (named, portless) {
+            (Some((number, dest)), Some((before, _))) if number < before => Some(dest),
+            (Some((_, dest)), None) | (_, Some((_, dest))) => Some(dest),
+            (None, None) => None,
+        }
+    }
+
+    /// The first entry of the chain of a word that has the word, as far as `mask` says, and whose
+    /// destination fits: its number, and the destination.
+    #[inline(always)]
+    fn first(
+        &self,
+        heads: &ShmSlice<u32>,
+        next: Next,
+        word: u64,
+        mask: u64,
+        fits: impl Fn(&Dest) -> bool,
+    ) -> Option<(u32, &Dest)> {
+        let (heads, entries) = (heads.get(), self.entries.get());
+        let mut number = *heads.get(place(word, heads.len()))?;
+        loop {
+            let entry = entries.get(number.checked_sub(1)? as usize)?;
+            if entry.word & mask == word {
+                // SAFETY: by the contract of `create` it lives as long as the index.
+                let dest = unsafe { entry.dest.as_ref() }?;
+                if fits(dest) {
+                    return Some((number, dest));
+                }
+            }
+            number = next(entry);
+        }
     }
 }
