@@ -14,17 +14,16 @@ use crate::dispatch::state::transition::{Outcome, State};
 use super::next_hop::Found;
 use super::overload::Overload;
 use super::probing::Health;
-use super::record_slab::{Batch, Vitals};
+use super::record_slab::{RecordSlab, Vitals};
 use crate::shm::memory::arena::{Arena, OutOfMemory, ShmSafe};
 use crate::shm::memory::refcount::{Counted, Kept};
-use crate::shm::memory::slab;
 
 /// What runs and what was counted for one destination.
 ///
-/// Records are made many in one piece ([`Batch`]); what only some of them need lies beside that.
+/// Records lie in slabs; what only some of them need lies beside those ([`RecordSlab`]).
 pub struct DestRecord {
-    /// The piece that it is in.
-    pub(crate) home: AtomicPtr<Batch>,
+    /// The slab that it is in.
+    pub(crate) home: AtomicPtr<RecordSlab>,
     /// State bits below, failures in a row above: one word, so that a change is one step.
     status: AtomicU64,
     /// Who set the state last, and above that when, in milliseconds.
@@ -51,8 +50,12 @@ impl Kept for DestRecord {
     }
 
     unsafe fn give_back(counted: NonNull<Counted<Self>>, arena: &impl Arena) {
-        // SAFETY: the caller's promise.
-        unsafe { slab::leave_home::<Batch>(counted, arena) };
+        // SAFETY: it is still there.
+        let home = unsafe { counted.as_ref() }.home.load(Ordering::Relaxed);
+        if let Some(home) = NonNull::new(home) {
+            // SAFETY: it was counted in when it was made, and nobody holds it any more.
+            unsafe { RecordSlab::leave(home, arena) };
+        }
     }
 }
 

@@ -1,8 +1,11 @@
-//! Pieces of destinations' records.
+//! Slabs of records: each allocation costs the server's allocator up to a hundred bytes of its own,
+//! which is more than a record, so up to 64 records are made in one.
 //!
-//! What pings find and what a destination says of its load is kept beside the records, and only
-//! once there is a reason to.
+//! A slab counts the records that somebody holds, and is given back with the last one. What pings
+//! find and what a destination reports of its load lies beside the records, once there is a reason
+//! to keep it.
 
+use core::ops::Range;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
@@ -11,7 +14,9 @@ use super::probing::Health;
 use super::record::DestRecord;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use crate::shm::memory::refcount::{Counted, Hold};
-use crate::shm::memory::slab::{Maker, Piece};
+
+/// Most records of one slab: one record that stays keeps no more neighbours than these.
+pub(crate) const MOST: usize = 64;
 
 /// What is known of some destinations beside their states. Zeroed nothing is known.
 pub struct Vitals {
@@ -24,9 +29,9 @@ pub struct Vitals {
 // SAFETY: atomics only; zeroed nothing was found and nothing was reported.
 unsafe impl ShmSafe for Vitals {}
 
-/// A piece of records.
-pub struct Batch {
-    /// Records that somebody holds; one more while there may be new ones.
+/// A slab of records.
+pub struct RecordSlab {
+    /// Records that somebody holds; one more while more may be given out.
     live: AtomicU32,
     records: ShmSlice<Counted<DestRecord>>,
     /// As many as there are records, in a piece of their own; null before they are needed.
@@ -34,55 +39,49 @@ pub struct Batch {
 }
 
 // SAFETY: atomics and a shared slice; zeroed it has no records.
-unsafe impl ShmSafe for Batch {}
+unsafe impl ShmSafe for RecordSlab {}
 
-impl Piece for Batch {
-    type Of = DestRecord;
-
+impl RecordSlab {
+    /// A slab of so many records, which its maker holds: `live` is 1.
     fn create(arena: &impl Arena, len: usize) -> Result<NonNull<Self>, OutOfMemory> {
-        let mut plan = Plan::<Batch>::of_header();
+        let mut plan = Plan::<RecordSlab>::of_header();
         let records = plan.array(len);
         let mut block = plan.alloc(arena)?;
         let records = block.slice(&records);
-        let batch = block.fill();
-        batch.live = AtomicU32::new(1);
-        batch.records = records;
+        let slab = block.fill();
+        slab.live = AtomicU32::new(1);
+        slab.records = records;
         Ok(block.header())
     }
 
-    fn live(&self) -> &AtomicU32 {
-        &self.live
-    }
-
-    fn all(&self) -> &ShmSlice<Counted<DestRecord>> {
-        &self.records
-    }
-
-    fn home(record: &DestRecord) -> &AtomicPtr<Self> {
-        &record.home
-    }
-
-    unsafe fn free(batch: NonNull<Self>, arena: &impl Arena) {
-        // SAFETY: the caller's promise.
-        let vitals = unsafe { batch.as_ref() }.vitals.load(Ordering::Relaxed);
-        if let Some(vitals) = NonNull::new(vitals) {
-            // SAFETY: from this arena, and reached only through the piece.
+    /// Gives up a place in a slab; with the last one, gives back the slab.
+    ///
+    /// # Safety
+    /// The caller has that place, the slab came from this arena, and nobody reads what is in the
+    /// place any more.
+    pub(crate) unsafe fn leave(slab: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: the caller's place keeps it.
+        let RecordSlab { live, vitals, .. } = unsafe { slab.as_ref() };
+        if live.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        if let Some(vitals) = NonNull::new(vitals.load(Ordering::Relaxed)) {
+            // SAFETY: from this arena, and reached only through the slab, which nobody holds.
             unsafe { arena.free(vitals.cast()) };
         }
-        // SAFETY: the caller's promise.
-        unsafe { arena.free(batch.cast()) };
+        // SAFETY: from this arena, and nobody holds it.
+        unsafe { arena.free(slab.cast()) };
     }
-}
 
-impl Batch {
     /// What is known of one of its records.
     pub(crate) fn vitals(&self, record: &DestRecord) -> Option<&Vitals> {
         let vitals = NonNull::new(self.vitals.load(Ordering::Acquire))?;
-        let first = self.records.start()?.as_ptr() as usize;
-        let at = (ptr::from_ref(record) as usize).checked_sub(first)? / size_of::<DestRecord>();
-        if at >= self.records.len() {
+        let of_slab = self.records.get().as_ptr_range();
+        let record = ptr::from_ref(record).cast();
+        if !of_slab.contains(&record) {
             return None;
         }
+        let at = (record.addr() - of_slab.start.addr()) / size_of::<DestRecord>();
         // SAFETY: there are as many as there are records.
         let of_record = unsafe { vitals.add(at) };
         // SAFETY: given back with the records.
@@ -94,37 +93,41 @@ impl Batch {
         if !self.vitals.load(Ordering::Acquire).is_null() {
             return Ok(());
         }
-        let mut plan = Plan::<[u64; 0]>::of_header();
-        let vitals = plan.array::<Vitals>(self.records.len());
-        let block = plan.alloc(arena)?;
-        let made = block.slice(&vitals).start().ok_or(OutOfMemory)?;
-        let none = ptr::null_mut();
-        let swap =
-            self.vitals
-                .compare_exchange(none, made.as_ptr(), Ordering::AcqRel, Ordering::Acquire);
+        let made = ShmSlice::<Vitals>::create(arena, self.records.len())?;
+        let first = made.start().map_or(ptr::null_mut(), NonNull::as_ptr);
+        let swap = self.vitals.compare_exchange(
+            ptr::null_mut(),
+            first,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
         if swap.is_err() {
             // SAFETY: another process was faster; nobody has seen this one.
-            unsafe { arena.free(block.header().cast()) };
+            unsafe { made.free(arena) };
         }
         Ok(())
     }
 }
 
-/// Makes records.
+/// Makes records, a slab of them at a time.
 pub(crate) struct Records<'a, A: Arena> {
-    maker: Maker<'a, A, Batch>,
     arena: &'a A,
-    /// Whether there is a reason to keep the health of each from the start.
+    /// Records that are still to be made, as far as is known.
+    wanted: usize,
+    /// True when there is a reason to keep the vitals of each from the start.
     watched: bool,
+    /// The slab in which there may be free places, and those.
+    open: Option<(NonNull<RecordSlab>, Range<usize>)>,
 }
 
 impl<'a, A: Arena> Records<'a, A> {
     /// Takes memory for about `wanted` records, as they are made.
     pub(crate) fn new(arena: &'a A, wanted: usize, watched: bool) -> Self {
         Records {
-            maker: Maker::new(arena, wanted),
             arena,
+            wanted,
             watched,
+            open: None,
         }
     }
 
@@ -133,10 +136,54 @@ impl<'a, A: Arena> Records<'a, A> {
     /// # Errors
     /// [`OutOfMemory`] when the arena is full.
     pub(crate) fn make(&mut self) -> Result<Hold<'a, A, DestRecord>, OutOfMemory> {
-        let record = self.maker.make()?;
+        let record = loop {
+            match self.next() {
+                Some(record) => break record,
+                None => self.open()?,
+            }
+        };
         if self.watched {
             record.need_vitals(self.arena)?;
         }
         Ok(record)
+    }
+
+    /// The next free record of the slab.
+    fn next(&mut self) -> Option<Hold<'a, A, DestRecord>> {
+        let (slab, free) = self.open.as_mut()?;
+        let at = free.next()?;
+        self.wanted = self.wanted.saturating_sub(1);
+        // SAFETY: `self` has a place in it.
+        let RecordSlab { live, records, .. } = unsafe { slab.as_ref() };
+        // SAFETY: within the array.
+        let record = unsafe { records.start()?.add(at) };
+        live.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: in a slab that is there, and seen by nobody.
+        let home = &unsafe { record.as_ref() }.home;
+        home.store(slab.as_ptr(), Ordering::Relaxed);
+        // SAFETY: just made, of this arena.
+        Some(unsafe { Hold::new(record, self.arena) })
+    }
+
+    /// Takes memory for more of them.
+    fn open(&mut self) -> Result<(), OutOfMemory> {
+        let count = self.wanted.clamp(1, MOST);
+        let slab = RecordSlab::create(self.arena, count)?;
+        self.close();
+        self.open = Some((slab, 0..count));
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some((slab, _)) = self.open.take() {
+            // SAFETY: gives up the place that it was made with.
+            unsafe { RecordSlab::leave(slab, self.arena) };
+        }
+    }
+}
+
+impl<A: Arena> Drop for Records<'_, A> {
+    fn drop(&mut self) {
+        self.close();
     }
 }

@@ -68,9 +68,6 @@ pub(crate) fn to_u32(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-/// Bytes of a cache line.
-pub const LINE: usize = 64;
-
 /// A place in a [`Plan`]: an array of `len` values of `T`.
 pub struct Field<T> {
     offset: usize,
@@ -116,19 +113,6 @@ impl<H: ShmSafe> Plan<H> {
         }
     }
 
-    /// Adds an array that begins on a cache line, wherever the arena puts the piece: see
-    /// [`Block::slice_on_line`].
-    pub fn array_on_line<T: ShmSafe>(&mut self, len: usize) -> Field<T> {
-        // The arena aligns to 8: one word less than a line is the most that is skipped.
-        let skipped: Field<u64> = self.array(LINE / 8 - 1);
-        self.array::<T>(len);
-        Field {
-            offset: skipped.offset,
-            len,
-            of: PhantomData,
-        }
-    }
-
     /// Takes the memory, zeroed.
     ///
     /// # Errors
@@ -166,19 +150,6 @@ impl<H> Block<H> {
     {
         // SAFETY: zeroed by `Plan::alloc`, which is a value of `H`; nobody else sees the piece.
         unsafe { self.base.cast().as_mut() }
-    }
-
-    /// One of the arrays that the piece was planned with to begin on a cache line.
-    pub fn slice_on_line<T>(&self, field: &Field<T>) -> ShmSlice<T> {
-        // SAFETY: the plan that made the field also made the block's size.
-        let start = unsafe { self.base.add(field.offset) };
-        let skipped = (start.as_ptr() as usize).wrapping_neg() & (LINE - 1);
-        // SAFETY: `Plan::array_on_line` left room for this before the array.
-        let start = unsafe { start.add(skipped) };
-        ShmSlice {
-            start: start.as_ptr().cast(),
-            len: field.len,
-        }
     }
 
     /// One of the arrays that the piece was planned with.

@@ -5,9 +5,7 @@
 //! | [`arena`] | Allocation of one piece with its arrays behind it. |
 //! | [`epoch`] | Pins of readers, and when a retired piece may be freed. |
 //! | [`refcount`] | Values that several tables and calls point to. |
-//! | [`slab`] | The places of a slab, and when it is given back. |
 
 pub mod arena;
 pub mod epoch;
 pub mod refcount;
-pub mod slab;

@@ -27,7 +27,7 @@ use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Records;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Owned};
 use crate::shm::memory::refcount::{Counted, Hold};
-use crate::shm::set::set_record::SetRecords;
+use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::{Rules, View};
 
 /// Why a set stays as it is.
@@ -375,7 +375,7 @@ impl Edit<'_> {
         let record = match self.old {
             // SAFETY: the running view holds the record.
             Some(old) => unsafe { Hold::new(old.counted(), arena) },
-            None => SetRecords::new(arena, 1).make()?,
+            None => SetRecord::create(arena)?,
         };
         // SAFETY: the record is held, and the destinations go with the view.
         unsafe { View::create(arena, rules, record.counted, &dests, random) }.map(Some)

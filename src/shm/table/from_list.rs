@@ -17,11 +17,10 @@ use super::slots::{Entry, Table};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::page::{Draft, Page};
 use crate::shm::dest::record::DestRecord;
-use crate::shm::dest::record_slab::Records;
+use crate::shm::dest::record_slab::{MOST, Records};
 use crate::shm::memory::arena::{Arena, OutOfMemory, to_u32};
 use crate::shm::memory::refcount::{Counted, Hold};
-use crate::shm::memory::slab;
-use crate::shm::set::set_record::{SetRecord, SetRecords};
+use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::{Rules, View};
 
 /// A list by sets: who is in which, and in which order.
@@ -442,7 +441,7 @@ impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
         loose.dests.reserve(self.list.len());
         let mut left = plans.lines.as_slice();
         while !left.is_empty() {
-            let (now, later) = left.split_at(slab::MOST.min(left.len()));
+            let (now, later) = left.split_at(MOST.min(left.len()));
             let drafts = now.iter().map(|&line| self.draft(line, kept, &mut records));
             let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
             Page::create(self.arena, drafts, &mut loose.dests)?;
@@ -480,15 +479,11 @@ impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
             arena: self.arena,
         };
         let mut loose = self.dests(plans, kept)?;
-        let view = |id| self.running.and_then(|table| table.view(id));
-        let old: Vec<Option<&View>> = plans.sets.iter().map(|&(id, _)| view(id)).collect();
-        let missing = old.iter().filter(|old| old.is_none()).count();
-        let mut records = SetRecords::new(self.arena, missing);
-        for (born, ((id, members), old)) in (0..).zip(plans.sets().zip(old)) {
-            let record = match old {
+        for (born, (id, members)) in (0..).zip(plans.sets()) {
+            let record = match self.running.and_then(|table| table.view(id)) {
                 // SAFETY: the running view holds it.
                 Some(view) => unsafe { Hold::new(view.counted(), self.arena) },
-                None => records.make()?,
+                None => SetRecord::create(self.arena)?,
             };
             let view = self.view(&record, members.len(), &mut loose, random)?;
             let view = view.as_ptr();
