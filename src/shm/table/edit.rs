@@ -242,7 +242,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         &'s self,
         writer: &Writer<'_, A, L>,
         edit: &Edit<'_>,
-        mut made: Loose<'_, A>,
+        made: Loose<'_, A>,
         random: &mut impl RngCore,
     ) -> Result<Owned<'s, A, Retired>, OutOfMemory> {
         let Prepared {
@@ -252,7 +252,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             table,
         } = edit.prepare(self.arena(), self.rules(), random)?;
         // Nothing can fail from here on.
-        made.take(1);
+        made.publish();
         let view = view.map(Owned::into_raw);
         // SAFETY: the note is ours alone, and in no list yet.
         let dropped = unsafe { note.dests.fill() };

@@ -18,7 +18,7 @@ use crate::shm::dest::destination::Dest;
 use crate::shm::dest::page::{Draft, Page};
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::{MOST, Records};
-use crate::shm::memory::arena::{Arena, OutOfMemory, to_u32};
+use crate::shm::memory::arena::{Arena, OutOfMemory, Owned, to_u32};
 use crate::shm::memory::refcount::{Counted, Hold};
 use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::{Rules, View};
@@ -207,11 +207,9 @@ impl<'t> Running<'t> {
     }
 }
 
-/// Destinations that are not yet part of a view: freed when they do not become one.
+/// Destinations that are not yet published: freed when they do not become so.
 pub(crate) struct Loose<'a, A: Arena> {
     pub(crate) dests: Vec<NonNull<Dest>>,
-    /// So many of them are part of one, the first ones.
-    taken: usize,
     arena: &'a A,
 }
 
@@ -220,26 +218,19 @@ impl<'a, A: Arena> Loose<'a, A> {
     pub(crate) const fn new(arena: &'a A) -> Self {
         Loose {
             dests: Vec::new(),
-            taken: 0,
             arena,
         }
     }
 
-    /// The next ones that are not part of a view.
-    fn next(&self, count: usize) -> &[NonNull<Dest>] {
-        let end = self.taken.saturating_add(count).min(self.dests.len());
-        self.dests.get(self.taken..end).unwrap_or_default()
-    }
-
-    /// Says that the next ones have become part of a view.
-    pub(crate) const fn take(&mut self, count: usize) {
-        self.taken = self.taken.saturating_add(count);
+    /// Leaves them to the views that have them.
+    pub(crate) fn publish(mut self) {
+        self.dests.clear();
     }
 }
 
 impl<A: Arena> Drop for Loose<'_, A> {
     fn drop(&mut self) {
-        for dest in self.dests.drain(..).skip(self.taken) {
+        for dest in self.dests.drain(..) {
             // SAFETY: never published, so nobody else reaches it.
             unsafe { Dest::free(dest, self.arena) };
         }
@@ -324,35 +315,27 @@ pub fn build(
     };
     let kept = build.kept(retained);
     let plans = plan_sets(list);
-    let mut views = build.views(&plans, &kept, random)?;
-    // SAFETY: the views belong to the table from here on.
-    let table = unsafe { Table::create(arena, &views.entries) }?;
-    views.entries.clear();
+    let loose = build.dests(&plans, &kept)?;
+    let views = build.views(&plans, &loose.dests, random)?;
+    let sets = plans.sets().map(|(id, _)| id).zip(&views);
+    let entries: Vec<Entry> = (0..)
+        .zip(sets)
+        .map(|(born, (id, view))| Entry {
+            id,
+            born,
+            view: view.as_ptr().as_ptr(),
+        })
+        .collect();
+    // SAFETY: the views are filled, and belong to the table from here on.
+    let table = unsafe { Table::create(arena, &entries) }?;
+    views.into_iter().for_each(|view| _ = view.into_raw());
+    loose.publish();
     Ok(Built {
         table,
         changes: build.changes,
         fresh: build.fresh,
         relists: build.relists,
     })
-}
-
-/// Views that are not yet part of a table: freed when they do not become one.
-struct LooseViews<'a, A: Arena> {
-    entries: Vec<Entry>,
-    arena: &'a A,
-}
-
-impl<A: Arena> Drop for LooseViews<'_, A> {
-    fn drop(&mut self) {
-        for view in self
-            .entries
-            .drain(..)
-            .filter_map(|entry| NonNull::new(entry.view))
-        {
-            // SAFETY: never published, so nobody else reaches it.
-            unsafe { View::free_with_dests(view, self.arena) };
-        }
-    }
 }
 
 /// The record of a destination that was removed while it had calls, in the state that the list
@@ -442,7 +425,13 @@ impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
         let mut left = plans.lines.as_slice();
         while !left.is_empty() {
             let (now, later) = left.split_at(MOST.min(left.len()));
-            let drafts = now.iter().map(|&line| self.draft(line, kept, &mut records));
+            let specs = now
+                .iter()
+                .filter_map(|&line| Some((line, self.list.get(line)?)));
+            let drafts = specs.map(|(line, one)| {
+                let kept = kept.get(line).copied().flatten();
+                self.draft(line, one.spec(), kept, &mut records)
+            });
             let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
             Page::create(self.arena, drafts, &mut loose.dests)?;
             left = later;
@@ -451,14 +440,17 @@ impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
     }
 
     /// A destination for a page.
-    fn draft(
+    fn draft<'s>(
         &self,
         line: usize,
-        kept: &[Option<KeptRecord>],
-        records: &mut Records<'a, A>,
-    ) -> Result<Draft<'a, A>, OutOfMemory> {
-        let spec = self.list.get(line).ok_or(OutOfMemory)?.spec();
-        let record = match kept.get(line).copied().flatten() {
+        spec: DestSpec<'s>,
+        kept: Option<KeptRecord>,
+        records: &mut Records<'s, A>,
+    ) -> Result<Draft<'s, A>, OutOfMemory>
+    where
+        'a: 's,
+    {
+        let record = match kept {
             // SAFETY: the running table or the retained counters hold it; the writer lock is held.
             Some(record) => unsafe { Hold::new(record, self.arena) },
             None => new_record(records, self.arena, &spec)?,
@@ -467,43 +459,28 @@ impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
         Ok(Draft { spec, line, record })
     }
 
-    /// Makes the views of all sets, with all destinations.
+    /// Makes the views of all sets, over the destinations of all sets.
     fn views(
         &self,
         plans: &Plans,
-        kept: &[Option<KeptRecord>],
+        dests: &[NonNull<Dest>],
         random: &mut impl RngCore,
-    ) -> Result<LooseViews<'a, A>, OutOfMemory> {
-        let mut views = LooseViews {
-            entries: Vec::with_capacity(plans.sets.len()),
-            arena: self.arena,
-        };
-        let mut loose = self.dests(plans, kept)?;
-        for (born, (id, members)) in (0..).zip(plans.sets()) {
+    ) -> Result<Vec<Owned<'a, A, View>>, OutOfMemory> {
+        let mut left = dests;
+        let view = |(id, members): (SetId, &[usize])| {
+            let (of_set, later) = left.split_at(members.len().min(left.len()));
+            left = later;
             let record = match self.running.and_then(|table| table.view(id)) {
                 // SAFETY: the running view holds it.
                 Some(view) => unsafe { Hold::new(view.counted(), self.arena) },
                 None => SetRecord::create(self.arena)?,
             };
-            let view = self.view(&record, members.len(), &mut loose, random)?;
-            let view = view.as_ptr();
-            views.entries.push(Entry { id, born, view });
-        }
-        Ok(views)
-    }
-
-    /// Makes the view of a set of the next destinations, so many.
-    fn view(
-        &self,
-        record: &Hold<'_, A, SetRecord>,
-        count: usize,
-        loose: &mut Loose<'a, A>,
-        random: &mut impl RngCore,
-    ) -> Result<NonNull<View>, OutOfMemory> {
-        let dests = loose.next(count);
-        // SAFETY: the record is held, and the destinations go with the view from here on.
-        let view = unsafe { View::create(self.arena, self.rules, record.counted, dests, random) }?;
-        loose.take(count);
-        Ok(view)
+            // SAFETY: the record is held, and the destinations are published with the view.
+            let view =
+                unsafe { View::create(self.arena, self.rules, record.counted, of_set, random) };
+            // SAFETY: just made, of this arena.
+            view.map(|view| unsafe { Owned::new(view, self.arena) })
+        };
+        plans.sets().map(view).collect()
     }
 }
