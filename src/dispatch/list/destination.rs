@@ -2,8 +2,12 @@
 
 #![forbid(unsafe_code)]
 
+use core::fmt;
 use core::net::Ipv4Addr;
+use core::ops::Range;
+use std::borrow::Cow;
 
+use super::attrs::Attrs;
 use crate::dispatch::state::transition::State;
 
 /// The number of a destination set, as lists and scripts name it.
@@ -34,6 +38,44 @@ pub enum Addr {
     V6([u8; 16]),
 }
 
+/// One destination as the list or a command writes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// Where it was read.
+    pub origin: Origin,
+    /// The set it belongs to.
+    pub set: SetId,
+    /// The URI as written; see [`with_scheme`](super::file::with_scheme).
+    pub uri: Cow<'a, [u8]>,
+    /// The flags as written; 0 if there are none.
+    pub flags: u32,
+    /// Higher is earlier; 0 if there is none.
+    pub priority: i32,
+    /// The attributes as written, a trailing `;` included; empty if there are none.
+    pub attrs: Cow<'a, [u8]>,
+}
+
+/// Where a [`Line`] was read; numbers begin at 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// In this line of the file.
+    Line(usize),
+    /// In this row of the table, in the order in which the database gives them.
+    Row(usize),
+    /// In a command.
+    Command,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Line(number) => write!(f, "line {number}"),
+            Origin::Row(number) => write!(f, "row {number}"),
+            Origin::Command => f.write_str("the command"),
+        }
+    }
+}
+
 /// One destination as a list asks for it, resolved and ready to be placed into a table.
 ///
 /// All texts are bytes as the operator wrote them.
@@ -42,15 +84,15 @@ pub struct DestSpec<'a> {
     /// The set it belongs to.
     pub set: SetId,
     /// The whole URI, scheme included, parameters and user part kept.
-    pub uri: &'a [u8],
-    /// Host part of `uri`.
-    pub host: &'a [u8],
-    /// Port in `uri`; 0 when it names none.
+    pub uri: Cow<'a, [u8]>,
+    /// The host part of `uri`.
+    pub host: Range<usize>,
+    /// Port in `uri`; 0 if it names none.
     pub port: u16,
     /// Transport of `uri` as `ds_is_from_list` compares it.
     pub proto: Proto,
-    /// Resolved addresses; empty when resolving is off for it (flag 16).
-    pub addrs: &'a [Addr],
+    /// Resolved addresses; empty if resolving is off for it (flag 16).
+    pub addrs: Cow<'a, [Addr]>,
     /// State bits from the list's flags.
     pub flags: State,
     /// Higher is earlier.
@@ -58,21 +100,9 @@ pub struct DestSpec<'a> {
     /// The attribute text as listed, without a trailing `;`.
     pub attrs_body: &'a [u8],
     /// The attributes the module knows, out of `attrs_body`.
-    pub attrs: crate::dispatch::list::attrs::Attrs<'a>,
-    /// The server's local socket for this destination as an opaque address; 0 when none is set.
+    pub attrs: Attrs<'a>,
+    /// The server's local socket for this destination as an opaque address; 0 if none is set.
     pub socket: usize,
-}
-
-/// One destination of a list, in whatever form the list has it.
-pub trait ToSpec {
-    /// What the list asks for.
-    fn spec(&self) -> DestSpec<'_>;
-}
-
-impl ToSpec for DestSpec<'_> {
-    fn spec(&self) -> DestSpec<'_> {
-        self.clone()
-    }
 }
 
 /// An IPv4 address in its usual form, four decimal numbers without leading zeros; `None` for any

@@ -1,5 +1,5 @@
-//! The list file: text in, one [`Line`] per destination out, and a [`Problem`] for whatever
-//! could not be read as its writer meant it.
+//! The list file: text in, one [`Line`] for each destination out, and a [`Problem`] for each text
+//! that could not be read as its writer meant it.
 //!
 //! ```text
 //! setid uri [flags [priority [attrs]]]   # comment
@@ -16,7 +16,7 @@ use nom::combinator::{opt, recognize};
 use nom::sequence::{pair, preceded};
 use nom::{IResult, Parser};
 
-use super::destination::SetId;
+use super::destination::{Line, Origin, SetId};
 use crate::dispatch::text::{Excerpt, number};
 
 /// What a list holds.
@@ -26,25 +26,6 @@ pub struct Parsed<'a> {
     pub lines: Vec<Line<'a>>,
     /// What is wrong, in the order of the file.
     pub problems: Vec<Problem<'a>>,
-}
-
-/// One destination as the list has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line<'a> {
-    /// Number of its line, from 1.
-    pub number: usize,
-    /// The set it belongs to.
-    pub set: SetId,
-    /// The URI as written; see [`with_scheme`].
-    pub uri: &'a [u8],
-    /// Where the URI begins, in bytes from 1.
-    pub uri_column: usize,
-    /// The flags as written; 0 when there are none.
-    pub flags: u32,
-    /// Higher is earlier; 0 when there is none.
-    pub priority: i32,
-    /// The attributes as written, a trailing `;` included; empty when there are none.
-    pub attrs: &'a [u8],
 }
 
 /// How bad a [`Problem`] is.
@@ -319,13 +300,12 @@ impl<'a> Reader<'a> {
             return Err(self.problem(start, ProblemKind::NoUri(set)));
         };
         let mut line = Line {
-            number: self.number,
+            origin: Origin::Line(self.number),
             set,
-            uri,
-            uri_column: self.column(start),
+            uri: uri.into(),
             flags: 0,
             priority: 0,
-            attrs: b"",
+            attrs: Cow::default(),
         };
         self.numbers(rest, &mut line)?;
         Ok(Some(line))
@@ -380,7 +360,7 @@ impl<'a> Reader<'a> {
 
     /// The attributes, and what stands after them.
     fn attributes(&mut self, start: &'a [u8], line: &mut Line<'a>) {
-        line.attrs = first_word(start);
+        line.attrs = first_word(start).into();
         let rest = skip(blanks, skip(word, start));
         if !at_line_end(rest) {
             self.warn(rest, ProblemKind::Ignored(rest.trim_ascii_end()));

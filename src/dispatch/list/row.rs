@@ -1,11 +1,11 @@
-//! A row of a database table: cells in, the words of one destination out, or what is wrong.
+//! A row of a database table: cells in, the [`Line`] of one destination out, or what is wrong.
 
 #![forbid(unsafe_code)]
 
 use core::fmt;
 use core::ops::RangeInclusive;
 
-use super::destination::SetId;
+use super::destination::{Line, Origin, SetId};
 use super::file::Field;
 use crate::dispatch::text::{self, Excerpt, name_value};
 
@@ -73,24 +73,11 @@ pub enum Cell<'a> {
     Other,
 }
 
-/// One destination as the table has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// The set it belongs to.
-    pub set: SetId,
-    /// The URI as written.
-    pub uri: Vec<u8>,
-    /// The flags; 0 where the column is NULL or missing.
-    pub flags: u32,
-    /// The priority; 0 where the column is NULL or missing.
-    pub priority: i32,
-    /// The attributes, those with columns of their own included.
-    pub attrs: Vec<u8>,
-}
-
 /// A row that gives no destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowFault {
+    /// Its number, from 1.
+    pub row: usize,
     /// Its set, where that can be read.
     pub set: Option<SetId>,
     /// Its URI, where it has one.
@@ -190,16 +177,21 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Reads a row whose cells are in the order of [`Columns::of_version`].
+/// Reads the row with this number, whose cells are in the order of [`Columns::of_version`].
 ///
 /// # Errors
 /// [`RowFault`], which names the row as far as it can be read.
-pub fn read(cells: &[Cell<'_>], extra: &[Extra<'_>]) -> Result<Row, RowFault> {
+pub fn read(
+    number: usize,
+    cells: &[Cell<'_>],
+    extra: &[Extra<'_>],
+) -> Result<Line<'static>, RowFault> {
     let cell = |at: usize| cells.get(at).copied().unwrap_or(Cell::Null);
     let set = cell(0).number_in(Field::SetId, 0..=i32::MAX.into());
     let set = set.map(|set| SetId::try_from(set).unwrap_or_default());
     let uri = cell(1).text().unwrap_or_default();
     let fault = |wrong| RowFault {
+        row: number,
         set: set.as_ref().ok().copied(),
         uri: (!uri.is_empty()).then(|| uri.to_vec()),
         wrong,
@@ -220,12 +212,13 @@ pub fn read(cells: &[Cell<'_>], extra: &[Extra<'_>]) -> Result<Row, RowFault> {
     if attrs.contains(&0) {
         return Err(fault(Wrong::NulInAttrs));
     }
-    Ok(Row {
+    Ok(Line {
+        origin: Origin::Row(number),
         set: id,
-        uri: uri.to_vec(),
+        uri: uri.to_vec().into(),
         flags: u32::try_from(flags.map_err(fault)?).unwrap_or_default(),
         priority: i32::try_from(priority.map_err(fault)?).unwrap_or_default(),
-        attrs,
+        attrs: attrs.into(),
     })
 }
 

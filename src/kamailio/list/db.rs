@@ -10,7 +10,8 @@ use core::ptr::{self, NonNull};
 use core::slice;
 
 use crate::dispatch::list::db_url;
-use crate::dispatch::list::row::{self, Cell, LAST_VERSION, Row, RowFault};
+use crate::dispatch::list::destination::Line;
+use crate::dispatch::list::row::{self, Cell, LAST_VERSION, RowFault};
 use crate::kamailio::config::list_params::DbTable;
 use crate::kamailio::server::compat;
 use crate::kamailio::server::sys;
@@ -22,10 +23,10 @@ const PIECE: c_int = 1000;
 /// What a table holds.
 #[derive(Default)]
 pub struct Rows {
-    /// The destinations, each with the number of its row, from 1.
-    pub good: Vec<(usize, Row)>,
-    /// Rows that give none.
-    pub bad: Vec<(usize, RowFault)>,
+    /// The destinations.
+    pub good: Vec<Line<'static>>,
+    /// The rows that give none.
+    pub bad: Vec<RowFault>,
     /// The table is too old for attributes with columns of their own.
     pub no_extra: bool,
 }
@@ -390,9 +391,9 @@ impl Reader<'_> {
             }
             self.count = self.count.saturating_add(1);
             let cells: Vec<Cell<'_>> = values.iter().map(cell).collect();
-            match row::read(&cells, &self.table.columns.extra) {
-                Ok(row) => self.rows.good.push((self.count, row)),
-                Err(fault) => self.rows.bad.push((self.count, fault)),
+            match row::read(self.count, &cells, &self.table.columns.extra) {
+                Ok(line) => self.rows.good.push(line),
+                Err(fault) => self.rows.bad.push(fault),
             }
         }
         Ok(rows.len())

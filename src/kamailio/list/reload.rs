@@ -4,20 +4,20 @@
 
 use core::fmt;
 
-use super::entry::{Resolved, resolve};
-use super::source::{self, Content, Entry, Grade, ReadError};
+use super::entry::resolve;
+use super::source::{self, Content, Grade, ReadError};
 use super::{reload_delta, state_keeper};
-use crate::dispatch::list::destination::{SetId, ToSpec};
+use crate::dispatch::list::destination::{DestSpec, Line, Origin};
 use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::select::weight;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::list_params::ListSource;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_err, log_info, log_warn};
 use crate::kamailio::server::message::Message;
 use crate::kamailio::server::rand::ServerRandom;
+use crate::kamailio::server::text::Short;
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::OutOfMemory;
 use crate::shm::table::from_list::{Changes, compare, plan_sets};
@@ -85,31 +85,25 @@ pub struct Checked {
 pub fn load(module: &Module, feed: &mut Feed<'_>) -> Result<Loaded, LoadError> {
     let source = &module.settings.source;
     let ticket = module.store.ticket();
-    let content = source::read(source).map_err(|error| {
+    let mut content = source::read(source).map_err(|error| {
         log_err!("no dispatching list loaded from {}: {error}", source.kind());
         LoadError::Unreadable(source.title(), error)
     })?;
-    let mut judge = Judge::new(source, true);
-    let resolved = judge.resolve_all(module, &content);
-    if let Some(error) = judge.verdict(module, &resolved) {
+    let mut validation = Validation::new(module, true);
+    let lines = validation.parse(&mut content);
+    let list = validation.resolve_all(&lines);
+    if let Some(error) = validation.verdict(&list) {
         if let LoadError::Empty(_) = error {
             log_err!("{source}: the list has no destination left: the running list stays");
         }
         return Err(error);
     }
     let states = module.settings.reload_state;
-    let mut told = |dest: &Dest, old| {
-        feed.note(dest.set, dest.uri(), old, dest.listed);
-    };
-    let random = &mut ServerRandom;
-    let loaded = module
-        .store
-        .load_and_tell(ticket, &resolved, states, random, &mut told);
+    let mut on_change = |dest: &Dest, old| feed.note(dest.set, dest.uri(), old, dest.listed);
+    let (store, random) = (&module.store, &mut ServerRandom);
+    let loaded = store.load_and_tell(ticket, &list, states, random, &mut on_change);
     let changes = loaded.map_err(|error| {
-        log_err!(
-            "list of {} destinations not loaded: {error}",
-            resolved.len()
-        );
+        log_err!("list of {} destinations not loaded: {error}", list.len());
         LoadError::Memory(error)
     })?;
     if feed.cause() == Cause::Start {
@@ -117,18 +111,18 @@ pub fn load(module: &Module, feed: &mut Feed<'_>) -> Result<Loaded, LoadError> {
     }
     match changes {
         Some(_) => {
-            log_info!("loaded {} destinations", resolved.len());
+            log_info!("loaded {} destinations", list.len());
             remark_weights(module);
         }
         None => log_info!("a list that was read later runs already"),
     }
     Ok(Loaded {
         changes: changes.unwrap_or_default(),
-        rejected: judge.rejected,
+        rejected: validation.rejected,
     })
 }
 
-/// Says what algorithm 9 makes of weights that do not add up to 100.
+/// Logs what algorithm 9 makes of weights that do not add up to 100.
 fn remark_weights(module: &Module) {
     let remarks: Vec<_> = {
         let pinned = module.pin();
@@ -143,15 +137,13 @@ fn remark_weights(module: &Module) {
     }
 }
 
-/// The same for a list that is not loaded.
-fn weight_remarks(list: &[Resolved<'_>]) -> Vec<(SetId, weight::Remark)> {
+/// Returns what the log would say of the weights of a list.
+fn weight_remarks(list: &[DestSpec<'_>]) -> Vec<String> {
     let plans = plan_sets(list);
     let remarks = plans.sets().filter_map(|(set, members)| {
         let members = members.iter().filter_map(|&at| list.get(at));
-        Some((
-            set,
-            weight::remark(members.map(|one| one.spec().attrs.weight))?,
-        ))
+        let remark = weight::remark(members.map(|spec| spec.attrs.weight))?;
+        Some(format!("set {set}: {remark}"))
     });
     remarks.collect()
 }
@@ -182,39 +174,36 @@ pub fn ds_reload(msg: &mut Message) -> ScriptRet {
 pub fn check(module: &Module) -> Result<Checked, LoadError> {
     let source = &module.settings.source;
     let content = source::read(source);
-    let content = content.map_err(|error| LoadError::Unreadable(source.title(), error))?;
-    let mut judge = Judge::new(source, false);
-    let resolved = judge.resolve_all(module, &content);
-    let refused = judge.verdict(module, &resolved);
-    let remarks = weight_remarks(&resolved).into_iter();
+    let mut content = content.map_err(|error| LoadError::Unreadable(source.title(), error))?;
+    let mut validation = Validation::new(module, false);
+    let lines = validation.parse(&mut content);
+    let list = validation.resolve_all(&lines);
     Ok(Checked {
-        remarks: remarks
-            .map(|(set, remark)| format!("set {set}: {remark}"))
-            .collect(),
-        changes: compare(&resolved, module.pin().table()),
-        rejected: judge.rejected,
-        refused,
-        reasons: judge.reasons,
+        refused: validation.verdict(&list),
+        remarks: weight_remarks(&list),
+        changes: compare(&list, module.pin().table()),
+        rejected: validation.rejected,
+        reasons: validation.reasons,
     })
 }
 
-/// Goes through a list and keeps what is wrong with it.
-struct Judge<'s> {
-    source: &'s ListSource,
-    /// Say it in the log as well.
+/// Goes through a list, and keeps what is wrong with it.
+struct Validation<'m> {
+    module: &'m Module,
+    /// Log it as well.
     log: bool,
     /// Reasons to refuse the whole list.
     refused: Vec<String>,
-    /// All that is to be said.
+    /// All errors and warnings.
     reasons: Vec<String>,
     /// Destinations that were left out.
     rejected: usize,
 }
 
-impl<'s> Judge<'s> {
-    fn new(source: &'s ListSource, log: bool) -> Self {
-        Judge {
-            source,
+impl<'m> Validation<'m> {
+    fn new(module: &'m Module, log: bool) -> Self {
+        Validation {
+            module,
             log,
             refused: Vec::new(),
             reasons: Vec::new(),
@@ -224,7 +213,7 @@ impl<'s> Judge<'s> {
 
     /// Notes a reason to refuse the whole list.
     fn refuse(&mut self, what: &dyn fmt::Display) {
-        let reason = format!("{}: {what}", self.source);
+        let reason = format!("{}: {what}", self.module.settings.source);
         if self.log {
             log_err!("{reason}");
         }
@@ -234,7 +223,7 @@ impl<'s> Judge<'s> {
 
     /// Notes what the operator should know.
     fn warn(&mut self, what: &dyn fmt::Display) {
-        let reason = format!("{}: {what}", self.source);
+        let reason = format!("{}: {what}", self.module.settings.source);
         if self.log {
             log_warn!("{reason}");
         }
@@ -242,8 +231,8 @@ impl<'s> Judge<'s> {
     }
 
     /// Notes a destination that is left out, or with `ds_load_mode` 1 refuses the whole list.
-    fn leave_out(&mut self, module: &Module, what: &dyn fmt::Display) {
-        if module.settings.strict_load {
+    fn leave_out(&mut self, what: &dyn fmt::Display) {
+        if self.module.settings.strict_load {
             self.refuse(what);
         } else {
             self.warn(&format_args!("{what}: destination left out"));
@@ -251,45 +240,52 @@ impl<'s> Judge<'s> {
         }
     }
 
-    fn resolve_all<'t>(&mut self, module: &Module, content: &'t Content) -> Vec<Resolved<'t>> {
-        let (problems, entries) = content.parse();
+    /// Returns the lines of a list.
+    fn parse<'t>(&mut self, content: &'t mut Content) -> Vec<Line<'t>> {
+        let (problems, lines) = content.parse();
         for problem in &problems {
             match problem.grade {
                 Grade::Refused => self.refuse(&problem.text),
-                Grade::LeftOut => self.leave_out(module, &problem.text),
+                Grade::LeftOut => self.leave_out(&problem.text),
                 Grade::Noted => self.warn(&problem.text),
             }
         }
-        let mut resolved = Vec::with_capacity(entries.len());
-        for entry in entries {
-            resolved.extend(self.resolve(module, entry));
-        }
-        resolved
+        lines
     }
 
-    fn resolve<'t>(&mut self, module: &Module, entry: Entry<'t>) -> Option<Resolved<'t>> {
-        let place = entry.place;
-        match resolve(&module.settings, entry.words) {
-            Ok(resolved) => {
-                for warning in resolved.warnings() {
-                    self.warn(&format_args!("{entry}: {warning}"));
+    fn resolve_all<'t>(&mut self, lines: &'t [Line<'_>]) -> Vec<DestSpec<'t>> {
+        let mut list = Vec::with_capacity(lines.len());
+        for line in lines {
+            match resolve(&self.module.settings, line) {
+                Ok((spec, warnings)) => {
+                    for warning in warnings {
+                        self.warn(&format_args!("{}: {warning}", shown(line)));
+                    }
+                    list.push(spec);
                 }
-                Some(resolved)
-            }
-            Err(fault) => {
-                self.leave_out(module, &format_args!("{place}: {fault}"));
-                None
+                Err(fault) => self.leave_out(&format_args!("{}: {fault}", line.origin)),
             }
         }
+        list
     }
 
-    /// Why the list is refused; `None` when it is taken.
-    fn verdict(&mut self, module: &Module, list: &[Resolved<'_>]) -> Option<LoadError> {
+    /// Returns why the list is refused; `None` if it is taken.
+    fn verdict(&mut self, list: &[DestSpec<'_>]) -> Option<LoadError> {
+        let source = &self.module.settings.source;
         if !self.refused.is_empty() {
             let reasons = core::mem::take(&mut self.refused);
-            return Some(LoadError::Lines(self.source.short(), reasons));
+            return Some(LoadError::Lines(source.short(), reasons));
         }
-        let empty = list.is_empty() && !module.is_empty();
-        empty.then(|| LoadError::Empty(self.source.title()))
+        let empty = list.is_empty() && !self.module.is_empty();
+        empty.then(|| LoadError::Empty(source.title()))
+    }
+}
+
+/// Names a line, for a message that names neither set nor URI: a line of a file can be looked up,
+/// a row only by what it holds.
+fn shown(line: &Line<'_>) -> String {
+    match line.origin {
+        Origin::Row(_) => format!("{}: set {}, {}", line.origin, line.set, Short(&line.uri)),
+        _ => line.origin.to_string(),
     }
 }

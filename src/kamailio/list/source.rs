@@ -1,4 +1,4 @@
-//! Where the list is: a file, or a table of a database. Both give the same words.
+//! Reads the list, from a file or from a table of a database. Both give the same lines.
 
 use core::fmt;
 use std::ffi::OsStr;
@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::{fs, io};
 
 use super::db::{self, DbError, Rows};
-use super::entry::Words;
+use crate::dispatch::list::destination::{Line, Origin};
 use crate::dispatch::list::file::{self, Severity};
 use crate::dispatch::list::row::RowFault;
 use crate::kamailio::config::list_params::ListSource;
@@ -28,24 +28,6 @@ pub enum Content {
     Rows(Rows),
 }
 
-/// One destination of a list.
-#[derive(Clone, Copy)]
-pub struct Entry<'t> {
-    /// Where it is.
-    pub place: Place,
-    /// What it says.
-    pub words: Words<'t>,
-}
-
-/// A place in a list, from 1.
-#[derive(Clone, Copy)]
-pub enum Place {
-    /// A line of a file.
-    Line(usize),
-    /// A row, in the order in which the database gave them.
-    Row(usize),
-}
-
 /// Something that is wrong with a list, before its destinations are looked at.
 pub struct Problem {
     /// How bad it is.
@@ -63,27 +45,6 @@ pub enum Grade {
     LeftOut,
     /// The operator should know.
     Noted,
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Place::Line(number) => write!(f, "line {number}"),
-            Place::Row(number) => write!(f, "row {number}"),
-        }
-    }
-}
-
-/// Where it is, for a message that names neither set nor URI itself: a line can be looked up, a
-/// row only by what it holds.
-impl fmt::Display for Entry<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Words { set, uri, .. } = &self.words;
-        match self.place {
-            Place::Line(_) => write!(f, "{}", self.place),
-            Place::Row(_) => write!(f, "{}: set {set}, {}", self.place, Short(uri)),
-        }
-    }
 }
 
 impl fmt::Display for ReadError {
@@ -116,16 +77,16 @@ fn read_file(path: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 impl Content {
-    /// What is wrong with it, and the destinations in their order.
-    pub fn parse(&self) -> (Vec<Problem>, Vec<Entry<'_>>) {
+    /// Takes out what is wrong with it, and the destinations in their order.
+    pub fn parse(&mut self) -> (Vec<Problem>, Vec<Line<'_>>) {
         match self {
             Content::Text(text) => parse_text(text),
-            Content::Rows(rows) => (problems(rows), entries(rows)),
+            Content::Rows(rows) => (problems(rows), core::mem::take(&mut rows.good)),
         }
     }
 }
 
-fn parse_text(text: &[u8]) -> (Vec<Problem>, Vec<Entry<'_>>) {
+fn parse_text(text: &[u8]) -> (Vec<Problem>, Vec<Line<'_>>) {
     let parsed = file::parse(text);
     let problems = parsed.problems.iter().map(|problem| Problem {
         grade: match problem.severity {
@@ -134,19 +95,7 @@ fn parse_text(text: &[u8]) -> (Vec<Problem>, Vec<Entry<'_>>) {
         },
         text: problem.to_string(),
     });
-    let problems = problems.collect();
-    // An entry is no larger than a line: it takes the line's place.
-    let entries = parsed.lines.into_iter().map(|line| Entry {
-        place: Place::Line(line.number),
-        words: Words {
-            set: line.set,
-            uri: line.uri,
-            flags: line.flags,
-            priority: line.priority,
-            attrs: line.attrs,
-        },
-    });
-    (problems, entries.collect())
+    (problems.collect(), parsed.lines)
 }
 
 fn problems(rows: &Rows) -> Vec<Problem> {
@@ -161,16 +110,22 @@ fn problems(rows: &Rows) -> Vec<Problem> {
     if rows.good.is_empty() && rows.bad.is_empty() {
         problems.push(noted("no row"));
     }
-    problems.extend(rows.bad.iter().map(|(number, fault)| Problem {
+    problems.extend(rows.bad.iter().map(|fault| Problem {
         grade: Grade::LeftOut,
-        text: named(Place::Row(*number), fault),
+        text: named(fault),
     }));
     problems
 }
 
-/// What is wrong with a row, after its place, its set and its URI.
-fn named(place: Place, fault: &RowFault) -> String {
-    let RowFault { set, uri, wrong } = fault;
+/// Says what is wrong with a row, after its place, its set and its URI.
+fn named(fault: &RowFault) -> String {
+    let RowFault {
+        row,
+        set,
+        uri,
+        wrong,
+    } = fault;
+    let place = Origin::Row(*row);
     let uri = uri.as_ref().map(|uri| Short(uri));
     match (set, uri) {
         (Some(set), Some(uri)) => format!("{place}: set {set}, {uri}: {wrong}"),
@@ -178,18 +133,4 @@ fn named(place: Place, fault: &RowFault) -> String {
         (None, Some(uri)) => format!("{place}: {uri}: {wrong}"),
         (None, None) => format!("{place}: {wrong}"),
     }
-}
-
-fn entries(rows: &Rows) -> Vec<Entry<'_>> {
-    let entries = rows.good.iter().map(|(number, row)| Entry {
-        place: Place::Row(*number),
-        words: Words {
-            set: row.set,
-            uri: &row.uri,
-            flags: row.flags,
-            priority: row.priority,
-            attrs: &row.attrs,
-        },
-    });
-    entries.collect()
 }

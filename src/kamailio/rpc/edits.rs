@@ -3,13 +3,13 @@
 use super::commands::INVALID;
 use super::reload::check_reload_delta;
 use super::rpc_reply::{RpcCall, integer};
-use crate::dispatch::list::destination::{Addr, SetId, ToSpec};
+use crate::dispatch::list::destination::{Addr, Line, Origin, SetId};
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
-use crate::kamailio::list::entry::{self, Words};
+use crate::kamailio::list::entry;
 use crate::kamailio::probing::resolver;
 use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::net::Uri;
@@ -35,24 +35,24 @@ pub fn add(call: &RpcCall, module: &Module) -> Result<(), String> {
     let attrs = words.get(2).map(Vec::as_slice).unwrap_or_default();
     check_reload_delta(module)?;
     let failed = |why: String| format!("Adding dispatcher dst failed: {why}");
-    let words = Words {
+    let line = Line {
+        origin: Origin::Command,
         set,
-        uri: &uri,
+        uri: uri.as_slice().into(),
         flags: flags.unwrap_or(0),
         priority: priority.unwrap_or(0),
-        attrs,
+        attrs: attrs.into(),
     };
-    let resolved = entry::resolve(&module.settings, words).map_err(failed)?;
-    for warning in resolved.warnings() {
+    let (spec, warnings) = entry::resolve(&module.settings, &line).map_err(failed)?;
+    for warning in warnings {
         log_warn!("set {set}, {}: {warning}", Short(&uri));
     }
-    let spec = resolved.spec();
     let added = module.store.add(&spec, &mut ServerRandom);
     added.map_err(|error| failed(format!("set {set}, {}: {error}", Short(&uri))))?;
     log_info!("added to set {set}: {}", Short(&uri));
     call.say("Ok. Dispatcher destination added.");
     let mut feed = Feed::new(module, Cause::Rpc);
-    feed.note(set, spec.uri, State::ACTIVE, spec.flags);
+    feed.note(set, &spec.uri, State::ACTIVE, spec.flags);
     feed.post();
     Ok(())
 }

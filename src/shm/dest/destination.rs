@@ -82,7 +82,7 @@ impl Dest {
         (self.set, self.priority, self.socket) = (spec.set, spec.priority, spec.socket);
         (self.listed, self.maxload) = (spec.flags, attrs.maxload);
         (self.uri_len, self.attrs_len) = (to_u32(spec.uri.len()), to_u32(spec.attrs_body.len()));
-        (self.host_at, self.host_len) = place(spec.uri, spec.host);
+        (self.host_at, self.host_len) = (to_u32(spec.host.start), to_u32(spec.host.len()));
         (self.duid_at, self.duid_len) = place(spec.attrs_body, attrs.duid.unwrap_or_default());
         self.addr_count = to_u32(spec.addrs.len());
         (self.port, self.proto) = (spec.port, spec.proto);
@@ -181,11 +181,11 @@ impl Dest {
     pub fn spec(&self) -> DestSpec<'_> {
         DestSpec {
             set: self.set,
-            uri: self.uri(),
-            host: self.host(),
+            uri: self.uri().into(),
+            host: self.host_at as usize..(self.host_at + self.host_len) as usize,
             port: self.port,
             proto: self.proto,
-            addrs: self.addr_slice(),
+            addrs: self.addr_slice().into(),
             flags: self.listed,
             priority: self.priority,
             attrs_body: self.attrs_body(),
@@ -198,15 +198,16 @@ impl Dest {
     pub fn is_same(&self, spec: &DestSpec<'_>) -> bool {
         match (self.duid(), spec.attrs.duid) {
             (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
-            _ => self.uri() == spec.uri && self.socket() == spec.socket,
+            _ => self.uri() == &*spec.uri && self.socket() == spec.socket,
         }
     }
 
-    /// True when a list asks for nothing else than what this is.
+    /// Returns true if a list asks for nothing else than what is known of this destination. Flags that
+    /// were written to the list since it was loaded are nothing new.
     pub fn is_as(&self, spec: &DestSpec<'_>) -> bool {
-        self.uri() == spec.uri
+        self.uri() == &*spec.uri
             && self.attrs_body() == spec.attrs_body
-            && (self.listed, self.priority, self.socket())
+            && (self.record().listed(), self.priority, self.socket())
                 == (spec.flags, spec.priority, spec.socket)
     }
 

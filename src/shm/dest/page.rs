@@ -25,7 +25,7 @@ unsafe impl ShmSafe for Addr {}
 
 /// A destination for a page: what its line says, its place in the list, and what runs of it.
 pub(crate) struct Draft<'d, A: Arena> {
-    pub(crate) spec: DestSpec<'d>,
+    pub(crate) spec: &'d DestSpec<'d>,
     pub(crate) line: u32,
     pub(crate) record: Hold<'d, A, DestRecord>,
 }
@@ -40,7 +40,7 @@ impl Page {
         drafts: Vec<Draft<'_, A>>,
         made: &mut Vec<NonNull<Dest>>,
     ) -> Result<(), OutOfMemory> {
-        let specs = || drafts.iter().map(|draft| &draft.spec);
+        let specs = || drafts.iter().map(|draft| draft.spec);
         let text_len = |spec: &DestSpec<'_>| spec.uri.len() + spec.attrs_body.len();
         let mut plan = Plan::<Page>::of_header();
         let dests = plan.array::<Dest>(drafts.len());
@@ -66,8 +66,8 @@ impl Page {
         let mut addr_at = 0;
         for (at, draft) in drafts.into_iter().enumerate() {
             let Draft { spec, line, record } = draft;
-            append(&mut free_addrs, spec.addrs);
-            append(&mut free_text, spec.uri);
+            append(&mut free_addrs, &spec.addrs);
+            append(&mut free_text, &spec.uri);
             append(&mut free_text, spec.attrs_body);
             let Some(first) = dests.start() else { break };
             // SAFETY: the array has a place for each draft.
@@ -78,8 +78,8 @@ impl Page {
             (dest.page, dest.record) = (block.header().as_ptr(), record.into_raw().as_ptr());
             dest.line = line;
             (dest.text_at, dest.addr_at) = (to_u32(text_at), to_u32(addr_at));
-            dest.describe(&spec);
-            text_at += text_len(&spec);
+            dest.describe(spec);
+            text_at += text_len(spec);
             addr_at += spec.addrs.len();
         }
         Ok(())

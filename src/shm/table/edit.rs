@@ -8,6 +8,7 @@ use core::cmp::Reverse;
 use core::fmt;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::SeqCst;
+use std::borrow::Cow;
 
 use parking_lot::lock_api::RawMutex;
 use rand::RngCore;
@@ -229,7 +230,6 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             }
         };
         let mut loose = Loose::new(arena);
-        let spec = spec.clone();
         Page::create(arena, vec![Draft { spec, line, record }], &mut loose.dests)?;
         Ok(loose)
     }
@@ -417,7 +417,7 @@ struct Prepared<'a, A: Arena> {
 fn has_same(view: &View, spec: &DestSpec<'_>, but: Option<&Dest>) -> bool {
     let is_same =
         |dest: &Dest| dest.is_same(spec) && !but.is_some_and(|but| core::ptr::eq(dest, but));
-    let mut with_uri = view.find_uri(spec.uri).filter_map(|at| view.dest(at));
+    let mut with_uri = view.find_uri(&spec.uri).filter_map(|at| view.dest(at));
     if with_uri.any(is_same) {
         return true;
     }
@@ -435,7 +435,7 @@ fn revise<'r>(dest: &'r Dest, revision: Revision<'r>) -> DestSpec<'r> {
     DestSpec {
         flags: revision.flags.unwrap_or(spec.flags),
         priority: revision.priority.unwrap_or(spec.priority),
-        addrs: revision.addrs.unwrap_or(spec.addrs),
+        addrs: revision.addrs.map_or(spec.addrs, Cow::Borrowed),
         attrs_body,
         attrs,
         socket,

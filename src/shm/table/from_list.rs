@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use rand::RngCore;
 
-use crate::dispatch::list::destination::{DestSpec, SetId, ToSpec};
+use crate::dispatch::list::destination::{DestSpec, SetId};
 use crate::dispatch::list::order;
 use crate::dispatch::select::hash::spread;
 use crate::dispatch::state::latency::Latency;
@@ -64,13 +64,13 @@ impl Hasher for IdHasher {
 }
 
 /// Groups a list by sets, in the order in which they come.
-pub fn plan_sets(list: &[impl ToSpec]) -> Plans {
+pub fn plan_sets(list: &[DestSpec<'_>]) -> Plans {
     let mut sets: Vec<(SetId, usize)> = Vec::new();
     let mut by_id = HashMap::<SetId, usize, BuildHasherDefault<IdHasher>>::default();
     let (mut numbers, mut priorities) = (Vec::new(), Vec::new());
     numbers.reserve(list.len());
     priorities.reserve(list.len());
-    for spec in list.iter().map(ToSpec::spec) {
+    for spec in list {
         let at = *by_id.entry(spec.set).or_insert_with(|| {
             sets.push((spec.set, 0));
             sets.len() - 1
@@ -185,11 +185,11 @@ impl<'t> Running<'t> {
     fn take_by_uri(&mut self, spec: &DestSpec<'_>) -> Option<&'t Dest> {
         let (rank, _) = self.table?.ranked(spec.set)?;
         let &(base, view) = self.sets.get(rank)?;
-        let found = view.find_uri(spec.uri);
+        let found = view.find_uri(&spec.uri);
         let mut same = found
             .filter_map(|at| Some((at, view.dest(at)?)))
             .filter(|(_, dest)| {
-                dest.duid().is_none() && dest.uri() == spec.uri && dest.socket() == spec.socket
+                dest.duid().is_none() && dest.uri() == &*spec.uri && dest.socket() == spec.socket
             });
         let (at, first) = same.next()?;
         let number = base + at;
@@ -255,25 +255,18 @@ impl Changes {
     fn count(&mut self, spec: &DestSpec<'_>, running: Option<&Dest>) {
         match running {
             None => self.added += 1,
-            Some(dest) if asks_nothing_new(dest, spec) => self.kept += 1,
+            Some(dest) if dest.is_as(spec) => self.kept += 1,
             Some(_) => self.changed += 1,
         }
     }
 }
 
-/// True when a list asks for nothing else than what is known of it: flags that were written there
-/// since it was loaded are nothing new.
-fn asks_nothing_new(dest: &Dest, spec: &DestSpec<'_>) -> bool {
-    let flags = dest.listed;
-    spec.flags == dest.record().listed() && dest.is_as(&DestSpec { flags, ..*spec })
-}
-
 /// Says what a list would change of the running table.
-pub fn compare(list: &[impl ToSpec], running: Option<&Table>) -> Changes {
+pub fn compare(list: &[DestSpec<'_>], running: Option<&Table>) -> Changes {
     let mut dests = Running::new(running);
     let mut changes = Changes::default();
-    for spec in list.iter().map(ToSpec::spec) {
-        changes.count(&spec, dests.take(&spec));
+    for spec in list {
+        changes.count(spec, dests.take(spec));
     }
     changes.removed = dests.left;
     changes
@@ -299,7 +292,7 @@ pub struct Built {
 pub fn build(
     arena: &impl Arena,
     rules: Rules,
-    list: &[impl ToSpec],
+    list: &[DestSpec<'_>],
     running: Option<&Table>,
     retained: &Retained,
     random: &mut impl RngCore,
@@ -382,31 +375,31 @@ pub(crate) fn new_record<'a, A: Arena>(
 type KeptRecord = NonNull<Counted<DestRecord>>;
 
 /// What the building of one table needs at each step.
-struct Build<'a, A: Arena, S> {
+struct Build<'a, A: Arena> {
     arena: &'a A,
     rules: Rules,
-    list: &'a [S],
+    list: &'a [DestSpec<'a>],
     running: Option<&'a Table>,
     changes: Changes,
     fresh: HashSet<usize>,
     relists: bool,
 }
 
-impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
+impl<'a, A: Arena> Build<'a, A> {
     /// The records that go on, by position in the list. They are handed out in list order, so
     /// that the nth of several alike stays the nth.
     fn kept(&mut self, retained: &Retained) -> Vec<Option<KeptRecord>> {
         let mut running = Running::new(self.running);
         let mut kept = Vec::with_capacity(self.list.len());
-        for (line, spec) in self.list.iter().map(ToSpec::spec).enumerate() {
-            let dest = running.take(&spec);
-            self.changes.count(&spec, dest);
+        for (line, spec) in self.list.iter().enumerate() {
+            let dest = running.take(spec);
+            self.changes.count(spec, dest);
             if dest.is_none() && !self.rules.usable(spec.flags) {
                 self.fresh.insert(line);
             }
             self.relists |= dest.is_some_and(|dest| dest.record().listed_otherwise(spec.flags));
             let record = dest.map(Dest::counted);
-            kept.push(record.or_else(|| come_back(retained, &spec)));
+            kept.push(record.or_else(|| come_back(retained, spec)));
         }
         self.changes.removed = running.left;
         kept
@@ -428,9 +421,9 @@ impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
             let specs = now
                 .iter()
                 .filter_map(|&line| Some((line, self.list.get(line)?)));
-            let drafts = specs.map(|(line, one)| {
+            let drafts = specs.map(|(line, spec)| {
                 let kept = kept.get(line).copied().flatten();
-                self.draft(line, one.spec(), kept, &mut records)
+                self.draft(line, spec, kept, &mut records)
             });
             let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
             Page::create(self.arena, drafts, &mut loose.dests)?;
@@ -440,20 +433,17 @@ impl<'a, A: Arena, S: ToSpec> Build<'a, A, S> {
     }
 
     /// A destination for a page.
-    fn draft<'s>(
+    fn draft(
         &self,
         line: usize,
-        spec: DestSpec<'s>,
+        spec: &'a DestSpec<'a>,
         kept: Option<KeptRecord>,
-        records: &mut Records<'s, A>,
-    ) -> Result<Draft<'s, A>, OutOfMemory>
-    where
-        'a: 's,
-    {
+        records: &mut Records<'a, A>,
+    ) -> Result<Draft<'a, A>, OutOfMemory> {
         let record = match kept {
             // SAFETY: the running table or the retained counters hold it; the writer lock is held.
             Some(record) => unsafe { Hold::new(record, self.arena) },
-            None => new_record(records, self.arena, &spec)?,
+            None => new_record(records, self.arena, spec)?,
         };
         let line = to_u32(line);
         Ok(Draft { spec, line, record })

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::SeqCst};
 use parking_lot::lock_api::{Mutex, RawMutex};
 use rand::RngCore;
 
-use crate::dispatch::list::destination::{SetId, ToSpec};
+use crate::dispatch::list::destination::{DestSpec, SetId};
 use crate::dispatch::state::transition::State;
 
 use super::from_list::Changes;
@@ -201,7 +201,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub fn load(
         &self,
         ticket: Ticket,
-        list: &[impl ToSpec],
+        list: &[DestSpec<'_>],
         states: ReloadState,
         random: &mut impl RngCore,
     ) -> Result<Option<Changes>, OutOfMemory> {
@@ -217,7 +217,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub fn load_and_tell(
         &self,
         ticket: Ticket,
-        list: &[impl ToSpec],
+        list: &[DestSpec<'_>],
         states: ReloadState,
         random: &mut impl RngCore,
         on_change: &mut OnChange<'_>,

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering::SeqCst;
 use parking_lot::lock_api::{MutexGuard, RawMutex};
 use rand::RngCore;
 
-use crate::dispatch::list::destination::ToSpec;
+use crate::dispatch::list::destination::DestSpec;
 use crate::dispatch::state::transition::State;
 
 use super::from_list::{self, Changes};
@@ -209,7 +209,7 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
     /// [`OutOfMemory`]: the running table and all states stay as they were.
     pub(crate) fn replace(
         &mut self,
-        list: &[impl ToSpec],
+        list: &[DestSpec<'_>],
         ticket: Ticket,
         states: ReloadState,
         random: &mut impl RngCore,

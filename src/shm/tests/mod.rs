@@ -17,6 +17,7 @@ mod threads;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 use std::alloc;
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -80,21 +81,19 @@ impl Drop for HeapState {
 
 /// A destination `sip:<host>` with one address made from its host number.
 pub fn spec(set: i32, uri: &str, flags: u32, priority: i32) -> DestSpec<'_> {
+    let host = uri.split(':').nth(1).unwrap_or("");
+    let host_at = uri.find(host).unwrap_or(0);
     DestSpec {
         set,
-        uri: uri.as_bytes(),
-        host: uri
-            .as_bytes()
-            .split(|&byte| byte == b':')
-            .nth(1)
-            .unwrap_or(b""),
+        uri: uri.as_bytes().into(),
+        host: host_at..host_at + host.len(),
         port: uri
             .rsplit(':')
             .next()
             .and_then(|port| port.parse().ok())
             .unwrap_or(0),
         proto: Proto::NONE,
-        addrs: &[Addr::V4([127, 0, 0, 1])],
+        addrs: Cow::Borrowed(&[Addr::V4([127, 0, 0, 1])]),
         flags: State(flags),
         priority,
         attrs_body: b"",

@@ -295,7 +295,7 @@ fn empty_texts_and_lists_are_no_special_case() {
     load(&store, &[], ReloadState::Keep).unwrap();
     assert!(store.pin(0).view(0).is_none());
     let mut bare = spec(0, "", 0, 0);
-    bare.addrs = &[];
+    bare.addrs = [].as_slice().into();
     load(&store, &[bare.clone(), bare], ReloadState::Keep).unwrap();
     let pinned = store.pin(0);
     let view = pinned.view(0).unwrap();
@@ -347,7 +347,7 @@ fn attributes_of_any_length_are_kept() {
         let dests = pinned.view(1).unwrap().dests();
         let dests: Vec<&Dest> = dests.collect();
         for (dest, (spec, duid)) in dests.iter().rev().zip(specs.iter().zip(duids)) {
-            assert_eq!(dest.uri(), spec.uri);
+            assert_eq!(dest.uri(), &*spec.uri);
             assert!(dest.attrs_body() == spec.attrs_body, "{}", duid.len());
             assert!(dest.duid() == Some(duid.as_bytes()), "{}", duid.len());
         }
@@ -430,7 +430,7 @@ fn a_source_is_found_as_by_a_scan() {
                 spec.priority = random.random_range(-1..2);
                 spec.port = random.random_range(0..3);
                 spec.proto = Proto(random.random_range(0..3));
-                spec.addrs = &ips[random.random_range(0..ips.len())];
+                spec.addrs = ips[random.random_range(0..ips.len())].as_slice().into();
                 spec
             })
             .collect();

@@ -4,9 +4,9 @@ use super::*;
 
 const NAMES: [&[u8]; 5] = [b"setid", b"destination", b"flags", b"priority", b"attrs"];
 
-fn row(cells: &[Cell<'_>]) -> Result<Row, String> {
+fn row(cells: &[Cell<'_>]) -> Result<Line<'static>, String> {
     let extra = extra_attrs(b"xa=c1;xb=c2").unwrap();
-    read(cells, &extra).map_err(|fault| fault.wrong.to_string())
+    read(7, cells, &extra).map_err(|fault| fault.wrong.to_string())
 }
 
 #[test]
@@ -73,12 +73,13 @@ fn null_is_the_default_but_for_set_and_destination() {
         Cell::Null,
         Cell::Null,
     ]);
-    let plain = Row {
+    let plain = Line {
+        origin: Origin::Row(7),
         set: 1,
-        uri: b"sip:a".to_vec(),
+        uri: b"sip:a".into(),
         flags: 0,
         priority: 0,
-        attrs: Vec::new(),
+        attrs: b"".into(),
     };
     assert_eq!(found, Ok(plain.clone()));
     assert_eq!(row(&[Cell::Int(1), Cell::Text(b"sip:a   ")]), Ok(plain));
@@ -138,9 +139,9 @@ fn a_bad_row_says_what_was_expected_and_found() {
 
 #[test]
 fn a_bad_row_is_named_as_far_as_it_can_be_read() {
-    let fault = read(&[Cell::Int(3), Cell::Text(b"sip:a"), Cell::Int(-1)], &[]).unwrap_err();
+    let fault = read(7, &[Cell::Int(3), Cell::Text(b"sip:a"), Cell::Int(-1)], &[]).unwrap_err();
     assert_eq!((fault.set, fault.uri), (Some(3), Some(b"sip:a".to_vec())));
-    let fault = read(&[Cell::Null, Cell::Null], &[]).unwrap_err();
+    let fault = read(7, &[Cell::Null, Cell::Null], &[]).unwrap_err();
     assert_eq!((fault.set, fault.uri), (None, None));
 }
 
@@ -156,7 +157,7 @@ fn extra_attributes_stand_behind_the_others_last_one_first() {
             one,
             two,
         ];
-        String::from_utf8(row(&cells).unwrap().attrs).unwrap()
+        String::from_utf8(row(&cells).unwrap().attrs.into_owned()).unwrap()
     };
     let (x, y) = (Cell::Text(b"x"), Cell::Int(5));
     assert_eq!(with(Cell::Text(b"duid=a"), x, y), "duid=a;xb=5;xa=x");
