@@ -13,41 +13,38 @@ use nom::{IResult, Parser};
 
 use crate::dispatch::text::{self, Excerpt};
 
-/// The attributes that the module knows, out of an attribute text.
+/// The attributes that the module knows, out of an attribute text (doc/reference/list-file.md).
 ///
-/// A text is `None` when the attribute is not there or has no `=`. Numbers then have their
-/// default: 0, and 100 for `ocmax`.
-///
-/// Source: features 2.4.
+/// A text is `None` when the attribute is missing or has no `=`. A number then has its default: 0, and 100 for `ocmax`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attrs<'a> {
-    /// Unique id of the destination.
+    /// The unique id of the destination.
     pub duid: Option<&'a [u8]>,
-    /// Local socket to send from, `proto:ip:port`.
+    /// The local socket to send from, `proto:ip:port`.
     pub socket: Option<&'a [u8]>,
-    /// Local socket to send from, by its name; stronger than `socket`.
+    /// The name of the local socket to send from; stronger than `socket`.
     pub sockname: Option<&'a [u8]>,
-    /// Local socket of pings.
+    /// The local socket of pings.
     pub ping_socket: Option<&'a [u8]>,
-    /// Outbound proxy of pings.
+    /// The outbound proxy of pings.
     pub obproxy: Option<&'a [u8]>,
-    /// From URI of pings.
+    /// The From URI of pings.
     pub ping_from: Option<&'a [u8]>,
-    /// Share of algorithm 9, 1 to 100; 0 when not set.
+    /// The share of algorithm 9, 1 to 100; 0 when not set.
     pub weight: i32,
-    /// Share of algorithm 11, 1 to 100; 0 when not set.
+    /// The share of algorithm 11, 1 to 100; 0 when not set.
     pub rweight: i32,
-    /// Most calls of algorithm 10; 0 for no limit.
+    /// The most calls of algorithm 10; 0 for no limit.
     pub maxload: i32,
-    /// Congestion control when not 0.
+    /// Turns congestion control on if it is not 0.
     pub cc: i32,
-    /// Latency to begin with, in milliseconds.
+    /// The latency to begin with, in milliseconds.
     pub latency: i32,
-    /// Least share of calls to skip under overload, in percent.
+    /// The least share of calls to skip under overload, in percent.
     pub ocmin: i32,
-    /// Greatest share of calls to skip under overload, in percent.
+    /// The greatest share of calls to skip under overload, in percent.
     pub ocmax: i32,
-    /// Share of calls to skip under overload to begin with, in percent.
+    /// The share of calls to skip under overload to begin with, in percent.
     pub ocrate: i32,
 }
 
@@ -72,32 +69,32 @@ impl Default for Attrs<'_> {
     }
 }
 
-/// An attribute that has no effect, or not the written one. `Display` says what is used.
+/// An attribute that has no effect, or not the written one. `Display` says which value is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttrWarning<'a> {
-    /// The value of `name` is not, or not only, a number that fits; `used` is what counts.
+    /// The value of `name` is not, or not only, a number that fits; `used` is used instead.
     NotANumber {
         /// The attribute.
         name: &'static str,
-        /// Its value as written.
+        /// The value as written.
         value: &'a [u8],
         /// The number that is used.
         used: i32,
     },
-    /// A number that `name` cannot have; `used` is what counts.
+    /// A number that `name` cannot have; `used` is used instead.
     OutOfRange {
         /// The attribute.
         name: &'static str,
         /// The number as read.
         value: i32,
-        /// Least and greatest allowed number.
+        /// The least and the greatest allowed number.
         range: (i32, i32),
         /// The number that is used.
         used: i32,
     },
-    /// A `maxload` below 0: no call is below that limit.
+    /// A `maxload` below 0: the destination gets no calls.
     NoCalls(i32),
-    /// An `ocmin` above `ocmax`: there is no least share then.
+    /// An `ocmin` above `ocmax`: `ocmin` is 0 then.
     Bounds(i32, i32),
     /// Text after `,` or `>`, which end the attributes.
     Ignored(&'a [u8]),
@@ -148,13 +145,13 @@ impl fmt::Display for AttrWarning<'_> {
 /// Why an attribute text cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttrError {
-    /// Where, in bytes from 1 in the given text.
+    /// The column, in bytes from 1 in the given text.
     pub column: usize,
-    /// What is wrong there.
+    /// The kind of error.
     pub kind: AttrErrorKind,
 }
 
-/// What is wrong with an attribute text.
+/// The kinds of errors in an attribute text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttrErrorKind {
     /// The text ends after a `;`.
@@ -163,7 +160,7 @@ pub enum AttrErrorKind {
     NoValue,
     /// A quote that is not closed.
     OpenQuote,
-    /// Something else than `;` after a name or value.
+    /// Another byte than `;` after a name or value.
     NoSeparator(u8),
 }
 
@@ -181,9 +178,9 @@ impl fmt::Display for AttrError {
     }
 }
 
-/// The attribute text without white space around it and without one trailing `;`.
+/// Returns the attribute text without white space around it and without one trailing `;`.
 ///
-/// This is the text that lists and scripts see. Source: features 3.2.
+/// This is the text that lists and scripts show.
 #[must_use]
 pub fn trim_body(body: &[u8]) -> &[u8] {
     let body = body.trim_ascii();
@@ -192,19 +189,17 @@ pub fn trim_body(body: &[u8]) -> &[u8] {
 
 /// Reads an attribute text that [`trim_body`] has trimmed.
 ///
-/// Names are case-insensitive; of an attribute that is there twice the first one counts, and
-/// names that the module does not know are skipped.
+/// Names are case-insensitive. If an attribute is there twice, the first one counts. Names that the module does not
+/// know are skipped.
 ///
 /// # Errors
 ///
-/// [`AttrError`] where the server's own parameter parser finds one.
-///
-/// Source: features 2.4 and 3.2; `core/parser/parse_param.c: parse_params` (5.6.3).
+/// [`AttrError`] where the server's own parameter parser finds one (core/parser/parse_param.c, parse_params).
 pub fn parse(body: &[u8]) -> Result<(Attrs<'_>, Vec<AttrWarning<'_>>), AttrError> {
     if body.is_empty() {
         return Ok((Attrs::default(), Vec::new()));
     }
-    let mut found = Found::default();
+    let mut found = AttrReader::default();
     let mut rest = body.trim_ascii();
     let end = body.trim_ascii_end().len();
     let error = |rest: &[u8], kind| AttrError {
@@ -231,10 +226,10 @@ pub fn parse(body: &[u8]) -> Result<(Attrs<'_>, Vec<AttrWarning<'_>>), AttrError
     Ok((found.attrs, found.warnings))
 }
 
-/// A name, its value if it has a `=`, and the text after it, white space skipped.
+/// A name, its value if it has a `=`, and the text after it without leading white space.
 type Parameter<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
 
-/// Reads one parameter, or says what is wrong with it and where.
+/// Reads one parameter, or returns what is wrong with it and where.
 fn parameter(input: &[u8]) -> Result<Parameter<'_>, (&[u8], AttrErrorKind)> {
     let (rest, name) = name(input).unwrap_or((input, b""));
     let rest = rest.trim_ascii_start();
@@ -254,12 +249,12 @@ fn parameter(input: &[u8]) -> Result<Parameter<'_>, (&[u8], AttrErrorKind)> {
     }
 }
 
-/// A name, which may be empty.
+/// Reads a name, which may be empty.
 fn name(input: &[u8]) -> IResult<&[u8], &[u8]> {
     take_till(|byte: u8| is_blank(byte) || matches!(byte, b',' | b'=' | b';')).parse(input)
 }
 
-/// A value in quotes of either kind, or without quotes. A backslash is nothing special.
+/// Reads a value in quotes of either kind, or without quotes. A backslash has no special meaning.
 fn value(input: &[u8]) -> IResult<&[u8], &[u8]> {
     let double = delimited(char('"'), take_till(|byte| byte == b'"'), char('"'));
     let single = delimited(char('\''), take_till(|byte| byte == b'\''), char('\''));
@@ -273,8 +268,8 @@ const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
-/// The number that a value begins with, the nearest one that fits `i32`, and whether the value
-/// is just that number.
+/// Returns the number that a value begins with, or the nearest one that fits `i32`, and true if the value is just that
+/// number.
 fn integer(value: &[u8]) -> Option<(i32, bool)> {
     let signed: IResult<&[u8], &[u8]> = recognize(pair(opt(one_of("+-")), digit1)).parse(value);
     let (rest, text) = signed.ok()?;
@@ -290,7 +285,7 @@ fn integer(value: &[u8]) -> Option<(i32, bool)> {
     ))
 }
 
-/// The names that the module knows. The place of each is its bit in [`Found::seen`].
+/// The names that the module knows. The index of each is its bit in [`AttrReader::seen`].
 const NAMES: [&str; 14] = [
     "duid",
     "socket",
@@ -308,16 +303,16 @@ const NAMES: [&str; 14] = [
     "ocrate",
 ];
 
-/// What has been read so far.
+/// The attributes and warnings that were read so far.
 #[derive(Default)]
-struct Found<'a> {
+struct AttrReader<'a> {
     attrs: Attrs<'a>,
     warnings: Vec<AttrWarning<'a>>,
     seen: u16,
 }
 
-impl<'a> Found<'a> {
-    /// Takes over one attribute, unless it is unknown or was there before.
+impl<'a> AttrReader<'a> {
+    /// Takes over one attribute, unless it is unknown or was read before.
     fn set(&mut self, name: &[u8], value: Option<&'a [u8]>) {
         let known = NAMES.iter().enumerate();
         let Some((bit, name)) = known
@@ -349,7 +344,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// The number in `value`, or `default` where there is none.
+    /// Returns the number in `value`, or `default` if there is none.
     fn number(&mut self, name: &'static str, value: Option<&'a [u8]>, default: i32) -> i32 {
         let value = value.unwrap_or_default();
         let (used, clean) = integer(value).unwrap_or((default, false));
@@ -360,7 +355,7 @@ impl<'a> Found<'a> {
         used
     }
 
-    /// A number in `range`, or `default`.
+    /// Returns the number in `value` if it is in `range`, or `default`.
     fn ranged(
         &mut self,
         name: &'static str,
@@ -383,7 +378,7 @@ impl<'a> Found<'a> {
         default
     }
 
-    /// Drops an `ocmin` that is above `ocmax`.
+    /// Sets an `ocmin` that is above `ocmax` to 0.
     fn order_bounds(&mut self) {
         let (least, greatest) = (self.attrs.ocmin, self.attrs.ocmax);
         if least > greatest {
@@ -392,7 +387,7 @@ impl<'a> Found<'a> {
         }
     }
 
-    /// A limit, where below 0 is allowed but unlikely to be meant.
+    /// Returns the limit in `value`; a limit below 0 is allowed, but hardly meant.
     fn limit(&mut self, name: &'static str, value: Option<&'a [u8]>) -> i32 {
         let limit = self.number(name, value, 0);
         if limit < 0 {

@@ -4,16 +4,15 @@
 
 use std::borrow::Cow;
 
-/// Name of the driver: what stands before the first `:`.
+/// Returns the name of the driver, which ends at the first `:`.
 #[must_use]
 pub fn driver(url: &[u8]) -> &[u8] {
     url.split(|byte| *byte == b':').next().unwrap_or_default()
 }
 
-/// The URL without its password, for messages.
+/// Returns the URL without its password, for messages.
 ///
-/// The password ends at the last `@`, for one that has an `@` in it, and begins at the first `:`
-/// of the part before.
+/// The password begins at the first `:` behind the scheme and ends at the last `@`, as a password may contain an `@`.
 #[must_use]
 pub fn without_password(url: &[u8]) -> Cow<'_, [u8]> {
     let Some(slashes) = url.windows(3).position(|three| three == b"://") else {

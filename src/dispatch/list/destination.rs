@@ -1,4 +1,4 @@
-//! What the rest of the module knows of one destination after its line was read and resolved.
+//! One destination after its line was read and resolved.
 
 #![forbid(unsafe_code)]
 
@@ -8,7 +8,7 @@ use core::ops::Range;
 use std::borrow::Cow;
 
 use super::attrs::Attrs;
-use crate::dispatch::state::transition::State;
+use crate::dispatch::state::flags::State;
 
 /// The number of a destination set, as lists and scripts name it.
 pub type SetId = i32;
@@ -18,7 +18,7 @@ pub type SetId = i32;
 pub struct Proto(pub u8);
 
 impl Proto {
-    /// Not named by the URI: matches every protocol when the other side is `NONE` too.
+    /// The URI names no protocol.
     pub const NONE: Proto = Proto(0);
     /// UDP.
     pub const UDP: Proto = Proto(1);
@@ -43,19 +43,19 @@ pub enum Addr {
 pub struct Line<'a> {
     /// Where it was read.
     pub origin: Origin,
-    /// The set it belongs to.
+    /// The set that it belongs to.
     pub set: SetId,
     /// The URI as written; see [`with_scheme`](super::file::with_scheme).
     pub uri: Cow<'a, [u8]>,
     /// The flags as written; 0 if there are none.
     pub flags: u32,
-    /// Higher is earlier; 0 if there is none.
+    /// The priority, the highest of which comes first; 0 if there is none.
     pub priority: i32,
     /// The attributes as written, a trailing `;` included; empty if there are none.
     pub attrs: Cow<'a, [u8]>,
 }
 
-/// Where a [`Line`] was read; numbers begin at 1.
+/// The place where a [`Line`] was read. Numbers begin at 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// In this line of the file.
@@ -76,37 +76,36 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One destination as a list asks for it, resolved and ready to be placed into a table.
-///
-/// All texts are bytes as the operator wrote them.
+/// One destination as a list asks for it, resolved and ready to be placed into a table. All texts are bytes as the
+/// operator wrote them.
 #[derive(Clone, Debug)]
 pub struct DestSpec<'a> {
-    /// The set it belongs to.
+    /// The set that it belongs to.
     pub set: SetId,
     /// The whole URI, scheme included, parameters and user part kept.
     pub uri: Cow<'a, [u8]>,
     /// The host part of `uri`.
     pub host: Range<usize>,
-    /// Port in `uri`; 0 if it names none.
+    /// The port in `uri`; 0 if it has none.
     pub port: u16,
-    /// Transport of `uri` as `ds_is_from_list` compares it.
+    /// The transport of `uri` as `ds_is_from_list` compares it.
     pub proto: Proto,
-    /// Resolved addresses; empty if resolving is off for it (flag 16).
+    /// The resolved addresses; empty if the host is not resolved (flag 16).
     pub addrs: Cow<'a, [Addr]>,
-    /// State bits from the list's flags.
+    /// The state from the list's flags.
     pub flags: State,
-    /// Higher is earlier.
+    /// The priority; the highest comes first.
     pub priority: i32,
     /// The attribute text as listed, without a trailing `;`.
     pub attrs_body: &'a [u8],
-    /// The attributes the module knows, out of `attrs_body`.
+    /// The attributes that the module knows, out of `attrs_body`.
     pub attrs: Attrs<'a>,
     /// The server's local socket for this destination as an opaque address; 0 if none is set.
     pub socket: usize,
 }
 
-/// An IPv4 address in its usual form, four decimal numbers without leading zeros; `None` for any
-/// other text, also for those that a server takes for an address besides.
+/// Reads an IPv4 address in its usual form, four decimal numbers without leading zeros; `None` for any other text, even
+/// one that the server takes for an address.
 #[must_use]
 pub fn ipv4(text: &[u8]) -> Option<[u8; 4]> {
     let text = core::str::from_utf8(text).ok()?;

@@ -1,5 +1,5 @@
-//! The list file: text in, one [`Line`] for each destination out, and a [`Problem`] for each text
-//! that could not be read as its writer meant it.
+//! The list file. Each destination of the text becomes a [`Line`], and each part that cannot be read as its writer
+//! meant it becomes a [`Problem`].
 //!
 //! ```text
 //! setid uri [flags [priority [attrs]]]   # comment
@@ -19,16 +19,16 @@ use nom::{IResult, Parser};
 use super::destination::{Line, Origin, SetId};
 use crate::dispatch::text::{Excerpt, number};
 
-/// What a list holds.
+/// The contents of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Parsed<'a> {
     /// The destinations, in the order of the file.
     pub lines: Vec<Line<'a>>,
-    /// What is wrong, in the order of the file.
+    /// The problems, in the order of the file.
     pub problems: Vec<Problem<'a>>,
 }
 
-/// How bad a [`Problem`] is.
+/// The severity of a [`Problem`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The line gives no destination.
@@ -37,22 +37,22 @@ pub enum Severity {
     Warning,
 }
 
-/// Something that is wrong with one line. `Display` says where, what was expected, what is there.
+/// Something that is wrong with one line. `Display` says where it is, what was expected, and what was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Problem<'a> {
-    /// Number of the line, from 1.
+    /// The number of the line, from 1.
     pub line: usize,
-    /// Where in the line, in bytes from 1.
+    /// The column, in bytes from 1.
     pub column: usize,
-    /// Whether the line counts at all.
+    /// Decides whether the line gives a destination.
     pub severity: Severity,
-    /// What is wrong.
+    /// The kind of problem, with what was found.
     pub kind: ProblemKind<'a>,
 }
 
 /// A number in a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Field {
+pub enum NumberField {
     /// The set id, 0 to 2147483647.
     SetId,
     /// The flags, 0 to 4294967295.
@@ -61,7 +61,7 @@ pub enum Field {
     Priority,
 }
 
-/// What is wrong with a line.
+/// The kinds of problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProblemKind<'a> {
     /// Error: the line does not begin with a number.
@@ -69,13 +69,13 @@ pub enum ProblemKind<'a> {
     /// Error: nothing follows the set id.
     NoUri(SetId),
     /// Error: a number that does not fit.
-    Range(Field, &'a [u8]),
+    Range(NumberField, &'a [u8]),
     /// Error: a NUL byte, as in UTF-16 or binary files.
     Nul,
-    /// Warning: this stands where a number belongs; text from there on is taken as attributes,
-    /// but does not look like attributes.
-    NotANumber(Field, &'a [u8]),
-    /// Warning: text after the attributes. They cannot hold blanks.
+    /// Warning: this text stands where a number belongs. The rest of the line is taken as attributes, but does not look
+    /// like attributes.
+    NotANumber(NumberField, &'a [u8]),
+    /// Warning: text after the attributes, which cannot contain blanks.
     Ignored(&'a [u8]),
 }
 
@@ -91,22 +91,22 @@ impl ProblemKind<'_> {
     }
 }
 
-impl fmt::Display for Field {
+impl fmt::Display for NumberField {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Field::SetId => "a set id",
-            Field::Flags => "flags",
-            Field::Priority => "a priority",
+            NumberField::SetId => "a set id",
+            NumberField::Flags => "flags",
+            NumberField::Priority => "a priority",
         })
     }
 }
 
-impl Field {
+impl NumberField {
     pub(crate) const fn range(self) -> &'static str {
         match self {
-            Field::SetId => "from 0 to 2147483647",
-            Field::Flags => "from 0 to 4294967295",
-            Field::Priority => "from -2147483648 to 2147483647",
+            NumberField::SetId => "from 0 to 2147483647",
+            NumberField::Flags => "from 0 to 4294967295",
+            NumberField::Priority => "from -2147483648 to 2147483647",
         }
     }
 }
@@ -128,7 +128,7 @@ impl fmt::Display for ProblemKind<'_> {
                 write!(
                     f,
                     "expected {} (a number), found {}",
-                    Field::SetId,
+                    NumberField::SetId,
                     Excerpt(found)
                 )
             }
@@ -163,17 +163,15 @@ impl fmt::Display for ProblemKind<'_> {
     }
 }
 
-/// Reads a whole list. Every line that is neither blank nor a comment gives one [`Line`] or one
-/// [`Problem`] of severity [`Severity::Error`], so a list without errors has lost nothing.
-///
-/// Source: features 3.2, and field report W19 for what the C module swallows silently.
+/// Reads a whole list. Every line that is neither blank nor a comment gives one [`Line`] or one [`Problem`] of severity
+/// [`Severity::Error`], so no destination of a list without errors is lost (doc/reference/list-file.md).
 #[must_use]
 pub fn parse(text: &[u8]) -> Parsed<'_> {
     let mut parsed = Parsed::default();
-    // No growing: few lines of a list are shorter.
+    // Few lines of a list are shorter, so the vector need not grow.
     parsed.lines.reserve(text.len() / 16);
     for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
-        let mut reader = Reader {
+        let mut reader = LineReader {
             line,
             number: index.saturating_add(1),
             problems: Vec::new(),
@@ -187,12 +185,10 @@ pub fn parse(text: &[u8]) -> Parsed<'_> {
     parsed
 }
 
-/// `uri` with `sip:` before it where it has no scheme.
+/// Returns the URI, with `sip:` in front of it if it has no scheme.
 ///
-/// As in the C module, the schemes are `sip`, `sips`, `tel` and `urn` in any case, and a text of
-/// up to four characters stays as it is.
-///
-/// Source: features 3.2, and the C module 5.6.3 run with 38 texts.
+/// As in the C module, the schemes are `sip`, `sips`, `tel` and `urn` in any case, and a text of up to four characters
+/// stays as it is.
 #[must_use]
 pub fn with_scheme(uri: &[u8]) -> Cow<'_, [u8]> {
     let starts = |scheme: &[u8]| {
@@ -209,33 +205,33 @@ pub fn with_scheme(uri: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// White space inside a line. `\r` is here, so files with CR LF read the same.
+/// Returns true for white space inside a line. `\r` is such, so that files with CR LF read the same.
 const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r')
 }
 
-/// Skips white space.
+/// Reads white space.
 fn blanks(input: &[u8]) -> IResult<&[u8], &[u8]> {
     take_while(is_blank).parse(input)
 }
 
-/// A field that ends at white space.
+/// Reads a field, which ends at white space.
 fn word(input: &[u8]) -> IResult<&[u8], &[u8]> {
     take_till(is_blank).parse(input)
 }
 
-/// A URI ends at white space or a comment.
+/// Reads a URI, which ends at white space or a comment.
 fn uri(input: &[u8]) -> IResult<&[u8], &[u8]> {
     take_while1(|byte| !is_blank(byte) && byte != b'#').parse(input)
 }
 
-/// Whether a field may end before `rest`.
+/// Returns true if a field may end before `rest`.
 fn at_field_end(rest: &[u8]) -> bool {
     rest.first()
         .is_none_or(|byte| is_blank(*byte) || *byte == b'#')
 }
 
-/// Whether nothing but a comment follows.
+/// Returns true if nothing but a comment follows.
 fn at_line_end(rest: &[u8]) -> bool {
     rest.first().is_none_or(|byte| *byte == b'#')
 }
@@ -243,7 +239,7 @@ fn at_line_end(rest: &[u8]) -> bool {
 /// The digits of a number, its value if that fits `T`, and the text after it.
 type Number<'a, T> = (&'a [u8], Option<T>, &'a [u8]);
 
-/// Flags: decimal digits, or `0x` and hexadecimal ones as a whole field.
+/// Reads flags: decimal digits, or `0x` and hexadecimal digits as a whole field.
 fn flags(input: &[u8]) -> Option<Number<'_, u32>> {
     let hex: IResult<&[u8], &[u8]> = preceded(tag_no_case("0x"), hex_digit1).parse(input);
     if let Some((rest, digits)) = hex.ok().filter(|(rest, _)| at_field_end(rest)) {
@@ -256,7 +252,7 @@ fn flags(input: &[u8]) -> Option<Number<'_, u32>> {
     decimal(input)
 }
 
-/// A priority: digits, or `-` and digits as a whole field.
+/// Reads a priority: digits, or `-` and digits as a whole field.
 fn priority(input: &[u8]) -> Option<Number<'_, i32>> {
     let signed: IResult<&[u8], &[u8]> = recognize(pair(opt(char('-')), digit1)).parse(input);
     let (rest, text) = signed.ok()?;
@@ -266,23 +262,23 @@ fn priority(input: &[u8]) -> Option<Number<'_, i32>> {
     Some((text, number(text), rest))
 }
 
-/// Decimal digits, as far as there are any.
+/// Reads decimal digits, as far as there are any.
 fn decimal<T: core::str::FromStr>(input: &[u8]) -> Option<Number<'_, T>> {
     let digits: IResult<&[u8], &[u8]> = digit1.parse(input);
     let (rest, text) = digits.ok()?;
     Some((text, number(text), rest))
 }
 
-/// Reads one line.
-struct Reader<'a> {
+/// The reader of one line.
+struct LineReader<'a> {
     line: &'a [u8],
     number: usize,
-    /// Warnings so far.
+    /// The warnings so far.
     problems: Vec<Problem<'a>>,
 }
 
-impl<'a> Reader<'a> {
-    /// The destination of this line; `None` for a blank line or a comment.
+impl<'a> LineReader<'a> {
+    /// Returns the destination of this line; `None` for a blank line or a comment.
     fn destination(&mut self) -> Result<Option<Line<'a>>, Problem<'a>> {
         let start = skip(blanks, self.line);
         if at_line_end(start) {
@@ -294,7 +290,7 @@ impl<'a> Reader<'a> {
         let Some((digits, set, rest)) = decimal::<SetId>(start) else {
             return Err(self.problem(start, ProblemKind::NoSetId(first_word(start))));
         };
-        let set = set.ok_or_else(|| self.out_of_range(start, Field::SetId, digits))?;
+        let set = set.ok_or_else(|| self.out_of_range(start, NumberField::SetId, digits))?;
         let start = skip(blanks, rest);
         let Ok((rest, uri)) = uri(start) else {
             return Err(self.problem(start, ProblemKind::NoUri(set)));
@@ -311,29 +307,30 @@ impl<'a> Reader<'a> {
         Ok(Some(line))
     }
 
-    /// Flags and priority. Text that is no number is not theirs, but the attributes'.
+    /// Reads flags and priority. Text that is not a number belongs to the attributes.
     fn numbers(&mut self, rest: &'a [u8], line: &mut Line<'a>) -> Result<(), Problem<'a>> {
         let start = skip(blanks, rest);
         if at_line_end(start) {
             return Ok(());
         }
         let Some((written, value, rest)) = flags(start) else {
-            return self.slide(Field::Flags, start, start, line);
+            return self.slide(NumberField::Flags, start, start, line);
         };
-        line.flags = value.ok_or_else(|| self.out_of_range(start, Field::Flags, written))?;
+        line.flags = value.ok_or_else(|| self.out_of_range(start, NumberField::Flags, written))?;
         if !at_field_end(rest) {
-            return self.slide(Field::Flags, start, rest, line);
+            return self.slide(NumberField::Flags, start, rest, line);
         }
         let start = skip(blanks, rest);
         if at_line_end(start) {
             return Ok(());
         }
         let Some((written, value, rest)) = priority(start) else {
-            return self.slide(Field::Priority, start, start, line);
+            return self.slide(NumberField::Priority, start, start, line);
         };
-        line.priority = value.ok_or_else(|| self.out_of_range(start, Field::Priority, written))?;
+        line.priority =
+            value.ok_or_else(|| self.out_of_range(start, NumberField::Priority, written))?;
         if !at_field_end(rest) {
-            return self.slide(Field::Priority, start, rest, line);
+            return self.slide(NumberField::Priority, start, rest, line);
         }
         let start = skip(blanks, rest);
         if !at_line_end(start) {
@@ -342,11 +339,11 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Takes `rest` as attributes although `field`, which begins at `start`, has not ended as a
-    /// number. Says so, unless it looks like attributes.
+    /// Takes `rest` as attributes although `field`, which begins at `start`, has not ended as a number. Warns of it,
+    /// unless the text looks like attributes.
     fn slide(
         &mut self,
-        field: Field,
+        field: NumberField,
         start: &'a [u8],
         rest: &'a [u8],
         line: &mut Line<'a>,
@@ -358,7 +355,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// The attributes, and what stands after them.
+    /// Reads the attributes, and warns of text after them.
     fn attributes(&mut self, start: &'a [u8], line: &mut Line<'a>) {
         line.attrs = first_word(start).into();
         let rest = skip(blanks, skip(word, start));
@@ -371,7 +368,7 @@ impl<'a> Reader<'a> {
         self.problems.push(self.problem(at, kind));
     }
 
-    fn out_of_range(&self, at: &[u8], field: Field, digits: &'a [u8]) -> Problem<'a> {
+    fn out_of_range(&self, at: &[u8], field: NumberField, digits: &'a [u8]) -> Problem<'a> {
         self.problem(at, ProblemKind::Range(field, digits))
     }
 
@@ -384,13 +381,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Column of `rest`, which is what is left of the line.
+    /// Returns the column of `rest`, which is what is left of the line.
     fn column(&self, rest: &[u8]) -> usize {
         self.line.len().saturating_sub(rest.len()).saturating_add(1)
     }
 }
 
-/// What is left of `input` after `parser`, which cannot fail.
+/// Returns what is left of `input` after `parser`, which cannot fail.
 fn skip<'a>(
     mut parser: impl FnMut(&'a [u8]) -> IResult<&'a [u8], &'a [u8]>,
     input: &'a [u8],
@@ -398,7 +395,7 @@ fn skip<'a>(
     parser(input).map_or(input, |(rest, _)| rest)
 }
 
-/// The text up to the next white space.
+/// Returns the text up to the next white space.
 fn first_word(input: &[u8]) -> &[u8] {
     word(input).map_or(input, |(_, word)| word)
 }

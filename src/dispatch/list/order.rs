@@ -8,8 +8,8 @@ use super::destination::SetId;
 
 /// Returns the indices of `ids` in the order in which lists and searches walk the sets.
 ///
-/// That is the post-order of an AVL tree into which the ids were put as given. An id that comes again is ignored, so
-/// the result names the first place of each.
+/// The order is the post-order of an AVL tree into which the ids are put one after the other. An id that comes again is
+/// ignored, so the result has the first index of each.
 #[must_use]
 pub fn post_order(ids: &[SetId]) -> Vec<usize> {
     let mut tree = None;

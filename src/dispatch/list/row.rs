@@ -1,4 +1,4 @@
-//! A row of a database table: cells in, the [`Line`] of one destination out, or what is wrong.
+//! Rows of a database table. The cells of a row become the [`Line`] of a destination, or a fault.
 
 #![forbid(unsafe_code)]
 
@@ -6,7 +6,7 @@ use core::fmt;
 use core::ops::RangeInclusive;
 
 use super::destination::{Line, Origin, SetId};
-use super::file::Field;
+use super::file::NumberField;
 use crate::dispatch::text::{self, Excerpt, name_value};
 
 /// The highest version of the table that is known.
@@ -15,8 +15,8 @@ pub const LAST_VERSION: i32 = 4;
 /// Names of the columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Columns<'n> {
-    /// Set, destination, flags, priority, attributes: a table of version 1 has the first two, and
-    /// each later version one more.
+    /// Set, destination, flags, priority, attributes. A table of version 1 has the first two, and each later version
+    /// one more.
     pub names: [&'n [u8]; 5],
     /// Further attributes, each from a column of its own (`ds_db_extra_attrs`).
     pub extra: Vec<Extra<'n>>,
@@ -25,14 +25,14 @@ pub struct Columns<'n> {
 /// An attribute that has a column of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Extra<'n> {
-    /// Name of the attribute.
+    /// The name of the attribute.
     pub attr: &'n [u8],
-    /// Name of the column.
+    /// The name of the column.
     pub column: &'n [u8],
 }
 
 impl<'n> Columns<'n> {
-    /// The columns to ask for in a table of this version; `None` for a version that is not known.
+    /// Returns the columns to ask for in a table of this version; `None` for a version that is not known.
     #[must_use]
     pub fn of_version(&self, version: i32) -> Option<Vec<&'n [u8]>> {
         let last = usize::try_from(version).ok().filter(|last| *last > 0)?;
@@ -44,7 +44,7 @@ impl<'n> Columns<'n> {
     }
 }
 
-/// Reads `attr=column;attr=column`; `None` where it is anything else.
+/// Reads `attr=column;attr=column`; `None` for any other text.
 #[must_use]
 pub fn extra_attrs(text: &[u8]) -> Option<Vec<Extra<'_>>> {
     let text = text.trim_ascii();
@@ -63,30 +63,30 @@ pub enum Cell<'a> {
     Null,
     /// A number.
     Int(i64),
-    /// A number too large for [`Cell::Int`], perhaps.
+    /// A number that may be too large for [`Cell::Int`].
     Uint(u64),
     /// A number that may have a fraction.
     Real(f64),
-    /// A text, of whatever type of column.
+    /// A text, whatever the type of the column.
     Text(&'a [u8]),
-    /// Something that is neither, such as a date.
+    /// A value of another kind, such as a date.
     Other,
 }
 
 /// A row that gives no destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowFault {
-    /// Its number, from 1.
+    /// The number of the row, from 1.
     pub row: usize,
-    /// Its set, where that can be read.
+    /// The set, if it can be read.
     pub set: Option<SetId>,
-    /// Its URI, where it has one.
+    /// The URI, if there is one.
     pub uri: Option<Vec<u8>>,
-    /// What is wrong.
+    /// The kind of fault.
     pub wrong: Wrong,
 }
 
-/// What is wrong with a row.
+/// The kinds of faults of a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wrong {
     /// There is no destination.
@@ -95,8 +95,8 @@ pub enum Wrong {
     NotOneWord,
     /// A NUL byte in the attributes.
     NulInAttrs,
-    /// Not a number that this column can have; what is there instead.
-    Number(Field, String),
+    /// A value that is not a number that this column can have.
+    Number(NumberField, String),
 }
 
 impl fmt::Display for Wrong {
@@ -132,24 +132,26 @@ impl fmt::Display for Cell<'_> {
 }
 
 impl<'a> Cell<'a> {
-    /// The number in it; `None` where there is none, or one with a fraction.
+    /// Returns the number in the cell; `None` if there is none, or it has a fraction.
     #[must_use]
     pub fn number(self) -> Option<i128> {
         match self {
             Cell::Int(number) => Some(number.into()),
             Cell::Uint(number) => Some(number.into()),
-            // Rust's way to print a float has no exponent and no needless fraction.
+            // Rust prints a float without an exponent and without a needless fraction.
             Cell::Real(number) => number.to_string().parse().ok(),
             Cell::Text(text) => text::number(text.trim_ascii()),
             Cell::Null | Cell::Other => None,
         }
     }
 
-    /// The number in it, 0 for none, where it is in the field's range.
-    fn number_in(self, field: Field, range: RangeInclusive<i128>) -> Result<i128, Wrong> {
+    /// Returns the number in the cell, 0 for an empty optional one, if it is in the field's range.
+    fn number_in(self, field: NumberField, range: RangeInclusive<i128>) -> Result<i128, Wrong> {
         let number = match (self, field) {
-            (Cell::Null, Field::Flags | Field::Priority) => Some(0),
-            (Cell::Text(text), Field::Flags | Field::Priority) if text.trim_ascii().is_empty() => {
+            (Cell::Null, NumberField::Flags | NumberField::Priority) => Some(0),
+            (Cell::Text(text), NumberField::Flags | NumberField::Priority)
+                if text.trim_ascii().is_empty() =>
+            {
                 Some(0)
             }
             (cell, _) => cell.number(),
@@ -159,7 +161,7 @@ impl<'a> Cell<'a> {
             .ok_or_else(|| Wrong::Number(field, self.to_string()))
     }
 
-    /// Its text without the white space around it, with which some drivers fill up columns.
+    /// Returns the text without the white space around it, with which some drivers fill up columns.
     fn text(self) -> Option<&'a [u8]> {
         match self {
             Cell::Text(text) => Some(text.trim_ascii()),
@@ -167,7 +169,7 @@ impl<'a> Cell<'a> {
         }
     }
 
-    /// What it adds to a list of attributes.
+    /// Appends the value to the text of an attribute.
     fn push_to(self, attrs: &mut Vec<u8>) {
         match self {
             Cell::Text(_) => attrs.extend_from_slice(self.text().unwrap_or_default()),
@@ -180,14 +182,14 @@ impl<'a> Cell<'a> {
 /// Reads the row with this number, whose cells are in the order of [`Columns::of_version`].
 ///
 /// # Errors
-/// [`RowFault`], which names the row as far as it can be read.
+/// [`RowFault`], which identifies the row as far as it can be read.
 pub fn read(
     number: usize,
     cells: &[Cell<'_>],
     extra: &[Extra<'_>],
 ) -> Result<Line<'static>, RowFault> {
     let cell = |at: usize| cells.get(at).copied().unwrap_or(Cell::Null);
-    let set = cell(0).number_in(Field::SetId, 0..=i32::MAX.into());
+    let set = cell(0).number_in(NumberField::SetId, 0..=i32::MAX.into());
     let set = set.map(|set| SetId::try_from(set).unwrap_or_default());
     let uri = cell(1).text().unwrap_or_default();
     let fault = |wrong| RowFault {
@@ -206,8 +208,8 @@ pub fn read(
     {
         return Err(fault(Wrong::NotOneWord));
     }
-    let flags = cell(2).number_in(Field::Flags, 0..=u32::MAX.into());
-    let priority = cell(3).number_in(Field::Priority, i32::MIN.into()..=i32::MAX.into());
+    let flags = cell(2).number_in(NumberField::Flags, 0..=u32::MAX.into());
+    let priority = cell(3).number_in(NumberField::Priority, i32::MIN.into()..=i32::MAX.into());
     let attrs = attrs(cell(4), cells.get(5..).unwrap_or_default(), extra);
     if attrs.contains(&0) {
         return Err(fault(Wrong::NulInAttrs));
@@ -222,8 +224,7 @@ pub fn read(
     })
 }
 
-/// The attributes, and behind them those with columns of their own, the last one first, as the C
-/// module has them.
+/// Returns the attributes, and behind them those with columns of their own, the last one first as in the C module.
 fn attrs(cell: Cell<'_>, values: &[Cell<'_>], extra: &[Extra<'_>]) -> Vec<u8> {
     let text = cell.text().unwrap_or_default();
     let text = text.strip_suffix(b";").unwrap_or(text);

@@ -8,7 +8,7 @@ use super::candidates::Candidates;
 use super::failover::{Order, following};
 use super::ranked;
 
-/// How `ds_select_*` chooses; the numbers are those of the scripts.
+/// How `ds_select_*` selects (doc/reference/functions.md). Each variant begins with the number that scripts use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// 0: hash over the Call-ID.
@@ -27,30 +27,30 @@ pub enum Algorithm {
     Random,
     /// 7: hash over the text of `hash_pvar`.
     HashPvar,
-    /// 8: the first usable one.
+    /// 8: the first usable destination.
     First,
     /// 9: by `weight`.
     Weight,
-    /// 10: the one with the fewest calls.
+    /// 10: the destination with the fewest calls.
     CallLoad,
-    /// 11: by `rweight`, over the usable ones.
+    /// 11: by `rweight` among the usable destinations.
     RelativeWeight,
-    /// 12: all usable ones at once.
+    /// 12: all usable destinations at once.
     Parallel,
-    /// 13: by priority, less what latency costs.
+    /// 13: by priority less the cost of latency.
     Latency,
-    /// 14: round-robin where all have one priority over 0, else the first usable one.
+    /// 14: round-robin if all have one priority above 0, else the first usable destination.
     Priority,
-    /// 15: of the lowest priority, by `weight`.
+    /// 15: by `weight` within the lowest priority.
     Service,
     /// 64: round-robin, with overload control.
     Overload,
-    /// Any other number: the first usable one, with a warning.
+    /// Any other number: the first usable destination, with a warning.
     Unknown(i32),
 }
 
 impl Algorithm {
-    /// The algorithm that a script's number names.
+    /// Returns the algorithm with this number.
     #[inline(always)]
     pub fn from_number(number: i32) -> Self {
         match number {
@@ -76,7 +76,7 @@ impl Algorithm {
     }
 }
 
-/// Where a selection starts.
+/// The start of a selection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// At the destination that a hash value falls on.
@@ -85,7 +85,7 @@ pub enum Start {
     InDialog(u32),
     /// At the set's round-robin cursor.
     RoundRobin,
-    /// Where this random number falls.
+    /// At the destination that this random number falls on.
     Random(u32),
     /// At the first one.
     First,
@@ -104,7 +104,7 @@ pub enum Start {
 /// The destination that was selected, and how failover goes on from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Its index.
+    /// The index of the destination.
     pub at: usize,
     /// The failover order.
     pub order: Order,
@@ -147,7 +147,7 @@ pub fn choose(set: &impl Candidates, start: Start) -> Option<Choice> {
     Some(Choice { at, order })
 }
 
-/// How many overloaded destinations are passed over at most.
+/// The most overloaded destinations that are passed over.
 const PASSES: usize = 1_000;
 
 /// Selects the next destination in turn that `passes_over` does not pass over; `None` when all were passed over once.

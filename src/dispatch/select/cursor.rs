@@ -17,7 +17,7 @@ use nom::{IResult, Parser};
 use super::failover::Order;
 use crate::dispatch::list::destination::SetId;
 
-/// Where a failover order has come to.
+/// The destination that a failover order has come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     /// The set.
@@ -35,11 +35,11 @@ pub struct Step {
 pub struct FailoverCursor {
     /// The most destinations to try; 0 is no limit. Each set gives one in any case.
     limit: usize,
-    /// How many destinations had been tried before the current set's turn came.
+    /// The number of destinations that had been tried before the current set's turn came.
     before: usize,
     /// The numbers of the destinations that were tried.
     tried: Vec<u32>,
-    /// Where the current set's order has come to.
+    /// The destination that the current set's order has come to.
     here: Step,
     /// The choices in the sets that come after the current one.
     behind: Vec<Step>,
@@ -62,7 +62,7 @@ impl FailoverCursor {
         self.behind.push(choice);
     }
 
-    /// Returns where the current set's order has come to.
+    /// Returns the destination that the current set's order has come to.
     pub fn here(&self) -> Step {
         self.here
     }

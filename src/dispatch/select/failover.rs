@@ -6,7 +6,7 @@
 
 use super::candidates::{Candidates, is_usable, priority_start};
 
-/// How the failover order goes through a set.
+/// A way of the failover order through a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Up, and around the end.
@@ -39,13 +39,13 @@ pub fn following<C: Candidates>(set: &C, order: Order, at: usize) -> Following<'
 pub struct Following<'s, C> {
     set: &'s C,
     order: Order,
-    /// Where the order began; by priorities, the start of the last range.
+    /// The index where the order began; by priorities, the start of the last range.
     at: usize,
-    /// Number of ranges so far.
+    /// The number of ranges so far.
     ranges: usize,
     /// The rank of the destinations that are searched for, if the order goes by ranks.
     rank: Option<u32>,
-    /// What is left of the last range.
+    /// The rest of the last range.
     from: usize,
     to: usize,
     is_over: bool,

@@ -1,15 +1,13 @@
-//! Hashes: the one that picks destinations, bit-exact with the C module, and one for our tables.
+//! Hashes: the one that selects destinations, bit for bit that of the C module, and one for tables.
 
 #![forbid(unsafe_code)]
 
 use core::ffi::c_char;
 
-/// Hash of one or two texts, as algorithms 0-3, 5 and 7 and RPC `dispatcher.hash` use it.
+/// Returns the hash of one or two texts, as algorithms 0-3, 5 and 7 and RPC `dispatcher.hash` use it; never 0.
 ///
-/// Never 0. The two texts are hashed one after the other, each in its own groups of four bytes.
-/// Bytes are C's `char`: where that is signed (x86), a byte from 0x80 on counts as negative.
-///
-/// Source: features 3.7.1; known values read from the C module 5.6.3 with `dispatcher.hash`.
+/// The two texts are hashed one after the other, each in its own groups of four bytes. Bytes are C's `char`: if that is
+/// signed (x86), a byte from 0x80 on counts as negative.
 #[must_use]
 #[inline(always)]
 pub fn hash(first: &[u8], second: Option<&[u8]>) -> u32 {
@@ -29,7 +27,7 @@ fn hash_of_two(first: &[u8], second: &[u8]) -> u32 {
     mix(add_text(add_text(0, first), second))
 }
 
-/// What the sum of all groups comes to.
+/// Returns the hash for the sum of all groups.
 fn mix(sum: u32) -> u32 {
     let mixed = sum
         .wrapping_add(sum >> 11)
@@ -38,7 +36,7 @@ fn mix(sum: u32) -> u32 {
     mixed.max(1)
 }
 
-/// Adds the groups of four bytes of `text`, then what is left over as one more group.
+/// Adds the groups of four bytes of `text`, and then the bytes that are left over as one more group.
 #[inline(always)]
 fn add_text(sum: u32, text: &[u8]) -> u32 {
     let pairs = text.chunks_exact(8);
@@ -54,7 +52,7 @@ fn add_text(sum: u32, text: &[u8]) -> u32 {
     if text.len() % 4 == 0 {
         return sum;
     }
-    // The last bytes of a longer text, less those that were a part of its last group.
+    // The last four bytes of a longer text, without those that were in its last group.
     let left_over = match (text.last_chunk(), text) {
         (Some(&last), _) => u32::from_be_bytes(last) & !(u32::MAX << (text.len() % 4 * 8)),
         (None, &[a]) => u32::from(a),
@@ -79,21 +77,21 @@ fn add_pair(sum: u32, pair: u64) -> u32 {
         let (first, second) = halves(pair);
         return add(add(sum, first), second);
     }
-    // All ASCII: nothing is negative, and both go at once.
+    // All bytes are ASCII: none is negative, and both groups can be added at once.
     let (first, second) = halves(pair ^ ((pair >> 3) & 0x1fff_ffff_1fff_ffff));
     sum.wrapping_add(first).wrapping_add(second)
 }
 
-/// The upper and the lower half.
+/// Returns the upper and the lower half.
 #[inline(always)]
 fn halves(pair: u64) -> (u32, u32) {
     let half = |pair: u64| u32::try_from(pair & u64::from(u32::MAX)).unwrap_or(0);
     (half(pair >> 32), half(pair))
 }
 
-/// The sum of four bytes, each shifted to its place as a `char` of this machine.
+/// Returns the sum of four bytes, each shifted to its place as a `char` of this machine.
 ///
-/// A negative `char` is 256 less than its byte: one less in the byte above.
+/// A negative `char` is 256 less than its byte, which is one less in the byte above.
 const fn extend(bytes: u32) -> u32 {
     if c_char::MIN == 0 {
         bytes
@@ -113,10 +111,10 @@ pub const fn spread(word: u64) -> u64 {
     mixed ^ (mixed >> 32)
 }
 
-/// A cheap hash for our own tables that ignores the case of ASCII letters, eight bytes at a time.
+/// Returns a cheap hash for tables, which ignores the case of ASCII letters.
 #[must_use]
 pub fn fold_hash(bytes: &[u8]) -> u32 {
-    // Sets the bit that tells small letters from capital ones; other bytes may fall together.
+    // The constant sets the bit that tells small letters from capital ones. Other bytes may get the same value.
     let add = |hash: u64, word: u64| spread(hash ^ (word | 0x2020_2020_2020_2020));
     let words = bytes.chunks_exact(8);
     let mut last = [0u8; 8];

@@ -4,7 +4,7 @@
 
 use super::candidates::{Candidates, Weights, is_usable, priority_start};
 
-/// How often a selection is repeated while states change under it.
+/// The number of times that a selection is tried while states change under it.
 const RETRIES: usize = 64;
 
 /// Takes the next turn among the usable candidates from `from` on, one after the other.

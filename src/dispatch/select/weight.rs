@@ -14,7 +14,7 @@ pub type Slots = [u32; SLOTS];
 
 /// Returns the slots for the weights of a set's destinations in index order; `None` when no destination has a weight.
 ///
-/// A destination gets as many slots as its weight. What is over 100 is dropped; what is missing to 100 goes to the last
+/// A destination gets as many slots as its weight. Slots above 100 are dropped, and slots missing to 100 go to the last
 /// destination.
 pub fn slots(
     weights: impl ExactSizeIterator<Item = i32>,
@@ -36,15 +36,15 @@ pub fn slots(
     })
 }
 
-/// What algorithm 9 does with weights that do not add up to 100; `Display` says it.
+/// The effect of weights that do not add up to 100 on algorithm 9; `Display` describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remark {
-    /// The last destination gets what is missing to 100 on top.
+    /// The last destination gets the slots that are missing to 100 on top.
     Short {
         /// The sum of the weights.
         sum: usize,
     },
-    /// What is over 100 is dropped.
+    /// The slots above 100 are dropped.
     Over {
         /// The sum of the weights.
         sum: usize,

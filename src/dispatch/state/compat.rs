@@ -1,23 +1,20 @@
-//! Which version's meaning applies where the versions disagree (modparam `compat`).
-//!
-//! One method per row of the table in `doc/dev/design.md`, "Which behaviour".
+//! Whose meaning applies where the versions of the C module disagree: the parameter `compat`
+//! (doc/reference/parameters.md). There is one method for each such behaviour.
 
 #![forbid(unsafe_code)]
 
 use super::flags::State;
 
-/// The version whose configs and lists we read.
-///
-/// The order is the order of release.
+/// The version whose configs and lists are read, in the order of release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Compat {
-    /// The time of the first README of the module: 3.1 to 3.2.
+    /// 3.1 and 3.2.
     V3_2,
-    /// What 4.x and 5.x do.
+    /// 4.x and 5.x.
     V5_6,
-    /// What 6.0 does: as 5.x, and shows more.
+    /// 6.0, which behaves as 5.x and shows more.
     V6_0,
-    /// From 6.1 on.
+    /// 6.1 and later.
     V6_1,
 }
 
@@ -34,9 +31,9 @@ impl Compat {
         }
     }
 
-    /// What an unset `compat` means on a server of version `major.minor`.
+    /// Returns what an unset `compat` means on a server of version `major.minor`.
     ///
-    /// 3.2 is never chosen by version: only a config that uses names of that time asks for it.
+    /// The version never selects 3.2: only a config that uses names of that time asks for it.
     #[must_use]
     pub const fn for_core(major: u32, minor: u32) -> Compat {
         if major > 6 || (major == 6 && minor >= 1) {
@@ -48,9 +45,7 @@ impl Compat {
         }
     }
 
-    /// The list flags that put a destination into probing.
-    ///
-    /// Source: features 1.4 (2 was renumbered to 8 for version 3.2.0).
+    /// Returns the list flags that put a destination into probing. Before 3.2.0 that was flag 2.
     #[must_use]
     pub const fn probing_list_flags(self) -> State {
         match self {
@@ -59,9 +54,7 @@ impl Compat {
         }
     }
 
-    /// A destination with any of these bits is not selected for new calls.
-    ///
-    /// Source: features 1.5 and 3.7.2.
+    /// Returns the flags with which a destination is not selected for new calls.
     #[must_use]
     pub const fn unusable_bits(self) -> State {
         let down = State::INACTIVE
@@ -73,9 +66,7 @@ impl Compat {
         }
     }
 
-    /// Default of `ds_probing_threshold`: failures until a destination is out.
-    ///
-    /// Source: features 1.1.
+    /// Returns the default of `ds_probing_threshold`: the number of failures after which a destination is out.
     #[must_use]
     pub const fn default_probing_threshold(self) -> u32 {
         match self {
@@ -84,60 +75,47 @@ impl Compat {
         }
     }
 
-    /// Whether `ds_mark_dst("t")` and `("a")` count up to the thresholds, or act at once.
-    ///
-    /// Source: features 2.8.
+    /// Returns true if `ds_mark_dst("t")` and `("a")` count up to the thresholds, and do not act at once.
     #[must_use]
     pub const fn mark_counts(self) -> bool {
         !matches!(self, Compat::V6_1)
     }
 
-    /// Whether a URI without `transport` has the protocol of its kind (UDP for `sip:` and so on)
-    /// when `ds_is_from_list` compares it, or none.
-    ///
-    /// Source: features 2.8.
+    /// Returns true if `ds_is_from_list` compares a URI without `transport` as one with the protocol of its scheme (UDP
+    /// for `sip:` and so on), and not as one without a protocol.
     #[must_use]
     pub const fn default_proto_by_uri(self) -> bool {
         matches!(self, Compat::V6_1)
     }
 
-    /// Whether `dispatcher.list` shows what 6.0 added: the overload control, with attributes that
-    /// no text has set; and the letter `N`.
-    ///
-    /// Source: features 3.4.1 and 3.4.2, and the packaged module 6.0.1.
+    /// Returns true if `dispatcher.list` shows what 6.0 added: overload control, with attributes that no text has set,
+    /// and the letter `N`.
     #[must_use]
     pub const fn lists_overload(self) -> bool {
         matches!(self, Compat::V6_0 | Compat::V6_1)
     }
 
-    /// Whether `dispatcher.list` shows what 6.1 added.
-    ///
-    /// Source: features 3.4.1.
+    /// Returns true if `dispatcher.list` shows what 6.1 added.
     #[must_use]
     pub const fn lists_more(self) -> bool {
         matches!(self, Compat::V6_1)
     }
 
-    /// Whether the records of a selection say which place of the set each destination has.
-    ///
-    /// Source: features 2.7.
+    /// Returns true if the records of a selection have the index of each destination in its set.
     #[must_use]
     pub const fn writes_places(self) -> bool {
         matches!(self, Compat::V6_1)
     }
 
-    /// Whether list flag 8 is dropped where destinations are not pinged.
-    ///
-    /// Source: features 2.8.
+    /// Returns true if list flag 8 has no effect when destinations are not pinged.
     #[must_use]
     pub const fn drops_idle_probing(self) -> bool {
         matches!(self, Compat::V6_1)
     }
 
-    /// The bits that this version knows, and that its RPC `set_state` replaces.
+    /// Returns the flags that this version knows, and that its RPC `set_state` replaces.
     ///
-    /// Source: features 3.5. Ours never replaces the option bits among them, see
-    /// [`super::transition::apply_set`].
+    /// [`apply_set`](super::transition::apply_set) never replaces the options among them.
     #[must_use]
     pub const fn state_mask(self) -> State {
         match self {

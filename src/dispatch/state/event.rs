@@ -5,7 +5,7 @@
 use super::compat::Compat;
 use super::transition::{Flip, State};
 
-/// What changed a destination's state. The numbers are those in its record.
+/// The causes of a change of state, with their numbers in the record of a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// The start of the server.

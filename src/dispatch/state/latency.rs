@@ -1,35 +1,28 @@
-//! How long a destination takes to answer pings, as running figures.
+//! Running figures of how long a destination takes to answer pings.
 
 #![forbid(unsafe_code)]
 
 use super::compat::Compat;
 
-/// From so many samples on the mean is a weighted one: each new sample weighs one in so many.
+/// From this number of samples on the mean is a weighted one: each new sample weighs one in so many.
 const MEMORY: u32 = 2_097_152;
 
-/// The samples that the attribute `latency` stands for.
-///
-/// Source: features 2.4.
+/// The number of samples that the attribute `latency` stands for.
 const INITIAL_SAMPLES: u32 = 10_000;
 
-/// Up to so many samples the estimate is the mean: there is no old value worth its weight yet.
-///
-/// Source: observed on the C module 5.6.3, as are the deviation's divisor and the first sample.
+/// Up to this number of samples the estimate is the mean, as in the C module.
 const FEW: u32 = 10;
 
-/// How slowly the estimate follows: the weight of the old value.
+/// The weight of the old value in the estimate: how slowly the estimate follows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Alpha {
     kept: f64,
 }
 
 impl Alpha {
-    /// The smoothing that `ds_latency_estimator_alpha` asks for, in thousandths.
+    /// Returns the weight that `ds_latency_estimator_alpha` asks for, in thousandths; `None` outside 1 to 999.
     ///
-    /// The number is the weight of the old value, in compat 6.1 that of the new one. `None` outside
-    /// 1 to 999.
-    ///
-    /// Source: features 2.1.
+    /// The number is the weight of the old value, and in compat 6.1 that of the new one.
     #[must_use]
     pub fn new(permille: i32, compat: Compat) -> Option<Alpha> {
         if !(1..=999).contains(&permille) {
@@ -44,7 +37,7 @@ impl Alpha {
         })
     }
 
-    /// The number that an unset `ds_latency_estimator_alpha` means: the same smoothing for all.
+    /// Returns what an unset `ds_latency_estimator_alpha` means, which is the same weight in all versions.
     #[must_use]
     pub const fn default_permille(compat: Compat) -> i32 {
         match compat {
@@ -57,24 +50,24 @@ impl Alpha {
 /// The running figures of one destination's round trips, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Latency {
-    /// Mean of all samples.
+    /// The mean of all samples.
     pub average: f64,
-    /// Standard deviation of all samples, as of a part of them (divisor n - 1).
+    /// The standard deviation, with divisor n - 1.
     pub deviation: f64,
     /// A mean that follows the newest samples, by [`Alpha`]; after few samples the plain mean.
     pub estimate: f64,
-    /// The longest.
+    /// The longest round trip.
     pub max: u32,
-    /// Pings without an answer.
+    /// The number of pings without an answer.
     pub timeouts: u32,
-    /// How many samples, up to [`MEMORY`].
+    /// The number of samples, up to [`MEMORY`].
     pub samples: u32,
-    /// Sum of the squared distances from the mean.
+    /// The sum of the squared distances from the mean.
     pub m2: f64,
 }
 
 impl Latency {
-    /// The figures that the attribute `latency` starts a destination with.
+    /// Returns the figures with which the attribute `latency` starts a destination.
     #[must_use]
     pub fn initial(ms: u32) -> Latency {
         Latency {
@@ -93,9 +86,9 @@ impl Latency {
         }
     }
 
-    /// The figures after one more answer. The first one sets them all.
+    /// Returns the figures after one more answer. The first one sets them all.
     ///
-    /// Source: Welford's method for mean and deviation; the estimate as features 2.1 has it.
+    /// Mean and deviation are computed by Welford's method.
     #[must_use]
     pub fn sample(&self, ms: u32, alpha: Alpha) -> Latency {
         if self.samples == 0 {
@@ -124,21 +117,20 @@ impl Latency {
         }
     }
 
-    /// The estimate in whole milliseconds.
+    /// Returns the estimate in whole milliseconds.
     #[must_use]
     pub fn estimate_ms(&self) -> i32 {
         whole(self.estimate)
     }
 
-    /// How much longer than usual it takes now, in whole milliseconds; not below 0.
-    ///
-    /// Source: features 2.4 and 3.7.4, attribute `cc`.
+    /// Returns how much longer than usual an answer takes now, in whole milliseconds; never below 0. Congestion control
+    /// (attribute `cc`) goes by it.
     #[must_use]
     pub fn congestion_ms(&self) -> i32 {
         whole((self.estimate - self.average).max(0.0))
     }
 
-    /// The figures after a ping that nobody answered.
+    /// Returns the figures after a ping without an answer.
     #[must_use]
     pub fn timeout(&self) -> Latency {
         Latency {
@@ -148,8 +140,8 @@ impl Latency {
     }
 }
 
-/// Without the fraction.
-#[allow(clippy::cast_possible_truncation)] // `as` stays within the range of the type.
+/// Cuts the fraction off.
+#[allow(clippy::cast_possible_truncation)] // `as` returns the nearest number of the type.
 fn whole(ms: f64) -> i32 {
     ms as i32
 }

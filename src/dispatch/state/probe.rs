@@ -1,4 +1,4 @@
-//! Probing: which destinations are pinged, which replies are good, and what a result does.
+//! Probing: which destinations are pinged, which replies are good, and the effect of a result.
 
 #![forbid(unsafe_code)]
 
@@ -9,12 +9,10 @@ mod codes;
 
 pub use codes::ReplyCodes;
 
-/// Whether a destination in this state is pinged, by `ds_probing_mode`.
+/// Returns true if a destination in this state is pinged, by `ds_probing_mode`.
 ///
-/// A disabled one never is, nor one with flag 32 (no pings). Flag 16 (name not resolved) forbids
-/// pings from compat 6.0 on. Draining does not matter.
-///
-/// Source: features 3.11.
+/// Disabled destinations and those with flag 32 (no pings) are never pinged, nor from compat 6.0 on those with flag 16
+/// (name not resolved). Draining makes no difference.
 #[must_use]
 pub fn is_pinged(state: State, rules: &MarkRules) -> bool {
     let never = match rules.compat {
@@ -36,20 +34,18 @@ pub fn is_pinged(state: State, rules: &MarkRules) -> bool {
 pub enum Ping {
     /// A reply that [`ReplyCodes::accepts`].
     Good,
-    /// Any other reply, none, or it could not be sent.
+    /// Any other reply, no reply, or a ping that could not be sent.
     Bad {
-        /// Whether it was a 408: nobody answered, or the answer said so.
+        /// True for a 408: nobody answered, or the answer said so.
         timeout: bool,
     },
 }
 
-/// The effect of a ping's result on a destination in state `old` with counter `failures`.
+/// Returns the effect of a ping's result on a destination in state `old` with counter `failures`. Options and draining
+/// stay as they are.
 ///
-/// `None` when the result comes too late to count: the destination was disabled meanwhile, or, in
-/// mode 3, taken out of probing. One counter serves both directions: failures while the
-/// destination is used, successes while it is inactive. Option bits and draining stay as they are.
-///
-/// Source: features 3.11; for compat 3.2 also 1.1, 1.5 and the seed README's `ds_probing_mode`.
+/// Returns `None` when the result comes too late to count: the destination was disabled meanwhile, or in mode 3 taken
+/// out of probing.
 #[must_use]
 pub fn apply_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> Option<Outcome> {
     let probing = old.contains(State::PROBING);
@@ -57,7 +53,7 @@ pub fn apply_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> O
         return None;
     }
     let (health, failures) = match rules.compat {
-        Compat::V3_2 => seed_ping(old, failures, ping, rules),
+        Compat::V3_2 => ping_3_2(old, failures, ping, rules),
         Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => ping_now(old, failures, ping, rules),
     };
     let state = old.without(State::HEALTH).union(health);
@@ -68,7 +64,7 @@ pub fn apply_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> O
     })
 }
 
-/// The machine of 4.x to 6.x.
+/// Returns the effect of a ping as in 4.x to 6.x.
 fn ping_now(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (State, u32) {
     let mode = rules.probing_mode;
     let inactive = old.contains(State::INACTIVE);
@@ -87,9 +83,9 @@ fn ping_now(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (State,
     }
 }
 
-/// The machine of the seed's time: pings move destinations in and out of probing, which is out of
-/// use then; an inactive one was taken out by somebody and no ping brings it back.
-fn seed_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (State, u32) {
+/// Returns the effect of a ping as in 3.2, where pings move destinations in and out of probing, and a probing one is
+/// not used. An inactive one was taken out by somebody, and no ping brings it back.
+fn ping_3_2(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (State, u32) {
     let health = State(old.bits() & State::HEALTH.bits());
     if health.contains(State::INACTIVE) {
         return (health, failures);

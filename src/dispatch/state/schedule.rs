@@ -1,4 +1,4 @@
-//! When things are due that are due once every period, spread so that the load is flat.
+//! A schedule of things that are due once every period, spread evenly so that the load is flat.
 
 #![forbid(unsafe_code)]
 
@@ -8,15 +8,15 @@ use crate::dispatch::select::hash::GOLDEN;
 
 /// A queue of things that are each due once every period.
 ///
-/// All times are milliseconds of one clock that the caller reads. Each thing keeps its place within
-/// the period for good, so that the spread of the first day holds: a late round does not move it.
-/// One period for all makes a plain queue of it: what is due now is due last in the next round.
+/// All times are milliseconds of one clock that the caller reads. Each thing keeps its place within the period, so that
+/// the spread stays even after a late round. As all have the same period, a queue is enough: what is due now is due
+/// last in the next round.
 #[derive(Clone, Debug)]
 pub struct Schedule<K> {
     /// Ascending by time.
     queue: VecDeque<(u64, K)>,
     period: u64,
-    /// Rebuilds that had new things.
+    /// The number of rebuilds that had new things.
     batches: u64,
 }
 
@@ -31,13 +31,12 @@ impl<K> Default for Schedule<K> {
 }
 
 impl<K: Copy> Schedule<K> {
-    /// Replaces what is queued. A thing with a known time keeps it, the others are spread evenly
-    /// over the period that begins now.
+    /// Replaces what is queued. A thing with a known time keeps it. The others are spread evenly over the period that
+    /// begins now.
     ///
-    /// The first of the new ones is due at once in the first rebuild; later batches start at places
-    /// of their own, so that many small batches are as even as one large one. A known time further
-    /// off than one period moves into it. When the period itself changes, known waits change in
-    /// proportion, which keeps them even.
+    /// The first new thing of the first rebuild is due at once. Later batches start at places of their own, so that
+    /// many small batches are as even as one large one. A known time more than a period away moves into the period.
+    /// When the period changes, known waits change in proportion, which keeps them even.
     pub fn rebuild(
         &mut self,
         now: u64,
@@ -73,7 +72,7 @@ impl<K: Copy> Schedule<K> {
         if count == 0 {
             return;
         }
-        // Where within the first gap this batch starts.
+        // Each batch starts at another place of the first gap.
         let shift = scale(self.period, self.batches.wrapping_mul(GOLDEN), u64::MAX) / count;
         self.batches = self.batches.wrapping_add(1);
         for (place, key) in (0u64..).zip(fresh) {
@@ -82,11 +81,10 @@ impl<K: Copy> Schedule<K> {
         }
     }
 
-    /// The first thing that is due, and when it is due next. `None` when none is.
+    /// Returns the first thing that is due, and when it is due next; `None` when nothing is due.
     ///
-    /// It is queued again one period after it was due, however late this call is. When the caller
-    /// is late by a whole period or more, the rounds it missed are left out, and each thing is due
-    /// at its next place.
+    /// The thing is queued again one period after it was due, however late this call is. When the caller is late by a
+    /// whole period or more, the missed rounds are left out, and each thing is due at its next place.
     pub fn pop_due(&mut self, now: u64) -> Option<(K, u64)> {
         let first = self.next_due()?;
         if first + self.period <= now {
@@ -98,7 +96,7 @@ impl<K: Copy> Schedule<K> {
         }
         let next = due + self.period;
         self.queue.pop_front();
-        // Only what was late when the queue was rebuilt has to be put before others.
+        // Only a thing that was late when the queue was rebuilt has to be put before others.
         let place = match self.queue.back() {
             Some((last, _)) if *last > next => self.queue.partition_point(|(due, _)| *due <= next),
             _ => self.queue.len(),
@@ -107,7 +105,7 @@ impl<K: Copy> Schedule<K> {
         Some((key, next))
     }
 
-    /// Moves what is late on by whole periods, to now or later, so that no burst follows.
+    /// Moves late things by whole periods to now or later, so that no burst follows.
     fn skip_missed(&mut self, now: u64) {
         for (due, _) in &mut self.queue {
             *due += now.saturating_sub(*due).div_ceil(self.period) * self.period;
@@ -115,19 +113,19 @@ impl<K: Copy> Schedule<K> {
         self.queue.make_contiguous().sort_by_key(|(due, _)| *due);
     }
 
-    /// When something is due next; `None` when nothing is queued.
+    /// Returns when something is due next; `None` when nothing is queued.
     #[must_use]
     pub fn next_due(&self) -> Option<u64> {
         self.queue.front().map(|(due, _)| *due)
     }
 
-    /// Everything that is queued, with its next time, soonest first.
+    /// Returns all queued things with their next times, soonest first.
     pub fn iter(&self) -> impl Iterator<Item = (K, u64)> {
         self.queue.iter().map(|(due, key)| (*key, *due))
     }
 }
 
-/// `value * part / whole`, without overflow on the way.
+/// Returns `value * part / whole` without overflow on the way.
 fn scale(value: u64, part: u64, whole: u64) -> u64 {
     let scaled = u128::from(value) * u128::from(part) / u128::from(whole.max(1));
     u64::try_from(scaled).unwrap_or(u64::MAX)

@@ -1,6 +1,6 @@
-//! The file that keeps what operators set, over restarts: its text, written and read.
+//! The text of the file that keeps over restarts what operators have set.
 //!
-//! One line for each destination whose administrative state is not what its list asks for.
+//! It has a line for each destination whose administrative state is not the one that its list asks for.
 
 #![forbid(unsafe_code)]
 
@@ -9,26 +9,26 @@ use std::io::Write;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::text::number;
 
-/// First line of each file.
+/// The first lines of each file.
 const HEAD: &[u8] = b"# States that operators have set. Written by Kamailio's dispatcher module, read at \
 its start.\n# set, flags in the list, flags instead, URI, and its number where the set repeats it\n";
 
-/// What is kept of one destination.
+/// The state of one destination that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Its set.
+    /// The set.
     pub set: SetId,
-    /// State bits that the list asked for when this was written.
+    /// The state flags that the list asked for when the file was written.
     pub listed: u32,
-    /// State bits that it is to have instead.
+    /// The state flags that the destination is to have instead.
     pub flags: u32,
-    /// Its URI.
+    /// The URI.
     pub uri: Vec<u8>,
-    /// Which one of those with this URI in the set, in the order of the list, from 1.
+    /// The number among the destinations of the set that have this URI, in the order of the list, from 1.
     pub number: usize,
 }
 
-/// The text of a file.
+/// Returns the text of a file.
 #[must_use]
 pub fn write(kept: &[Kept]) -> Vec<u8> {
     let mut text = HEAD.to_vec();
@@ -44,7 +44,7 @@ pub fn write(kept: &[Kept]) -> Vec<u8> {
     text
 }
 
-/// Reads a file: what it keeps, and the numbers of the lines that cannot be read, from 1.
+/// Reads a file; returns also the numbers of the lines that cannot be read, from 1.
 #[must_use]
 pub fn read(text: &[u8]) -> (Vec<Kept>, Vec<usize>) {
     let (mut kept, mut bad) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
-//! State bits of a destination, and the functions that change them.
+//! How marks, pings and commands change the state of a destination.
 //!
-//! All functions are pure: they take the old values and return the new ones, so that a caller
-//! can run them in a compare-and-swap loop.
+//! All functions are pure. They take the old values and return the new ones, so that a caller can run them in a
+//! compare-and-swap loop.
 
 #![forbid(unsafe_code)]
 
@@ -11,22 +11,19 @@ use super::compat::Compat;
 pub use super::flags::State;
 
 impl State {
-    /// Whether the selection may choose a destination in this state.
+    /// Returns true if a destination in this state may be selected.
     #[must_use]
     pub const fn usable(self, compat: Compat) -> bool {
         !self.intersects(compat.unusable_bits())
     }
 
-    /// Whether calls in progress may be sent to a destination in this state: a usable one, or one
-    /// that only drains.
+    /// Returns true if a destination in this state may get requests inside a dialog: it is usable, or it only drains.
     #[must_use]
     pub const fn serves_calls(self, unusable: State) -> bool {
         !self.intersects(unusable.without(State::DRAINING))
     }
 
-    /// The state that the flags field of a list asks for.
-    ///
-    /// Source: features 1.4.
+    /// Returns the state that the flags field of a list asks for.
     #[must_use]
     pub const fn from_list_flags(flags: u32, compat: Compat) -> State {
         let asked = State(flags);
@@ -38,10 +35,10 @@ impl State {
         }
     }
 
-    /// The list flags that bring a destination back as an operator left it: those of the list,
-    /// with this state's administrative bits.
+    /// Returns the list flags that bring a destination back as an operator left it: those of the list with the
+    /// administrative flags of this state.
     ///
-    /// Inactive counts only where a command set it: otherwise it was measured, and will be again.
+    /// Inactive is kept only if a command has set it. Otherwise it was measured, and will be measured again.
     #[must_use]
     pub const fn kept_as(self, listed: State, by_command: bool) -> State {
         let kept = if by_command {
@@ -52,9 +49,7 @@ impl State {
         listed.without(kept).union(State(self.0 & kept.0))
     }
 
-    /// The two letters that `dispatcher.list` shows as `FLAGS`.
-    ///
-    /// Source: features 3.4.2; `R`, draining, is ours.
+    /// Returns the two letters that `dispatcher.list` shows as `FLAGS`.
     #[must_use]
     pub const fn letters(self, compat: Compat) -> [u8; 2] {
         let drains = self.contains(State::DRAINING) && !self.contains(State::DISABLED);
@@ -79,16 +74,12 @@ impl State {
         [health, pinged]
     }
 
-    /// Reads the state argument of RPC `set_state`. Only its first two characters count, but for
-    /// words that begin with `drain`, which ask for the same as `r`.
-    ///
-    /// The result has [`State::DRAINING`] when that is asked for.
+    /// Reads the state argument of RPC `set_state` (doc/reference/rpc.md). Only the first two characters count, except
+    /// in a word that begins with `drain`, which asks for the same as `r`.
     ///
     /// # Errors
     ///
     /// [`RpcStateError`], whose text is that of the RPC fault.
-    ///
-    /// Source: features 3.5; draining is ours.
     pub fn parse_rpc(text: &[u8]) -> Result<State, RpcStateError> {
         let words = text.split_at_checked(DRAIN.len());
         let drain = words.filter(|(word, _)| word.eq_ignore_ascii_case(DRAIN));
@@ -111,7 +102,7 @@ impl State {
 /// The word for draining in RPC `set_state`.
 const DRAIN: &[u8] = b"drain";
 
-/// What the letter after a state of RPC `set_state` adds.
+/// Returns the flag that the letter after a state of RPC `set_state` adds.
 fn probing_letter(letter: Option<&u8>) -> State {
     probing(matches!(letter, Some(b'p' | b'P')))
 }
@@ -119,7 +110,7 @@ fn probing_letter(letter: Option<&u8>) -> State {
 /// Why RPC `set_state` cannot read its state argument. `Display` is the text of the fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RpcStateError {
-    /// There is no text.
+    /// The text is empty.
     Empty,
     /// The first character names no state.
     Unknown,
@@ -134,30 +125,28 @@ impl fmt::Display for RpcStateError {
     }
 }
 
-/// What `ds_mark_dst` asks for.
-///
-/// Source: features 1.2, 1.10, 3.5.
+/// The change that `ds_mark_dst` asks for (doc/reference/functions.md).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// No argument or an empty one: inactive, and probing too when all destinations are pinged.
+    /// Inactive, and probing too if all destinations are pinged: without an argument, or with an empty one.
     Default,
-    /// Works again. With `true`, and is to be pinged.
+    /// The destination works again. With `true` it is to be pinged.
     Active(bool),
-    /// Has failed once. With `true`, and is to be pinged.
+    /// The destination has failed once. With `true` it is to be pinged.
     Trying(bool),
-    /// Does not work. With `true`, and is to be pinged.
+    /// The destination does not work. With `true` it is to be pinged.
     Inactive(bool),
-    /// Out until somebody sets another state.
+    /// The destination is out until somebody sets another state.
     Disabled,
-    /// `p` or `2` in compat 3.2: out and pinged, after enough failures.
+    /// After enough failures the destination is out and pinged: `p` or `2` in compat 3.2.
     Probing,
 }
 
 impl Mark {
     /// Reads the argument of `ds_mark_dst`: letters `a i d t p` in any case, or one digit.
     ///
-    /// `a` forgets the letters before it. Of the others `d` is stronger than `i`, `i` than `t`.
-    /// `None` when any character is not known.
+    /// `a` cancels the letters before it. Of the others `d` is stronger than `i`, and `i` than `t`. Returns `None` if
+    /// any character is unknown.
     #[must_use]
     pub fn parse(text: &[u8], compat: Compat) -> Option<Mark> {
         let old_time = compat == Compat::V3_2;
@@ -184,9 +173,7 @@ impl Mark {
         Some(Mark::from_bits(asked))
     }
 
-    /// Reads the state number that the C API's `mark` takes: state bits, 0 for active.
-    ///
-    /// Source: features 5.
+    /// Returns the mark for the state number that the C interface's `mark` takes: state flags, 0 for active.
     #[must_use]
     pub const fn from_bits(asked: State) -> Mark {
         let probing = asked.contains(State::PROBING);
@@ -205,29 +192,27 @@ impl Mark {
 /// The settings that decide what a mark does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MarkRules {
-    /// Whose meaning.
+    /// The version whose meaning applies.
     pub compat: Compat,
-    /// `ds_probing_threshold`: failures in a row until a destination is inactive.
+    /// `ds_probing_threshold`: the failures in a row after which a destination is inactive.
     pub probing_threshold: u32,
-    /// `ds_inactive_threshold`: successes in a row until it is active again.
+    /// `ds_inactive_threshold`: the successes in a row after which it is active again.
     pub inactive_threshold: u32,
     /// `ds_probing_mode`: 1 means that all destinations are pinged.
     pub probing_mode: i32,
 }
 
-/// A change between usable and not, for event routes and whoever else listens.
-///
-/// Source: features 3.12.
+/// A change between usable and not usable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flip {
-    /// Became usable.
+    /// The destination became usable.
     Up,
-    /// Ceased to be usable.
+    /// The destination ceased to be usable.
     Down,
 }
 
 impl Flip {
-    /// What a change from `old` to `new` means.
+    /// Returns what a change from `old` to `new` means.
     #[must_use]
     pub const fn between(old: State, new: State, compat: Compat) -> Option<Flip> {
         match (old.usable(compat), new.usable(compat)) {
@@ -238,22 +223,20 @@ impl Flip {
     }
 }
 
-/// What a destination's values are after a change.
+/// The values of a destination after a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
     /// The new state.
     pub state: State,
-    /// The new failure counter. One counter serves both directions: failures while the
-    /// destination is used, successes while it is inactive.
+    /// The new failure counter. It counts failures while the destination is used, and successes while it is inactive.
     pub failures: u32,
-    /// Whether it began or ceased to be usable.
+    /// Says if the destination began or ceased to be usable.
     pub flip: Option<Flip>,
 }
 
-/// The effect of `ds_mark_dst` on a destination in state `old` with counter `failures`.
+/// Returns the effect of `ds_mark_dst` on a destination in state `old` with counter `failures`.
 ///
-/// Source: features 3.5 and 3.11. Held against the C module 5.6.3 by running 1,200 sequences of
-/// marks; where ours differs on purpose, `doc/differences.md` says so.
+/// The parity tests compare it with the C module; intended differences are in doc/differences.md.
 #[must_use]
 pub fn apply_mark(old: State, failures: u32, mark: Mark, rules: &MarkRules) -> Outcome {
     let (health, failures) = match mark {
@@ -272,9 +255,7 @@ pub fn apply_mark(old: State, failures: u32, mark: Mark, rules: &MarkRules) -> O
     }
 }
 
-/// Whether a destination that is marked without an argument will be pinged.
-///
-/// In compat 3.2 the plain mark clears probing (features 1.2).
+/// Returns true if a destination that is marked without an argument will be pinged. In compat 3.2 it will not.
 fn pings_all(rules: &MarkRules) -> bool {
     rules.probing_mode == 1 && rules.compat != Compat::V3_2
 }
@@ -283,7 +264,7 @@ fn probing(on: bool) -> State {
     if on { State::PROBING } else { State::ACTIVE }
 }
 
-/// One failure: inactive once the threshold is reached, trying until then.
+/// Counts one failure: the destination is inactive once the threshold is reached, and trying until then.
 fn mark_trying(old: State, failures: u32, pinged: bool, rules: &MarkRules) -> (State, u32) {
     let pinged = probing(pinged);
     if old.contains(State::INACTIVE) {
@@ -297,7 +278,7 @@ fn mark_trying(old: State, failures: u32, pinged: bool, rules: &MarkRules) -> (S
     }
 }
 
-/// One success: an inactive destination is active once the threshold is reached.
+/// Counts one success: an inactive destination is active once the threshold is reached.
 fn mark_active(old: State, failures: u32, pinged: bool, rules: &MarkRules) -> (State, u32) {
     let pinged = probing(pinged);
     let successes = failures.saturating_add(1);
@@ -309,7 +290,7 @@ fn mark_active(old: State, failures: u32, pinged: bool, rules: &MarkRules) -> (S
     (pinged, 0)
 }
 
-/// One failure, as 3.2 counts it: probing, and so unused, once the threshold is reached.
+/// Counts one failure as 3.2 does: the destination is probing, and so unused, once the threshold is reached.
 fn mark_probing(old: State, failures: u32, rules: &MarkRules) -> (State, u32) {
     let kept = State(old.bits() & State::HEALTH.bits());
     let failures = failures.saturating_add(1);
@@ -320,15 +301,12 @@ fn mark_probing(old: State, failures: u32, rules: &MarkRules) -> (State, u32) {
     }
 }
 
-/// The effect of RPC `set_state` on a destination in state `old` with counter `failures`.
+/// Returns the effect of RPC `set_state` on a destination in state `old` with counter `failures`.
 ///
-/// Draining is beside what marks and pings found out, which stays; it takes the place of disabled.
-/// Any other state takes the place of all, draining included.
+/// Draining replaces disabled, and leaves what marks and pings have found. Any other state replaces all of it, draining
+/// included.
 ///
-/// The counter stays. The option bits stay too: the C module loses them here, so that a
-/// destination that must not be resolved suddenly is (field report W5).
-///
-/// Source: features 3.5.
+/// The counter stays. The options stay, too: the C module loses them here, and then resolves a name that it must not.
 #[must_use]
 pub fn apply_set(old: State, failures: u32, new: State, compat: Compat) -> Outcome {
     let (replaced, added) = if new.contains(State::DRAINING) {

@@ -1,6 +1,4 @@
-//! Call-load dispatching: algorithm 10, `ds_load_update`, `ds_load_unset`, and expiry.
-//!
-//! Source: `features.md` 3.13.
+//! Call load: algorithm 10, `ds_load_update`, `ds_load_unset`, and the expiry of calls (doc/reference/functions.md).
 
 use super::deliver::deliver;
 use super::request::{Failure, Request, conclude};
@@ -23,8 +21,8 @@ use crate::shm::set::view::View;
 /// The calls of this server.
 pub type ServerCalls = Calls<ServerLock>;
 
-/// The table of calls, where algorithm 10 is to count one: for an INVITE. Other
-/// requests take the first destination, and so does everything where call load is off.
+/// Returns the table of calls if algorithm 10 is to count this request, which must be an INVITE. Other requests take
+/// the first destination, and so do all requests when call load is off.
 pub fn calls_of(module: &'static Module, msg: &Message) -> Option<&'static ServerCalls> {
     if module.calls.is_none() {
         log_warn!("algorithm 10 needs ds_hash_size: the first destination is used");
@@ -32,7 +30,7 @@ pub fn calls_of(module: &'static Module, msg: &Message) -> Option<&'static Serve
     module.calls.as_ref().filter(|_| msg.is_invite())
 }
 
-/// Where a call is to be counted.
+/// Returns the place where a call is to be counted.
 fn place<'p>(
     module: &'p Module,
     set: SetId,
@@ -49,8 +47,8 @@ fn place<'p>(
     }
 }
 
-/// Counts the call for the destination with the fewest calls, or finds it where it is counted, and
-/// sends the message there.
+/// Counts the call for the destination with the fewest calls, unless it is counted already, and sends the message to
+/// the destination that has the call.
 pub fn select(
     module: &Module,
     calls: &ServerCalls,
@@ -85,7 +83,7 @@ pub fn select(
     result
 }
 
-/// Says which destination call load cannot use.
+/// Logs which destination call load cannot use.
 fn warn_without_duid(module: &Module, set: SetId) {
     let uri = {
         let pinned = module.pin();
@@ -101,7 +99,7 @@ fn warn_without_duid(module: &Module, set: SetId) {
     }
 }
 
-/// True when the call is counted in the set; else after the message.
+/// Returns true if the call is counted in the set; logs if it is not.
 pub fn is_counted(calls: &ServerCalls, msg: &Message, set: SetId) -> bool {
     let Some(call_id) = msg.call_id() else {
         return false;
@@ -113,7 +111,7 @@ pub fn is_counted(calls: &ServerCalls, msg: &Message, set: SetId) -> bool {
     counted
 }
 
-/// Moves the call to the destination at a position of its set, if that takes it.
+/// Moves the call to the destination at a position of its set, if that destination takes it.
 pub fn moves_to(
     module: &Module,
     calls: &ServerCalls,
@@ -128,8 +126,8 @@ pub fn moves_to(
     calls.move_to(&place(module, set, view, call_id), at) == Ok(true)
 }
 
-/// `ds_load_update()`: a BYE or CANCEL ends the call, a 2xx to its INVITE confirms it. True, also
-/// when there was nothing to do; false when the message cannot be parsed.
+/// Runs `ds_load_update()`: a BYE or CANCEL ends the call, and a 2xx to its INVITE confirms it. Returns false only if
+/// the message cannot be parsed.
 pub fn update(msg: &Message) -> bool {
     let Some((module, calls)) = table() else {
         return true;
@@ -151,9 +149,8 @@ pub fn update(msg: &Message) -> bool {
     }
 }
 
-/// `ds_load_unset()`: ends the call. True when it was counted, and for an INVITE that no selection
-/// of this transaction has sent on, which changes nothing: it may be a re-INVITE of a call that
-/// goes on.
+/// Runs `ds_load_unset()`: ends the call, and returns true if it was counted. An INVITE that no selection of this
+/// transaction has sent on changes nothing, and returns true, too: it may be a re-INVITE of a call that goes on.
 pub fn unset(msg: &Message) -> bool {
     let Some((module, calls)) = table() else {
         return false;
@@ -172,8 +169,8 @@ fn table() -> Option<(&'static Module, &'static ServerCalls)> {
     Some((module, module.calls.as_ref()?))
 }
 
-/// Ends the calls whose time is over, in the part of the table that is due this second: all parts
-/// are due within `ds_hash_check_interval`.
+/// Ends the calls whose time is over in the part of the table that is due this second. All parts are due within
+/// `ds_hash_check_interval`.
 pub fn expire(module: &Module) {
     let (Some(calls), Some(load)) = (&module.calls, module.settings.call_load) else {
         return;

@@ -1,4 +1,4 @@
-//! `ds_is_from_list`, `ds_list_exists` and `ds_is_active`: what a script asks about the lists.
+//! `ds_is_from_list`, `ds_list_exists` and `ds_is_active`: questions of a script about the lists.
 
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
@@ -20,28 +20,25 @@ const ALL_SETS: SetId = -1;
 const IGNORE_PORT: i32 = 1;
 /// Mode bit: the transport need not agree.
 const IGNORE_PROTO: i32 = 2;
-/// Mode bit: the destination must be usable, or draining: calls in progress come from there.
+/// Mode bit: the destination must be usable or draining, as requests inside a dialog come from a draining one.
 const ONLY_USABLE: i32 = 4;
 
 /// Mode bit: the message came to the destination's local socket, where it has one.
 const LOCAL_SOCKET: i32 = 8;
-/// Mode bit: of all with this address, the one that agrees in most.
+/// Mode bit: of all destinations with this address, the one that agrees in most is found.
 const BEST: i32 = 16;
 
-/// The mode of the calls that name none.
+/// The mode of calls without one.
 pub const DEFAULT_MODE: i32 = IGNORE_PROTO;
 
-/// Code when the set's number cannot be written to `setid_pvname`.
+/// The return code when the set's number cannot be written to `setid_pvname`.
 const SETID_FAILED: ScriptRet = ScriptRet::new(-2);
-/// Code when the attributes cannot be written to `attrs_pvname`.
+/// The return code when the attributes cannot be written to `attrs_pvname`.
 const ATTRS_FAILED: ScriptRet = ScriptRet::new(-3);
-/// Code when the number of a set is no number.
+/// The return code for a set that is not a number.
 const BAD_SET: ScriptRet = ScriptRet::new(-2);
 
-/// Whether the message, or `uri` where one is given, is from a destination of a set, or of any
-/// with set -1.
-///
-/// Source: `features.md` 3.10.
+/// Finds out if the message, or the given `uri`, is from a destination of a set; set -1 means all sets.
 pub fn is_from_list(msg: &mut Message, set: SetId, mode: i32, uri: Option<&[u8]>) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
@@ -91,8 +88,8 @@ pub fn is_from_list(msg: &mut Message, set: SetId, mode: i32, uri: Option<&[u8]>
     tell(module, msg, want.set.is_none().then_some(found.0), found.1)
 }
 
-/// The first destination in the table's order that matches, or with [`BEST`] the first of those that
-/// agree in most.
+/// Returns the first destination in the table's order that matches, or with [`BEST`] the first of those that agree in
+/// most.
 fn search<'t>(
     table: &'t Table,
     source: Source,
@@ -118,16 +115,16 @@ fn search<'t>(
     (0..=MOST_POINTS).rev().find_map(of_worth)
 }
 
-/// What port, transport and local socket are worth when all agree.
+/// The points of a destination whose port, transport and local socket agree.
 const MOST_POINTS: u32 = 2 + 4 + 8;
 
-/// In how much a destination agrees with a source whose address it has: port, transport, local
-/// socket, each worth more than those before it together. What the mode ignores is worth nothing.
+/// Returns the points for what a destination has in common with a source at its address: port, transport and local
+/// socket, each of which is worth more than those before it together. What the mode ignores is worth nothing.
 fn worth(dest: &Dest, source: Source, mode: i32, socket: usize) -> u32 {
     let port = match dest.port {
         _ if mode & IGNORE_PORT != 0 => 0,
         port if port == source.port => 2,
-        // It names none: any will do.
+        // A destination without a port agrees with any.
         0 => 1,
         _ => 0,
     };
@@ -136,7 +133,7 @@ fn worth(dest: &Dest, source: Source, mode: i32, socket: usize) -> u32 {
     port + if proto { 4 } else { 0 } + if socket { 8 } else { 0 }
 }
 
-/// Writes what was found to the variables that the config names.
+/// Writes the set and the attributes to the variables that the config names.
 #[inline(never)]
 fn tell(
     module: &Module,
@@ -159,7 +156,7 @@ fn tell(
     ScriptRet::OK
 }
 
-/// The address, port and transport that a URI stands for; asks the server's resolver.
+/// Returns the address, port and transport that a URI stands for; asks the server's resolver.
 #[inline(never)]
 fn source_of(module: &Module, uri: &[u8]) -> Option<Source> {
     let Some(parsed) = Uri::parse(uri) else {
@@ -178,7 +175,7 @@ fn source_of(module: &Module, uri: &[u8]) -> Option<Source> {
     })
 }
 
-/// Whether there is such a set. `None` is a set that is no number.
+/// Finds out if there is such a set. `None` is a set that is not a number.
 pub fn list_exists(set: Option<SetId>) -> ScriptRet {
     match (Module::get(), set) {
         (_, None) => BAD_SET,
@@ -190,7 +187,7 @@ pub fn list_exists(set: Option<SetId>) -> ScriptRet {
     }
 }
 
-/// Whether a set has a usable destination; with `uri`, whether that one is usable.
+/// Finds out if a set has a usable destination, or with `uri`, if that one is usable.
 pub fn is_active(set: SetId, uri: Option<&[u8]>) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;

@@ -12,7 +12,7 @@
 //! | [`drain`] | In-dialog requests of draining destinations. |
 //! | [`deliver`] | From the choice of a selection to its records and to the message. |
 //! | [`records`] | Destination records: the XAVPs and AVPs that a selection writes. |
-//! | [`request`] | What a script asks a selection for, and what comes of it. |
+//! | [`request`] | The arguments of a selection, and its return code. |
 //! | [`overload`] | `ds_oc_set_attrs`: reports of load, for algorithm 64. |
 
 pub mod call_load;

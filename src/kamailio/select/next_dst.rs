@@ -1,4 +1,4 @@
-//! `ds_next_*` and `ds_set_*`: on to the destinations that a selection has left.
+//! `ds_next_*` and `ds_set_*`: the destinations that a selection has left.
 
 use super::call_load::{self, ServerCalls};
 use super::request::{Failure, conclude, send};
@@ -14,7 +14,7 @@ use crate::shm::dest::destination::Dest;
 use crate::shm::set::view::View;
 use crate::shm::table::store::Found;
 
-/// How often a search that found nothing is repeated while states change under it.
+/// The number of times that a search is tried while states change under it.
 const RETRIES: usize = 64;
 
 /// Goes on to the next destination that the selection left; the record of the failed one is taken away.
@@ -60,8 +60,8 @@ fn send_to_current(module: &Module, msg: &mut Message, target: Target) -> Script
     ScriptRet::FAILED
 }
 
-/// Goes on to the next destination that takes the call, and moves its count there. Leaves all as it is if the call is
-/// not counted.
+/// Goes on to the next destination that takes the call, and moves its count there. Changes nothing if the call is not
+/// counted.
 fn next_counted(
     module: &Module,
     calls: &ServerCalls,

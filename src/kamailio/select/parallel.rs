@@ -1,6 +1,4 @@
-//! Algorithm 12: forks a request to the usable destinations of a set, all at once.
-//!
-//! Source: `features.md` 2.5; field reports W18.
+//! Algorithm 12: forks a request to the usable destinations of a set, all at once (doc/reference/functions.md).
 
 use core::cell::Cell;
 
@@ -12,12 +10,11 @@ use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::message::{Message, Target};
 use crate::shm::set::view::View;
 
-/// Some destination got no branch.
+/// The return code when some destination got no branch.
 const INCOMPLETE: ScriptRet = ScriptRet::new(2);
 
-/// Sends the message to the first usable destination of the set, and adds a branch for each other
-/// one; with no target all are branches. What is out gets none, nor does the one of last resort
-/// while another one is usable.
+/// Sends the message to the first usable destination of the set, and adds a branch for each other usable one; without a
+/// target all are branches. The default destination gets a branch only if no other destination is usable.
 pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRet {
     let complete = Cell::new(true);
     let process = Module::process();
@@ -31,8 +28,8 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
     }
 }
 
-/// Sends the message to this destination, and adds a branch for each usable one behind it; false
-/// when the server takes no more branches.
+/// Sends the message to this destination, and adds a branch for each usable one behind it. Returns false when the
+/// server takes no more branches.
 fn fork(
     module: &Module,
     msg: &mut Message,
@@ -41,7 +38,7 @@ fn fork(
     first: usize,
 ) -> Result<bool, Failure> {
     let target = request.target;
-    // They are branches, not a list to go on with.
+    // Branches leave no records to go on with.
     let results = &module.settings.results;
     if results.any {
         let none = core::iter::empty();

@@ -1,8 +1,8 @@
-//! The results of a selection, where scripts and later calls find them: XAVPs, and the old-time
-//! AVPs beside them.
+//! The destination records of a selection: XAVPs that scripts and later calls read, and the AVPs of old configs beside
+//! them (doc/reference/variables.md).
 //!
-//! Order: the chosen destination first, then the failover order. A later selection puts its
-//! results in front. Source: `features.md` 3.8.
+//! The record of the chosen destination comes first, and then those of the failover order. A later selection puts its
+//! records in front.
 
 use core::cell::{Cell, RefCell};
 use core::ptr;
@@ -18,7 +18,7 @@ use crate::kamailio::server::sys;
 use crate::kamailio::server::text;
 use crate::shm::dest::destination::Dest;
 
-/// Names of the fields of a destination's XAVP.
+/// The names of the fields of a record.
 mod field {
     pub const URI: &[u8] = b"uri";
     pub const GROUP: &[u8] = b"grp";
@@ -32,10 +32,10 @@ mod field {
     pub const COUNT: &[u8] = b"cnt";
 }
 
-/// A value for a field. Every byte is set, padding too: the server copies it whole into shared
-/// memory, and memcheck would take what another process writes there later for undefined.
+/// Returns a value for a field. Every byte is set, padding too: the server copies the whole value into shared memory,
+/// and memcheck would report bytes there as undefined.
 fn value(fill: impl FnOnce(&mut sys::sr_xval_t)) -> sys::sr_xval_t {
-    // SAFETY: integers, pointers and a union of such; zero is a value of each.
+    // SAFETY: the struct has integers, pointers and a union of such (core/xavp.h); zero is a value of each of them.
     let mut value = unsafe { core::mem::zeroed::<sys::sr_xval_t>() };
     fill(&mut value);
     value
@@ -45,7 +45,8 @@ pub(crate) fn text_value(text: &[u8]) -> sys::sr_xval_t {
     let text = text::as_str(text);
     value(|x| {
         x.type_ = sys::SR_XTYPE_STR;
-        // SAFETY: writes to a union of plain data.
+        // SAFETY: a reference to a member of a union of plain data, all of which is zeroed, so it is a value of the
+        // member.
         let s = unsafe { &mut x.v.s };
         s.s = text.s;
         s.len = text.len;
@@ -60,7 +61,7 @@ fn pointer_value(pointer: usize) -> sys::sr_xval_t {
     value(|x| compat::set_xavp_pointer(x, pointer))
 }
 
-/// The fields of one XAVP while it is made; given back to the server when it is not finished.
+/// The fields of one record while it is made. They are given back to the server if it is not finished.
 pub(crate) struct Fields(pub(crate) *mut sys::sr_xavp_t);
 
 impl Fields {
@@ -72,12 +73,12 @@ impl Fields {
         (!added.is_null()).then_some(())
     }
 
-    /// The list of fields, which whoever takes it gives back.
+    /// Takes the list of fields, which the caller has to give back.
     pub(crate) fn take(&mut self) -> *mut sys::sr_xavp_t {
         core::mem::replace(&mut self.0, ptr::null_mut())
     }
 
-    /// Makes an XAVP of the fields, behind `after`, or in front of all when there is none.
+    /// Makes a record of the fields, behind `after`, or in front of all others if that is null.
     pub(crate) fn finish(
         mut self,
         name: &[u8],
@@ -89,10 +90,10 @@ impl Fields {
             x.type_ = sys::SR_XTYPE_XAVP;
             x.v.xavp = fields;
         });
-        // SAFETY: null, or in the current list.
+        // SAFETY: null, or a record that the caller has found or made in the current list.
         let behind = unsafe { after.as_mut() }.map_or(ptr::null_mut(), |after| &raw mut after.next);
-        // SAFETY: the server takes the list of fields over and puts it where `behind` points, or in
-        // front of the current list.
+        // SAFETY: the server copies the name, takes the list of fields over, and puts the record where `behind` points,
+        // or in front of the current list (core/xavp.c, xavp_add_value).
         let made = unsafe { sys::xavp_add_value(&raw mut name, &raw mut value, behind) };
         if made.is_null() {
             self.0 = fields;
@@ -104,23 +105,23 @@ impl Fields {
 impl Drop for Fields {
     fn drop(&mut self) {
         if !self.0.is_null() {
-            // SAFETY: a list that nobody else has.
+            // SAFETY: the list was made by `add`, and `take` leaves null, so nobody else has it.
             unsafe { sys::xavp_destroy_list(&raw mut self.0) };
         }
     }
 }
 
-/// The results of several selections that are one list, in their order: where the next one's go.
+/// The records of several selections that make one list, and the place where the next one's records go.
 pub struct Tail {
     last: Cell<*mut sys::sr_xavp_t>,
     count: Cell<i32>,
-    /// Values for the AVPs, which take new ones only in front.
+    /// The values for the AVPs, which take new values only in front.
     avps: RefCell<Vec<AvpTexts>>,
-    /// How failover goes on, if destinations are written on demand.
+    /// The failover cursor, if failover is on demand.
     cursor: RefCell<Option<FailoverCursor>>,
 }
 
-/// Values of one destination for the AVPs: URI, attributes, unique id, and its local socket.
+/// The values of one destination for the AVPs: URI, attributes, unique id, and local socket.
 struct AvpTexts {
     texts: [Vec<u8>; 3],
     socket: usize,
@@ -138,7 +139,7 @@ impl AvpTexts {
     }
 }
 
-/// The same, borrowed.
+/// As [`AvpTexts`], but borrowed.
 pub(crate) type AvpValues<'a> = ([&'a [u8]; 3], usize);
 
 pub(crate) fn avp_values(dest: &Dest) -> AvpValues<'_> {
@@ -146,7 +147,7 @@ pub(crate) fn avp_values(dest: &Dest) -> AvpValues<'_> {
     ([dest.uri(), dest.attrs_body(), duid], dest.socket())
 }
 
-/// A socket as C prints a pointer; empty for none.
+/// Returns the socket as C prints a pointer; empty for none.
 fn pointer_text(socket: usize) -> String {
     if socket == 0 {
         return String::new();
@@ -166,12 +167,12 @@ impl Default for Tail {
 }
 
 impl Tail {
-    /// Number of results so far.
+    /// Returns the number of destinations so far.
     pub fn count(&self) -> i32 {
         self.count.get()
     }
 
-    /// Goes on with a set's choice, made on demand, where there are `most` destinations at most.
+    /// Adds the choice in one more set, which gives at most `most` destinations on demand.
     pub fn follow(&self, choice: Step, most: i32) {
         self.count.set(self.count.get().saturating_add(most));
         if let Some(cursor) = self.cursor.borrow_mut().as_mut() {
@@ -258,7 +259,6 @@ impl Results {
             self.change_current(|list| {
                 let mut fields = Fields(*list);
                 let added = fields.add(field::CURSOR, text_value(text.as_bytes()));
-                // The same list, longer by one or as it was.
                 *list = fields.take();
                 added
             })??;
@@ -268,13 +268,12 @@ impl Results {
         self.write_avps(set, avps.iter().map(AvpTexts::values), tail.count())
     }
 
-    /// Puts a destination in the place of the current one. Nothing has changed when it fails, but
-    /// for the AVPs.
+    /// Puts a destination in the place of the current one. If it fails, only the AVPs have changed.
     pub fn replace(&self, _msg: &mut Message, dest: &Dest, cursor: &FailoverCursor) -> Option<()> {
         let mut fields = self.fields_on(dest, cursor, cursor.encode())?;
         self.pop_avps();
         self.push_avps(avp_values(dest))?;
-        // What was there before goes with this.
+        // The old fields are freed here.
         self.change_current(|list| drop(Fields(core::mem::replace(list, fields.take()))))
     }
 
@@ -370,7 +369,7 @@ impl Results {
         Some(())
     }
 
-    /// Fills the old-time AVPs. New values go in front, so the last destination is written first.
+    /// Fills the AVPs. New values go in front, so the last destination is written first.
     pub(crate) fn write_avps<'d>(
         &self,
         set: SetId,
@@ -412,12 +411,12 @@ impl Results {
 
     /// Changes the list of fields of the current record; `None` when there is none.
     fn change_current<R>(&self, change: impl FnOnce(&mut *mut sys::sr_xavp_t) -> R) -> Option<R> {
-        // SAFETY: found in the current list, which nobody else changes while a function runs.
+        // SAFETY: `first` has just found it in the current list, which only this process uses (doc/dev/safety.md, 39).
         let value = unsafe { &mut (*self.first()?).val };
         if value.type_ != sys::SR_XTYPE_XAVP {
             return None;
         }
-        // SAFETY: the type says which member of the union is set.
+        // SAFETY: the type, tested above, says that this member of the union is set.
         Some(change(unsafe { &mut value.v.xavp }))
     }
 
@@ -463,7 +462,7 @@ impl Results {
         unsafe { fields.as_ref() }
     }
 
-    /// True when a selection has left results in this transaction, used up or not.
+    /// Returns true if a selection has left records in this transaction, used up or not.
     pub fn has_selected(&self) -> bool {
         xavp(self.ctx).is_some() || self.first().is_some()
     }
@@ -497,7 +496,7 @@ impl Results {
     }
 }
 
-/// The first XAVP with a name.
+/// Returns the first XAVP with a name.
 fn xavp(name: &[u8]) -> Option<*mut sys::sr_xavp_t> {
     // SAFETY: a call without arguments, which returns where the server keeps its current list.
     let list = unsafe { sys::xavp_get_crt_list() };
@@ -508,8 +507,8 @@ fn xavp(name: &[u8]) -> Option<*mut sys::sr_xavp_t> {
     Some(ptr::from_ref(found).cast_mut())
 }
 
-/// The first of a list of XAVPs that has this name, as the server's own search finds it, which costs
-/// a hash of the name and a call for each.
+/// Returns the first of a list of XAVPs that has this name. The server's own search finds the same one, but costs a
+/// hash of the name and a call for each.
 #[inline]
 fn named<'x>(first: &'x sys::sr_xavp_t, name: &[u8]) -> Option<&'x sys::sr_xavp_t> {
     list(first).find(|xavp| name_of(xavp) == name)
@@ -528,7 +527,7 @@ fn name_of(xavp: &sys::sr_xavp_t) -> &[u8] {
     unsafe { text::bytes(&xavp.name) }
 }
 
-/// The text that a value is; `None` when it is none.
+/// Returns the text of a value; `None` when the value is not a text.
 fn text_in(value: &sys::sr_xval_t) -> Option<&[u8]> {
     if value.type_ != sys::SR_XTYPE_STR {
         return None;
@@ -541,17 +540,17 @@ fn text_in(value: &sys::sr_xval_t) -> Option<&[u8]> {
 
 /// The destination that a message is on its way to.
 pub struct Current<'x> {
-    /// Its URI, as listed.
+    /// The URI, as listed.
     pub uri: &'x [u8],
-    /// Its set; `None` where a script has changed the record.
+    /// The set; `None` if a script has changed the record.
     pub set: Option<SetId>,
-    /// Its local socket as an opaque address; 0 when it has none.
+    /// The local socket as an opaque address; 0 for none.
     pub socket: usize,
-    /// Its unique id, where the call is counted.
+    /// The unique id, if the call is counted.
     pub duid: Option<&'x [u8]>,
 }
 
-/// Where a destination is in its set, as the set is now.
+/// Returns the index of a destination in its set, as the set is now.
 fn place(set: SetId, dest: &Dest) -> i32 {
     let at = Module::get().and_then(|module| {
         let pinned = module.pin();

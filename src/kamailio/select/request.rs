@@ -1,4 +1,4 @@
-//! What a script asks a selection for, and what comes of it.
+//! The arguments of a selection, and its return code.
 
 use super::records::Tail;
 use crate::dispatch::list::destination::SetId;
@@ -10,7 +10,7 @@ use crate::shm::table::store::Found;
 /// The value of [`Request::limit`] that means no limit.
 pub const UNLIMITED: i32 = 0;
 
-/// What a script asks for.
+/// The arguments of a selection.
 #[derive(Clone, Copy)]
 pub struct Request<'t> {
     /// The set to select from.
@@ -19,7 +19,7 @@ pub struct Request<'t> {
     pub algorithm: i32,
     /// The most records to write, that of the selected destination included; 0 or less is no limit.
     pub limit: i32,
-    /// What of the message changes.
+    /// The part of the message that changes.
     pub target: Target,
     /// The records that the new ones follow; without them, the new ones go in front of all others.
     pub behind: Option<&'t Tail>,

@@ -1,4 +1,4 @@
-//! `ds_select_routes`: several sets, each with an algorithm of its own, in one list of results.
+//! `ds_select_routes`: several sets, each with an algorithm of its own, make one failover order.
 
 use super::records::Tail;
 use super::request::Request;
@@ -10,7 +10,7 @@ use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::message::{Message, Target};
 use crate::kamailio::server::text::Escaped;
 
-/// What of the message changes, by the first letter of the mode.
+/// Returns which part of the message changes, by the first letter of the mode.
 fn target(mode: &[u8]) -> Option<Target> {
     match mode.first()? {
         b'0' | b'd' | b'D' => Some(Target::DstUri),
@@ -20,12 +20,10 @@ fn target(mode: &[u8]) -> Option<Target> {
     }
 }
 
-/// Sends the message to the first set that has a usable destination, and lists those of the sets
-/// behind it for failover. Sets that have none are passed over.
+/// Sends the message to the first set that has a usable destination, and lists the destinations of the sets behind it
+/// for failover. Sets without a usable destination are passed over.
 ///
-/// A limit is over all sets together; each still gives its chosen destination.
-///
-/// Source: `features.md` 3.9; limits observed from the C module 5.6.3.
+/// A limit is for all sets together, but each of them gives its chosen destination.
 pub fn select(msg: &mut Message, rules: &[u8], mode: &[u8], limit: i32) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
@@ -34,7 +32,7 @@ pub fn select(msg: &mut Message, rules: &[u8], mode: &[u8], limit: i32) -> Scrip
         log_err!("ds_select_routes: \"{}\" is no mode", Escaped(mode));
         return ScriptRet::FAILED;
     };
-    // All are read before anything is done: a script that gets an error finds all as it was.
+    // All rules are read first, so that bad ones change nothing.
     let rules = match routes::parse(rules) {
         Ok(rules) => rules,
         Err(bad) => {

@@ -122,16 +122,31 @@ fn what_the_c_module_swallows() {
 #[test]
 fn unlikely_text_is_warned_about() {
     let rows = [
-        ("1 sip:a foo", "1 sip:a 0 0 foo", Field::Flags, "foo"),
-        ("1 sip:a 1k", "1 sip:a 1 0 k", Field::Flags, "1k"),
-        ("1 sip:a 1,2", "1 sip:a 1 0 ,2", Field::Flags, "1,2"),
-        ("1 sip:a 0xZ", "1 sip:a 0 0 xZ", Field::Flags, "0xZ"),
-        ("1 sip:a -1", "1 sip:a 0 0 -1", Field::Flags, "-1"),
-        ("1 sip:a 1-5", "1 sip:a 1 0 -5", Field::Flags, "1-5"),
-        ("1 sip:a 5 foo", "1 sip:a 5 0 foo", Field::Priority, "foo"),
-        ("1 sip:a 5 +5", "1 sip:a 5 0 +5", Field::Priority, "+5"),
-        ("1 sip:a 5 -5x", "1 sip:a 5 0 -5x", Field::Priority, "-5x"),
-        ("1 sip:a 5 2k", "1 sip:a 5 2 k", Field::Priority, "2k"),
+        ("1 sip:a foo", "1 sip:a 0 0 foo", NumberField::Flags, "foo"),
+        ("1 sip:a 1k", "1 sip:a 1 0 k", NumberField::Flags, "1k"),
+        ("1 sip:a 1,2", "1 sip:a 1 0 ,2", NumberField::Flags, "1,2"),
+        ("1 sip:a 0xZ", "1 sip:a 0 0 xZ", NumberField::Flags, "0xZ"),
+        ("1 sip:a -1", "1 sip:a 0 0 -1", NumberField::Flags, "-1"),
+        ("1 sip:a 1-5", "1 sip:a 1 0 -5", NumberField::Flags, "1-5"),
+        (
+            "1 sip:a 5 foo",
+            "1 sip:a 5 0 foo",
+            NumberField::Priority,
+            "foo",
+        ),
+        (
+            "1 sip:a 5 +5",
+            "1 sip:a 5 0 +5",
+            NumberField::Priority,
+            "+5",
+        ),
+        (
+            "1 sip:a 5 -5x",
+            "1 sip:a 5 0 -5x",
+            NumberField::Priority,
+            "-5x",
+        ),
+        ("1 sip:a 5 2k", "1 sip:a 5 2 k", NumberField::Priority, "2k"),
     ];
     for (text, line, field, found) in rows {
         let kind = ProblemKind::NotANumber(field, found.as_bytes());

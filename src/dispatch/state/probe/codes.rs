@@ -1,4 +1,4 @@
-//! Which ping replies are good: the text of `ds_ping_reply_codes`.
+//! The reply codes of good pings: the parameter `ds_ping_reply_codes`.
 
 #![forbid(unsafe_code)]
 
@@ -13,14 +13,14 @@ const WORDS: usize = 10;
 
 /// The reply codes that count as good besides those that always do.
 ///
-/// No allocation, so that it can be read anew for each reply: the text may change at run time.
+/// It needs no memory, so that the text can be read anew for each reply: it may change at run time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplyCodes {
     /// One bit per code from [`FIRST`].
     bits: [u64; WORDS],
 }
 
-/// An item of the list that is no `name=value`. `Display` names it.
+/// The error of an item of the list that is not `name=value`. `Display` names the item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CodesError<'t> {
     /// The item as written, without the blanks around it.
@@ -42,20 +42,19 @@ impl core::error::Error for CodesError<'_> {}
 impl ReplyCodes {
     /// Reads a list such as `class=2;code=403;code=488;class= 3`.
     ///
-    /// Names in any case, blanks anywhere but inside names and numbers, empty items allowed.
-    /// Items that mean nothing are passed over, see [`ReplyCodes::parse_noting`].
+    /// Names may have any case, blanks may be anywhere but inside names and numbers, and items may be empty. Items that
+    /// mean nothing are skipped, see [`ReplyCodes::parse_noting`].
     ///
     /// # Errors
     ///
-    /// [`CodesError`] for the first item that is no `name=value`.
-    ///
-    /// Source: seed README, `ds_ping_reply_codes`; features 3.6.
+    /// [`CodesError`] for the first item that is not `name=value`.
     pub fn parse(text: &[u8]) -> Result<ReplyCodes, CodesError<'_>> {
         ReplyCodes::parse_noting(text, |_| ())
     }
 
-    /// As [`ReplyCodes::parse`]; `ignored` gets each item that is passed over, for a warning: a
-    /// name other than `code` and `class`, a code outside 100 to 699, a class outside 1 to 6.
+    /// Reads a list as [`ReplyCodes::parse`] does. `ignored` is called with each item that is skipped: a name other
+    /// than
+    /// `code` and `class`, a code outside 100 to 699, a class outside 1 to 6.
     ///
     /// # Errors
     ///
@@ -89,9 +88,8 @@ impl ReplyCodes {
         Ok(codes)
     }
 
-    /// Whether a reply with this code, one that the server made itself included, is good.
-    ///
-    /// Any 2xx is; in compat 3.2 only 200.
+    /// Returns true if a reply with this code is good, even one that the server has made itself. Any 2xx is good; in
+    /// compat 3.2 only 200.
     #[must_use]
     pub fn accepts(&self, code: i32, compat: Compat) -> bool {
         let always = match compat {
@@ -114,13 +112,13 @@ impl ReplyCodes {
     }
 }
 
-/// Word and mask of a code; `None` below [`FIRST`].
+/// Returns word and mask of a code; `None` below [`FIRST`].
 fn bit(code: u16) -> Option<(usize, u64)> {
     let number = code.checked_sub(FIRST)?;
     Some((usize::from(number / 64), 1 << (number % 64)))
 }
 
-/// A decimal number; `None` for anything else and for what is far too large.
+/// Reads a decimal number; `None` for any other text, and for a number that is far too large.
 fn number(text: &[u8]) -> Option<u16> {
     text.iter().try_fold(0u16, |sum, byte| {
         let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
