@@ -16,7 +16,7 @@ export DISPATCHER_PROBE_SO := $(CURDIR)/$(PROBE)
 SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/modules/tm.so \
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
-.PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-server test-parity \
+.PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-seam test-server test-parity \
 	test-matrix test-aarch64 prove lint bench bench-compare bench-live bench-growth bench-calls bench-traffic \
 	bench-ping bench-domain bench-all soak race miri valgrind clean
 
@@ -62,7 +62,10 @@ test-one: ## run the tests with T in their name, wherever they are (make test-on
 
 # The feature is that of the other tests: so nothing is built twice.
 test-unit: ## test the domain and the shared memory; needs no Kamailio
-	$(CARGO) test --features server-tests --lib --test differences --test documents
+	$(CARGO) test --features server-tests --lib --test differences --test documents --test layout
+
+test-seam: headers ## test what in the seam needs the server's headers, but no server
+	$(CARGO) test --features server-tests,kamailio --lib kamailio::
 
 # These tests mostly wait, so more of them run than there are processors.
 test-server test-parity test-matrix: export RUST_TEST_THREADS ?= 4

@@ -16,6 +16,8 @@ found=$(find src tests/server tests/parity tests/*.rs -name '*.rs' -exec awk -v 
 [ -n "$found" ] || { echo "test-one: no test has $function in its name" >&2; exit 2; }
 programs=$(echo "$found" | sed 's!^src/.*!--lib!; s!^tests/\([a-z]*\)[/.].*!--test \1!' | sort -u | tr '\n' ' ')
 case $programs in *server* | *parity*) $make --no-print-directory setup-tests build ;; esac
+features=server-tests
+case $found in *src/kamailio/*) $make --no-print-directory headers && features=$features,kamailio ;; esac
 case $found in *tests/server/module/panic.rs*) $make --no-print-directory probe ;; esac
 # shellcheck disable=SC2086
-exec $cargo test --features server-tests $programs -- "$1"
+exec $cargo test --features $features $programs -- "$1"

@@ -55,7 +55,7 @@ start=$(date +%s)
 part build build probe
 [ -z "$bad" ] || finish
 part lint lint
-part unit test-unit
+part unit test-unit test-seam
 part server test-server
 part parity test-parity
 release=$("${KAMAILIO:-kamailio}" -v | sed -n 's/^version: [^ ]* \([0-9]*\.[0-9]*\).*/\1/p')

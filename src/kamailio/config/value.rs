@@ -79,3 +79,23 @@ pub(super) fn switch(name: &'static str, value: i32) -> Read<bool> {
         other => bad_number(name, other, "0 or 1"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{switch, whole};
+
+    #[test]
+    fn a_bad_number_is_named_with_what_was_expected() {
+        assert!(matches!(whole("p", 7, "0 or more"), Ok(7)));
+        let bad = whole("p", -1, "0 or more").map_err(|bad| bad.to_string());
+        let text = "parameter p: found \"-1\", expected 0 or more";
+        assert_eq!(bad, Err(text.to_owned()));
+    }
+
+    #[test]
+    fn a_switch_is_0_or_1() {
+        assert!(matches!(switch("p", 0), Ok(false)));
+        assert!(matches!(switch("p", 1), Ok(true)));
+        assert!(switch("p", 2).is_err());
+    }
+}

@@ -255,3 +255,36 @@ pub fn page(
         (Some(_), None) => Err("Invalid Parameters: an offset needs a count".into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{integer, page};
+
+    #[test]
+    fn a_number_is_all_of_a_word() {
+        for (word, number) in [("7", 7), ("-7", -7), ("0", 0), ("2147483647", i32::MAX)] {
+            assert_eq!(integer(word.as_bytes()), Some(number), "{word}");
+        }
+        for word in ["", " 7", "7a", "0x7", "1.5", "4294967296"] {
+            assert_eq!(integer(word.as_bytes()), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_number_without_a_sign_may_be_a_negative_one() {
+        assert_eq!(integer(b"4294967295"), Some(-1));
+        assert_eq!(integer(b"18446744073709551615"), Some(-1));
+    }
+
+    #[test]
+    fn a_page_has_an_offset_and_a_count() {
+        let page = |words: [Option<&str>; 2]| {
+            let [offset, count] = words.map(|word| word.map(|word| word.as_bytes().to_vec()));
+            page(offset, count)
+        };
+        assert_eq!(page([None, None]), Ok(None));
+        assert_eq!(page([Some("2"), Some("3")]), Ok(Some(2..5)));
+        assert!(page([Some("-1"), Some("3")]).is_err());
+        assert!(page([Some("2"), None]).is_err());
+    }
+}

@@ -103,13 +103,7 @@ pub fn is_unwanted_ipv6(host: &[u8]) -> bool {
 
 /// Returns the first address of a host. The server's resolver may wait for an answer.
 pub fn resolve(host: &[u8]) -> Option<Addr> {
-    if host.is_empty() || host.len() > MAX_HOST {
-        return None;
-    }
-    let name = CString::new(host).ok()?;
-    // SAFETY: a text that ends with NUL, which the server only reads.
-    let found = unsafe { sys::glue_resolvehost(name.as_ptr().cast_mut()) };
-    first_address(found)
+    resolve_all(host, 1).pop()
 }
 
 /// Returns the addresses of a host, at most `most`. The server's resolver may wait for an answer.
@@ -121,11 +115,9 @@ pub fn resolve_all(host: &[u8], most: usize) -> Vec<Addr> {
         return Vec::new();
     };
     // SAFETY: a text that ends with NUL, which the server only reads.
-    let found = unsafe { sys::glue_resolvehost(name.as_ptr().cast_mut()) };
-    // SAFETY: null, or the resolver's own answer, which stays until the next look-up.
-    let count = unsafe { sys::glue_hostent_count(found) };
+    let found = Answer(unsafe { sys::glue_resolvehost(name.as_ptr().cast_mut()) });
     let mut addrs = Vec::new();
-    for addr in (0..count).filter_map(|nr| address(found, nr)).take(most) {
+    for addr in found.addresses().take(most) {
         // The resolver of 4.x gives the first address of a name again and again.
         if !addrs.contains(&addr) {
             addrs.push(addr);
@@ -134,22 +126,21 @@ pub fn resolve_all(host: &[u8], most: usize) -> Vec<Addr> {
     addrs
 }
 
-/// Returns the first address of the resolver's answer.
-fn first_address(found: *mut sys::hostent) -> Option<Addr> {
-    // SAFETY: null, or the resolver's own answer, which stays until the next look-up.
-    if unsafe { sys::glue_hostent_count(found) } < 1 {
-        return None;
-    }
-    address(found, 0)
-}
+/// An answer of the server's resolver, or null. It stays until the next look-up, so it is used up before that.
+struct Answer(*mut sys::hostent);
 
-/// Returns an address of an answer that has more than `nr` of them.
-fn address(found: *mut sys::hostent, nr: c_int) -> Option<Addr> {
-    let mut ip = MaybeUninit::<sys::ip_addr>::zeroed();
-    // SAFETY: the resolver's own answer, which has that address (core/resolve.h).
-    unsafe { sys::glue_hostent_ip(ip.as_mut_ptr(), found, nr) };
-    // SAFETY: a struct of integers, for which zeroes are a value.
-    addr(&unsafe { ip.assume_init() })
+impl Answer {
+    fn addresses(&self) -> impl Iterator<Item = Addr> {
+        // SAFETY: null, or the answer of the last look-up.
+        let count = unsafe { sys::glue_hostent_count(self.0) };
+        (0..count).filter_map(|nr| {
+            let mut ip = MaybeUninit::<sys::ip_addr>::zeroed();
+            // SAFETY: the answer of the last look-up, which has that many addresses.
+            unsafe { sys::glue_hostent_ip(ip.as_mut_ptr(), self.0, nr) };
+            // SAFETY: a struct of integers, for which zeroes are a value.
+            addr(&unsafe { ip.assume_init() })
+        })
+    }
 }
 
 /// Returns the server's own socket at `proto:host:port`, as an opaque address.
@@ -222,7 +213,7 @@ pub fn resolve_sip(host: &[u8], port: u16, proto: Proto) -> Option<NextHop> {
     let mut proto = c_char::try_from(proto.0).unwrap_or(0);
     // SAFETY: the server only reads the name, and sets port and transport if they are 0 (core/resolve.c).
     let found = unsafe { sys::glue_sip_resolvehost(&raw mut name, &raw mut port, &raw mut proto) };
-    let addr = first_address(found)?;
+    let addr = Answer(found).addresses().next()?;
     Some(next_hop(
         addr,
         port,
@@ -273,9 +264,11 @@ mod tests {
     #[test]
     fn the_transport_is_that_of_the_uri() {
         let of = |type_, named: u32| {
-            let mut parts = sys::sip_uri::default();
-            parts.type_ = type_;
-            parts.proto = named.try_into().unwrap();
+            let parts = sys::sip_uri {
+                type_,
+                proto: named.try_into().unwrap(),
+                ..Default::default()
+            };
             let text = PhantomData;
             u32::from(proto_of(&Uri { parts, text }).0)
         };
@@ -289,8 +282,10 @@ mod tests {
     #[test]
     fn an_address_of_the_server_has_4_or_16_bytes() {
         let of_len = |len| {
-            let mut ip = sys::ip_addr::default();
-            ip.len = len;
+            let mut ip = sys::ip_addr {
+                len,
+                ..Default::default()
+            };
             ip.u.addr = [7; 16];
             addr(&ip)
         };

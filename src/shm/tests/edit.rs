@@ -8,7 +8,6 @@ use super::{Heap, spec};
 use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::{Addr, DestSpec};
 use crate::dispatch::list::order::post_order;
-use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::state::transition::State;
 use crate::shm::dest::address::{Match, Source};
 use crate::shm::memory::arena::OutOfMemory;

@@ -14,7 +14,6 @@ use super::spec;
 use super::store::{RULES, Spin};
 use crate::dispatch::list::destination::DestSpec;
 use crate::dispatch::select::algorithm::{Start, choose};
-use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::state::transition::{Outcome, State};
 use crate::shm::memory::arena::Arena;
 use crate::shm::set::view::Rules;
