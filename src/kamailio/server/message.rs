@@ -146,7 +146,6 @@ impl Message {
     }
 
     /// Has the server parse as far as this header; false if it cannot.
-    #[inline]
     fn parse_header(&self, flag: sys::hdr_flags_t) -> bool {
         // The server would test this first, and most often nothing else.
         if self.fields().parsed_flag & flag == flag {

@@ -72,7 +72,6 @@ pub fn addr(ip: &sys::ip_addr) -> Option<Addr> {
 }
 
 /// Returns an address of the server's as a key to look up; `None` if it is neither IPv4 nor IPv6.
-#[inline]
 pub fn key(ip: &sys::ip_addr) -> Option<Key> {
     // SAFETY: all members of the union are plain bytes.
     let bytes = unsafe { ip.u.addr };

@@ -20,7 +20,6 @@ unsafe impl Sync for Generator {}
 static GENERATOR: Generator = Generator(UnsafeCell::new(None));
 
 /// Calls `draw` with the generator of this process.
-#[inline]
 fn with<T>(draw: impl FnOnce(&mut SmallRng) -> T) -> T {
     // SAFETY: an integer of this process, set by the server when it forked (core/pt.h).
     let process = unsafe { sys::process_no };
@@ -44,7 +43,6 @@ fn seeded() -> SmallRng {
 }
 
 /// Returns 32 random bits.
-#[inline]
 pub fn word() -> u32 {
     with(SmallRng::next_u32)
 }
