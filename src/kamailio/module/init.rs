@@ -19,7 +19,7 @@ use crate::kamailio::select::call_load;
 use crate::kamailio::server::guard::{InitRet, guard};
 use crate::kamailio::server::lock::ServerLock;
 use crate::kamailio::server::log::{log_crit, log_err};
-use crate::kamailio::server::memory::ShmArena;
+use crate::kamailio::server::memory::{ShmArena, leave_holes};
 use crate::kamailio::server::sys;
 use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::sticky::Diverted;
@@ -126,7 +126,11 @@ fn prepare_pings(pings: &PingSettings) -> Option<()> {
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
     guard(|| match rank {
-        sys::PROC_INIT => make_slots(),
+        sys::PROC_INIT => {
+            // All modules have taken by now what they keep.
+            leave_holes();
+            make_slots()
+        }
         sys::PROC_MAIN => {
             Module::get().map_or(InitRet::FAILED, |module| processes::start(&module.settings))
         }

@@ -24,3 +24,32 @@ unsafe impl Arena for ShmArena {
         unsafe { sys::glue_shm_free(ptr.as_ptr().cast()) }
     }
 }
+
+/// Free pieces that [`leave_holes`] leaves, and their size in bytes.
+///
+/// A destination record takes four pieces of the server (one XAVP each), so these serve 128 records at a time.
+/// They are larger than the pieces of a record whose URI has up to some 50 bytes.
+const HOLES: usize = 512;
+const HOLE_BYTES: usize = 96;
+
+/// Leaves small free pieces in the server's pool, held apart by pieces that stay for as long as the server runs.
+///
+/// The server's default allocator, qm, joins free neighbours, and looks for a piece size by size up to the large
+/// rest of the pool. In a pool without small free pieces each XAVP costs it some 2,000 steps, and what is freed
+/// joins the rest again. The held pieces keep these holes from joining. 160 kB are in use for it.
+pub fn leave_holes() {
+    let held = Layout::new::<u64>();
+    let hole = Layout::new::<[u8; HOLE_BYTES]>();
+    let holes: Vec<_> = (0..HOLES)
+        .map_while(|_| {
+            let hole = ShmArena.alloc(hole)?;
+            // Without this one the hole joins its neighbour, which costs time and no more.
+            let _ = ShmArena.alloc(held);
+            Some(hole)
+        })
+        .collect();
+    for hole in holes {
+        // SAFETY: it came from `alloc` above, and only this function knows it.
+        unsafe { ShmArena.free(hole) };
+    }
+}
