@@ -10,6 +10,9 @@
 //! | [`state`] | States of a destination, and what changes them: marks, commands and pings. |
 //! | [`text`] | Small texts: what messages show of a text, and the parts of parameters. |
 
+// Holds for all files of the domain.
+#![forbid(unsafe_code)]
+
 pub mod list;
 pub mod select;
 pub mod state;

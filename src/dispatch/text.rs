@@ -1,7 +1,5 @@
 //! Small texts: what messages show of a text, and the parts of parameters.
 
-#![forbid(unsafe_code)]
-
 use core::fmt::{self, Write as _};
 use core::str::FromStr;
 

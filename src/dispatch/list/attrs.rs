@@ -1,7 +1,5 @@
 //! The attributes of a destination: `name=value;name="value";name`.
 
-#![forbid(unsafe_code)]
-
 use core::fmt;
 
 use nom::branch::alt;

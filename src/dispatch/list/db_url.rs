@@ -1,7 +1,5 @@
 //! A database's URL: `driver://user:password@host:port/name`.
 
-#![forbid(unsafe_code)]
-
 use std::borrow::Cow;
 
 /// Returns the name of the driver, which ends at the first `:`.

@@ -1,7 +1,5 @@
 //! One destination after its line was read and resolved.
 
-#![forbid(unsafe_code)]
-
 use core::fmt;
 use core::net::Ipv4Addr;
 use core::ops::Range;

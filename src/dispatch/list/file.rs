@@ -1,11 +1,9 @@
 //! The list file. Each destination of the text becomes a [`Line`], and each part that cannot be read as its writer
-//! meant it becomes a [`Problem`].
+//! meant it becomes a [`LineProblem`].
 //!
 //! ```text
 //! setid uri [flags [priority [attrs]]]   # comment
 //! ```
-
-#![forbid(unsafe_code)]
 
 use core::fmt;
 use std::borrow::Cow;
@@ -25,10 +23,10 @@ pub struct Parsed<'a> {
     /// The destinations, in the order of the file.
     pub lines: Vec<Line<'a>>,
     /// The problems, in the order of the file.
-    pub problems: Vec<Problem<'a>>,
+    pub problems: Vec<LineProblem<'a>>,
 }
 
-/// The severity of a [`Problem`].
+/// The severity of a [`LineProblem`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The line gives no destination.
@@ -39,7 +37,7 @@ pub enum Severity {
 
 /// Something that is wrong with one line. `Display` says where it is, what was expected, and what was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Problem<'a> {
+pub struct LineProblem<'a> {
     /// The number of the line, from 1.
     pub line: usize,
     /// The column, in bytes from 1.
@@ -111,7 +109,7 @@ impl NumberField {
     }
 }
 
-impl fmt::Display for Problem<'_> {
+impl fmt::Display for LineProblem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -163,7 +161,7 @@ impl fmt::Display for ProblemKind<'_> {
     }
 }
 
-/// Reads a whole list. Every line that is neither blank nor a comment gives one [`Line`] or one [`Problem`] of severity
+/// Reads a whole list. Every line that is neither blank nor a comment gives one [`Line`] or one [`LineProblem`] of severity
 /// [`Severity::Error`], so no destination of a list without errors is lost (doc/reference/list-file.md).
 #[must_use]
 pub fn parse(text: &[u8]) -> Parsed<'_> {
@@ -274,12 +272,12 @@ struct LineReader<'a> {
     line: &'a [u8],
     number: usize,
     /// The warnings so far.
-    problems: Vec<Problem<'a>>,
+    problems: Vec<LineProblem<'a>>,
 }
 
 impl<'a> LineReader<'a> {
     /// Returns the destination of this line; `None` for a blank line or a comment.
-    fn destination(&mut self) -> Result<Option<Line<'a>>, Problem<'a>> {
+    fn destination(&mut self) -> Result<Option<Line<'a>>, LineProblem<'a>> {
         let start = skip(blanks, self.line);
         if at_line_end(start) {
             return Ok(None);
@@ -308,7 +306,7 @@ impl<'a> LineReader<'a> {
     }
 
     /// Reads flags and priority. Text that is not a number belongs to the attributes.
-    fn numbers(&mut self, rest: &'a [u8], line: &mut Line<'a>) -> Result<(), Problem<'a>> {
+    fn numbers(&mut self, rest: &'a [u8], line: &mut Line<'a>) -> Result<(), LineProblem<'a>> {
         let start = skip(blanks, rest);
         if at_line_end(start) {
             return Ok(());
@@ -347,7 +345,7 @@ impl<'a> LineReader<'a> {
         start: &'a [u8],
         rest: &'a [u8],
         line: &mut Line<'a>,
-    ) -> Result<(), Problem<'a>> {
+    ) -> Result<(), LineProblem<'a>> {
         if !first_word(rest).contains(&b'=') {
             self.warn(start, ProblemKind::NotANumber(field, first_word(start)));
         }
@@ -368,12 +366,12 @@ impl<'a> LineReader<'a> {
         self.problems.push(self.problem(at, kind));
     }
 
-    fn out_of_range(&self, at: &[u8], field: NumberField, digits: &'a [u8]) -> Problem<'a> {
+    fn out_of_range(&self, at: &[u8], field: NumberField, digits: &'a [u8]) -> LineProblem<'a> {
         self.problem(at, ProblemKind::Range(field, digits))
     }
 
-    fn problem(&self, at: &[u8], kind: ProblemKind<'a>) -> Problem<'a> {
-        Problem {
+    fn problem(&self, at: &[u8], kind: ProblemKind<'a>) -> LineProblem<'a> {
+        LineProblem {
             line: self.number,
             column: self.column(at),
             severity: kind.severity(),

@@ -1,7 +1,5 @@
 //! Orders that scripts rely on: of the sets among themselves, and of the destinations in a set.
 
-#![forbid(unsafe_code)]
-
 use core::cmp::{Ordering, Reverse};
 
 use super::destination::SetId;

@@ -1,7 +1,5 @@
 //! Rows of a database table. The cells of a row become the [`Line`] of a destination, or a fault.
 
-#![forbid(unsafe_code)]
-
 use core::fmt;
 use core::ops::RangeInclusive;
 

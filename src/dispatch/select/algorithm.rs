@@ -2,8 +2,6 @@
 //!
 //! There is no I/O, no clock and no allocation here. What a selection changes are the cursors of the set.
 
-#![forbid(unsafe_code)]
-
 use super::candidates::Candidates;
 use super::failover::{Order, following};
 use super::ranked;

@@ -1,7 +1,5 @@
 //! A set as a selection sees it: destinations by index, and what the algorithms ask about them.
 
-#![forbid(unsafe_code)]
-
 use super::turns::Cursors;
 use super::weight::Slots;
 

@@ -4,8 +4,6 @@
 //! Nothing in it points anywhere: destinations are named by numbers that are never given twice, and indices are hints.
 //! A text that somebody has changed leads to other destinations of the set at worst.
 
-#![forbid(unsafe_code)]
-
 use core::fmt::{self, Write as _};
 
 use nom::character::complete::{char, i32, u32, usize};

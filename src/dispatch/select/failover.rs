@@ -2,8 +2,6 @@
 //!
 //! What goes down meanwhile is passed over. What comes up behind is reached at the end of the round.
 
-#![forbid(unsafe_code)]
-
 use super::candidates::{Candidates, is_usable, priority_start};
 
 /// A way of the failover order through a set.

@@ -1,7 +1,5 @@
 //! Hashes: the one that selects destinations, bit for bit that of the C module, and one for tables.
 
-#![forbid(unsafe_code)]
-
 use core::ffi::c_char;
 
 /// Returns the hash of one or two texts, as algorithms 0-3, 5 and 7 and RPC `dispatcher.hash` use it; never 0.

@@ -1,7 +1,5 @@
 //! The algorithms that compare destinations: shares of weights (11 and 15), and ranks by priority and latency (13).
 
-#![forbid(unsafe_code)]
-
 use super::candidates::{Candidates, Weights, is_usable, priority_start};
 
 /// The number of times that a selection is tried while states change under it.

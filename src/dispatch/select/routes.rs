@@ -1,7 +1,5 @@
 //! The rules of `ds_select_routes`: sets and their algorithms, in the order of preference.
 
-#![forbid(unsafe_code)]
-
 use nom::branch::alt;
 use nom::bytes::complete::tag;
 use nom::character::complete::{char, digit1};

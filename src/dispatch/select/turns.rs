@@ -3,8 +3,6 @@
 //! These are atomics that lie in shared memory and are kept over reloads. Taking a turn needs no memory and waits for
 //! nobody.
 
-#![forbid(unsafe_code)]
-
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use super::candidates::Weights;

@@ -1,8 +1,6 @@
 //! Whose meaning applies where the versions of the C module disagree: the parameter `compat`
 //! (doc/reference/parameters.md). There is one method for each such behaviour.
 
-#![forbid(unsafe_code)]
-
 use super::flags::State;
 
 /// The version whose configs and lists are read, in the order of release.

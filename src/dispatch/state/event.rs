@@ -1,7 +1,5 @@
 //! Which changes of a destination's state become events, and what events say of the cause.
 
-#![forbid(unsafe_code)]
-
 use super::compat::Compat;
 use super::transition::{Flip, State};
 

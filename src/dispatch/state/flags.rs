@@ -1,7 +1,5 @@
 //! The state flags of a destination.
 
-#![forbid(unsafe_code)]
-
 /// The state flags of a destination, with the numbers of the list's flags field.
 ///
 /// 0 means active. Bits without a name are kept and mean nothing.

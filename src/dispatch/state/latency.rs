@@ -1,7 +1,5 @@
 //! Running figures of how long a destination takes to answer pings.
 
-#![forbid(unsafe_code)]
-
 use super::compat::Compat;
 
 /// From this number of samples on the mean is a weighted one: each new sample weighs one in so many.

@@ -1,7 +1,5 @@
 //! Probing: which destinations are pinged, which replies are good, and the effect of a result.
 
-#![forbid(unsafe_code)]
-
 use super::compat::Compat;
 use super::transition::{Flip, MarkRules, Outcome, State};
 

@@ -1,7 +1,5 @@
 //! A schedule of things that are due once every period, spread evenly so that the load is flat.
 
-#![forbid(unsafe_code)]
-
 use std::collections::VecDeque;
 
 use crate::dispatch::select::hash::GOLDEN;

@@ -2,8 +2,6 @@
 //!
 //! It has a line for each destination whose administrative state is not the one that its list asks for.
 
-#![forbid(unsafe_code)]
-
 use std::io::Write;
 
 use crate::dispatch::list::destination::SetId;
@@ -15,7 +13,7 @@ its start.\n# set, flags in the list, flags instead, URI, and its number where t
 
 /// The state of one destination that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeptState {
     /// The set.
     pub set: SetId,
     /// The state flags that the list asked for when the file was written.
@@ -30,7 +28,7 @@ pub struct Kept {
 
 /// Returns the text of a file.
 #[must_use]
-pub fn write(kept: &[Kept]) -> Vec<u8> {
+pub fn write(kept: &[KeptState]) -> Vec<u8> {
     let mut text = HEAD.to_vec();
     for one in kept {
         // Writing to a Vec cannot fail.
@@ -46,7 +44,7 @@ pub fn write(kept: &[Kept]) -> Vec<u8> {
 
 /// Reads a file; returns also the numbers of the lines that cannot be read, from 1.
 #[must_use]
-pub fn read(text: &[u8]) -> (Vec<Kept>, Vec<usize>) {
+pub fn read(text: &[u8]) -> (Vec<KeptState>, Vec<usize>) {
     let (mut kept, mut bad) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
         let line = line.trim_ascii();
@@ -61,9 +59,9 @@ pub fn read(text: &[u8]) -> (Vec<Kept>, Vec<usize>) {
     (kept, bad)
 }
 
-fn read_line(line: &[u8]) -> Option<Kept> {
+fn read_line(line: &[u8]) -> Option<KeptState> {
     let mut words = line.split(u8::is_ascii_whitespace);
-    let kept = Kept {
+    let kept = KeptState {
         set: number(words.next()?)?,
         listed: number(words.next()?)?,
         flags: number(words.next()?)?,
@@ -80,8 +78,8 @@ fn read_line(line: &[u8]) -> Option<Kept> {
 mod tests {
     use super::*;
 
-    fn kept(set: SetId, flags: u32, uri: &[u8], number: usize) -> Kept {
-        Kept {
+    fn kept(set: SetId, flags: u32, uri: &[u8], number: usize) -> KeptState {
+        KeptState {
             set,
             listed: 8,
             flags,

@@ -3,8 +3,6 @@
 //! All functions are pure. They take the old values and return the new ones, so that a caller can run them in a
 //! compare-and-swap loop.
 
-#![forbid(unsafe_code)]
-
 use core::fmt;
 
 use super::compat::Compat;

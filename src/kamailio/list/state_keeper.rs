@@ -17,7 +17,7 @@ use super::db_write::{self, FlagsChange, Written};
 use super::pace::Pace;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::event::Cause;
-use crate::dispatch::state::state_file::{self, Kept};
+use crate::dispatch::state::state_file::{self, KeptState};
 use crate::dispatch::state::transition::{Flip, Outcome, State};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::{DbTable, Keep, ListSource};
@@ -115,7 +115,7 @@ fn to_keep(record: &DestRecord, listed: State) -> State {
 }
 
 /// Returns the destinations whose states are kept beside the list, by set and as they are listed.
-fn all_kept(module: &Module) -> Vec<Kept> {
+fn all_kept(module: &Module) -> Vec<KeptState> {
     let pinned = module.pin();
     let mut all = Vec::new();
     let sets = pinned.table().into_iter().flat_map(Table::sets);
@@ -123,7 +123,7 @@ fn all_kept(module: &Module) -> Vec<Kept> {
         let listed = dest.record().listed();
         let flags = to_keep(dest.record(), listed);
         if flags != listed {
-            let kept = Kept {
+            let kept = KeptState {
                 set: dest.set,
                 listed: listed.bits(),
                 flags: flags.bits(),
@@ -188,7 +188,7 @@ pub fn restore(module: &Module, feed: &mut Feed<'_>) {
             Escaped(path)
         );
     }
-    let kept: HashMap<(SetId, &[u8], usize), &Kept> = kept
+    let kept: HashMap<(SetId, &[u8], usize), &KeptState> = kept
         .iter()
         .map(|one| ((one.set, one.uri.as_slice(), one.number), one))
         .collect();

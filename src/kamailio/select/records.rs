@@ -41,7 +41,7 @@ fn value(fill: impl FnOnce(&mut sys::sr_xval_t)) -> sys::sr_xval_t {
     value
 }
 
-pub(crate) fn text_value(text: &[u8]) -> sys::sr_xval_t {
+fn text_value(text: &[u8]) -> sys::sr_xval_t {
     let text = text::as_str(text);
     value(|x| {
         x.type_ = sys::SR_XTYPE_STR;
@@ -62,28 +62,25 @@ fn pointer_value(pointer: usize) -> sys::sr_xval_t {
 }
 
 /// The fields of one record while it is made. They are given back to the server if it is not finished.
-pub(crate) struct Fields(pub(crate) *mut sys::sr_xavp_t);
+struct Fields(*mut sys::sr_xavp_t);
 
 impl Fields {
     /// Adds a field; `None` when the server has no memory.
-    pub(crate) fn add(&mut self, name: &[u8], mut value: sys::sr_xval_t) -> Option<()> {
+    fn add(&mut self, name: &[u8], mut value: sys::sr_xval_t) -> Option<()> {
         let mut name = text::as_str(name);
-        // SAFETY: the server copies name and value into shared memory (core/xavp.c).
+        // SAFETY: the list is one that `add` made or `finish_tail` lent, and the server copies name and value into
+        // shared memory (core/xavp.c, xavp_add_value).
         let added = unsafe { sys::xavp_add_value(&raw mut name, &raw mut value, &raw mut self.0) };
         (!added.is_null()).then_some(())
     }
 
     /// Takes the list of fields, which the caller has to give back.
-    pub(crate) fn take(&mut self) -> *mut sys::sr_xavp_t {
+    fn take(&mut self) -> *mut sys::sr_xavp_t {
         core::mem::replace(&mut self.0, ptr::null_mut())
     }
 
     /// Makes a record of the fields, behind `after`, or in front of all others if that is null.
-    pub(crate) fn finish(
-        mut self,
-        name: &[u8],
-        after: *mut sys::sr_xavp_t,
-    ) -> Option<*mut sys::sr_xavp_t> {
+    fn finish(mut self, name: &[u8], after: *mut sys::sr_xavp_t) -> Option<*mut sys::sr_xavp_t> {
         let mut name = text::as_str(name);
         let fields = self.take();
         let mut value = value(|x| {
@@ -140,9 +137,9 @@ impl AvpTexts {
 }
 
 /// As [`AvpTexts`], but borrowed.
-pub(crate) type AvpValues<'a> = ([&'a [u8]; 3], usize);
+type AvpValues<'a> = ([&'a [u8]; 3], usize);
 
-pub(crate) fn avp_values(dest: &Dest) -> AvpValues<'_> {
+fn avp_values(dest: &Dest) -> AvpValues<'_> {
     let duid = dest.duid().unwrap_or_default();
     ([dest.uri(), dest.attrs_body(), duid], dest.socket())
 }
@@ -323,7 +320,7 @@ impl Results {
     }
 
     #[inline]
-    pub(crate) fn fields(&self, set: SetId, dest: &Dest, counted: bool) -> Option<Fields> {
+    fn fields(&self, set: SetId, dest: &Dest, counted: bool) -> Option<Fields> {
         let mut fields = Fields(ptr::null_mut());
         fields.add(field::URI, text_value(dest.uri()))?;
         fields.add(field::GROUP, number_value(set))?;
@@ -359,7 +356,7 @@ impl Results {
         Some(())
     }
 
-    pub(crate) fn write_count(&self, count: i32) -> Option<()> {
+    fn write_count(&self, count: i32) -> Option<()> {
         if !self.count {
             return Some(());
         }
@@ -370,7 +367,7 @@ impl Results {
     }
 
     /// Fills the AVPs. New values go in front, so the last destination is written first.
-    pub(crate) fn write_avps<'d>(
+    fn write_avps<'d>(
         &self,
         set: SetId,
         dests: impl Iterator<Item = AvpValues<'d>>,
@@ -390,7 +387,7 @@ impl Results {
     }
 
     /// Puts the values of one destination in front of the others.
-    pub(crate) fn push_avps(&self, ([uri, attrs, duid], socket): AvpValues<'_>) -> Option<()> {
+    fn push_avps(&self, ([uri, attrs, duid], socket): AvpValues<'_>) -> Option<()> {
         let avps = &self.avps;
         let wrote = |done: bool| done.then_some(());
         let texts = [(avps.dst, uri), (avps.attrs, attrs), (avps.dstid, duid)];
@@ -403,7 +400,7 @@ impl Results {
     }
 
     /// Takes the values of the current destination away.
-    pub(crate) fn pop_avps(&self) {
+    fn pop_avps(&self) {
         let avps = &self.avps;
         let of_dests = [avps.dst, avps.attrs, avps.dstid, avps.sock];
         of_dests.into_iter().flatten().for_each(|avp| avp.pop());
@@ -449,7 +446,7 @@ impl Results {
     }
 
     /// Returns the fields of the first destination, for as long as nobody can change the results.
-    pub(crate) fn current_fields<'m>(&self, _msg: &'m Message) -> Option<&'m sys::sr_xavp_t> {
+    fn current_fields<'m>(&self, _msg: &'m Message) -> Option<&'m sys::sr_xavp_t> {
         // SAFETY: just found in the current list. Records leave it in routes, in writes of variables and
         // in `drop_first`, and all of these need the message mutably.
         let value = unsafe { &(*self.first()?).val };
@@ -467,7 +464,7 @@ impl Results {
         xavp(self.ctx).is_some() || self.first().is_some()
     }
 
-    pub(crate) fn first(&self) -> Option<*mut sys::sr_xavp_t> {
+    fn first(&self) -> Option<*mut sys::sr_xavp_t> {
         xavp(self.dst)
     }
 
@@ -484,13 +481,14 @@ impl Results {
 
     /// Takes a record away that was just written: the one behind `after`, or the first one if that is null.
     fn undo_behind(&self, after: *mut sys::sr_xavp_t) {
-        // SAFETY: null, or a record of the current list, which nobody else changes while a function runs.
+        // SAFETY: null, or a record that `write_xavps` was given or made. It is in the current list, which nobody else
+        // changes while a function runs.
         let record = match unsafe { after.as_ref() } {
             Some(after) => Some(after.next).filter(|record| !record.is_null()),
             None => self.first(),
         };
         if let Some(record) = record {
-            // SAFETY: just found in the current list.
+            // SAFETY: the record is in the current list: it is the next of one there, or `first` has just found it.
             unsafe { sys::xavp_rm(record, ptr::null_mut()) };
         }
     }
@@ -523,7 +521,8 @@ fn list(first: &sys::sr_xavp_t) -> impl Iterator<Item = &sys::sr_xavp_t> {
 
 #[inline]
 fn name_of(xavp: &sys::sr_xavp_t) -> &[u8] {
-    // SAFETY: the server's copy of the name, behind the XAVP.
+    // SAFETY: the name is the server's own copy, which lies behind the XAVP and goes with it (core/xavp.c,
+    // xavp_new_value).
     unsafe { text::bytes(&xavp.name) }
 }
 
@@ -532,9 +531,9 @@ fn text_in(value: &sys::sr_xval_t) -> Option<&[u8]> {
     if value.type_ != sys::SR_XTYPE_STR {
         return None;
     }
-    // SAFETY: a text, by its type.
+    // SAFETY: the type, tested above, says that this member of the union is set.
     let text = unsafe { &value.v.s };
-    // SAFETY: the server's copy, behind the XAVP.
+    // SAFETY: the text is the server's own copy, which goes with the XAVP (core/xavp.c, xavp_new_value).
     Some(unsafe { text::bytes(text) })
 }
 

@@ -1,7 +1,5 @@
 //! Tests of the attribute reader.
 
-#![forbid(unsafe_code)]
-
 use super::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 

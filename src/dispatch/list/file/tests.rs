@@ -1,7 +1,5 @@
 //! Tests of the list reader.
 
-#![forbid(unsafe_code)]
-
 use super::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 

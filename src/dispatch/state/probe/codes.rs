@@ -1,7 +1,5 @@
 //! The reply codes of good pings: the parameter `ds_ping_reply_codes`.
 
-#![forbid(unsafe_code)]
-
 use core::fmt;
 
 use crate::dispatch::state::compat::Compat;

@@ -1,7 +1,5 @@
 //! Tests of the schedule.
 
-#![forbid(unsafe_code)]
-
 use super::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::collections::HashMap;

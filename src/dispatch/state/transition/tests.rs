@@ -1,7 +1,5 @@
 //! Tests of the state changes.
 
-#![forbid(unsafe_code)]
-
 use super::*;
 use Compat::{V3_2, V5_6, V6_0, V6_1};
 use rand::{Rng, SeedableRng, rngs::StdRng};
