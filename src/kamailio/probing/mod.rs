@@ -3,9 +3,11 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`timer`] | The process that sends pings. |
-//! | [`ping`] | One ping: request, reply, result. |
+//! | [`ping`] | One ping: what is sent, where to, and from which socket. |
+//! | [`ping_result`] | The end of a ping, and what it means for the destination. |
 //! | [`resolver`] | The DNS: the names of destinations, for pings and for `ds_dns_mode`. |
 
 pub mod ping;
+pub mod ping_result;
 pub mod resolver;
 pub mod timer;

@@ -1,0 +1,168 @@
+//! The end of a ping, and what it means for the destination: its state, its figures, the events.
+
+use core::ffi::{c_int, c_void};
+use core::ptr::NonNull;
+
+use crate::dispatch::state::event::Cause;
+use crate::dispatch::state::probe::{Ping, apply_ping};
+use crate::dispatch::state::transition::Outcome;
+use crate::kamailio::config::cfg;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::events::feed::Feed;
+use crate::kamailio::server::guard::guard;
+use crate::kamailio::server::log::log_dbg;
+use crate::kamailio::server::message::Reason;
+use crate::kamailio::server::sys;
+use crate::kamailio::server::text;
+use crate::kamailio::server::time::now_us;
+use crate::shm::dest::destination::Dest;
+use crate::shm::dest::next_hop::fingerprint;
+use crate::shm::dest::probing::{Ended, Health};
+use crate::shm::dest::record::DestRecord;
+use crate::shm::memory::refcount::Counted;
+
+/// The status that stands for no reply at all, for scripts and `ds_ping_reply_codes`.
+const REQUEST_TIMEOUT: i32 = 408;
+
+/// Takes the end of a ping from tm: a final reply, or none.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_ping_done(
+    _transaction: *mut sys::cell,
+    _type: c_int,
+    params: *mut sys::tmcb_params,
+) {
+    guard(|| {
+        if let Some(module) = Module::get() {
+            conclude(module, params);
+        }
+    });
+}
+
+fn conclude(module: &'static Module, params: *mut sys::tmcb_params) {
+    let mut record: *mut c_void = core::ptr::null_mut();
+    let mut reason = text::EMPTY;
+    // SAFETY: tm's own parameters, valid while it calls back (tm/t_hooks.h).
+    let status = unsafe { sys::glue_tm_result(params, &raw mut record, &raw mut reason) };
+    let Some(record) = NonNull::new(record.cast::<Counted<DestRecord>>()) else {
+        return;
+    };
+    // SAFETY: given away when the ping was sent; tm calls back once, as it was no INVITE
+    // (tm/t_reply.c, t_should_relay_response).
+    let record = unsafe { module.store.take_back(record) };
+    // SAFETY: a part of the reply, which stays while tm calls back.
+    let phrase = unsafe { text::bytes(&reason) };
+    let ended = match u16::try_from(status) {
+        Ok(status @ 1..) => Ended::Reply(status),
+        _ => Ended::Silence,
+    };
+    settle(module, &record, ended, phrase);
+}
+
+/// Ends the ping of a destination, and draws the conclusions. `phrase` is the reason of a reply.
+pub fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase: &[u8]) {
+    let Some(health) = record.health() else {
+        return;
+    };
+    // The ping was given up before if it is no longer on its way.
+    let Some(sent_us) = health.sent_us() else {
+        return;
+    };
+    if is_of_another(module, record, health) {
+        log_dbg!("the ping of a URI that its destination no longer has ended");
+        return health.end();
+    }
+    let now_us = now_us();
+    let (status, round_trip_us) = match ended {
+        Ended::Reply(status) => (status.into(), now_us.saturating_sub(sent_us).max(1)),
+        Ended::Silence => (REQUEST_TIMEOUT, 0),
+        Ended::NoAddress | Ended::NotSent => (0, 0),
+    };
+    let round_trip_us = u32::try_from(round_trip_us).unwrap_or(u32::MAX);
+    let good = status > 0 && cfg::reply_codes().accepts(status, module.settings.compat);
+    health.note(ended, good, now_us / 1_000, round_trip_us);
+    measure(module, record, health, ended, round_trip_us);
+    // Not before: the next ping may end in another process.
+    health.end();
+    let timeout = status == REQUEST_TIMEOUT;
+    let ping = if good {
+        Ping::Good
+    } else {
+        Ping::Bad { timeout }
+    };
+    let mut feed = Feed::because(module, Cause::Ping, reason_of(ended, phrase));
+    change_state(module, record, ping, now_us / 1_000, &mut feed);
+    feed.deliver(None);
+}
+
+/// Changes the state of a destination as the result of a ping asks for.
+fn change_state(
+    module: &Module,
+    record: &DestRecord,
+    ping: Ping,
+    now_ms: u64,
+    feed: &mut Feed<'_>,
+) {
+    let rules = cfg::mark_rules(module);
+    let change = |old, failures| {
+        apply_ping(old, failures, ping, &rules).unwrap_or(Outcome {
+            state: old,
+            failures,
+            flip: None,
+        })
+    };
+    let on_change = |dest: &Dest, old, outcome: Outcome| {
+        if old != outcome.state {
+            dest.record().set_cause(Cause::Ping, now_ms);
+        }
+        feed.note(dest.set, dest.uri(), old, outcome.state);
+    };
+    let (store, process) = (&module.store, Module::process());
+    store.change_one(process, record, change, on_change);
+}
+
+/// Returns true if a list has given the destination another URI since the ping was sent: the answer
+/// of the old one says nothing about the new one.
+fn is_of_another(module: &Module, record: &DestRecord, health: &Health) -> bool {
+    let pinned = module.pin();
+    let view = pinned.view(record.set());
+    let dest = view.and_then(|view| view.dest(view.position_of(record)?));
+    dest.is_some_and(|dest| fingerprint(dest.uri()) != health.target())
+}
+
+/// Returns what `$dsv` says of the end of a ping.
+fn reason_of(ended: Ended, phrase: &[u8]) -> Reason<'_> {
+    match ended {
+        Ended::Reply(status) => Reason {
+            code: status.into(),
+            text: phrase,
+            from_reply: true,
+        },
+        Ended::Silence => Reason {
+            code: REQUEST_TIMEOUT,
+            text: b"",
+            from_reply: false,
+        },
+        Ended::NoAddress | Ended::NotSent => Reason::NOT_SENT,
+    }
+}
+
+/// Adds a ping to the latency of a destination, if latencies are measured.
+fn measure(
+    module: &Module,
+    record: &DestRecord,
+    health: &Health,
+    ended: Ended,
+    round_trip_us: u32,
+) {
+    let Some(alpha) = module.settings.latency else {
+        return;
+    };
+    let before = health.latency();
+    let after = match ended {
+        Ended::Reply(_) => before.sample(round_trip_us / 1_000, alpha),
+        Ended::Silence => before.timeout(),
+        Ended::NoAddress | Ended::NotSent => return,
+    };
+    health.set_latency(&after);
+    module.store.sync_rank(Module::process(), record);
+}
