@@ -17,7 +17,7 @@ pub struct DnsSettings {
     pub by_sip: bool,
     /// Milliseconds for which an answer is good in `ds_is_from_list`; 0 asks the server each time.
     pub ttl_ms: u64,
-    /// All addresses of a name count, not the first alone.
+    /// Take all addresses of a name, not the first alone (`ds_dns_match_all`).
     pub all: bool,
 }
 

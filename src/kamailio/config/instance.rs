@@ -14,9 +14,9 @@ use crate::shm::event_queue::EventQueue;
 use crate::shm::table::slots::Table;
 use crate::shm::table::store::{Pinned, Store};
 
-/// What `mod_init` made and every process inherits.
+/// The module's state, which `mod_init` makes and every process inherits.
 pub struct Module {
-    /// What the config asks for.
+    /// The parameters.
     pub settings: Settings,
     /// The shared table.
     pub store: Store<ShmArena, ServerLock>,
@@ -24,7 +24,7 @@ pub struct Module {
     pub calls: Option<Calls<ServerLock>>,
     /// Words that all processes read and write.
     pub shared: &'static Shared,
-    /// What the unique ids of destinations begin with.
+    /// The beginning of the unique ids of destinations.
     pub id_prefix: String,
     /// The calls that were placed beside a draining destination.
     pub diverted: Diverted,
@@ -35,21 +35,21 @@ pub struct Module {
 static MODULE: OnceCell<Module> = OnceCell::new();
 
 impl Module {
-    /// Keeps the module for this process and its children; false when there is one already.
+    /// Keeps the module for this process and its children. Returns false if there is one already.
     pub fn keep(self) -> bool {
         MODULE.set(self).is_ok()
     }
 
-    /// The module; `None` before `mod_init` has succeeded.
+    /// Returns the module; `None` before `mod_init` has succeeded.
     pub fn get() -> Option<&'static Module> {
         MODULE.get()
     }
 
-    /// This process's number, which is also its reader slot.
+    /// Returns the number of this process, which is also its reader slot.
     pub fn process() -> usize {
         // SAFETY: an integer of this process, set by the server when it forked (core/pt.h).
         let number = unsafe { sys::process_no };
-        // A negative one, of a process that the server does not count, is far above all slots.
+        // A negative number, of a process that the server does not count, is far above all slots.
         u32::from_ne_bytes(number.to_ne_bytes()) as usize
     }
 
@@ -58,12 +58,12 @@ impl Module {
         self.store.pin(Self::process())
     }
 
-    /// True when there is no set.
+    /// Returns true if there is no set.
     pub fn is_empty(&self) -> bool {
         self.pin().table().is_none_or(Table::is_empty)
     }
 
-    /// True when there is such a set.
+    /// Returns true if there is such a set.
     pub fn has_set(&self, set: SetId) -> bool {
         self.pin().view(set).is_some()
     }

@@ -12,7 +12,7 @@ use crate::kamailio::server::sys;
 use crate::kamailio::server::text::Escaped;
 use crate::shm::table::store::ReloadState;
 
-/// Where the list of destinations is.
+/// The place of the list of destinations.
 pub enum ListSource {
     /// In the file with this path.
     File(&'static [u8]),
@@ -78,7 +78,7 @@ impl ListSource {
     }
 }
 
-/// Where operators' states are kept over restarts.
+/// The place where operators' states are kept over restarts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
     /// Nowhere.

@@ -22,11 +22,11 @@ const HASH_USER_ONLY: i32 = 1;
 /// `flags` bit 2: fill the list of further destinations for failover.
 const FAILOVER: i32 = 2;
 
-/// What the config asks for.
+/// The parameters, checked.
 pub struct Settings {
-    /// Where the list of destinations is.
+    /// The place of the list.
     pub source: ListSource,
-    /// Where operators' states are kept.
+    /// The place where operators' states are kept.
     pub keep: Keep,
     /// The version whose meaning applies.
     pub compat: Compat,
@@ -48,7 +48,7 @@ pub struct Settings {
     pub call_load: Option<CallLoad>,
     /// When names of destinations are asked for, and how.
     pub dns: DnsSettings,
-    /// How a reload treats states.
+    /// The treatment of states at a reload.
     pub reload_state: ReloadState,
     /// Thresholds that marks and pings count to, as the config has them.
     pub mark: MarkRules,
@@ -60,7 +60,7 @@ pub struct Settings {
     pub setid: Option<Variable>,
     /// Receives the attributes of the destination that a request is from.
     pub attrs: Option<Variable>,
-    /// How destinations are pinged; `None` if they are not.
+    /// The settings of pings; `None` if destinations are not pinged.
     pub pings: Option<PingSettings>,
     /// The local socket of destinations that name none.
     pub default_socket: DefaultSocket,
@@ -68,18 +68,18 @@ pub struct Settings {
     pub latency: Option<Alpha>,
     /// The secondary timer's process frees replaced lists and ends calls (`ds_timer_mode`).
     pub secondary_timer: bool,
-    /// Where results go.
+    /// The place of a selection's results.
     pub results: Results,
     /// Who is told of changes of states.
     pub listeners: Listeners,
 }
 
-/// How calls are counted.
+/// The settings of counted calls.
 #[derive(Clone, Copy, Debug)]
 pub struct CallLoad {
     /// The number of slots is two to the power of this.
     pub size: u32,
-    /// How long calls count.
+    /// The times that calls count.
     pub lifetimes: Lifetimes,
     /// Seconds in which all calls are checked once for whether their time is over.
     pub check_s: u32,

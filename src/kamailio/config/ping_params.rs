@@ -9,7 +9,7 @@ use crate::kamailio::server::net::{self, Uri};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::Escaped;
 
-/// How destinations are pinged.
+/// The settings of pings.
 pub struct PingSettings {
     /// Method of the request.
     pub method: &'static [u8],
@@ -19,7 +19,7 @@ pub struct PingSettings {
     pub interval_ms: u64,
     /// Milliseconds that a ping waits for its reply; 0 for tm's own time.
     pub timeout_ms: u32,
-    /// Where pings go instead of to the destination.
+    /// The URI that pings are sent to instead of the destination.
     pub outbound_proxy: Option<&'static [u8]>,
     /// Local socket of pings.
     pub socket: Option<&'static [u8]>,
@@ -28,15 +28,15 @@ pub struct PingSettings {
 /// The local socket of destinations that name none.
 #[derive(Default)]
 pub struct DefaultSocket {
-    /// Its name, by which it was found.
+    /// Its name, if it was found by that.
     pub name: Option<&'static [u8]>,
-    /// Its place, by which it was found.
+    /// Its place, if it was found by that.
     pub place: Option<&'static [u8]>,
-    /// The socket as an opaque address; 0 when there is none.
+    /// The socket as an opaque address; 0 if there is no such socket.
     pub socket: usize,
 }
 
-/// Reads the parameters; `None` where destinations are not pinged.
+/// Reads the parameters. Returns `None` if destinations are not pinged.
 pub(super) fn pings(raw: &sys::glue_modparams) -> Read<Option<PingSettings>> {
     let method = bytes(&raw.ds_ping_method);
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte);
@@ -111,7 +111,7 @@ pub(super) fn default_socket(raw: &sys::glue_modparams) -> Read<DefaultSocket> {
     })
 }
 
-/// Reads how pings are chosen (`ds_probing_mode`).
+/// Reads which destinations are pinged (`ds_probing_mode`).
 pub(super) fn probing_mode(raw: &sys::glue_modparams) -> Read<i32> {
     let expected = "0, 1, 2 or 3";
     match raw.ds_probing_mode {
@@ -139,7 +139,7 @@ pub(super) fn check_reply_codes(name: &str, value: &[u8]) -> Option<()> {
     error.is_none().then_some(())
 }
 
-/// Reads whether round trips are measured, and by what weight they are estimated.
+/// Reads the weight by which round trips are estimated. Returns `None` if they are not measured.
 pub(super) fn latency(raw: &sys::glue_modparams, compat: Compat) -> Option<Alpha> {
     let default = Alpha::default_permille(compat);
     let value = match raw.ds_latency_estimator_alpha {

@@ -11,7 +11,7 @@ pub(super) const DST_MODES: i32 = 7 | ON_DEMAND;
 /// of the C module, which grow from below.
 const ON_DEMAND: i32 = 1 << 16;
 
-/// Where the results of a selection go, and what is written of them.
+/// The place of a selection's results, and what is written of them.
 pub struct Results {
     /// Anything is written: destinations, their count, or an AVP.
     pub any: bool,

@@ -20,7 +20,7 @@ use crate::kamailio::server::text::{self, as_str};
 /// Rows that a driver gives at once.
 const PIECE: c_int = 1000;
 
-/// What a table holds.
+/// The rows of a table, read.
 #[derive(Default)]
 pub struct Rows {
     /// The destinations.
@@ -31,7 +31,7 @@ pub struct Rows {
     pub no_extra: bool,
 }
 
-/// Why a table cannot be read. The driver has said more in the log.
+/// The reason why a table cannot be read. The driver has logged more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DbError {
     /// The config has not loaded the driver, or it is no good.
@@ -278,7 +278,7 @@ impl<'c> Answer<'c> {
         }
     }
 
-    /// The rows of this piece.
+    /// Returns the rows of this piece.
     pub(crate) fn rows(&self) -> &[sys::db_row_t] {
         // SAFETY: null, or a result that lives until this is dropped or fetches the next piece.
         let Some(result) = (unsafe { self.result.as_ref() }) else {
@@ -305,7 +305,7 @@ impl<'c> Answer<'c> {
     }
 }
 
-/// What a pointer and a count of the server's mean.
+/// Returns the slice that a pointer and a count of the server's mean.
 ///
 /// # Safety
 /// `first` is null, or the first of `count` items that stay as they are for `'a`.
@@ -322,7 +322,7 @@ pub(crate) unsafe fn items<'a, T>(first: *const T, count: c_int) -> &'a [T] {
 /// Reads one answer, and keeps what it has read.
 struct Reader<'t> {
     table: &'t DbTable,
-    /// How many columns were asked for.
+    /// The number of columns that were asked for.
     columns: usize,
     rows: Rows,
     /// Rows so far.
@@ -375,14 +375,14 @@ impl Reader<'_> {
         }
     }
 
-    /// The query failed.
+    /// Returns the error of a failed query.
     fn no_query(&self, columns: &[&[u8]]) -> DbError {
         let order = self.table.order.map(String::from_utf8_lossy);
         let order = order.map_or(String::new(), |name| format!(" by {name}"));
         DbError::Query(listed(columns) + &order)
     }
 
-    /// Copies rows; says how many they were.
+    /// Copies rows, and returns how many they were.
     fn keep(&mut self, rows: &[sys::db_row_t]) -> Result<usize, DbError> {
         for row in rows {
             let values = values(row);
@@ -400,18 +400,18 @@ impl Reader<'_> {
     }
 }
 
-/// The values of a row.
+/// Returns the values of a row.
 pub(crate) fn values(row: &sys::db_row_t) -> &[sys::db_val_t] {
     // SAFETY: the driver says how many there are (lib/srdb1/db_row.h).
     unsafe { items(row.values, row.n) }
 }
 
-/// Names with commas between.
+/// Returns the names with commas between them.
 fn listed(columns: &[&[u8]]) -> String {
     String::from_utf8_lossy(&columns.join(&b","[..])).into_owned()
 }
 
-/// A number as databases take it.
+/// Makes a value of a number.
 pub(crate) fn number_value(number: c_int) -> sys::db_val_t {
     let mut value = sys::db_val_t {
         type_: sys::DB1_INT,
@@ -421,7 +421,7 @@ pub(crate) fn number_value(number: c_int) -> sys::db_val_t {
     value
 }
 
-/// A text as databases take it. Valid as long as the text.
+/// Makes a value of a text, valid as long as the text.
 pub(crate) fn text_value(text: sys::str_) -> sys::db_val_t {
     let mut value = sys::db_val_t {
         type_: sys::DB1_STR,
@@ -431,29 +431,30 @@ pub(crate) fn text_value(text: sys::str_) -> sys::db_val_t {
     value
 }
 
-/// A value of the server's; its text is valid as long as its row.
+/// Reads a value of the server's; its text is valid as long as its row.
 pub(crate) fn cell(value: &sys::db_val_t) -> Cell<'_> {
     if value.nul != 0 {
         return Cell::Null;
     }
     let union = &value.val;
     match value.type_ {
-        // SAFETY: the type says which field the driver has filled (lib/srdb1/db_val.h).
+        // SAFETY: the driver has filled the field that the type names (lib/srdb1/db_val.h).
         sys::DB1_INT => Cell::Int(unsafe { union.int_val }.into()),
-        // SAFETY: as above.
+        // SAFETY: the driver has filled the field that the type names (lib/srdb1/db_val.h).
         sys::DB1_BIGINT => Cell::Int(unsafe { union.ll_val }),
-        // SAFETY: as above.
+        // SAFETY: the driver has filled the field that the type names (lib/srdb1/db_val.h).
         sys::DB1_BITMAP => Cell::Uint(unsafe { union.bitmap_val }.into()),
-        // SAFETY: as above.
+        // SAFETY: the driver has filled the field that the type names (lib/srdb1/db_val.h).
         sys::DB1_DOUBLE => Cell::Real(unsafe { union.double_val }),
         sys::DB1_STRING => {
-            // SAFETY: as above.
+            // SAFETY: the driver has filled the field that the type names (lib/srdb1/db_val.h).
             let text = unsafe { union.string_val };
             // SAFETY: ends with NUL, and stays until the result is freed.
             unsafe { text::c_bytes(text) }.map_or(Cell::Null, Cell::Text)
         }
         sys::DB1_STR | sys::DB1_BLOB => {
-            // SAFETY: as above; both fields have the same type and place.
+            // SAFETY: the driver has filled the field that the type names (lib/srdb1/db_val.h); both
+            // fields have the same type and place.
             let text = unsafe { union.str_val };
             // SAFETY: stays until the result is freed.
             Cell::Text(unsafe { text::bytes(&text) })

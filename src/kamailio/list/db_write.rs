@@ -9,7 +9,7 @@ use crate::kamailio::config::list_params::DbTable;
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::as_str;
 
-/// Flags to be written.
+/// New flags of a destination's row.
 pub struct FlagsChange {
     /// The destination's set.
     pub set: SetId,
@@ -17,13 +17,13 @@ pub struct FlagsChange {
     pub uri: Vec<u8>,
     /// The bits that are to be written; the others stay as the row has them.
     pub kept: u32,
-    /// Those bits.
+    /// Their values.
     pub flags: u32,
-    /// What became of it.
+    /// The result.
     pub written: Written,
 }
 
-/// What became of a [`FlagsChange`].
+/// The result of a [`FlagsChange`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
     /// Nothing yet.
@@ -54,7 +54,7 @@ pub fn change_flags(table: &DbTable, changes: &mut [FlagsChange]) -> Result<(), 
     Ok(())
 }
 
-/// Writes the flags of one destination; `None` when the database fails.
+/// Writes the flags of one destination. Returns `None` if the database fails.
 fn change_row(
     table: &DbTable,
     connection: &Connection<'_>,
@@ -96,7 +96,7 @@ impl<'t> MatchingRows<'t> {
         }
     }
 
-    /// The flags of the first row; `None` inside when there is none.
+    /// Returns the flags of the first row, if there is one; `None` outside if the database fails.
     fn flags(&self, connection: &Connection<'_>) -> Option<Option<u32>> {
         let answer = connection.query(&[self.flags_col], &self.condition(), None)?;
         let flags = answer.rows().first().map(|row| {
@@ -133,7 +133,7 @@ impl<'t> MatchingRows<'t> {
         (done >= 0).then_some(())
     }
 
-    /// Columns and values that choose the rows.
+    /// Returns the columns and values that choose the rows.
     fn condition(&self) -> [(&'t [u8], sys::db_val_t); 2] {
         [
             (self.set_col, number_value(self.set)),

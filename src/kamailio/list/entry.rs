@@ -14,17 +14,17 @@ use crate::kamailio::server::text::Short;
 
 /// Attributes with the local socket that they name.
 pub struct ResolvedAttrs<'t> {
-    /// Their text, as it is kept.
+    /// The text, as it is kept.
     pub body: &'t [u8],
-    /// What it says.
+    /// The attributes in it.
     pub attrs: Attrs<'t>,
-    /// The local socket as an opaque address; 0 when none is named.
+    /// The local socket as an opaque address; 0 if none is named.
     pub socket: usize,
-    /// What was not taken as it stands.
+    /// Attributes that were not taken as they stand.
     pub warnings: Vec<AttrWarning<'t>>,
 }
 
-/// Reads attributes; the error says what is wrong with them.
+/// Reads attributes. The error says what is wrong with them.
 ///
 /// # Errors
 /// A text for the log or the command's fault.
@@ -62,8 +62,8 @@ pub fn attrs<'t>(settings: &Settings, text: &'t [u8]) -> Result<ResolvedAttrs<'t
 /// Longest URI of a destination: no longer one fits a message (core/config.h, BUF_SIZE).
 const MAX_URI: usize = 65_000;
 
-/// Resolves a destination, and tells what was not taken as it stands; the error names the
-/// destination and says what is wrong.
+/// Resolves a destination. Returns it with the attributes that were not taken as they stand. The
+/// error names the destination and says what is wrong.
 ///
 /// # Errors
 /// A text for the log or the command's fault.
@@ -93,7 +93,7 @@ pub fn resolve<'t>(
         resolver::at_load(&settings.dns, &parsed, host)
             .ok_or_else(|| quoted("cannot resolve host", host))?
     };
-    // Only `tel:` and the like have no host, and lie nowhere in the text.
+    // URIs such as `tel:` have no host, and the empty text lies nowhere in the URI.
     let at = (host.as_ptr() as usize).checked_sub(uri.as_ptr() as usize);
     let at = at.filter(|_| !host.is_empty()).unwrap_or(0);
     let spec = DestSpec {
@@ -112,7 +112,8 @@ pub fn resolve<'t>(
     Ok((spec, attrs.warnings))
 }
 
-/// The transport that `ds_is_from_list` compares, of a destination and of a URI that is asked for.
+/// Returns the transport that `ds_is_from_list` compares, of a destination or of a URI that is looked
+/// for.
 pub fn proto(settings: &Settings, parsed: &Uri) -> Proto {
     let named = Proto(parsed.proto());
     if named != Proto::NONE || !settings.compat.default_proto_by_uri() {

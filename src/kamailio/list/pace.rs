@@ -43,7 +43,7 @@ impl<V: PartialEq> Pace<V> {
         self.seen = Some(walk.version);
     }
 
-    /// Allows the next walk after so many microseconds, for the version that was to be followed.
+    /// Allows the next walk in so many microseconds, after one that could not follow the lists.
     pub fn retry_in(&mut self, us: u64) {
         self.not_before_us = now_us() + us;
     }

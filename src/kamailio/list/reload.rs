@@ -1,6 +1,6 @@
 //! Loading the list: read it, resolve its hosts, publish the table.
 //!
-//! All that may wait (file, database, names) is done before the store takes its lock.
+//! Whatever may take time (file, database, DNS) is done before the store takes its lock.
 
 use core::fmt;
 
@@ -23,16 +23,16 @@ use crate::shm::memory::arena::OutOfMemory;
 use crate::shm::table::from_list::{Changes, compare, plan_sets};
 use crate::shm::table::slots::Table;
 
-/// Reasons that the reply of a reload names; the log has them all.
+/// The number of reasons in the reply of a reload. The log has them all.
 const SHOWN: usize = 3;
 
-/// Why a list was not taken. The running table stays.
+/// The reason why a list was not taken. The running table stays.
 pub enum LoadError {
-    /// It cannot be read; what it is, and why not.
+    /// It cannot be read: what it is, and why.
     Unreadable(String, ReadError),
-    /// Lines or rows that cannot be; the list's name, and what is wrong with each.
+    /// It has lines or rows that are refused: its name, and what is wrong with each.
     Lines(String, Vec<String>),
-    /// No destination is left in it, but there are some now.
+    /// It has no destination left, but the running list has some.
     Empty(String),
     /// Shared memory is full.
     Memory(OutOfMemory),
@@ -56,25 +56,25 @@ impl fmt::Display for LoadError {
     }
 }
 
-/// What a load did.
+/// The result of a load.
 pub struct Loaded {
-    /// What it changed; all 0 where a list that was read later runs already.
+    /// The numbers of changes; all 0 if a list that was read later runs already.
     pub changes: Changes,
     /// Destinations that were left out, each with a warning.
     pub rejected: usize,
 }
 
-/// What a load would do.
+/// The result that a load would have.
 pub struct Checked {
-    /// What it would change.
+    /// The numbers of changes.
     pub changes: Changes,
     /// Destinations that would be left out.
     pub rejected: usize,
-    /// Why it would be refused; `None` where it would be taken.
+    /// The reason to refuse the list; `None` if it would be taken.
     pub refused: Option<LoadError>,
-    /// All errors and warnings that the log would have.
+    /// The errors and warnings that would be logged.
     pub reasons: Vec<String>,
-    /// What else the log would say of it.
+    /// The remarks that would be logged besides.
     pub remarks: Vec<String>,
 }
 
@@ -167,7 +167,7 @@ pub fn ds_reload(msg: &mut Message) -> ScriptRet {
     }
 }
 
-/// Says what [`load`] would do, without doing it or logging anything.
+/// Returns what [`load`] would do, without doing it or logging anything.
 ///
 /// # Errors
 /// [`LoadError::Unreadable`].
@@ -194,7 +194,7 @@ struct Validation<'m> {
     log: bool,
     /// Reasons to refuse the whole list.
     refused: Vec<String>,
-    /// All errors and warnings.
+    /// Errors and warnings.
     reasons: Vec<String>,
     /// Destinations that were left out.
     rejected: usize,

@@ -12,7 +12,7 @@ use crate::dispatch::list::row::RowFault;
 use crate::kamailio::config::list_params::ListSource;
 use crate::kamailio::server::text::Short;
 
-/// Why a list cannot be read.
+/// The reason why a list cannot be read.
 pub enum ReadError {
     /// The file cannot be read.
     File(io::Error),
@@ -20,7 +20,7 @@ pub enum ReadError {
     Table(DbError),
 }
 
-/// What was read.
+/// A list as it was read.
 pub enum Content {
     /// A file's text.
     Text(Vec<u8>),
@@ -28,20 +28,20 @@ pub enum Content {
     Rows(Rows),
 }
 
-/// Something that is wrong with a list, before its destinations are looked at.
+/// Something that is wrong with a list, found before its destinations are resolved.
 pub struct Problem {
-    /// How bad it is.
+    /// Its consequence.
     pub grade: Grade,
-    /// Where and what.
+    /// Its place and its description.
     pub text: String,
 }
 
-/// How bad a [`Problem`] is.
+/// The consequence of a [`Problem`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grade {
-    /// The list cannot be taken.
+    /// The list is refused.
     Refused,
-    /// A destination is left out, or with `ds_load_mode` 1 the list cannot be taken.
+    /// A destination is left out; with `ds_load_mode` 1 the list is refused.
     LeftOut,
     /// The operator should know.
     Noted,
@@ -67,7 +67,7 @@ pub fn read(source: &ListSource) -> Result<Content, ReadError> {
     }
 }
 
-/// Reads a file. Only a plain one: others might never end.
+/// Reads a regular file. Others, such as a FIFO, might never end.
 fn read_file(path: &[u8]) -> io::Result<Vec<u8>> {
     let path = OsStr::from_bytes(path);
     if !fs::metadata(path)?.is_file() {

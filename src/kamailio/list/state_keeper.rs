@@ -1,7 +1,7 @@
-//! The process that keeps what operators have set, so that it survives a restart: in a file, or in
-//! the table that the list is in.
+//! The process that keeps the states that operators have set over a restart: in a file, or in the
+//! table that the list is in.
 //!
-//! Whoever changes a state only counts; this process looks at the count and does what may wait.
+//! A change of a state only raises a counter. This process looks at the counter, and writes.
 
 use core::cell::RefCell;
 use core::ffi::{c_uint, c_void};
@@ -33,7 +33,7 @@ use crate::shm::memory::refcount::Hold;
 use crate::shm::set::view::View;
 use crate::shm::table::slots::Table;
 
-/// Microseconds between two looks at whether something changed.
+/// Microseconds between two ticks.
 pub const TICK_US: i32 = 200_000;
 
 /// Microseconds until a failed write is tried again.
@@ -42,7 +42,7 @@ const RETRY_US: u64 = 2_000_000;
 /// The bits that are kept.
 const KEPT: State = State::ADMINISTRATIVE.union(State::INACTIVE);
 
-/// What the process remembers from one tick to the next.
+/// The memory of the process between two ticks.
 #[derive(Default)]
 struct Keeper {
     /// Follows the count of changes and the version of the lists.
@@ -57,7 +57,7 @@ thread_local! {
     static KEEPER: RefCell<Keeper> = RefCell::default();
 }
 
-/// Keeps what has changed.
+/// Keeps the states that have changed.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_states_tick(_ticks: c_uint, _param: *mut c_void) {
     guard(|| {
@@ -108,7 +108,7 @@ impl Keeper {
     }
 }
 
-/// A destination's state as it is to be kept.
+/// Returns a destination's state as it is kept.
 fn to_keep(record: &DestRecord, listed: State) -> State {
     let by_command = record.cause().0 == Cause::Rpc;
     record.state().kept_as(listed, by_command)
@@ -148,8 +148,7 @@ fn number(view: Option<&View>, dest: &Dest) -> usize {
     before.count() + 1
 }
 
-/// Writes a file in one step: whoever reads it, and whatever happens, finds the old text or the new
-/// one.
+/// Writes a file in one step: at any moment it holds the old text or the new one.
 fn replace_file(path: &[u8], text: &[u8]) -> io::Result<()> {
     let path = Path::new(OsStr::from_bytes(path));
     let mut beside = path.as_os_str().to_owned();
@@ -231,13 +230,13 @@ fn restore_one(
             flip: Flip::between(old, state, compat),
         }
     };
-    let told = |dest: &Dest, old, outcome: Outcome| {
+    let on_change = |dest: &Dest, old, outcome: Outcome| {
         dest.record().set_cause(Cause::Rpc, now_ms());
         feed.note(dest.set, dest.uri(), old, outcome.state);
     };
     module
         .store
-        .change_one(Module::process(), record, change, told);
+        .change_one(Module::process(), record, change, on_change);
 }
 
 /// Writes the flags of the destinations whose rows say otherwise.
@@ -284,7 +283,7 @@ fn keep_in_table(module: &Module, table: &DbTable) -> Result<(), String> {
                     change.set,
                     Short(&change.uri)
                 );
-                // As if written, so that it is not tried for ever.
+                // It counts as written, so that it is not tried for ever.
                 let listed = State(change.flags | (record.listed().bits() & !KEPT.bits()));
                 module.store.set_written(record, listed);
             }

@@ -24,7 +24,7 @@ use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Vitals;
 use crate::shm::memory::refcount::Hold;
 
-/// How long a ping may be on its way, beside its timeout: longer than any of tm's lifetimes. tm does
+/// Microseconds that a ping may be on its way, beside its timeout: longer than any of tm's lifetimes. tm does
 /// not report the end if `onsend_route` drops a request, or if memory runs out.
 const LOST_AFTER_US: u64 = 300_000_000;
 
@@ -40,11 +40,11 @@ struct Job<'m> {
     socket: Socket,
 }
 
-/// Where a ping is sent.
+/// The place that a ping is sent to.
 enum SendTo {
-    /// Where its URI says.
+    /// The place that its URI names.
     Uri,
-    /// To this URI.
+    /// This URI.
     Via(Vec<u8>),
     /// Nowhere: the name does not resolve.
     Nowhere,
@@ -61,7 +61,7 @@ struct Socket {
     name: Vec<u8>,
 }
 
-/// What became of a destination whose ping was due.
+/// The outcome for a destination whose ping was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     /// There is nothing more to do.
@@ -189,7 +189,7 @@ fn hop_uri(hop: NextHop) -> Vec<u8> {
     format!("sip:{ip}:{};transport={transport}", hop.port).into_bytes()
 }
 
-/// How long the ping that is being sent waits for its reply; 0 for tm's own time. It is set during
+/// Milliseconds that the ping that is being sent waits for its reply; 0 for tm's own time. It is set during
 /// one call into tm, in the process that sends.
 static TIMEOUT_MS: AtomicU32 = AtomicU32::new(0);
 

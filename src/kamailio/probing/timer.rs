@@ -28,7 +28,7 @@ const RETRY_MS: u64 = 200;
 /// A destination: its set, and its position there.
 type Place = (SetId, usize);
 
-/// What the process remembers from one tick to the next.
+/// The memory of the process between two ticks.
 #[derive(Default)]
 struct PingTimer {
     schedule: Schedule<Place>,

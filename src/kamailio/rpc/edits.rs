@@ -118,7 +118,7 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
     Ok(())
 }
 
-/// True for a word that a list file can hold: one that a reload would read as it is.
+/// Returns true for a word that a list file can hold, so that a reload would read it as it is.
 fn is_listable(word: &[u8]) -> bool {
     !word
         .iter()
@@ -143,8 +143,8 @@ fn parse_flags(word: &[u8]) -> Option<u32> {
     }
 }
 
-/// The addresses that new flags ask for: none with flag 16, else those of the host where it has
-/// not been resolved yet, as `ds_dns_mode` wants it at a load. `None` leaves them as they are.
+/// Returns the addresses that new flags ask for: no address with flag 16, else those of the host if
+/// it is not resolved yet, as at a load. `None` leaves the addresses as they are.
 fn addresses(
     module: &Module,
     set: SetId,

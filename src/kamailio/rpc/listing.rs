@@ -15,10 +15,10 @@ use crate::shm::dest::probing::Health;
 use crate::shm::set::view::View;
 use crate::shm::table::slots::Table;
 
-/// What a report of load is called here; the order is that of [`overload::state`].
+/// The names of a report of load in `dispatcher.list`, in the order of [`overload::state`].
 const OVERLOAD: [&CStr; 5] = [c"OCRATE", c"OCIDX", c"OCSEQ", c"OCTIME_SEC", c"OCTIME_USEC"];
 
-/// How much of each destination a list shows.
+/// The detail in which each destination is shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Detail {
     Short,
@@ -26,18 +26,18 @@ enum Detail {
     Full,
 }
 
-/// What a caller wants to see.
+/// The part of the list that a caller asks for.
 struct Wanted {
     detail: Detail,
-    /// One set; `None` is all.
+    /// The set; `None` for all sets.
     set: Option<SetId>,
-    /// Destinations by their number in the order of listing; `None` is all.
+    /// The destinations, by their number in the order of listing; `None` for all.
     page: Option<Range<usize>>,
 }
 
 impl Wanted {
-    /// Reads `[short|full] [set|all] [offset count]`. A first word that is none of these is the
-    /// plain list, as in the C module.
+    /// Reads `[short|full] [set|all] [offset count]`. Any other first word is ignored, as in the C
+    /// module.
     fn read(call: &RpcCall) -> Result<Self, String> {
         let mut words = call.words().into_iter().peekable();
         let word = words.peek().map(|word| word.to_ascii_lowercase());

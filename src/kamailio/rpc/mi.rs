@@ -1,8 +1,8 @@
 //! The MI commands of servers that have MI: `ds_list`, `ds_set_state`, `ds_reload`, for whatever
 //! transport is loaded (mi_fifo, mi_datagram).
 //!
-//! They do what the RPC commands of these names do, and answer as the module's documentation and
-//! `features.md` 1.6 and 3.4.3 say: an answer is a tree of named values with attributes.
+//! They do what the RPC commands of these names do. An answer is a tree of named values with
+//! attributes (doc/reference/mi.md).
 
 use core::ffi::{c_int, c_uint, c_void};
 
@@ -86,7 +86,7 @@ impl MiNode {
     /// Adds an attribute to this value.
     fn attribute(self, name: &'static str, value: &[u8]) -> Result<(), Full> {
         let (name, value) = (text::as_str(name.as_bytes()), text::as_str(value));
-        // SAFETY: as in `add`.
+        // SAFETY: a node of a live tree; the server copies the value and keeps the name, which is static.
         let made =
             unsafe { sys::add_mi_attr(self.0, COPY_VALUE, name.s, name.len, value.s, value.len) };
         if made.is_null() { Err(Full) } else { Ok(()) }
@@ -101,10 +101,11 @@ unsafe fn arguments<'r>(request: *const sys::mi_root) -> Vec<&'r [u8]> {
     // SAFETY: by this function's contract.
     let mut next = unsafe { request.as_ref() }.map(|root| root.node.kids);
     let step = || {
-        // SAFETY: as above: the children of a tree, of which the last one's next is null.
+        // SAFETY: a child in the tree of the request, by this function's contract; the `next` of the last
+        // one is null.
         let node = unsafe { next?.as_ref() }?;
         next = Some(node.next);
-        // SAFETY: as above.
+        // SAFETY: the text of that child, which stays as long as the tree.
         Some(unsafe { text::bytes(&node.value) })
     };
     core::iter::from_fn(step).collect()

@@ -1,5 +1,5 @@
-//! `dispatcher.ping_active` and `dispatcher.ping_status`: whether pings are sent, and why each
-//! destination is in its state.
+//! `dispatcher.ping_active` and `dispatcher.ping_status`: the switch of the pings, and the reasons for
+//! the states of destinations.
 
 use super::rpc_reply::{Full, RpcCall, RpcNode, RpcValue, integer};
 use crate::dispatch::list::destination::SetId;
@@ -101,7 +101,7 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
     })
 }
 
-/// Whether pings are sent at all.
+/// Says if pings are sent, and if not, why.
 fn switch(module: &Module) -> &'static str {
     match (&module.settings.pings, pings_on(module)) {
         (None, _) => "off: ds_ping_interval is 0",
@@ -110,7 +110,7 @@ fn switch(module: &Module) -> &'static str {
     }
 }
 
-/// Adds what pings found of a destination.
+/// Adds the probing result of a destination.
 ///
 /// # Errors
 /// [`Full`].
@@ -163,7 +163,7 @@ fn ended(ended: Ended) -> String {
     }
 }
 
-/// Why a destination is in its state, in one sentence.
+/// Says in one sentence why a destination is in its state.
 fn why(module: &Module, dest: &Dest) -> String {
     let record = dest.record();
     let (state, counted) = record.status();

@@ -41,7 +41,7 @@ pub fn reload_command(call: &RpcCall, module: &Module) -> Result<(), String> {
 /// Loads the lists anew for an operator's command.
 ///
 /// # Errors
-/// Why not, as an operator reads it.
+/// The text of the fault.
 pub fn reload(module: &Module) -> Result<Loaded, String> {
     check_reload_delta(module)?;
     let mut feed = Feed::new(module, Cause::Reload);

@@ -1,4 +1,4 @@
-//! Replies of RPC commands: structs, arrays and values in the server's own form.
+//! A call of an RPC command: its arguments, and its reply of structs, arrays and values.
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::ops::Range;
@@ -10,14 +10,14 @@ use crate::kamailio::server::text;
 /// Longest text of a fault that ctl gives to its client (ctl/binrpc_run.c, FAULT_START_BUF).
 const MAX_FAULT: usize = 250;
 
-/// A command's call: its arguments and its reply.
+/// A call of a command: its arguments and its reply.
 #[derive(Clone, Copy)]
 pub struct RpcCall {
     rpc: *mut sys::rpc_t,
     context: *mut c_void,
 }
 
-/// A struct or array inside a reply; `None` when the server could not make it.
+/// A struct or array inside a reply.
 #[derive(Clone, Copy)]
 pub struct RpcNode<'c> {
     call: &'c RpcCall,
@@ -34,7 +34,7 @@ pub enum RpcValue<'v> {
     Double(f64),
     /// A text.
     Text(&'v [u8]),
-    /// A text that is not there: `null` in JSON.
+    /// A missing text: `null` in JSON.
     Null,
 }
 
@@ -60,7 +60,7 @@ fn format(text: &'static CStr) -> *mut c_char {
 }
 
 impl RpcCall {
-    /// The call of an RPC command.
+    /// Wraps the call of an RPC command.
     ///
     /// # Safety
     /// Both are what the server called the command with, and are used only until it returns.
@@ -73,9 +73,9 @@ impl RpcCall {
         unsafe { &*self.rpc }
     }
 
-    /// The next argument as a text, numbers too; `None` when there is none.
+    /// Returns the next argument as a text, also if it is a number; `None` if there is no argument.
     ///
-    /// It is copied: a transport may give the next one in the same buffer.
+    /// It is copied, because a transport may give the next one in the same buffer.
     pub fn text(&self) -> Option<Vec<u8>> {
         let mut value = text::EMPTY;
         let scan = self.api().scan?;
@@ -85,18 +85,18 @@ impl RpcCall {
         (read == 1).then(|| unsafe { text::bytes(&value) }.to_vec())
     }
 
-    /// The next argument as a number; `None` when there is none, or it is not a number.
+    /// Returns the next argument as a number; `None` if there is no argument or it is not a number.
     pub fn number(&self) -> Option<i32> {
         integer(&self.text()?)
     }
 
-    /// All further arguments as texts.
+    /// Returns all further arguments as texts.
     pub fn words(&self) -> Vec<Vec<u8>> {
         core::iter::from_fn(|| self.text()).collect()
     }
 
-    /// Answers with a fault. A reason that is longer than transports take is cut; ASCII only, for
-    /// those that cut it again, anywhere.
+    /// Answers with a fault. A reason that is longer than transports take is cut. It becomes ASCII,
+    /// because some transports cut it again at any byte.
     pub fn fault(&self, code: c_int, reason: &str) {
         let plain = |c: char| {
             if c.is_ascii() && !c.is_ascii_control() {
@@ -170,7 +170,7 @@ impl<'c> RpcNode<'c> {
             }
             RpcValue::Null => {
                 let mut value = text::EMPTY;
-                // SAFETY: as above.
+                // SAFETY: `S` reads a name and a text, and copies it.
                 unsafe { add(self.handle, format(c"S"), name.as_ptr(), &raw mut value) }
             }
         };
@@ -221,9 +221,9 @@ impl<'c> RpcNode<'c> {
     }
 }
 
-/// The number that a word is, all of it.
+/// Returns the number that a whole word is.
 ///
-/// Some transports write a negative number as one of 32 or 64 bits without a sign.
+/// Some transports write a negative number as an unsigned one of 32 or 64 bits.
 pub fn integer(word: &[u8]) -> Option<i32> {
     let word = core::str::from_utf8(word).ok()?;
     let wide = || Some(i64::from_ne_bytes(word.parse::<u64>().ok()?.to_ne_bytes()));

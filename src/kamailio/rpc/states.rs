@@ -56,7 +56,7 @@ fn answer(
 }
 
 /// Sets a state for an operator's command; `uri` is `None` for all destinations of the set. Returns
-/// the number of those that are in that state now: 0 where there is no such set or destination.
+/// the number of destinations that are in that state now: 0 if there is no such set or destination.
 pub fn change_states(
     module: &Module,
     state: State,
@@ -67,13 +67,13 @@ pub fn change_states(
     let compat = module.settings.compat;
     let change = |old, failures| apply_set(old, failures, state, compat);
     let mut feed = Feed::new(module, Cause::Rpc);
-    let told = |dest: &Dest, old, outcome: Outcome| {
+    let on_change = |dest: &Dest, old, outcome: Outcome| {
         dest.record().set_cause(Cause::Rpc, now_ms());
         feed.note(dest.set, dest.uri(), old, outcome.state);
     };
     let changed = module
         .store
-        .change(Module::process(), set, uri, wanted, change, told);
+        .change(Module::process(), set, uri, wanted, change, on_change);
     feed.post();
     changed.unwrap_or(0)
 }
