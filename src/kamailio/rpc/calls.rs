@@ -1,6 +1,6 @@
 //! `dispatcher.calls` and `dispatcher.release`: the calls that call load counts.
 
-use super::rpc_reply::{Full, RpcCall, RpcValue, integer, page};
+use super::rpc_reply::{Full, INVALID, RpcCall, RpcValue, integer, page};
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::time::now_s;
@@ -27,7 +27,7 @@ impl Filter {
             _ if word == b"all" => Ok(Filter::All),
             (Some(set), ..) => match integer(&set) {
                 Some(set) => Ok(Filter::Set(set)),
-                None => Err("Invalid Parameters".into()),
+                None => Err(INVALID.into()),
             },
             (_, Some(duid), _) => Ok(Filter::Duid(duid)),
             (.., Some(call_id)) => Ok(Filter::CallId(call_id)),
@@ -96,7 +96,7 @@ fn reply(call: &RpcCall, up: usize, offset: usize, shown: &[CallInfo]) -> Result
 /// The text of the fault.
 pub fn release(call: &RpcCall, module: &Module) -> Result<(), String> {
     let Some(call_id) = call.text() else {
-        return Err("Invalid Parameters".into());
+        return Err(INVALID.into());
     };
     let Some(calls) = &module.calls else {
         return Err("Call Load Is Off (ds_hash_size is 0)".into());

@@ -2,7 +2,7 @@
 
 use core::ffi::{c_int, c_void};
 
-use super::rpc_reply::{Full, RpcCall, RpcValue};
+use super::rpc_reply::{Full, INVALID, RpcCall, RpcValue};
 use super::{calls, edits, listing, overload, ping, reload, states};
 use crate::dispatch::select::hash::hash;
 use crate::kamailio::config::instance::Module;
@@ -11,9 +11,6 @@ use crate::kamailio::server::sys;
 
 /// The code of all faults but the server's own.
 const FAULT: c_int = 500;
-
-/// The fault of a command with too few arguments, or wrong ones.
-pub const INVALID: &str = "Invalid Parameters";
 
 /// Runs a command. The error that it returns becomes the text of a fault.
 fn command(

@@ -1,8 +1,7 @@
 //! `dispatcher.add`, `dispatcher.remove` and `dispatcher.modify`: one destination of a set.
 
-use super::commands::INVALID;
 use super::reload::check_reload_delta;
-use super::rpc_reply::{RpcCall, integer};
+use super::rpc_reply::{INVALID, RpcCall, integer};
 use crate::dispatch::list::destination::{Addr, Line, Origin, SetId};
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::state::event::Cause;

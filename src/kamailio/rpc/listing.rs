@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::overload;
 use super::ping;
-use super::rpc_reply::{Full, RpcCall, RpcNode, RpcValue, integer, page};
+use super::rpc_reply::{Full, INVALID, RpcCall, RpcNode, RpcValue, integer, page};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::compat::Compat;
 use crate::kamailio::config::instance::Module;
@@ -53,7 +53,7 @@ impl Wanted {
         let set = match words.next() {
             None => None,
             Some(word) if word == b"all" => None,
-            Some(word) => Some(integer(&word).ok_or("Invalid Parameters")?),
+            Some(word) => Some(integer(&word).ok_or(INVALID)?),
         };
         let page = page(words.next(), words.next())?;
         Ok(Wanted { detail, set, page })

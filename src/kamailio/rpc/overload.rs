@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::rpc_reply::{Full, RpcCall, RpcNode, RpcValue};
+use super::rpc_reply::{Full, INVALID, RpcCall, RpcNode, RpcValue};
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::time::wall_of;
@@ -14,7 +14,7 @@ use crate::shm::dest::overload::Overload;
 /// # Errors
 /// The text of the fault.
 pub fn list(call: &RpcCall, module: &Module) -> Result<(), String> {
-    let set = call.number().ok_or("Invalid Parameters")?;
+    let set = call.number().ok_or(INVALID)?;
     let pinned = module.pin();
     let Some(view) = pinned.view(set) else {
         call.fault(404, "Destination Group Not Found");

@@ -10,6 +10,9 @@ use crate::kamailio::server::text;
 /// Longest text of a fault that ctl gives to its client (ctl/binrpc_run.c, FAULT_START_BUF).
 const MAX_FAULT: usize = 250;
 
+/// The fault of a command with too few arguments, or wrong ones.
+pub const INVALID: &str = "Invalid Parameters";
+
 /// A call of a command: its arguments and its reply.
 #[derive(Clone, Copy)]
 pub struct RpcCall {

@@ -1,7 +1,6 @@
 //! `dispatcher.set_state` and `dispatcher.set_duid_state`.
 
-use super::commands::INVALID;
-use super::rpc_reply::RpcCall;
+use super::rpc_reply::{INVALID, RpcCall};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Outcome, State, apply_set};
