@@ -4,11 +4,11 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use dispatcher::dispatch::hash::hash;
 use dispatcher::dispatch::list::attrs::{self, Attrs};
 use dispatcher::dispatch::list::destination::{Addr, DestSpec, Proto};
 use dispatcher::dispatch::list::file;
 use dispatcher::dispatch::select::algorithm::{self, Start};
-use dispatcher::dispatch::select::hash::hash;
 use dispatcher::dispatch::state::transition::State;
 use dispatcher::shm::dest::address::{Match, Source};
 use dispatcher::shm::set::view::Rules;

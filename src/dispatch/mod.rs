@@ -8,11 +8,13 @@
 //! | [`list`] | List lines and table rows, parsed into destinations. |
 //! | [`select`] | The algorithms, and the failover order behind the selected destination. |
 //! | [`state`] | States of a destination, and what changes them: marks, commands and pings. |
+//! | [`hash`] | Hash values: those of the C module, bit for bit, and one for tables. |
 //! | [`text`] | Small texts: what messages show of a text, and the parts of parameters. |
 
 // Holds for all files of the domain.
 #![forbid(unsafe_code)]
 
+pub mod hash;
 pub mod list;
 pub mod select;
 pub mod state;

@@ -8,6 +8,7 @@
 //! | [`destination`] | A destination as a list describes it, with its address and protocol. |
 //! | [`db_url`] | The database URL, and how it may be shown without its password. |
 //! | [`order`] | The order in which sets are listed. |
+//! | [`state_file`] | The text of the file that keeps states over restarts. |
 
 pub mod attrs;
 pub mod db_url;
@@ -15,3 +16,4 @@ pub mod destination;
 pub mod file;
 pub mod order;
 pub mod row;
+pub mod state_file;

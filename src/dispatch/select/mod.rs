@@ -7,7 +7,6 @@
 //! | [`ranked`] | Algorithms that compare destinations: 11, 13 and 15. |
 //! | [`turns`] | The cursors of a set: whose turn it is, and exact shares. |
 //! | [`weight`] | The weight slots of algorithm 9. |
-//! | [`hash`] | Hash values, bit for bit those of the C module. |
 //! | [`failover`] | The failover order. |
 //! | [`cursor`] | The failover cursor: the text that failover on demand keeps in a record. |
 //! | [`routes`] | The rules of `ds_select_routes`. |
@@ -16,7 +15,6 @@ pub mod algorithm;
 pub mod candidates;
 pub mod cursor;
 pub mod failover;
-pub mod hash;
 pub mod ranked;
 pub mod routes;
 pub mod turns;

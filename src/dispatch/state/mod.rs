@@ -9,7 +9,6 @@
 //! | [`latency`] | Round-trip times and their estimate. |
 //! | [`schedule`] | The spread of pings over the interval. |
 //! | [`event`] | Which state change raises which event. |
-//! | [`state_file`] | The text of the state file. |
 
 pub mod compat;
 pub mod event;
@@ -17,5 +16,4 @@ pub mod flags;
 pub mod latency;
 pub mod probe;
 pub mod schedule;
-pub mod state_file;
 pub mod transition;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::dispatch::select::hash::GOLDEN;
+use crate::dispatch::hash::GOLDEN;
 
 /// A queue of things that are each due once every period.
 ///

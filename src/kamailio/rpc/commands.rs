@@ -4,7 +4,7 @@ use core::ffi::{c_int, c_void};
 
 use super::rpc_reply::{Full, INVALID, RpcCall, RpcValue};
 use super::{calls, edits, listing, overload, ping, reload, states};
-use crate::dispatch::select::hash::hash;
+use crate::dispatch::hash::hash;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::guard::{RpcEnd, guard};
 use crate::kamailio::server::sys;

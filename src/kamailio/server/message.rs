@@ -9,8 +9,8 @@ use super::log::{log_dbg, log_err, log_warn};
 use super::net;
 use super::sys;
 use super::text;
+use crate::dispatch::hash::hash;
 use crate::dispatch::list::destination::Proto;
-use crate::dispatch::select::hash::hash;
 use crate::shm::dest::address::Source;
 
 /// A branch without a preference of its own (core/qvalue.h).

@@ -9,8 +9,8 @@ use core::ptr::{self, NonNull};
 
 use parking_lot::lock_api::{Mutex, RawMutex};
 
+use crate::dispatch::hash::fold_hash;
 use crate::dispatch::list::destination::SetId;
-use crate::dispatch::select::hash::fold_hash;
 
 use super::chains::{Call, Chains, SlotHash, Taken};
 use crate::shm::dest::destination::Dest;

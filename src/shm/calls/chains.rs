@@ -6,8 +6,8 @@ use core::iter;
 use core::ptr::{self, NonNull};
 use core::slice;
 
+use crate::dispatch::hash::fold_hash;
 use crate::dispatch::list::destination::SetId;
-use crate::dispatch::select::hash::fold_hash;
 
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::{Arena, Free, Owned, ShmSafe, ShmSlice};

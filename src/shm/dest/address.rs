@@ -6,8 +6,8 @@
 
 use core::ptr::NonNull;
 
+use crate::dispatch::hash::spread;
 use crate::dispatch::list::destination::{Addr, Proto, SetId};
-use crate::dispatch::select::hash::spread;
 
 use super::destination::Dest;
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice, to_u32};

@@ -6,8 +6,8 @@
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
+use crate::dispatch::hash::fold_hash;
 use crate::dispatch::select::candidates::Candidates;
-use crate::dispatch::select::hash::fold_hash;
 use crate::dispatch::select::weight::Slots;
 use crate::dispatch::state::transition::State;
 

@@ -4,8 +4,8 @@ use core::ptr::NonNull;
 
 use rand::RngCore;
 
+use crate::dispatch::hash::fold_hash;
 use crate::dispatch::select::candidates::candidate_count;
-use crate::dispatch::select::hash::fold_hash;
 use crate::dispatch::select::weight;
 
 use super::maxima::Maxima;

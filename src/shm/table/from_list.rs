@@ -7,9 +7,9 @@ use std::collections::{HashMap, HashSet};
 
 use rand::RngCore;
 
+use crate::dispatch::hash::spread;
 use crate::dispatch::list::destination::{DestSpec, SetId};
 use crate::dispatch::list::order;
-use crate::dispatch::select::hash::spread;
 use crate::dispatch::state::latency::Latency;
 
 use super::retained::Retained;

@@ -7,9 +7,9 @@ use core::cmp::Reverse;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
+use crate::dispatch::hash::spread;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::order;
-use crate::dispatch::select::hash::spread;
 
 use crate::shm::dest::address::{self, AddrIndex, Match, Source};
 use crate::shm::dest::destination::Dest;

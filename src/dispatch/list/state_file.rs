@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::dispatch::list::destination::SetId;
+use super::destination::SetId;
 use crate::dispatch::text::number;
 
 /// The first lines of each file.
