@@ -154,7 +154,10 @@ impl Settings {
 }
 
 fn variable(name: &'static str, value: &sys::str_) -> Read<Option<Variable>> {
-    let parse = |value: &'static [u8]| Variable::parse(value).filter(Variable::is_writable);
+    let parse = |value: &'static [u8]| {
+        let mut variable = Variable::parse(value)?;
+        variable.is_writable().then_some(variable)
+    };
     parsed(
         name,
         value,

@@ -176,18 +176,26 @@ impl Message {
         sys::request_method::try_from(method).unwrap_or(0)
     }
 
-    /// Returns what an event says about a mark by a script that works on this message.
-    pub fn reason(&self) -> Reason<'_> {
+    /// Returns the status and the reason phrase of a reply; `None` for a request.
+    fn reply(&self) -> Option<(u32, &[u8])> {
         let line = &self.fields().first_line;
         if u32::try_from(line.type_) != Ok(sys::SIP_REPLY) {
-            return Reason::REQUEST;
+            return None;
         }
         // SAFETY: the type of the line says that this member of the union is set.
         let reply = unsafe { line.u.reply };
+        // SAFETY: the phrase lies in the message, which `self` borrows.
+        Some((reply.statuscode, unsafe { text::bytes(&reply.reason) }))
+    }
+
+    /// Returns what an event says about a mark by a script that works on this message.
+    pub fn reason(&self) -> Reason<'_> {
+        let Some((status, text)) = self.reply() else {
+            return Reason::REQUEST;
+        };
         Reason {
-            code: i32::try_from(reply.statuscode).unwrap_or(0),
-            // SAFETY: the phrase lies in the message, which `self` borrows.
-            text: unsafe { text::bytes(&reply.reason) },
+            code: i32::try_from(status).unwrap_or(0),
+            text,
             from_reply: true,
         }
     }
@@ -228,12 +236,9 @@ impl Message {
 
     /// Returns true for a 2xx reply to an INVITE; `None` after a log line if it cannot be parsed.
     pub fn is_answer(&self) -> Option<bool> {
-        let line = &self.fields().first_line;
-        if u32::try_from(line.type_) != Ok(sys::SIP_REPLY) {
+        let Some((status, _)) = self.reply() else {
             return Some(false);
-        }
-        // SAFETY: the type of the line says that this member of the union is set.
-        let status = unsafe { line.u.reply.statuscode };
+        };
         if !self.parse_header(sys::KSR_HDR_CSEQ_F) || self.fields().cseq.is_null() {
             log_err!("no CSeq in a reply");
             return None;

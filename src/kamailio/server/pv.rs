@@ -1,5 +1,6 @@
 //! Pseudo-variables that the config names: parsed once at the start, then read and written by script functions.
 
+use core::cell::UnsafeCell;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 
@@ -9,7 +10,7 @@ use super::sys;
 use super::text;
 
 /// A variable that the config names, such as `$var(x)` or `$avp(y)`.
-pub struct Variable(sys::pv_spec_t);
+pub struct Variable(UnsafeCell<sys::pv_spec_t>);
 
 // SAFETY: written in mod_init only; each process of the server has one thread, and its own copy after the fork
 // (doc/dev/safety.md).
@@ -26,42 +27,37 @@ impl Variable {
         // SAFETY: the server fills the spec, and keeps pointers into the name, which stays.
         let parsed = unsafe { sys::pv_parse_spec2(&raw mut name, spec.as_mut_ptr(), 1) };
         // SAFETY: a struct of integers and pointers, for which zeroes are a value.
-        (parsed == end).then(|| Variable(unsafe { spec.assume_init() }))
+        (parsed == end).then(|| Variable(UnsafeCell::new(unsafe { spec.assume_init() })))
     }
 
     /// Returns true if scripts can write to it.
-    pub fn is_writable(&self) -> bool {
-        self.0.setf.is_some()
+    pub fn is_writable(&mut self) -> bool {
+        self.0.get_mut().setf.is_some()
     }
 
     /// Returns the AVP that it names; `None` if it is not an AVP with a fixed name.
     fn as_avp(&mut self) -> Option<Avp> {
-        if self.0.type_ != sys::PVT_AVP {
+        let spec = self.0.get_mut();
+        if spec.type_ != sys::PVT_AVP {
             return None;
         }
         let mut name = sys::int_str { n: 0 };
         let mut kind = Default::default();
+        let (param, msg) = (&raw mut spec.pvp, core::ptr::null_mut());
         // SAFETY: a parameter that the server has parsed. Without a message it answers only for a fixed name
         // (core/pvapi.c, pv_get_avp_name).
-        let got = unsafe {
-            sys::pv_get_avp_name(
-                core::ptr::null_mut(),
-                &raw mut self.0.pvp,
-                &raw mut name,
-                &raw mut kind,
-            )
-        };
+        let got = unsafe { sys::pv_get_avp_name(msg, param, &raw mut name, &raw mut kind) };
         let kind = compat::narrow(kind)?;
         (got == 0).then_some(Avp { name, kind })
     }
 
     fn set(&self, msg: &mut Message, mut value: sys::pv_value_t) -> bool {
-        let spec = (&raw const self.0).cast_mut();
         let Ok(assign) = c_int::try_from(sys::EQ_T) else {
             return false;
         };
-        // SAFETY: a spec that the server has parsed and only reads, and a live message; it copies the value.
-        unsafe { sys::pv_set_spec_value(msg.raw(), spec, assign, &raw mut value) >= 0 }
+        // SAFETY: a spec that the server has parsed, of which nobody has a reference now, and a live message; it
+        // copies the value.
+        unsafe { sys::pv_set_spec_value(msg.raw(), self.0.get(), assign, &raw mut value) >= 0 }
     }
 
     /// Writes a number; false if the server refuses.
