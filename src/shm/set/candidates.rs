@@ -1,7 +1,7 @@
-//! A set as choosing sees it.
+//! A view as selections see it.
 //!
-//! A bit of a bitmap is only a hint, and the record is asked before it is an answer. "Nothing" is an
-//! answer only if no state changed while it was found.
+//! A bit of a bitmap is only a hint: the record is asked before a destination is returned, and "nothing" is returned
+//! only if no state changed during the search.
 
 use crate::dispatch::select::candidates::{Candidates, Weights};
 use crate::dispatch::select::turns::Cursors;
@@ -12,18 +12,10 @@ use super::ranks;
 use super::view::{RETRIES, View};
 
 impl View {
-    /// Returns the first usable position of `from..to`, by the bitmap.
+    /// Returns the first usable position in `from..to`, by the bitmap.
     #[inline(never)]
     fn next_usable_bit(&self, from: usize, to: usize) -> Option<usize> {
-        let mut from = from;
-        while from < to {
-            let at = self.usable.next(from).filter(|&at| at < to)?;
-            if self.is_usable(at) {
-                return Some(at);
-            }
-            from = at + 1;
-        }
-        None
+        self.usable.set_in(from, to).find(|&at| self.is_usable(at))
     }
 
     /// Returns true when the destination at a position drains, and nothing worse.
@@ -34,7 +26,7 @@ impl View {
         })
     }
 
-    /// Takes a turn of the destination at a position; true when overload control passes it over.
+    /// Takes a turn of the destination at a position. Returns true if overload control passes it over.
     pub fn passes_over(&self, at: usize, now_us: u64) -> bool {
         let overload = self.dest(at).and_then(|dest| dest.record().overload());
         overload.is_some_and(|overload| overload.pass_over(now_us))
@@ -49,9 +41,8 @@ impl View {
 
     /// Goes on with a walk that found nothing up to the end of the candidates.
     ///
-    /// A search takes several steps, and one destination may come up behind it just before another
-    /// one goes down ahead of it. Nothing, or the default destination, is the answer only if all
-    /// candidates were out at one moment.
+    /// A search takes several steps, and one destination may come up behind it just before another one goes down ahead
+    /// of it. "Nothing", or the default destination, is the answer only if all candidates were out at one moment.
     #[inline(never)]
     fn walk_around(&self, at: usize) -> Option<usize> {
         let end = self.candidate_count();
@@ -93,7 +84,7 @@ impl Candidates for View {
 
     #[inline]
     fn candidate_count(&self) -> usize {
-        self.ring as usize
+        self.candidates as usize
     }
 
     #[inline]
@@ -105,15 +96,8 @@ impl Candidates for View {
     }
 
     fn next_draining(&self, from: usize, to: usize) -> Option<usize> {
-        let mut from = from;
-        while from < to {
-            let at = self.draining.next(from).filter(|&at| at < to)?;
-            if self.is_draining(at) {
-                return Some(at);
-            }
-            from = at + 1;
-        }
-        None
+        let mut draining = self.draining.set_in(from, to);
+        draining.find(|&at| self.is_draining(at))
     }
 
     fn last_usable(&self, to: usize) -> Option<usize> {
@@ -140,7 +124,7 @@ impl Candidates for View {
     }
 
     fn weight_slots(&self) -> Option<&Slots> {
-        self.wheel.get().first()
+        self.weight_slots.get().first()
     }
 
     fn weight_below(&self, by: Weights, to: usize) -> Option<u32> {
@@ -164,13 +148,7 @@ impl Candidates for View {
     }
 
     fn next_of_rank(&self, rank: u32, from: usize, to: usize) -> Option<usize> {
-        let mut from = from;
-        loop {
-            let at = self.ranks.best().next(rank, from, to)?;
-            if ranks::rank(self, at) == rank {
-                return Some(at);
-            }
-            from = at + 1;
-        }
+        let mut best = self.ranks.best().at_least(rank, from, to);
+        best.find(|&at| ranks::rank(self, at) == rank)
     }
 }

@@ -82,7 +82,7 @@ impl Maxima {
         top.map_or(0, |node| node.load(SeqCst))
     }
 
-    /// Sets all values of a tree that nobody else sees yet.
+    /// Sets all values, before anybody else sees them.
     pub fn fill(&self, value: impl Fn(usize) -> u32) {
         for (index, leaf) in self.level(0).iter().enumerate() {
             leaf.store(value(index), Relaxed);
@@ -110,8 +110,8 @@ impl Maxima {
         }
     }
 
-    /// Returns the greatest value below this one; 0 when there is none. Costs a way down for each
-    /// destination that has a greater one.
+    /// Returns the greatest value below this one; 0 if there is none. This costs a way down the tree for each
+    /// destination that has a greater value.
     pub fn greatest_below(&self, limit: u32) -> u32 {
         self.greatest_under(self.top as usize, 0, limit)
     }
@@ -133,7 +133,7 @@ impl Maxima {
     /// Returns the first destination of `from..to` that has at least this value.
     ///
     /// Goes up to a node with something left, and down again; never back.
-    pub fn next(&self, least: u32, from: usize, to: usize) -> Option<usize> {
+    fn next(&self, least: u32, from: usize, to: usize) -> Option<usize> {
         let mut level = 0;
         let mut at = from;
         while at < self.level(level).len() {
@@ -156,18 +156,29 @@ impl Maxima {
         None
     }
 
-    /// Returns the first destination that has the greatest value, of all that are not 0.
+    /// Returns the destinations of `from..to` that have at least this value, as they are found.
+    pub fn at_least(&self, least: u32, from: usize, to: usize) -> impl Iterator<Item = usize> + '_ {
+        let mut from = from;
+        core::iter::from_fn(move || {
+            let at = self.next(least, from, to)?;
+            from = at + 1;
+            Some(at)
+        })
+    }
+
+    /// Returns the first destination that has the greatest value; `None` if all values are 0.
     ///
-    /// Amid changes it may be another one that is not 0: whoever changes a value goes up from there,
-    /// and until he is at the top nodes above say what their children no longer have.
+    /// A process that changes a value goes up from there. Until it is at the top, this may return another destination
+    /// whose value is not 0.
     pub fn first_of_greatest(&self) -> Option<usize> {
         self.next(self.greatest().max(1), 0, usize::MAX)
             .or_else(|| self.next(1, 0, usize::MAX))
     }
 }
 
-/// Copies `truth` into a node until both agree; false when they did from the start, or there is no
-/// such node. Nodes near the top rarely change, so they stay in every processor's cache.
+/// Copies `truth` into a node until both agree. Returns true if that changed the node.
+///
+/// Nodes near the top rarely change and are written only then, so they stay in every processor's cache.
 fn follow(node: Option<&AtomicU32>, truth: impl Fn() -> u32) -> bool {
     let Some(node) = node else { return false };
     let mut changed = false;
@@ -232,7 +243,7 @@ mod tests {
                     random.random_range(0..len + 2),
                 );
                 let expected = (from..to.min(len)).find(|&at| model[at] >= limit);
-                let found = maxima.next(limit, from, to);
+                let found = maxima.at_least(limit, from, to).next();
                 assert_eq!(found, expected, "len {len} {from}..{to}");
             }
         }

@@ -1,5 +1,5 @@
-//! What the destinations of a set are worth: shares by weight (algorithms 11 and 15) and ranks by
-//! priority and latency (13). Part of the set's view; follows the records as its bitmaps do.
+//! What the destinations of a set are worth: shares by weight (algorithms 11 and 15), and ranks by priority and latency
+//! (13). They are a part of the view of the set, and follow the records as its bitmaps do.
 
 use crate::dispatch::select::candidates::Weights;
 use crate::dispatch::select::ranked;
@@ -18,10 +18,10 @@ pub struct Ranks {
     best: Maxima,
 }
 
-/// The usable destinations' weights of one kind.
+/// The weights of the usable destinations, of one kind.
 struct Shares {
     weights: Sums,
-    /// What all weights are divided by, so that a cycle is short and soon exact.
+    /// The greatest common divisor of all weights, so that cycles are short and soon exact; 0 if there is no weight.
     unit: u32,
 }
 
@@ -29,7 +29,8 @@ struct Shares {
 unsafe impl ShmSafe for Ranks {}
 
 impl Shares {
-    /// Plans the tree for destinations of these weights; without any weight it is empty.
+    /// Plans the sums for destinations of these weights, and returns what places them. They are empty if there is no
+    /// weight.
     fn plan<W: ExactSizeIterator<Item = i32>>(
         plan: &mut Plan<View>,
         weights: W,
@@ -44,7 +45,7 @@ impl Shares {
         }
     }
 
-    /// Returns what a destination of this weight has of the whole.
+    /// Returns the share of a destination of this weight.
     fn share(&self, weight: i32) -> u32 {
         let weight = u32::try_from(weight).unwrap_or(0);
         weight.checked_div(self.unit).unwrap_or(0)
@@ -57,7 +58,7 @@ impl Ranks {
         plan: &mut Plan<View>,
         dests: D,
     ) -> impl FnOnce(&Block<View>) -> Self + use<'d, D> {
-        // With congestion control a weight changes on its own: then nothing divides all weights.
+        // With congestion control a weight may become any number, so 1 alone divides it.
         let rweight = |dest: &Dest| {
             if dest.cc() {
                 dest.rweight().min(1)
@@ -82,12 +83,12 @@ impl Ranks {
         }
     }
 
-    /// Returns the shares by these weights; empty where no destination has such a weight.
+    /// Returns the shares by these weights; they are empty if no destination has such a weight.
     pub fn weights(&self, by: Weights) -> &Sums {
         &self.shares(by).weights
     }
 
-    /// Returns the ranks by priority and latency, 0 for those that are out.
+    /// Returns the ranks by priority and latency; 0 is the rank of a destination that is out.
     pub fn best(&self) -> &Maxima {
         &self.best
     }
@@ -125,7 +126,7 @@ impl Ranks {
     }
 }
 
-/// Returns the destination at a position, if it takes part in a choice.
+/// Returns the destination at a position, if it is a usable candidate.
 fn candidate(view: &View, at: usize) -> Option<&Dest> {
     view.usable_dest(at).filter(|_| !view.is_default(at))
 }

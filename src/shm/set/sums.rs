@@ -1,9 +1,8 @@
 //! Sums of a value that each destination of a set has: a Fenwick tree, changed in place.
 //!
-//! Node `i`, counted from 1, has the sum of the last `i & -i` values up to its own. A change adds its
-//! difference to one node a bit of the number of destinations, and so does not matter in which
-//! order several changes do. The truth is in the records: [`Sums::sync`] copies it until it stands
-//! still.
+//! Node `i`, from 1 on, is the sum of the last `i & -i` values up to the `i`th. A change adds its difference to as many
+//! nodes as the number of destinations has bits, so it does not matter in which order several changes come. The truth
+//! is in the records: [`Sums::sync`] copies it until it stands still.
 
 use core::sync::atomic::{
     AtomicU32,
@@ -15,7 +14,7 @@ use crate::shm::memory::arena::{Block, Plan, ShmSafe, ShmSlice};
 /// The sums of one set. Lives in shared memory, inside the set's view.
 pub struct Sums {
     values: ShmSlice<AtomicU32>,
-    /// Node `i` is at `i - 1`.
+    /// The nodes, and in the place of node 0 the sum of all values.
     nodes: ShmSlice<AtomicU32>,
 }
 
@@ -28,29 +27,36 @@ impl Sums {
         plan: &mut Plan<H>,
         len: usize,
     ) -> impl FnOnce(&Block<H>) -> Self + use<H> {
-        let (values, nodes) = (plan.array(len), plan.array(len));
+        let (values, nodes) = (plan.array(len), plan.array(len + usize::from(len > 0)));
         move |block: &Block<H>| Sums {
             values: block.slice(&values),
             nodes: block.slice(&nodes),
         }
     }
 
-    /// True for no destinations.
+    /// Returns true if there are no destinations.
     pub fn is_empty(&self) -> bool {
         self.nodes.len() == 0
     }
 
-    /// Sets all values of sums that nobody else sees yet.
+    /// Sets all values, before anybody else sees them.
     pub fn fill(&self, value: impl Fn(usize) -> u32) {
-        let nodes = self.nodes.get();
+        let Some((whole, nodes)) = self.nodes.get().split_first() else {
+            return;
+        };
+        let add = |node: &AtomicU32, more: u32| {
+            let sum = node.load(Relaxed).wrapping_add(more);
+            node.store(sum, Relaxed);
+            sum
+        };
         for ((index, node), cell) in nodes.iter().enumerate().zip(self.values.get()) {
             let value = value(index);
             cell.store(value, Relaxed);
-            // All nodes below it have added to it already.
-            let sum = node.load(Relaxed).wrapping_add(value);
-            node.store(sum, Relaxed);
+            add(whole, value);
+            // The nodes below this one have added to it already.
+            let sum = add(node, value);
             if let Some(above) = nodes.get(index + lowest_bit(index + 1)) {
-                above.store(above.load(Relaxed).wrapping_add(sum), Relaxed);
+                add(above, sum);
             }
         }
     }
@@ -70,43 +76,56 @@ impl Sums {
         }
     }
 
-    /// Adds to all nodes over a value.
+    /// Adds to the sum of all, and to each node that has this value.
     fn add(&self, index: usize, more: u32) {
-        let mut node = index + 1;
-        while let Some(sum) = self.nodes.get().get(node - 1) {
+        let nodes = self.nodes.get();
+        let mut node = 0;
+        while let Some(sum) = nodes.get(node) {
             sum.fetch_add(more, SeqCst);
-            node += lowest_bit(node);
+            node = if node == 0 {
+                index + 1
+            } else {
+                node + lowest_bit(node)
+            };
         }
     }
 
     /// Returns the sum of the values below `to`.
     pub fn below(&self, to: usize) -> u32 {
         let nodes = self.nodes.get();
-        let mut node = to.min(nodes.len());
-        let mut sum = 0u32;
-        while let Some(part) = node.checked_sub(1).and_then(|at| nodes.get(at)) {
-            sum = sum.wrapping_add(part.load(SeqCst));
+        let sum = |node: usize| nodes.get(node).map_or(0, |sum| sum.load(SeqCst));
+        if to >= nodes.len().saturating_sub(1) {
+            return sum(0);
+        }
+        let (mut node, mut below) = (to, 0u32);
+        while node > 0 {
+            below = below.wrapping_add(sum(node));
             node -= lowest_bit(node);
         }
-        sum
+        below
     }
 
     /// Returns the destination whose value covers this point of the sum; `None` behind the last one.
     pub fn find(&self, point: u32) -> Option<usize> {
         let nodes = self.nodes.get();
-        let mut steps = nodes.len().checked_ilog2().map_or(0, |bits| 1 << bits);
+        let last = nodes.len().checked_sub(1)?;
         let (mut point, mut at) = (point, 0);
+        let mut steps = 1 << last.checked_ilog2()?;
         while steps > 0 {
-            let node = nodes.get(at + steps - 1).map(|sum| sum.load(SeqCst));
-            if let Some(rest) = node.and_then(|sum| point.checked_sub(sum)) {
-                (point, at) = (rest, at + steps);
+            if let Some(node) = nodes.get(at + steps) {
+                let sum = node.load(SeqCst);
+                if sum <= point {
+                    point -= sum;
+                    at += steps;
+                }
             }
             steps /= 2;
         }
-        Some(at).filter(|&at| at < nodes.len())
+        Some(at).filter(|&at| at < last)
     }
 }
 
+/// Returns the lowest bit of a number that is set.
 const fn lowest_bit(number: usize) -> usize {
     number & number.wrapping_neg()
 }

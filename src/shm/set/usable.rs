@@ -1,14 +1,14 @@
-//! Which destinations of a set are usable, or draining: a bitmap with a summary, changed in place.
+//! The usable destinations of a set, or the draining ones: a bitmap with a summary, changed in place.
 //!
 //! Bit `i` belongs to destination `i`. A bit of the summary says that a word of the bitmap has any
 //! bit set, so that 4,096 destinations that are all out are passed over in one step.
 //!
-//! The truth is in the destinations' records; this is the fast way to it. A change of a record is
+//! The truth is in the records; this is the fast way to it. A change of a record is
 //! followed by [`Usable::sync`], which copies the truth until it stands still, so that the last of
 //! several changes wins whatever their order.
 
 use core::sync::atomic::{
-    AtomicU64,
+    AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
 
@@ -21,6 +21,8 @@ const WORD: usize = 64;
 pub struct Usable {
     words: ShmSlice<AtomicU64>,
     summary: ShmSlice<AtomicU64>,
+    /// The number of bits that are set.
+    count: AtomicU32,
 }
 
 // SAFETY: shared slices of atomics; zeroed it is the bitmap of an empty set.
@@ -37,6 +39,7 @@ impl Usable {
         move |block: &Block<H>| Usable {
             words: block.slice(&words),
             summary: block.slice(&summary),
+            count: AtomicU32::new(0),
         }
     }
 
@@ -50,19 +53,23 @@ impl Usable {
         for index in set {
             mark(&self.words, index);
             mark(&self.summary, index / WORD);
+            self.count.fetch_add(1, Relaxed);
         }
     }
 
-    /// True when any bit is set.
+    /// Returns true if any bit is set.
     pub fn any(&self) -> bool {
-        let mut summary = self.summary.get().iter();
-        summary.any(|word| word.load(SeqCst) != 0)
+        self.count.load(SeqCst) != 0
     }
 
     /// Makes the bit of a destination what `truth` says, and goes on until it stays so.
     pub fn sync(&self, index: usize, truth: impl Fn() -> bool) {
         let words = self.words.get();
-        follow(words, index, truth);
+        let more = follow(words, index, truth);
+        if more != 0 {
+            // It may be less than 0 while others count, too.
+            self.count.fetch_add(more, SeqCst);
+        }
         let at = index / WORD;
         let has_any = || words.get(at).is_some_and(|word| word.load(SeqCst) != 0);
         follow(self.summary.get(), at, has_any);
@@ -87,6 +94,17 @@ impl Usable {
         }
     }
 
+    /// Returns the destinations of `from..to` whose bits are set, as they are found.
+    #[inline]
+    pub fn set_in(&self, from: usize, to: usize) -> impl Iterator<Item = usize> + '_ {
+        let mut from = from;
+        core::iter::from_fn(move || {
+            let at = if from < to { self.next(from)? } else { to };
+            from = at + 1;
+            Some(at).filter(|&at| at < to)
+        })
+    }
+
     /// Returns the last destination below `to` whose bit is set; `to` is at most the number of destinations.
     pub fn last(&self, to: usize) -> Option<usize> {
         let words = self.words.get();
@@ -104,21 +122,24 @@ impl Usable {
     }
 }
 
-/// Copies `truth` into a bit until both agree.
-fn follow(words: &[AtomicU64], index: usize, truth: impl Fn() -> bool) {
+/// Copies `truth` into a bit until both agree. Returns how many more bits are set by that, modulo 2^32.
+fn follow(words: &[AtomicU64], index: usize, truth: impl Fn() -> bool) -> u32 {
     let Some(word) = words.get(index / WORD) else {
-        return;
+        return 0;
     };
     let bit = 1 << (index % WORD);
+    let mut more = 0u32;
     loop {
         let set = truth();
         if (word.load(SeqCst) & bit != 0) == set {
-            return;
+            return more;
         }
         if set {
-            word.fetch_or(bit, SeqCst);
+            let before = word.fetch_or(bit, SeqCst);
+            more = more.wrapping_add(u32::from(before & bit == 0));
         } else {
-            word.fetch_and(!bit, SeqCst);
+            let before = word.fetch_and(!bit, SeqCst);
+            more = more.wrapping_sub(u32::from(before & bit != 0));
         }
     }
 }

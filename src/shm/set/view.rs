@@ -21,7 +21,7 @@ use crate::shm::dest::record::{DestRecord, NOWHERE};
 use crate::shm::memory::arena::{Arena, Free, ShmSafe, ShmSlice};
 use crate::shm::memory::refcount::Counted;
 
-/// What all views of a table have in common, fixed at start-up.
+/// The rules that all views are built by, fixed at the start.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// A destination with one of these state bits is not selected.
@@ -30,26 +30,26 @@ pub struct Rules {
     pub use_default: bool,
     /// Calls are counted: views know which destination has the fewest.
     pub call_load: bool,
-    /// Destinations are pinged: what pings find is kept of each from the start.
+    /// Destinations are pinged: each record has probing results from the start.
     pub watched: bool,
 }
 
 impl Rules {
-    /// True when a destination in this state is selected.
+    /// Returns true if a destination in this state is selected.
     pub fn usable(&self, state: State) -> bool {
         !state.intersects(self.unusable)
     }
 
-    /// True when calls in progress are sent to a destination in this state.
+    /// Returns true if calls in progress are sent to a destination in this state.
     pub fn serves_calls(&self, state: State) -> bool {
         state.serves_calls(self.unusable)
     }
 }
 
-/// How often a search that found nothing is repeated while states change under it.
+/// How often a search that found nothing is repeated while states change.
 pub(super) const RETRIES: usize = 64;
 
-/// One set, in order, ready to choose from.
+/// One set, as selections use it.
 pub struct View {
     pub(super) record: *mut Counted<SetRecord>,
     pub(super) dests: ShmSlice<*mut Dest>,
@@ -58,16 +58,16 @@ pub struct View {
     pub(super) draining: Usable,
     /// Positions by URI.
     pub(super) uris: Uris,
-    /// The weight slots of algorithm 9, where a destination has a weight.
-    pub(super) wheel: ShmSlice<Slots>,
-    /// The room of each destination for calls, where they are counted.
+    /// The weight slots of algorithm 9, if a destination has a weight.
+    pub(super) weight_slots: ShmSlice<Slots>,
+    /// The room of each destination, if calls are counted.
     pub(super) rooms: Maxima,
     pub(super) ranks: Ranks,
     /// State bits of destinations that are not selected.
     pub(super) unusable: State,
-    /// Positions below it are candidates: all but the default destination.
-    pub(super) ring: u32,
-    /// 1 when bitmaps and trees are known to agree with the records; before that the records are asked.
+    /// The number of candidates, which come first: all but the default destination.
+    pub(super) candidates: u32,
+    /// 1 once bitmaps and trees are known to agree with the records; before, the records are asked.
     settled: AtomicU32,
 }
 
@@ -132,7 +132,7 @@ impl View {
         unsafe { View::free(view, arena) };
     }
 
-    /// True when the destination at a position is selected, by its record.
+    /// Returns true if the destination at a position is selected, by its record.
     #[inline]
     pub fn is_usable(&self, at: usize) -> bool {
         self.usable_dest(at).is_some()
@@ -145,25 +145,25 @@ impl View {
         self.dest(at).filter(is_usable)
     }
 
-    /// True when the destination at a position is selected, or calls in progress still go there.
+    /// Returns true if calls in progress are sent to the destination at a position.
     pub fn serves_calls(&self, at: usize) -> bool {
         let dest = self.dest(at);
         dest.is_some_and(|dest| dest.record().state().serves_calls(self.unusable))
     }
 
-    /// True when any destination drains.
+    /// Returns true if any destination drains.
     pub fn any_draining(&self) -> bool {
         self.draining.any()
     }
 
-    /// True when any destination is selected.
+    /// Returns true if any destination is selected.
     pub fn any_usable(&self) -> bool {
         self.walk(0).is_some()
     }
 
-    /// True for the default destination, which is taken only when all others are out.
+    /// Returns true for the position of the default destination, which is selected only when all others are out.
     pub(super) fn is_default(&self, at: usize) -> bool {
-        at >= self.ring as usize && at < self.dest_count()
+        at >= self.candidates as usize
     }
 
     /// Returns the positions whose URI equals `uri` but for letter case, in order.
@@ -189,7 +189,7 @@ impl View {
             .find(|&at| self.is_at(at, record))
     }
 
-    /// True when the record's destination is in this view, which is the newest one and settled.
+    /// Returns true if the record's destination is in this view, which is the newest one and settled.
     pub(crate) fn lists(&self, record: &DestRecord) -> bool {
         self.is_at(record.position(), record)
     }
@@ -222,7 +222,7 @@ impl View {
         self.settled.store(1, SeqCst);
     }
 
-    /// True when bitmaps and trees are known to agree with the records.
+    /// Returns true if bitmaps and trees are known to agree with the records.
     pub(super) fn is_settled(&self) -> bool {
         self.settled.load(SeqCst) != 0
     }

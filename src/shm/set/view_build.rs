@@ -60,36 +60,35 @@ impl View {
     ) -> Result<Block<View>, OutOfMemory> {
         let len = dests.len();
         let slots = weight::slots(dests.clone().map(Dest::weight), random);
-        let ring = to_u32(candidate_count(len, rules.use_default));
+        let candidates = to_u32(candidate_count(len, rules.use_default));
         let counted = if rules.call_load { len } else { 0 };
         let mut plan = Plan::<View>::of_header();
         let array = plan.array(len);
         let usable = Usable::plan(&mut plan, len);
         let draining = Usable::plan(&mut plan, len);
         let uris = Uris::plan(&mut plan, len);
-        let wheel = plan.array(slots.iter().len());
+        let weight_slots = plan.array(slots.iter().len());
         let rooms = Maxima::plan(&mut plan, counted);
         let ranks = Ranks::plan(&mut plan, dests);
         let mut block = plan.alloc(arena)?;
-        let (array, wheel, uris) = (block.slice(&array), block.slice(&wheel), uris(&block));
-        let (usable, draining) = (usable(&block), draining(&block));
+        let (array, weight_slots) = (block.slice(&array), block.slice(&weight_slots));
+        let (usable, draining, uris) = (usable(&block), draining(&block), uris(&block));
         let (rooms, ranks) = (rooms(&block), ranks(&block));
         let view = block.fill();
-        (view.dests, view.wheel, view.uris) = (array, wheel, uris);
-        (view.usable, view.draining) = (usable, draining);
+        (view.dests, view.weight_slots) = (array, weight_slots);
+        (view.usable, view.draining, view.uris) = (usable, draining, uris);
         (view.rooms, view.ranks) = (rooms, ranks);
         view.unusable = rules.unusable;
-        view.ring = ring;
+        view.candidates = candidates;
         // SAFETY: the block is ours alone until it is published.
-        let wheel = unsafe { view.wheel.fill() };
-        wheel
-            .iter_mut()
-            .zip(slots)
-            .for_each(|(to, from)| *to = from);
+        let weight_slots = unsafe { view.weight_slots.fill() };
+        if let (Some(to), Some(from)) = (weight_slots.first_mut(), slots) {
+            *to = from;
+        }
         Ok(block)
     }
 
-    /// Fills what finds destinations, before anybody else sees the view.
+    /// Fills bitmaps, trees and the URIs, before anybody else sees the view.
     fn index(&self) {
         let hashes = self.dests().map(|dest| fold_hash(dest.uri()));
         // SAFETY: `create` has the view alone.

@@ -1,6 +1,8 @@
-//! Call load in the view of a set: who has the fewest calls, and counting one more.
+//! Call load in the view of a set: the destination with the fewest calls, and counting one more.
 
 use core::cmp::Reverse;
+
+use crate::dispatch::select::candidates::Candidates;
 
 use super::view::{RETRIES, View};
 
@@ -13,17 +15,17 @@ impl View {
         self.rooms.sync(at, || self.room(at));
     }
 
-    /// Returns the room of the destination at a position: the fewer calls it has, the more;
-    /// [`FULL`] when it takes no more.
+    /// Returns the room of the destination at a position, which is greater the fewer calls the destination has;
+    /// [`FULL`] if it takes no more.
     pub(super) fn room(&self, at: usize) -> u32 {
         let dest = self.usable_dest(at).filter(|dest| dest.duid().is_some());
         let spare = dest.filter(|dest| dest.has_room() && !self.is_default(at));
         spare.map_or(FULL, |dest| u32::MAX - dest.record().load())
     }
 
-    /// Counts a call for the destination with the fewest, or for the default destination when all
-    /// others are full; choosing and counting are one step, so no limit is ever exceeded. `None` when
-    /// all are full or out.
+    /// Counts a call for the destination with the fewest calls, or for the default destination if all others are full,
+    /// and returns its position. `None` if all are full or out. A call is counted only if the limit admits it at that
+    /// moment.
     pub fn reserve_least(&self) -> Option<usize> {
         for _ in 0..RETRIES {
             let found = if self.is_settled() {
@@ -36,15 +38,12 @@ impl View {
                 return Some(at);
             }
         }
-        let last = self.dest_count().checked_sub(1)?;
-        let is_fit = |last: &usize| {
-            let dest = self.usable_dest(*last).filter(|_| self.is_default(*last));
-            dest.is_some_and(|dest| dest.duid().is_some())
-        };
-        Some(last).filter(is_fit).filter(|&last| self.reserve(last))
+        let last = self.candidate_count();
+        let is_fit = self.usable_dest(last)?.duid().is_some();
+        (is_fit && self.reserve(last)).then_some(last)
     }
 
-    /// Counts a call for the destination at a position; false when it takes no more.
+    /// Counts a call for the destination at a position. Returns false if it takes no more.
     pub fn reserve(&self, at: usize) -> bool {
         let reserved = self
             .dest(at)
