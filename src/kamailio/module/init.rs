@@ -113,7 +113,7 @@ fn start_timer(secondary: bool) -> Option<()> {
 fn prepare_pings(pings: &PingSettings) -> Option<()> {
     // SAFETY: called from mod_init, when modules that were loaded before this one are initialised.
     let found = !unsafe { sys::glue_tm_find() }.is_null();
-    // SAFETY: called from mod_init, with tm found.
+    // SAFETY: called from mod_init, and `found` says that the glue has the interface of tm that it calls.
     let watched = || pings.timeout_ms == 0 || unsafe { sys::glue_tm_watch_pings() } >= 0;
     if !found || !watched() {
         log_err!("ds_ping_interval needs the module tm, loaded before this one");

@@ -161,7 +161,7 @@ impl Message {
         if msg.unparsed >= end {
             return true;
         }
-        // SAFETY: a live message; the server parses into it.
+        // SAFETY: alive by `at`'s contract; the server parses into it.
         unsafe { sys::parse_headers(self.raw(), flag, 0) == 0 }
     }
 
@@ -282,7 +282,7 @@ impl Message {
     /// Hashes the URI in From; `None` after a log line if there is none.
     #[inline(never)]
     pub fn hash_from(&self, user_only: bool) -> Option<u32> {
-        // SAFETY: a live message; the server parses into it.
+        // SAFETY: alive by `at`'s contract; the server parses into it.
         let uri = unsafe { sys::parse_from_uri(self.raw()) };
         // SAFETY: null, or a parsed URI, which lies in the message.
         let uri = unsafe { uri.as_ref() };
@@ -297,7 +297,7 @@ impl Message {
     pub fn hash_to(&self, user_only: bool) -> Option<u32> {
         let parsed = self.parse_header(sys::KSR_HDR_TO_F) && !self.fields().to.is_null();
         let uri = if parsed {
-            // SAFETY: a live message; the server parses into it.
+            // SAFETY: alive by `at`'s contract; the server parses into it.
             unsafe { sys::parse_to_uri(self.raw()) }
         } else {
             core::ptr::null_mut()
@@ -313,7 +313,7 @@ impl Message {
     /// Hashes the current Request-URI; `None` after a log line if it cannot be parsed.
     #[inline(never)]
     pub fn hash_request_uri(&self, user_only: bool) -> Option<u32> {
-        // SAFETY: a live message; the server parses into it, where it has not done so yet.
+        // SAFETY: alive by `at`'s contract; the server parses into it. where it has not done so yet.
         let parses = || unsafe { sys::parse_sip_msg_uri(self.raw()) } >= 0;
         if self.fields().parsed_uri_ok == 0 && !parses() {
             log_err!("the Request-URI cannot be parsed");
@@ -371,7 +371,7 @@ impl Message {
     #[inline(always)]
     fn set_dst_uri(&self, uri: &[u8]) -> bool {
         let uri = text::as_str(uri);
-        // SAFETY: a live message; the server copies the URI.
+        // SAFETY: alive by `at`'s contract; the server copies the URI (core/parser/msg_parser.c, set_dst_uri).
         let set = unsafe { sys::set_dst_uri(self.raw(), &raw const uri) } == 0;
         // SAFETY: sets an integer of this process, the core's note that the R-URI is new.
         unsafe { sys::glue_ruri_mark_new() };
@@ -432,7 +432,7 @@ impl Message {
             return false;
         };
         let mut text = text::as_str(&changed);
-        // SAFETY: a live message; the server copies the URI (core/action.c, rewrite_uri).
+        // SAFETY: alive by `at`'s contract; the server copies the URI (core/parser/msg_parser.c, set_dst_uri).(core/action.c, rewrite_uri).
         unsafe { sys::rewrite_uri(self.raw(), &raw mut text) > 0 }
     }
 
@@ -442,7 +442,7 @@ impl Message {
     /// The server's own action for this writes one byte too far when the result has exactly `MAX_URI_SIZE`
     /// bytes (core/action.c, SET_HOSTALL_T), and the user part comes from outside.
     fn with_host(&self, host: &[u8]) -> Option<Vec<u8>> {
-        // SAFETY: a live message; the server parses into it.
+        // SAFETY: alive by `at`'s contract; the server parses into it.
         if unsafe { sys::parse_sip_msg_uri(self.raw()) } < 0 {
             return None;
         }

@@ -25,7 +25,7 @@ impl<'u> Uri<'u> {
     pub fn parse(uri: &'u [u8]) -> Option<Self> {
         let text = text::as_str(uri);
         let mut parsed = MaybeUninit::<sys::sip_uri>::zeroed();
-        // SAFETY: the server only reads the text, and fills the struct (parser/parse_uri.c).
+        // SAFETY: the server only reads the text (core/resolve.h, str2ip and str2ip6). and fills the struct (parser/parse_uri.c).
         let done = unsafe { sys::parse_uri(text.s, text.len, parsed.as_mut_ptr()) };
         // SAFETY: a struct of integers and strings, for which zeroes are a value.
         let parts = unsafe { parsed.assume_init() };
@@ -88,7 +88,7 @@ pub fn literal(host: &[u8]) -> Option<Addr> {
         return Some(Addr::V4(bytes));
     }
     let mut host = text::as_str(host);
-    // SAFETY: the server only reads the text.
+    // SAFETY: the server only reads the text (core/resolve.h, str2ip and str2ip6).
     let ip = unsafe { sys::glue_literal(&raw mut host) };
     // SAFETY: null, or the server's own buffer, which stays until the next such call.
     addr(unsafe { ip.as_ref() }?)
@@ -169,7 +169,7 @@ pub fn socket_at(place: &[u8]) -> Option<usize> {
 /// Returns the server's own socket with this name, as an opaque address.
 pub fn socket_named(name: &[u8]) -> Option<usize> {
     let mut name = text::as_str(name);
-    // SAFETY: the server only compares the name.
+    // SAFETY: the server only compares the name with those of its sockets (core/socket_info.c).
     let socket = unsafe { sys::glue_socket_named(&raw mut name) };
     (!socket.is_null()).then_some(socket as usize)
 }
