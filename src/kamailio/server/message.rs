@@ -313,7 +313,7 @@ impl Message {
     /// Hashes the current Request-URI; `None` after a log line if it cannot be parsed.
     #[inline(never)]
     pub fn hash_request_uri(&self, user_only: bool) -> Option<u32> {
-        // SAFETY: alive by `at`'s contract; the server parses into it. where it has not done so yet.
+        // SAFETY: alive by `at`'s contract; the server parses into it, where it has not done so yet.
         let parses = || unsafe { sys::parse_sip_msg_uri(self.raw()) } >= 0;
         if self.fields().parsed_uri_ok == 0 && !parses() {
             log_err!("the Request-URI cannot be parsed");
@@ -432,7 +432,7 @@ impl Message {
             return false;
         };
         let mut text = text::as_str(&changed);
-        // SAFETY: alive by `at`'s contract; the server copies the URI (core/parser/msg_parser.c, set_dst_uri).(core/action.c, rewrite_uri).
+        // SAFETY: alive by `at`'s contract; the server copies the URI (core/action.c, rewrite_uri).
         unsafe { sys::rewrite_uri(self.raw(), &raw mut text) > 0 }
     }
 

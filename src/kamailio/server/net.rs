@@ -25,7 +25,7 @@ impl<'u> Uri<'u> {
     pub fn parse(uri: &'u [u8]) -> Option<Self> {
         let text = text::as_str(uri);
         let mut parsed = MaybeUninit::<sys::sip_uri>::zeroed();
-        // SAFETY: the server only reads the text (core/resolve.h, str2ip and str2ip6). and fills the struct (parser/parse_uri.c).
+        // SAFETY: the server only reads the text, and fills the struct (parser/parse_uri.c).
         let done = unsafe { sys::parse_uri(text.s, text.len, parsed.as_mut_ptr()) };
         // SAFETY: a struct of integers and strings, for which zeroes are a value.
         let parts = unsafe { parsed.assume_init() };
