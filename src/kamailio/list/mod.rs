@@ -9,12 +9,16 @@
 //! | [`pace`] | How often a process walks over all lists to follow their changes. |
 //! | [`reload`] | Reading, resolving and publishing a list. |
 //! | [`reload_delta`] | The parameter `reload_delta`: how often a reload is allowed. |
+//! | [`keep_file`] | Kept states in a file. |
+//! | [`keep_table`] | Kept states in the table of the list. |
 //! | [`unique_id`] | The numbers of destinations, and their unique ids. |
-//! | [`state_keeper`] | States kept over restarts. |
+//! | [`state_keeper`] | The process that keeps states over restarts. |
 
 pub mod db;
 pub mod db_write;
 pub mod entry;
+pub mod keep_file;
+pub mod keep_table;
 pub mod pace;
 pub mod reload;
 pub mod reload_delta;

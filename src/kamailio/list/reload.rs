@@ -6,7 +6,7 @@ use core::fmt;
 
 use super::entry::resolve;
 use super::source::{self, Content, Grade, ReadError};
-use super::{reload_delta, state_keeper};
+use super::{keep_file, reload_delta};
 use crate::dispatch::list::destination::{DestSpec, Line, Origin};
 use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::select::weight;
@@ -107,7 +107,7 @@ pub fn load(module: &Module, feed: &mut Feed<'_>) -> Result<Loaded, LoadError> {
         LoadError::Memory(error)
     })?;
     if feed.cause() == Cause::Start {
-        state_keeper::restore(module, feed);
+        keep_file::restore(module, feed);
     }
     match changes {
         Some(_) => {

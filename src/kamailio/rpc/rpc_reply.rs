@@ -251,8 +251,8 @@ pub fn page(
     match (offset, count) {
         (None, _) => Ok(None),
         (Some(offset), Some(count)) => {
-            let offset: usize = natural(&offset).ok_or("Invalid Parameters")?;
-            let count: usize = natural(&count).ok_or("Invalid Parameters")?;
+            let offset: usize = natural(&offset).ok_or(INVALID)?;
+            let count: usize = natural(&count).ok_or(INVALID)?;
             Ok(Some(offset..offset.saturating_add(count)))
         }
         (Some(_), None) => Err("Invalid Parameters: an offset needs a count".into()),
