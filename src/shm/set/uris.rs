@@ -28,7 +28,7 @@ impl Uris {
     /// # Safety
     /// Nobody else sees the array yet.
     pub unsafe fn fill(&self, hashes: impl Iterator<Item = u32>) {
-        // SAFETY: the caller's promise.
+        // SAFETY: the caller promises that nobody else sees the array.
         let entries = unsafe { self.entries.fill() };
         for ((position, entry), hash) in (0..).zip(entries.iter_mut()).zip(hashes) {
             *entry = first_of(hash) | position;

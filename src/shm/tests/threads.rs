@@ -3,20 +3,23 @@
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::alloc;
 use std::thread;
 
 use parking_lot::lock_api::RawMutex;
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
 
 use super::spec;
 use super::store::{RULES, Spin};
 use crate::dispatch::select::algorithm::{Start, choose};
 use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::state::transition::{Outcome, State};
-use crate::shm::memory::arena::Arena;
+use crate::shm::memory::arena::{Arena, Plan};
+use crate::shm::set::maxima::Maxima;
+use crate::shm::set::sums::Sums;
+use crate::shm::set::usable::Usable;
 use crate::shm::table::store::{Found, ReloadState, Store};
 
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
@@ -117,4 +120,54 @@ fn threads_choose_change_and_reload_at_once() {
     drop(pinned);
     unsafe { store.0.destroy() };
     assert_eq!(TAKEN.load(Ordering::Relaxed), 0);
+}
+
+/// A value that threads share, as processes share what is in shared memory.
+struct Shared<T>(T);
+
+unsafe impl<T> Sync for Shared<T> {}
+
+#[test]
+fn bitmaps_sums_and_maxima_agree_with_the_truth_after_all_changes() {
+    const LEN: usize = 70;
+    let rounds = if cfg!(miri) { 20 } else { 20_000 };
+    let heap = super::Heap::default();
+    let mut plan = Plan::<u64>::of_header();
+    let usable = Usable::plan(&mut plan, LEN);
+    let sums = Sums::plan(&mut plan, LEN);
+    let maxima = Maxima::plan(&mut plan, LEN);
+    let block = plan.alloc(&heap).unwrap();
+    let shared = Shared((usable(&block), sums(&block), maxima(&block)));
+    let truth = [const { AtomicU32::new(0) }; LEN];
+    let (shared, truth) = (&shared, &truth);
+    let change = |seed| {
+        let Shared((usable, sums, maxima)) = shared;
+        let mut random = StdRng::seed_from_u64(seed);
+        for _ in 0..rounds {
+            // Few destinations, so that the threads meet, in two words of the bitmap.
+            let at = [0, 63, 64, 69][random.random_range(0..4)];
+            truth[at].store(random.random_range(0..3), Ordering::SeqCst);
+            let value = || truth[at].load(Ordering::SeqCst);
+            usable.sync(at, || value() != 0);
+            sums.sync(at, value);
+            maxima.sync(at, value);
+        }
+    };
+    thread::scope(|scope| (0..3).for_each(|seed| drop(scope.spawn(move || change(seed)))));
+    let Shared((usable, sums, maxima)) = shared;
+    let values: Vec<u32> = truth
+        .iter()
+        .map(|value| value.load(Ordering::SeqCst))
+        .collect();
+    let set = (0..LEN).filter(|&at| values[at] != 0);
+    assert_eq!(usable.any(), set.clone().count() > 0);
+    assert!(usable.set_in(0, LEN).eq(set), "{values:?}");
+    assert_eq!(Some(maxima.greatest()), values.iter().max().copied());
+    for to in 0..=LEN {
+        assert_eq!(
+            sums.below(to),
+            values[..to].iter().sum(),
+            "{to} of {values:?}"
+        );
+    }
 }
