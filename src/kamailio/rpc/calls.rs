@@ -1,6 +1,6 @@
 //! `dispatcher.calls` and `dispatcher.release`: the calls that call load counts.
 
-use super::rpc_reply::{Full, INVALID, RpcCall, RpcValue, integer, page};
+use super::rpc_reply::{Full, INVALID, RpcCall, integer, page};
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::time::now_s;
@@ -70,22 +70,22 @@ pub fn calls(call: &RpcCall, module: &Module) -> Result<(), String> {
 
 fn reply(call: &RpcCall, up: usize, offset: usize, shown: &[CallInfo]) -> Result<(), Full> {
     let top = call.add_struct()?;
-    top.add(c"UP", RpcValue::number(up))?;
-    top.add(c"OFFSET", RpcValue::number(offset))?;
+    top.add(c"UP", up)?;
+    top.add(c"OFFSET", offset)?;
     let list = top.add_array(c"CALLS")?;
     for info in shown {
         let node = list.add_struct(c"CALL")?;
-        node.add(c"CALLID", RpcValue::Text(&info.call_id))?;
-        node.add(c"SET", RpcValue::Int(info.set))?;
-        node.add(c"DUID", RpcValue::Text(&info.duid))?;
+        node.add(c"CALLID", &info.call_id)?;
+        node.add(c"SET", info.set)?;
+        node.add(c"DUID", &info.duid)?;
         let state: &[u8] = if info.confirmed {
             b"confirmed"
         } else {
             b"init"
         };
-        node.add(c"STATE", RpcValue::Text(state))?;
+        node.add(c"STATE", state)?;
         let left = info.expires.saturating_sub(now_s());
-        node.add(c"EXPIRES", RpcValue::number(left))?;
+        node.add(c"EXPIRES", left)?;
     }
     Ok(())
 }

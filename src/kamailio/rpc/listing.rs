@@ -5,7 +5,7 @@ use core::ops::Range;
 
 use super::overload;
 use super::ping;
-use super::rpc_reply::{Full, INVALID, RpcCall, RpcNode, RpcValue, integer, page};
+use super::rpc_reply::{Full, INVALID, RpcCall, RpcNode, integer, page};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::compat::Compat;
 use crate::kamailio::config::instance::Module;
@@ -98,18 +98,16 @@ fn reply(
     let top = call.add_struct()?;
     top.add(
         c"NRSETS",
-        RpcValue::number(if wanted.set.is_some() { 1 } else { table.len() }),
+        if wanted.set.is_some() { 1 } else { table.len() },
     )?;
     if let Some(page) = &wanted.page {
         top.add(
             c"TOTAL",
-            RpcValue::number(
-                sets.iter()
-                    .map(|(_, view)| view.dest_count())
-                    .sum::<usize>(),
-            ),
+            sets.iter()
+                .map(|(_, view)| view.dest_count())
+                .sum::<usize>(),
         )?;
-        top.add(c"OFFSET", RpcValue::number(page.start))?;
+        top.add(c"OFFSET", page.start)?;
     }
     let records = top.add_array(c"RECORDS")?;
     let mut first = 0;
@@ -123,7 +121,7 @@ fn reply(
             continue;
         }
         let set = records.add_struct(c"SET")?;
-        set.add(c"ID", RpcValue::Int(id))?;
+        set.add(c"ID", id)?;
         let targets = set.add_array(c"TARGETS")?;
         for at in shown {
             if let Some(dest) = view.dest(at) {
@@ -144,17 +142,14 @@ fn list_dest(
     let overload = module.settings.compat.lists_overload();
     let node = targets.add_struct(c"DEST")?;
     if more {
-        node.add(c"IDX", RpcValue::number(at))?;
+        node.add(c"IDX", at)?;
     }
-    node.add(c"URI", RpcValue::Text(dest.uri()))?;
+    node.add(c"URI", dest.uri())?;
     let letters = dest.record().state().letters(module.settings.compat);
-    node.add(c"FLAGS", RpcValue::Text(&letters))?;
-    node.add(c"PRIORITY", RpcValue::Int(dest.priority))?;
+    node.add(c"FLAGS", &letters)?;
+    node.add(c"PRIORITY", dest.priority)?;
     if more {
-        node.add(
-            c"IUID",
-            RpcValue::Text(unique_id::unique_id(module, dest).as_bytes()),
-        )?;
+        node.add(c"IUID", &unique_id::unique_id(module, dest))?;
     }
     if detail == Detail::Full {
         list_address(&node, dest)?;
@@ -174,65 +169,58 @@ fn list_dest(
     }
     if module.calls.is_some() {
         let load = dest.record().load();
-        node.add_struct(c"RUNTIME")?
-            .add(c"DLGLOAD", RpcValue::number(load))?;
+        node.add_struct(c"RUNTIME")?.add(c"DLGLOAD", load)?;
     }
     Ok(())
 }
 
 fn list_address(node: &RpcNode<'_>, dest: &Dest) -> Result<(), Full> {
-    node.add(c"HOST", RpcValue::Text(dest.host()))?;
+    node.add(c"HOST", dest.host())?;
     let address = dest
         .addrs()
         .next()
         .map(|addr| destination::ip(addr).to_string());
-    node.add(
-        c"IPADDR",
-        RpcValue::Text(address.unwrap_or_default().as_bytes()),
-    )?;
-    node.add(c"PORT", RpcValue::Int(dest.port.into()))?;
-    node.add(c"PROTOID", RpcValue::Int(dest.proto.0.into()))?;
+    node.add(c"IPADDR", &address.unwrap_or_default())?;
+    node.add(c"PORT", dest.port)?;
+    node.add(c"PROTOID", dest.proto.0)?;
     let asked_us = dest.record().health().map_or(0, Health::asked_us);
-    node.add(c"DNSTIME_SEC", RpcValue::number(asked_us / 1_000_000))?;
-    node.add(c"DNSTIME_USEC", RpcValue::number(asked_us % 1_000_000))
+    node.add(c"DNSTIME_SEC", asked_us / 1_000_000)?;
+    node.add(c"DNSTIME_USEC", asked_us % 1_000_000)
 }
 
 fn list_latency(node: &RpcNode<'_>, dest: &Dest) -> Result<(), Full> {
     let latency = dest.record().latency();
-    node.add(c"AVG", RpcValue::Double(latency.average))?;
-    node.add(c"STD", RpcValue::Double(latency.deviation))?;
-    node.add(c"EST", RpcValue::Double(latency.estimate))?;
-    node.add(c"MAX", RpcValue::number(latency.max))?;
-    node.add(c"TIMEOUT", RpcValue::number(latency.timeouts))
+    node.add(c"AVG", latency.average)?;
+    node.add(c"STD", latency.deviation)?;
+    node.add(c"EST", latency.estimate)?;
+    node.add(c"MAX", latency.max)?;
+    node.add(c"TIMEOUT", latency.timeouts)
 }
 
 fn list_attrs(node: &RpcNode<'_>, dest: &Dest, compat: Compat) -> Result<(), Full> {
     let more = compat.lists_more();
     let attrs = dest.attrs();
-    let text = |name: &'static CStr, value: Option<&[u8]>| {
-        node.add(name, value.map_or(RpcValue::Null, RpcValue::Text))
-    };
-    text(
+    node.add(
         c"BODY",
         Some(dest.attrs_body()).filter(|body| !body.is_empty()),
     )?;
-    text(c"DUID", attrs.duid)?;
+    node.add(c"DUID", attrs.duid)?;
     if more {
         let (_, counted) = dest.record().status();
-        node.add(c"PROBING_COUNT", RpcValue::number(counted))?;
+        node.add(c"PROBING_COUNT", counted)?;
     }
-    node.add(c"MAXLOAD", RpcValue::Int(attrs.maxload))?;
-    node.add(c"WEIGHT", RpcValue::Int(attrs.weight))?;
-    node.add(c"RWEIGHT", RpcValue::Int(attrs.rweight))?;
-    text(c"SOCKET", attrs.socket)?;
-    text(c"SOCKNAME", attrs.sockname)?;
+    node.add(c"MAXLOAD", attrs.maxload)?;
+    node.add(c"WEIGHT", attrs.weight)?;
+    node.add(c"RWEIGHT", attrs.rweight)?;
+    node.add(c"SOCKET", attrs.socket)?;
+    node.add(c"SOCKNAME", attrs.sockname)?;
     if more {
-        text(c"PING_SOCKET", attrs.ping_socket)?;
+        node.add(c"PING_SOCKET", attrs.ping_socket)?;
     }
-    text(c"OBPROXY", attrs.obproxy)?;
+    node.add(c"OBPROXY", attrs.obproxy)?;
     if compat.lists_overload() {
-        node.add(c"OCMIN", RpcValue::Int(attrs.ocmin))?;
-        node.add(c"OCMAX", RpcValue::Int(attrs.ocmax))?;
+        node.add(c"OCMIN", attrs.ocmin)?;
+        node.add(c"OCMAX", attrs.ocmax)?;
     }
     Ok(())
 }

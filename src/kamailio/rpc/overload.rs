@@ -2,7 +2,7 @@
 
 use core::ffi::CStr;
 
-use super::rpc_reply::{Full, INVALID, RpcCall, RpcNode, RpcValue};
+use super::rpc_reply::{Full, INVALID, RpcCall, RpcNode};
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::time::wall_of;
@@ -29,14 +29,14 @@ pub fn list(call: &RpcCall, module: &Module) -> Result<(), String> {
 fn show(call: &RpcCall, set: SetId, dest: &Dest) -> Result<(), Full> {
     let node = call.add_struct()?;
     let flags = dest.record().state().bits();
-    node.add(c"group", RpcValue::Int(set))?;
-    node.add(c"uri", RpcValue::Text(dest.uri()))?;
-    node.add(c"flags", RpcValue::number(flags))?;
-    node.add(c"priority", RpcValue::Int(dest.priority))?;
+    node.add(c"group", set)?;
+    node.add(c"uri", dest.uri())?;
+    node.add(c"flags", flags)?;
+    node.add(c"priority", dest.priority)?;
     let names = [c"ocrate", c"ocidx", c"ocseq", c"octime_sec", c"octime_usec"];
     state(&node, names, dest)?;
-    node.add(c"ocmin", RpcValue::Int(dest.ocmin()))?;
-    node.add(c"ocmax", RpcValue::Int(dest.ocmax()))
+    node.add(c"ocmin", dest.ocmin())?;
+    node.add(c"ocmax", dest.ocmax())
 }
 
 /// Adds what a destination reported of its load: rate, next turn, number of the report, and until when
@@ -47,13 +47,10 @@ fn show(call: &RpcCall, set: SetId, dest: &Dest) -> Result<(), Full> {
 pub fn state(node: &RpcNode<'_>, names: [&'static CStr; 5], dest: &Dest) -> Result<(), Full> {
     let overload = dest.record().overload();
     let until_us = overload.map_or(0, |report| wall_of(report.until_us()));
-    let values = [
-        RpcValue::number(overload.map_or(0, Overload::rate)),
-        RpcValue::number(overload.map_or(0, Overload::turn)),
-        RpcValue::Int(overload.map_or(0, Overload::seq)),
-        RpcValue::number(until_us / 1_000_000),
-        RpcValue::number(until_us % 1_000_000),
-    ];
-    let mut fields = names.into_iter().zip(values);
-    fields.try_for_each(|(name, value)| node.add(name, value))
+    let [rate, turn, seq, seconds, micros] = names;
+    node.add(rate, overload.map_or(0, Overload::rate))?;
+    node.add(turn, overload.map_or(0, Overload::turn))?;
+    node.add(seq, overload.map_or(0, Overload::seq))?;
+    node.add(seconds, until_us / 1_000_000)?;
+    node.add(micros, until_us % 1_000_000)
 }

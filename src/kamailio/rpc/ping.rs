@@ -1,7 +1,7 @@
 //! `dispatcher.ping_active` and `dispatcher.ping_status`: the switch of the pings, and the reasons for
 //! the states of destinations.
 
-use super::rpc_reply::{Full, RpcCall, RpcNode, RpcValue, integer};
+use super::rpc_reply::{Full, RpcCall, RpcNode, integer};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::state::event::Cause;
@@ -35,9 +35,9 @@ pub fn active(call: &RpcCall, module: &Module) -> Result<(), String> {
     let answer = || {
         let node = call.add_struct()?;
         if let Some(new) = wanted {
-            node.add(c"NewPingState", RpcValue::Int(new.into()))?;
+            node.add(c"NewPingState", i32::from(new))?;
         }
-        node.add(c"OldPingState", RpcValue::Int(old.into()))
+        node.add(c"OldPingState", i32::from(old))
     };
     answer().map_err(String::from)
 }
@@ -81,15 +81,15 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
     }
     let answer = || {
         let top = call.add_struct()?;
-        top.add(c"PINGS", RpcValue::Text(switch(module).as_bytes()))?;
+        top.add(c"PINGS", switch(module))?;
         let targets = top.add_array(c"TARGETS")?;
         for (set, dest) in dests() {
             let node = targets.add_struct(c"DEST")?;
-            node.add(c"SET", RpcValue::Int(set))?;
-            node.add(c"URI", RpcValue::Text(dest.uri()))?;
+            node.add(c"SET", set)?;
+            node.add(c"URI", dest.uri())?;
             let letters = dest.record().state().letters(module.settings.compat);
-            node.add(c"FLAGS", RpcValue::Text(&letters))?;
-            node.add(c"WHY", RpcValue::Text(why(module, dest).as_bytes()))?;
+            node.add(c"FLAGS", &letters)?;
+            node.add(c"WHY", &why(module, dest))?;
             health(&node, module, dest)?;
         }
         Ok(())
@@ -118,34 +118,23 @@ pub fn health(node: &RpcNode<'_>, module: &Module, dest: &Dest) -> Result<(), Fu
     let record = dest.record();
     let last = record.health().and_then(Health::last);
     let result = last.map(|last| ended(last.ended));
-    node.add(
-        c"LAST_RESULT",
-        result
-            .as_ref()
-            .map_or(RpcValue::Null, |text| RpcValue::Text(text.as_bytes())),
-    )?;
+    node.add(c"LAST_RESULT", result.as_ref())?;
     let now_ms = now_ms();
-    let int_or_null = |value: Option<u64>| value.map_or(RpcValue::Null, RpcValue::number);
     let ago = last.map(|last| now_ms.saturating_sub(last.at_ms));
-    node.add(c"LAST_AGO_MS", int_or_null(ago))?;
+    node.add(c"LAST_AGO_MS", ago)?;
     let round_trip = last.map(|last| f64::from(last.round_trip_us) / 1_000.0);
-    node.add(
-        c"ROUND_TRIP_MS",
-        round_trip
-            .filter(|&ms| ms > 0.0)
-            .map_or(RpcValue::Null, RpcValue::Double),
-    )?;
+    node.add(c"ROUND_TRIP_MS", round_trip.filter(|&ms| ms > 0.0))?;
     let bad = last.map_or(0, |last| last.bad_in_row);
-    node.add(c"BAD_IN_ROW", RpcValue::number(bad))?;
+    node.add(c"BAD_IN_ROW", bad)?;
     let waits = record
         .health()
         .and_then(Health::sent_us)
         .map(|sent| now_us().saturating_sub(sent) / 1_000);
-    node.add(c"WAITING_MS", int_or_null(waits))?;
+    node.add(c"WAITING_MS", waits)?;
     let next = record.health().and_then(Health::due_ms);
     let next = next.filter(|_| pinged(module, dest));
     let next = next.map(|due| due.saturating_sub(now_ms));
-    node.add(c"NEXT_IN_MS", int_or_null(next))
+    node.add(c"NEXT_IN_MS", next)
 }
 
 fn pinged(module: &Module, dest: &Dest) -> bool {

@@ -1,6 +1,6 @@
 //! `dispatcher.reload` and `dispatcher.check`: the whole list.
 
-use super::rpc_reply::{Full, RpcCall, RpcNode, RpcValue};
+use super::rpc_reply::{Full, RpcCall, RpcNode};
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
@@ -53,11 +53,11 @@ pub fn reload(module: &Module) -> Result<Loaded, String> {
 
 /// Adds the counts of a load.
 fn count(node: &RpcNode<'_>, changes: Changes, rejected: usize) -> Result<(), Full> {
-    node.add(c"ADDED", RpcValue::number(changes.added))?;
-    node.add(c"CHANGED", RpcValue::number(changes.changed))?;
-    node.add(c"REMOVED", RpcValue::number(changes.removed))?;
-    node.add(c"KEPT", RpcValue::number(changes.kept))?;
-    node.add(c"REJECTED", RpcValue::number(rejected))
+    node.add(c"ADDED", changes.added)?;
+    node.add(c"CHANGED", changes.changed)?;
+    node.add(c"REMOVED", changes.removed)?;
+    node.add(c"KEPT", changes.kept)?;
+    node.add(c"REJECTED", rejected)
 }
 
 /// Says what a reload would do, without doing it.
@@ -73,13 +73,8 @@ fn report(call: &RpcCall, checked: &Checked) -> Result<(), Full> {
     let top = call.add_struct()?;
     let refused = checked.refused.as_ref().map(ToString::to_string);
     let result = if refused.is_some() { "refused" } else { "ok" };
-    top.add(c"RESULT", RpcValue::Text(result.as_bytes()))?;
-    top.add(
-        c"REFUSED",
-        refused
-            .as_ref()
-            .map_or(RpcValue::Null, |why| RpcValue::Text(why.as_bytes())),
-    )?;
+    top.add(c"RESULT", result)?;
+    top.add(c"REFUSED", refused.as_ref())?;
     count(&top, checked.changes, checked.rejected)?;
     let texts = [
         (c"REASONS", &checked.reasons),

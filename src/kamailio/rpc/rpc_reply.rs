@@ -41,12 +41,36 @@ pub enum RpcValue<'v> {
     Null,
 }
 
-impl RpcValue<'_> {
-    /// Returns a number as the transports have it: one that does not fit is the largest.
-    pub fn number(number: impl TryInto<c_int>) -> Self {
-        RpcValue::Int(number.try_into().unwrap_or(c_int::MAX))
+impl<'v, T: AsRef<[u8]> + ?Sized> From<&'v T> for RpcValue<'v> {
+    fn from(text: &'v T) -> Self {
+        RpcValue::Text(text.as_ref())
     }
 }
+
+impl<'v, T: Into<RpcValue<'v>>> From<Option<T>> for RpcValue<'v> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(RpcValue::Null, T::into)
+    }
+}
+
+impl From<f64> for RpcValue<'_> {
+    fn from(fraction: f64) -> Self {
+        RpcValue::Double(fraction)
+    }
+}
+
+macro_rules! from_numbers {
+    ($($number:ty)*) => {$(
+        /// Makes a value of a number. Transports have 32 bits: a larger one becomes the largest.
+        impl From<$number> for RpcValue<'_> {
+            fn from(number: $number) -> Self {
+                RpcValue::Int(number.try_into().unwrap_or(c_int::MAX))
+            }
+        }
+    )*};
+}
+
+from_numbers!(i32 u8 u16 u32 u64 usize);
 
 /// The reply could not be built: the server has no memory, or the transport no room.
 #[derive(Debug)]
@@ -151,9 +175,9 @@ impl<'c> RpcNode<'c> {
     ///
     /// # Errors
     /// [`Full`].
-    pub fn add(&self, name: &'static CStr, value: RpcValue<'_>) -> Result<(), Full> {
+    pub fn add<'v>(&self, name: &'static CStr, value: impl Into<RpcValue<'v>>) -> Result<(), Full> {
         let add = self.call.api().struct_add.ok_or(Full)?;
-        let added = match value {
+        let added = match value.into() {
             // SAFETY: `d` reads a name and an int.
             RpcValue::Int(number) => unsafe {
                 add(self.handle, format(c"d"), name.as_ptr(), number)
