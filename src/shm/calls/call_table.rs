@@ -12,9 +12,10 @@ use parking_lot::lock_api::{Mutex, RawMutex};
 use crate::dispatch::hash::fold_hash;
 use crate::dispatch::list::destination::SetId;
 
-use super::chains::{Call, Chains, SlotHash, Taken};
+use super::chains::{Call, Chains, SlotHash};
 use crate::shm::dest::destination::Dest;
-use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::arena::{Arena, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::list::List;
 use crate::shm::set::view::View;
 use crate::shm::table::store::{Pinned, Store};
 
@@ -310,10 +311,8 @@ impl<L: RawMutex> Calls<L> {
             // The lock is not asked for: a process that was ended meanwhile left it locked.
             // SAFETY: by this function's contract nobody else looks at the calls.
             let chains = unsafe { &mut *slot.0.data_ptr() };
-            for call in chains.take(None, |_| true) {
-                // SAFETY: taken out, and nobody is left to read it.
-                unsafe { Call::free(call, arena) };
-            }
+            // SAFETY: taken out, of this arena, and nobody is left to read them.
+            unsafe { chains.take(None, |_| true).free(arena) };
             chains.tidy(arena);
         }
         // SAFETY: made by `create`; nobody uses it again.
@@ -322,19 +321,21 @@ impl<L: RawMutex> Calls<L> {
 }
 
 /// Takes calls from their destinations' counts, and gives them back; returns how many there were.
-fn finish<A: Arena, L: RawMutex>(store: &Store<A, L>, process: usize, ended: Taken) -> usize {
-    let finish = |call: NonNull<Call>| {
-        // SAFETY: taken out of its chain, so ours alone.
-        let Call { set, .. } = *unsafe { call.as_ref() };
-        // SAFETY: taken out of its chain, so ours alone.
-        if let Some(record) = unsafe { call.as_ref() }.record() {
+fn finish<A: Arena, L: RawMutex>(
+    store: &Store<A, L>,
+    process: usize,
+    mut ended: List<Call>,
+) -> usize {
+    let mut count = 0;
+    // SAFETY: `make` took calls from this arena.
+    while let Some(call) = unsafe { ended.pop(store.arena()) } {
+        if let Some(record) = call.record() {
             record.unload();
-            store.sync_load(process, set, record);
+            store.sync_load(process, call.set, record);
         }
-        // SAFETY: taken out of its chain; `make` took it from this arena.
-        unsafe { Call::free(call, store.arena()) };
-    };
-    ended.map(finish).count()
+        count += 1;
+    }
+    count
 }
 
 /// The position of the destination that a call is counted for, if it still takes messages: also

@@ -2,8 +2,7 @@
 //!
 //! They lie behind the slot's lock: `&Chains` comes from its guard, and bounds all that it yields.
 
-use core::iter;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 use core::slice;
 
 use crate::dispatch::hash::fold_hash;
@@ -11,11 +10,12 @@ use crate::dispatch::list::destination::SetId;
 
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::{Arena, Free, Owned, ShmSafe, ShmSlice};
+use crate::shm::memory::list::{Linked, List};
 use crate::shm::memory::refcount::Counted;
 
 /// A call that is counted.
 pub(crate) struct Call {
-    next: *mut Call,
+    next: List<Call>,
     /// The record of its destination, which it holds; null before it is in a chain.
     pub(crate) record: *mut Counted<DestRecord>,
     pub(crate) set: SetId,
@@ -28,6 +28,16 @@ pub(crate) struct Call {
 
 // SAFETY: integers, arena pointers and a shared slice; zeroed it is a call of nobody.
 unsafe impl ShmSafe for Call {}
+
+impl Linked for Call {
+    fn next(&self) -> &List<Self> {
+        &self.next
+    }
+
+    fn next_mut(&mut self) -> &mut List<Self> {
+        &mut self.next
+    }
+}
 
 impl Free for Call {
     /// Lets its record go as well.
@@ -65,9 +75,9 @@ const MORE: usize = 4;
 /// The calls of a slot.
 pub(crate) struct Chains {
     /// The only chain, while there are not many.
-    one: *mut Call,
+    one: List<Call>,
     /// Chains by the hash of their calls, a power of two of them; empty before they are needed.
-    many: ShmSlice<*mut Call>,
+    many: ShmSlice<List<Call>>,
     calls: usize,
 }
 
@@ -97,7 +107,7 @@ impl SlotHash {
 impl Chains {
     /// No calls.
     pub(crate) const EMPTY: Self = Chains {
-        one: ptr::null_mut(),
+        one: List::EMPTY,
         many: ShmSlice::EMPTY,
         calls: 0,
     };
@@ -108,14 +118,14 @@ impl Chains {
     }
 
     /// The heads of all chains.
-    fn heads(&self) -> &[*mut Call] {
+    fn heads(&self) -> &[List<Call>] {
         match self.many.len() {
             0 => slice::from_ref(&self.one),
             _ => self.many.get(),
         }
     }
 
-    fn heads_mut(&mut self) -> &mut [*mut Call] {
+    fn heads_mut(&mut self) -> &mut [List<Call>] {
         match self.many.len() {
             0 => slice::from_mut(&mut self.one),
             // SAFETY: reached only through this value, which is borrowed for as long.
@@ -124,14 +134,14 @@ impl Chains {
     }
 
     /// The head of the chain of a hash.
-    fn head_mut(&mut self, hash: SlotHash) -> Option<&mut *mut Call> {
+    fn head_mut(&mut self, hash: SlotHash) -> Option<&mut List<Call>> {
         let heads = self.heads_mut();
         heads.get_mut(hash.place(heads.len()))
     }
 
     /// All calls.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Call> {
-        self.heads().iter().flat_map(chain)
+        self.heads().iter().flat_map(List::iter)
     }
 
     /// The calls with this hash, among others of their chain.
@@ -140,7 +150,7 @@ impl Chains {
         heads
             .get(hash.place(heads.len()))
             .into_iter()
-            .flat_map(chain)
+            .flat_map(List::iter)
     }
 
     /// The call with this Call-ID in this set.
@@ -149,12 +159,9 @@ impl Chains {
     }
 
     /// Shows each call of the chain of a hash to `change`.
-    pub(crate) fn change(&mut self, hash: SlotHash, mut change: impl FnMut(&mut Call)) {
-        let mut at = self.head_mut(hash).map_or(ptr::null_mut(), |head| *head);
-        // SAFETY: calls in a chain are reached only through it, which is borrowed.
-        while let Some(call) = unsafe { at.as_mut() } {
-            change(call);
-            at = call.next;
+    pub(crate) fn change(&mut self, hash: SlotHash, change: impl FnMut(&mut Call)) {
+        if let Some(head) = self.head_mut(hash) {
+            head.change_each(change);
         }
     }
 
@@ -164,22 +171,15 @@ impl Chains {
         if self.with_hash(hash).nth(LONG).is_some() {
             self.grow(hash, arena);
         }
-        // SAFETY: it was given away, so it is in no chain.
-        unsafe { self.push(hash, call.into_raw()) };
+        self.push(hash, call);
     }
 
     /// Puts a call at the start of its chain.
-    ///
-    /// # Safety
-    /// The call is in no chain, and nobody else has it.
-    unsafe fn push(&mut self, hash: SlotHash, call: NonNull<Call>) {
-        let Some(head) = self.head_mut(hash) else {
-            return;
-        };
-        // SAFETY: the caller's promise.
-        unsafe { (*call.as_ptr()).next = *head };
-        *head = call.as_ptr();
-        self.calls += 1;
+    fn push<A: Arena>(&mut self, hash: SlotHash, call: Owned<'_, A, Call>) {
+        if let Some(head) = self.head_mut(hash) {
+            head.push(call);
+            self.calls += 1;
+        }
     }
 
     /// Makes more chains, where there are calls for them: calls with one and the same hash stay in
@@ -194,42 +194,30 @@ impl Chains {
         let Ok(many) = ShmSlice::create(arena, wanted) else {
             return;
         };
-        let all = self.take(None, |_| true);
+        let mut all = self.take(None, |_| true);
         self.tidy(arena);
         self.many = many;
-        for call in all {
-            // SAFETY: taken out, and not yet put in again.
-            let of_call = hash.of(unsafe { call.as_ref() });
-            // SAFETY: taken out, so it is in no chain.
-            unsafe { self.push(of_call, call) };
+        // SAFETY: calls are of the table's arena.
+        while let Some(call) = unsafe { all.pop(arena) } {
+            self.push(hash.of(&call), call);
         }
     }
 
     /// Takes those calls out of one chain, or of all, that `which` takes.
-    pub(crate) fn take(&mut self, hash: Option<SlotHash>, which: impl Fn(&Call) -> bool) -> Taken {
-        let mut taken = Taken(ptr::null_mut());
-        let mut count = 0;
+    pub(crate) fn take(
+        &mut self,
+        hash: Option<SlotHash>,
+        which: impl Fn(&Call) -> bool,
+    ) -> List<Call> {
+        let mut taken = List::EMPTY;
         let heads = match hash {
             Some(hash) => self.head_mut(hash).map(slice::from_mut).unwrap_or_default(),
             None => self.heads_mut(),
         };
-        for head in heads {
-            let mut link: *mut *mut Call = head;
-            // SAFETY: the chain's head, or the `next` of a call in it; the chain is borrowed.
-            while let Some(mut call) = NonNull::new(unsafe { *link }) {
-                // SAFETY: calls in a chain are reached only through it, which is borrowed.
-                let call = unsafe { call.as_mut() };
-                if which(call) {
-                    // SAFETY: the link that leads to the call.
-                    unsafe { *link = call.next };
-                    call.next = taken.0;
-                    taken.0 = call;
-                    count += 1;
-                } else {
-                    link = &raw mut call.next;
-                }
-            }
-        }
+        let count = heads
+            .iter_mut()
+            .map(|head| head.move_to(&mut taken, &which));
+        let count: usize = count.sum();
         self.calls -= count;
         taken
     }
@@ -241,27 +229,5 @@ impl Chains {
             unsafe { self.many.free(arena) };
             *self = Chains::EMPTY;
         }
-    }
-}
-
-/// The calls of a chain.
-fn chain(head: &*mut Call) -> impl Iterator<Item = &Call> {
-    // SAFETY: calls in a chain are there for as long as it is borrowed.
-    let first = unsafe { head.as_ref() };
-    // SAFETY: calls in a chain are there for as long as it is borrowed.
-    iter::successors(first, |call| unsafe { call.next.as_ref() })
-}
-
-/// Calls that are in no chain any more, and belong to whoever took them.
-pub(crate) struct Taken(*mut Call);
-
-impl Iterator for Taken {
-    type Item = NonNull<Call>;
-
-    fn next(&mut self) -> Option<NonNull<Call>> {
-        let call = NonNull::new(self.0)?;
-        // SAFETY: in no chain, so ours alone, and not yet handed on.
-        self.0 = unsafe { call.as_ref() }.next;
-        Some(call)
     }
 }

@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | [`arena`] | Allocation of one piece with its arrays behind it. |
 //! | [`epoch`] | Pins of readers, and when a retired piece may be freed. |
+//! | [`list`] | Lists whose links lie in their items. |
 //! | [`refcount`] | Values that several tables and calls point to. |
 
 pub mod arena;
 pub mod epoch;
+pub(crate) mod list;
 pub mod refcount;

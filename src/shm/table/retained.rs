@@ -4,116 +4,121 @@
 //! call has ended, or until the destination is listed again, which then finds its count. The writer
 //! lock protects them.
 
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 use crate::dispatch::list::destination::SetId;
 
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
-use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::list::{Linked, List};
 use crate::shm::memory::refcount::Counted;
 
-/// A record that no table points to.
-struct Entry {
-    next: *mut Entry,
+/// The record of a destination that is in no list.
+struct Counter {
+    next: List<Counter>,
+    /// It is held; null only before it is written.
     record: *mut Counted<DestRecord>,
     set: SetId,
-    /// The last epoch in which the destination was to be had: until it is past, calls may come.
+    /// The last epoch in which readers could find the destination: until it is past, calls may come.
     epoch: u64,
     duid: ShmSlice<u8>,
 }
 
-// SAFETY: integers, arena pointers and a shared slice; zeroed it is a record of nobody. It is
-// never linked before `Retained::keep` has written it.
-unsafe impl ShmSafe for Entry {}
+// SAFETY: integers, arena pointers and a shared slice; zeroed it is a counter of nobody.
+unsafe impl ShmSafe for Counter {}
 
-/// All such records. Lives in shared memory, behind the writer lock.
-pub struct Retained {
-    first: *mut Entry,
-}
-
-impl Retained {
-    /// None.
-    pub const EMPTY: Self = Retained {
-        first: ptr::null_mut(),
-    };
-
-    /// Keeps the record of a destination that has left the lists. Without memory, or without a
-    /// unique id, it is not kept: should the destination come back, it counts from 0.
-    pub fn keep(&mut self, arena: &impl Arena, dest: &Dest, epoch: u64) {
-        if let Some(duid) = dest.duid() {
-            if let Ok(entry) = self.make(arena, dest, duid, epoch) {
-                self.first = entry.as_ptr();
-            }
-        }
+impl Linked for Counter {
+    fn next(&self) -> &List<Self> {
+        &self.next
     }
 
-    fn make(
-        &self,
-        arena: &impl Arena,
+    fn next_mut(&mut self) -> &mut List<Self> {
+        &mut self.next
+    }
+}
+
+impl Free for Counter {
+    /// Lets its record go as well.
+    unsafe fn free(counter: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: it is given back last.
+        if let Some(record) = NonNull::new(unsafe { counter.as_ref() }.record) {
+            // SAFETY: the counter holds it, and both came from this arena.
+            unsafe { Counted::release(record, arena) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { arena.free(counter.cast()) };
+    }
+}
+
+impl Counter {
+    /// Makes a counter over the record of a destination with this unique id.
+    fn create<'a, A: Arena>(
+        arena: &'a A,
         dest: &Dest,
         duid: &[u8],
         epoch: u64,
-    ) -> Result<NonNull<Entry>, OutOfMemory> {
-        let mut plan = Plan::<Entry>::of_header();
+    ) -> Result<Owned<'a, A, Self>, OutOfMemory> {
+        let mut plan = Plan::<Counter>::of_header();
         let text = plan.array(duid.len());
         let mut block = plan.alloc(arena)?;
         let text = block.slice(&text);
-        // SAFETY: the block is ours alone until it is linked.
+        // SAFETY: the block is ours alone until it is in a list.
         unsafe { text.fill() }.copy_from_slice(duid);
-        let entry = block.fill();
-        entry.next = self.first;
-        entry.record = dest.counted().as_ptr();
-        entry.set = dest.set;
-        entry.epoch = epoch;
-        entry.duid = text;
-        // SAFETY: the destination holds its record.
+        let counter = block.fill();
+        counter.record = dest.counted().as_ptr();
+        (counter.set, counter.epoch, counter.duid) = (dest.set, epoch, text);
+        // SAFETY: the destination, which is borrowed, holds its record.
         unsafe { dest.counted().as_ref() }.retain();
-        Ok(block.header())
+        // SAFETY: just made, of this arena.
+        Ok(unsafe { Owned::new(block.header(), arena) })
+    }
+}
+
+/// All retained counters. They live in shared memory, behind the writer lock.
+pub struct Retained(List<Counter>);
+
+impl Retained {
+    /// No counters.
+    pub const EMPTY: Self = Retained(List::EMPTY);
+
+    /// Retains the record of a destination that has left the lists. Without memory or without a
+    /// unique id it is not retained: if the destination comes back, it counts from 0.
+    pub fn keep(&mut self, arena: &impl Arena, dest: &Dest, epoch: u64) {
+        let counter = dest
+            .duid()
+            .map(|duid| Counter::create(arena, dest, duid, epoch));
+        if let Some(Ok(counter)) = counter {
+            self.0.push(counter);
+        }
     }
 
-    /// The record of a destination that comes back.
+    /// Returns the record of a destination that comes back.
     pub fn find(&self, set: SetId, duid: &[u8]) -> Option<NonNull<Counted<DestRecord>>> {
-        let mut at = self.first;
-        // SAFETY: entries in the list are live; the writer lock is held.
-        while let Some(entry) = unsafe { at.as_ref() } {
-            if entry.set == set && entry.duid.get().eq_ignore_ascii_case(duid) {
-                return NonNull::new(entry.record);
-            }
-            at = entry.next;
-        }
-        None
+        let is = |counter: &&Counter| {
+            counter.set == set && counter.duid.get().eq_ignore_ascii_case(duid)
+        };
+        NonNull::new(self.0.iter().find(is)?.record)
     }
 
-    /// Lets go of the records that `is_over` says are listed again or have no calls any more; it
-    /// is given the set, the record, and the epoch in which the destination was last to be had.
-    pub fn prune(&mut self, arena: &impl Arena, is_over: impl Fn(SetId, &DestRecord, u64) -> bool) {
-        let mut link: *mut *mut Entry = &raw mut self.first;
-        // SAFETY: the list's head, or the `next` of an entry in it; the writer lock is held.
-        while let Some(entry) = NonNull::new(unsafe { *link }) {
-            // SAFETY: entries in the list are live.
-            let &Entry {
-                next,
-                record,
-                set,
-                epoch,
-                ..
-            } = unsafe { entry.as_ref() };
-            let Some(record) = NonNull::new(record) else {
-                return;
-            };
-            // SAFETY: the entry holds its record.
-            if !is_over(set, unsafe { record.as_ref() }, epoch) {
-                // SAFETY: as above.
-                link = unsafe { &raw mut (*entry.as_ptr()).next };
-                continue;
-            }
-            // SAFETY: as above; takes it out of the list.
-            unsafe { *link = next };
-            // SAFETY: gives up what `make` counted.
-            unsafe { Counted::release(record, arena) };
-            // SAFETY: out of the list, so nobody sees it any more.
-            unsafe { arena.free(entry.cast()) };
-        }
+    /// Lets go of the records that `is_over` accepts, because they are listed again or have no calls
+    /// any more. It is given the set, the record, and the epoch in which readers could last find the
+    /// destination.
+    ///
+    /// # Safety
+    /// All records came from this arena.
+    pub unsafe fn prune(
+        &mut self,
+        arena: &impl Arena,
+        is_over: impl Fn(SetId, &DestRecord, u64) -> bool,
+    ) {
+        let mut over = List::EMPTY;
+        self.0.move_to(&mut over, |counter| {
+            // SAFETY: the counter holds its record.
+            let record = unsafe { counter.record.as_ref() };
+            record.is_none_or(|record| is_over(counter.set, record, counter.epoch))
+        });
+        // SAFETY: taken out of the list, so nobody else has them; the arena is the caller's promise.
+        unsafe { over.free(arena) };
     }
 }

@@ -1,6 +1,6 @@
 //! The writer lock, and what only its holder does: publish, retire, give back.
 
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 use core::sync::atomic::Ordering::SeqCst;
 
 use parking_lot::lock_api::{MutexGuard, RawMutex};
@@ -15,14 +15,16 @@ use super::slots::Table;
 use super::store::{OnChange, ReloadState, Store, Ticket};
 use crate::shm::dest::address::AddrIndex;
 use crate::shm::dest::destination::Dest;
+use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record::NOWHERE;
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::list::{Linked, List};
 use crate::shm::set::view::View;
 
 /// What only the holder of the writer lock may touch.
 pub struct Retirement {
     /// What was replaced, newest first.
-    newest: *mut Retired,
+    notes: List<Retired>,
     /// The ticket of the running table.
     pub(crate) ticket: Ticket,
     /// What removed destinations still count.
@@ -32,7 +34,7 @@ pub struct Retirement {
 impl Retirement {
     /// Nothing was replaced yet.
     pub(crate) const EMPTY: Self = Retirement {
-        newest: ptr::null_mut(),
+        notes: List::EMPTY,
         ticket: Ticket::NONE,
         retained: Retained::EMPTY,
     };
@@ -42,39 +44,17 @@ impl Retirement {
     /// # Safety
     /// All of it came from this arena, and no process is left that could read it.
     pub(crate) unsafe fn free_all(&mut self, arena: &impl Arena) {
-        self.retained.prune(arena, |_, _, _| true);
         // SAFETY: the caller's promise.
-        unsafe { self.free_past(arena, |_| true) };
-    }
-
-    /// Gives back what was replaced in an epoch that is past.
-    ///
-    /// # Safety
-    /// All of it came from this arena, and no reader can see what was replaced in an epoch that
-    /// `is_past`.
-    unsafe fn free_past(&mut self, arena: &impl Arena, is_past: impl Fn(u64) -> bool) {
-        let mut link: *mut *mut Retired = &raw mut self.newest;
-        // SAFETY: `link` is the list's head or the `next` of a note in it; `self` is ours alone.
-        while let Some(note) = NonNull::new(unsafe { *link }) {
-            // SAFETY: notes in the list are there until they are taken out here.
-            let &Retired { next, epoch, .. } = unsafe { note.as_ref() };
-            if !is_past(epoch) {
-                // SAFETY: the note is in the list, and `self` is ours alone.
-                link = unsafe { &raw mut (*note.as_ptr()).next };
-                continue;
-            }
-            // SAFETY: takes the note out of the list, which is ours alone.
-            unsafe { *link = next };
-            // SAFETY: out of the list; that it is past is the caller's promise.
-            unsafe { Retired::free_with_all(note, arena) };
-        }
+        unsafe { self.retained.prune(arena, |_, _, _| true) };
+        // SAFETY: the caller's promise.
+        unsafe { core::mem::replace(&mut self.notes, List::EMPTY).free(arena) };
     }
 }
 
 /// A note of what was replaced, and readers may still see. It is taken before the change, so that
 /// no change fails half-way.
 pub(crate) struct Retired {
-    next: *mut Retired,
+    next: List<Retired>,
     /// The last epoch in which readers could load it.
     epoch: u64,
     /// A table with all that belongs to it.
@@ -92,10 +72,13 @@ pub(crate) struct Retired {
 // SAFETY: integers, arena pointers and a shared slice; zeroed it is a note of nothing.
 unsafe impl ShmSafe for Retired {}
 
-impl Free for Retired {
-    unsafe fn free(note: NonNull<Self>, arena: &impl Arena) {
-        // SAFETY: the caller's promise.
-        unsafe { arena.free(note.cast()) };
+impl Linked for Retired {
+    fn next(&self) -> &List<Self> {
+        &self.next
+    }
+
+    fn next_mut(&mut self) -> &mut List<Self> {
+        &mut self.next
     }
 }
 
@@ -115,12 +98,11 @@ impl Retired {
         // SAFETY: just made; zeroed but for its array it is a note of nothing.
         Ok(unsafe { Owned::new(block.header(), arena) })
     }
+}
 
-    /// Gives back what the note is about, and the note.
-    ///
-    /// # Safety
-    /// The note came from this arena and is in no list; no reader can reach what it is about.
-    unsafe fn free_with_all(note: NonNull<Self>, arena: &impl Arena) {
+impl Free for Retired {
+    /// Gives back what the note is about as well, which no reader may reach any more.
+    unsafe fn free(note: NonNull<Self>, arena: &impl Arena) {
         // SAFETY: the note is given back last.
         let retired = unsafe { note.as_ref() };
         if let Some(whole) = NonNull::new(retired.whole) {
@@ -144,8 +126,8 @@ impl Retired {
             // SAFETY: no reader can reach it, and no view that lives on has it.
             unsafe { Dest::free(dest, arena) };
         }
-        // SAFETY: it came from this arena and is in no list.
-        unsafe { Retired::free(note, arena) };
+        // SAFETY: it came from this arena, and nobody reads it any more.
+        unsafe { arena.free(note.cast()) };
     }
 }
 
@@ -256,8 +238,7 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         if self.store.rules().call_load {
             self.retain_counters(&note);
         }
-        note.next = self.held.newest;
-        self.held.newest = note.into_raw().as_ptr();
+        self.held.notes.push(note);
         self.collect();
     }
 
@@ -287,28 +268,26 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
     fn collect(&mut self) {
         let (arena, epochs) = (self.store.arena(), &self.store.root().epochs);
         let is_past = |epoch| epochs.is_past(epoch);
-        // SAFETY: notes are of this arena, and keep the epoch in which readers could last load
-        // what they are about.
-        unsafe { self.held.free_past(arena, is_past) };
+        let mut past = List::EMPTY;
+        self.held
+            .notes
+            .move_to(&mut past, |note| is_past(note.epoch));
+        // SAFETY: notes are of this arena; no reader can load what they are about any more.
+        unsafe { past.free(arena) };
         let (running, held) = self.parts();
-        held.retained.prune(arena, |set, record, epoch| {
+        let is_over = |set, record: &DestRecord, epoch| {
             let view = running.and_then(|table| table.view(set));
             let is_listed = view.is_some_and(|view| view.lists(record));
             is_listed || (record.load() == 0 && is_past(epoch))
-        });
+        };
+        // SAFETY: all records are of this arena.
+        unsafe { held.retained.prune(arena, is_over) };
     }
 
     /// Number of notes of what was replaced and is not given back yet.
     #[cfg(test)]
     pub(crate) fn notes(&self) -> usize {
-        let mut notes = 0;
-        let mut at = self.held.newest;
-        // SAFETY: notes in the list are there while the lock is held.
-        while let Some(note) = unsafe { at.as_ref() } {
-            notes += 1;
-            at = note.next;
-        }
-        notes
+        self.held.notes.iter().count()
     }
 }
 
