@@ -91,7 +91,7 @@ impl From<OutOfMemory> for Refused {
 }
 
 impl<A: Arena> EventQueue<A> {
-    /// An empty queue.
+    /// Makes an empty queue.
     ///
     /// # Errors
     /// [`OutOfMemory`] when the arena is full.

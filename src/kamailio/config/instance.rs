@@ -9,7 +9,7 @@ use crate::kamailio::server::lock::ServerLock;
 use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::sys;
 use crate::shm::calls::call_table::Calls;
-use crate::shm::calls::sticky::Diverted;
+use crate::shm::calls::sticky::StickyCalls;
 use crate::shm::event_queue::EventQueue;
 use crate::shm::table::slots::Table;
 use crate::shm::table::store::{Pinned, Store};
@@ -27,7 +27,7 @@ pub struct Module {
     /// The beginning of the unique ids of destinations.
     pub id_prefix: String,
     /// The calls that were placed beside a draining destination.
-    pub diverted: Diverted,
+    pub sticky: StickyCalls,
     /// Changes by RPC commands that wait to be told; `None` where nobody wants to know.
     pub event_queue: Option<EventQueue<ShmArena>>,
 }

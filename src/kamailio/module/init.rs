@@ -22,7 +22,7 @@ use crate::kamailio::server::log::{log_crit, log_err};
 use crate::kamailio::server::memory::{ShmArena, leave_holes};
 use crate::kamailio::server::sys;
 use crate::shm::calls::call_table::Calls;
-use crate::shm::calls::sticky::Diverted;
+use crate::shm::calls::sticky::StickyCalls;
 use crate::shm::event_queue::EventQueue;
 use crate::shm::table::store::Store;
 
@@ -72,7 +72,7 @@ fn make(settings: Settings) -> Option<Module> {
         .map(|load| Calls::create(&ShmArena, load.size, load.lifetimes))
         .transpose()
         .map_err(|error| log_err!("cannot make the table of calls: {error}"));
-    let diverted = Diverted::create(&ShmArena)
+    let sticky = StickyCalls::create(&ShmArena)
         .map_err(|error| log_err!("cannot make the table of diverted calls: {error}"));
     let event_queue = settings
         .listeners
@@ -85,7 +85,7 @@ fn make(settings: Settings) -> Option<Module> {
         shared: Shared::create().map_err(no_table).ok()?,
         id_prefix: unique_id::prefix(),
         calls: calls.ok()?,
-        diverted: diverted.ok()?,
+        sticky: sticky.ok()?,
         event_queue: event_queue.ok()?,
         settings,
     })
@@ -177,7 +177,7 @@ pub extern "C" fn dsr_destroy() {
         }
         // SAFETY: no process is left that uses it: the server destroys its modules when its children are dead
         // (main.c, cleanup).
-        unsafe { module.diverted.destroy(&ShmArena) };
+        unsafe { module.sticky.destroy(&ShmArena) };
         if let Some(event_queue) = &module.event_queue {
             // SAFETY: no process is left that uses it: the server destroys its modules when its children are
             // dead (main.c, cleanup).

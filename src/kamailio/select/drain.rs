@@ -19,7 +19,7 @@ pub fn start(module: &Module, msg: &Message, set: SetId, view: &View, hash: u32)
     if msg.is_in_dialog() {
         let diverted = msg
             .find_call_id()
-            .is_some_and(|call_id| module.diverted.knows(set, call_id, now_s()));
+            .is_some_and(|call_id| module.sticky.knows(set, call_id, now_s()));
         return if diverted {
             Start::Hash(hash)
         } else {
@@ -31,7 +31,7 @@ pub fn start(module: &Module, msg: &Message, set: SetId, view: &View, hash: u32)
         let beside = placed(in_dialog).is_some_and(|there| view.is_draining(there.at))
             && placed(Start::Hash(hash)).is_some();
         if let Some(call_id) = msg.find_call_id().filter(|_| beside) {
-            let noted = module.diverted.note(&ShmArena, set, call_id, now_s());
+            let noted = module.sticky.note(&ShmArena, set, call_id, now_s());
             if let Err(error) = noted {
                 log_err!("a call beside a draining destination of set {set} not noted: {error}");
             }

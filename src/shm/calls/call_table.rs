@@ -50,7 +50,7 @@ pub struct Calls<L: 'static> {
 
 // SAFETY: what the root points to is made for several processes: atomics, and chains under locks.
 unsafe impl<L: Sync> Sync for Calls<L> {}
-// SAFETY: as above; the root belongs to no process.
+// SAFETY: the root is made for several processes, and belongs to none.
 unsafe impl<L: Sync> Send for Calls<L> {}
 
 /// A call as a caller sees it.
@@ -62,7 +62,7 @@ pub struct CallInfo {
     pub set: SetId,
     /// Unique id of its destination; empty when that has left the lists.
     pub duid: Vec<u8>,
-    /// Whether a 2xx has confirmed it.
+    /// True if a 2xx has confirmed it.
     pub confirmed: bool,
     /// The second in which it ends by itself.
     pub expires: u32,
@@ -96,7 +96,7 @@ pub enum Placed {
 }
 
 impl<L: RawMutex> Calls<L> {
-    /// A table with two to the power of `size` slots.
+    /// Makes a table with two to the power of `size` slots.
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing was taken.
@@ -125,12 +125,12 @@ impl<L: RawMutex> Calls<L> {
         unsafe { self.root.as_ref() }.slots.get()
     }
 
-    /// Number of calls that are counted.
+    /// Returns the number of calls that are counted.
     pub fn up(&self) -> usize {
         self.slots().iter().map(|slot| slot.0.lock().len()).sum()
     }
 
-    /// The slot of a Call-ID, and its hash there.
+    /// Returns the slot of a Call-ID, and its hash there.
     fn slot(&self, call_id: &[u8]) -> Option<(&Mutex<L, Chains>, SlotHash)> {
         let slots = self.slots();
         let hash = fold_hash(call_id);
@@ -176,7 +176,7 @@ impl<L: RawMutex> Calls<L> {
         Ok(placed == Placed::New(position))
     }
 
-    /// The position of the destination that a call is counted for, if it still takes messages.
+    /// Returns the position of the destination that a call is counted for, if it still takes messages.
     fn known<A: Arena>(&self, at: &Place<'_, A, L>) -> Option<usize> {
         let (slot, hash) = self.slot(at.call_id)?;
         let chains = slot.lock();
@@ -228,7 +228,7 @@ impl<L: RawMutex> Calls<L> {
         Ok(unsafe { Owned::new(block.header(), arena) })
     }
 
-    /// True when the call is counted in the set.
+    /// Returns true if the call is counted in the set.
     pub fn is_counted(&self, set: SetId, call_id: &[u8]) -> bool {
         self.slot(call_id)
             .is_some_and(|(slot, hash)| slot.lock().find(hash, set, call_id).is_some())
@@ -287,7 +287,7 @@ impl<L: RawMutex> Calls<L> {
         slots.map(expire).sum()
     }
 
-    /// The calls that `which` takes, `offset` left out, at most `count`, in no order.
+    /// Returns the calls that `which` takes, `offset` left out, at most `count`, in no order.
     pub fn list<A: Arena>(
         &self,
         store: &Store<A, L>,
@@ -338,14 +338,14 @@ fn finish<A: Arena, L: RawMutex>(
     count
 }
 
-/// The position of the destination that a call is counted for, if it still takes messages: also
+/// Returns the position of the destination that a call is counted for, if it still takes messages: also
 /// when it drains.
 fn position(view: &View, call: &Call) -> Option<usize> {
     let at = view.position_of(call.record()?)?;
     view.serves_calls(at).then_some(at)
 }
 
-/// The calls of a slot.
+/// Returns the calls of a slot.
 fn infos<L: RawMutex>(slot: &Mutex<L, Chains>, pinned: &Pinned<'_>) -> Vec<CallInfo> {
     let info = |call: &Call| {
         let view = pinned.view(call.set);

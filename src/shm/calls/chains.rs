@@ -58,7 +58,7 @@ impl Call {
         self.set == set && self.call_id.get() == call_id
     }
 
-    /// What runs of its destination.
+    /// Returns the record of its destination.
     pub(crate) fn record(&self) -> Option<&DestRecord> {
         // SAFETY: a call holds its record.
         Some(unsafe { self.record.as_ref() }?)
@@ -90,7 +90,7 @@ pub(crate) struct SlotHash {
 }
 
 impl SlotHash {
-    /// The hash of a Call-ID in a table with two to the power of `bits` slots.
+    /// Makes the hash of a Call-ID in a table with two to the power of `bits` slots.
     pub(crate) fn new(hash: u32, bits: u32) -> Self {
         SlotHash { hash, bits }
     }
@@ -112,12 +112,12 @@ impl Chains {
         calls: 0,
     };
 
-    /// Number of calls.
+    /// Returns the number of calls.
     pub(crate) const fn len(&self) -> usize {
         self.calls
     }
 
-    /// The heads of all chains.
+    /// Returns the heads of all chains.
     fn heads(&self) -> &[List<Call>] {
         match self.many.len() {
             0 => slice::from_ref(&self.one),
@@ -133,18 +133,18 @@ impl Chains {
         }
     }
 
-    /// The head of the chain of a hash.
+    /// Returns the head of the chain of a hash.
     fn head_mut(&mut self, hash: SlotHash) -> Option<&mut List<Call>> {
         let heads = self.heads_mut();
         heads.get_mut(hash.place(heads.len()))
     }
 
-    /// All calls.
+    /// Returns all calls.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Call> {
         self.heads().iter().flat_map(List::iter)
     }
 
-    /// The calls with this hash, among others of their chain.
+    /// Returns the calls with this hash, among others of their chain.
     fn with_hash(&self, hash: SlotHash) -> impl Iterator<Item = &Call> {
         let heads = self.heads();
         heads
@@ -153,7 +153,7 @@ impl Chains {
             .flat_map(List::iter)
     }
 
-    /// The call with this Call-ID in this set.
+    /// Returns the call with this Call-ID in this set.
     pub(crate) fn find(&self, hash: SlotHash, set: SetId, call_id: &[u8]) -> Option<&Call> {
         self.with_hash(hash).find(|call| call.is(set, call_id))
     }

@@ -36,16 +36,16 @@ unsafe impl ShmSafe for Root {}
 type Entries = [AtomicU64; GROUPS * WAYS];
 
 /// One process's way to the table. Made before the server forks, then copied by the fork.
-pub struct Diverted {
+pub struct StickyCalls {
     root: NonNull<Root>,
 }
 
 // SAFETY: the root points to atomics only.
-unsafe impl Sync for Diverted {}
-// SAFETY: as above; the root belongs to no process.
-unsafe impl Send for Diverted {}
+unsafe impl Sync for StickyCalls {}
+// SAFETY: the root points to atomics only, and belongs to no process.
+unsafe impl Send for StickyCalls {}
 
-/// Group and fingerprint of a call; the fingerprint is never 0.
+/// Returns the group and the fingerprint of a call. The fingerprint is never 0.
 fn key(set: SetId, call_id: &[u8]) -> (usize, u64) {
     // FNV-1a, 64 bits.
     let bytes = set.to_ne_bytes();
@@ -59,25 +59,25 @@ fn key(set: SetId, call_id: &[u8]) -> (usize, u64) {
     (group, (hash >> 32) | 1)
 }
 
-/// The entries that a call may be in.
+/// Returns the entries that a call may be in.
 fn group_of(entries: &Entries, group: usize) -> &[AtomicU64] {
     let group = group * WAYS..(group + 1) * WAYS;
     entries.get(group).unwrap_or_default()
 }
 
-/// Whether an entry is of this call.
+/// Returns true if an entry is of this call.
 fn is_of(entry: &AtomicU64, fingerprint: u64) -> bool {
     entry.load(Relaxed) >> 32 == fingerprint
 }
 
-impl Diverted {
-    /// A table without memory of its own yet.
+impl StickyCalls {
+    /// Makes a table without memory of its own yet.
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing was taken.
     pub fn create(arena: &impl Arena) -> Result<Self, OutOfMemory> {
         let root = Plan::<Root>::of_header().alloc(arena)?.header();
-        Ok(Diverted { root })
+        Ok(StickyCalls { root })
     }
 
     fn entries(&self) -> Option<&Entries> {
@@ -91,7 +91,7 @@ impl Diverted {
     fn need_entries(&self, arena: &impl Arena) -> Result<&Entries, OutOfMemory> {
         if self.entries().is_none() {
             let made = Plan::<Entries>::of_header().alloc(arena)?.header();
-            // SAFETY: as in `entries`.
+            // SAFETY: made by `create`, given back by nobody but `destroy`.
             let place = unsafe { &self.root.as_ref().entries };
             let none = ptr::null_mut();
             if place
@@ -140,7 +140,7 @@ impl Diverted {
         Ok(())
     }
 
-    /// Whether a call of a set is noted. One that is counts as used in second `now`.
+    /// Returns true if a call of a set is noted. One that is counts as used in second `now`.
     pub fn knows(&self, set: SetId, call_id: &[u8], now: u32) -> bool {
         let (group, fingerprint) = key(set, call_id);
         let Some(entries) = self.entries() else {
@@ -171,7 +171,7 @@ impl Diverted {
             // SAFETY: from this arena; nobody uses it again.
             unsafe { arena.free(entries.cast()) };
         }
-        // SAFETY: as above.
+        // SAFETY: made by `create`; no other process is left.
         unsafe { arena.free(self.root.cast()) };
     }
 }
@@ -182,12 +182,12 @@ mod tests {
     use crate::shm::tests::Heap;
 
     /// A table that goes with its test.
-    struct Lab(Diverted, Heap);
+    struct Lab(StickyCalls, Heap);
 
     impl Lab {
         fn new() -> Self {
             let heap = Heap::default();
-            Lab(Diverted::create(&heap).unwrap(), heap)
+            Lab(StickyCalls::create(&heap).unwrap(), heap)
         }
     }
 

@@ -23,7 +23,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// An IPv4 address.
+    /// Returns an IPv4 address.
     #[inline]
     pub fn v4(bytes: [u8; 4]) -> Self {
         Key {
@@ -33,7 +33,7 @@ impl Key {
         }
     }
 
-    /// An IPv6 address.
+    /// Returns an IPv6 address.
     #[inline]
     pub fn v6([a, b, c, d, e, f, g, h, rest @ ..]: [u8; 16]) -> Self {
         Key {
@@ -43,7 +43,7 @@ impl Key {
         }
     }
 
-    /// The word that entries of this address and port have.
+    /// Returns the word that entries of this address and port have.
     #[inline]
     fn word(self, port: u16) -> u64 {
         let (short, v6) = match self.is_v6 {
@@ -93,7 +93,7 @@ pub struct Match {
 
 /// One address of one destination.
 #[derive(Clone, Copy)]
-pub(crate) struct Entry {
+pub(crate) struct AddrEntry {
     dest: *mut Dest,
     /// See [`Key::word`].
     word: u64,
@@ -104,17 +104,17 @@ pub(crate) struct Entry {
 }
 
 // SAFETY: integers and an arena pointer; zeroed it is an address of nobody.
-unsafe impl ShmSafe for Entry {}
+unsafe impl ShmSafe for AddrEntry {}
 
-impl Entry {
-    /// The entries of a destination.
+impl AddrEntry {
+    /// Returns the entries of a destination.
     ///
     /// # Safety
     /// The destination is there.
-    pub(crate) unsafe fn of(dest: NonNull<Dest>) -> impl Iterator<Item = Entry> {
+    pub(crate) unsafe fn of(dest: NonNull<Dest>) -> impl Iterator<Item = AddrEntry> {
         // SAFETY: the caller's promise.
         let of = unsafe { dest.as_ref() };
-        of.addrs().map(move |addr| Entry {
+        of.addrs().map(move |addr| AddrEntry {
             dest: dest.as_ptr(),
             word: Key::from(addr).word(of.port),
             next_by_addr: 0,
@@ -122,13 +122,13 @@ impl Entry {
         })
     }
 
-    /// A pointer to its destination.
+    /// Returns a pointer to its destination.
     pub(crate) fn raw_dest(&self) -> Option<NonNull<Dest>> {
         NonNull::new(self.dest)
     }
 }
 
-/// The place of a word among the heads of chains.
+/// Returns the place of a word among the heads of chains.
 #[inline]
 fn place(word: u64, heads: usize) -> usize {
     // As a part of the whole: any number of heads will do.
@@ -137,7 +137,7 @@ fn place(word: u64, heads: usize) -> usize {
 
 /// The index: two hash tables over the same entries.
 pub struct AddrIndex {
-    entries: ShmSlice<Entry>,
+    entries: ShmSlice<AddrEntry>,
     /// The first entry of each chain: 1 + its position, or 0.
     by_addr: ShmSlice<u32>,
     by_ip: ShmSlice<u32>,
@@ -156,7 +156,7 @@ impl Free for AddrIndex {
 }
 
 /// Where a chain goes on.
-type Next = fn(&Entry) -> u32;
+type Next = fn(&AddrEntry) -> u32;
 
 impl AddrIndex {
     /// Builds the index of these entries, which are in the order of the table.
@@ -168,7 +168,7 @@ impl AddrIndex {
     /// The destinations of the entries live as long as the index.
     pub(crate) unsafe fn create<'a, A: Arena>(
         arena: &'a A,
-        of: &[Entry],
+        of: &[AddrEntry],
     ) -> Result<Owned<'a, A, Self>, OutOfMemory> {
         let heads = of.len().max(1);
         let mut plan = Plan::<Self>::of_header();
@@ -201,12 +201,12 @@ impl AddrIndex {
         Ok(unsafe { Owned::new(block.header(), arena) })
     }
 
-    /// All entries, in the order of the table.
-    pub(crate) fn entries(&self) -> &[Entry] {
+    /// Returns all entries, in the order of the table.
+    pub(crate) fn entries(&self) -> &[AddrEntry] {
         self.entries.get()
     }
 
-    /// The first destination in the table's order that matches and that `accept` takes.
+    /// Returns the first destination in the table's order that matches and that `accept` takes.
     #[inline]
     pub fn find(
         &self,
@@ -241,7 +241,7 @@ impl AddrIndex {
         }
     }
 
-    /// The first entry of the chain of a word that has the word, as far as `mask` says, and whose
+    /// Returns the first entry of the chain of a word that has the word, as far as `mask` says, and whose
     /// destination fits: its number, and the destination.
     #[inline(always)]
     fn first(

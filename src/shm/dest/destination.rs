@@ -1,4 +1,4 @@
-//! Destinations as lists describe them: frozen, beside the records of what runs.
+//! Destinations as lists describe them: frozen, each with a record of its state.
 
 use core::net::IpAddr;
 use core::ptr::NonNull;
@@ -13,7 +13,7 @@ use super::record::DestRecord;
 use crate::shm::memory::arena::{Arena, ShmSafe, to_u32};
 use crate::shm::memory::refcount::Counted;
 
-/// One destination as its list line says it, beside the record of what runs. Frozen.
+/// A destination as its list line describes it, with its record. Frozen.
 ///
 /// Its texts and addresses lie in the same [`Page`] behind all destinations of the page.
 pub struct Dest {
@@ -75,7 +75,7 @@ impl Dest {
         }
     }
 
-    /// Takes over what a line says, but its texts and addresses themselves.
+    /// Copies what a line says, except for its texts and addresses, which lie in the page.
     pub(crate) fn describe(&mut self, spec: &DestSpec<'_>) {
         let percent = |number: i32| u8::try_from(number.clamp(0, 100)).unwrap_or(0);
         let attrs = &spec.attrs;
@@ -91,7 +91,7 @@ impl Dest {
         self.cc = attrs.cc != 0;
     }
 
-    /// A text of its page.
+    /// Returns a text of its page.
     fn text(&self, at: u32, len: u32) -> &[u8] {
         // SAFETY: the page was made with room for all its texts, and lives as long as this.
         let start = unsafe { self.page.cast::<u8>().add(at as usize) };
@@ -99,17 +99,17 @@ impl Dest {
         unsafe { core::slice::from_raw_parts(start, len as usize) }
     }
 
-    /// The whole URI, as listed.
+    /// Returns the whole URI, as listed.
     pub fn uri(&self) -> &[u8] {
         self.text(self.text_at, self.uri_len)
     }
 
-    /// The attributes, as listed; empty when there are none.
+    /// Returns the attributes, as listed; empty when there are none.
     pub fn attrs_body(&self) -> &[u8] {
         self.text(self.text_at + self.uri_len, self.attrs_len)
     }
 
-    /// The server's local socket for it, as an opaque address; 0 when none is set.
+    /// Returns the server's local socket for it, as an opaque address; 0 when none is set.
     pub fn socket(&self) -> usize {
         self.socket
     }
@@ -139,7 +139,7 @@ impl Dest {
         self.ocmax.into()
     }
 
-    /// Its attributes, parsed anew.
+    /// Parses its attributes.
     pub fn attrs(&self) -> Attrs<'_> {
         // They were parsed before they were copied here, so they can be parsed.
         attrs::parse(self.attrs_body())
@@ -147,23 +147,23 @@ impl Dest {
             .unwrap_or_default()
     }
 
-    /// Its unique id; `None` when the list gives none.
+    /// Returns its unique id, if the list gives one.
     pub fn duid(&self) -> Option<&[u8]> {
         let at = self.text_at + self.uri_len + self.duid_at;
         (self.duid_len > 0).then(|| self.text(at, self.duid_len))
     }
 
-    /// The host part of the URI.
+    /// Returns the host part of the URI.
     pub fn host(&self) -> &[u8] {
         self.text(self.text_at + self.host_at, self.host_len)
     }
 
-    /// Its resolved addresses.
+    /// Returns its resolved addresses.
     pub fn addrs(&self) -> impl Iterator<Item = Addr> {
         self.addr_slice().iter().copied()
     }
 
-    /// Its resolved addresses, where they lie.
+    /// Returns its resolved addresses, where they lie.
     pub(crate) fn addr_slice(&self) -> &[Addr] {
         // SAFETY: its page lives as long as this.
         let of_page = unsafe { &*self.page }.addrs();
@@ -172,12 +172,12 @@ impl Dest {
         own.unwrap_or_default()
     }
 
-    /// True when this is one of its addresses.
+    /// Returns true if this is one of its addresses.
     pub(crate) fn has_addr(&self, key: Key) -> bool {
         self.addrs().any(|addr| Key::from(addr) == key)
     }
 
-    /// What a list would say of it.
+    /// Returns the list line that would describe it.
     pub fn spec(&self) -> DestSpec<'_> {
         DestSpec {
             set: self.set,
@@ -194,7 +194,7 @@ impl Dest {
         }
     }
 
-    /// True when a list means this destination, whatever else it says of it.
+    /// Returns true if a list means this destination, whatever else it says of it.
     pub fn is_same(&self, spec: &DestSpec<'_>) -> bool {
         match (self.duid(), spec.attrs.duid) {
             (Some(one), Some(other)) => one.eq_ignore_ascii_case(other),
@@ -211,25 +211,25 @@ impl Dest {
                 == (spec.flags, spec.priority, spec.socket)
     }
 
-    /// True when it has this unique id.
+    /// Returns true if it has this unique id.
     pub fn has_duid(&self, duid: &[u8]) -> bool {
         self.duid()
             .is_some_and(|own| own.eq_ignore_ascii_case(duid))
     }
 
-    /// True when it may take one more call.
+    /// Returns true if it may take one more call.
     pub fn has_room(&self) -> bool {
         self.record().has_room(self.maxload)
     }
 
-    /// What runs.
+    /// Returns its record.
     pub fn record(&self) -> &DestRecord {
         // SAFETY: its page was given a live record and counted it for this destination, so the
         // record lives at least as long.
         unsafe { &*self.record }
     }
 
-    /// What runs, for another holder. As it came from the arena, so that the last holder may free
+    /// Returns its record for another holder: as it came from the arena, so that the last holder may free
     /// it: a pointer made from a reference must not be.
     pub fn counted(&self) -> NonNull<Counted<DestRecord>> {
         // SAFETY: its page was given a record.
@@ -245,7 +245,7 @@ pub fn ip(addr: Addr) -> IpAddr {
     }
 }
 
-/// Where `part` lies in `text`, of which it is a slice, and its length; nothing for any other part.
+/// Returns where `part` lies in `text`, of which it is a slice, and its length; 0 and 0 for any other part.
 fn place(text: &[u8], part: &[u8]) -> (u32, u32) {
     match (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize) {
         Some(at) if at + part.len() <= text.len() => (to_u32(at), to_u32(part.len())),

@@ -1,4 +1,4 @@
-//! Where a name leads, as whoever asked for it found: written by those who resolve names, read by all.
+//! The next hop of a URI that names a host: processes that resolve names write it, all read it.
 
 use core::hash::Hasher;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -31,7 +31,7 @@ pub enum Found {
 /// How often a reader tries while the writer writes.
 const RETRIES: usize = 64;
 
-/// A [`Found`] in shared memory, and what it is of. Zeroed it is unknown.
+/// A [`Found`] in shared memory, with the URI that it belongs to. Zeroed it is unknown.
 ///
 /// The first word holds kind, transport, port, and a number that grows with each change, so that
 /// a reader notices when what is behind it changed meanwhile. A destination may get another URI:
@@ -43,11 +43,11 @@ pub struct Hop {
     halves: [AtomicU64; 2],
 }
 
-/// What is there before somebody asks for a name, see [`Hop::set`].
+/// The version of what is known of a name, see [`Hop::set`].
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp(u64);
 
-/// What a URI is told from others by.
+/// Returns the number by which a URI is told from others.
 pub fn fingerprint(target: &[u8]) -> u64 {
     // Its keys are the same in all processes.
     let mut hasher = DefaultHasher::new();
@@ -66,7 +66,7 @@ fn pack(change: u64, kind: u8, proto: Proto, port: u16) -> u64 {
 }
 
 impl Hop {
-    /// What is known of the name in this URI.
+    /// Returns what is known of the name in this URI.
     pub fn get(&self, target: &[u8]) -> Found {
         let wanted = fingerprint(target);
         for _ in 0..RETRIES {
@@ -84,12 +84,12 @@ impl Hop {
         Found::Unknown
     }
 
-    /// What is there now; drawn before asking for a name.
+    /// Returns the stamp of what is known now. Draw it before you ask for a name.
     pub fn stamp(&self) -> Stamp {
         Stamp(self.word.load(SeqCst))
     }
 
-    /// Says what was found for a URI, unless another process has said something since `stamp`.
+    /// Keeps what was found for a URI, unless another process has kept something since `stamp`.
     pub fn set(&self, stamp: Stamp, target: &[u8], found: Found) {
         let Stamp(before) = stamp;
         let change = (before >> 32).wrapping_add(1);

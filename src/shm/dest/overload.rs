@@ -17,7 +17,7 @@ pub struct Overload {
     turns: AtomicU32,
 }
 
-/// True when this turn is one of the `rate` of a hundred that are passed over, evenly spread.
+/// Returns true if this turn is one of the `rate` of a hundred that are passed over, evenly spread.
 fn is_passed_over(turn: u32, rate: u32) -> bool {
     let at = turn % 100;
     (at + 1) * rate / 100 != at * rate / 100
@@ -59,12 +59,12 @@ impl Overload {
         self.until_us.load(Relaxed)
     }
 
-    /// Number of the last report.
+    /// Returns the number of the last report.
     pub fn seq(&self) -> i32 {
         self.seq.load(SeqCst)
     }
 
-    /// The turn of a hundred that comes next.
+    /// Returns the turn of a hundred that comes next.
     pub fn turn(&self) -> u32 {
         self.turns.load(Relaxed) % 100
     }

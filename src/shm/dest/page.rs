@@ -85,7 +85,7 @@ impl Page {
         Ok(())
     }
 
-    /// The addresses of its destinations.
+    /// Returns the addresses of its destinations.
     pub(crate) fn addrs(&self) -> &[Addr] {
         self.addrs.get()
     }

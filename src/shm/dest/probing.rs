@@ -1,4 +1,4 @@
-//! What pings found of a destination: run-time truth, kept in its record.
+//! Probing results: what pings found of a destination, kept with its record.
 //!
 //! One ping is on its way to a destination at a time, and whoever got its result writes; anybody
 //! reads at any time. Times are of the clock that all processes of a machine share.
@@ -118,7 +118,7 @@ impl LatencyCell {
 }
 
 impl Health {
-    /// How long it takes to answer.
+    /// Returns how long it takes to answer.
     pub fn latency(&self) -> Latency {
         self.latency.get()
     }
@@ -140,12 +140,12 @@ impl Health {
         begun
     }
 
-    /// Fingerprint of the URI that the last ping was for.
+    /// Returns the fingerprint of the URI that the last ping was for.
     pub fn target(&self) -> u64 {
         self.target.load(SeqCst)
     }
 
-    /// When the name was last asked for, in microseconds since 1970; 0 for never.
+    /// Returns when the name was last asked for, in microseconds since 1970; 0 for never.
     pub fn asked_us(&self) -> u64 {
         self.asked_us.load(Relaxed)
     }
@@ -171,12 +171,12 @@ impl Health {
                 .is_ok()
     }
 
-    /// When the ping that is on its way was sent, in microseconds.
+    /// Returns when the ping that is on its way was sent, in microseconds.
     pub fn sent_us(&self) -> Option<u64> {
         Some(self.sent_us.load(SeqCst)).filter(|&sent| sent != 0)
     }
 
-    /// When the next ping is due, in milliseconds.
+    /// Returns when the next ping is due, in milliseconds.
     pub fn due_ms(&self) -> Option<u64> {
         Some(self.due_ms.load(SeqCst)).filter(|&due| due != 0)
     }
@@ -199,7 +199,7 @@ impl Health {
         self.last.store(ended.pack(), SeqCst);
     }
 
-    /// The last result; `None` before the first one.
+    /// Returns the last result; `None` before the first one.
     pub fn last(&self) -> Option<Last> {
         Some(Last {
             ended: Ended::unpack(self.last.load(SeqCst))?,

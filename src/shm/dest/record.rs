@@ -1,4 +1,4 @@
-//! Records: the run-time truth of destinations, kept over reloads.
+//! Records: the states and counters of destinations, kept over reloads.
 //!
 //! A record outlives the tables that point to it. All of it is atomic: any process may change it
 //! at any time without a lock.
@@ -18,7 +18,7 @@ use super::record_slab::{RecordSlab, Vitals};
 use crate::shm::memory::arena::{Arena, OutOfMemory, ShmSafe};
 use crate::shm::memory::refcount::{Counted, Kept};
 
-/// What runs and what was counted for one destination.
+/// The state and the counters of one destination.
 ///
 /// Records lie in slabs; what only some of them need lies beside those ([`RecordSlab`]).
 pub struct DestRecord {
@@ -78,13 +78,13 @@ fn unpack(status: u64) -> (State, u32) {
     (State(low), high)
 }
 
-/// True when a destination with that many calls may take one more.
+/// Returns true if a destination with that many calls may take one more.
 fn within(load: u32, maxload: i32) -> bool {
     maxload == 0 || u32::try_from(maxload).is_ok_and(|maxload| load < maxload)
 }
 
 impl DestRecord {
-    /// The number that tells it from all others, drawn from `next` when it is first asked for.
+    /// Returns the number that tells it from all others, drawn from `next` when it is first asked for.
     pub fn number(&self, next: impl FnOnce() -> u32) -> u32 {
         match self.number.load(Ordering::SeqCst) {
             0 => {
@@ -98,55 +98,55 @@ impl DestRecord {
         }
     }
 
-    /// That number; 0 when nobody has asked for it yet.
+    /// Returns that number; 0 if nobody has asked for it yet.
     pub fn drawn_number(&self) -> u32 {
         self.number.load(Ordering::SeqCst)
     }
 
-    /// What pings found; `None` before there was a reason to keep it.
+    /// Returns what pings found, if there was a reason to keep it.
     pub fn health(&self) -> Option<&Health> {
         self.vitals().map(|vitals| &vitals.health)
     }
 
-    /// What it reported of its load; `None` before the first report.
+    /// Returns what it reported of its load, if it ever reported.
     pub fn overload(&self) -> Option<&Overload> {
         self.vitals().map(|vitals| &vitals.overload)
     }
 
-    /// How long it takes to answer, as far as that was measured.
+    /// Returns how long it takes to answer, as far as that was measured.
     pub fn latency(&self) -> Latency {
         self.health().map(Health::latency).unwrap_or_default()
     }
 
-    /// Where the name in this URI leads, as far as somebody has asked.
+    /// Returns the next hop of this URI, as far as it was resolved.
     pub fn next_hop(&self, target: &[u8]) -> Found {
         self.health()
             .map_or(Found::Unknown, |health| health.hop.get(target))
     }
 
     fn vitals(&self) -> Option<&Vitals> {
-        // SAFETY: its piece is there for as long as one of its records is.
+        // SAFETY: a slab is there for as long as one of its records is.
         unsafe { self.home.load(Ordering::Relaxed).as_ref() }?.vitals(self)
     }
 
-    /// What is kept of its health and its load; memory is taken for it where there is none yet.
+    /// Returns its vitals. Takes memory for them where there is none yet.
     ///
     /// # Errors
     /// [`OutOfMemory`].
     pub fn need_vitals(&self, arena: &impl Arena) -> Result<&Vitals, OutOfMemory> {
-        // SAFETY: as in `vitals`.
+        // SAFETY: a slab is there for as long as one of its records is.
         let home = unsafe { self.home.load(Ordering::Relaxed).as_ref() };
         let home = home.ok_or(OutOfMemory)?;
         home.make_vitals(arena)?;
         home.vitals(self).ok_or(OutOfMemory)
     }
 
-    /// State bits and failures in a row.
+    /// Returns the state bits, and the number of failures in a row.
     pub fn status(&self) -> (State, u32) {
         unpack(self.status.load(Ordering::SeqCst))
     }
 
-    /// State bits.
+    /// Returns the state bits.
     pub fn state(&self) -> State {
         self.status().0
     }
@@ -156,7 +156,7 @@ impl DestRecord {
         self.load.load(Ordering::SeqCst)
     }
 
-    /// True when one more call is within `maxload`: 0 is no limit, less than 0 no call at all.
+    /// Returns true if one more call is within `maxload`: 0 is no limit, less than 0 no call at all.
     pub fn has_room(&self, maxload: i32) -> bool {
         within(self.load(), maxload)
     }
@@ -193,7 +193,7 @@ impl DestRecord {
         }
     }
 
-    /// The set that it belongs to.
+    /// Returns the set that it belongs to.
     pub fn set(&self) -> SetId {
         self.set.load(Ordering::Relaxed)
     }
@@ -203,7 +203,7 @@ impl DestRecord {
         self.set.store(set, Ordering::Relaxed);
     }
 
-    /// Who set the state last, and when in milliseconds; 0 for the load that made it.
+    /// Returns who set the state last, and when in milliseconds; 0 for the load that made it.
     pub fn cause(&self) -> (Cause, u64) {
         let word = self.cause.load(Ordering::Relaxed);
         let [cause, ..] = word.to_le_bytes();
@@ -260,12 +260,12 @@ impl DestRecord {
         }
     }
 
-    /// True when the list asks for other state bits than at its last load.
+    /// Returns true if the list asks for other state bits than at its last load.
     pub fn listed_otherwise(&self, listed: State) -> bool {
         self.listed.load(Ordering::Relaxed) != listed.0
     }
 
-    /// State bits that the list asks for, as far as is known.
+    /// Returns the state bits that the list asks for, as far as is known.
     pub fn listed(&self) -> State {
         State(self.listed.load(Ordering::Relaxed))
     }
@@ -277,7 +277,7 @@ impl DestRecord {
         self.listed.store(listed.0, Ordering::Relaxed);
     }
 
-    /// True when a list with this ticket was read after the bits were last written there.
+    /// Returns true if a list with this ticket was read after the bits were last written there.
     pub fn is_known_to(&self, ticket: u64) -> bool {
         self.written.load(Ordering::SeqCst) < ticket
     }

@@ -18,7 +18,7 @@ use crate::shm::memory::refcount::{Counted, Hold};
 /// Most records of one slab: one record that stays keeps no more neighbours than these.
 pub(crate) const MOST: usize = 64;
 
-/// What is known of some destinations beside their states. Zeroed nothing is known.
+/// The vitals of a destination: what is known of it beside its state. Zeroed nothing is known.
 pub struct Vitals {
     /// What pings found.
     pub health: Health,
@@ -42,7 +42,7 @@ pub struct RecordSlab {
 unsafe impl ShmSafe for RecordSlab {}
 
 impl RecordSlab {
-    /// A slab of so many records, which its maker holds: `live` is 1.
+    /// Makes a slab of so many records, which its maker holds: `live` is 1.
     fn create(arena: &impl Arena, len: usize) -> Result<NonNull<Self>, OutOfMemory> {
         let mut plan = Plan::<RecordSlab>::of_header();
         let records = plan.array(len);
@@ -73,7 +73,7 @@ impl RecordSlab {
         unsafe { arena.free(slab.cast()) };
     }
 
-    /// What is known of one of its records.
+    /// Returns the vitals of one of its records.
     pub(crate) fn vitals(&self, record: &DestRecord) -> Option<&Vitals> {
         let vitals = NonNull::new(self.vitals.load(Ordering::Acquire))?;
         let of_slab = self.records.get().as_ptr_range();
@@ -88,7 +88,7 @@ impl RecordSlab {
         Some(unsafe { of_record.as_ref() })
     }
 
-    /// Takes memory for what is known of its records, unless that was done before.
+    /// Takes memory for the vitals of its records, unless that was done before.
     pub(crate) fn make_vitals(&self, arena: &impl Arena) -> Result<(), OutOfMemory> {
         if !self.vitals.load(Ordering::Acquire).is_null() {
             return Ok(());
@@ -131,7 +131,7 @@ impl<'a, A: Arena> Records<'a, A> {
         }
     }
 
-    /// A new record.
+    /// Makes a new record.
     ///
     /// # Errors
     /// [`OutOfMemory`] when the arena is full.
@@ -148,7 +148,7 @@ impl<'a, A: Arena> Records<'a, A> {
         Ok(record)
     }
 
-    /// The next free record of the slab.
+    /// Returns the next free record of the slab.
     fn next(&mut self) -> Option<Hold<'a, A, DestRecord>> {
         let (slab, free) = self.open.as_mut()?;
         let at = free.next()?;

@@ -76,7 +76,7 @@ pub struct Field<T> {
 }
 
 impl<T> Field<T> {
-    /// Where it begins, in bytes from the start of the piece.
+    /// Returns where it begins, in bytes from the start of the piece.
     pub const fn offset(&self) -> usize {
         self.offset
     }
@@ -90,7 +90,7 @@ pub struct Plan<H> {
 }
 
 impl<H: ShmSafe> Plan<H> {
-    /// A piece with only its header so far.
+    /// Makes a piece with only its header so far.
     pub const fn of_header() -> Self {
         const { assert!(align_of::<H>() <= 8, "an arena aligns to 8") };
         Plan {
@@ -136,12 +136,12 @@ pub struct Block<H> {
 }
 
 impl<H> Block<H> {
-    /// The piece itself; also what `Arena::free` wants back.
+    /// Returns the piece itself; also what `Arena::free` wants back.
     pub fn header(&self) -> NonNull<H> {
         self.base.cast()
     }
 
-    /// The header for filling, field by field: a whole value would bring along its padding, whose
+    /// Returns the header for filling, field by field: a whole value would bring along its padding, whose
     /// bytes are undefined, and memcheck would take what another process writes there later for
     /// undefined too.
     pub fn fill(&mut self) -> &mut H
@@ -152,7 +152,7 @@ impl<H> Block<H> {
         unsafe { self.base.cast().as_mut() }
     }
 
-    /// One of the arrays that the piece was planned with.
+    /// Returns one of the arrays that the piece was planned with.
     pub fn slice<T>(&self, field: &Field<T>) -> ShmSlice<T> {
         // SAFETY: the plan that made the field also made the block's size.
         let start = unsafe { self.base.add(field.offset) };
@@ -177,7 +177,7 @@ pub struct ShmSlice<T> {
 unsafe impl<T: ShmSafe> ShmSafe for ShmSlice<T> {}
 
 impl<T: ShmSafe> ShmSlice<T> {
-    /// A zeroed array as a piece of its own.
+    /// Makes a zeroed array as a piece of its own.
     ///
     /// # Errors
     /// [`OutOfMemory`] when the arena is full.
@@ -206,17 +206,17 @@ impl<T> ShmSlice<T> {
         len: 0,
     };
 
-    /// Where the array starts; `None` when it is empty.
+    /// Returns a pointer to its first value; `None` if it is empty.
     pub fn start(&self) -> Option<NonNull<T>> {
         NonNull::new(self.start).filter(|_| self.len > 0)
     }
 
-    /// Number of values.
+    /// Returns the number of values.
     pub const fn len(&self) -> usize {
         self.len
     }
 
-    /// The array.
+    /// Returns the array.
     pub fn get(&self) -> &[T] {
         if self.len == 0 {
             return &[];
@@ -226,7 +226,7 @@ impl<T> ShmSlice<T> {
         unsafe { core::slice::from_raw_parts(self.start, self.len) }
     }
 
-    /// The array for filling, before its piece is published.
+    /// Returns the array for filling, before its piece is published.
     ///
     /// # Safety
     /// Nobody else has a reference into the array while the result lives.
@@ -267,12 +267,12 @@ impl<'a, A: Arena, T: Free> Owned<'a, A, T> {
         Owned { piece, arena }
     }
 
-    /// The bare pointer, for what is published together with it.
+    /// Returns the bare pointer, for what is published together with it.
     pub fn as_ptr(&self) -> NonNull<T> {
         self.piece
     }
 
-    /// The bare pointer, for a publication.
+    /// Returns the bare pointer, for a publication.
     pub fn into_raw(self) -> NonNull<T> {
         let piece = self.piece;
         core::mem::forget(self);

@@ -5,11 +5,12 @@
 //! the epoch in which the old piece was last to be had. The piece is freed when no slot holds an
 //! epoch at or before that one. Readers never wait, writers never wait for readers.
 //!
-//! Why it is sound across processes: slots and epoch are atomics in memory that all processes map
-//! at one address. All accesses that order a pin against a publication are sequentially
+//! It is sound across processes because slots and epoch are atomics in memory that all processes map
+//! at one address, and all accesses that order a pin against a publication are sequentially
 //! consistent: either the writer that scans the slots sees the pin, or the reader that pinned sees
-//! the new pointer. A process that dies with a pin set takes the whole server down with it
-//! (`doc/dev/safety.md`, children), so no slot is held for ever.
+//! the new pointer. So whoever publishes what is retired later, or loads it, uses `SeqCst` and one
+//! pointer for it: to a table, a view, an index of addresses. A process that dies with a pin set takes
+//! the whole server down with it (`doc/dev/safety.md`, children), so no slot is held for ever.
 
 use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicU32, AtomicU64};
@@ -72,26 +73,21 @@ impl Epochs {
     /// A process may hold several pins and drop them in any order: the first one counts until the
     /// last one is gone.
     pub fn pin(&self, process: usize) -> Pin<'_> {
-        let slot = self.pin_slot(process);
-        if slot.is_none() {
-            self.strays.fetch_add(1, SeqCst);
+        let slot = self.slots.get().get(process);
+        match slot {
+            Some(slot) => {
+                let pins = slot.pins.load(Relaxed);
+                slot.pins.store(pins + 1, Relaxed);
+                if pins == 0 {
+                    slot.epoch.store(self.now.load(SeqCst), SeqCst);
+                }
+            }
+            None => _ = self.strays.fetch_add(1, SeqCst),
         }
         Pin { epochs: self, slot }
     }
 
-    /// The same for a process that has a slot of its own; `None`, and nothing is pinned, for others.
-    #[inline(always)]
-    pub fn pin_slot(&self, process: usize) -> Option<SlotPin<'_>> {
-        let slot = self.slots.get().get(process)?;
-        let pins = slot.pins.load(Relaxed);
-        slot.pins.store(pins + 1, Relaxed);
-        if pins == 0 {
-            slot.epoch.store(self.now.load(SeqCst), SeqCst);
-        }
-        Some(SlotPin(slot))
-    }
-
-    /// The current epoch.
+    /// Returns the current epoch.
     pub fn now(&self) -> u64 {
         self.now.load(SeqCst)
     }
@@ -101,7 +97,7 @@ impl Epochs {
         self.now.fetch_add(1, SeqCst)
     }
 
-    /// True when no reader can still see what was replaced in epoch `retired` or before.
+    /// Returns true if no reader can still see what was replaced in epoch `retired` or before.
     pub fn is_past(&self, retired: u64) -> bool {
         let mut pinned = self.slots.get().iter().map(|slot| slot.epoch.load(SeqCst));
         self.strays.load(SeqCst) == 0 && pinned.all(|epoch| epoch == 0 || epoch > retired)
@@ -112,24 +108,16 @@ impl Epochs {
 pub struct Pin<'e> {
     epochs: &'e Epochs,
     /// `None` for a stray.
-    slot: Option<SlotPin<'e>>,
+    slot: Option<&'e Slot>,
 }
 
 impl Drop for Pin<'_> {
+    #[inline]
     fn drop(&mut self) {
-        if self.slot.is_none() {
+        let Some(slot) = self.slot else {
             self.epochs.strays.fetch_sub(1, SeqCst);
-        }
-    }
-}
-
-/// A [`Pin`] of a process that has a slot of its own.
-pub struct SlotPin<'e>(&'e Slot);
-
-impl Drop for SlotPin<'_> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        let SlotPin(slot) = self;
+            return;
+        };
         let pins = slot.pins.load(Relaxed).wrapping_sub(1);
         slot.pins.store(pins, Relaxed);
         if pins == 0 {

@@ -1,4 +1,4 @@
-//! Shared things that are freed when the last table or call that points to them lets go.
+//! Values that are freed when the last table or call that points to them lets go.
 
 use core::ops::Deref;
 use core::ptr::NonNull;
@@ -6,9 +6,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::arena::{Arena, ShmSafe};
 
-/// A value that knows how many point to it, and where its memory goes after the last one.
+/// A value that counts its holders, and knows where its memory goes after the last one.
 pub trait Kept: ShmSafe {
-    /// How many there are. Zeroed nobody holds it.
+    /// Returns the number of its holders. It is 0 in a zeroed value.
     fn refs(&self) -> &AtomicU32;
 
     /// Gives back its memory.
@@ -24,7 +24,7 @@ pub trait Kept: ShmSafe {
 #[repr(transparent)]
 pub struct Counted<T>(T);
 
-// SAFETY: as for the value.
+// SAFETY: it is the value, which is safe to share.
 unsafe impl<T: ShmSafe> ShmSafe for Counted<T> {}
 
 impl<T> Deref for Counted<T> {
@@ -75,7 +75,7 @@ impl<'a, A: Arena, T: Kept> Hold<'a, A, T> {
         Hold { counted, arena }
     }
 
-    /// The reference as a bare pointer, for somebody who gives it back later.
+    /// Returns the reference as a bare pointer, for somebody who gives it back later.
     pub fn into_raw(self) -> NonNull<Counted<T>> {
         let counted = self.counted;
         core::mem::forget(self);

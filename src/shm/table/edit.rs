@@ -18,7 +18,7 @@ use crate::dispatch::list::destination::{Addr, DestSpec, SetId};
 use crate::dispatch::state::transition::State;
 
 use super::from_list::{Loose, come_back, new_record};
-use super::slots::{Entry, Table};
+use super::slots::{SetEntry, Table};
 use super::store::{OnChange, Store};
 use super::writer::{Retired, Writer};
 use crate::shm::dest::address::AddrIndex;
@@ -393,7 +393,7 @@ impl Edit<'_> {
         let mut entries = self.table.entries();
         let born = entries.iter().map(|entry| entry.born).max();
         entries.retain(|entry| entry.id != self.set);
-        entries.extend(view.map(|view| Entry {
+        entries.extend(view.map(|view| SetEntry {
             id: self.set,
             born: born.map_or(0, |born| born.saturating_add(1)),
             view: view.as_ptr(),

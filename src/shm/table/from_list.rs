@@ -1,4 +1,4 @@
-//! Building a table from a list, over what runs: who stays, who is new, who is gone.
+//! Building a table from a list, over the running one: which destinations stay, come and go.
 
 use core::cmp::Reverse;
 use core::hash::{BuildHasherDefault, Hasher};
@@ -13,7 +13,7 @@ use crate::dispatch::list::order;
 use crate::dispatch::state::latency::Latency;
 
 use super::retained::Retained;
-use super::slots::{Entry, Table};
+use super::slots::{SetEntry, Table};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::page::{Draft, Page};
 use crate::shm::dest::record::DestRecord;
@@ -23,7 +23,7 @@ use crate::shm::memory::refcount::{Counted, Hold};
 use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::{Rules, View};
 
-/// A list by sets: who is in which, and in which order.
+/// A list by sets: the destinations of each set, in order.
 pub struct Plans {
     /// The sets as they come, and for each where its destinations end in `lines`.
     sets: Vec<(SetId, usize)>,
@@ -32,7 +32,7 @@ pub struct Plans {
 }
 
 impl Plans {
-    /// The sets as they come, each with the positions of its destinations in index order.
+    /// Returns the sets as they come, each with the positions of its destinations in index order.
     pub fn sets(&self) -> impl Iterator<Item = (SetId, &[usize])> {
         let mut start = 0;
         self.sets.iter().map(move |&(id, end)| {
@@ -123,8 +123,8 @@ fn order_members(priorities: &[i32], members: &mut [usize]) {
     }
 }
 
-/// The destinations of the running table by what makes one the same over a reload: its unique id,
-/// or its URI and socket where it has none. Of several alike the first of the running list is the
+/// The destinations of the running table by their identity over a reload: the unique id, or URI and
+/// socket where there is none. Of several alike the first of the running list is the
 /// first to be taken.
 struct Running<'t> {
     table: Option<&'t Table>,
@@ -138,7 +138,7 @@ struct Running<'t> {
     sets: Vec<(usize, &'t View)>,
     /// By number, whether it was taken, of those that share their URI with nobody.
     taken: Vec<bool>,
-    /// Number of those that nobody took.
+    /// Number of those that were not taken.
     left: usize,
 }
 
@@ -169,7 +169,7 @@ impl<'t> Running<'t> {
         running
     }
 
-    /// The running destination that a new one goes on with, if there is one.
+    /// Returns the running destination that a new one goes on with, if there is one.
     fn take(&mut self, spec: &DestSpec<'_>) -> Option<&'t Dest> {
         let taken = match spec.attrs.duid.filter(|duid| !duid.is_empty()) {
             Some(duid) => {
@@ -207,14 +207,14 @@ impl<'t> Running<'t> {
     }
 }
 
-/// Destinations that are not yet published: freed when they do not become so.
+/// Destinations that are not yet published. They are freed when dropped.
 pub(crate) struct Loose<'a, A: Arena> {
     pub(crate) dests: Vec<NonNull<Dest>>,
     arena: &'a A,
 }
 
 impl<'a, A: Arena> Loose<'a, A> {
-    /// None yet.
+    /// Makes an empty collection.
     pub(crate) const fn new(arena: &'a A) -> Self {
         Loose {
             dests: Vec::new(),
@@ -272,7 +272,7 @@ pub fn compare(list: &[DestSpec<'_>], running: Option<&Table>) -> Changes {
     changes
 }
 
-/// What [`build`] has made.
+/// The result of [`build`].
 pub struct Built {
     /// The table, which nobody else sees yet.
     pub table: NonNull<Table>,
@@ -311,9 +311,9 @@ pub fn build(
     let loose = build.dests(&plans, &kept)?;
     let views = build.views(&plans, &loose.dests, random)?;
     let sets = plans.sets().map(|(id, _)| id).zip(&views);
-    let entries: Vec<Entry> = (0..)
+    let entries: Vec<SetEntry> = (0..)
         .zip(sets)
-        .map(|(born, (id, view))| Entry {
+        .map(|(born, (id, view))| SetEntry {
             id,
             born,
             view: view.as_ptr().as_ptr(),
@@ -331,7 +331,7 @@ pub fn build(
     })
 }
 
-/// The record of a destination that was removed while it had calls, in the state that the list
+/// Returns the record of a destination that was removed while it had calls, in the state that the list
 /// asks for.
 pub(crate) fn come_back(
     retained: &Retained,
@@ -343,7 +343,7 @@ pub(crate) fn come_back(
     Some(record)
 }
 
-/// A new record for a destination of a list.
+/// Makes a new record for a destination of a list.
 ///
 /// # Errors
 /// [`OutOfMemory`]: nothing was taken.
@@ -374,7 +374,7 @@ pub(crate) fn new_record<'a, A: Arena>(
 /// A record that goes on.
 type KeptRecord = NonNull<Counted<DestRecord>>;
 
-/// What the building of one table needs at each step.
+/// The building of one table.
 struct Build<'a, A: Arena> {
     arena: &'a A,
     rules: Rules,
@@ -386,7 +386,7 @@ struct Build<'a, A: Arena> {
 }
 
 impl<'a, A: Arena> Build<'a, A> {
-    /// The records that go on, by position in the list. They are handed out in list order, so
+    /// Returns the records that go on, by position in the list. They are handed out in list order, so
     /// that the nth of several alike stays the nth.
     fn kept(&mut self, retained: &Retained) -> Vec<Option<KeptRecord>> {
         let mut running = Running::new(self.running);
@@ -432,7 +432,7 @@ impl<'a, A: Arena> Build<'a, A> {
         Ok(loose)
     }
 
-    /// A destination for a page.
+    /// Makes the draft of a destination for a page.
     fn draft(
         &self,
         line: usize,

@@ -39,7 +39,7 @@ pub struct Table {
 
 /// What a slot is made from.
 #[derive(Clone, Copy)]
-pub(crate) struct Entry {
+pub(crate) struct SetEntry {
     pub(crate) id: SetId,
     pub(crate) born: u32,
     pub(crate) view: *mut View,
@@ -60,9 +60,9 @@ impl Table {
     /// replaced in it.
     pub(crate) unsafe fn create(
         arena: &impl Arena,
-        entries: &[Entry],
+        entries: &[SetEntry],
     ) -> Result<NonNull<Table>, OutOfMemory> {
-        let listed: Vec<Entry> = in_listing_order(entries).collect();
+        let listed: Vec<SetEntry> = in_listing_order(entries).collect();
         // SAFETY: the caller's promise.
         let views = listed
             .iter()
@@ -70,7 +70,7 @@ impl Table {
         // SAFETY: destinations of live views are there.
         let addrs = views
             .flat_map(View::raw_dests)
-            .flat_map(|dest| unsafe { address::Entry::of(dest) });
+            .flat_map(|dest| unsafe { address::AddrEntry::of(dest) });
         let addrs: Vec<_> = addrs.collect();
         // SAFETY: destinations live as long as their views; an edit that drops one replaces both.
         let addrs = unsafe { AddrIndex::create(arena, &addrs) }?;
@@ -93,14 +93,14 @@ impl Table {
         Ok(block.header())
     }
 
-    /// The index of addresses.
+    /// Returns the index of addresses.
     fn addrs(&self) -> &AddrIndex {
         // SAFETY: `create` and `replace_addrs` were given one that is whole; it is freed with the
         // table, or retired like it when replaced.
         unsafe { &*self.addrs.load(SeqCst) }
     }
 
-    /// The index of addresses after an edit inside a set.
+    /// Returns the index of addresses after an edit inside a set.
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing was taken.
@@ -114,12 +114,12 @@ impl Table {
         added: Option<NonNull<Dest>>,
     ) -> Result<Owned<'a, A, AddrIndex>, OutOfMemory> {
         let running = self.addrs().entries();
-        let stays = |entry: &&address::Entry| {
+        let stays = |entry: &&address::AddrEntry| {
             entry
                 .raw_dest()
                 .is_some_and(|dest| !dropped.contains(&dest))
         };
-        let mut entries: Vec<address::Entry> = running.iter().filter(stays).copied().collect();
+        let mut entries: Vec<address::AddrEntry> = running.iter().filter(stays).copied().collect();
         if let Some(added) = added {
             // SAFETY: the caller's promise.
             let place = self.place(unsafe { added.as_ref() });
@@ -129,7 +129,7 @@ impl Table {
                 dest.is_some_and(|dest| self.place(dest) < place)
             });
             // SAFETY: the caller's promise.
-            entries.splice(at..at, unsafe { address::Entry::of(added) });
+            entries.splice(at..at, unsafe { address::AddrEntry::of(added) });
         }
         // SAFETY: what is listed lives until an edit or a load replaces the index.
         unsafe { AddrIndex::create(arena, &entries) }
@@ -143,9 +143,9 @@ impl Table {
         self.addrs.swap(addrs.as_ptr(), SeqCst)
     }
 
-    /// What the slots were made from, with the views of this moment.
-    pub(crate) fn entries(&self) -> Vec<Entry> {
-        let entry = |slot: &SetSlot| Entry {
+    /// Returns what the slots were made from, with the views of this moment.
+    pub(crate) fn entries(&self) -> Vec<SetEntry> {
+        let entry = |slot: &SetSlot| SetEntry {
             id: slot.id,
             born: slot.born,
             view: slot.view.load(SeqCst),
@@ -153,18 +153,18 @@ impl Table {
         self.slots.get().iter().map(entry).collect()
     }
 
-    /// The slot of a set.
+    /// Returns the slot of a set.
     #[inline(always)]
     pub(crate) fn slot(&self, id: SetId) -> Option<&SetSlot> {
         Some(self.find(id)?.1)
     }
 
-    /// Position of a set in the order of listing.
+    /// Returns the position of a set in the order of listing.
     fn rank(&self, id: SetId) -> Option<usize> {
         Some(self.find(id)?.0)
     }
 
-    /// The slot of a set, and its position in the order of listing.
+    /// Returns the slot of a set, and its position in the order of listing.
     #[inline(always)]
     fn find(&self, id: SetId) -> Option<(usize, &SetSlot)> {
         let buckets = self.buckets.get();
@@ -179,19 +179,19 @@ impl Table {
         }
     }
 
-    /// The view of a set, and how many sets are listed before it.
+    /// Returns the view of a set, and how many sets are listed before it.
     pub(crate) fn ranked(&self, id: SetId) -> Option<(usize, &View)> {
         let (rank, slot) = self.find(id)?;
         Some((rank, slot.view()?))
     }
 
-    /// The view of a set.
+    /// Returns the view of a set.
     #[inline(always)]
     pub fn view(&self, id: SetId) -> Option<&View> {
         self.slot(id)?.view()
     }
 
-    /// All sets, in the order in which they are listed.
+    /// Returns all sets, in the order in which they are listed.
     pub fn sets(&self) -> impl Iterator<Item = (SetId, &View)> {
         self.slots
             .get()
@@ -199,7 +199,7 @@ impl Table {
             .filter_map(|slot| Some((slot.id, slot.view()?)))
     }
 
-    /// All destinations, by set as the sets came, and as a list would have them.
+    /// Returns all destinations, by set as the sets came, and as a list would have them.
     pub fn dests_as_they_came(&self) -> Vec<&Dest> {
         let mut slots: Vec<&SetSlot> = self.slots.get().iter().collect();
         slots.sort_by_key(|slot| slot.born);
@@ -214,17 +214,17 @@ impl Table {
         all
     }
 
-    /// Number of sets.
+    /// Returns the number of sets.
     pub fn len(&self) -> usize {
         self.slots.get().len()
     }
 
-    /// True when there is no set.
+    /// Returns true if there is no set.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The first destination, in the order of listing, that a source is from.
+    /// Returns the first destination, in the order of listing, that a source is from.
     pub fn find_source(
         &self,
         source: Source,
@@ -234,7 +234,7 @@ impl Table {
         self.addrs().find(source, want, accept)
     }
 
-    /// The place of a destination in the order of listing: the smaller, the earlier.
+    /// Returns the place of a destination in the order of listing: the smaller, the earlier.
     fn place(&self, dest: &Dest) -> (Option<usize>, Reverse<i32>, Reverse<u32>) {
         (
             self.rank(dest.set),
@@ -282,14 +282,14 @@ impl SetSlot {
     }
 }
 
-/// The first bucket to look at for a set.
+/// Returns the first bucket to search for a set.
 fn home(id: SetId, buckets: usize) -> usize {
     let spread = spread(u64::from(u32::from_ne_bytes(id.to_ne_bytes())));
     (spread >> 32) as usize & buckets.wrapping_sub(1)
 }
 
 /// Entries in the order in which their sets are listed.
-fn in_listing_order(entries: &[Entry]) -> impl Iterator<Item = Entry> {
+fn in_listing_order(entries: &[SetEntry]) -> impl Iterator<Item = SetEntry> {
     let mut entries = entries.to_vec();
     entries.sort_by_key(|entry| entry.born);
     let ids: Vec<SetId> = entries.iter().map(|entry| entry.id).collect();

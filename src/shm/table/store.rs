@@ -2,7 +2,7 @@
 //!
 //! Readers [`Store::pin`] and then load the table by one atomic pointer; they never lock and never
 //! wait. Writers take the writer lock, build a whole new table beside the running one, publish it
-//! by one pointer store, and retire the old one until no reader can still see it ([`crate::shm::memory::epoch`]).
+//! by one pointer store, and retire the old one until no reader can still see it (see `epoch`).
 //! When memory runs out on the way, the running table stays as it was.
 
 use core::ptr::{self, NonNull};
@@ -44,7 +44,7 @@ impl Ticket {
     /// Before all others.
     pub(crate) const NONE: Self = Ticket(0);
 
-    /// Its number; later ones have greater ones.
+    /// Returns its number. A later ticket has a greater one.
     pub(crate) const fn number(self) -> u64 {
         self.0
     }
@@ -86,7 +86,7 @@ pub struct Store<A: Arena, L: 'static> {
 // SAFETY: what the root points to is made for several processes at once: atomics, frozen pieces,
 // and a retirement list under a lock. Threads of one process are no worse.
 unsafe impl<A: Arena + Sync, L: Sync> Sync for Store<A, L> {}
-// SAFETY: as above; the root belongs to no process.
+// SAFETY: the root is made for several processes, and belongs to none.
 unsafe impl<A: Arena + Send, L: Sync> Send for Store<A, L> {}
 
 impl<A: Arena, L: RawMutex> Store<A, L> {
@@ -101,7 +101,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let root = Plan::<Root<L>>::of_header().alloc(&arena)?.header();
         // SAFETY: ours alone until the server forks; only the lock needs more than zeroes.
         let writer = unsafe { &raw mut (*root.as_ptr()).writer };
-        // SAFETY: as above.
+        // SAFETY: ours alone until the server forks; what is there is zeroes, which need no drop.
         unsafe { writer.write(Mutex::from_raw(lock, Retirement::EMPTY)) };
         let store = Store { arena, root, rules };
         store.root().epochs.start();
@@ -113,7 +113,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         unsafe { self.root.as_ref() }
     }
 
-    /// The rules that all views are built by.
+    /// Returns the rules that all views are built by.
     pub fn rules(&self) -> Rules {
         self.rules
     }
@@ -171,16 +171,17 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         }
     }
 
-    /// True when the running table still has this view of the set, or none.
+    /// Returns true if the running table still has this view of the set, or none.
     #[cold]
     fn is_newest(&self, pinned: &Pinned<'_>, set: SetId, view: Option<&View>) -> bool {
         let newest = self.running(pinned).and_then(|table| table.view(set));
         view.map(ptr::from_ref) == newest.map(ptr::from_ref)
     }
 
-    /// The running table of this moment, which may be newer than the pinned one.
+    /// Returns the running table of this moment, which may be newer than the pinned one.
     pub(crate) fn running<'p>(&'p self, _pinned: &'p Pinned<'_>) -> Option<&'p Table> {
-        // SAFETY: as in `pin`; the pin is borrowed for as long as the result lives.
+        // SAFETY: a table that is published while a pin is set is not freed while the pin lives, and the
+        // pin is borrowed for as long as the result.
         unsafe { self.root().table.load(SeqCst).as_ref() }
     }
 
@@ -231,18 +232,18 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             .map(Some)
     }
 
-    /// The arena that all pieces come from.
+    /// Returns the arena that all pieces come from.
     pub(crate) fn arena(&self) -> &A {
         &self.arena
     }
 
-    /// Number of notes of what was replaced and is not given back yet.
+    /// Returns the number of notes of what was replaced and is not given back yet.
     #[cfg(test)]
     pub fn retired(&self) -> usize {
         self.write().notes()
     }
 
-    /// A reference of its own to a destination's record, which lives on when the destination has
+    /// Returns a reference of its own to a destination's record, which lives on when the destination has
     /// left the lists. The caller has pinned the destination.
     pub fn hold(&self, dest: &Dest) -> Hold<'_, A, DestRecord> {
         // SAFETY: the destination, which is borrowed, holds its record.
@@ -266,7 +267,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         record.set_written(listed, self.ticket().0);
     }
 
-    /// A number that grows whenever lists are replaced or edited.
+    /// Returns a number that grows whenever lists are replaced or edited.
     pub fn version(&self) -> u64 {
         self.root().epochs.now()
     }
@@ -306,12 +307,12 @@ pub struct Pinned<'s> {
 }
 
 impl Pinned<'_> {
-    /// The table.
+    /// Returns the table.
     pub fn table(&self) -> Option<&Table> {
         self.table
     }
 
-    /// The view of a set.
+    /// Returns the view of a set.
     #[inline(always)]
     pub fn view(&self, set: SetId) -> Option<&View> {
         self.table?.view(set)

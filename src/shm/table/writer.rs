@@ -83,7 +83,7 @@ impl Linked for Retired {
 }
 
 impl Retired {
-    /// A note with room for `dests` destinations.
+    /// Makes a note with room for `dests` destinations.
     ///
     /// # Errors
     /// [`OutOfMemory`] when the arena is full.
@@ -158,18 +158,18 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
 }
 
 impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
-    /// The running table.
+    /// Returns the running table.
     pub(crate) fn table(&self) -> Option<&Table> {
         // SAFETY: only the holder of the lock replaces it, and gives it back through `&mut self`.
         unsafe { self.store.root().table.load(SeqCst).as_ref() }
     }
 
-    /// What only the holder of the lock may touch.
+    /// Returns what only the holder of the lock may touch.
     pub(crate) fn held(&self) -> &Retirement {
         &self.held
     }
 
-    /// The running table, and what only the holder of the lock may touch.
+    /// Returns the running table, and what only the holder of the lock may touch.
     fn parts(&mut self) -> (Option<&Table>, &mut Retirement) {
         // SAFETY: only the holder of the lock replaces it, and gives it back through `&mut self`,
         // which is borrowed for as long as the result lives.
@@ -284,7 +284,7 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         unsafe { held.retained.prune(arena, is_over) };
     }
 
-    /// Number of notes of what was replaced and is not given back yet.
+    /// Returns the number of notes of what was replaced and is not given back yet.
     #[cfg(test)]
     pub(crate) fn notes(&self) -> usize {
         self.held.notes.iter().count()

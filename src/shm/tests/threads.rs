@@ -13,19 +13,22 @@ use rand::{Rng, SeedableRng};
 
 use super::spec;
 use super::store::{RULES, Spin};
+use crate::dispatch::list::destination::Proto;
 use crate::dispatch::select::algorithm::{Start, choose};
 use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::state::transition::{Outcome, State};
+use crate::shm::dest::address::{Key, Match, Source};
+use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::{Arena, Plan};
 use crate::shm::set::maxima::Maxima;
 use crate::shm::set::sums::Sums;
 use crate::shm::set::usable::Usable;
+use crate::shm::table::edit::Revision;
 use crate::shm::table::store::{Found, ReloadState, Store};
 
-static TAKEN: AtomicUsize = AtomicUsize::new(0);
-
-/// An arena on the heap, for all threads. Each piece has its layout in front.
-struct Heap;
+/// An arena on the heap, for all threads, that counts what is taken. Each piece has its size in front.
+#[derive(Default)]
+struct Heap(AtomicUsize);
 
 fn around(size: usize) -> Layout {
     Layout::from_size_align(size + 8, 8).unwrap()
@@ -33,14 +36,14 @@ fn around(size: usize) -> Layout {
 
 unsafe impl Arena for Heap {
     fn alloc(&self, layout: Layout) -> Option<NonNull<u8>> {
-        TAKEN.fetch_add(1, Ordering::Relaxed);
+        self.0.fetch_add(1, Ordering::Relaxed);
         let piece = NonNull::new(unsafe { alloc::alloc(around(layout.size())) })?;
         unsafe { piece.cast::<usize>().write(layout.size()) };
         Some(unsafe { piece.add(8) })
     }
 
     unsafe fn free(&self, ptr: NonNull<u8>) {
-        TAKEN.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
         let piece = unsafe { ptr.sub(8) };
         let size = unsafe { piece.cast::<usize>().read() };
         unsafe { alloc::dealloc(piece.as_ptr(), around(size)) };
@@ -56,7 +59,7 @@ unsafe impl Sync for Everywhere {}
 #[test]
 fn threads_choose_change_and_reload_at_once() {
     let rounds = if cfg!(miri) { 6 } else { 2_000 };
-    let store = Everywhere(Store::create(Heap, Spin::INIT, RULES).unwrap());
+    let store = Everywhere(Store::create(Heap::default(), Spin::INIT, RULES).unwrap());
     unsafe { store.0.make_slots(4) }.unwrap();
     let uris: Vec<String> = (0..4).map(|n| format!("sip:a:{n}")).collect();
     let load = |round: usize, states| {
@@ -119,7 +122,62 @@ fn threads_choose_change_and_reload_at_once() {
     }
     drop(pinned);
     unsafe { store.0.destroy() };
-    assert_eq!(TAKEN.load(Ordering::Relaxed), 0);
+    assert_eq!(store.0.arena().0.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn threads_look_for_addresses_while_others_edit() {
+    let rounds = if cfg!(miri) { 12 } else { 2_000 };
+    let store = Everywhere(Store::create(Heap::default(), Spin::INIT, RULES).unwrap());
+    unsafe { store.0.make_slots(3) }.unwrap();
+    let store = &store;
+    let mut random = StdRng::seed_from_u64(1);
+    let kept = spec(1, "sip:kept:5060", 0, 0);
+    let loaded = store
+        .0
+        .load(store.0.ticket(), &[kept], ReloadState::Keep, &mut random);
+    loaded.unwrap();
+    let stop = AtomicBool::new(false);
+    let look = |number| {
+        let source = Source {
+            addr: Key::v4([127, 0, 0, 1]),
+            port: 5060,
+            proto: Proto::NONE,
+        };
+        let want = Match {
+            port: true,
+            proto: false,
+            set: Some(1),
+        };
+        while !stop.load(Ordering::Relaxed) {
+            let pinned = store.0.pin(number);
+            let found = pinned.table().unwrap().find_source(source, want, |_| true);
+            assert!(found.unwrap().uri().starts_with(b"sip:kept"));
+            drop(pinned);
+            thread::yield_now();
+        }
+    };
+    thread::scope(|scope| {
+        scope.spawn(|| look(1));
+        scope.spawn(|| look(2));
+        for round in 0..rounds {
+            let added = spec(1, "sip:other:5070", 0, 0);
+            store.0.add(&added, &mut random).unwrap();
+            let revision = Revision {
+                priority: Some(round),
+                ..Revision::default()
+            };
+            let is_kept = |dest: &Dest| dest.uri().starts_with(b"sip:kept");
+            store
+                .0
+                .modify(1, None, is_kept, revision, &mut random)
+                .unwrap();
+            assert_eq!(store.0.remove(1, b"sip:other:5070", &mut random), Ok(1));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    unsafe { store.0.destroy() };
+    assert_eq!(store.0.arena().0.load(Ordering::Relaxed), 0);
 }
 
 /// A value that threads share, as processes share what is in shared memory.
