@@ -15,7 +15,7 @@ use super::next_hop::Found;
 use super::overload::Overload;
 use super::probing::Health;
 use super::record_slab::{RecordSlab, Vitals};
-use crate::shm::memory::arena::{Arena, OutOfMemory, ShmSafe};
+use crate::shm::memory::arena::{Arena, OutOfMemory, ShmSafe, to_u32};
 use crate::shm::memory::refcount::{Counted, Kept};
 
 /// The state and the counters of one destination.
@@ -73,9 +73,11 @@ fn pack(state: State, failures: u32) -> u64 {
 }
 
 fn unpack(status: u64) -> (State, u32) {
-    let low = u32::try_from(status & u64::from(u32::MAX)).unwrap_or(0);
-    let high = u32::try_from(status >> 32).unwrap_or(0);
-    (State(low), high)
+    let [a, b, c, d, ..] = status.to_le_bytes();
+    (
+        State(u32::from_le_bytes([a, b, c, d])),
+        (status >> 32) as u32,
+    )
 }
 
 /// Returns true if a destination with that many calls may take one more.
@@ -124,9 +126,14 @@ impl DestRecord {
             .map_or(Found::Unknown, |health| health.hop.get(target))
     }
 
-    fn vitals(&self) -> Option<&Vitals> {
+    /// Returns its slab.
+    fn home(&self) -> Option<&RecordSlab> {
         // SAFETY: a slab is there for as long as one of its records is.
-        unsafe { self.home.load(Ordering::Relaxed).as_ref() }?.vitals(self)
+        unsafe { self.home.load(Ordering::Relaxed).as_ref() }
+    }
+
+    fn vitals(&self) -> Option<&Vitals> {
+        self.home()?.vitals(self)
     }
 
     /// Returns its vitals. Takes memory for them where there is none yet.
@@ -134,11 +141,10 @@ impl DestRecord {
     /// # Errors
     /// [`OutOfMemory`].
     pub fn need_vitals(&self, arena: &impl Arena) -> Result<&Vitals, OutOfMemory> {
-        // SAFETY: a slab is there for as long as one of its records is.
-        let home = unsafe { self.home.load(Ordering::Relaxed).as_ref() };
-        let home = home.ok_or(OutOfMemory)?;
-        home.make_vitals(arena)?;
-        home.vitals(self).ok_or(OutOfMemory)
+        if let Some(home) = self.home() {
+            home.make_vitals(arena)?;
+        }
+        self.vitals().ok_or(OutOfMemory)
     }
 
     /// Returns the state bits, and the number of failures in a row.
@@ -186,7 +192,7 @@ impl DestRecord {
 
     /// Says where it is in the newest view of the set, or that it is [`NOWHERE`]. Writers only.
     pub fn set_position(&self, at: usize) {
-        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        let at = to_u32(at);
         // Most stay where they are: then other processes keep what they have of the record.
         if self.position.load(Ordering::SeqCst) != at {
             self.position.store(at, Ordering::SeqCst);
