@@ -12,7 +12,7 @@ use crate::shm::set::view::View;
 use crate::shm::table::store::ReloadState;
 
 /// Selections of a run.
-const PICKS: usize = if cfg!(miri) { 300 } else { 100_000 };
+const PICKS: usize = if cfg!(miri) { 400 } else { 100_000 };
 
 /// How often each position is picked.
 fn picks(view: &View, start: Start) -> Vec<usize> {
