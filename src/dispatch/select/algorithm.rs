@@ -145,6 +145,12 @@ pub fn choose(set: &impl Candidates, start: Start) -> Option<Choice> {
     Some(Choice { at, order })
 }
 
+/// Returns the index that a hash falls on; `None` in an empty set.
+#[inline(always)]
+pub fn home(set: &impl Candidates, hash: u32) -> Option<usize> {
+    within(hash as usize, set.candidate_count())
+}
+
 /// The most overloaded destinations that are passed over.
 const PASSES: usize = 1_000;
 

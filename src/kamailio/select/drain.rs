@@ -1,7 +1,7 @@
 //! Requests inside a dialog while a destination of their set drains.
 
 use crate::dispatch::list::destination::SetId;
-use crate::dispatch::select::algorithm::{Start, choose};
+use crate::dispatch::select::algorithm::{Choice, Start, choose};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::log::log_err;
 use crate::kamailio::server::memory::ShmArena;
@@ -9,12 +9,29 @@ use crate::kamailio::server::message::Message;
 use crate::kamailio::server::time::now_s;
 use crate::shm::set::view::View;
 
-/// Returns where a selection by hash starts in a set that has a draining destination.
+/// Selects by hash when the destination that the hash falls on is not usable: it may be draining.
 ///
 /// A request inside a dialog goes to the draining destination that its hash falls on, unless its call was placed
 /// elsewhere when it began: this function notes such calls.
+#[inline(never)]
+pub fn choose_elsewhere(
+    module: &Module,
+    msg: &Message,
+    set: SetId,
+    view: &View,
+    hash: u32,
+) -> Option<Choice> {
+    let start = if view.any_draining() {
+        start(module, msg, set, view, hash)
+    } else {
+        Start::Hash(hash)
+    };
+    choose(view, start)
+}
+
+/// Returns where such a selection starts in a set that has a draining destination.
 #[cold]
-pub fn start(module: &Module, msg: &Message, set: SetId, view: &View, hash: u32) -> Start {
+fn start(module: &Module, msg: &Message, set: SetId, view: &View, hash: u32) -> Start {
     let in_dialog = Start::InDialog(hash);
     if msg.is_in_dialog() {
         let diverted = msg

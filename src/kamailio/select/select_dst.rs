@@ -6,7 +6,8 @@ use super::drain;
 use super::parallel;
 use super::request::{Failure, Request, conclude, failed, send};
 use crate::dispatch::hash::hash;
-use crate::dispatch::select::algorithm::{Algorithm, Start, choose, choose_open};
+use crate::dispatch::select::algorithm::{Algorithm, Choice, Start, choose, choose_open, home};
+use crate::dispatch::select::failover::Order;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_err, log_warn};
@@ -69,13 +70,16 @@ fn pick(
     view: &View,
     start: Start,
 ) -> Option<Result<(), Failure>> {
-    let start = match start {
-        Start::Hash(hash) if view.any_draining() => {
-            drain::start(module, msg, request.set, view, hash)
-        }
-        start => start,
+    let choice = match start {
+        Start::Hash(hash) => match home(view, hash).filter(|&at| view.is_usable(at)) {
+            Some(at) => Choice {
+                at,
+                order: Order::Around,
+            },
+            None => drain::choose_elsewhere(module, msg, request.set, view, hash)?,
+        },
+        start => choose(view, start)?,
     };
-    let choice = choose(view, start)?;
     if module.settings.results.any {
         return Some(deliver(module, msg, request, view, choice));
     }
