@@ -1,12 +1,20 @@
 //! Holds the tables of contents in `src/**/mod.rs` against the files, and the rooms against their limits.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The most Rust files that one folder may have.
 const MOST_FILES: usize = 16;
+
+/// Circles of imports that are wanted: the modules of each, and why.
+const WANTED_CIRCLES: [(&str, &str); 0] = [];
 
 fn source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
@@ -115,4 +123,142 @@ fn rust_uses_every_function_of_the_glue() {
     assert!(declared.len() > 20, "{declared:?}");
     let unused: Vec<_> = declared.difference(&used).collect();
     assert!(unused.is_empty(), "no Rust calls {unused:?}");
+}
+
+/// Returns the code of a file without comments and without its tests.
+fn code(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    code.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .fold(String::new(), |all, line| all + line + "\n")
+}
+
+/// Returns the paths that follow `prefix` in some code, each as its first two names; a group in braces
+/// gives one path for each of its names.
+fn paths(code: &str, prefix: &str) -> Vec<Vec<String>> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let name = |text: &str| text.chars().take_while(|&c| is_name(c)).collect::<String>();
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices(prefix) {
+        let rest = &code[at + prefix.len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let group = group.split(';').next().unwrap();
+            found.extend(
+                group
+                    .split(|c| !is_name(c))
+                    .map(|first| vec![first.to_owned()]),
+            );
+        } else {
+            found.push(rest.splitn(4, "::").take(3).map(name).collect());
+        }
+    }
+    found
+}
+
+/// Returns every module with the modules that it imports: `layer::room::file`, or `layer::file` outside of rooms.
+fn imports() -> BTreeMap<String, BTreeSet<String>> {
+    let mut files = BTreeMap::new();
+    for room in rooms(&source())
+        .iter()
+        .filter(|room| !room.ends_with("tests"))
+    {
+        for name in modules(room)
+            .iter()
+            .filter(|name| room.join(name).with_extension("rs").is_file())
+        {
+            let file = room.join(name).with_extension("rs");
+            let path = file.strip_prefix(source()).unwrap().with_extension("");
+            files.insert(path.to_str().unwrap().replace('/', "::"), code(&file));
+        }
+    }
+    let known = |path: &[&str]| {
+        (2..=path.len())
+            .rev()
+            .map(|names| path[..names].join("::"))
+            .find(|module| files.contains_key(module))
+    };
+    let mut imports = BTreeMap::new();
+    for (module, code) in &files {
+        let room: Vec<&str> = module.rsplit_once("::").unwrap().0.split("::").collect();
+        let from_root = paths(code, "crate::").into_iter();
+        let beside = paths(code, "super::").into_iter().map(|path| {
+            room.iter()
+                .map(|name| (*name).to_owned())
+                .chain(path)
+                .collect::<Vec<_>>()
+        });
+        let targets = from_root.chain(beside).filter_map(|path| {
+            let path: Vec<&str> = path.iter().map(String::as_str).collect();
+            known(&path)
+        });
+        imports.insert(
+            module.clone(),
+            targets.filter(|target| target != module).collect(),
+        );
+    }
+    imports
+}
+
+/// Returns what can be reached from `start` along the arrows.
+fn reached<'g>(
+    arrows: &'g BTreeMap<String, BTreeSet<String>>,
+    start: &'g str,
+) -> BTreeSet<&'g str> {
+    let mut seen = BTreeSet::new();
+    let mut next: Vec<&str> = vec![start];
+    while let Some(module) = next.pop() {
+        let targets = arrows.get(module).into_iter().flatten();
+        next.extend(
+            targets
+                .filter(|target| seen.insert(target.as_str()))
+                .map(String::as_str),
+        );
+    }
+    seen
+}
+
+/// Returns each circle once, as the sorted names of its modules.
+fn circles(arrows: &BTreeMap<String, BTreeSet<String>>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for module in arrows.keys() {
+        let around = reached(arrows, module);
+        let circle: Vec<&str> = around
+            .into_iter()
+            .filter(|other| reached(arrows, other).contains(module.as_str()))
+            .collect();
+        if circle.len() > 1 {
+            found.insert(circle.join(" "));
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_go_one_way() {
+    let files = imports();
+    let wanted: BTreeSet<String> = WANTED_CIRCLES
+        .iter()
+        .map(|(circle, _)| (*circle).to_owned())
+        .collect();
+    assert_eq!(circles(&files), wanted, "files that import each other");
+
+    let room = |module: &str| module.rsplit_once("::").unwrap().0.to_owned();
+    let mut between = BTreeMap::<String, BTreeSet<String>>::new();
+    for (module, targets) in &files {
+        let others = targets
+            .iter()
+            .map(|target| room(target))
+            .filter(|other| *other != room(module));
+        between.entry(room(module)).or_default().extend(others);
+    }
+    assert!(
+        between.values().map(BTreeSet::len).sum::<usize>() > 20,
+        "{between:?}"
+    );
+    assert_eq!(
+        circles(&between),
+        BTreeSet::new(),
+        "rooms that import each other"
+    );
 }
