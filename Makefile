@@ -95,6 +95,7 @@ lint: headers ## check format and clippy, with and without the seam
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; \
 		$(CARGO) clippy --all-targets --features dispatcher/server-tests -p dispatcher -p dispatcher-harness \
 			-p dispatcher-programs -- -D warnings && \
+		$(CARGO) check -p dispatcher-bench --benches && \
 		$(CARGO) clippy --release --lib --features kamailio,panic-probe -- -D warnings; \
 		else echo "lint: no clippy here, lints not checked"; fi
 

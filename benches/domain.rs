@@ -62,11 +62,11 @@ impl Names {
         let attrs = attrs::parse(body).map_or_else(|_| Attrs::default(), |(attrs, _)| attrs);
         let spec = |(n, (uri, addrs)): (usize, &'n (String, [Addr; 1]))| DestSpec {
             set: i32::try_from(n % sets + 1).unwrap_or(1),
-            uri: uri.as_bytes(),
-            host: uri.as_bytes().get(4..18).unwrap_or_default(),
+            uri: uri.as_bytes().into(),
+            host: 4..18,
             port: 5060,
             proto: Proto::NONE,
-            addrs,
+            addrs: addrs.into(),
             flags: State(if n < dead { DISABLED } else { 0 }),
             priority: 0,
             attrs_body: body,

@@ -4,7 +4,7 @@ use std::alloc::{self, Layout};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dispatcher::shm::memory::arena::Arena;
+use dispatcher::shm::memory::arena::{Arena, ShmSafe};
 use parking_lot::lock_api::{GuardSend, RawMutex};
 
 /// Room in front of each piece for its size; keeps the piece aligned.
@@ -46,6 +46,9 @@ unsafe impl Arena for Heap {
 /// A lock that spins; nobody contends here.
 #[derive(Debug)]
 pub struct Spin(AtomicBool);
+
+// SAFETY: an atomic flag; zeroed it is not held.
+unsafe impl ShmSafe for Spin {}
 
 // SAFETY: the flag is set by one holder at a time.
 unsafe impl RawMutex for Spin {

@@ -4,7 +4,7 @@
 
 use super::candidates::Candidates;
 use super::failover::{Order, following};
-use super::ranked;
+use super::{ranks, shares};
 
 /// How `ds_select_*` selects (doc/reference/functions.md). Each variant begins with the number that scripts use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Choice {
 pub fn choose(set: &impl Candidates, start: Start) -> Option<Choice> {
     let order = match start {
         Start::Latency => {
-            let (at, turn) = ranked::by_rank(set)?;
+            let (at, turn) = ranks::by_rank(set)?;
             let order = Order::Ranks(turn);
             return Some(Choice { at, order });
         }
@@ -137,9 +137,9 @@ pub fn choose(set: &impl Candidates, start: Start) -> Option<Choice> {
         Start::InDialog(hash) => walk_in_dialog(set, within(hash as usize, end)?),
         Start::RoundRobin => take_turn(set),
         Start::Weight => set.walk(within(take_slot(set), end)?),
-        Start::RelativeWeight => ranked::by_share(set),
+        Start::RelativeWeight => shares::by_share(set),
         Start::Priority if is_even(set) => take_turn(set),
-        Start::Service => ranked::by_service(set),
+        Start::Service => shares::by_service(set),
         Start::First | Start::Priority | Start::Latency => set.walk(0),
     }?;
     Some(Choice { at, order })

@@ -1,16 +1,7 @@
 //! A set as a selection sees it: destinations by index, and what the algorithms ask about them.
 
-use super::turns::Cursors;
-use super::weight::Slots;
-
-/// The weights that shares are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weights {
-    /// The attribute `rweight`, as congestion control leaves it: algorithm 11.
-    Relative,
-    /// The attribute `weight`, within a priority: algorithm 15.
-    Service,
-}
+use super::turns::{Cursors, Weights};
+use super::weight_slots::Slots;
 
 /// A set, in the order of its indices: the highest priority comes first.
 pub trait Candidates {
@@ -52,7 +43,7 @@ pub trait Candidates {
     fn priority(&self, at: usize) -> i32;
 
     /// Returns the best rank of the usable candidates; with `below`, the best one below it. See
-    /// [`rank`](super::ranked::rank).
+    /// [`rank`](super::ranks::rank).
     fn best_rank(&self, below: Option<u32>) -> Option<u32>;
 
     /// Returns the first candidate of exactly this rank in `from..to`.

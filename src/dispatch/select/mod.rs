@@ -4,9 +4,10 @@
 //! | --- | --- |
 //! | [`candidates`] | A set as a selection sees it. |
 //! | [`algorithm`] | The algorithms by number, and the selection of the first destination. |
-//! | [`ranked`] | Algorithms that compare destinations: 11, 13 and 15. |
+//! | [`shares`] | Algorithms 11 and 15: shares by weight. |
+//! | [`ranks`] | Algorithm 13: ranks by priority and latency. |
 //! | [`turns`] | The cursors of a set: whose turn it is, and exact shares. |
-//! | [`weight`] | The weight slots of algorithm 9. |
+//! | [`weight_slots`] | The weight slots of algorithm 9. |
 //! | [`failover`] | The failover order. |
 //! | [`cursor`] | The failover cursor: the text that failover on demand keeps in a record. |
 //! | [`routes`] | The rules of `ds_select_routes`. |
@@ -15,7 +16,8 @@ pub mod algorithm;
 pub mod candidates;
 pub mod cursor;
 pub mod failover;
-pub mod ranked;
+pub mod ranks;
 pub mod routes;
+pub mod shares;
 pub mod turns;
-pub mod weight;
+pub mod weight_slots;

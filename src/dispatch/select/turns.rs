@@ -5,8 +5,16 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use super::candidates::Weights;
-use super::weight::SLOTS;
+use super::weight_slots::SLOTS;
+
+/// The weights that shares are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weights {
+    /// The attribute `rweight`, as congestion control leaves it: algorithm 11.
+    Relative,
+    /// The attribute `weight`, within a priority: algorithm 15.
+    Service,
+}
 
 /// The cursors of a set.
 #[derive(Debug, Default)]

@@ -11,7 +11,7 @@ use crate::kamailio::server::sys;
 use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::sticky::StickyCalls;
 use crate::shm::event_queue::EventQueue;
-use crate::shm::table::slots::Table;
+use crate::shm::table::sets::Table;
 use crate::shm::table::store::{Pinned, Store};
 
 /// The module's state, which `mod_init` makes and every process inherits.

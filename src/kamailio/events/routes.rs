@@ -26,7 +26,7 @@ pub struct Event {
     pub old: ScriptText,
     /// Its state now.
     pub new: ScriptText,
-    /// The name of what changed it.
+    /// The name of the [`Cause`](crate::dispatch::state::event::Cause) of the change.
     pub cause: ScriptText,
     /// The status of a reply, or a code of [`Reason`](crate::kamailio::server::message::Reason).
     pub code: i32,

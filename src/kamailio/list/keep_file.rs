@@ -22,7 +22,7 @@ use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::refcount::Hold;
 use crate::shm::set::view::View;
-use crate::shm::table::slots::Table;
+use crate::shm::table::sets::Table;
 
 /// The bits that are kept.
 pub const KEPT: State = State::ADMINISTRATIVE.union(State::INACTIVE);

@@ -7,7 +7,7 @@ use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::DbTable;
 use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::text::Short;
-use crate::shm::table::slots::Table;
+use crate::shm::table::sets::Table;
 
 /// Writes the flags of the destinations whose rows say otherwise. May wait.
 ///

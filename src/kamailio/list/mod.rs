@@ -6,7 +6,6 @@
 //! | [`db`] | The server's database interface. |
 //! | [`db_write`] | States written back to the table. |
 //! | [`entry`] | A list entry, checked and resolved. |
-//! | [`pace`] | How often a process walks over all lists to follow their changes. |
 //! | [`reload`] | Reading, resolving and publishing a list. |
 //! | [`reload_delta`] | The parameter `reload_delta`: how often a reload is allowed. |
 //! | [`keep_file`] | Kept states in a file. |
@@ -19,7 +18,6 @@ pub mod db_write;
 pub mod entry;
 pub mod keep_file;
 pub mod keep_table;
-pub mod pace;
 pub mod reload;
 pub mod reload_delta;
 pub mod source;

@@ -9,7 +9,7 @@ use super::source::{self, Content, Grade, ReadError};
 use super::{keep_file, reload_delta};
 use crate::dispatch::list::destination::{DestSpec, Line, Origin};
 use crate::dispatch::select::candidates::Candidates;
-use crate::dispatch::select::weight;
+use crate::dispatch::select::weight_slots;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
@@ -20,8 +20,8 @@ use crate::kamailio::server::rand::ServerRandom;
 use crate::kamailio::server::text::Short;
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::OutOfMemory;
-use crate::shm::table::from_list::{Changes, compare, plan_sets};
-use crate::shm::table::slots::Table;
+use crate::shm::table::new_table::{Changes, compare, plan_sets};
+use crate::shm::table::sets::Table;
 
 /// The number of reasons in the reply of a reload. The log has them all.
 const SHOWN: usize = 3;
@@ -128,8 +128,9 @@ fn remark_weights(module: &Module) {
         let pinned = module.pin();
         let sets = pinned.table().into_iter().flat_map(Table::sets);
         let weighted = sets.filter(|(_, view)| view.weight_slots().is_some());
-        let remarks = weighted
-            .filter_map(|(set, view)| Some((set, weight::remark(view.dests().map(Dest::weight))?)));
+        let remarks = weighted.filter_map(|(set, view)| {
+            Some((set, weight_slots::remark(view.dests().map(Dest::weight))?))
+        });
         remarks.collect()
     };
     for (set, remark) in remarks {
@@ -142,7 +143,7 @@ fn weight_remarks(list: &[DestSpec<'_>]) -> Vec<String> {
     let plans = plan_sets(list);
     let remarks = plans.sets().filter_map(|(set, members)| {
         let members = members.iter().filter_map(|&at| list.get(at));
-        let remark = weight::remark(members.map(|spec| spec.attrs.weight))?;
+        let remark = weight_slots::remark(members.map(|spec| spec.attrs.weight))?;
         Some(format!("set {set}: {remark}"))
     });
     remarks.collect()

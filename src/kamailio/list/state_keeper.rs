@@ -7,12 +7,12 @@ use core::cell::RefCell;
 use core::ffi::{c_uint, c_void};
 use core::sync::atomic::Ordering::SeqCst;
 
-use super::pace::Pace;
 use super::{keep_file, keep_table};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::{Keep, ListSource};
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::{log_err, log_info};
+use crate::kamailio::server::pace::Pace;
 
 /// Microseconds between two ticks.
 pub const TICK_US: i32 = 200_000;

@@ -19,11 +19,11 @@ use crate::dispatch::state::transition::State;
 use crate::kamailio::config::dns_params::DnsSettings;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::ping_params::PingSettings;
-use crate::kamailio::list::pace::Pace;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::{log_dbg, log_info};
 use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::net::{self, Uri};
+use crate::kamailio::server::pace::Pace;
 use crate::kamailio::server::rand::ServerRandom;
 use crate::kamailio::server::text::Escaped;
 use crate::kamailio::server::time::{now_ms, wall_us};
@@ -34,7 +34,7 @@ use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Vitals;
 use crate::shm::memory::refcount::Hold;
 use crate::shm::table::edit::Revision;
-use crate::shm::table::slots::Table;
+use crate::shm::table::sets::Table;
 
 /// Microseconds between two ticks of a resolver process.
 pub const TICK_US: i32 = 50_000;

@@ -12,11 +12,11 @@ use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::schedule::Schedule;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::ping_params::PingSettings;
-use crate::kamailio::list::pace::Pace;
 use crate::kamailio::server::guard::guard;
+use crate::kamailio::server::pace::Pace;
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::probing::Health;
-use crate::shm::table::slots::Table;
+use crate::shm::table::sets::Table;
 use crate::shm::table::store::Pinned;
 
 /// Microseconds between two ticks.

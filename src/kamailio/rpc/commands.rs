@@ -1,4 +1,7 @@
 //! The entry points of all RPC commands.
+//!
+//! A new command needs a line here, a function in a file beside this one, and its name and help text in
+//! `kamailio-glue/tables.c`. Kamailio 4.x has MI commands as well, see `mi.rs`.
 
 use core::ffi::{c_int, c_void};
 

@@ -13,7 +13,7 @@ use crate::kamailio::list::unique_id;
 use crate::shm::dest::destination::{self, Dest};
 use crate::shm::dest::probing::Health;
 use crate::shm::set::view::View;
-use crate::shm::table::slots::Table;
+use crate::shm::table::sets::Table;
 
 /// The names of a report of load in `dispatcher.list`, in the order of [`overload::state`].
 const OVERLOAD: [&CStr; 5] = [c"OCRATE", c"OCIDX", c"OCSEQ", c"OCTIME_SEC", c"OCTIME_USEC"];

@@ -7,7 +7,7 @@ use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::reload::{self, Checked, Loaded};
 use crate::kamailio::list::reload_delta;
 use crate::kamailio::server::log::log_warn;
-use crate::shm::table::from_list::Changes;
+use crate::shm::table::new_table::Changes;
 
 /// Refuses a change of the lists if `reload_delta` has not passed since the last one.
 ///

@@ -11,7 +11,7 @@ use crate::kamailio::server::net::{self, Uri};
 use crate::kamailio::server::text::Escaped;
 use crate::shm::dest::address::{Match, Source};
 use crate::shm::dest::destination::Dest;
-use crate::shm::table::slots::Table;
+use crate::shm::table::sets::Table;
 
 /// The set argument that means all sets.
 const ALL_SETS: SetId = -1;

@@ -12,6 +12,7 @@
 //! | [`memory`] | The server's shared memory. |
 //! | [`rand`] | The server's random numbers. |
 //! | [`time`] | Clocks. |
+//! | [`pace`] | How often a process repeats work that follows changes. |
 //! | [`message`] | SIP messages. |
 //! | [`pv`] | Pseudo-variables that the config names. |
 //! | [`pv_export`] | Pseudo-variables of our own. |
@@ -25,6 +26,7 @@ pub mod log;
 pub mod memory;
 pub mod message;
 pub mod net;
+pub mod pace;
 pub mod pv;
 pub mod pv_export;
 pub mod rand;

@@ -3,9 +3,10 @@
 //! A bit of a bitmap is only a hint: the record is asked before a destination is returned, and "nothing" is returned
 //! only if no state changed during the search.
 
-use crate::dispatch::select::candidates::{Candidates, Weights};
+use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::select::turns::Cursors;
-use crate::dispatch::select::weight::Slots;
+use crate::dispatch::select::turns::Weights;
+use crate::dispatch::select::weight_slots::Slots;
 use crate::dispatch::state::transition::State;
 
 use super::ranks;

@@ -1,8 +1,8 @@
 //! What the destinations of a set are worth: shares by weight (algorithms 11 and 15), and ranks by priority and latency
 //! (13). They are a part of the view of the set, and follow the records as its bitmaps do.
 
-use crate::dispatch::select::candidates::Weights;
-use crate::dispatch::select::ranked;
+use crate::dispatch::select::ranks;
+use crate::dispatch::select::turns::Weights;
 use crate::dispatch::select::turns::common_divisor;
 
 use super::maxima::Maxima;
@@ -154,6 +154,6 @@ pub fn rank(view: &View, at: usize) -> u32 {
         } else {
             latency.estimate_ms()
         };
-        ranked::rank(ranked::effective_priority(dest.priority, latency_ms))
+        ranks::rank(ranks::effective_priority(dest.priority, latency_ms))
     })
 }

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use crate::dispatch::hash::fold_hash;
 use crate::dispatch::select::candidates::Candidates;
-use crate::dispatch::select::weight::Slots;
+use crate::dispatch::select::weight_slots::Slots;
 use crate::dispatch::state::transition::State;
 
 use super::maxima::Maxima;

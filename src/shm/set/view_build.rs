@@ -6,7 +6,7 @@ use rand::RngCore;
 
 use crate::dispatch::hash::fold_hash;
 use crate::dispatch::select::candidates::candidate_count;
-use crate::dispatch::select::weight;
+use crate::dispatch::select::weight_slots;
 
 use super::maxima::Maxima;
 use super::ranks::Ranks;
@@ -59,7 +59,7 @@ impl View {
         random: &mut impl RngCore,
     ) -> Result<Block<View>, OutOfMemory> {
         let len = dests.len();
-        let slots = weight::slots(dests.clone().map(Dest::weight), random);
+        let slots = weight_slots::slots(dests.clone().map(Dest::weight), random);
         let candidates = to_u32(candidate_count(len, rules.use_default));
         let counted = if rules.call_load { len } else { 0 };
         let mut plan = Plan::<View>::of_header();

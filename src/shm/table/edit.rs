@@ -17,8 +17,8 @@ use crate::dispatch::list::attrs::Attrs;
 use crate::dispatch::list::destination::{Addr, DestSpec, SetId};
 use crate::dispatch::state::transition::State;
 
-use super::from_list::{Loose, come_back, new_record};
-use super::slots::{SetEntry, Table};
+use super::new_table::{Loose, come_back, new_record};
+use super::sets::{SetEntry, Table};
 use super::store::{OnChange, Store};
 use super::writer::{Retired, Writer};
 use crate::shm::dest::address::AddrIndex;

@@ -2,18 +2,18 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`slots`] | The table: set id to view. |
+//! | [`sets`] | The table: set id to view. |
 //! | [`store`] | The root: pins of readers, and tries over lists that are replaced. |
 //! | [`writer`] | The writer lock: publishing, retiring, giving back. |
-//! | [`from_list`] | A whole table built from a list. |
+//! | [`new_table`] | A whole table, built from a list. |
 //! | [`edit`] | Adding, removing and modifying one destination. |
 //! | [`change`] | State changes by URI, set or duid. |
 //! | [`retained`] | Retained counters of destinations that are not listed any more. |
 
 pub mod change;
 pub mod edit;
-pub mod from_list;
+pub mod new_table;
 pub mod retained;
-pub mod slots;
+pub mod sets;
 pub mod store;
 pub mod writer;

@@ -14,8 +14,8 @@ use rand::RngCore;
 use crate::dispatch::list::destination::{DestSpec, SetId};
 use crate::dispatch::state::transition::State;
 
-use super::from_list::Changes;
-use super::slots::Table;
+use super::new_table::Changes;
+use super::sets::Table;
 use super::writer::Retirement;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;

@@ -9,9 +9,9 @@ use rand::RngCore;
 use crate::dispatch::list::destination::DestSpec;
 use crate::dispatch::state::transition::State;
 
-use super::from_list::{self, Changes};
+use super::new_table::{self, Changes};
 use super::retained::Retained;
-use super::slots::Table;
+use super::sets::Table;
 use super::store::{OnChange, ReloadState, Store, Ticket};
 use crate::shm::dest::address::AddrIndex;
 use crate::shm::dest::destination::Dest;
@@ -200,7 +200,7 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         let (arena, rules) = (self.store.arena(), self.store.rules());
         let mut note = Retired::note(arena, 0)?;
         let retained = &self.held.retained;
-        let built = from_list::build(arena, rules, list, self.table(), retained, random)?;
+        let built = new_table::build(arena, rules, list, self.table(), retained, random)?;
         // SAFETY: just built, and replaced by nobody but the holder of the lock.
         let new = unsafe { built.table.as_ref() };
         let relists = built.relists || states == ReloadState::FromList;

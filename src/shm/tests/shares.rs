@@ -5,7 +5,7 @@ use super::{Heap, spec};
 use crate::dispatch::list::attrs::Attrs;
 use crate::dispatch::list::destination::DestSpec;
 use crate::dispatch::select::algorithm::{Choice, Start, choose, choose_open};
-use crate::dispatch::select::ranked::by_rank;
+use crate::dispatch::select::ranks::by_rank;
 use crate::dispatch::state::latency::Latency;
 use crate::shm::dest::destination::Dest;
 use crate::shm::set::view::View;

@@ -16,7 +16,7 @@ use crate::shm::dest::address::{Key, Match, Source};
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::{OutOfMemory, ShmSafe};
 use crate::shm::set::view::Rules;
-use crate::shm::table::from_list::{Changes, compare};
+use crate::shm::table::new_table::{Changes, compare};
 use crate::shm::table::store::{ReloadState, Store};
 
 /// A lock that spins; good enough over shared memory for a test.

@@ -1,9 +1,9 @@
 //! Tables of cases: which destination is selected, and in which order failover goes on.
 
 use super::*;
-use crate::dispatch::select::candidates::{Weights, candidate_count, is_usable, priority_start};
-use crate::dispatch::select::turns::Cursors;
-use crate::dispatch::select::weight::{Slots, slots};
+use crate::dispatch::select::candidates::{candidate_count, is_usable, priority_start};
+use crate::dispatch::select::turns::{Cursors, Weights};
+use crate::dispatch::select::weight_slots::{Slots, slots};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -85,8 +85,8 @@ impl Candidates for Set {
 
 impl Set {
     fn rank(&self, at: usize) -> Option<u32> {
-        let effective = ranked::effective_priority(self.priorities[at], self.latencies[at]);
-        is_usable(self, at).then(|| ranked::rank(effective))
+        let effective = ranks::effective_priority(self.priorities[at], self.latencies[at]);
+        is_usable(self, at).then(|| ranks::rank(effective))
     }
 }
 
@@ -305,9 +305,9 @@ fn ranks_of_13() {
             assert_eq!(order, expected, "{priorities:?} {states:?}");
         }
     }
-    assert_eq!(ranked::effective_priority(1, 900), 1);
-    assert_eq!(ranked::effective_priority(-3, 900), -3);
-    assert!(ranked::rank(i32::MIN) > 0 && ranked::rank(-1) < ranked::rank(0));
+    assert_eq!(ranks::effective_priority(1, 900), 1);
+    assert_eq!(ranks::effective_priority(-3, 900), -3);
+    assert!(ranks::rank(i32::MIN) > 0 && ranks::rank(-1) < ranks::rank(0));
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! The algorithms that compare destinations: shares of weights (11 and 15), and ranks by priority and latency (13).
+//! The algorithms that share calls by weight: by relative weights (11), and by weight within a priority (15).
 
-use super::candidates::{Candidates, Weights, is_usable, priority_start};
+use super::candidates::{Candidates, is_usable, priority_start};
+use super::turns::Weights;
 
 /// The number of times that a selection is tried while states change under it.
-const RETRIES: usize = 64;
+pub(super) const RETRIES: usize = 64;
 
 /// Takes the next turn among the usable candidates from `from` on, one after the other.
 fn take_turn(set: &impl Candidates, from: usize) -> Option<usize> {
@@ -71,44 +72,4 @@ pub fn by_service(set: &impl Candidates) -> Option<usize> {
         }
     }
     set.walk(0)
-}
-
-/// Returns what a destination is worth for algorithm 13: its priority, less what its latency costs.
-#[must_use]
-pub fn effective_priority(priority: i32, latency_ms: i32) -> i32 {
-    if priority > 0 && latency_ms > priority {
-        (priority - latency_ms / priority).max(1)
-    } else {
-        priority
-    }
-}
-
-/// Returns the rank of an effective priority: in the same order, and never 0.
-#[must_use]
-pub fn rank(priority: i32) -> u32 {
-    let above_least = i64::from(priority) - i64::from(i32::MIN);
-    u32::try_from(above_least).unwrap_or(u32::MAX).max(1)
-}
-
-/// Selects the best rank (algorithm 13); destinations of equal rank take turns. Returns the destination, and the index
-/// from which equal ranks were searched.
-#[inline(never)]
-pub fn by_rank(set: &impl Candidates) -> Option<(usize, usize)> {
-    let end = set.candidate_count();
-    for _ in 0..RETRIES {
-        let Some(best) = set.best_rank(None) else {
-            break;
-        };
-        let mut turn = 0;
-        let found = set.cursors().take_turn(end, |seen| {
-            turn = seen.checked_rem(end)?;
-            set.next_of_rank(best, turn, end)
-                .or_else(|| set.next_of_rank(best, 0, turn))
-                .filter(|&at| is_usable(set, at))
-        });
-        if let Some(found) = found {
-            return Some((found, turn));
-        }
-    }
-    Some((set.walk(0)?, 0))
 }

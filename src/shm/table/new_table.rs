@@ -13,7 +13,7 @@ use crate::dispatch::list::order;
 use crate::dispatch::state::latency::Latency;
 
 use super::retained::Retained;
-use super::slots::{SetEntry, Table};
+use super::sets::{SetEntry, Table};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::page::{Draft, Page};
 use crate::shm::dest::record::DestRecord;
