@@ -8,8 +8,7 @@ const TITLE: &str = "# What it costs, beside the C module";
 const INTRODUCTION: &str = "\
 Each part is written by its own `make` target, which measures the packaged C module of the same server and
 ours in one run; `make bench-all` writes them all. Figures of one part compare the two modules; parts of
-different days or machines do not compare with each other. [selection-cost.md](selection-cost.md) takes one
-selection apart.";
+different days or machines do not compare with each other.";
 
 /// Headings of the parts, in the order of the page.
 pub const PARTS: [&str; 7] = [
