@@ -184,7 +184,7 @@ impl DestRecord {
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
     }
 
-    /// Returns the position in the newest settled view of the set, see `View::position_of`; [`NOWHERE`] once it has
+    /// Returns the position in the newest view of the set, see `View::position_of`; [`NOWHERE`] once it has
     /// left the lists.
     pub fn position(&self) -> usize {
         self.position.load(Ordering::SeqCst) as usize

@@ -175,8 +175,7 @@ impl View {
 
     /// Returns the position of the destination over this record; `None` when it is not in this view.
     ///
-    /// Records know their positions in the newest view that is settled. While one is settled, or where this view
-    /// is an older one, the search goes on to both sides.
+    /// Records know their positions in the newest view. Where this one is older, the search goes on to both sides.
     pub fn position_of(&self, record: &DestRecord) -> Option<usize> {
         let told = record.position();
         if told == NOWHERE {
@@ -189,7 +188,7 @@ impl View {
             .find(|&at| self.is_at(at, record))
     }
 
-    /// Returns true if the record's destination is in this view, which is the newest one and settled.
+    /// Returns true if the record's destination is in this view, which is the newest one.
     pub(crate) fn lists(&self, record: &DestRecord) -> bool {
         self.is_at(record.position(), record)
     }
@@ -212,13 +211,16 @@ impl View {
         self.ranks.sync(self, at);
     }
 
-    /// Tells all records their positions, and brings bitmaps and trees up to them, after publishing:
-    /// records may have changed while the view was built.
-    pub fn settle(&self) {
+    /// Tells all records their positions, before publishing: whoever comes with a record finds it in this view.
+    pub fn tell_positions(&self) {
         for (at, dest) in self.dests().enumerate() {
             dest.record().set_position(at);
-            self.sync(at);
         }
+    }
+
+    /// Brings bitmaps and trees up to the records, after publishing: records may have changed while the view was built.
+    pub fn settle(&self) {
+        (0..self.dest_count()).for_each(|at| self.sync(at));
         self.settled.store(1, SeqCst);
     }
 

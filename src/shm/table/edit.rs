@@ -6,6 +6,7 @@
 
 use core::cmp::Reverse;
 use core::fmt;
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::SeqCst;
 use std::borrow::Cow;
@@ -244,15 +245,19 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         edit: &Edit<'_>,
         made: Loose<'_, A>,
         random: &mut impl RngCore,
-    ) -> Result<Owned<'s, A, Retired>, OutOfMemory> {
+    ) -> Result<ManuallyDrop<Owned<'s, A, Retired>>, OutOfMemory> {
         let Prepared {
-            mut note,
+            note,
             view,
             addrs,
             table,
         } = edit.prepare(self.arena(), self.rules(), random)?;
-        // Nothing can fail from here on.
+        // Nothing can fail from here on. Readers may still see what the note is about: a panic leaks it.
+        let mut note = ManuallyDrop::new(note);
         made.publish();
+        if let Some(view) = &view {
+            view.tell_positions();
+        }
         let view = view.map(Owned::into_raw);
         // SAFETY: the note is ours alone, and in no list yet.
         let dropped = unsafe { note.dests.fill() };

@@ -1,5 +1,6 @@
 //! The writer lock, and what only its holder does: publish, retire, give back.
 
+use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::SeqCst;
 
@@ -198,7 +199,7 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         on_change: &mut OnChange<'_>,
     ) -> Result<Changes, OutOfMemory> {
         let (arena, rules) = (self.store.arena(), self.store.rules());
-        let mut note = Retired::note(arena, 0)?;
+        let note = Retired::note(arena, 0)?;
         let retained = &self.held.retained;
         let built = new_table::build(arena, rules, list, self.table(), retained, random)?;
         // SAFETY: just built, and replaced by nobody but the holder of the lock.
@@ -212,6 +213,9 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         // What comes up does so before readers see the new table, what goes down after that: at
         // no moment is a set out that was not out before and is not to be.
         relist(&|state| rules.usable(state), on_change);
+        new.sets().for_each(|(_, view)| view.tell_positions());
+        // From here on readers may still see what the note is about: a panic leaks it.
+        let mut note = ManuallyDrop::new(note);
         // SAFETY: whole, and from here on it belongs to the root.
         note.whole = unsafe { self.publish(built.table) };
         relist(&|state| !rules.usable(state), on_change);
@@ -233,12 +237,12 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
     ///
     /// # Safety
     /// What the note is about was replaced, and is in no other note.
-    pub(crate) unsafe fn retire(&mut self, mut note: Owned<'_, A, Retired>) {
+    pub(crate) unsafe fn retire(&mut self, mut note: ManuallyDrop<Owned<'_, A, Retired>>) {
         note.epoch = self.store.root().epochs.advance();
         if self.store.rules().call_load {
             self.retain_counters(&note);
         }
-        self.held.notes.push(note);
+        self.held.notes.push(ManuallyDrop::into_inner(note));
         self.collect();
     }
 
@@ -278,7 +282,8 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         let is_over = |set, record: &DestRecord, epoch| {
             let view = running.and_then(|table| table.view(set));
             let is_listed = view.is_some_and(|view| view.lists(record));
-            is_listed || (record.load() == 0 && is_past(epoch))
+            // In this order: no reader can add a call once the epoch is past.
+            is_listed || (is_past(epoch) && record.load() == 0)
         };
         // SAFETY: all records are of this arena.
         unsafe { held.retained.prune(arena, is_over) };
