@@ -1,6 +1,6 @@
 //! The selection of the first destination of a set, by each of the algorithms.
 //!
-//! There is no I/O, no clock and no allocation here. What a selection changes are the cursors of the set.
+//! There is no I/O and no clock here. What a selection changes are the cursors of the set.
 
 use super::candidates::Candidates;
 use super::failover::{Order, following};
@@ -108,11 +108,19 @@ pub struct Choice {
     pub order: Order,
 }
 
+/// A failover order by ranks that is longer than this is sorted at once: made step by step, each rank costs more than
+/// the one before.
+const FEW: usize = 16;
+
 impl Choice {
-    /// Returns the selected destination and then the failover order.
-    pub fn order<C: Candidates>(self, set: &C) -> impl Iterator<Item = usize> + Clone {
-        let others = following(set, self.order, self.at).filter(move |&at| at != self.at);
-        core::iter::once(self.at).chain(others)
+    /// Returns the selected destination and then the failover order, of which the caller takes at most `most`.
+    pub fn order<C: Candidates>(self, set: &C, most: usize) -> impl Iterator<Item = usize> + Clone {
+        let (sorted, made) = match self.order {
+            Order::Ranks(turn) if most > FEW => (ranks::sorted(set, turn), None),
+            order => (Vec::new(), Some(following(set, order, self.at))),
+        };
+        let others = sorted.into_iter().chain(made.into_iter().flatten());
+        core::iter::once(self.at).chain(others.filter(move |&at| at != self.at))
     }
 }
 

@@ -46,6 +46,9 @@ pub trait Candidates {
     /// [`rank`](super::ranks::rank).
     fn best_rank(&self, below: Option<u32>) -> Option<u32>;
 
+    /// Returns the rank of a candidate; `None` when it is not usable.
+    fn rank(&self, at: usize) -> Option<u32>;
+
     /// Returns the first candidate of exactly this rank in `from..to`.
     fn next_of_rank(&self, rank: u32, from: usize, to: usize) -> Option<usize>;
 }

@@ -1,5 +1,7 @@
 //! The algorithm that compares ranks: priorities less what latencies cost (13).
 
+use core::cmp::Reverse;
+
 use super::candidates::{Candidates, is_usable};
 use super::shares::RETRIES;
 
@@ -41,4 +43,19 @@ pub fn by_rank(set: &impl Candidates) -> Option<(usize, usize)> {
         }
     }
     Some((set.walk(0)?, 0))
+}
+
+/// Returns the failover order by ranks, best first; equal ranks from the index `turn` on, around the end. The default
+/// destination comes last, unless it drains.
+pub fn sorted(set: &impl Candidates, turn: usize) -> Vec<usize> {
+    let end = set.candidate_count();
+    let usable = (0..end).filter_map(|at| Some((Reverse(set.rank(at)?), at < turn, at)));
+    let mut ranks: Vec<_> = usable.collect();
+    ranks.sort_unstable();
+    let default = Some(end).filter(|&at| at < set.len() && set.next_draining(at, at + 1).is_none());
+    ranks
+        .into_iter()
+        .map(|(.., at)| at)
+        .chain(default)
+        .collect()
 }

@@ -171,6 +171,8 @@ fn send_to(pings: &PingSettings, dest: &Dest, obproxy: Option<&[u8]>) -> SendTo 
     match dest.record().next_hop(target) {
         Found::At(hop) => SendTo::Via(hop_uri(hop)),
         Found::Nowhere => SendTo::Nowhere,
+        // Nobody resolves what has no name.
+        Found::Unknown if host.is_empty() => SendTo::Nowhere,
         Found::Unknown => match dest.addrs().next().filter(|_| proxy.is_none()) {
             Some(addr) => SendTo::Via(hop_uri(net::hop(&parsed, addr))),
             None => SendTo::Unresolved,

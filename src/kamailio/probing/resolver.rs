@@ -135,12 +135,11 @@ fn is_name(host: &[u8]) -> bool {
     !host.is_empty() && net::literal(host).is_none()
 }
 
-/// Returns true if a destination has addresses that were asked for less than `ds_dns_ttl` ago.
+/// Returns true if a destination's addresses were asked for less than `ds_dns_ttl` ago, whatever the answer was.
 fn has_answer(module: &Module, dest: &Dest, now_us: u64) -> bool {
     let asked_us = dest.record().health().map_or(0, Health::asked_us);
     let age_us = now_us.checked_sub(asked_us);
-    let is_fresh = age_us.is_some_and(|age| age < module.settings.dns.ttl_ms * 1_000);
-    is_fresh && dest.addrs().next().is_some()
+    age_us.is_some_and(|age| age < module.settings.dns.ttl_ms * 1_000)
 }
 
 /// Asks for the addresses of a name, and publishes them if they differ from those that are known.
@@ -230,11 +229,12 @@ impl Resolver {
         };
         let name = |dest: &Dest| is_named(dest).then(|| mark(dest, dest.uri()));
         self.follow_lists(module, module.settings.dns.every_ms, name, next);
-        while let Some(((set, at, _), _)) = self.schedule.pop_due(now_ms()) {
+        while let Some(((set, at, known), _)) = self.schedule.pop_due(now_ms()) {
             let named = {
                 let pinned = module.pin();
                 let dest = pinned.view(set).and_then(|view| view.dest(at));
-                dest.filter(|dest| is_named(dest))
+                // Lists that have changed since may have another destination here.
+                dest.filter(|dest| name(dest) == Some(known))
                     .map(|dest| Named::of(module, dest))
             };
             if let Some(named) = named {
@@ -248,7 +248,11 @@ impl Resolver {
         let next = |_: &Dest, known: Option<u64>, now| Some(known.unwrap_or(now));
         let name = |dest: &Dest| ping_name(pings, dest);
         self.follow_lists(module, pings.interval_ms, name, next);
-        while let Some(((set, at, _), _)) = self.schedule.pop_due(now_ms()) {
+        // Places of older lists may be those of other names by now.
+        while self.pace.has_seen(&module.store.version()) {
+            let Some(((set, at, _), _)) = self.schedule.pop_due(now_ms()) else {
+                return;
+            };
             find_hop(module, pings, task, set, at);
         }
     }

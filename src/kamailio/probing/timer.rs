@@ -60,6 +60,10 @@ impl PingTimer {
     fn tick(&mut self, module: &'static Module, pings: &PingSettings) {
         let now = now_ms();
         self.follow_lists(module, pings, now);
+        // Places of older lists may be those of others by now.
+        if !self.pace.has_seen(&module.store.version()) {
+            return;
+        }
         if now >= self.retry_ms {
             self.retry_ms = now + RETRY_MS;
             for (set, at) in core::mem::take(&mut self.waiting) {

@@ -46,13 +46,13 @@ pub fn deliver(
 fn write_list(module: &Module, request: &Request, view: &View, choice: Choice) -> Option<i32> {
     let counted = choice.order == Order::Calls;
     let takes = |dest: &Dest| dest.duid().is_some() && dest.has_room();
-    let order = choice
-        .order(view)
-        .filter(|&at| !counted || at == choice.at || view.dest(at).is_some_and(takes));
     let limit = match module.settings.failover {
         true => request.limit().unwrap_or(usize::MAX),
         false => 0,
     };
+    let order = choice
+        .order(view, limit)
+        .filter(|&at| !counted || at == choice.at || view.dest(at).is_some_and(takes));
     let dests = order.filter_map(|at| view.dest(at)).take(limit);
     let results = &module.settings.results;
     match request.behind {

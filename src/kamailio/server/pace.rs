@@ -5,6 +5,9 @@ use crate::kamailio::server::time::now_us;
 /// A process that walks may do so for one part of this many of its time.
 const REST: u64 = 20;
 
+/// The longest rest: what follows the lists may be this much late.
+const MOST_REST_US: u64 = 1_000_000;
+
 /// Lets a process walk over all lists after each change of `V`, their version, but for no more than
 /// a twentieth of its time: many edits of a large list then cost its followers few walks, and those
 /// of a small list are followed at once.
@@ -36,10 +39,16 @@ impl<V: PartialEq> Pace<V> {
         is_due.then_some(Walk { version, began_us })
     }
 
+    /// Returns true if the last walk saw this version.
+    pub fn has_seen(&self, version: &V) -> bool {
+        self.seen.as_ref() == Some(version)
+    }
+
     /// Ends a walk that has followed the lists.
     pub fn end(&mut self, walk: Walk<V>) {
         let now_us = now_us();
-        self.not_before_us = now_us + REST * now_us.saturating_sub(walk.began_us);
+        let rest_us = REST * now_us.saturating_sub(walk.began_us);
+        self.not_before_us = now_us + rest_us.min(MOST_REST_US);
         self.seen = Some(walk.version);
     }
 

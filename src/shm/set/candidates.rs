@@ -148,6 +148,10 @@ impl Candidates for View {
         Some(best).filter(|&rank| rank > 0)
     }
 
+    fn rank(&self, at: usize) -> Option<u32> {
+        Some(ranks::rank(self, at)).filter(|&rank| rank > 0)
+    }
+
     fn next_of_rank(&self, rank: u32, from: usize, to: usize) -> Option<usize> {
         let mut best = self.ranks.best().at_least(rank, from, to);
         best.find(|&at| ranks::rank(self, at) == rank)

@@ -186,7 +186,7 @@ fn no_selection_fails_and_nothing_freed_is_read_while_tables_change() {
             for start in starts {
                 let found = store.try_set(number, 1, |view| {
                     let choice = choose(view, start)?;
-                    for at in choice.order(view).take(3) {
+                    for at in choice.order(view, 3).take(3) {
                         let uri = view.dest(at).unwrap().uri();
                         assert!(uri.starts_with(b"sip:a:"), "freed memory: {uri:x?}");
                     }
@@ -378,7 +378,7 @@ fn no_selection_fails_while_others_edit_the_set() {
             let found = store.try_set(number, 1, |view| {
                 let choice = choose(view, Start::Random(random.next_u32()))?;
                 let all_live = choice
-                    .order(view)
+                    .order(view, 3)
                     .all(|at| view.dest(at).unwrap().uri().starts_with(b"sip:a:"));
                 Some(all_live)
             });

@@ -81,7 +81,7 @@ fn threads_choose_change_and_reload_at_once() {
             // that is no process's.
             let found = store.0.try_set(number, 1, |view| {
                 let choice = choose(view, Start::RoundRobin)?;
-                for at in choice.order(view) {
+                for at in choice.order(view, 3) {
                     assert!(view.dest(at).unwrap().uri().starts_with(b"sip:a:"));
                 }
                 Some(())

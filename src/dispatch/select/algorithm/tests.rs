@@ -78,22 +78,19 @@ impl Candidates for Set {
             .filter(|&rank| below.is_none_or(|below| rank < below))
             .max()
     }
-    fn next_of_rank(&self, rank: u32, from: usize, to: usize) -> Option<usize> {
-        (from..to).find(|&at| self.rank(at) == Some(rank))
-    }
-}
-
-impl Set {
     fn rank(&self, at: usize) -> Option<u32> {
         let effective = ranks::effective_priority(self.priorities[at], self.latencies[at]);
         is_usable(self, at).then(|| ranks::rank(effective))
+    }
+    fn next_of_rank(&self, rank: u32, from: usize, to: usize) -> Option<usize> {
+        (from..to).find(|&at| self.rank(at) == Some(rank))
     }
 }
 
 fn picks(set: &mut Set, start: Start, use_default: bool) -> Vec<usize> {
     set.use_default = use_default;
     match choose(set, start) {
-        Some(choice) => choice.order(set).collect(),
+        Some(choice) => choice.order(set, 1).collect(),
         None => vec![],
     }
 }

@@ -51,7 +51,11 @@ fn orders_are_the_same_at_once_and_by_steps() {
         let Some(choice) = choose(&set, start) else {
             continue;
         };
-        let order: Vec<usize> = choice.order(&set).collect();
+        let order: Vec<usize> = choice.order(&set, 1).collect();
+        assert!(
+            choice.order(&set, usize::MAX).eq(order.iter().copied()),
+            "{choice:?}"
+        );
         let what = format!("{start:?} {:?} {:?}", set.states, set.priorities);
         assert_eq!(by_steps(&set, choice), order, "{what} {}", set.use_default);
     }
