@@ -1,6 +1,6 @@
 //! The selection of the first destination of a set, by each of the algorithms.
 //!
-//! There is no I/O and no clock here. What a selection changes are the cursors of the set.
+//! There is no I/O, no clock and no allocation here. What a selection changes are the cursors of the set.
 
 use super::candidates::Candidates;
 use super::failover::{Order, following};
@@ -108,19 +108,18 @@ pub struct Choice {
     pub order: Order,
 }
 
-/// A failover order by ranks that is longer than this is sorted at once: made step by step, each rank costs more than
-/// the one before.
-const FEW: usize = 16;
-
 impl Choice {
-    /// Returns the selected destination and then the failover order, of which the caller takes at most `most`.
-    pub fn order<C: Candidates>(self, set: &C, most: usize) -> impl Iterator<Item = usize> + Clone {
-        let (sorted, made) = match self.order {
-            Order::Ranks(turn) if most > FEW => (ranks::sorted(set, turn), None),
-            order => (Vec::new(), Some(following(set, order, self.at))),
-        };
-        let others = sorted.into_iter().chain(made.into_iter().flatten());
-        core::iter::once(self.at).chain(others.filter(move |&at| at != self.at))
+    /// Returns the selected destination and then the failover order, one by one.
+    pub fn order<C: Candidates>(self, set: &C) -> impl Iterator<Item = usize> + Clone {
+        self.before(following(set, self.order, self.at))
+    }
+
+    /// Returns the selected destination and then the others of an order.
+    pub fn before(
+        self,
+        order: impl Iterator<Item = usize> + Clone,
+    ) -> impl Iterator<Item = usize> + Clone {
+        core::iter::once(self.at).chain(order.filter(move |&at| at != self.at))
     }
 }
 

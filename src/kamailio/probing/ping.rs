@@ -18,7 +18,7 @@ use crate::kamailio::server::sys;
 use crate::kamailio::server::text::{self, Escaped};
 use crate::kamailio::server::time::now_us;
 use crate::shm::dest::destination::{self, Dest};
-use crate::shm::dest::next_hop::{Found, NextHop, fingerprint};
+use crate::shm::dest::next_hop::{NextHop, Resolved, fingerprint};
 use crate::shm::dest::probing::{Ended, Health};
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Vitals;
@@ -169,11 +169,11 @@ fn send_to(pings: &PingSettings, dest: &Dest, obproxy: Option<&[u8]>) -> SendTo 
         return proxy.map_or(SendTo::Uri, |proxy| SendTo::Via(proxy.to_vec()));
     }
     match dest.record().next_hop(target) {
-        Found::At(hop) => SendTo::Via(hop_uri(hop)),
-        Found::Nowhere => SendTo::Nowhere,
+        Resolved::At(hop) => SendTo::Via(hop_uri(hop)),
+        Resolved::Nowhere => SendTo::Nowhere,
         // Nobody resolves what has no name.
-        Found::Unknown if host.is_empty() => SendTo::Nowhere,
-        Found::Unknown => match dest.addrs().next().filter(|_| proxy.is_none()) {
+        Resolved::Unknown if host.is_empty() => SendTo::Nowhere,
+        Resolved::Unknown => match dest.addrs().next().filter(|_| proxy.is_none()) {
             Some(addr) => SendTo::Via(hop_uri(net::hop(&parsed, addr))),
             None => SendTo::Unresolved,
         },

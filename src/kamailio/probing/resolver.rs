@@ -28,7 +28,7 @@ use crate::kamailio::server::rand::ServerRandom;
 use crate::kamailio::server::text::Escaped;
 use crate::kamailio::server::time::{now_ms, wall_us};
 use crate::shm::dest::destination::Dest;
-use crate::shm::dest::next_hop::{Found, fingerprint};
+use crate::shm::dest::next_hop::{Resolved, fingerprint};
 use crate::shm::dest::probing::Health;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Vitals;
@@ -187,15 +187,15 @@ fn refresh(module: &Module, named: &Named<'_>) {
 
 /// Identifies a destination's name across changes of the lists: the address of the record, and the
 /// fingerprint of the URI that is resolved.
-type Mark = (usize, u64);
+type NameKey = (usize, u64);
 
 /// A destination with a name: its set, its position there, and its mark.
-type Place = (SetId, usize, Mark);
+type NamePlace = (SetId, usize, NameKey);
 
 /// The names of one process, and when each is due.
 #[derive(Default)]
 struct Resolver {
-    schedule: Schedule<Place>,
+    schedule: Schedule<NamePlace>,
     pace: Pace<u64>,
 }
 
@@ -263,14 +263,14 @@ impl Resolver {
         &mut self,
         module: &Module,
         period_ms: u64,
-        name: impl Fn(&Dest) -> Option<Mark>,
+        name: impl Fn(&Dest) -> Option<NameKey>,
         next: impl Fn(&Dest, Option<u64>, u64) -> Option<u64>,
     ) {
         let Some(walk) = self.pace.begin(module.store.version()) else {
             return;
         };
         let known = self.schedule.iter();
-        let known: HashMap<Mark, u64> = known.map(|((.., mark), due)| (mark, due)).collect();
+        let known: HashMap<NameKey, u64> = known.map(|((.., mark), due)| (mark, due)).collect();
         let now = now_ms();
         let pinned = module.pin();
         let sets = pinned.table().into_iter().flat_map(Table::sets);
@@ -287,7 +287,7 @@ impl Resolver {
     }
 }
 
-fn mark(dest: &Dest, target: &[u8]) -> Mark {
+fn mark(dest: &Dest, target: &[u8]) -> NameKey {
     (
         core::ptr::from_ref(dest.record()).addr(),
         fingerprint(target),
@@ -295,7 +295,7 @@ fn mark(dest: &Dest, target: &[u8]) -> Mark {
 }
 
 /// Returns the mark of the name that a destination's pings go to; `None` if they go to an address.
-fn ping_name(pings: &PingSettings, dest: &Dest) -> Option<Mark> {
+fn ping_name(pings: &PingSettings, dest: &Dest) -> Option<NameKey> {
     let Some(proxy) = dest.attrs().obproxy.or(pings.outbound_proxy) else {
         return is_name(dest.host()).then(|| mark(dest, dest.uri()));
     };
@@ -325,14 +325,14 @@ fn find_hop(module: &Module, pings: &PingSettings, task: Task, set: SetId, at: u
         let host = uri.host();
         net::resolve_sip(host, uri.port(), net::proto_of(&uri))
     });
-    let found = found.map_or(Found::Nowhere, Found::At);
+    let found = found.map_or(Resolved::Nowhere, Resolved::At);
     health.hop.set(stamp, &target, found);
 }
 
 fn task_of(dest: &Dest, target: &[u8]) -> Task {
     match dest.record().next_hop(target) {
-        Found::At(_) => Task::Steady,
-        Found::Unknown if dest.addrs().next().is_some() => Task::Steady,
-        Found::Unknown | Found::Nowhere => Task::Doubtful,
+        Resolved::At(_) => Task::Steady,
+        Resolved::Unknown if dest.addrs().next().is_some() => Task::Steady,
+        Resolved::Unknown | Resolved::Nowhere => Task::Doubtful,
     }
 }

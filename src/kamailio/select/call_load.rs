@@ -13,7 +13,7 @@ use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::message::Message;
 use crate::kamailio::server::text::Escaped;
 use crate::kamailio::server::time::now_s;
-use crate::shm::calls::call_table::{Calls, Place, Placed};
+use crate::shm::calls::call_table::{Calls, Counting, Placed};
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::OutOfMemory;
 use crate::shm::set::view::View;
@@ -36,8 +36,8 @@ fn place<'p>(
     set: SetId,
     view: &'p View,
     call_id: &'p [u8],
-) -> Place<'p, ShmArena, ServerLock> {
-    Place {
+) -> Counting<'p, ShmArena, ServerLock> {
+    Counting {
         store: &module.store,
         process: Module::process(),
         set,

@@ -5,11 +5,16 @@ use crate::dispatch::select::algorithm::Choice;
 use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::select::cursor::{FailoverCursor, Step};
 use crate::dispatch::select::failover::Order;
+use crate::dispatch::select::ranks;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::list::unique_id;
 use crate::kamailio::server::message::{Message, Target};
 use crate::shm::dest::destination::Dest;
 use crate::shm::set::view::View;
+
+/// A failover order by ranks that is longer than this is sorted at once: made one by one, each rank costs more than the
+/// one before.
+const FEW: usize = 16;
 
 /// Writes the records of a choice, and sends the message to the chosen destination.
 pub fn deliver(
@@ -50,10 +55,26 @@ fn write_list(module: &Module, request: &Request, view: &View, choice: Choice) -
         true => request.limit().unwrap_or(usize::MAX),
         false => 0,
     };
+    if let Order::Ranks(turn) = choice.order {
+        if limit > FEW {
+            let order = choice.before(ranks::sorted(view, turn).into_iter());
+            let dests = order.filter_map(|at| view.dest(at)).take(limit);
+            return write_dests(module, request, dests, false);
+        }
+    }
     let order = choice
-        .order(view, limit)
+        .order(view)
         .filter(|&at| !counted || at == choice.at || view.dest(at).is_some_and(takes));
     let dests = order.filter_map(|at| view.dest(at)).take(limit);
+    write_dests(module, request, dests, counted)
+}
+
+fn write_dests<'d>(
+    module: &Module,
+    request: &Request,
+    dests: impl Iterator<Item = &'d Dest> + Clone,
+    counted: bool,
+) -> Option<i32> {
     let results = &module.settings.results;
     match request.behind {
         None => results.write(request.set, dests, counted),

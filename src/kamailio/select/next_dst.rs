@@ -12,7 +12,7 @@ use crate::kamailio::server::message::{Message, Target};
 use crate::kamailio::server::text::Escaped;
 use crate::shm::dest::destination::Dest;
 use crate::shm::set::view::View;
-use crate::shm::table::store::Found;
+use crate::shm::table::store::Tried;
 
 /// The number of times that a search is tried while states change under it.
 const RETRIES: usize = 64;
@@ -108,7 +108,7 @@ fn next_on_demand(module: &Module, msg: &mut Message, target: Target) -> Option<
         if cursor.has_more() {
             let step = |view: &View| step(module, msg, target, view, &mut cursor);
             let sent = module.store.try_set(Module::process(), set, step);
-            if let Found::Done(_) = sent {
+            if let Tried::Done(_) = sent {
                 return Some(conclude(set, &sent));
             }
         }

@@ -5,7 +5,7 @@ use crate::dispatch::list::destination::SetId;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err};
 use crate::kamailio::server::message::{Message, Target};
-use crate::shm::table::store::Found;
+use crate::shm::table::store::Tried;
 
 /// The value of [`Request::limit`] that means no limit.
 pub const UNLIMITED: i32 = 0;
@@ -49,13 +49,13 @@ pub enum Failure {
 
 /// Returns the return code of a selection, and logs why it failed.
 #[inline]
-pub fn conclude(set: SetId, sent: &Found<Result<(), Failure>>) -> ScriptRet {
-    if let Found::Done(Ok(())) = sent {
+pub fn conclude(set: SetId, sent: &Tried<Result<(), Failure>>) -> ScriptRet {
+    if let Tried::Done(Ok(())) = sent {
         return ScriptRet::OK;
     }
     let why = match sent {
-        Found::Done(Err(failure)) => failure,
-        Found::NoSet => &Failure::NoSet,
+        Tried::Done(Err(failure)) => failure,
+        Tried::NoSet => &Failure::NoSet,
         _ => &Failure::NoneUsable,
     };
     failed(set, why)

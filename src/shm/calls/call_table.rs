@@ -69,7 +69,7 @@ pub struct CallInfo {
 }
 
 /// Where a call is to be counted: what is known of it, and the set as it is now.
-pub struct Place<'p, A: Arena, L: 'static> {
+pub struct Counting<'p, A: Arena, L: 'static> {
     /// The table.
     pub store: &'p Store<A, L>,
     /// The caller's process.
@@ -147,7 +147,7 @@ impl<L: RawMutex> Calls<L> {
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing is counted.
-    pub fn place<A: Arena>(&self, at: &Place<'_, A, L>) -> Result<Placed, OutOfMemory> {
+    pub fn place<A: Arena>(&self, at: &Counting<'_, A, L>) -> Result<Placed, OutOfMemory> {
         if let Some(known) = self.known(at) {
             return Ok(Placed::Known(known));
         }
@@ -166,7 +166,7 @@ impl<L: RawMutex> Calls<L> {
     /// [`OutOfMemory`]: nothing has changed.
     pub fn move_to<A: Arena>(
         &self,
-        at: &Place<'_, A, L>,
+        at: &Counting<'_, A, L>,
         position: usize,
     ) -> Result<bool, OutOfMemory> {
         let placed = self.link(at, |there| match there {
@@ -177,7 +177,7 @@ impl<L: RawMutex> Calls<L> {
     }
 
     /// Returns the position of the destination that a call is counted for, if it still takes messages.
-    fn known<A: Arena>(&self, at: &Place<'_, A, L>) -> Option<usize> {
+    fn known<A: Arena>(&self, at: &Counting<'_, A, L>) -> Option<usize> {
         let (slot, hash) = self.slot(at.call_id)?;
         let chains = slot.lock();
         position(at.view, chains.find(hash, at.set, at.call_id)?)
@@ -187,7 +187,7 @@ impl<L: RawMutex> Calls<L> {
     /// that is there. `choose` is asked under the lock.
     fn link<A: Arena>(
         &self,
-        at: &Place<'_, A, L>,
+        at: &Counting<'_, A, L>,
         choose: impl FnOnce(Option<&Call>) -> Placed,
     ) -> Result<Placed, OutOfMemory> {
         let Some((slot, hash)) = self.slot(at.call_id) else {
@@ -211,7 +211,10 @@ impl<L: RawMutex> Calls<L> {
     }
 
     /// Makes a call that holds no record yet.
-    fn make<'a, A: Arena>(&self, at: &Place<'a, A, L>) -> Result<Owned<'a, A, Call>, OutOfMemory> {
+    fn make<'a, A: Arena>(
+        &self,
+        at: &Counting<'a, A, L>,
+    ) -> Result<Owned<'a, A, Call>, OutOfMemory> {
         let arena = at.store.arena();
         let mut plan = Plan::<Call>::of_header();
         let text = plan.array(at.call_id.len());

@@ -19,7 +19,7 @@ pub struct NextHop {
 
 /// What is known of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum Resolved {
     /// Nobody has asked yet.
     Unknown,
     /// It leads nowhere.
@@ -31,7 +31,7 @@ pub enum Found {
 /// How often a reader tries while the writer writes.
 const RETRIES: usize = 64;
 
-/// A [`Found`] in shared memory, with the URI that it belongs to. Zeroed it is unknown.
+/// A [`Resolved`] in shared memory, with the URI that it belongs to. Zeroed it is unknown.
 ///
 /// The first word holds kind, transport, port, and a number that grows with each change, so that
 /// a reader notices when what is behind it changed meanwhile. A destination may get another URI:
@@ -67,7 +67,7 @@ fn pack(change: u64, kind: u8, proto: Proto, port: u16) -> u64 {
 
 impl Hop {
     /// Returns what is known of the name in this URI.
-    pub fn get(&self, target: &[u8]) -> Found {
+    pub fn get(&self, target: &[u8]) -> Resolved {
         let wanted = fingerprint(target);
         for _ in 0..RETRIES {
             let word = self.word.load(SeqCst);
@@ -77,11 +77,11 @@ impl Hop {
                 return if target == wanted {
                     read(word, halves)
                 } else {
-                    Found::Unknown
+                    Resolved::Unknown
                 };
             }
         }
-        Found::Unknown
+        Resolved::Unknown
     }
 
     /// Returns the stamp of what is known now. Draw it before you ask for a name.
@@ -90,7 +90,7 @@ impl Hop {
     }
 
     /// Keeps what was found for a URI, unless another process has kept something since `stamp`.
-    pub fn set(&self, stamp: Stamp, target: &[u8], found: Found) {
+    pub fn set(&self, stamp: Stamp, target: &[u8], found: Resolved) {
         let Stamp(before) = stamp;
         let change = (before >> 32).wrapping_add(1);
         let busy = pack(change, BUSY, Proto::NONE, 0);
@@ -104,9 +104,9 @@ impl Hop {
         }
         self.target.store(fingerprint(target), SeqCst);
         let word = match found {
-            Found::Unknown => pack(change, UNKNOWN, Proto::NONE, 0),
-            Found::Nowhere => pack(change, NOWHERE, Proto::NONE, 0),
-            Found::At(hop) => {
+            Resolved::Unknown => pack(change, UNKNOWN, Proto::NONE, 0),
+            Resolved::Nowhere => pack(change, NOWHERE, Proto::NONE, 0),
+            Resolved::At(hop) => {
                 let (kind, bytes) = match hop.addr {
                     Addr::V4([a, b, c, d]) => {
                         (V4, [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
@@ -129,7 +129,7 @@ fn split(bytes: [u8; 16]) -> [[u8; 8]; 2] {
     [[a, b, c, d, e, f, g, h], rest]
 }
 
-fn read(word: u64, halves: [u64; 2]) -> Found {
+fn read(word: u64, halves: [u64; 2]) -> Resolved {
     let [kind, proto, low, high, ..] = word.to_le_bytes();
     let [[a, b, c, d, e, f, g, h], second] = halves.map(u64::to_ne_bytes);
     let addr = match kind {
@@ -138,10 +138,10 @@ fn read(word: u64, halves: [u64; 2]) -> Found {
             let [i, j, k, l, m, n, o, p] = second;
             Addr::V6([a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p])
         }
-        NOWHERE => return Found::Nowhere,
-        _ => return Found::Unknown,
+        NOWHERE => return Resolved::Nowhere,
+        _ => return Resolved::Unknown,
     };
-    Found::At(NextHop {
+    Resolved::At(NextHop {
         addr,
         port: u16::from_le_bytes([low, high]),
         proto: Proto(proto),
@@ -161,8 +161,8 @@ mod tests {
         }
     }
 
-    fn v6(byte: u8) -> Found {
-        Found::At(NextHop {
+    fn v6(byte: u8) -> Resolved {
+        Resolved::At(NextHop {
             addr: Addr::V6([byte; 16]),
             port: u16::from(byte) + 5060,
             proto: Proto::TCP,
@@ -172,16 +172,16 @@ mod tests {
     #[test]
     fn what_was_set_is_read() {
         let hop = zeroed();
-        assert_eq!(hop.get(b"a"), Found::Unknown);
-        let v4 = Found::At(NextHop {
+        assert_eq!(hop.get(b"a"), Resolved::Unknown);
+        let v4 = Resolved::At(NextHop {
             addr: Addr::V4([192, 0, 2, 7]),
             port: 5060,
             proto: Proto::UDP,
         });
-        for found in [v4, v6(3), Found::Nowhere, Found::Unknown] {
+        for found in [v4, v6(3), Resolved::Nowhere, Resolved::Unknown] {
             hop.set(hop.stamp(), b"a", found);
             assert_eq!(hop.get(b"a"), found);
-            assert_eq!(hop.get(b"b"), Found::Unknown);
+            assert_eq!(hop.get(b"b"), Resolved::Unknown);
         }
     }
 
@@ -206,7 +206,7 @@ mod tests {
                 })
             });
             for _ in 0..rounds {
-                if let found @ Found::At(NextHop { port, .. }) = hop.get(b"a") {
+                if let found @ Resolved::At(NextHop { port, .. }) = hop.get(b"a") {
                     assert_eq!(found, v6((port - 5060).to_le_bytes()[0]));
                 }
             }

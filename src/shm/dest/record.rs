@@ -11,7 +11,7 @@ use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::latency::Latency;
 use crate::dispatch::state::transition::{Outcome, State};
 
-use super::next_hop::Found;
+use super::next_hop::Resolved;
 use super::overload::Overload;
 use super::probing::Health;
 use super::record_slab::{RecordSlab, Vitals};
@@ -121,9 +121,9 @@ impl DestRecord {
     }
 
     /// Returns the next hop of this URI, as far as it was resolved.
-    pub fn next_hop(&self, target: &[u8]) -> Found {
+    pub fn next_hop(&self, target: &[u8]) -> Resolved {
         self.health()
-            .map_or(Found::Unknown, |health| health.hop.get(target))
+            .map_or(Resolved::Unknown, |health| health.hop.get(target))
     }
 
     /// Returns its slab.

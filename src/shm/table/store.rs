@@ -52,7 +52,7 @@ impl Ticket {
 
 /// What came of [`Store::try_set`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found<R> {
+pub enum Tried<R> {
     /// It succeeded.
     Done(R),
     /// It found nothing in the set.
@@ -153,19 +153,19 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         process: usize,
         set: SetId,
         mut act: impl FnMut(&View) -> Option<R>,
-    ) -> Found<R> {
+    ) -> Tried<R> {
         let mut tries = 0;
         loop {
             let pinned = self.pin(process);
             let view = pinned.view(set);
             if let Some(done) = view.and_then(&mut act) {
-                return Found::Done(done);
+                return Tried::Done(done);
             }
             tries += 1;
             if tries == RETRIES || self.is_newest(&pinned, set, view) {
                 return match view {
-                    Some(_) => Found::Nothing,
-                    None => Found::NoSet,
+                    Some(_) => Tried::Nothing,
+                    None => Tried::NoSet,
                 };
             }
         }

@@ -9,7 +9,7 @@ use super::store::{HeapStore, Spin, load, set_state, store};
 use super::{Heap, spec};
 use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::DestSpec;
-use crate::shm::calls::call_table::{Calls, Lifetimes, Place, Placed};
+use crate::shm::calls::call_table::{Calls, Counting, Lifetimes, Placed};
 use crate::shm::table::store::ReloadState;
 
 const LIFETIMES: Lifetimes = Lifetimes {
@@ -42,7 +42,7 @@ impl Lab {
 
     fn place(&self, call_id: &str, now: u32) -> Placed {
         let pinned = self.store.pin(1);
-        let at = Place {
+        let at = Counting {
             store: &self.store,
             process: 1,
             set: 1,
@@ -117,7 +117,7 @@ fn a_call_moves_where_its_destination_is_out_or_the_next_is_asked_for() {
     set_state(&lab.store, 1, "sip:a:1", 0);
     let pinned = lab.store.pin(1);
     let view = pinned.view(1).unwrap();
-    let at = |call_id| Place {
+    let at = |call_id| Counting {
         store: &lab.store,
         process: 1,
         set: 1,
@@ -203,7 +203,7 @@ fn a_full_arena_leaves_nothing_counted() {
     lab.heap.limit(Some(0));
     let pinned = lab.store.pin(1);
     let view = pinned.view(1).unwrap();
-    let at = Place {
+    let at = Counting {
         store: &lab.store,
         process: 1,
         set: 1,

@@ -17,7 +17,7 @@ use crate::dispatch::select::algorithm::{Start, choose};
 use crate::dispatch::state::transition::{Outcome, State};
 use crate::shm::memory::arena::Arena;
 use crate::shm::set::view::Rules;
-use crate::shm::table::store::{Found, ReloadState, Store};
+use crate::shm::table::store::{ReloadState, Store, Tried};
 
 /// Bytes that all processes of a test share.
 const SIZE: usize = 512 << 20;
@@ -186,13 +186,13 @@ fn no_selection_fails_and_nothing_freed_is_read_while_tables_change() {
             for start in starts {
                 let found = store.try_set(number, 1, |view| {
                     let choice = choose(view, start)?;
-                    for at in choice.order(view, 3).take(3) {
+                    for at in choice.order(view).take(3) {
                         let uri = view.dest(at).unwrap().uri();
                         assert!(uri.starts_with(b"sip:a:"), "freed memory: {uri:x?}");
                     }
                     Some(())
                 });
-                assert_eq!(found, Found::Done(()));
+                assert_eq!(found, Tried::Done(()));
                 picks.fetch_add(1, Ordering::SeqCst);
             }
         }
@@ -276,7 +276,7 @@ fn swap_what_is_up(use_default: bool) {
             let found = store.try_set(number, 1, |view| {
                 choose(view, Start::Random(random.next_u32())).map(|_| ())
             });
-            assert_eq!(found, Found::Done(()), "one is usable");
+            assert_eq!(found, Tried::Done(()), "one is usable");
         }
     };
     in_children(4, select, || {
@@ -378,11 +378,11 @@ fn no_selection_fails_while_others_edit_the_set() {
             let found = store.try_set(number, 1, |view| {
                 let choice = choose(view, Start::Random(random.next_u32()))?;
                 let all_live = choice
-                    .order(view, 3)
+                    .order(view)
                     .all(|at| view.dest(at).unwrap().uri().starts_with(b"sip:a:"));
                 Some(all_live)
             });
-            assert_eq!(found, Found::Done(true));
+            assert_eq!(found, Tried::Done(true));
         }
     };
     // Two writers, each with destinations and a set of its own.

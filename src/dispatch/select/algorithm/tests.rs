@@ -90,7 +90,7 @@ impl Candidates for Set {
 fn picks(set: &mut Set, start: Start, use_default: bool) -> Vec<usize> {
     set.use_default = use_default;
     match choose(set, start) {
-        Some(choice) => choice.order(set, 1).collect(),
+        Some(choice) => choice.order(set).collect(),
         None => vec![],
     }
 }
