@@ -87,7 +87,7 @@ impl Maxima {
         for (index, leaf) in self.level(0).iter().enumerate() {
             leaf.store(value(index), Relaxed);
         }
-        for level in 1..LEVELS {
+        for level in 1..=self.top as usize {
             for (at, node) in self.level(level).iter().enumerate() {
                 node.store(self.greatest_child(level - 1, at), Relaxed);
             }
@@ -100,7 +100,7 @@ impl Maxima {
             return;
         }
         let mut node = index;
-        for level in 1..LEVELS {
+        for level in 1..=self.top as usize {
             node /= FAN;
             let greatest = || self.greatest_child(level - 1, node);
             // Where a node stays as it is, all above it do.
