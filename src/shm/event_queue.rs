@@ -60,7 +60,7 @@ pub struct QueuedEvent {
     pub new: State,
     /// The event that it is.
     pub flip: Flip,
-    /// What changed it.
+    /// The cause of the change.
     pub cause: Cause,
 }
 

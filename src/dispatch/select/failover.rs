@@ -1,6 +1,6 @@
 //! The failover order: which destinations follow the one that was tried, made from the set as it is now.
 //!
-//! What goes down meanwhile is passed over. What comes up behind is reached at the end of the round.
+//! A destination that goes down meanwhile is passed over. One that comes up behind is reached at the end of the round.
 
 use super::candidates::{Candidates, is_usable, priority_start};
 

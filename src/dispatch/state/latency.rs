@@ -176,7 +176,7 @@ mod tests {
         assert_eq!(first, want);
     }
 
-    /// What the C module 5.6.3 shows, with `ds_ping_latency_stats`, for these round trips.
+    /// The figures that the C module 5.6.3 shows, with `ds_ping_latency_stats`, for these round trips.
     #[test]
     fn as_the_c_module_counts() {
         let rows = [

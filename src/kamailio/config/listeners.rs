@@ -1,4 +1,4 @@
-//! Who is told of events.
+//! The listeners that are told of events.
 
 use core::ffi::{CStr, c_int};
 
@@ -7,13 +7,13 @@ use crate::dispatch::state::event::{Cause, EventMode};
 use crate::dispatch::state::transition::Flip;
 use crate::kamailio::server::sys;
 
-/// Who is told of which events; found once, in `mod_init`.
+/// The listeners, and the events that each is told of; found once, in `mod_init`.
 pub struct Listeners {
     /// The changes that become events.
     pub mode: EventMode,
     /// The version whose meaning of states applies.
     pub compat: Compat,
-    /// Who is told.
+    /// The receiver of events.
     pub who: Who,
 }
 

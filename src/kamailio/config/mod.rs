@@ -1,4 +1,4 @@
-//! What the operator set.
+//! The settings of the operator.
 //!
 //! | module | contents |
 //! | --- | --- |

@@ -70,7 +70,7 @@ pub struct Settings {
     pub secondary_timer: bool,
     /// The place of a selection's results.
     pub results: Results,
-    /// Who is told of changes of states.
+    /// The listeners that are told of state changes.
     pub listeners: Listeners,
 }
 

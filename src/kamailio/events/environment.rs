@@ -1,4 +1,4 @@
-//! What belongs to the process and not to a message, saved while an event route runs.
+//! The values that belong to the process and not to a message, saved while an event route runs.
 //!
 //! Event routes run in the middle of scripts and in timers. AVPs, XAVPs, branches, the type of route and the
 //! current transaction are variables of the process, which the route must not change for the script.

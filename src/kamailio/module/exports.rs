@@ -37,7 +37,7 @@ pub static module_flags: ForLoader<*const c_char> = ForLoader::new(sys::KSR_COMP
 #[allow(non_upper_case_globals)]
 pub static module_interface_ver: ForLoader<c_uint> = ForLoader::new(sys::MODULE_INTERFACE_VER);
 
-/// What the module offers. The tables are in C (`kamailio-glue/tables.c`), which knows their layouts.
+/// The interface of the module. The tables are in C (`kamailio-glue/tables.c`), which knows their layouts.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
 pub static exports: ForLoader<MaybeUninit<sys::glue_exports_t>> =

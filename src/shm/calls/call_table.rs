@@ -84,7 +84,7 @@ pub struct Counting<'p, A: Arena, L: 'static> {
     pub now: u32,
 }
 
-/// What [`Calls::place`] did.
+/// The outcome of [`Calls::place`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placed {
     /// The call is counted for the destination at this position from now on.

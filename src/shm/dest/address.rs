@@ -74,13 +74,13 @@ impl From<Addr> for Key {
 pub struct Source {
     /// Its address.
     pub addr: Key,
-    /// Its port; 0 when there is none.
+    /// Its port; 0 without one.
     pub port: u16,
     /// Its transport.
     pub proto: Proto,
 }
 
-/// What must agree for a source to be from a list.
+/// The parts that must agree for a source to be from a list.
 #[derive(Clone, Copy, Debug)]
 pub struct Match {
     /// The port, unless the destination names none.

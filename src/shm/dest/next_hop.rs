@@ -17,7 +17,7 @@ pub struct NextHop {
     pub proto: Proto,
 }
 
-/// What is known of a name.
+/// The state of our knowledge about a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolved {
     /// Nobody has asked yet.

@@ -5,7 +5,7 @@ use core::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 
-/// What a destination said of its load. Zeroed it said nothing yet.
+/// The load that a destination has reported. Zeroed, it has reported nothing yet.
 pub struct Overload {
     /// Turns of a hundred that are passed over.
     rate: AtomicU32,

@@ -59,9 +59,9 @@ pub struct Last {
     pub bad_in_row: u32,
 }
 
-/// What pings found. Zeroed nothing was found yet.
+/// The results of the pings of a destination. Zeroed, there was no ping yet.
 pub struct Health {
-    /// When the ping that is on its way was sent, in microseconds; 0 when there is none.
+    /// When the ping that is on its way was sent, in microseconds; 0 without one.
     sent_us: AtomicU64,
     /// Fingerprint of the URI that it is for.
     target: AtomicU64,
@@ -160,7 +160,7 @@ impl Health {
         self.sent_us.store(0, SeqCst);
     }
 
-    /// Ends a ping that was sent before a moment and never ended; false when there is none.
+    /// Ends a ping that was sent before a moment and never ended; false without one.
     pub fn give_up(&self, sent_before_us: u64) -> bool {
         let sent = self.sent_us.load(SeqCst);
         sent != 0

@@ -26,7 +26,7 @@ pub struct DestRecord {
     pub(crate) home: AtomicPtr<RecordSlab>,
     /// State bits below, failures in a row above: one word, so that a change is one step.
     status: AtomicU64,
-    /// Who set the state last, and above that when, in milliseconds.
+    /// The cause of the last change of the state, and above it the time in milliseconds.
     cause: AtomicU64,
     /// When the listed bits were last written to where the list is, as a ticket; 0 for never.
     written: AtomicU64,
@@ -136,7 +136,7 @@ impl DestRecord {
         self.home()?.vitals(self)
     }
 
-    /// Returns its vitals. Takes memory for them where there is none yet.
+    /// Returns its vitals, and allocates them first if they are missing.
     ///
     /// # Errors
     /// [`OutOfMemory`].

@@ -20,9 +20,9 @@ pub(crate) const MOST: usize = 64;
 
 /// The vitals of a destination: what is known of it beside its state. Zeroed nothing is known.
 pub struct Vitals {
-    /// What pings found.
+    /// The results of its pings.
     pub health: Health,
-    /// What it reported of its load.
+    /// The load that it reported.
     pub overload: Overload,
 }
 

@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::arena::{Arena, OutOfMemory, ShmSafe, ShmSlice};
 
-/// What one process pins. Its words are in the middle of two cache lines that are its own, wherever
+/// The pin of one process. Its words are in the middle of two cache lines that are its own, wherever
 /// the arena puts the array: readers do not disturb each other.
 struct Slot {
     _before: [u64; 7],

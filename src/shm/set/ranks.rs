@@ -1,4 +1,4 @@
-//! What the destinations of a set are worth: shares by weight (algorithms 11 and 15), and ranks by priority and latency
+//! The worth of the destinations of a set: shares by weight (algorithms 11 and 15), and ranks by priority and latency
 //! (13). They are a part of the view of the set, and follow the records as its bitmaps do.
 
 use crate::dispatch::select::ranks;

@@ -1,6 +1,6 @@
 //! Set views: the destinations of one set in order, built whole and then published.
 //!
-//! What a view says of its destinations never changes. What it says of their records, in bitmaps and
+//! A view never changes in its destinations. Its knowledge about their records, in bitmaps and
 //! trees, follows the records, so that a change of state costs no new view.
 
 use core::ptr::{self, NonNull};

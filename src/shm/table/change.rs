@@ -20,7 +20,7 @@ use crate::shm::set::view::View;
 #[derive(Clone, Copy)]
 enum Which<'w> {
     All,
-    /// Those whose URI equals this one but for letter case.
+    /// The destinations whose URI equals this one but for letter case.
     Uri(&'w [u8]),
     /// The one over this record.
     Record(&'w DestRecord),

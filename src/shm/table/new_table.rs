@@ -130,7 +130,7 @@ struct Running<'t> {
     table: Option<&'t Table>,
     /// By unique id in small letters, the last of the list first.
     by_duid: HashMap<(SetId, Vec<u8>), Vec<&'t Dest>>,
-    /// Those that share URI and socket with others, by the number of the first one that the set
+    /// The destinations that share URI and socket with others, by the number of the first one that the set
     /// finds; the last of the list first.
     alike: HashMap<usize, Vec<&'t Dest>>,
     /// How many there are in the sets that are listed before each set, and its view as it was
@@ -237,7 +237,7 @@ impl<A: Arena> Drop for Loose<'_, A> {
     }
 }
 
-/// What a list changes of the running one, in destinations.
+/// The changes that a list makes to the running one, counted in destinations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
     /// New ones.
@@ -276,7 +276,7 @@ pub fn compare(list: &[DestSpec<'_>], running: Option<&Table>) -> Changes {
 pub struct Built {
     /// The table, which nobody else sees yet.
     pub table: NonNull<Table>,
-    /// What the list changes.
+    /// The changes that the list makes.
     pub changes: Changes,
     /// Positions in the list of those that are new and cannot be chosen.
     pub fresh: HashSet<usize>,

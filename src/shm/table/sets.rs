@@ -37,7 +37,7 @@ pub struct Table {
     addrs: AtomicPtr<AddrIndex>,
 }
 
-/// What a slot is made from.
+/// The parts of a slot that is to be made.
 #[derive(Clone, Copy)]
 pub(crate) struct SetEntry {
     pub(crate) id: SetId,

@@ -24,7 +24,7 @@ use crate::shm::memory::epoch::{Epochs, Pin};
 use crate::shm::memory::refcount::{Counted, Hold};
 use crate::shm::set::view::{Rules, View};
 
-/// What lives at one fixed place in shared memory.
+/// The data at one fixed place in shared memory.
 pub struct Root<L> {
     pub(crate) table: AtomicPtr<Table>,
     pub(crate) epochs: Epochs,
@@ -50,7 +50,7 @@ impl Ticket {
     }
 }
 
-/// What came of [`Store::try_set`].
+/// The outcome of [`Store::try_set`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tried<R> {
     /// It succeeded.

@@ -22,13 +22,13 @@ use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, 
 use crate::shm::memory::list::{Linked, List};
 use crate::shm::set::view::View;
 
-/// What only the holder of the writer lock may touch.
+/// The data that only the holder of the writer lock may touch.
 pub struct Retirement {
-    /// What was replaced, newest first.
+    /// Notes of replaced pieces, newest first.
     notes: List<Retired>,
     /// The ticket of the running table.
     pub(crate) ticket: Ticket,
-    /// What removed destinations still count.
+    /// The counters of removed destinations that still have calls.
     pub(crate) retained: Retained,
 }
 
@@ -236,7 +236,7 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
     /// Ends the epoch in which readers could load what the note is about, and keeps the note.
     ///
     /// # Safety
-    /// What the note is about was replaced, and is in no other note.
+    /// The pieces in the note were replaced, and are in no other note.
     pub(crate) unsafe fn retire(&mut self, mut note: ManuallyDrop<Owned<'_, A, Retired>>) {
         note.epoch = self.store.root().epochs.advance();
         if self.store.rules().call_load {

@@ -19,7 +19,7 @@ fn picks(view: &View, start: Start) -> Vec<usize> {
     count(view, || choose(view, start))
 }
 
-/// The same with overload control, at this time.
+/// Selects with overload control, at this time.
 fn open_picks(view: &View, now_us: u64) -> Vec<usize> {
     count(view, || {
         choose_open(view, |at| view.passes_over(at, now_us))

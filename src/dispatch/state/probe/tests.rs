@@ -84,7 +84,7 @@ fn table() {
 /// Cases in the recording.
 const RECORDED: usize = 89;
 
-/// The same for compat 3.2: only a probing destination is out, `b` is an error, `t` a 408.
+/// A model of pings with compat 3.2: only a probing destination is out, `b` is an error, `t` a 408.
 #[test]
 fn table_of_3_2() {
     // mode, state before, results: the states for thresholds 1 | 2 | 3.
