@@ -21,7 +21,7 @@ use rand::rngs::StdRng;
 const SIZES: [usize; 4] = [10, 1_000, 10_000, 100_000];
 const ATTRIBUTES: &str = "duid=gw-17;socket=udp:192.0.2.1:5060;weight=1;rweight=1;maxload=200";
 const RULES: Rules = Rules {
-    unusable: State(69),
+    unusable: State(65_541),
     use_default: false,
     call_load: false,
     watched: false,

@@ -20,9 +20,9 @@ pub const EXPLAINED: &[Difference] = &[
         applies: |what, _, _| what.starts_with("list file [hex flags]"),
     },
     Difference {
-        name: "list flag 64",
-        reason: "it means nothing to C; in ours the destination drains",
-        applies: |what, _, _| what.starts_with("list file [list flag 64]"),
+        name: "list flags 65536 and 64",
+        reason: "they mean nothing to C; in ours the destination drains",
+        applies: |what, _, _| what.starts_with("list file [draining flag"),
     },
     Difference {
         name: "drain",

@@ -222,7 +222,7 @@ fn other_algorithms_leave_it_out() {
 
 #[test]
 fn the_last_resort_is_none_while_it_drains() {
-    let list = format!("1 sip:127.0.0.1:7001 0 9\n1 {DRAINED} 64 1\n");
+    let list = format!("1 sip:127.0.0.1:7001 0 9\n1 {DRAINED} 65536 1\n");
     let config = Probe::new().config().list(list).param("flags", 2);
     let server = start(config.param("use_default", 1));
     let lines = Probe::run(&Uac::new(), server.addr(), "dst,1,0|dump");
@@ -312,11 +312,29 @@ fn it_survives_a_reload_and_comes_from_the_list() {
     assert_eq!(reload(list(0) + "1 sip:127.0.0.1:7009\n"), "RX");
     // Where the list's flags change, the list wins.
     assert_eq!(reload(list(8)), "AP");
-    assert_eq!(reload(list(64)), "RX");
-    assert_eq!(reload(list(64 + 8)), "RP");
+    assert_eq!(reload(list(65_536)), "RX");
+    assert_eq!(reload(list(65_536 + 8)), "RP");
     assert_eq!(reload(list(0)), "AX");
+    // 64 was the number of draining, and means the same: nothing changes between the two.
+    assert_eq!(reload(list(64)), "RX");
+    set_state(&server, "a");
+    assert_eq!(reload(list(65_536)), "AX");
+    assert_eq!(reload(list(64 + 8)), "RP");
+    assert_eq!(reload(list(65_536 + 64)), "RX");
+    let modify = |flags: u32| {
+        let change = json!([1, DRAINED, "flags", flags]);
+        server.jsonrpc("dispatcher.modify", change).unwrap();
+        server.flags(1, DRAINED)
+    };
+    assert_eq!([0, 65_536, 4, 64].map(modify), ["AX", "RX", "DX", "RX"]);
+    for (port, flags) in [(7008, 65_536), (7007, 64)] {
+        let uri = format!("sip:127.0.0.1:{port}");
+        let added = json!([1, uri, flags]);
+        server.jsonrpc("dispatcher.add", added).unwrap();
+        assert_eq!(server.flags(1, &uri), "RX");
+    }
 
-    let server = start(config(64).param("reload_state", "file"));
+    let server = start(config(65_536).param("reload_state", "file"));
     assert_eq!(server.flags(1, DRAINED), "RX");
     set_state(&server, "a");
     server.kamcmd(&["dispatcher.reload"]).unwrap();

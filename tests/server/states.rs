@@ -50,7 +50,7 @@ fn states_survive_a_restart() {
         &file,
         &[
             "1 0 4 sip:127.0.0.1:7001",
-            "1 8 72 sip:127.0.0.1:7002",
+            "1 8 65544 sip:127.0.0.1:7002",
             "1 4 0 sip:127.0.0.1:7003",
             "1 0 1 sip:127.0.0.1:7004 2",
         ],
@@ -66,7 +66,7 @@ fn states_survive_a_restart() {
     wait_for_lines(
         &file,
         &[
-            "1 8 72 sip:127.0.0.1:7002",
+            "1 8 65544 sip:127.0.0.1:7002",
             "1 4 0 sip:127.0.0.1:7003",
             "1 0 1 sip:127.0.0.1:7004 2",
         ],
@@ -137,4 +137,24 @@ fn states_are_kept_in_one_place() {
         log.contains("parameter db_state_mode: found \"2\", expected 0 or 1"),
         "{log}"
     );
+}
+
+/// 64 was the number of draining.
+#[test]
+fn a_file_with_the_old_number_of_draining_is_read() {
+    let dir = TempDir::new();
+    let file = dir.path().join("states");
+    fs::write(&file, "1 8 72 sip:127.0.0.1:7002\n").unwrap();
+    let server = Kamailio::start(Module::Rust, config(&file));
+    assert_eq!(flags(&server, 7002), "RP");
+    wait_for_lines(&file, &["1 8 65544 sip:127.0.0.1:7002"]);
+    server.stop();
+    // What the list said is compared by its meaning, too.
+    let list = |draining| format!("1 sip:127.0.0.1:7001 {draining}\n");
+    for (written, listed) in [(64, 65536), (65536, 64), (64, 64)] {
+        fs::write(&file, format!("1 {written} 0 sip:127.0.0.1:7001\n")).unwrap();
+        let server = Kamailio::start(Module::Rust, config(&file).list(list(listed)));
+        assert_eq!(flags(&server, 7001), "AX", "{written} {listed}");
+        wait_for_lines(&file, &["1 65536 0 sip:127.0.0.1:7001"]);
+    }
 }

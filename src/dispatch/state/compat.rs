@@ -52,6 +52,18 @@ impl Compat {
         }
     }
 
+    /// Returns the numbers that mean draining in a list, a table or a state file: its own, and 64, which it had first.
+    ///
+    /// A release of Kamailio that gives 64 another meaning ends that for its own version.
+    #[must_use]
+    pub const fn draining_numbers(self) -> State {
+        match self {
+            Compat::V3_2 | Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => {
+                State::DRAINING.union(State(64))
+            }
+        }
+    }
+
     /// Returns the flags with which a destination is not selected for new calls.
     #[must_use]
     pub const fn unusable_bits(self) -> State {
@@ -166,14 +178,15 @@ mod tests {
     fn rows_of_the_table() {
         // (version, probing flags, unusable, threshold, counts, proto by URI, mask)
         let rows = [
-            (V3_2, 10, 77, 3, true, false, 31),
-            (V5_6, 8, 69, 1, true, false, 31),
-            (V6_0, 8, 69, 1, true, false, 63),
-            (V6_1, 8, 69, 1, false, true, 63),
+            (V3_2, 10, 65_549, 3, true, false, 31),
+            (V5_6, 8, 65_541, 1, true, false, 31),
+            (V6_0, 8, 65_541, 1, true, false, 63),
+            (V6_1, 8, 65_541, 1, false, true, 63),
         ];
         for (compat, probing, unusable, threshold, counts, proto, mask) in rows {
             assert_eq!(compat.probing_list_flags(), State(probing), "{compat:?}");
             assert_eq!(compat.unusable_bits(), State(unusable), "{compat:?}");
+            assert_eq!(compat.draining_numbers(), State(65_600), "{compat:?}");
             assert_eq!(compat.default_probing_threshold(), threshold, "{compat:?}");
             assert_eq!(compat.mark_counts(), counts, "{compat:?}");
             assert_eq!(compat.default_proto_by_uri(), proto, "{compat:?}");

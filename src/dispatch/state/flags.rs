@@ -22,8 +22,8 @@ impl State {
     /// Option: never pinged.
     pub const NOPING: State = State(32);
     /// Draining: gets no new calls, but requests inside a dialog still find it. An operator or the list sets it, beside
-    /// whatever marks and pings find out.
-    pub const DRAINING: State = State(64);
+    /// whatever marks and pings find out. The number is far above those of the C module, which may grow.
+    pub const DRAINING: State = State(65_536);
 
     /// The flags that the list sets for good; no change of state touches them.
     pub(crate) const OPTIONS: State = State::NODNS.union(State::NOPING);

@@ -24,12 +24,23 @@ impl State {
     /// Returns the state that the flags field of a list asks for.
     #[must_use]
     pub const fn from_list_flags(flags: u32, compat: Compat) -> State {
-        let asked = State(flags);
+        let asked = State::from_kept(flags, compat);
         let probing = compat.probing_list_flags();
         if asked.intersects(probing) {
             asked.without(probing).union(State::PROBING)
         } else {
             asked
+        }
+    }
+
+    /// Returns the state that a number in a state file stands for: the bits of a state, with each number of draining.
+    #[must_use]
+    pub const fn from_kept(number: u32, compat: Compat) -> State {
+        let (kept, draining) = (State(number), compat.draining_numbers());
+        if kept.intersects(draining) {
+            kept.without(draining).union(State::DRAINING)
+        } else {
+            kept
         }
     }
 
@@ -47,11 +58,46 @@ impl State {
         listed.without(kept).union(State(self.0 & kept.0))
     }
 
+    /// Returns true if a destination in this state drains: it is not also disabled, which is stronger.
+    #[must_use]
+    pub const fn drains(self) -> bool {
+        self.contains(State::DRAINING) && !self.contains(State::DISABLED)
+    }
+
+    /// Returns the state in words, as `dispatcher.ping_status` says it.
+    #[must_use]
+    pub fn words(self, compat: Compat) -> String {
+        let out_by_pings = compat.unusable_bits().contains(State::PROBING);
+        let parts = [
+            (self.drains(), "draining"),
+            (self.contains(State::INACTIVE), "inactive"),
+            (self.contains(State::DISABLED), "disabled"),
+            (self.contains(State::TRYING), "trying"),
+            (out_by_pings && self.contains(State::PROBING), "probing"),
+        ];
+        let parts: Vec<&str> = parts
+            .iter()
+            .filter(|part| part.0)
+            .map(|part| part.1)
+            .collect();
+        let effect = if parts.is_empty() {
+            return "active".into();
+        } else if self.usable(compat) {
+            " (still used)"
+        } else if !self.drains() {
+            ""
+        } else if self.serves_calls(compat.unusable_bits()) {
+            " (no new calls)"
+        } else {
+            " (no calls at all)"
+        };
+        parts.join(" and ") + effect
+    }
+
     /// Returns the two letters that `dispatcher.list` shows as `FLAGS`.
     #[must_use]
     pub const fn letters(self, compat: Compat) -> [u8; 2] {
-        let drains = self.contains(State::DRAINING) && !self.contains(State::DISABLED);
-        let health = if drains {
+        let health = if self.drains() {
             b'R'
         } else if self.contains(State::INACTIVE) {
             b'I'

@@ -15,9 +15,9 @@ pub struct FlagsChange {
     pub set: SetId,
     /// Its URI.
     pub uri: Vec<u8>,
-    /// The bits that are to be written; the others stay as the row has them.
-    pub kept: u32,
-    /// Their values.
+    /// The bits that are replaced; the others stay as the row has them.
+    pub replaced: u32,
+    /// The bits that are set among them.
     pub flags: u32,
     /// The result.
     pub written: Written,
@@ -32,6 +32,8 @@ pub enum Written {
     NoRow,
     /// The row has these flags now.
     Flags(u32),
+    /// The row took these flags for others: its column is too small. It has its old flags again.
+    Refused(u32),
 }
 
 /// Writes flags, one row after the other, as far as the database takes them. May wait.
@@ -65,11 +67,19 @@ fn change_row(
     for uri in [Some(change.uri.as_slice()), short].into_iter().flatten() {
         let rows = MatchingRows::new(table, change.set, uri);
         if let Some(now) = rows.flags(connection)? {
-            let flags = (now & !change.kept) | change.flags;
-            if flags != now {
-                rows.set_flags(connection, flags)?;
+            let flags = (now & !change.replaced) | change.flags;
+            if flags == now {
+                return Some(Written::Flags(flags));
             }
-            return Some(Written::Flags(flags));
+            rows.set_flags(connection, flags)?;
+            // Some databases put the nearest number that fits into a small column, with all its bits set.
+            return match rows.flags(connection)? {
+                Some(found) if found != flags => {
+                    rows.set_flags(connection, now)?;
+                    Some(Written::Refused(found))
+                }
+                _ => Some(Written::Flags(flags)),
+            };
         }
     }
     Some(Written::NoRow)

@@ -136,8 +136,9 @@ pub fn restore(module: &Module, feed: &mut Feed<'_>) {
         {
             let number = number(pinned.view(dest.set), dest);
             let wanted = kept.get(&(dest.set, dest.uri(), number));
-            if let Some(wanted) = wanted.filter(|wanted| wanted.listed == dest.listed.bits()) {
-                found.push((module.store.hold(dest), State(wanted.flags)));
+            let state = |number| State::from_kept(number, module.settings.compat);
+            if let Some(wanted) = wanted.filter(|wanted| state(wanted.listed) == dest.listed) {
+                found.push((module.store.hold(dest), state(wanted.flags)));
             }
         }
     }

@@ -14,6 +14,7 @@ use crate::shm::table::sets::Table;
 /// # Errors
 /// The reason why not all were written.
 pub fn keep(module: &Module, table: &DbTable) -> Result<(), String> {
+    let replaced = KEPT.union(module.settings.compat.draining_numbers());
     let mut records = Vec::new();
     let mut changes = Vec::new();
     {
@@ -28,7 +29,7 @@ pub fn keep(module: &Module, table: &DbTable) -> Result<(), String> {
                 changes.push(FlagsChange {
                     set: dest.set,
                     uri: dest.uri().to_vec(),
-                    kept: KEPT.bits(),
+                    replaced: replaced.bits(),
                     flags: flags.bits() & KEPT.bits(),
                     written: Written::Not,
                 });
@@ -45,23 +46,25 @@ pub fn keep(module: &Module, table: &DbTable) -> Result<(), String> {
         log_info!("flags of {written} destinations written to the table");
     }
     for (record, change) in records.iter().zip(&changes) {
-        match change.written {
-            Written::Flags(flags) => {
-                let listed = State::from_list_flags(flags, module.settings.compat);
-                module.store.set_written(record, listed);
-            }
+        // What cannot be written counts as written, so that it is not tried for ever.
+        let asked = State(change.flags | (record.listed().bits() & !KEPT.bits()));
+        let (set, uri) = (change.set, Short(&change.uri));
+        let listed = match change.written {
+            Written::Not => continue,
+            Written::Flags(flags) => State::from_list_flags(flags, module.settings.compat),
             Written::NoRow => {
-                log_warn!(
-                    "set {}, {}: no such row: its state is not kept",
-                    change.set,
-                    Short(&change.uri)
-                );
-                // It counts as written, so that it is not tried for ever.
-                let listed = State(change.flags | (record.listed().bits() & !KEPT.bits()));
-                module.store.set_written(record, listed);
+                log_warn!("set {set}, {uri}: no such row: its state is not kept");
+                asked
             }
-            Written::Not => {}
-        }
+            Written::Refused(found) => {
+                log_warn!(
+                    "set {set}, {uri}: its row holds {found} after a write of other flags: \
+                     its state is not kept"
+                );
+                asked
+            }
+        };
+        module.store.set_written(record, listed);
     }
     done
 }

@@ -354,7 +354,12 @@ fn a_view_agrees_with_the_records_after_any_edit() {
                 let _ = store.modify(1, Some(uri), |_| true, revision, &mut random());
             }
             _ => {
-                set_state(&store, 1, &uris[n / 2 * 2], [0, 1, 4, 64][n % 4]);
+                set_state(
+                    &store,
+                    1,
+                    &uris[n / 2 * 2],
+                    [0, 1, 4, State::DRAINING.bits()][n % 4],
+                );
             }
         }
         let pinned = store.pin(0);

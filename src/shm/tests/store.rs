@@ -19,6 +19,9 @@ use crate::shm::set::view::Rules;
 use crate::shm::table::new_table::{Changes, compare};
 use crate::shm::table::store::{ReloadState, Store};
 
+/// Draining.
+const D: u32 = State::DRAINING.bits();
+
 /// A lock that spins; good enough over shared memory for a test.
 pub struct Spin(AtomicBool);
 
@@ -43,7 +46,7 @@ unsafe impl RawMutex for Spin {
 }
 
 pub const RULES: Rules = Rules {
-    unusable: State(69),
+    unusable: State(D | 5),
     use_default: false,
     call_load: true,
     watched: false,
@@ -509,7 +512,7 @@ fn walk_over_draining_ones(use_default: bool) {
     let uris: Vec<String> = (0..70).map(|n| format!("sip:a:{n}")).collect();
     // The first one drains by its list.
     let list = (0..).zip(&uris).map(|(n, uri)| {
-        let flags = if n == 0 { 64 } else { 1 };
+        let flags = if n == 0 { D } else { 1 };
         spec(1, uri, flags, 0)
     });
     let list: Vec<_> = list.collect();
@@ -518,7 +521,7 @@ fn walk_over_draining_ones(use_default: bool) {
     set_state(&store, 1, &uris[0], 0);
     assert!(!store.pin(0).view(1).unwrap().any_draining());
     let mut random = StdRng::seed_from_u64(2);
-    let states = [0, 1, 4, 8, 64, 65, 66, 68, 72];
+    let states = [0, 1, 4, 8, D, D | 1, D | 2, D | 4, D | 8];
     for round in 0..if cfg!(miri) { 60 } else { 2_000 } {
         let uri = &uris[random.random_range(0..uris.len())];
         set_state(&store, 1, uri, states[random.random_range(0..states.len())]);
@@ -534,8 +537,8 @@ fn walk_over_draining_ones(use_default: bool) {
         let serving = walk().find(|&at| bits(at) & 5 == 0);
         let in_dialog = choose(view, Start::InDialog(u32::try_from(at).unwrap()));
         assert_eq!(in_dialog.map(|choice| choice.at), serving);
-        assert_eq!(view.walk(at), walk().find(|&at| bits(at) & 69 == 0));
-        let draining = (0..70).any(|at| bits(at) & 69 == 64);
+        assert_eq!(view.walk(at), walk().find(|&at| bits(at) & (D | 5) == 0));
+        let draining = (0..70).any(|at| bits(at) & (D | 5) == D);
         assert_eq!(view.any_draining(), draining);
     }
     unsafe { store.destroy() };

@@ -29,6 +29,7 @@ fn all(kind: Kind) {
     faults::a_start_needs_a_good_table(&database);
     sizes::a_large_table_needs_no_large_pool(&database);
     states::states_survive_a_restart(&database);
+    states::a_small_column_keeps_its_number(&database);
     outage::a_lost_database_leaves_the_list(&mut database);
 }
 

@@ -4,6 +4,9 @@ use super::*;
 use Compat::{V3_2, V5_6, V6_0, V6_1};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+/// Draining.
+const D: u32 = State::DRAINING.bits();
+
 fn rules(compat: Compat, mode: i32, threshold: u32) -> MarkRules {
     MarkRules {
         compat,
@@ -151,8 +154,8 @@ fn who_is_pinged() {
         (9 | 32, "----", "----"),
         (9 | 16, "++++", "----"),
         (16, "-+--", "----"),
-        (9 | 64, "++++", "++++"),
-        (64, "-+--", "-+--"),
+        (9 | D, "++++", "++++"),
+        (D, "-+--", "-+--"),
     ];
     for (bits, old, new) in rows {
         for (compat, want) in [(V3_2, old), (V5_6, old), (V6_0, new), (V6_1, new)] {
@@ -173,7 +176,7 @@ fn late_results_are_ignored() {
     ]) {
         for mode in 0..4 {
             let rules = rules(compat, mode, 1);
-            for bits in [4, 5, 12, 4 | 64] {
+            for bits in [4, 5, 12, 4 | D] {
                 assert_eq!(apply_ping(State(bits), 1, result, &rules), None);
             }
             for bits in [0, 1, 2] {

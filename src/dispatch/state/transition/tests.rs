@@ -4,6 +4,9 @@ use super::*;
 use Compat::{V3_2, V5_6, V6_0, V6_1};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+/// Draining.
+const D: u32 = State::DRAINING.bits();
+
 fn rules(compat: Compat, mode: i32, probing: u32, inactive: u32) -> MarkRules {
     MarkRules {
         compat,
@@ -202,8 +205,8 @@ fn set_state_letters() {
         ("d|D|2|dp", 4),
         ("t|T|3", 2),
         ("tp|3p", 10),
-        ("r|R|drain|DRAIN|Draining|rx", 64),
-        ("rp|RP|drainp|drainP", 72),
+        ("r|R|drain|DRAIN|Draining|rx", D),
+        ("rp|RP|drainp|drainP", D | 8),
         ("dr|drai|d rain", 4),
     ];
     for (texts, want) in states {
@@ -263,18 +266,18 @@ fn set_state_replaces_health_and_keeps_the_rest() {
 fn draining_is_beside_the_measured_bits() {
     // before, asked, after
     let rows = [
-        (0, 64, 64),
-        (1, 64, 65),
-        (10, 64, 74),
-        (2, 72, 74),
-        (4 | 8, 64, 72),
-        (16 | 32, 64, 112),
-        (64, 64, 64),
-        (64, 0, 0),
-        (64 | 9, 0, 0),
-        (64 | 2, 1, 1),
-        (64, 4, 4),
-        (64 | 16, 2, 18),
+        (0, D, D),
+        (1, D, D | 1),
+        (10, D, D | 10),
+        (2, D | 8, D | 10),
+        (4 | 8, D, D | 8),
+        (16 | 32, D, D | 48),
+        (D, D, D),
+        (D, 0, 0),
+        (D | 9, 0, 0),
+        (D | 2, 1, 1),
+        (D, 4, 4),
+        (D | 16, 2, 18),
     ];
     for (old, asked, want) in rows {
         for compat in [V3_2, V5_6, V6_0, V6_1] {
@@ -290,15 +293,18 @@ fn draining_is_beside_the_measured_bits() {
     for compat in [V3_2, V5_6, V6_0, V6_1] {
         for text in ["a", "i", "t", "d", ""] {
             let mark = Mark::parse(text.as_bytes(), compat).unwrap();
-            let next = apply_mark(State(64), 0, mark, &rules(compat, 1, 1, 1));
+            let next = apply_mark(State(D), 0, mark, &rules(compat, 1, 1, 1));
             assert!(next.state.contains(State::DRAINING), "{text}");
             assert_eq!(next.flip, None);
         }
-        assert!(!State(64).usable(compat) && !State(66).usable(compat));
+        assert!(!State(D).usable(compat) && !State(D | 2).usable(compat));
         let serves = |bits| State(bits).serves_calls(compat.unusable_bits());
-        assert!(serves(64) && serves(0) && !serves(65) && !serves(68));
-        assert_eq!(serves(72), compat != V3_2);
-        assert_eq!(State::from_list_flags(64, compat), State::DRAINING);
+        assert!(serves(D) && serves(0) && !serves(D | 1) && !serves(D | 4));
+        assert_eq!(serves(D | 8), compat != V3_2);
+        for number in [64, D, D | 64] {
+            assert_eq!(State::from_list_flags(number, compat), State::DRAINING);
+            assert_eq!(State::from_kept(number | 4, compat), State(D | 4));
+        }
     }
 }
 
@@ -309,7 +315,7 @@ fn list_flags() {
         (V3_2, 2, 8),
         (V3_2, 3, 9),
         (V3_2, 8, 8),
-        (V3_2, 10 | 64, 8 | 64),
+        (V3_2, 10 | 64, 8 | D),
         (V5_6, 2, 2),
         (V5_6, 10, 10),
         (V6_1, 63 | 256, 63 | 256),
@@ -337,12 +343,12 @@ fn letters_of_all_states() {
         (10, b"TP"),
         (12, b"DP"),
         (16, b"AX"),
-        (64, b"RX"),
-        (64 | 8, b"RP"),
-        (64 | 9, b"RP"),
-        (64 | 1, b"RX"),
-        (64 | 4, b"DX"),
-        (64 | 5, b"IX"),
+        (D, b"RX"),
+        (D | 8, b"RP"),
+        (D | 9, b"RP"),
+        (D | 1, b"RX"),
+        (D | 4, b"DX"),
+        (D | 5, b"IX"),
     ];
     for (bits, want) in rows {
         assert_eq!(State(*bits).letters(V5_6), **want, "{bits}");
@@ -352,6 +358,49 @@ fn letters_of_all_states() {
     assert_eq!(State(32).letters(V6_1), *b"AN");
     assert_eq!(State(41).letters(V6_1), *b"IP");
     assert_eq!(State(32).letters(V5_6), *b"AX");
+}
+
+#[test]
+fn words_of_all_states() {
+    let rows = [
+        (0, "active"),
+        (8, "active"),
+        (2, "trying (still used)"),
+        (10, "trying (still used)"),
+        (1, "inactive"),
+        (4, "disabled"),
+        (5, "inactive and disabled"),
+        (D, "draining (no new calls)"),
+        (D | 8, "draining (no new calls)"),
+        (D | 2, "draining and trying (no new calls)"),
+        (D | 1, "draining and inactive (no calls at all)"),
+        (D | 4, "disabled"),
+        (16 | 32, "active"),
+    ];
+    for (bits, want) in rows {
+        for compat in [V5_6, V6_0, V6_1] {
+            assert_eq!(State(bits).words(compat), want, "{bits}");
+        }
+    }
+    assert_eq!(State(8).words(V3_2), "probing");
+    assert_eq!(State(10).words(V3_2), "trying and probing");
+    let drains = State(D | 8).words(V3_2);
+    assert_eq!(drains, "draining and probing (no calls at all)");
+    // Words and letters name the same state, and the words say so if no calls come.
+    for bits in (0..16).flat_map(|bits| [bits, bits | D]) {
+        for compat in [V3_2, V5_6, V6_0, V6_1] {
+            let (state, words) = (State(bits), State(bits).words(compat));
+            let [letter, _] = state.letters(compat);
+            let named = words.split(' ').any(|word| {
+                let word = if word == "draining" { "r" } else { word };
+                word.as_bytes().first() == Some(&letter.to_ascii_lowercase())
+            });
+            let used = words == "active" || words.ends_with("(still used)");
+            // Probing alone has no first letter.
+            assert!(named || words == "probing", "{bits} {compat:?}: {words}");
+            assert_eq!(used, state.usable(compat), "{bits} {compat:?}: {words}");
+        }
+    }
 }
 
 #[test]
@@ -373,7 +422,7 @@ fn options_and_unknown_bits_survive_everything() {
             (apply_mark(old, failures, mark, &rules), !15),
             (
                 apply_set(old, failures, State(random.random()), compat),
-                !(15 | 64),
+                !(15 | D),
             ),
         ] {
             assert_eq!(next.state.0 & kept, old.0 & kept, "round {round}");
