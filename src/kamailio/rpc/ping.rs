@@ -156,16 +156,8 @@ fn ended(ended: Ended) -> String {
 fn why(module: &Module, dest: &Dest) -> String {
     let record = dest.record();
     let (state, counted) = record.status();
-    let what = if state.contains(State::INACTIVE) {
-        "inactive"
-    } else if state.contains(State::DISABLED) {
-        "disabled"
-    } else if state.contains(State::TRYING) {
-        "trying (still used)"
-    } else {
-        "active"
-    };
     let (cause, since_ms) = record.cause();
+    let compat = module.settings.compat;
     let by = match cause {
         Cause::Start | Cause::Reload => "as the list has it".to_owned(),
         Cause::Script => "set by the script (ds_mark_dst)".to_owned(),
@@ -174,6 +166,14 @@ fn why(module: &Module, dest: &Dest) -> String {
             Some(last) => by_ping(last),
             None => "found by pings".to_owned(),
         },
+    };
+    // Neither marks nor pings begin to drain: what they have found is the rest of the state.
+    let drains_besides = state.drains() && matches!(cause, Cause::Script | Cause::Ping);
+    let what = if drains_besides {
+        let found = state.without(State::DRAINING).words(compat);
+        format!("draining (no new calls); {found}")
+    } else {
+        state.words(compat)
     };
     let since = match since_ms {
         0 => String::new(),

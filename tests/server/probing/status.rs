@@ -142,6 +142,49 @@ fn who_set_a_state_is_said() {
 }
 
 #[test]
+fn draining_is_said_whatever_else_changes() {
+    let crowd = Crowd::start();
+    let list = [
+        ("off", ""),
+        ("listed", "65536"),
+        ("old", "64"),
+        ("both", "65540"),
+    ];
+    let server = play(pinging(), &crowd, &list);
+    let uri = crowd.uri("off");
+    soon(&server, &uri, "AP");
+    let set = |state: &str| {
+        let set = server.jsonrpc("dispatcher.set_state", json!([state, 1, uri]));
+        set.expect("it is set");
+    };
+    let says = |uri: &str, begin: &str, end: &str| {
+        wait_for(&format!("{uri}: {begin} {end}"), patience(10), || {
+            let said = status(&server, uri);
+            (why(&said).starts_with(begin) && why(&said).contains(end)).then_some(())
+        });
+    };
+    set("drain");
+    let begin = "draining (no new calls) for 0 s: set by a command";
+    assert!(why(&status(&server, &uri)).starts_with(begin));
+    crowd.script("off", &[Step::Code(503)]);
+    let begin = "draining (no new calls); inactive for ";
+    says(&uri, begin, "bad pings in a row, the last one: 503");
+    crowd.script("off", &[Step::Code(200)]);
+    says(
+        &uri,
+        "draining (no new calls); active for ",
+        ": the last ping was good (200)",
+    );
+    set("a");
+    assert!(why(&status(&server, &uri)).starts_with("active for 0 s: set by a command"));
+    // Pings have marked the listed ones as pinged.
+    for name in ["listed", "old"] {
+        says(&crowd.uri(name), "draining (no new calls)", "");
+    }
+    says(&crowd.uri("both"), "disabled: as the list has it", "");
+}
+
+#[test]
 fn why_no_pings_are_sent_is_said() {
     let crowd = Crowd::start();
     let server = play(quiet(), &crowd, &[("d", "")]);
