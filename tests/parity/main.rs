@@ -12,6 +12,7 @@ mod failover;
 mod files;
 mod from_list;
 mod groups;
+mod hashed_texts;
 mod keys;
 mod mark;
 mod overload;
@@ -23,6 +24,7 @@ mod routes;
 mod rpc;
 mod select;
 mod sets;
+
 mod worth;
 
 use std::sync::{PoisonError, RwLock};

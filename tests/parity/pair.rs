@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::report::Report;
-use harness::{Config, Fault, Kamailio, Message, Probe, Request, Uac};
+use harness::{Config, Fault, Kamailio, Message, Probe, Request, Uac, typed_binrpc};
 
 /// Requests in flight per server. Small enough for the socket buffers when replies are long.
 const WINDOW: usize = 12;
@@ -53,6 +53,24 @@ impl Pair {
         }
     }
 
+    /// As [`Pair::ask`], for requests of which a server may refuse to answer some.
+    pub fn ask_what_may_be_refused(&self, report: &mut Report, what: &str, requests: &[Request]) {
+        for (round, some) in requests.chunks(WINDOW).enumerate() {
+            let last = Probe::request("clean");
+            let of = |server: &Kamailio, uac: &Uac| uac.volley(server.addr(), some, &last);
+            let (c, ours) = (of(&self.c, &self.c_uac), of(&self.ours, &self.our_uac));
+            let text = |server, reply: &Option<Message>| {
+                let lines = reply.as_ref().map(Probe::lines);
+                neutral(server, &lines.unwrap_or(vec!["no reply".into()]).join("\n"))
+            };
+            for (n, (c, ours)) in c.iter().zip(&ours).enumerate() {
+                let sent = some[n].render(self.our_uac.local(), "UDP");
+                let what = format!("{what} #{}: {}", round * WINDOW + n, sent.escape_ascii());
+                report.compare(&what, &text(&self.c, c), &text(&self.ours, ours));
+            }
+        }
+    }
+
     /// Runs operations of the probe in both and compares what came of them.
     pub fn run(&self, report: &mut Report, what: &str, operations: &str) {
         let what = format!("{what}: {operations}");
@@ -71,6 +89,15 @@ impl Pair {
         let of = |server: &Kamailio| answer(server, server.kamcmd(args));
         let what = format!("{what}: kamcmd {}", args.join(" "));
         report.compare(&what, &of(&self.c), &of(&self.ours));
+    }
+
+    /// Runs the same command over ctl and compares the reply with its types. The answer is ours.
+    pub fn typed(&self, report: &mut Report, what: &str, args: &[&str]) -> String {
+        let of = |server: &Kamailio| answer(server, typed_binrpc(server.dir(), args));
+        let what = format!("{what}: ctl {}", args.join(" "));
+        let ours = of(&self.ours);
+        report.compare(&what, &of(&self.c), &ours);
+        ours
     }
 
     /// Calls the same RPC command in both, without comparing the answers.

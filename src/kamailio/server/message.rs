@@ -270,7 +270,7 @@ impl Message {
         // SAFETY: the header's text lies in the message, which `self` borrows.
         let body = unsafe { text::bytes(&header.body) };
         // The parser has skipped the white space before it (parser/msg_parser.c).
-        Some(body.trim_ascii_end())
+        Some(text::trim_end(body))
     }
 
     /// Hashes the Call-ID; `None` after a log line if there is none.
@@ -322,16 +322,18 @@ impl Message {
         hash_uri(&self.fields().parsed_uri, user_only)
     }
 
-    /// Hashes the user name of the credentials; `None` if there are none.
+    /// Hashes the user name of the credentials without the blanks at its ends; `None` if there are no credentials or
+    /// they name no user. Those for a proxy hide the others, even if they name no user.
     #[inline(never)]
     pub fn hash_auth_user(&self) -> Option<u32> {
         let user = self
             .auth_user(sys::KSR_HDR_PROXYAUTH_F, |msg| msg.proxy_auth)
             .or_else(|| self.auth_user(sys::KSR_HDR_AUTHORIZATION_F, |msg| msg.authorization))?;
-        Some(hash(user, None))
+        (!user.is_empty()).then(|| hash(text::trim(user), None))
     }
 
-    /// Returns the user part of the user name in a header with credentials.
+    /// Returns the user part of the user name in a header with credentials, empty without one; `None` if there is no
+    /// such header or it cannot be parsed.
     fn auth_user(
         &self,
         flag: sys::hdr_flags_t,
@@ -354,8 +356,7 @@ impl Message {
         // SAFETY: parse_credentials leaves this struct there (parser/digest/digest.c), or null.
         let body = unsafe { parsed.as_ref() }?;
         // SAFETY: the parts of parsed credentials lie in the message, which `self` borrows.
-        let user = unsafe { text::bytes(&body.digest.username.user) };
-        Some(user).filter(|user| !user.is_empty())
+        Some(unsafe { text::bytes(&body.digest.username.user) })
     }
 
     /// Sets the destination of the message, as d-URI or in the Request-URI; false if the server refuses.
@@ -503,35 +504,35 @@ fn hash_uri(uri: &sys::sip_uri, user_only: bool) -> Option<u32> {
     if user_only {
         return Some(hash(user, None));
     }
-    if uri.port.len > 0 {
+    if !uri.port.s.is_null() {
         return Some(hash(user, Some(host_and_port(uri)?)));
     }
     // SAFETY: the parts of a parsed URI lie in the message, which nothing changes in this function.
     Some(hash(user, Some(unsafe { text::bytes(&uri.host) })))
 }
 
-/// Returns the host of a URI that names a port, with that port unless it is the usual one.
+/// Returns the host of a URI with a colon behind it, with that colon and the port unless it is the usual one.
 #[inline(never)]
 fn host_and_port(uri: &sys::sip_uri) -> Option<&[u8]> {
-    let parts = [&uri.host, &uri.port];
     // SAFETY: the parts of a parsed URI lie in the message, which nothing changes in this function.
-    let [host, port] = parts.map(|part| unsafe { text::bytes(part) });
+    let host = unsafe { text::bytes(&uri.host) };
     let usual = if uri.type_ == sys::SIPS_URI_T {
         5061
     } else {
         5060
     };
-    if port.is_empty() || uri.port_no == usual {
+    if uri.port_no == usual {
         return Some(host);
     }
     // Without a host the two are not in one text.
     let start = host.first().map(ptr::from_ref)?;
-    let len = (port.as_ptr() as usize + port.len()).checked_sub(start as usize)?;
+    let end = uri.port.s.addr() + usize::try_from(uri.port.len).ok()?;
+    let len = end.checked_sub(start as usize)?;
     let both = sys::str_ {
         s: uri.host.s,
         len: c_int::try_from(len).ok()?,
     };
-    // SAFETY: host, colon and port follow each other in the same text, which lies in the message.
+    // SAFETY: host, colon and port, which may be empty, follow each other in the same text, which lies in the message.
     Some(unsafe { text::bytes(&both) })
 }
 

@@ -60,6 +60,25 @@ pub fn as_terminated_str(b: &CStr) -> sys::str_ {
     }
 }
 
+/// Returns a text without the white space at its ends, as the server has it (core/trim.h): a form feed stays.
+pub fn trim(text: &[u8]) -> &[u8] {
+    let first = text.iter().position(|byte| !WHITE.contains(byte));
+    first.map_or(b"", |at| trim_end(text.get(at..).unwrap_or_default()))
+}
+
+/// Returns a text without the white space at its end, as [`trim`] does.
+pub fn trim_end(mut text: &[u8]) -> &[u8] {
+    while let Some((last, rest)) = text.split_last() {
+        if !WHITE.contains(last) {
+            break;
+        }
+        text = rest;
+    }
+    text
+}
+
+const WHITE: &[u8] = b" \t\r\n";
+
 /// The server's empty string.
 pub const EMPTY: sys::str_ = sys::str_ {
     s: ptr::null_mut(),

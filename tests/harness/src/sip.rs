@@ -157,6 +157,7 @@ pub struct Request {
     pub(super) from_tag: String,
     to_tag: Option<String>,
     headers: Vec<(String, Vec<u8>)>,
+    replaced: Vec<(&'static str, Vec<u8>)>,
     body: Vec<u8>,
 }
 
@@ -175,6 +176,7 @@ impl Request {
             from_tag: format!("f{n}"),
             to_tag: None,
             headers: Vec::new(),
+            replaced: Vec::new(),
             body: Vec::new(),
         }
     }
@@ -227,6 +229,12 @@ impl Request {
         self
     }
 
+    /// These lines in the place of its own header with this name; none leave it out.
+    pub fn replace(mut self, name: &'static str, lines: impl AsRef<[u8]>) -> Self {
+        self.replaced.push((name, lines.as_ref().to_vec()));
+        self
+    }
+
     /// Body, with `Content-Type: application/sdp`.
     pub fn body(mut self, body: impl AsRef<[u8]>) -> Self {
         self.body = body.as_ref().to_vec();
@@ -267,7 +275,16 @@ impl Request {
     pub fn render(&self, local: SocketAddr, transport: &str) -> Vec<u8> {
         let mut out = Vec::new();
         let mut line = |parts: &[&[u8]]| {
-            parts.iter().for_each(|p| out.extend_from_slice(p));
+            let own = parts.concat();
+            let other = self.replaced.iter().find(|(name, _)| {
+                let after = own.strip_prefix(name.as_bytes());
+                after.is_some_and(|after| after.starts_with(b":"))
+            });
+            match other {
+                Some((_, lines)) if lines.is_empty() => return,
+                Some((_, lines)) => out.extend_from_slice(lines),
+                None => out.extend_from_slice(&own),
+            }
             out.extend_from_slice(b"\r\n");
         };
         line(&[self.method.as_bytes(), b" ", &self.uri, b" SIP/2.0"]);

@@ -161,6 +161,28 @@ impl Uac {
         }
         replies.into_iter().flatten().collect()
     }
+
+    /// Sends requests of which some may get no answer, and one more that does; yields the final replies to those. The
+    /// server must have one worker, which takes them in order.
+    pub fn volley(
+        &self,
+        dest: SocketAddr,
+        requests: &[Request],
+        last: &Request,
+    ) -> Vec<Option<Message>> {
+        for request in requests.iter().chain([last]) {
+            self.send(dest, request);
+        }
+        let mut replies = HashMap::new();
+        while !replies.contains_key(&last.branch) {
+            let reply = self.receive(patience(10)).expect("a reply to the last one");
+            if reply.status().is_some_and(|code| code >= 200) {
+                replies.insert(reply.branch(), reply);
+            }
+        }
+        let reply = |request: &Request| replies.remove(&request.branch);
+        requests.iter().map(reply).collect()
+    }
 }
 
 /// An answered call.

@@ -250,7 +250,7 @@ fn pages(server: &Kamailio, count: usize) -> Result<usize, Fault> {
 /// Bytes of a piece in ctl's protocol, about.
 fn size(piece: &Piece) -> usize {
     match piece {
-        Piece::Int(_) => 3,
+        Piece::Int(_) | Piece::Double(_) => 3,
         Piece::Text(text) | Piece::Name(text) => text.len() + 3,
         Piece::Open | Piece::Close => 1,
     }
