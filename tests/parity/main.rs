@@ -25,6 +25,7 @@ mod rpc;
 mod select;
 mod sets;
 
+mod typed;
 mod worth;
 
 use std::sync::{PoisonError, RwLock};

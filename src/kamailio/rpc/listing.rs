@@ -1,12 +1,13 @@
 //! `dispatcher.list`: the sets, all or a part of them.
 
 use core::ffi::CStr;
+use core::net::IpAddr;
 use core::ops::Range;
 
 use super::overload;
 use super::ping;
 use super::rpc_reply::{Full, INVALID, RpcCall, RpcNode, integer, page};
-use crate::dispatch::list::destination::SetId;
+use crate::dispatch::list::destination::{Addr, SetId};
 use crate::dispatch::state::compat::Compat;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::list::unique_id;
@@ -176,16 +177,23 @@ fn list_dest(
 
 fn list_address(node: &RpcNode<'_>, dest: &Dest) -> Result<(), Full> {
     node.add(c"HOST", dest.host())?;
-    let address = dest
-        .addrs()
-        .next()
-        .map(|addr| destination::ip(addr).to_string());
+    let address = dest.addrs().next().map(ip_text);
     node.add(c"IPADDR", &address.unwrap_or_default())?;
     node.add(c"PORT", dest.port)?;
     node.add(c"PROTOID", dest.proto.0)?;
     let asked_us = dest.record().health().map_or(0, Health::asked_us);
-    node.add(c"DNSTIME_SEC", asked_us / 1_000_000)?;
-    node.add(c"DNSTIME_USEC", asked_us % 1_000_000)
+    node.add_time([c"DNSTIME_SEC", c"DNSTIME_USEC"], asked_us)
+}
+
+/// Returns an address as the server writes it into URIs. It has the last four bytes of `::192.0.2.1` in decimal, too.
+fn ip_text(addr: Addr) -> String {
+    match destination::ip(addr) {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => match (ip.segments(), ip.to_ipv4()) {
+            ([0, 0, 0, 0, 0, 0, high, _], Some(low)) if high != 0 => format!("[::{low}]"),
+            _ => format!("[{ip}]"),
+        },
+    }
 }
 
 fn list_latency(node: &RpcNode<'_>, dest: &Dest) -> Result<(), Full> {

@@ -51,6 +51,5 @@ pub fn state(node: &RpcNode<'_>, names: [&'static CStr; 5], dest: &Dest) -> Resu
     node.add(rate, overload.map_or(0, Overload::rate))?;
     node.add(turn, overload.map_or(0, Overload::turn))?;
     node.add(seq, overload.map_or(0, Overload::seq))?;
-    node.add(seconds, until_us / 1_000_000)?;
-    node.add(micros, until_us % 1_000_000)
+    node.add_time([seconds, micros], until_us)
 }

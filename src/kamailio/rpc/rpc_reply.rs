@@ -3,6 +3,7 @@
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::ops::Range;
 use core::ptr;
+use core::time::Duration;
 
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text;
@@ -202,6 +203,17 @@ impl<'c> RpcNode<'c> {
             }
         };
         if added < 0 { Err(Full) } else { Ok(()) }
+    }
+
+    /// Adds microseconds as two members, seconds and the microseconds behind them. Both are fractions, as in the C
+    /// module: a number of 32 bits ends in 2038.
+    ///
+    /// # Errors
+    /// [`Full`].
+    pub fn add_time(&self, names: [&'static CStr; 2], us: u64) -> Result<(), Full> {
+        let [seconds, rest] = names;
+        self.add(seconds, Duration::from_micros(us).as_secs() as f64)?;
+        self.add(rest, f64::from(Duration::from_micros(us).subsec_micros()))
     }
 
     /// Adds a member that is a struct.
