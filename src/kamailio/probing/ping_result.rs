@@ -163,6 +163,8 @@ fn measure(
         Ended::Silence => before.timeout(),
         Ended::NoAddress | Ended::NotSent => return,
     };
-    health.set_latency(&after);
-    module.store.sync_rank(Module::process(), record);
+    let change = || health.set_latency(&after);
+    module
+        .store
+        .change_latency(Module::process(), record, change);
 }

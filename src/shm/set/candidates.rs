@@ -1,7 +1,8 @@
 //! A view as selections see it.
 //!
-//! A bit of a bitmap is only a hint: the record is asked before a destination is returned, and "nothing" is returned
-//! only if no state changed during the search.
+//! Bitmaps and trees are only hints: the record is asked before a destination is returned. That they have nothing to
+//! offer, or nothing before what they offer, is believed only if no change was under way during the search. Else the
+//! records are asked: a process that is held up, for however long, while it follows a change hides no destination.
 
 use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::select::turns::Cursors;
@@ -13,10 +14,22 @@ use super::ranks;
 use super::view::{RETRIES, View};
 
 impl View {
-    /// Returns the first usable position in `from..to`, by the bitmap.
+    /// Returns the first usable position in `from..to`.
     #[inline(never)]
-    fn next_usable_bit(&self, from: usize, to: usize) -> Option<usize> {
-        self.usable.set_in(from, to).find(|&at| self.is_usable(at))
+    fn find_usable(&self, from: usize, to: usize) -> Option<usize> {
+        let ended = self.record().changes_ended();
+        let found = self.usable.set_in(from, to).find(|&at| self.is_usable(at));
+        if self.record().changes() == ended {
+            return found;
+        }
+        self.scan(from, found.unwrap_or(to), View::is_usable)
+            .or(found)
+    }
+
+    /// Returns the first position in `from..to` that `fits`, by the records alone.
+    #[cold]
+    fn scan(&self, from: usize, to: usize, fits: fn(&Self, usize) -> bool) -> Option<usize> {
+        (from..to.min(self.dest_count())).find(|&at| fits(self, at))
     }
 
     /// Returns true when the destination at a position drains, and nothing worse.
@@ -25,6 +38,33 @@ impl View {
             let state = dest.record().state();
             state.contains(State::DRAINING) && state.serves_calls(self.unusable)
         })
+    }
+
+    /// Returns the sum of the shares below `to`, by the records alone.
+    #[cold]
+    fn sum_shares(&self, by: Weights, to: usize) -> u32 {
+        let shares = (0..to.min(self.dest_count())).map(|at| self.ranks.share(self, by, at));
+        shares.fold(0, u32::wrapping_add)
+    }
+
+    /// Returns the destination whose share covers this point of the sum, by the records alone.
+    #[cold]
+    fn scan_shares(&self, by: Weights, point: u32) -> Option<usize> {
+        let mut left = point;
+        (0..self.dest_count()).find(|&at| {
+            let share = self.ranks.share(self, by, at);
+            let covers = left < share;
+            left = left.saturating_sub(share);
+            covers
+        })
+    }
+
+    /// Returns the best rank, or the best one below another, by the records alone.
+    #[cold]
+    fn scan_best_rank(&self, below: Option<u32>) -> u32 {
+        let ranks = (0..self.candidate_count()).map(|at| ranks::rank(self, at));
+        let ranks = ranks.filter(|&rank| below.is_none_or(|below| rank < below));
+        ranks.max().unwrap_or(0)
     }
 
     /// Takes a turn of the destination at a position. Returns true if overload control passes it over.
@@ -36,7 +76,7 @@ impl View {
     /// Goes on with a walk whose first step found nothing.
     #[inline(never)]
     fn walk_on(&self, at: usize) -> Option<usize> {
-        let found = self.next_usable_bit(at, self.candidate_count());
+        let found = self.find_usable(at, self.candidate_count());
         found.or_else(|| self.walk_around(at))
     }
 
@@ -47,29 +87,17 @@ impl View {
     #[inline(never)]
     fn walk_around(&self, at: usize) -> Option<usize> {
         let end = self.candidate_count();
-        let parts = [at..end, 0..at, end..self.len()];
-        let by_bitmap = || {
+        let parts = [(at, end), (0, at), (end, self.len())];
+        let search = || {
             parts
-                .iter()
-                .find_map(|part| self.next_usable_bit(part.start, part.end))
+                .into_iter()
+                .find_map(|(from, to)| self.find_usable(from, to))
         };
-        let by_records = || {
-            parts
-                .iter()
-                .find_map(|part| part.clone().find(|&at| self.is_usable(at)))
-        };
-        let mut found = by_bitmap();
+        let mut found = None;
         for _ in 0..RETRIES {
-            if found.is_some_and(|at| at < end) {
-                break;
-            }
             let changes = self.record().changes();
-            found = if self.is_settled() {
-                by_bitmap()
-            } else {
-                by_records()
-            };
-            if self.record().changes() == changes {
+            found = search();
+            if found.is_some_and(|at| at < end) || self.record().changes() == changes {
                 break;
             }
         }
@@ -93,23 +121,31 @@ impl Candidates for View {
         if from < to && self.is_usable(from) {
             return Some(from);
         }
-        self.next_usable_bit(from, to)
+        self.find_usable(from, to)
     }
 
     fn next_draining(&self, from: usize, to: usize) -> Option<usize> {
+        let ended = self.record().changes_ended();
         let mut draining = self.draining.set_in(from, to);
-        draining.find(|&at| self.is_draining(at))
+        let found = draining.find(|&at| self.is_draining(at));
+        if self.record().changes() == ended {
+            return found;
+        }
+        self.scan(from, found.unwrap_or(to), View::is_draining)
+            .or(found)
     }
 
     fn last_usable(&self, to: usize) -> Option<usize> {
-        let mut to = to;
-        loop {
-            let at = self.usable.last(to)?;
-            if self.is_usable(at) {
-                return Some(at);
-            }
-            to = at;
+        let ended = self.record().changes_ended();
+        let before = |&at: &usize| self.usable.last(at);
+        let mut found = core::iter::successors(self.usable.last(to), before);
+        let found = found.find(|&at| self.is_usable(at));
+        if self.record().changes() == ended {
+            return found;
         }
+        let behind = found.map_or(0, |at| at + 1);
+        let last = (behind..to).rev().find(|&at| self.is_usable(at));
+        last.or(found)
     }
 
     #[inline(always)]
@@ -130,11 +166,20 @@ impl Candidates for View {
 
     fn weight_below(&self, by: Weights, to: usize) -> Option<u32> {
         let weights = self.ranks.weights(by);
-        (!weights.is_empty()).then(|| weights.below(to))
+        if weights.is_empty() {
+            return None;
+        }
+        if self.record().is_quiet() {
+            return Some(weights.below(to));
+        }
+        Some(self.sum_shares(by, to))
     }
 
     fn at_weight(&self, by: Weights, point: u32) -> Option<usize> {
-        self.ranks.weights(by).find(point)
+        if self.record().is_quiet() {
+            return self.ranks.weights(by).find(point);
+        }
+        self.scan_shares(by, point)
     }
 
     fn priority(&self, at: usize) -> i32 {
@@ -143,8 +188,12 @@ impl Candidates for View {
 
     fn best_rank(&self, below: Option<u32>) -> Option<u32> {
         // The default destination has no rank.
-        let ranks = self.ranks.best();
-        let best = below.map_or_else(|| ranks.greatest(), |below| ranks.greatest_below(below));
+        let best = if self.record().is_quiet() {
+            let ranks = self.ranks.best();
+            below.map_or_else(|| ranks.greatest(), |below| ranks.greatest_below(below))
+        } else {
+            self.scan_best_rank(below)
+        };
         Some(best).filter(|&rank| rank > 0)
     }
 
@@ -153,7 +202,13 @@ impl Candidates for View {
     }
 
     fn next_of_rank(&self, rank: u32, from: usize, to: usize) -> Option<usize> {
+        let ended = self.record().changes_ended();
         let mut best = self.ranks.best().at_least(rank, from, to);
-        best.find(|&at| ranks::rank(self, at) == rank)
+        let found = best.find(|&at| ranks::rank(self, at) == rank);
+        if self.record().changes() == ended {
+            return found;
+        }
+        let mut before = from..found.unwrap_or(to).min(self.dest_count());
+        before.find(|&at| ranks::rank(self, at) == rank).or(found)
     }
 }

@@ -96,18 +96,36 @@ impl Maxima {
 
     /// Makes the value of a destination what `truth` says, and goes on until it stays so.
     pub fn sync(&self, index: usize, truth: impl Fn() -> u32) {
-        if !follow(self.level(0).get(index), truth) {
-            return;
+        // Where the value is right already, another process was faster, and may be held up on its way to the top.
+        let alone = follow(self.level(0).get(index), truth);
+        self.climb(index, alone);
+    }
+
+    /// Makes the value of a destination what `truth` says, in a tree that was just filled: where the value is right,
+    /// all above it is.
+    pub fn settle(&self, index: usize, truth: impl Fn() -> u32) {
+        if follow(self.level(0).get(index), truth) {
+            self.climb(index, true);
         }
+    }
+
+    /// Makes the nodes above a destination follow. With `alone`, it stops where a node stays as it is: so do all
+    /// above it.
+    fn climb(&self, index: usize, alone: bool) {
         let mut node = index;
         for level in 1..=self.top as usize {
             node /= FAN;
             let greatest = || self.greatest_child(level - 1, node);
-            // Where a node stays as it is, all above it do.
-            if !follow(self.level(level).get(node), greatest) {
+            if !follow(self.level(level).get(node), greatest) && alone {
                 return;
             }
         }
+    }
+
+    /// Sets a value but nothing above it, as a process does that is held up just after it.
+    #[cfg(test)]
+    pub fn set_leaf(&self, index: usize, value: u32) {
+        follow(self.level(0).get(index), || value);
     }
 
     /// Returns the greatest value below this one; 0 if there is none. This costs a way down the tree for each

@@ -104,13 +104,31 @@ impl Ranks {
 
     /// Makes all trees follow the record of the destination at a position.
     pub fn sync(&self, view: &View, at: usize) {
+        self.sync_shares(view, at);
+        self.best.sync(at, || rank(view, at));
+    }
+
+    /// Does so in a view that was just built, see [`Maxima::settle`].
+    pub fn settle(&self, view: &View, at: usize) {
+        self.sync_shares(view, at);
+        self.best.settle(at, || rank(view, at));
+    }
+
+    fn sync_shares(&self, view: &View, at: usize) {
         self.relative
             .weights
             .sync(at, || self.relative_share(view, at));
         self.service
             .weights
             .sync(at, || self.service_share(view, at));
-        self.best.sync(at, || rank(view, at));
+    }
+
+    /// Returns the share of a destination by these weights.
+    pub fn share(&self, view: &View, by: Weights, at: usize) -> u32 {
+        match by {
+            Weights::Relative => self.relative_share(view, at),
+            Weights::Service => self.service_share(view, at),
+        }
     }
 
     /// Returns the share of a destination for algorithm 11.

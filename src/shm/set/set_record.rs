@@ -1,4 +1,4 @@
-//! The record of a set, kept over reloads: its cursors, and the number of its state changes.
+//! The record of a set, kept over reloads: its cursors, and the numbers of its changes.
 
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -16,8 +16,10 @@ pub struct SetRecord {
     pub cursors: Cursors,
     /// The number of views that point to it.
     refs: AtomicU32,
-    /// The number of state changes of its destinations, each counted before it is made.
-    changes: AtomicU32,
+    /// The number of changes of its destinations' records that have begun: each is counted before it is made.
+    begun: AtomicU32,
+    /// The number of those that have ended: each is counted when the running view has followed it.
+    ended: AtomicU32,
     _after: [u64; 7],
 }
 
@@ -48,13 +50,36 @@ impl SetRecord {
         Ok(unsafe { Hold::new(record, arena) })
     }
 
-    /// Counts a state change of a destination, which is about to be made.
-    pub fn announce_change(&self) {
-        self.changes.fetch_add(1, Ordering::SeqCst);
+    /// Counts a change of the records of destinations, which is about to be made.
+    ///
+    /// Until [`SetRecord::end_change`], nobody believes bitmaps and trees that have nothing to offer. If the process
+    /// is held up or panics in between, searches cost more, and find the same.
+    pub fn begin_change(&self) {
+        self.begun.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Returns a number that differs after each change that was announced.
+    /// Counts the end of a change, after the view that runs has followed it.
+    pub fn end_change(&self) {
+        self.ended.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Returns a number that differs after each change that has begun.
+    #[inline]
     pub fn changes(&self) -> u32 {
-        self.changes.load(Ordering::SeqCst)
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Returns a number that, if it equals [`SetRecord::changes`] of any later moment, says that no change was under
+    /// way from now until then.
+    #[inline]
+    pub fn changes_ended(&self) -> u32 {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Returns true if no change is under way, so that bitmaps and trees agree with the records.
+    #[inline]
+    pub fn is_quiet(&self) -> bool {
+        let ended = self.changes_ended();
+        self.changes() == ended
     }
 }

@@ -76,6 +76,14 @@ impl Sums {
         }
     }
 
+    /// Sets a value but no sum of it, as a process does that is held up just after it.
+    #[cfg(test)]
+    pub fn set_value(&self, index: usize, value: u32) {
+        if let Some(cell) = self.values.get().get(index) {
+            cell.store(value, SeqCst);
+        }
+    }
+
     /// Adds to the sum of all, and to each node that has this value.
     fn add(&self, index: usize, more: u32) {
         let nodes = self.nodes.get();

@@ -75,6 +75,12 @@ impl Usable {
         follow(self.summary.get(), at, has_any);
     }
 
+    /// Clears the summary's bit over a destination, as a process does that is held up just before it.
+    #[cfg(test)]
+    pub fn clear_summary(&self, index: usize) {
+        follow(self.summary.get(), index / WORD, || false);
+    }
+
     /// Returns the first destination at or after `from` whose bit is set.
     #[inline]
     pub fn next(&self, from: usize) -> Option<usize> {

@@ -4,7 +4,6 @@
 //! trees, follows the records, so that a change of state costs no new view.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
 use crate::dispatch::hash::fold_hash;
 use crate::dispatch::select::candidates::Candidates;
@@ -53,22 +52,20 @@ pub(super) const RETRIES: usize = 64;
 pub struct View {
     pub(super) record: *mut Counted<SetRecord>,
     pub(super) dests: ShmSlice<*mut Dest>,
-    pub(super) usable: Usable,
+    pub(in crate::shm) usable: Usable,
     /// The draining ones that calls in progress may still be sent to.
-    pub(super) draining: Usable,
+    pub(in crate::shm) draining: Usable,
     /// Positions by URI.
     pub(super) uris: Uris,
     /// The weight slots of algorithm 9, if a destination has a weight.
     pub(super) weight_slots: ShmSlice<Slots>,
     /// The room of each destination, if calls are counted.
-    pub(super) rooms: Maxima,
-    pub(super) ranks: Ranks,
+    pub(in crate::shm) rooms: Maxima,
+    pub(in crate::shm) ranks: Ranks,
     /// State bits of destinations that are not selected.
     pub(super) unusable: State,
     /// The number of candidates, which come first: all but the default destination.
     pub(super) candidates: u32,
-    /// 1 once bitmaps and trees are known to agree with the records; before, the records are asked.
-    settled: AtomicU32,
 }
 
 // SAFETY: integers, an arena pointer, shared slices, and parts that are `ShmSafe`; zeroed it is a set
@@ -151,9 +148,9 @@ impl View {
         dest.is_some_and(|dest| dest.record().state().serves_calls(self.unusable))
     }
 
-    /// Returns true if any destination drains.
+    /// Returns true if any destination drains, or may do so: while a change is under way, nobody knows better.
     pub fn any_draining(&self) -> bool {
-        self.draining.any()
+        self.draining.any() || !self.record().is_quiet()
     }
 
     /// Returns true if any destination is selected.
@@ -219,14 +216,15 @@ impl View {
     }
 
     /// Brings bitmaps and trees up to the records, after publishing: records may have changed while the view was built.
+    ///
+    /// The publication is a change, which has begun before it and ends after this.
     pub fn settle(&self) {
-        (0..self.dest_count()).for_each(|at| self.sync(at));
-        self.settled.store(1, SeqCst);
-    }
-
-    /// Returns true if bitmaps and trees are known to agree with the records.
-    pub(super) fn is_settled(&self) -> bool {
-        self.settled.load(SeqCst) != 0
+        for at in 0..self.dest_count() {
+            self.usable.sync(at, || self.is_usable(at));
+            self.draining.sync(at, || self.is_draining(at));
+            self.rooms.settle(at, || self.room(at));
+            self.ranks.settle(self, at);
+        }
     }
 
     /// Returns the first usable position from `from` on, by the bitmap alone.

@@ -28,12 +28,11 @@ impl View {
     /// moment.
     pub fn reserve_least(&self) -> Option<usize> {
         for _ in 0..RETRIES {
-            let found = if self.is_settled() {
-                self.rooms.first_of_greatest()
-            } else {
-                self.scan_least()
+            // A process that was held up on its way through the tree may hide one with room.
+            let found = self.rooms.first_of_greatest();
+            let Some(at) = found.or_else(|| self.scan_least()) else {
+                break;
             };
-            let Some(at) = found else { break };
             if self.reserve(at) {
                 return Some(at);
             }
@@ -53,6 +52,7 @@ impl View {
     }
 
     /// Returns the destination with the fewest calls, by the records alone.
+    #[cold]
     fn scan_least(&self) -> Option<usize> {
         let rooms = (0..self.dest_count()).map(|at| (self.room(at), Reverse(at)));
         let most = rooms.max().filter(|&(room, _)| room != FULL);

@@ -14,6 +14,7 @@ use super::store::{Pinned, Store};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::Arena;
+use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::View;
 
 /// Destinations of a set.
@@ -85,13 +86,15 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     ) -> Option<usize> {
         let pinned = self.pin(process);
         let view = pinned.view(set)?;
-        let mut changed = 0;
+        let (mut changed, mut begun) = (0, false);
         which.each(view, |at, dest| {
             if wanted(dest) {
                 // A change that only counts leaves the state, so there is nothing to follow.
                 let counted = dest.record().change_count(&change);
                 let (old, outcome) = counted.unwrap_or_else(|| {
-                    view.record().announce_change();
+                    if !core::mem::replace(&mut begun, true) {
+                        view.record().begin_change();
+                    }
                     let changed = dest.record().change(&change);
                     view.sync(at);
                     changed
@@ -100,10 +103,17 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
                 told(dest, old, outcome);
             }
         });
-        // `wanted` may look at the state and say otherwise by now, so all that it was asked about are followed.
-        self.follow(&pinned, set, view, |view| {
-            which.each(view, |at, _| view.sync(at))
-        });
+        if begun {
+            // `wanted` may look at the state and say otherwise by now, so all that it was asked about are followed. A
+            // newer view may have them under other URIs.
+            self.follow(&pinned, set, view, |newer| {
+                which.each(view, |_, dest| {
+                    let at = newer.position_of(dest.record());
+                    at.into_iter().for_each(|at| newer.sync(at));
+                });
+            });
+            view.record().end_change();
+        }
         Some(changed)
     }
 
@@ -112,9 +122,14 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         self.sync_one(process, set, record, View::sync_load);
     }
 
-    /// Makes the running view follow the latency of a destination.
-    pub fn sync_rank(&self, process: usize, record: &DestRecord) {
+    /// Changes the latency of a destination, and makes the running view follow it.
+    pub fn change_latency(&self, process: usize, record: &DestRecord, change: impl FnOnce()) {
+        let pinned = self.pin(process);
+        let set = pinned.view(record.set()).map(View::record);
+        set.into_iter().for_each(SetRecord::begin_change);
+        change();
         self.sync_one(process, record.set(), record, View::sync_rank);
+        set.into_iter().for_each(SetRecord::end_change);
     }
 
     fn sync_one(

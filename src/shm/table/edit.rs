@@ -97,7 +97,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         }
         let lines = old.into_iter().flat_map(View::dests).map(|dest| dest.line);
         let line = lines.max().map_or(0, |last| last.saturating_add(1));
-        let kept = come_back(&writer.held().retained, spec);
+        let kept = come_back(&writer.held().retained, spec, &[]);
         let made = self.make_dest(spec, line, kept)?;
         let edit = Edit {
             table,
@@ -106,7 +106,14 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             added: made.dests.first().copied(),
             dropped: Vec::new(),
         };
-        let note = self.apply(&writer, &edit, made, random)?;
+        // A record that comes back is in no view yet, so nobody selects it before the edit is published.
+        let relist = || {
+            // SAFETY: the retained counters hold it, and the writer lock is held.
+            let kept = kept.map(|kept| unsafe { kept.as_ref() });
+            kept.into_iter()
+                .for_each(|kept| _ = kept.relist(spec.flags));
+        };
+        let note = self.apply(&writer, &edit, made, random, relist)?;
         // SAFETY: the edit is published, and drops nothing.
         unsafe { writer.retire(note) };
         Ok(())
@@ -141,7 +148,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             added: None,
             dropped,
         };
-        let note = self.apply(&writer, &edit, Loose::new(self.arena()), random)?;
+        let none = Loose::new(self.arena());
+        let note = self.apply(&writer, &edit, none, random, || {})?;
         // SAFETY: the edit is published, so only readers of before reach what it drops.
         unsafe { writer.retire(note) };
         Ok(count)
@@ -202,7 +210,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             added: made.dests.first().copied(),
             dropped,
         };
-        let note = self.apply(&writer, &edit, made, random)?;
+        let note = self.apply(&writer, &edit, made, random, || {})?;
         if let Some((flags, view)) = revision.flags.zip(table.view(set)) {
             relist(view, dest.record(), flags, on_change);
         }
@@ -235,7 +243,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         Ok(loose)
     }
 
-    /// Publishes an edited set, of which `made` is a part from then on. Returns the note of what it replaces.
+    /// Publishes an edited set, of which `made` is a part from then on. Returns the note of what it replaces. Calls
+    /// `before` once all memory is taken, and nothing can fail any more.
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing has changed.
@@ -245,6 +254,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         edit: &Edit<'_>,
         made: Loose<'_, A>,
         random: &mut impl RngCore,
+        before: impl FnOnce(),
     ) -> Result<ManuallyDrop<Owned<'s, A, Retired>>, OutOfMemory> {
         let Prepared {
             note,
@@ -255,7 +265,10 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         // Nothing can fail from here on. Readers may still see what the note is about: a panic leaks it.
         let mut note = ManuallyDrop::new(note);
         made.publish();
+        before();
         if let Some(view) = &view {
+            // From here on, until the view is settled, readers ask the records.
+            view.record().begin_change();
             view.tell_positions();
         }
         let view = view.map(Owned::into_raw);
@@ -280,7 +293,9 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         }
         if let Some(view) = view {
             // SAFETY: it is published, and only the holder of the writer lock, which is this process, replaces it.
-            unsafe { view.as_ref() }.settle();
+            let view = unsafe { view.as_ref() };
+            view.settle();
+            view.record().end_change();
         }
         Ok(note)
     }
@@ -291,9 +306,10 @@ fn relist(view: &View, record: &DestRecord, flags: State, on_change: &mut OnChan
     let Some(at) = view.position_of(record) else {
         return;
     };
-    view.record().announce_change();
+    view.record().begin_change();
     let before = record.relist(flags);
     view.sync(at);
+    view.record().end_change();
     view.dest(at)
         .into_iter()
         .for_each(|dest| on_change(dest, before));

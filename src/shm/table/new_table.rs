@@ -273,7 +273,7 @@ pub fn compare(list: &[DestSpec<'_>], running: Option<&Table>) -> Changes {
 }
 
 /// The result of [`build`].
-pub struct Built {
+pub(crate) struct Built {
     /// The table, which nobody else sees yet.
     pub table: NonNull<Table>,
     /// The changes that the list makes.
@@ -282,6 +282,8 @@ pub struct Built {
     pub fresh: HashSet<usize>,
     /// True when the list asks for another state of one that stays than at its last load.
     pub relists: bool,
+    /// The records that come back, each with its line of the list, which has yet to set its state.
+    pub returned: Vec<(usize, KeptRecord)>,
 }
 
 /// Builds a table from a list, over the records of the running table where the same destinations
@@ -289,7 +291,7 @@ pub struct Built {
 ///
 /// # Errors
 /// [`OutOfMemory`]: all that was taken is given back.
-pub fn build(
+pub(crate) fn build(
     arena: &impl Arena,
     rules: Rules,
     list: &[DestSpec<'_>],
@@ -305,6 +307,7 @@ pub fn build(
         changes: Changes::default(),
         fresh: HashSet::new(),
         relists: false,
+        returned: Vec::new(),
     };
     let kept = build.kept(retained);
     let plans = plan_sets(list);
@@ -328,19 +331,19 @@ pub fn build(
         changes: build.changes,
         fresh: build.fresh,
         relists: build.relists,
+        returned: build.returned,
     })
 }
 
-/// Returns the record of a destination that was removed while it had calls, in the state that the list
-/// asks for.
+/// Returns the record of a destination that was removed while it had calls, and is none of those that are `taken`. Its
+/// state is still the old one.
 pub(crate) fn come_back(
     retained: &Retained,
     spec: &DestSpec<'_>,
-) -> Option<NonNull<Counted<DestRecord>>> {
-    let record = retained.find(spec.set, spec.attrs.duid?)?;
-    // SAFETY: the entry holds its record, and the writer lock is held.
-    unsafe { record.as_ref() }.relist(spec.flags);
-    Some(record)
+    taken: &[(usize, KeptRecord)],
+) -> Option<KeptRecord> {
+    let is_left = |record: KeptRecord| taken.iter().all(|&(_, other)| other != record);
+    retained.find(spec.set, spec.attrs.duid?, is_left)
 }
 
 /// Makes a new record for a destination of a list.
@@ -372,7 +375,7 @@ pub(crate) fn new_record<'a, A: Arena>(
 }
 
 /// A record that goes on.
-type KeptRecord = NonNull<Counted<DestRecord>>;
+pub(crate) type KeptRecord = NonNull<Counted<DestRecord>>;
 
 /// The building of one table.
 struct Build<'a, A: Arena> {
@@ -383,6 +386,7 @@ struct Build<'a, A: Arena> {
     changes: Changes,
     fresh: HashSet<usize>,
     relists: bool,
+    returned: Vec<(usize, KeptRecord)>,
 }
 
 impl<'a, A: Arena> Build<'a, A> {
@@ -398,8 +402,12 @@ impl<'a, A: Arena> Build<'a, A> {
                 self.fresh.insert(line);
             }
             self.relists |= dest.is_some_and(|dest| dest.record().listed_otherwise(spec.flags));
-            let record = dest.map(Dest::counted);
-            kept.push(record.or_else(|| come_back(retained, spec)));
+            let record = dest.map(Dest::counted).or_else(|| {
+                let returned = come_back(retained, spec, &self.returned)?;
+                self.returned.push((line, returned));
+                Some(returned)
+            });
+            kept.push(record);
         }
         self.changes.removed = running.left;
         kept

@@ -9,7 +9,7 @@ use core::ptr::NonNull;
 use crate::dispatch::list::destination::SetId;
 
 use crate::shm::dest::destination::Dest;
-use crate::shm::dest::record::DestRecord;
+use crate::shm::dest::record::{DestRecord, NOWHERE};
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
 use crate::shm::memory::list::{Linked, List};
 use crate::shm::memory::refcount::Counted;
@@ -93,12 +93,23 @@ impl Retained {
         }
     }
 
-    /// Returns the record of a destination that comes back.
-    pub fn find(&self, set: SetId, duid: &[u8]) -> Option<NonNull<Counted<DestRecord>>> {
+    /// Returns the record of a destination that comes back, the first that is not listed again and `is_left`.
+    pub fn find(
+        &self,
+        set: SetId,
+        duid: &[u8],
+        is_left: impl Fn(NonNull<Counted<DestRecord>>) -> bool,
+    ) -> Option<NonNull<Counted<DestRecord>>> {
         let is = |counter: &&Counter| {
             counter.set == set && counter.duid.get().eq_ignore_ascii_case(duid)
         };
-        NonNull::new(self.0.iter().find(is)?.record)
+        let records = self.0.iter().filter(is);
+        let mut records = records.filter_map(|counter| NonNull::new(counter.record));
+        records.find(|&record| {
+            // SAFETY: the counter holds its record.
+            let is_gone = unsafe { record.as_ref() }.position() == NOWHERE;
+            is_gone && is_left(record)
+        })
     }
 
     /// Lets go of the records that `is_over` accepts, because they are listed again or have no calls

@@ -20,6 +20,7 @@ use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record::NOWHERE;
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
 use crate::shm::memory::list::{Linked, List};
+use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::View;
 
 /// The data that only the holder of the writer lock may touch.
@@ -210,6 +211,15 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
                 relist(new, ticket, states, which, on_change);
             }
         };
+        // From here on, until the views are settled, readers ask the records.
+        let records = || new.sets().map(|(_, view)| view.record());
+        records().for_each(SetRecord::begin_change);
+        for &(line, record) in &built.returned {
+            if let Some(spec) = list.get(line) {
+                // SAFETY: the retained counters hold it, and the new table does.
+                unsafe { record.as_ref() }.relist(spec.flags);
+            }
+        }
         // What comes up does so before readers see the new table, what goes down after that: at
         // no moment is a set out that was not out before and is not to be.
         relist(&|state| rules.usable(state), on_change);
@@ -227,6 +237,7 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
                 .for_each(|dest| on_change(dest, State::ACTIVE));
         }
         new.sets().for_each(|(_, view)| view.settle());
+        records().for_each(SetRecord::end_change);
         // SAFETY: the table in it was just replaced.
         unsafe { self.retire(note) };
         self.held.ticket = ticket;
@@ -296,7 +307,7 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
     }
 }
 
-/// Sets the states that a load asks for, of those that `which` takes.
+/// Sets the states that a load asks for, of those that `which` takes. A change of each set is under way.
 fn relist(
     table: &Table,
     ticket: Ticket,
@@ -309,7 +320,6 @@ fn relist(
             let record = dest.record();
             let asked = states == ReloadState::FromList || record.listed_otherwise(dest.listed);
             if asked && record.is_known_to(ticket.number()) && which(dest.listed) {
-                view.record().announce_change();
                 let before = record.relist(dest.listed);
                 view.sync(at);
                 on_change(dest, before);

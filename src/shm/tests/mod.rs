@@ -9,6 +9,8 @@ mod calls;
 mod edit;
 mod event_queue;
 mod forked;
+mod laggard;
+mod retained;
 
 mod shares;
 mod store;

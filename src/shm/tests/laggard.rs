@@ -1,0 +1,262 @@
+//! A process that is held up while it follows a change: whatever bitmaps and trees say then, what is usable is found.
+
+use std::cell::Cell;
+
+use rand::rngs::StdRng;
+use rand::{RngCore, SeedableRng};
+
+use super::calls::with_duid;
+use super::store::{HeapStore, load, set_state, store};
+use super::{Heap, spec};
+use crate::dispatch::list::attrs::Attrs;
+use crate::dispatch::list::destination::DestSpec;
+use crate::dispatch::select::algorithm::{Start, choose};
+use crate::dispatch::select::candidates::Candidates;
+use crate::dispatch::select::turns::Weights;
+use crate::dispatch::state::transition::{Outcome, State};
+use crate::shm::dest::destination::Dest;
+use crate::shm::set::view::View;
+use crate::shm::table::store::ReloadState;
+
+const STARTS: [Start; 9] = [
+    Start::First,
+    Start::RoundRobin,
+    Start::Hash(3),
+    Start::Random(90),
+    Start::Weight,
+    Start::RelativeWeight,
+    Start::Latency,
+    Start::Priority,
+    Start::Service,
+];
+
+/// Destinations of set 1, in the order of the list.
+fn list(uris: &[String]) -> Vec<DestSpec<'_>> {
+    uris.iter().map(|uri| spec(1, uri, 0, 0)).collect()
+}
+
+fn uris(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("sip:a:{}", n + 1)).collect()
+}
+
+/// Runs `act` with the view of set 1 and a store where all but the destinations at `up` are out.
+fn with_up(count: usize, up: &[usize], act: impl FnOnce(&View, &HeapStore)) {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris = uris(count);
+    load(&store, &list(&uris), ReloadState::Keep).unwrap();
+    let pinned = store.pin(0);
+    let view = pinned.view(1).unwrap();
+    for at in (0..count).filter(|at| !up.contains(at)) {
+        let uri = String::from_utf8_lossy(view.dest(at).unwrap().uri());
+        set_state(&store, 1, &uri, 1);
+    }
+    act(view, &store);
+    drop(pinned);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+/// The truth as a process sees it that is held up between its first look and its second one, before which `meanwhile`
+/// runs in the others.
+fn held_up<T>(first: T, truth: impl Fn() -> T, meanwhile: impl Fn()) -> impl Fn() -> T {
+    let (first, looks) = (Cell::new(Some(first)), Cell::new(0));
+    move || {
+        looks.set(looks.get() + 1);
+        if looks.get() == 2 {
+            meanwhile();
+        }
+        first.take().unwrap_or_else(&truth)
+    }
+}
+
+/// Checks that every algorithm finds exactly these, first and as a failover order.
+fn finds(view: &View, usable: &[usize]) {
+    for start in STARTS {
+        let choice = choose(view, start).unwrap_or_else(|| panic!("{start:?} finds nothing"));
+        assert!(usable.contains(&choice.at), "{start:?}");
+        let mut order: Vec<usize> = choice.order(view).collect();
+        order.sort_unstable();
+        assert_eq!(order, usable, "{start:?}");
+    }
+    assert_eq!(view.last_usable(view.dest_count()), usable.last().copied());
+}
+
+#[test]
+fn a_bit_that_was_cleared_late_hides_nobody() {
+    with_up(70, &[67], |view, store| {
+        view.record().begin_change();
+        let truth = || view.is_usable(67);
+        view.usable
+            .sync(67, held_up(false, truth, || finds(view, &[67])));
+        view.record().end_change();
+        finds(view, &[67]);
+        // Another one comes up meanwhile, and its own process is not held up.
+        set_state(store, 1, "sip:a:70", 0);
+        finds(view, &[0, 67]);
+    });
+}
+
+#[test]
+fn a_bit_that_was_cleared_late_is_missing_in_no_failover_order() {
+    with_up(70, &[3, 40, 67, 69], |view, _| {
+        view.record().begin_change();
+        let truth = || view.is_usable(40);
+        let usable = [3, 40, 67, 69];
+        view.usable
+            .sync(40, held_up(false, truth, || finds(view, &usable)));
+    });
+}
+
+#[test]
+fn a_summary_that_was_cleared_late_hides_no_word() {
+    with_up(200, &[130, 199], |view, _| {
+        view.record().begin_change();
+        view.usable.clear_summary(130);
+        finds(view, &[130, 199]);
+    });
+}
+
+#[test]
+fn a_destination_that_seems_to_drain_no_more_is_still_found() {
+    with_up(70, &[], |view, store| {
+        set_state(store, 1, "sip:a:5", State::DRAINING.bits());
+        view.record().begin_change();
+        let truth = || view.is_draining(65);
+        let meanwhile = || {
+            assert!(view.any_draining());
+            assert_eq!(view.next_draining(0, 70), Some(65));
+        };
+        view.draining.sync(65, held_up(false, truth, meanwhile));
+    });
+}
+
+#[test]
+fn ranks_that_are_behind_hide_nobody() {
+    with_up(40, &[7, 30], |view, _| {
+        view.record().begin_change();
+        let best = view.ranks.best();
+        // One process is held up above the value, another one below it.
+        best.set_leaf(7, 0);
+        best.sync(
+            30,
+            held_up(0, || view.rank(30).unwrap(), || finds(view, &[7, 30])),
+        );
+    });
+}
+
+#[test]
+fn sums_that_are_behind_give_nobodys_share_away() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris = uris(3);
+    let attrs = Attrs {
+        rweight: 50,
+        weight: 50,
+        ..Attrs::default()
+    };
+    let list: Vec<_> = list(&uris)
+        .into_iter()
+        .map(|spec| DestSpec { attrs, ..spec })
+        .collect();
+    load(&store, &list, ReloadState::Keep).unwrap();
+    let pinned = store.pin(0);
+    let view = pinned.view(1).unwrap();
+    view.record().begin_change();
+    // The first has come up, the sums do not know it, and will not: its value is right.
+    for by in [Weights::Relative, Weights::Service] {
+        let sums = view.ranks.weights(by);
+        sums.sync(0, || 0);
+        sums.set_value(0, 1);
+    }
+    for start in [Start::RelativeWeight, Start::Service] {
+        let mut counts = [0; 3];
+        (0..30).for_each(|_| counts[choose(view, start).unwrap().at] += 1);
+        assert_eq!(counts, [10, 10, 10], "{start:?}");
+    }
+    drop(pinned);
+    unsafe { store.destroy() };
+}
+
+#[test]
+fn a_tree_that_is_behind_makes_nobody_full() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris = uris(40);
+    let list: Vec<_> = uris
+        .iter()
+        .map(|uri| with_duid(uri, "duid=a;maxload=1"))
+        .collect();
+    load(&store, &list, ReloadState::Keep).unwrap();
+    let pinned = store.pin(0);
+    let view = pinned.view(1).unwrap();
+    (0..40).for_each(|_| assert!(view.reserve_least().is_some()));
+    assert_eq!(view.reserve_least(), None);
+    let record = view.dest(30).unwrap().record();
+    // A process sees the destination full, and is held up; in another one the call ends.
+    let meanwhile = || {
+        assert_eq!(view.reserve_least(), Some(30));
+        assert_eq!(view.reserve_least(), None);
+    };
+    let truth = || u32::from(view.dest(30).unwrap().has_room());
+    record.unload();
+    view.sync_load(30);
+    view.rooms.sync(30, held_up(0, truth, meanwhile));
+    // Held up above the value, too; whoever comes by next goes all the way up.
+    record.unload();
+    view.rooms.set_leaf(30, u32::MAX);
+    view.sync_load(30);
+    assert_eq!(view.find_least(), Some(30));
+    drop(pinned);
+    unsafe { store.destroy() };
+}
+
+#[test]
+fn a_change_by_uri_is_followed_where_a_reload_has_renamed_the_destination() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let list = |uri| [with_duid(uri, "duid=a"), with_duid("sip:b:1", "duid=b")];
+    load(&store, &list("sip:a:1"), ReloadState::Keep).unwrap();
+    let renamed = Cell::new(false);
+    let down = |_: State, failures| {
+        if !renamed.replace(true) {
+            load(&store, &list("sip:c:1"), ReloadState::Keep).unwrap();
+        }
+        Outcome {
+            state: State(1),
+            failures,
+            flip: None,
+        }
+    };
+    let all = |_: &Dest| true;
+    assert_eq!(
+        store.change(1, 1, Some(b"sip:a:1"), all, down, |_, _, _| {}),
+        Some(1)
+    );
+    let pinned = store.pin(0);
+    let view = pinned.view(1).unwrap();
+    let renamed = view.find_uri(b"sip:c:1").next().unwrap();
+    assert!(!view.is_usable(renamed));
+    assert!(view.record().is_quiet());
+    assert_eq!(view.next_bit(renamed), (renamed == 0).then_some(1));
+    drop(pinned);
+    unsafe { store.destroy() };
+}
+
+#[test]
+fn a_process_that_stops_for_ever_in_a_change_costs_nothing_but_time() {
+    with_up(70, &[5, 69], |view, store| {
+        view.record().begin_change();
+        let mut random = StdRng::seed_from_u64(3);
+        for _ in 0..if cfg!(miri) { 20 } else { 500 } {
+            let uri = format!("sip:a:{}", 1 + random.next_u32() % 70);
+            set_state(store, 1, &uri, random.next_u32() % 2);
+            let usable: Vec<usize> = (0..70).filter(|&at| view.is_usable(at)).collect();
+            if usable.is_empty() {
+                assert_eq!(choose(view, Start::First), None);
+            } else {
+                finds(view, &usable);
+            }
+        }
+    });
+}
