@@ -50,6 +50,7 @@ pub fn deliver(
 /// Writes a record for each destination of the failover order; returns how many there are, or `None` without memory.
 fn write_list(module: &Module, request: &Request, view: &View, choice: Choice) -> Option<i32> {
     let counted = choice.order == Order::Calls;
+    let listed = |at| Some((at, view.dest(at)?));
     let takes = |dest: &Dest| dest.duid().is_some() && dest.has_room();
     let limit = match module.settings.failover {
         true => request.limit().unwrap_or(usize::MAX),
@@ -58,21 +59,21 @@ fn write_list(module: &Module, request: &Request, view: &View, choice: Choice) -
     if let Order::Ranks(turn) = choice.order {
         if limit > FEW {
             let order = choice.before(ranks::sorted(view, turn).into_iter());
-            let dests = order.filter_map(|at| view.dest(at)).take(limit);
+            let dests = order.filter_map(listed).take(limit);
             return write_dests(module, request, dests, false);
         }
     }
     let order = choice
         .order(view)
         .filter(|&at| !counted || at == choice.at || view.dest(at).is_some_and(takes));
-    let dests = order.filter_map(|at| view.dest(at)).take(limit);
+    let dests = order.filter_map(listed).take(limit);
     write_dests(module, request, dests, counted)
 }
 
 fn write_dests<'d>(
     module: &Module,
     request: &Request,
-    dests: impl Iterator<Item = &'d Dest> + Clone,
+    dests: impl Iterator<Item = (usize, &'d Dest)> + Clone,
     counted: bool,
 ) -> Option<i32> {
     let results = &module.settings.results;

@@ -10,7 +10,6 @@ use core::ptr;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::cursor::{FailoverCursor, Step};
 use crate::dispatch::select::failover::Order;
-use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::results_params::Results;
 use crate::kamailio::server::compat;
 use crate::kamailio::server::message::Message;
@@ -187,18 +186,20 @@ impl Tail {
 }
 
 impl Results {
-    /// Writes the records of these destinations in front of all others, and their count; returns how many there are,
-    /// or `None` when the server has no memory for them. With `counted` the records say which unique id has the call.
+    /// Writes the records of these destinations, each with its index in the set, in front of all others, and their
+    /// count; returns how many there are, or `None` when the server has no memory for them. With `counted` the records
+    /// say which unique id has the call.
     pub fn write<'d>(
         &self,
         set: SetId,
-        dests: impl Iterator<Item = &'d Dest> + Clone,
+        dests: impl Iterator<Item = (usize, &'d Dest)> + Clone,
         counted: bool,
     ) -> Option<i32> {
         let (count, _) = self.write_xavps(set, dests.clone(), counted, ptr::null_mut())?;
         self.finish_records(count, || {
             self.write_count(count)?;
-            self.write_avps(set, dests.map(avp_values), count)
+            let values = dests.map(|(_, dest)| avp_values(dest));
+            self.write_avps(set, values, count)
         })
     }
 
@@ -207,7 +208,7 @@ impl Results {
     pub fn append<'d>(
         &self,
         set: SetId,
-        dests: impl Iterator<Item = &'d Dest> + Clone,
+        dests: impl Iterator<Item = (usize, &'d Dest)> + Clone,
         counted: bool,
         tail: &Tail,
     ) -> Option<i32> {
@@ -215,7 +216,8 @@ impl Results {
         tail.last.set(last);
         tail.count.set(tail.count.get().saturating_add(count));
         if self.avps.names_destinations() {
-            tail.avps.borrow_mut().extend(dests.map(AvpTexts::of));
+            let texts = dests.map(|(_, dest)| AvpTexts::of(dest));
+            tail.avps.borrow_mut().extend(texts);
         }
         Some(count)
     }
@@ -288,13 +290,13 @@ impl Results {
     fn write_xavps<'d>(
         &self,
         set: SetId,
-        dests: impl Iterator<Item = &'d Dest>,
+        dests: impl Iterator<Item = (usize, &'d Dest)>,
         counted: bool,
         after: *mut sys::sr_xavp_t,
     ) -> Option<(i32, *mut sys::sr_xavp_t)> {
         let (mut count, mut last) = (0, after);
-        for dest in dests {
-            let fields = self.fields(set, dest, counted);
+        for (at, dest) in dests {
+            let fields = self.fields(set, at, dest, counted);
             let Some(made) = fields.and_then(|fields| fields.finish(self.dst, last)) else {
                 (0..count).for_each(|_| self.undo_behind(after));
                 return None;
@@ -311,8 +313,8 @@ impl Results {
         cursor: &FailoverCursor,
         text: Option<String>,
     ) -> Option<Fields> {
-        let Step { set, order, .. } = cursor.here();
-        let mut fields = self.fields(set, dest, order == Order::Calls)?;
+        let Step { set, at, order, .. } = cursor.here();
+        let mut fields = self.fields(set, at, dest, order == Order::Calls)?;
         if let Some(text) = text {
             fields.add(field::CURSOR, text_value(text.as_bytes()))?;
         }
@@ -320,7 +322,7 @@ impl Results {
     }
 
     #[inline]
-    fn fields(&self, set: SetId, dest: &Dest, counted: bool) -> Option<Fields> {
+    fn fields(&self, set: SetId, at: usize, dest: &Dest, counted: bool) -> Option<Fields> {
         let mut fields = Fields(ptr::null_mut());
         fields.add(field::URI, text_value(dest.uri()))?;
         fields.add(field::GROUP, number_value(set))?;
@@ -340,7 +342,8 @@ impl Results {
             }
         }
         if self.place {
-            fields.add(field::PLACE, number_value(place(set, dest)))?;
+            let at = i32::try_from(at).unwrap_or(i32::MAX);
+            fields.add(field::PLACE, number_value(at))?;
         }
         Some(fields)
     }
@@ -547,13 +550,4 @@ pub struct Current<'x> {
     pub socket: usize,
     /// The unique id, if the call is counted.
     pub duid: Option<&'x [u8]>,
-}
-
-/// Returns the index of a destination in its set, as the set is now.
-fn place(set: SetId, dest: &Dest) -> i32 {
-    let at = Module::get().and_then(|module| {
-        let pinned = module.pin();
-        pinned.view(set)?.position_of(dest.record())
-    });
-    i32::try_from(at.unwrap_or_else(|| dest.record().position())).unwrap_or(i32::MAX)
 }
