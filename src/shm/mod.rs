@@ -20,6 +20,12 @@
 //! | [`calls`] | Counted calls (algorithm 10), and calls of destinations that drain. |
 //! | [`event_queue`] | Events on their way from one process to another. |
 
+// Pieces are aligned to 8 bytes, as their 64-bit atomics need. The server's allocators align to the size of a pointer.
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "the module needs a 64-bit machine: shared memory is aligned to the size of a pointer"
+);
+
 pub mod calls;
 pub mod dest;
 pub mod event_queue;
