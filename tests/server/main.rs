@@ -11,6 +11,7 @@ mod events;
 mod field_reports;
 mod kemi;
 mod lazy_failover;
+mod limits;
 mod list;
 mod live;
 mod module;

@@ -9,7 +9,7 @@ use super::value::{Read, bad, bytes, parsed, set, switch};
 use crate::dispatch::list::db_url;
 use crate::dispatch::list::row::{self, Columns};
 use crate::kamailio::server::sys;
-use crate::kamailio::server::text::Escaped;
+use crate::kamailio::server::text::Whole;
 use crate::shm::table::store::ReloadState;
 
 /// The place of the list of destinations.
@@ -35,7 +35,7 @@ pub struct DbTable {
 impl fmt::Display for DbTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = db_url::without_password(self.url);
-        write!(f, "table {} of {}", Escaped(self.name), Escaped(&url))
+        write!(f, "table {} of {}", Whole(self.name), Whole(&url))
     }
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for DbTable {
 impl fmt::Display for ListSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ListSource::File(path) => write!(f, "{}", Escaped(path)),
+            ListSource::File(path) => write!(f, "{}", Whole(path)),
             ListSource::Table(table) => write!(f, "{table}"),
         }
     }
@@ -72,7 +72,7 @@ impl ListSource {
     /// Returns its kind and its name, for the log.
     pub fn kind(&self) -> String {
         match self {
-            ListSource::File(path) => format!("file \"{}\"", Escaped(path)),
+            ListSource::File(path) => format!("file \"{}\"", Whole(path)),
             ListSource::Table(table) => table.to_string(),
         }
     }

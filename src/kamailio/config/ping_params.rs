@@ -7,7 +7,7 @@ use crate::dispatch::state::probe::ReplyCodes;
 use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::net::{self, Uri};
 use crate::kamailio::server::sys;
-use crate::kamailio::server::text::Escaped;
+use crate::kamailio::server::text::Whole;
 
 /// The settings of pings.
 pub struct PingSettings {
@@ -125,15 +125,15 @@ pub(super) fn check_reply_codes(name: &str, value: &[u8]) -> Option<()> {
     let ignored = |item| {
         log_warn!(
             "{name}: \"{}\" is no status of a reply and is ignored",
-            Escaped(item)
+            Whole(item)
         );
     };
     let error = ReplyCodes::parse_noting(value, ignored).err();
     if let Some(error) = &error {
         log_err!(
             "{name}: found \"{}\" in \"{}\", expected code=N or class=N",
-            Escaped(error.item),
-            Escaped(value)
+            Whole(error.item),
+            Whole(value)
         );
     }
     error.is_none().then_some(())

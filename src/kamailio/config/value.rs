@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::kamailio::server::sys;
-use crate::kamailio::server::text::{self, Escaped};
+use crate::kamailio::server::text::{self, Whole};
 
 /// A parameter whose value cannot be used.
 pub(super) struct BadValue {
@@ -17,7 +17,7 @@ pub(super) type Read<T> = Result<T, BadValue>;
 
 impl fmt::Display for BadValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, value, expected) = (self.name, Escaped(&self.value), self.expected);
+        let (name, value, expected) = (self.name, Whole(&self.value), self.expected);
         write!(
             f,
             "parameter {name}: found \"{value}\", expected {expected}"

@@ -10,7 +10,7 @@ use crate::dispatch::state::transition::State;
 use crate::kamailio::config::params::Settings;
 use crate::kamailio::probing::resolver;
 use crate::kamailio::server::net::{self, Uri};
-use crate::kamailio::server::text::Short;
+use crate::kamailio::server::text::Escaped;
 
 /// Attributes with the local socket that they name.
 pub struct ResolvedAttrs<'t> {
@@ -33,7 +33,7 @@ pub fn attrs<'t>(settings: &Settings, text: &'t [u8]) -> Result<ResolvedAttrs<'t
         b"" if settings.attrs_none => b"none=yes",
         body => body,
     };
-    let quoted = |what: &str, text: &[u8]| format!("{what} \"{}\"", Short(text));
+    let quoted = |what: &str, text: &[u8]| format!("{what} \"{}\"", Escaped(text));
     let (attrs, warnings) =
         attrs::parse(body).map_err(|error| quoted(&format!("bad attributes: {error}"), body))?;
     let socket = match (attrs.sockname, attrs.socket) {
@@ -72,8 +72,8 @@ pub fn resolve<'t>(
     line: &'t Line<'_>,
 ) -> Result<(DestSpec<'t>, Vec<AttrWarning<'t>>), String> {
     let uri = file::with_scheme(&line.uri);
-    let fault = |what: &str| format!("set {}, {}: {what}", line.set, Short(&uri));
-    let quoted = |what: &str, text: &[u8]| fault(&format!("{what} \"{}\"", Short(text)));
+    let fault = |what: &str| format!("set {}, {}: {what}", line.set, Escaped(&uri));
+    let quoted = |what: &str, text: &[u8]| fault(&format!("{what} \"{}\"", Escaped(text)));
     if uri.len() > MAX_URI {
         return Err(fault("a URI longer than any message"));
     }

@@ -16,7 +16,7 @@ use crate::kamailio::config::list_params::Keep;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::log::{log_err, log_info};
 use crate::kamailio::server::memory::ShmArena;
-use crate::kamailio::server::text::Escaped;
+use crate::kamailio::server::text::Whole;
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
@@ -40,7 +40,7 @@ pub fn to_keep(record: &DestRecord, listed: State) -> State {
 pub fn keep(module: &Module, path: &[u8], written: &mut Vec<u8>) -> Result<(), String> {
     let text = state_file::write(&all_kept(module));
     if *written != text {
-        replace_file(path, &text).map_err(|error| format!("{}: {error}", Escaped(path)))?;
+        replace_file(path, &text).map_err(|error| format!("{}: {error}", Whole(path)))?;
         *written = text;
     }
     Ok(())
@@ -108,7 +108,7 @@ pub fn restore(module: &Module, feed: &mut Feed<'_>) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         Err(error) => {
-            log_err!("cannot read kept states from {}: {error}", Escaped(path));
+            log_err!("cannot read kept states from {}: {error}", Whole(path));
             return;
         }
     };
@@ -116,7 +116,7 @@ pub fn restore(module: &Module, feed: &mut Feed<'_>) {
     for line in bad {
         log_err!(
             "{}: line {line}: expected set, flags, flags and URI: ignored",
-            Escaped(path)
+            Whole(path)
         );
     }
     let kept: HashMap<(SetId, &[u8], usize), &KeptState> = kept

@@ -6,7 +6,7 @@ use crate::dispatch::state::transition::State;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::DbTable;
 use crate::kamailio::server::log::{log_info, log_warn};
-use crate::kamailio::server::text::Short;
+use crate::kamailio::server::text::Escaped;
 use crate::shm::table::sets::Table;
 
 /// Writes the flags of the destinations whose rows say otherwise. May wait.
@@ -48,7 +48,7 @@ pub fn keep(module: &Module, table: &DbTable) -> Result<(), String> {
     for (record, change) in records.iter().zip(&changes) {
         // What cannot be written counts as written, so that it is not tried for ever.
         let asked = State(change.flags | (record.listed().bits() & !KEPT.bits()));
-        let (set, uri) = (change.set, Short(&change.uri));
+        let (set, uri) = (change.set, Escaped(&change.uri));
         let listed = match change.written {
             Written::Not => continue,
             Written::Flags(flags) => State::from_list_flags(flags, module.settings.compat),

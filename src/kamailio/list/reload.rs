@@ -17,7 +17,7 @@ use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_err, log_info, log_warn};
 use crate::kamailio::server::message::Message;
 use crate::kamailio::server::rand::ServerRandom;
-use crate::kamailio::server::text::Short;
+use crate::kamailio::server::text::Escaped;
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::OutOfMemory;
 use crate::shm::table::new_table::{Changes, compare, plan_sets};
@@ -286,7 +286,7 @@ impl<'m> Validation<'m> {
 /// a row only by what it holds.
 fn shown(line: &Line<'_>) -> String {
     match line.origin {
-        Origin::Row(_) => format!("{}: set {}, {}", line.origin, line.set, Short(&line.uri)),
+        Origin::Row(_) => format!("{}: set {}, {}", line.origin, line.set, Escaped(&line.uri)),
         _ => line.origin.to_string(),
     }
 }

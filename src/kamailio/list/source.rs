@@ -10,7 +10,7 @@ use crate::dispatch::list::destination::{Line, Origin};
 use crate::dispatch::list::file::{self, Severity};
 use crate::dispatch::list::row::RowFault;
 use crate::kamailio::config::list_params::ListSource;
-use crate::kamailio::server::text::Short;
+use crate::kamailio::server::text::Escaped;
 
 /// The reason why a list cannot be read.
 pub enum ReadError {
@@ -126,7 +126,7 @@ fn named(fault: &RowFault) -> String {
         wrong,
     } = fault;
     let place = Origin::Row(*row);
-    let uri = uri.as_ref().map(|uri| Short(uri));
+    let uri = uri.as_ref().map(|uri| Escaped(uri));
     match (set, uri) {
         (Some(set), Some(uri)) => format!("{place}: set {set}, {uri}: {wrong}"),
         (Some(set), None) => format!("{place}: set {set}: {wrong}"),

@@ -13,7 +13,7 @@ use crate::kamailio::probing::resolver;
 use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::net::Uri;
 use crate::kamailio::server::rand::ServerRandom;
-use crate::kamailio::server::text::Short;
+use crate::kamailio::server::text::Escaped;
 use crate::shm::dest::destination::Dest;
 use crate::shm::table::edit::Revision;
 
@@ -44,11 +44,11 @@ pub fn add(call: &RpcCall, module: &Module) -> Result<(), String> {
     };
     let (spec, warnings) = entry::resolve(&module.settings, &line).map_err(failed)?;
     for warning in warnings {
-        log_warn!("set {set}, {}: {warning}", Short(&uri));
+        log_warn!("set {set}, {}: {warning}", Escaped(&uri));
     }
     let added = module.store.add(&spec, &mut ServerRandom);
-    added.map_err(|error| failed(format!("set {set}, {}: {error}", Short(&uri))))?;
-    log_info!("added to set {set}: {}", Short(&uri));
+    added.map_err(|error| failed(format!("set {set}, {}: {error}", Escaped(&uri))))?;
+    log_info!("added to set {set}: {}", Escaped(&uri));
     call.say("Ok. Dispatcher destination added.");
     let mut feed = Feed::new(module, Cause::Rpc);
     feed.note(set, &spec.uri, State::ACTIVE, spec.flags);
@@ -70,10 +70,10 @@ pub fn remove(call: &RpcCall, module: &Module) -> Result<(), String> {
     removed.map_err(|error| {
         format!(
             "Removing dispatcher dst failed: set {set}, {}: {error}",
-            Short(&uri)
+            Escaped(&uri)
         )
     })?;
-    log_info!("removed from set {set}: {}", Short(&uri));
+    log_info!("removed from set {set}: {}", Escaped(&uri));
     call.say("Ok. Dispatcher destination removed.");
     Ok(())
 }
@@ -90,7 +90,7 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
     let failed = |why: String| {
         format!(
             "Modifying dispatcher dst failed: set {set}, {}: {why}",
-            Short(&address)
+            Escaped(&address)
         )
     };
     let mut revision = revision(module, &words).map_err(failed)?;
@@ -111,7 +111,7 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
         &mut |dest, old| feed.note(dest.set, dest.uri(), old, dest.listed),
     );
     modified.map_err(|error| failed(error.to_string()))?;
-    log_info!("modified in set {set}: {}", Short(&address));
+    log_info!("modified in set {set}: {}", Escaped(&address));
     call.say("Ok. Dispatcher destination modified.");
     feed.post();
     Ok(())
@@ -172,7 +172,7 @@ fn addresses(
     let addrs = resolver::at_load(&module.settings.dns, &parsed, host);
     addrs
         .map(Some)
-        .ok_or_else(|| format!("cannot resolve host \"{}\"", Short(host)))
+        .ok_or_else(|| format!("cannot resolve host \"{}\"", Escaped(host)))
 }
 
 /// Reads `name value` pairs: `flags`, `priority`, `attrs`.
@@ -186,7 +186,7 @@ fn revision<'w>(module: &Module, words: &'w [Vec<u8>]) -> Result<Revision<'w>, S
         let [name, value] = pair else {
             return Err(expected());
         };
-        let bad = || format!("bad value for {}: \"{}\"", Short(name), Short(value));
+        let bad = || format!("bad value for {}: \"{}\"", Escaped(name), Escaped(value));
         match name.as_slice() {
             b"flags" => {
                 let flags = parse_flags(value).ok_or_else(bad)?;

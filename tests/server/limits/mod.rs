@@ -1,0 +1,3 @@
+//! What outsiders and full machines can make of the module: log lines, memory, files, queues.
+
+mod log_lines;
