@@ -112,13 +112,16 @@ fn a_line_that_cannot_be_read_is_named_and_the_others_count() {
 #[test]
 fn a_file_that_cannot_be_written_is_said_once_and_tried_again() {
     let dir = TempDir::new();
-    let folder = dir.path().join("later");
+    let (folder, away) = (dir.path().join("folder"), dir.path().join("away"));
+    fs::create_dir(&folder).unwrap();
     let file = folder.join("states");
     let config = config(&file).expect_log("states of destinations are not kept, trying again:");
     let server = Kamailio::start(Module::Rust, config);
+    wait_for_lines(&file, &[]);
+    fs::rename(&folder, &away).unwrap();
     set(&server, "d", 7001);
     server.wait_log("trying again");
-    fs::create_dir(&folder).unwrap();
+    fs::rename(&away, &folder).unwrap();
     wait_for_lines(&file, &["1 0 4 sip:127.0.0.1:7001"]);
     server.wait_log("are kept again");
     assert_eq!(server.log().matches("trying again").count(), 1);

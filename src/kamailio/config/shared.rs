@@ -13,6 +13,8 @@ pub struct Shared {
     pub old_threshold: AtomicU32,
     /// Counts changes of states that are kept over restarts.
     pub state_changes: AtomicU32,
+    /// Not 0 while the states that operators set are to be kept but cannot be written.
+    pub states_not_kept: AtomicU32,
     /// When the lists were last changed, for `reload_delta`: seconds since the start of the server,
     /// plus 1; 0 before the first change.
     pub lists_changed_s: AtomicU32,

@@ -1,12 +1,9 @@
 //! Kept states in a file of their own: written after changes, read after the first load.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::io;
 
+use super::plain_file::{self, path_of};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::state_file::{self, KeptState};
 use crate::dispatch::state::event::Cause;
@@ -33,6 +30,14 @@ pub fn to_keep(record: &DestRecord, listed: State) -> State {
     record.state().kept_as(listed, by_command)
 }
 
+/// Tries out whether the file can be written.
+///
+/// # Errors
+/// It cannot.
+pub fn try_out(path: &[u8]) -> io::Result<()> {
+    plain_file::try_out(path_of(path), &state_file::write(&[]))
+}
+
 /// Writes the file, if its text is no longer `written`.
 ///
 /// # Errors
@@ -40,7 +45,8 @@ pub fn to_keep(record: &DestRecord, listed: State) -> State {
 pub fn keep(module: &Module, path: &[u8], written: &mut Vec<u8>) -> Result<(), String> {
     let text = state_file::write(&all_kept(module));
     if *written != text {
-        replace_file(path, &text).map_err(|error| format!("{}: {error}", Whole(path)))?;
+        plain_file::replace(path_of(path), &text)
+            .map_err(|error| format!("{}: {error}", Whole(path)))?;
         *written = text;
     }
     Ok(())
@@ -80,31 +86,17 @@ fn number(view: Option<&View>, dest: &Dest) -> usize {
     before.count() + 1
 }
 
-/// Writes a file in one step: at any moment it holds the old text or the new one.
-fn replace_file(path: &[u8], text: &[u8]) -> io::Result<()> {
-    let path = Path::new(OsStr::from_bytes(path));
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let mut file = File::create(&beside)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    match path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-    {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
 /// Gives the destinations the states that the file keeps, after the first load. A list whose flags
 /// for a destination have changed since wins.
 pub fn restore(module: &Module, feed: &mut Feed<'_>) {
     let Keep::File(path) = &module.settings.keep else {
         return;
     };
-    let text = match fs::read(Path::new(OsStr::from_bytes(path))) {
+    // The log says why it is not used.
+    if plain_file::require_safe(path_of(path)).is_err() {
+        return;
+    }
+    let text = match plain_file::read(path_of(path)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         Err(error) => {

@@ -6,6 +6,7 @@
 use core::cell::RefCell;
 use core::ffi::{c_uint, c_void};
 use core::sync::atomic::Ordering::SeqCst;
+use std::io::ErrorKind;
 
 use super::{keep_file, keep_table};
 use crate::kamailio::config::instance::Module;
@@ -13,6 +14,7 @@ use crate::kamailio::config::list_params::{Keep, ListSource};
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::{log_err, log_info};
 use crate::kamailio::server::pace::Pace;
+use crate::kamailio::server::text::Whole;
 
 /// Microseconds between two ticks.
 pub const TICK_US: i32 = 200_000;
@@ -27,12 +29,43 @@ struct Keeper {
     pace: Pace<(u32, u64)>,
     /// Text of the file.
     text: Vec<u8>,
-    /// The last write failed, and the log says so.
-    failing: bool,
 }
 
 thread_local! {
     static KEEPER: RefCell<Keeper> = RefCell::default();
+}
+
+/// Finds out at the start whether the state file can be written; `None` after a log line if it never can.
+pub fn try_out(module: &Module) -> Option<()> {
+    let Keep::File(path) = &module.settings.keep else {
+        return Some(());
+    };
+    let Err(error) = keep_file::try_out(path) else {
+        return Some(());
+    };
+    let why = format!("{}: {error}", Whole(path));
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied => {
+            log_err!("state_file can never be written: {why}");
+            None
+        }
+        _ => {
+            not_kept(module, &why);
+            Some(())
+        }
+    }
+}
+
+/// Returns true unless states that operators set are to survive a restart, but cannot be written now.
+pub fn is_keeping(module: &Module) -> bool {
+    module.shared.states_not_kept.load(SeqCst) == 0
+}
+
+/// Says, once until it works again, that states are not kept.
+fn not_kept(module: &Module, why: &str) {
+    if module.shared.states_not_kept.swap(1, SeqCst) == 0 {
+        log_err!("states of destinations are not kept, trying again: {why}");
+    }
 }
 
 /// Keeps the states that have changed.
@@ -62,15 +95,13 @@ impl Keeper {
         match kept {
             Ok(()) => {
                 self.pace.end(walk);
-                if core::mem::take(&mut self.failing) {
+                if module.shared.states_not_kept.swap(0, SeqCst) != 0 {
                     log_info!("states of destinations are kept again");
                 }
             }
             Err(why) => {
                 self.pace.retry_in(RETRY_US);
-                if !core::mem::replace(&mut self.failing, true) {
-                    log_err!("states of destinations are not kept, trying again: {why}");
-                }
+                not_kept(module, &why);
             }
         }
     }

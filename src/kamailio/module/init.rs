@@ -14,6 +14,7 @@ use crate::kamailio::config::ping_params::PingSettings;
 use crate::kamailio::config::shared::Shared;
 use crate::kamailio::events::feed::{self, Feed};
 use crate::kamailio::list::reload;
+use crate::kamailio::list::state_keeper;
 use crate::kamailio::list::unique_id;
 use crate::kamailio::select::call_load;
 use crate::kamailio::server::guard::{InitRet, guard};
@@ -129,7 +130,11 @@ pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
         sys::PROC_INIT => {
             // All modules have taken by now what they keep.
             leave_holes();
-            make_slots()
+            // The user that the server runs as is settled by now, too.
+            match Module::get().and_then(state_keeper::try_out) {
+                Some(()) => make_slots(),
+                None => InitRet::FAILED,
+            }
         }
         sys::PROC_MAIN => {
             Module::get().map_or(InitRet::FAILED, |module| processes::start(&module.settings))

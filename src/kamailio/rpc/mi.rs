@@ -11,6 +11,7 @@ use super::{reload, states};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::transition::{RpcStateError, State};
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::list::state_keeper;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text;
@@ -20,6 +21,7 @@ use crate::shm::dest::destination::Dest;
 struct Status(c_uint, &'static str);
 
 const OK: Status = Status(200, "OK");
+const NOT_KEPT: Status = Status(200, "OK, until a restart: see the log");
 const TOO_FEW: Status = Status(400, "Too few or too many arguments");
 const INTERNAL: Status = Status(500, "Server Internal Error");
 const RELOAD_FAILED: Status = Status(500, "ERROR Reloading data");
@@ -169,8 +171,11 @@ pub extern "C" fn dsr_mi_set_state(
     _param: *mut c_void,
 ) -> *mut sys::mi_root {
     command(request, |module, words| {
-        let done = set_state(module, words);
-        MiReply::new(done.as_ref().err().unwrap_or(&OK))
+        MiReply::new(&match set_state(module, words) {
+            Ok(()) if state_keeper::is_keeping(module) => OK,
+            Ok(()) => NOT_KEPT,
+            Err(status) => status,
+        })
     })
 }
 

@@ -6,6 +6,7 @@ use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Outcome, State, apply_set};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
+use crate::kamailio::list::state_keeper;
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
 
@@ -50,7 +51,11 @@ fn answer(
     if change_states(module, state, set, uri, wanted) == 0 {
         return Err("State Update Failed".into());
     }
-    call.say("Ok. Dispatcher state updated.");
+    call.say(if state_keeper::is_keeping(module) {
+        "Ok. Dispatcher state updated."
+    } else {
+        "Ok. Dispatcher state updated. It will not survive a restart: see the log."
+    });
     Ok(())
 }
 

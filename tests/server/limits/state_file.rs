@@ -1,0 +1,170 @@
+//! `state_file` where it cannot be written, or where others could put something in its place.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use harness::{
+    Config, Kamailio, Module, TempDir, fails_to_start, patience, this_machine, wait_for,
+};
+
+const OK: &str = "Ok. Dispatcher state updated.";
+const LOST: &str = "Ok. Dispatcher state updated. It will not survive a restart: see the log.";
+const NOT_KEPT: &str = "states of destinations are not kept, trying again:";
+
+fn config(file: &Path) -> Config {
+    Config::routes("request_route { exit; }")
+        .list("1 sip:127.0.0.1:7001\n")
+        .param("state_file", file.to_str().unwrap())
+}
+
+fn allow_all(folder: &Path, mode: u32) {
+    fs::set_permissions(folder, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn set(server: &Kamailio, state: &str) -> String {
+    let answer = server.kamcmd(&["dispatcher.set_state", state, "1", "sip:127.0.0.1:7001"]);
+    answer.unwrap().trim().to_owned()
+}
+
+fn wait_for_flags(file: &Path, flags: &str) {
+    let line = format!("1 0 {flags} sip:127.0.0.1:7001");
+    wait_for("the state in the file", patience(5), || {
+        fs::read_to_string(file)
+            .ok()?
+            .lines()
+            .any(|found| found == line)
+            .then_some(())
+    });
+}
+
+/// A folder for the file, as its owner alone may write to it.
+fn folder(dir: &TempDir) -> PathBuf {
+    let folder = dir.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    folder
+}
+
+#[test]
+fn a_directory_that_others_can_write_to_is_not_used() {
+    let dir = TempDir::new();
+    let folder = folder(&dir);
+    let file = folder.join("states");
+    fs::write(&file, "1 0 4 sip:127.0.0.1:7001\n").unwrap();
+    allow_all(&folder, 0o777);
+    let config = config(&file).expect_log("states: other users can write to its directory");
+    let server = Kamailio::start(Module::Rust, config);
+    assert_eq!(server.flags(1, "sip:127.0.0.1:7001"), "AX");
+    assert_eq!(set(&server, "drain"), LOST);
+    allow_all(&folder, 0o755);
+    wait_for_flags(&file, "65536");
+    server.wait_log("states of destinations are kept again");
+    assert_eq!(set(&server, "d"), OK);
+    wait_for_flags(&file, "4");
+    // And as often as that comes and goes, one line each.
+    allow_all(&folder, 0o757);
+    set(&server, "a");
+    wait_for("a second error", patience(5), || {
+        (server.log().matches(NOT_KEPT).count() == 2).then_some(())
+    });
+    assert_eq!(set(&server, "d"), LOST);
+    assert_eq!(set(&server, "i"), LOST);
+    assert_eq!(server.log().matches(NOT_KEPT).count(), 2);
+}
+
+#[test]
+fn links_in_its_way_are_not_followed() {
+    let dir = TempDir::new();
+    let folder = folder(&dir);
+    let (file, other) = (folder.join("states"), dir.path().join("other"));
+    fs::write(&other, "mine\n").unwrap();
+    symlink(&other, folder.join("states.new")).unwrap();
+    symlink(&other, folder.join("states.4294967295.new")).unwrap();
+    let server = Kamailio::start(Module::Rust, config(&file));
+    assert_eq!(set(&server, "d"), OK);
+    wait_for_flags(&file, "4");
+    assert_eq!(fs::read_to_string(&other).unwrap(), "mine\n");
+    let written = fs::symlink_metadata(&file).unwrap();
+    assert!(written.is_file());
+    assert_eq!(written.permissions().mode() & 0o777, 0o600);
+    let mut left: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    left.sort();
+    assert_eq!(left, ["states", "states.new"]);
+}
+
+#[test]
+fn what_is_no_plain_file_neither_holds_up_the_start_nor_is_replaced() {
+    let dir = TempDir::new();
+    let fifo = dir.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    for path in [fifo.as_path(), Path::new("/dev/full"), dir.path()] {
+        let config = config(path).expect_log("not a plain file");
+        let server = Kamailio::start(Module::Rust, config);
+        assert_eq!(set(&server, "d"), LOST);
+        assert_eq!(server.log().matches(NOT_KEPT).count(), 1);
+        assert_eq!(
+            server.log().matches("ERROR: dispatcher").count(),
+            1,
+            "{}",
+            server.log()
+        );
+        server.stop();
+        assert!(!fs::symlink_metadata(path).unwrap().is_file());
+    }
+}
+
+#[test]
+fn without_a_directory_or_the_permission_the_server_does_not_start() {
+    let dir = TempDir::new();
+    let log = fails_to_start(Module::Rust, config(&dir.path().join("none/states")));
+    assert!(log.contains("state_file can never be written: "), "{log}");
+    assert!(log.contains("none/states: No such file"), "{log}");
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let log = fails_to_start(Module::Rust, config(&file.join("states")));
+    assert!(log.contains("state_file can never be written: "), "{log}");
+}
+
+#[test]
+fn a_full_or_read_only_disk_is_said_once_and_in_each_answer() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
+    let mount = "mkdir -p {{DIR}}/disk && mount -t tmpfs -o size=4k,mode=755,MODE none {{DIR}}/disk && \
+                 { head -c 4096 /dev/zero >{{DIR}}/disk/rest; :; } 2>/dev/null && exec \"$0\" \"$@\"";
+    for (mode, why) in [("rw", "No space left"), ("ro", "Read-only file system")] {
+        let mount = mount.replace(",MODE", &format!(",{mode}"));
+        let config = config(Path::new("{{DIR}}/disk/states"))
+            .under(&["unshare", "-m", "sh", "-c", &mount])
+            .expect_log(&format!("disk/states: {why}"));
+        let server = Kamailio::start(Module::Rust, config);
+        assert_eq!(set(&server, "d"), LOST);
+        assert_eq!(server.log().matches(NOT_KEPT).count(), 1);
+        if mode == "rw" {
+            // The disk is mounted in the server's name space only.
+            let disk = format!("/proc/{}/root{}/disk", server.pid(), server.dir().display());
+            fs::remove_file(format!("{disk}/rest")).unwrap();
+            wait_for_flags(Path::new(&format!("{disk}/states")), "4");
+            server.wait_log("states of destinations are kept again");
+            assert_eq!(set(&server, "i"), OK);
+        }
+    }
+}
+
+#[test]
+fn it_is_tried_as_the_user_that_the_server_runs_as() {
+    let nobody = (65_534, 65_534);
+    if this_machine::lacks_a_root_for(nobody) {
+        return;
+    }
+    let dir = TempDir::new();
+    let folder = folder(&dir);
+    allow_all(&folder, 0o700);
+    let as_nobody = |config: Config| config.arg("-u").arg("65534").arg("-g").arg("65534");
+    let log = fails_to_start(Module::Rust, as_nobody(config(&folder.join("states"))));
+    assert!(log.contains("folder/states: Permission denied"), "{log}");
+}
