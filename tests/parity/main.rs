@@ -15,6 +15,7 @@ mod groups;
 mod hashed_texts;
 mod keys;
 mod mark;
+mod old_names;
 mod overload;
 mod pair;
 mod params;

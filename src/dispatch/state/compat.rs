@@ -43,13 +43,10 @@ impl Compat {
         }
     }
 
-    /// Returns the list flags that put a destination into probing. Before 3.2.0 that was flag 2.
+    /// Returns true if list flag 2 takes a destination out until a ping is good. Since 3.2.0 it is trying.
     #[must_use]
-    pub const fn probing_list_flags(self) -> State {
-        match self {
-            Compat::V3_2 => State::TRYING.union(State::PROBING),
-            Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => State::PROBING,
-        }
+    pub const fn flag_2_is_out(self) -> bool {
+        matches!(self, Compat::V3_2)
     }
 
     /// Returns the numbers that mean draining in a list, a table or a state file: its own, and 64, which it had first.
@@ -67,13 +64,9 @@ impl Compat {
     /// Returns the flags with which a destination is not selected for new calls.
     #[must_use]
     pub const fn unusable_bits(self) -> State {
-        let down = State::INACTIVE
+        State::INACTIVE
             .union(State::DISABLED)
-            .union(State::DRAINING);
-        match self {
-            Compat::V3_2 => down.union(State::PROBING),
-            Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => down,
-        }
+            .union(State::DRAINING)
     }
 
     /// Returns the default of `ds_probing_threshold`: the number of failures after which a destination is out.
@@ -176,15 +169,15 @@ mod tests {
 
     #[test]
     fn rows_of_the_table() {
-        // (version, probing flags, unusable, threshold, counts, proto by URI, mask)
+        // (version, flag 2 is out, unusable, threshold, counts, proto by URI, mask)
         let rows = [
-            (V3_2, 10, 65_549, 3, true, false, 31),
-            (V5_6, 8, 65_541, 1, true, false, 31),
-            (V6_0, 8, 65_541, 1, true, false, 63),
-            (V6_1, 8, 65_541, 1, false, true, 63),
+            (V3_2, true, 65_541, 3, true, false, 31),
+            (V5_6, false, 65_541, 1, true, false, 31),
+            (V6_0, false, 65_541, 1, true, false, 63),
+            (V6_1, false, 65_541, 1, false, true, 63),
         ];
-        for (compat, probing, unusable, threshold, counts, proto, mask) in rows {
-            assert_eq!(compat.probing_list_flags(), State(probing), "{compat:?}");
+        for (compat, out, unusable, threshold, counts, proto, mask) in rows {
+            assert_eq!(compat.flag_2_is_out(), out, "{compat:?}");
             assert_eq!(compat.unusable_bits(), State(unusable), "{compat:?}");
             assert_eq!(compat.draining_numbers(), State(65_600), "{compat:?}");
             assert_eq!(compat.default_probing_threshold(), threshold, "{compat:?}");

@@ -33,10 +33,7 @@ pub enum Ping {
     /// A reply that [`ReplyCodes::accepts`].
     Good,
     /// Any other reply, no reply, or a ping that could not be sent.
-    Bad {
-        /// True for a 408: nobody answered, or the answer said so.
-        timeout: bool,
-    },
+    Bad,
 }
 
 /// Returns the effect of a ping's result on a destination in state `old` with counter `failures`. Options and draining
@@ -50,10 +47,7 @@ pub fn apply_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> O
     if old.contains(State::DISABLED) || rules.probing_mode == 3 && !probing {
         return None;
     }
-    let (health, failures) = match rules.compat {
-        Compat::V3_2 => ping_3_2(old, failures, ping, rules),
-        Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => ping_now(old, failures, ping, rules),
-    };
+    let (health, failures) = count_ping(old, failures, ping, rules);
     let state = old.without(State::HEALTH).union(health);
     Some(Outcome {
         state,
@@ -62,8 +56,8 @@ pub fn apply_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> O
     })
 }
 
-/// Returns the effect of a ping as in 4.x to 6.x.
-fn ping_now(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (State, u32) {
+/// Counts a result: a destination is inactive, or active again, once its threshold is reached.
+fn count_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (State, u32) {
     let mode = rules.probing_mode;
     let inactive = old.contains(State::INACTIVE);
     let was_probing = old.contains(State::PROBING);
@@ -74,31 +68,10 @@ fn ping_now(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (State,
             (State::INACTIVE.union(kept), counted)
         }
         Ping::Good => (probing(mode == 1 || mode == 3 && was_probing), 0),
-        Ping::Bad { .. } if inactive || counted >= rules.probing_threshold => {
+        Ping::Bad if inactive || counted >= rules.probing_threshold => {
             (State::INACTIVE.union(probing(mode != 0)), 0)
         }
-        Ping::Bad { .. } => (State::TRYING.union(probing(mode != 0)), counted),
-    }
-}
-
-/// Returns the effect of a ping as in 3.2, where pings move destinations in and out of probing, and a probing one is
-/// not used. An inactive one was taken out by somebody, and no ping brings it back.
-fn ping_3_2(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (State, u32) {
-    let health = State(old.bits() & State::HEALTH.bits());
-    if health.contains(State::INACTIVE) {
-        return (health, failures);
-    }
-    match ping {
-        Ping::Good => (State::ACTIVE, 0),
-        Ping::Bad { timeout: true } if rules.probing_mode == 1 => {
-            let counted = failures.saturating_add(1);
-            if health.contains(State::PROBING) || counted >= rules.probing_threshold {
-                (State::PROBING, 0)
-            } else {
-                (health, counted)
-            }
-        }
-        Ping::Bad { .. } => (health, failures),
+        Ping::Bad => (State::TRYING.union(probing(mode != 0)), counted),
     }
 }
 

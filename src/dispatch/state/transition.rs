@@ -25,9 +25,8 @@ impl State {
     #[must_use]
     pub const fn from_list_flags(flags: u32, compat: Compat) -> State {
         let asked = State::from_kept(flags, compat);
-        let probing = compat.probing_list_flags();
-        if asked.intersects(probing) {
-            asked.without(probing).union(State::PROBING)
+        if compat.flag_2_is_out() && asked.contains(State::TRYING) {
+            asked.without(State::TRYING).union(State::OUT_AND_PINGED)
         } else {
             asked
         }
@@ -67,13 +66,11 @@ impl State {
     /// Returns the state in words, as `dispatcher.ping_status` says it.
     #[must_use]
     pub fn words(self, compat: Compat) -> String {
-        let out_by_pings = compat.unusable_bits().contains(State::PROBING);
         let parts = [
             (self.drains(), "draining"),
             (self.contains(State::INACTIVE), "inactive"),
             (self.contains(State::DISABLED), "disabled"),
             (self.contains(State::TRYING), "trying"),
-            (out_by_pings && self.contains(State::PROBING), "probing"),
         ];
         let parts: Vec<&str> = parts
             .iter()
@@ -284,7 +281,7 @@ pub struct Outcome {
 #[must_use]
 pub fn apply_mark(old: State, failures: u32, mark: Mark, rules: &MarkRules) -> Outcome {
     let (health, failures) = match mark {
-        Mark::Default => (State::INACTIVE.union(probing(pings_all(rules))), 0),
+        Mark::Default => (State::INACTIVE.union(probing(rules.probing_mode == 1)), 0),
         Mark::Inactive(pinged) => (State::INACTIVE.union(probing(pinged)), 0),
         Mark::Disabled => (State::DISABLED, 0),
         Mark::Trying(pinged) => mark_trying(old, failures, pinged, rules),
@@ -297,11 +294,6 @@ pub fn apply_mark(old: State, failures: u32, mark: Mark, rules: &MarkRules) -> O
         failures,
         flip: Flip::between(old, state, rules.compat),
     }
-}
-
-/// Returns true if a destination that is marked without an argument will be pinged. In compat 3.2 it will not.
-fn pings_all(rules: &MarkRules) -> bool {
-    rules.probing_mode == 1 && rules.compat != Compat::V3_2
 }
 
 fn probing(on: bool) -> State {
@@ -334,12 +326,14 @@ fn mark_active(old: State, failures: u32, pinged: bool, rules: &MarkRules) -> (S
     (pinged, 0)
 }
 
-/// Counts one failure as 3.2 does: the destination is probing, and so unused, once the threshold is reached.
+/// Counts one failure as 3.2 does: the destination is out, and pinged, once the threshold is reached.
 fn mark_probing(old: State, failures: u32, rules: &MarkRules) -> (State, u32) {
     let kept = State(old.bits() & State::HEALTH.bits());
     let failures = failures.saturating_add(1);
-    if failures >= rules.probing_threshold {
-        (kept.without(State::TRYING).union(State::PROBING), 0)
+    if old.contains(State::DISABLED) {
+        (kept, 0)
+    } else if old.contains(State::INACTIVE) || failures >= rules.probing_threshold {
+        (State::OUT_AND_PINGED, 0)
     } else {
         (kept, failures)
     }

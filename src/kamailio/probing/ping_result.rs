@@ -83,12 +83,7 @@ pub fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase
     measure(module, record, health, ended, round_trip_us);
     // Not before: the next ping may end in another process.
     health.end();
-    let timeout = status == REQUEST_TIMEOUT;
-    let ping = if good {
-        Ping::Good
-    } else {
-        Ping::Bad { timeout }
-    };
+    let ping = if good { Ping::Good } else { Ping::Bad };
     let mut feed = Feed::because(module, Cause::Ping, reason_of(ended, phrase));
     change_state(module, record, ping, now_us / 1_000, &mut feed);
     feed.deliver(None);

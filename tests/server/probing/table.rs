@@ -97,30 +97,3 @@ pub const TABLE: &str = "\
 3 9 bad     | IP IP IP IP IP
 3 9 changes | IP IP IP AP IP IP IP AP AP AP | IP IP IP IP IP IP IP IP AP AP | IP IP IP IP IP IP IP IP IP AP
 ";
-
-/// The states of compat 3.2. A trace is cut to as many pings as are looked at.
-pub const SEED: &str = "\
-0 0 any     | AX.
-0 8 ok      | AP AX.
-0 8 changes | AP AP AP AX.
-0 8 any     | AP for ever
-0 1 any     | IX.
-0 9 any     | IP for ever
-1 0 gone    | AX AP AP AP AP | AX AX AP AP AP | AX AX AX AP AP
-1 0 any     | AX for ever
-1 8 ok      | AP AX AX AX AX
-1 8 changes | AP AP AP AX AX AX AX AX AX AX
-1 8 any     | AP for ever
-1 1 any     | IX for ever
-1 9 any     | IP for ever
-2 0 any     | AX.
-2 8 any     | AP.
-2 1 any     | IX.
-2 9 any     | IP for ever
-3 0 any     | AX.
-3 8 ok      | AP AX.
-3 8 changes | AP AP AP AX.
-3 8 any     | AP for ever
-3 1 any     | IX.
-3 9 any     | IP for ever
-";

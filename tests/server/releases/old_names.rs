@@ -184,8 +184,8 @@ fn of_version(compat: &str, flags: &str) -> Kamailio {
 fn list_flags_2_and_8_have_the_meaning_of_the_version() {
     // (version, list flags, letters in the list, selected)
     let rows = [
-        ("3.2", "2", "AP", false),
-        ("3.2", "8", "AP", false),
+        ("3.2", "2", "IP", false),
+        ("3.2", "8", "AP", true),
         ("5.6", "2", "TX", true),
         ("5.6", "8", "AP", true),
         ("6.1", "2", "TX", true),
@@ -233,10 +233,11 @@ fn marking(compat: &str, up: i64) -> Kamailio {
 fn marks_have_the_meaning_of_the_version() {
     // (version, inactive threshold, marks in a row, letters after each)
     let rows = [
-        ("3.2", 1, "p p p a", "AX AX AP AX"),
-        ("3.2", 1, "2 P 2 1", "AX AX AP AX"),
+        ("3.2", 1, "p p p a", "AX AX IP AX"),
+        ("3.2", 1, "2 P 2 1", "AX AX IP AX"),
+        ("3.2", 1, "ap ip t t t a", "AP IP IX IX IX AX"),
         ("3.2", 1, "t t t a", "TX TX IX AX"),
-        ("3.2", 1, "p p a p p p", "AX AX AX AX AX AP"),
+        ("3.2", 1, "p p a p p p", "AX AX AX AX AX IP"),
         ("3.2", 1, "i 0 I", "IX IX IX"),
         ("5.6", 1, "p a t a", "AP AX IX AX"),
         ("5.6", 1, "2 1 0 1 2", "IP AX IX AX IP"),
@@ -279,7 +280,7 @@ fn any_old_name_alone_chooses_the_old_meaning() {
             .param(name, value)
             .expect_log(OLD_TIME);
         let server = Kamailio::start(Module::Rust, config);
-        assert_eq!(server.flags(1, "sip:127.0.0.1:7021"), "AP", "{name}");
+        assert_eq!(server.flags(1, "sip:127.0.0.1:7021"), "IP", "{name}");
     }
     let config = Config::routes("request_route { sl_send_reply(\"200\", \"OK\"); }")
         .list("1 sip:127.0.0.1:7021 2\n")

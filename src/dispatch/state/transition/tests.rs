@@ -141,7 +141,7 @@ fn plain_mark_asks_for_pings_in_mode_1_only() {
         check(&rules(V6_1, mode, 3, 2), 8, &[("", want)]);
     }
     check(&rules(V5_6, 1, 3, 2), 0, &[("i", "IXv IX IX IX")]);
-    check(&rules(V3_2, 1, 3, 2), 0, &[("", "IXv IX IX IX")]);
+    check(&rules(V3_2, 1, 3, 2), 0, &[("", "IPv IP IP IP")]);
 }
 
 #[test]
@@ -173,12 +173,13 @@ fn version_3_2_counts_to_probing() {
     check(
         &rules,
         0,
-        &[("p|P|2", "AX AX APv AP"), ("i|0|", "IXv IX IX IX")],
+        &[("p|P|2", "AX AX IPv IP"), ("i|0|", "IXv IX IX IX")],
     );
-    check(&rules, 0, &[("ap", "APv AP AP AP"), ("t", "TX TX IXv IX")]);
-    check(&rules, 1, &[("p", "IX IX IP IP")]);
-    check(&rules, 2, &[("a|1", "AX^ AX AX AX"), ("p", "AP AP AP AP")]);
-    check(&rules, 4, &[("p", "DX DX DP DP")]);
+    check(&rules, 0, &[("ap", "AP AP AP AP"), ("t", "TX TX IXv IX")]);
+    check(&rules, 1, &[("p", "IP IP IP IP")]);
+    check(&rules, 2, &[("a|1", "AX^ AX AX AX"), ("p", "IP IP IP IP")]);
+    check(&rules, 8, &[("p", "AP AP IPv IP")]);
+    check(&rules, 4, &[("p", "DX DX DX DX")]);
 }
 
 #[test]
@@ -252,10 +253,7 @@ fn set_state_replaces_health_and_keeps_the_rest() {
     );
     let next = apply_set(State::DISABLED, 0, State::INACTIVE, V6_1);
     assert_eq!(next.flip, None);
-    assert_eq!(
-        apply_set(State::ACTIVE, 0, State(8), V3_2).flip,
-        Some(Flip::Down)
-    );
+    assert_eq!(apply_set(State::ACTIVE, 0, State(8), V3_2).flip, None);
     assert_eq!(
         apply_set(State::ACTIVE, 0, State(48), V6_1).state,
         State::ACTIVE
@@ -300,7 +298,7 @@ fn draining_is_beside_the_measured_bits() {
         assert!(!State(D).usable(compat) && !State(D | 2).usable(compat));
         let serves = |bits| State(bits).serves_calls(compat.unusable_bits());
         assert!(serves(D) && serves(0) && !serves(D | 1) && !serves(D | 4));
-        assert_eq!(serves(D | 8), compat != V3_2);
+        assert!(serves(D | 8));
         for number in [64, D, D | 64] {
             assert_eq!(State::from_list_flags(number, compat), State::DRAINING);
             assert_eq!(State::from_kept(number | 4, compat), State(D | 4));
@@ -312,10 +310,10 @@ fn draining_is_beside_the_measured_bits() {
 fn list_flags() {
     let rows: &[(Compat, u32, u32)] = &[
         (V3_2, 0, 0),
-        (V3_2, 2, 8),
+        (V3_2, 2, 9),
         (V3_2, 3, 9),
         (V3_2, 8, 8),
-        (V3_2, 10 | 64, 8 | D),
+        (V3_2, 10 | 64, 9 | D),
         (V5_6, 2, 2),
         (V5_6, 10, 10),
         (V6_1, 63 | 256, 63 | 256),
@@ -378,14 +376,10 @@ fn words_of_all_states() {
         (16 | 32, "active"),
     ];
     for (bits, want) in rows {
-        for compat in [V5_6, V6_0, V6_1] {
+        for compat in [V3_2, V5_6, V6_0, V6_1] {
             assert_eq!(State(bits).words(compat), want, "{bits}");
         }
     }
-    assert_eq!(State(8).words(V3_2), "probing");
-    assert_eq!(State(10).words(V3_2), "trying and probing");
-    let drains = State(D | 8).words(V3_2);
-    assert_eq!(drains, "draining and probing (no calls at all)");
     // Words and letters name the same state, and the words say so if no calls come.
     for bits in (0..16).flat_map(|bits| [bits, bits | D]) {
         for compat in [V3_2, V5_6, V6_0, V6_1] {
@@ -396,8 +390,7 @@ fn words_of_all_states() {
                 word.as_bytes().first() == Some(&letter.to_ascii_lowercase())
             });
             let used = words == "active" || words.ends_with("(still used)");
-            // Probing alone has no first letter.
-            assert!(named || words == "probing", "{bits} {compat:?}: {words}");
+            assert!(named, "{bits} {compat:?}: {words}");
             assert_eq!(used, state.usable(compat), "{bits} {compat:?}: {words}");
         }
     }
