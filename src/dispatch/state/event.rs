@@ -50,49 +50,63 @@ impl Cause {
     }
 }
 
-/// Which changes become events: the parameter `event_callback_mode`.
+/// Which changes become events: the parameter `event_callback_mode`, a sum of bits.
+///
+/// Without any bit, changes by pings and by scripts do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventMode {
-    /// 0: changes by pings and by scripts.
-    PingsAndScripts,
-    /// 1: changes by pings.
-    Pings,
-    /// 2: as 0, and the first news of a destination about which nothing was known.
-    FirstNews,
-    /// 3: changes of every cause.
-    All,
-}
+pub struct EventMode(i32);
 
 impl EventMode {
-    /// Returns the mode with this number.
+    /// Changes by pings only.
+    const PINGS: i32 = 1;
+    /// The first news of a destination about which nothing was known, too.
+    const FIRST_NEWS: i32 = 2;
+    /// Each destination that is inactive or disabled after a load, changed or not.
+    const DOWN_AFTER_LOAD: i32 = 4;
+    /// Changes of every cause, whatever the first bit says. The bit of this module, far above those of the C module.
+    const ALL: i32 = 65_536;
+    /// The bits that mean something.
+    pub const KNOWN: i32 = Self::PINGS | Self::FIRST_NEWS | Self::DOWN_AFTER_LOAD | Self::ALL;
+
+    /// Returns the mode with this number. Bits that mean nothing have no effect, nor has a number below 0.
+    ///
+    /// `summed` is true on servers whose C module takes a sum of bits. On others 3 is no sum: there it was the first
+    /// number of the mode that reports every cause, and still is.
     #[must_use]
-    pub const fn from_number(number: i32) -> Option<Self> {
+    pub const fn from_number(number: i32, summed: bool) -> Self {
         match number {
-            0 => Some(EventMode::PingsAndScripts),
-            1 => Some(EventMode::Pings),
-            2 => Some(EventMode::FirstNews),
-            3 => Some(EventMode::All),
-            _ => None,
+            ..0 => EventMode(0),
+            3 if !summed => EventMode(Self::ALL),
+            _ => EventMode(number & Self::KNOWN),
         }
+    }
+
+    const fn has(self, bit: i32) -> bool {
+        self.0 & bit != 0
     }
 
     /// Returns true if changes of this cause can become events.
     #[must_use]
     pub const fn hears(self, cause: Cause) -> bool {
-        match self {
-            EventMode::Pings => matches!(cause, Cause::Ping),
-            EventMode::PingsAndScripts | EventMode::FirstNews => {
-                matches!(cause, Cause::Ping | Cause::Script)
-            }
-            EventMode::All => true,
+        match cause {
+            Cause::Ping => true,
+            _ if self.has(Self::ALL) => true,
+            Cause::Script => !self.has(Self::PINGS),
+            Cause::Rpc | Cause::Reload | Cause::Start => false,
         }
+    }
+
+    /// Returns true if each destination that is [`is_down`] is told of after the start and after a reload by command.
+    #[must_use]
+    pub const fn tells_after_load(self) -> bool {
+        self.has(Self::DOWN_AFTER_LOAD)
     }
 
     /// Returns the event for a change from `old` to `new`, if there is one.
     ///
     /// For a destination that has just been listed, `old` is active.
     ///
-    /// A state without any bit means that nothing is known about a destination yet. In mode 2 the news that such a
+    /// A state without any bit means that nothing is known about a destination yet. With bit 2 the news that such a
     /// destination works is the event [`Flip::Up`]. One failure that leaves it in use (trying) is not news.
     #[must_use]
     pub const fn event(self, cause: Cause, old: State, new: State, compat: Compat) -> Option<Flip> {
@@ -102,10 +116,16 @@ impl EventMode {
         let flip = Flip::between(old, new, compat);
         let is_news = old.bits() == 0 && new.bits() != 0 && !new.contains(State::TRYING);
         match flip {
-            None if matches!(self, EventMode::FirstNews) && is_news => Some(Flip::Up),
+            None if self.has(Self::FIRST_NEWS) && is_news => Some(Flip::Up),
             flip => flip,
         }
     }
+}
+
+/// Returns true for the states that are told of after a load: inactive and disabled.
+#[must_use]
+pub const fn is_down(state: State) -> bool {
+    state.intersects(State::INACTIVE.union(State::DISABLED))
 }
 
 #[cfg(test)]
@@ -117,15 +137,53 @@ mod tests {
 
     #[test]
     fn each_mode_hears_its_causes() {
-        let heard = |number| {
-            let mode = EventMode::from_number(number).unwrap();
+        let heard = |number, summed| {
+            let mode = EventMode::from_number(number, summed);
             CAUSES.map(|cause| mode.hears(cause))
         };
-        assert_eq!(heard(0), [true, true, false, false, false]);
-        assert_eq!(heard(1), [true, false, false, false, false]);
-        assert_eq!(heard(2), [true, true, false, false, false]);
-        assert_eq!(heard(3), [true; 5]);
-        assert!([-1, 4, 100].map(EventMode::from_number) == [None; 3]);
+        let pings = [true, false, false, false, false];
+        let default = [true, true, false, false, false];
+        for summed in [true, false] {
+            for (number, expected) in [
+                (0, default),
+                (1, pings),
+                (2, default),
+                (4, default),
+                (5, pings),
+                (6, default),
+                (7, pings),
+                (65_536, [true; 5]),
+                (65_537, [true; 5]),
+                (65_540, [true; 5]),
+                (8, default),
+                (-1, default),
+                (i32::MIN, default),
+            ] {
+                assert_eq!(heard(number, summed), expected, "{number}");
+            }
+        }
+        assert_eq!(heard(3, true), pings);
+        assert_eq!(heard(3, false), [true; 5]);
+    }
+
+    #[test]
+    fn bit_4_tells_after_loads() {
+        let tells = |number| EventMode::from_number(number, false).tells_after_load();
+        assert_eq!([0, 1, 2, 3, 65_536, 8, -1].map(tells), [false; 7]);
+        assert_eq!([4, 5, 6, 7, 65_540].map(tells), [true; 5]);
+        let draining = State::DRAINING.bits();
+        assert!(
+            [1, 4, 5, 9, draining | 1]
+                .map(State)
+                .iter()
+                .all(|&state| is_down(state))
+        );
+        assert!(
+            ![0, 2, 8, 16, draining]
+                .map(State)
+                .iter()
+                .any(|&state| is_down(state))
+        );
     }
 
     #[test]
@@ -138,19 +196,26 @@ mod tests {
                     (false, true) => Some(Flip::Up),
                     _ => None,
                 };
-                for mode in [0, 3].map(|mode| EventMode::from_number(mode).unwrap()) {
+                for mode in [0, 3, 65_536].map(|mode| EventMode::from_number(mode, false)) {
                     assert_eq!(mode.event(Ping, old, new, compat), expected);
                 }
-                let silent = EventMode::Pings.event(Script, old, new, compat);
+                let pings = EventMode::from_number(1, true);
+                let silent = pings.event(Script, old, new, compat);
                 assert_eq!(silent, None);
             }
         }
     }
 
     #[test]
-    fn mode_2_tells_of_the_first_news() {
-        let event =
-            |old, new| EventMode::FirstNews.event(Ping, State(old), State(new), Compat::V6_1);
+    fn bit_2_tells_of_the_first_news() {
+        let event = |old, new| {
+            let seen = [2, 6, 65_538].map(|number| {
+                let mode = EventMode::from_number(number, false);
+                mode.event(Ping, State(old), State(new), Compat::V6_1)
+            });
+            assert_eq!(seen, [seen[0]; 3]);
+            seen[0]
+        };
         assert_eq!(event(0, 8), Some(Flip::Up), "AX to AP: the first good ping");
         assert_eq!(event(0, 0), None, "no change");
         assert_eq!(event(0, 2), None, "AX to TX: still used, but no good news");

@@ -69,6 +69,11 @@ impl Listeners {
         }
     }
 
+    /// Returns true if anybody wants to know of each destination that is down after a load.
+    pub const fn hear_after_load(&self) -> bool {
+        self.mode.tells_after_load() && self.want(Flip::Down)
+    }
+
     /// Returns true if anybody wants to know of events of this cause.
     pub const fn hear(&self, cause: Cause) -> bool {
         !matches!(self.who, Who::Nobody) && self.mode.hears(cause)

@@ -148,7 +148,7 @@ impl Settings {
             setid,
             attrs: variable("attrs_pvname", &raw.attrs_pvname)?,
             results: results_params::results(raw, failover, compat)?,
-            listeners: Listeners::find(event_mode(raw)?, compat, bytes(&raw.event_callback)),
+            listeners: Listeners::find(event_mode(raw), compat, bytes(&raw.event_callback)),
         })
     }
 }
@@ -203,8 +203,14 @@ fn compat(raw: &sys::glue_modparams) -> Read<Compat> {
         );
         return Ok(Compat::V3_2);
     }
+    let (major, minor) = server_release();
+    Ok(Compat::for_core(major, minor))
+}
+
+/// Returns the release of the server that the module was built for.
+const fn server_release() -> (u32, u32) {
     let version = sys::KSR_VERSION_NUMBER / 1000;
-    Ok(Compat::for_core(version / 1000, version % 1000))
+    (version / 1000, version % 1000)
 }
 
 fn mark_rules(raw: &sys::glue_modparams, compat: Compat) -> Read<MarkRules> {
@@ -244,8 +250,12 @@ fn call_load(raw: &sys::glue_modparams) -> Read<Option<CallLoad>> {
     }))
 }
 
-fn event_mode(raw: &sys::glue_modparams) -> Read<EventMode> {
+/// The first release whose C module takes a sum of bits as `event_callback_mode`.
+const EVENT_MODE_BITS: (u32, u32) = (6, 2);
+
+fn event_mode(raw: &sys::glue_modparams) -> EventMode {
     let number = raw.event_callback_mode;
-    let bad = || bad_number("event_callback_mode", number, "0, 1, 2 or 3");
-    EventMode::from_number(number).map_or_else(bad, Ok)
+    let known = if number < 0 { 0 } else { EventMode::KNOWN };
+    warn_of_unknown_bits("event_callback_mode", number, known);
+    EventMode::from_number(number, server_release() >= EVENT_MODE_BITS)
 }

@@ -7,14 +7,14 @@
 use core::fmt;
 use core::sync::atomic::Ordering::SeqCst;
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
 use super::routes::{self, Event};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::compat::Compat;
-use crate::dispatch::state::event::Cause;
-use crate::dispatch::state::transition::State;
+use crate::dispatch::state::event::{Cause, is_down};
+use crate::dispatch::state::transition::{Flip, State};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::listeners::Listeners;
 use crate::kamailio::server::log::{log_dbg, log_warn};
@@ -22,6 +22,7 @@ use crate::kamailio::server::message::{Message, Reason};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::{Escaped, ScriptText};
 use crate::shm::event_queue::{QueuedEvent, Refused};
+use crate::shm::table::sets::Table;
 
 /// Events that routes may cause during one delivery, so that routes that keep causing events come to an end.
 const MOST_RAISED: usize = 1_000;
@@ -107,6 +108,49 @@ impl<'m> Feed<'m> {
                 cause,
             });
         }
+    }
+
+    /// Notes each destination that is down after a load, changed or not, if the mode asks for that. Those that were
+    /// noted before stay as they are.
+    pub fn note_all_down(&mut self) {
+        let (module, cause) = (self.module, self.cause);
+        if !self.listeners().hear_after_load() {
+            return;
+        }
+        let mut noted: HashMap<(SetId, Vec<u8>), Vec<QueuedEvent>> = HashMap::new();
+        for event in core::mem::take(&mut self.events) {
+            if event.flip == Flip::Down && is_down(event.new) {
+                let key = (event.set, event.uri.clone());
+                noted.entry(key).or_default().push(event);
+            } else {
+                self.events.push(event);
+            }
+        }
+        let pinned = module.pin();
+        let dests = pinned.table().map(Table::dests_as_they_came);
+        for dest in dests.unwrap_or_default() {
+            let state = dest.record().state();
+            if !is_down(state) {
+                continue;
+            }
+            let key = (dest.set, dest.uri().to_vec());
+            let event = noted.get_mut(&key).and_then(Vec::pop);
+            let (set, uri) = key;
+            self.events.push(event.unwrap_or(QueuedEvent {
+                set,
+                uri,
+                old: if cause == Cause::Start {
+                    State::ACTIVE
+                } else {
+                    state
+                },
+                new: state,
+                flip: Flip::Down,
+                cause,
+            }));
+        }
+        // Those that have come up since.
+        self.events.extend(noted.into_values().flatten());
     }
 
     /// Has the timer process tell of what was noted, within a second: for RPC commands and for the start,

@@ -59,6 +59,7 @@ fn start() -> Option<()> {
     let module = Module::get()?;
     let mut feed = Feed::new(module, Cause::Start);
     reload::load(module, &mut feed).ok()?;
+    feed.note_all_down();
     // No process can run routes yet.
     feed.post();
     start_timer(module.settings.secondary_timer)
@@ -75,9 +76,8 @@ fn make(settings: Settings) -> Option<Module> {
         .map_err(|error| log_err!("cannot make the table of calls: {error}"));
     let sticky = StickyCalls::create(&ShmArena)
         .map_err(|error| log_err!("cannot make the table of diverted calls: {error}"));
-    let event_queue = settings
-        .listeners
-        .hear(Cause::Start)
+    let listeners = &settings.listeners;
+    let event_queue = (listeners.hear(Cause::Start) || listeners.hear_after_load())
         .then(|| EventQueue::create(ShmArena))
         .transpose()
         .map_err(|error| log_err!("cannot make the queue of events: {error}"));

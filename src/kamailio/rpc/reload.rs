@@ -47,6 +47,7 @@ pub fn reload(module: &Module) -> Result<Loaded, String> {
     let mut feed = Feed::new(module, Cause::Reload);
     let loaded = reload::load(module, &mut feed);
     let loaded = loaded.map_err(|error| format!("Reload Failed: {error}"))?;
+    feed.note_all_down();
     feed.post();
     Ok(loaded)
 }

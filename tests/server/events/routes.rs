@@ -138,24 +138,26 @@ fn each_mode_tells_of_its_causes() {
         format!("down reload {A} 1/1 AX>DX 800,,0"),
         format!("down reload {C} 3/3 AX>DX 800,,0"),
     ];
-    for mode in 0..4 {
+    let is_summed = this_server::core() >= (6, 2);
+    for mode in [0, 1, 2, 3, 65_536, 65_537] {
+        let all = mode >= 65_536 || mode == 3 && !is_summed;
         let config = config(ALL, EVENTS)
             .param("event_callback_mode", mode)
             .param("compat", "5.6")
             .list(format!("1 {A}\n1 {B} 1 0 duid=b\n"));
         let server = Kamailio::start(Module::Rust, config);
         let mut expected = vec![];
-        if mode == 3 {
+        if all {
             wait_for("the event of the start", harness::patience(5), || {
                 (!events(&server).is_empty()).then_some(())
             });
             expected.push(format!("down start {B} 1/1 AX>IX 800,,0"));
         }
         change_by_all_means(&server);
-        if mode != 1 {
+        if all || mode & 1 == 0 {
             expected.extend(script.clone());
         }
-        if mode == 3 {
+        if all {
             expected.extend(rest.clone());
         }
         assert_events(&server, &expected, &format!("mode {mode}"));
@@ -166,7 +168,7 @@ fn each_mode_tells_of_its_causes() {
 #[test]
 fn scripts_that_reload_and_execute_commands_are_told() {
     let config = config(ALL, EVENTS)
-        .param("event_callback_mode", 3)
+        .param("event_callback_mode", 65_536)
         .list(format!("1 {A}\n"));
     let server = Kamailio::start(Module::Rust, config);
     server.write_list(format!("1 {A} 1\n1 {B} 4\n"));
@@ -185,6 +187,58 @@ fn scripts_that_reload_and_execute_commands_are_told() {
     assert_eq!(reply.status(), Some(200));
     expected.push(format!("up rpc {A} 1/1 IX>AX 800,,0"));
     assert_events(&server, &expected, "rpc");
+}
+
+/// 4918: who monitors learns of those that are down from the start, and again with each reload.
+#[test]
+fn bit_4_tells_of_all_that_are_down_after_a_load() {
+    let list =
+        format!("1 {A} 1\n3 {A} 4\n2 {B} 12\n2 {C} 9\n1 {B}\n1 {C} 65536\n1 {C} 8 0 duid=p\n");
+    let start = [
+        format!("down start {A} 1/1 AX>IX 800,,0"),
+        format!("down start {A} 3/3 AX>DX 800,,0"),
+        format!("down start {B} 2/2 AX>DP 800,,0"),
+        format!("down start {C} 2/2 AX>IP 800,,0"),
+    ];
+    let again = [
+        format!("down reload {A} 1/1 IX>IX 800,,0"),
+        format!("down reload {A} 3/3 DX>DX 800,,0"),
+        format!("down reload {B} 2/2 DP>DP 800,,0"),
+        format!("down reload {C} 2/2 IP>IP 800,,0"),
+    ];
+    for mode in [4, 5, 6, 7, 65_540] {
+        let config = config(ALL, EVENTS)
+            .param("event_callback_mode", mode)
+            .param("compat", "5.6")
+            .list(list.clone());
+        let server = Kamailio::start(Module::Rust, config);
+        let what = format!("mode {mode}");
+        let mut expected = Vec::from(start.clone());
+        let all = mode > 65_536;
+        if all {
+            // What only changes causes comes first.
+            expected.insert(0, format!("down start {C} 1/1 AX>RX 800,,0"));
+        }
+        assert_events(&server, &expected, &what);
+        let reload = || server.jsonrpc("dispatcher.reload", json!([])).unwrap();
+        reload();
+        expected.extend(again.clone());
+        assert_events(&server, &expected, &what);
+        // A script's reload tells of nothing but changes.
+        assert_eq!(ask(&server, "reload", B), "1 <null>");
+        // One that has come up is not told of, nor is one twice that goes down by the reload.
+        let state = json!(["a", 2, B]);
+        server.jsonrpc("dispatcher.set_state", state).unwrap();
+        if all {
+            expected.push(format!("up rpc {B} 2/2 DP>AX 800,,0"));
+        }
+        server.write_list(format!("1 {A} 1\n2 {B} 12\n1 {B} 4\n"));
+        reload();
+        let old = if all { "AX" } else { "DX" };
+        expected.push(again[0].clone());
+        expected.push(format!("down reload {B} 1/1 {old}>DX 800,,0"));
+        assert_events(&server, &expected, &what);
+    }
 }
 
 #[test]
@@ -230,7 +284,7 @@ fn the_message_is_the_request_or_one_to_the_destination() {
     let of_rpc = format!("down 800,,0 ru={A} du=");
     for (compat, of_script) in [("5.6", "down 820,,0 ru=sip:down@b.test du="), ("6.1", "")] {
         let config = config(COMMON, EVENTS)
-            .param("event_callback_mode", 3)
+            .param("event_callback_mode", 65_536)
             .param("compat", compat)
             .list(format!("1 {A}\n1 {B}\n"));
         let server = Kamailio::start(Module::Rust, config);
@@ -304,7 +358,7 @@ fn a_kemi_function_is_told_instead_of_routes() {
             .modparam("pv", "shvset", "n=i:0")
             .param("flags", 2)
             .param("event_callback", "told")
-            .param("event_callback_mode", 3)
+            .param("event_callback_mode", 65_536)
             .param("compat", compat)
             .list(format!("1 {A}\n1 {B} 1\n"));
         let server = Kamailio::start(Module::Rust, config);
@@ -328,15 +382,6 @@ fn a_kemi_function_is_told_instead_of_routes() {
 #[test]
 fn bad_values_stop_the_start() {
     let list = format!("1 {A}\n");
-    for mode in [-1, 4] {
-        let config = config("1", EVENTS)
-            .list(list.clone())
-            .param("event_callback_mode", mode);
-        let log = fails_to_start(Module::Rust, config);
-        let said =
-            format!("parameter event_callback_mode: found \"{mode}\", expected 0, 1, 2 or 3");
-        assert!(log.contains(&said), "{log}");
-    }
     for (variable, names) in [
         (
             "$dsv(color)",
@@ -352,5 +397,27 @@ fn bad_values_stop_the_start() {
             log.contains(&format!("{variable}: expected {names}")),
             "{log}"
         );
+    }
+}
+
+/// Values that only a later release may know are no reason not to start.
+#[test]
+fn bits_that_mean_nothing_are_ignored() {
+    for (mode, bits) in [(-1, -1), (8, 8), (65_536 + 24, 24)] {
+        let config = config(ALL, EVENTS)
+            .list(format!("1 {A}\n"))
+            .param("event_callback_mode", mode)
+            .expect_log(&format!(
+                "parameter event_callback_mode: bits {bits} mean nothing and are ignored"
+            ));
+        let server = Kamailio::start(Module::Rust, config);
+        ask(&server, "down", A);
+        let set = json!(["a", 1, A]);
+        server.jsonrpc("dispatcher.set_state", set).unwrap();
+        let mut expected = vec![format!("down script {A} 1/1 AX>IX 820,,0")];
+        if mode > 65_536 {
+            expected.push(format!("up rpc {A} 1/1 IX>AX 800,,0"));
+        }
+        assert_events(&server, &expected, &format!("mode {mode}"));
     }
 }

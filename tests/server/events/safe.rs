@@ -153,7 +153,7 @@ fn start(uas: &Uas, compat: &str) -> Kamailio {
         )
         .modparam("tm", "wt_timer", 1000)
         .param("flags", 2)
-        .param("event_callback_mode", 3)
+        .param("event_callback_mode", 65_536)
         .param("compat", compat)
         .list(format!("1 {A}\n1 {B}\n"));
     Kamailio::start(Module::Rust, config)

@@ -48,7 +48,6 @@ fn bad_values_stop_the_start_and_are_named() {
         ("ds_inactive_threshold", "-1"),
         ("ds_ping_fr_timeout", "-1"),
         ("ds_timer_mode", "2"),
-        ("event_callback_mode", "4"),
         ("ds_ping_from", "\"no uri\""),
         ("ds_ping_method", "\"\""),
         ("ds_ping_method", "\"INVITE\""),
