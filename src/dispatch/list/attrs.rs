@@ -9,6 +9,7 @@ use nom::combinator::{opt, recognize};
 use nom::sequence::{delimited, pair};
 use nom::{IResult, Parser};
 
+use crate::dispatch::state::probe::ReplyCodes;
 use crate::dispatch::text::{self, Excerpt};
 
 /// The attributes that the module knows, out of an attribute text (doc/reference/list-file.md).
@@ -28,6 +29,8 @@ pub struct Attrs<'a> {
     pub obproxy: Option<&'a [u8]>,
     /// The From URI of pings.
     pub ping_from: Option<&'a [u8]>,
+    /// The reply codes of its good pings, a text that [`ReplyCodes`] reads.
+    pub ping_reply_codes: Option<&'a [u8]>,
     /// The share of algorithm 9, 1 to 100; 0 when not set.
     pub weight: i32,
     /// The share of algorithm 11, 1 to 100; 0 when not set.
@@ -55,6 +58,7 @@ impl Default for Attrs<'_> {
             ping_socket: None,
             obproxy: None,
             ping_from: None,
+            ping_reply_codes: None,
             weight: 0,
             rweight: 0,
             maxload: 0,
@@ -92,6 +96,8 @@ pub enum AttrWarning<'a> {
     },
     /// A `maxload` below 0: the destination gets no calls.
     NoCalls(i32),
+    /// A `ping_reply_codes` that cannot be read: the parameter `ds_ping_reply_codes` counts then.
+    NotReplyCodes(&'a [u8]),
     /// An `ocmin` above `ocmax`: `ocmin` is 0 then.
     Bounds(i32, i32),
     /// Text after `,` or `>`, which end the attributes.
@@ -124,6 +130,14 @@ impl fmt::Display for AttrWarning<'_> {
                 write!(
                     f,
                     "maxload: {limit} is below 0, the destination gets no calls"
+                )
+            }
+            AttrWarning::NotReplyCodes(value) => {
+                write!(
+                    f,
+                    "ping_reply_codes: expected code=N and class=N, separated by ; and in quotes, \
+                     found {}, using ds_ping_reply_codes",
+                    Excerpt(value)
                 )
             }
             AttrWarning::Bounds(least, greatest) => {
@@ -284,13 +298,14 @@ fn integer(value: &[u8]) -> Option<(i32, bool)> {
 }
 
 /// The names that the module knows. The index of each is its bit in [`AttrReader::seen`].
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 15] = [
     "duid",
     "socket",
     "sockname",
     "ping_socket",
     "obproxy",
     "ping_from",
+    "ping_reply_codes",
     "weight",
     "rweight",
     "maxload",
@@ -330,6 +345,7 @@ impl<'a> AttrReader<'a> {
             "ping_socket" => self.attrs.ping_socket = value,
             "obproxy" => self.attrs.obproxy = value,
             "ping_from" => self.attrs.ping_from = value,
+            "ping_reply_codes" => self.attrs.ping_reply_codes = self.reply_codes(value),
             "weight" => self.attrs.weight = self.ranged(name, value, (1, 100), 0),
             "rweight" => self.attrs.rweight = self.ranged(name, value, (1, 100), 0),
             "maxload" => self.attrs.maxload = self.limit(name, value),
@@ -374,6 +390,18 @@ impl<'a> AttrReader<'a> {
             used: default,
         });
         default
+    }
+
+    /// Returns reply codes that can be read. Empty ones are as absent ones.
+    fn reply_codes(&mut self, value: Option<&'a [u8]>) -> Option<&'a [u8]> {
+        let codes = value.filter(|codes| !codes.trim_ascii().is_empty())?;
+        let mut readable = true;
+        let read = ReplyCodes::parse_noting(codes, |_| readable = false);
+        if read.is_ok() && readable {
+            return Some(codes);
+        }
+        self.warnings.push(AttrWarning::NotReplyCodes(codes));
+        None
     }
 
     /// Sets an `ocmin` that is above `ocmax` to 0.

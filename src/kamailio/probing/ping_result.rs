@@ -4,7 +4,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 
 use crate::dispatch::state::event::Cause;
-use crate::dispatch::state::probe::{Ping, apply_ping};
+use crate::dispatch::state::probe::{Ping, ReplyCodes, apply_ping};
 use crate::dispatch::state::transition::Outcome;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
@@ -67,7 +67,9 @@ pub fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase
     let Some(sent_us) = health.sent_us() else {
         return;
     };
-    if is_of_another(module, record, health) {
+    let pinged = pinged_dest(module, record);
+    if matches!(&pinged, Some((uri, _)) if *uri != health.target()) {
+        // A list has given the destination another URI: the answer of the old one says nothing about it.
         log_dbg!("the ping of a URI that its destination no longer has ended");
         return health.end();
     }
@@ -78,7 +80,9 @@ pub fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase
         Ended::NoAddress | Ended::NotSent => (0, 0),
     };
     let round_trip_us = u32::try_from(round_trip_us).unwrap_or(u32::MAX);
-    let good = status > 0 && cfg::reply_codes().accepts(status, module.settings.compat);
+    let own_codes = pinged.and_then(|(_, codes)| codes);
+    let codes = own_codes.unwrap_or_else(cfg::reply_codes);
+    let good = status > 0 && codes.accepts(status, module.settings.compat);
     health.note(ended, good, now_us / 1_000, round_trip_us);
     measure(module, record, health, ended, round_trip_us);
     // Not before: the next ping may end in another process.
@@ -115,13 +119,14 @@ fn change_state(
     store.change_one(process, record, change, on_change);
 }
 
-/// Returns true if a list has given the destination another URI since the ping was sent: the answer
-/// of the old one says nothing about the new one.
-fn is_of_another(module: &Module, record: &DestRecord, health: &Health) -> bool {
+/// Returns the fingerprint of the destination's URI and its own reply codes, as the lists have them now.
+fn pinged_dest(module: &Module, record: &DestRecord) -> Option<(u64, Option<ReplyCodes>)> {
     let pinned = module.pin();
-    let view = pinned.view(record.set());
-    let dest = view.and_then(|view| view.dest(view.position_of(record)?));
-    dest.is_some_and(|dest| fingerprint(dest.uri()) != health.target())
+    let view = pinned.view(record.set())?;
+    let dest = view.dest(view.position_of(record)?)?;
+    let codes = dest.attrs().ping_reply_codes;
+    let codes = codes.and_then(|codes| ReplyCodes::parse(codes).ok());
+    Some((fingerprint(dest.uri()), codes))
 }
 
 /// Returns what `$dsv` says of the end of a ping.

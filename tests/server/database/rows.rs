@@ -255,7 +255,10 @@ pub fn extra_columns_become_attributes(database: &Database) {
     // Long ones end the server with the C module.
     let long = format!("'{}'", "y".repeat(1500));
     let rows = [
-        row(7001, ["'duid=a;'", "'x'", "50"]),
+        row(
+            7001,
+            ["'ping_reply_codes=\"class=2;code=404\";'", "'x'", "50"],
+        ),
         row(7002, ["'duid=b'", &long, "60"]),
         row(7003, ["NULL", "NULL", "NULL"]),
     ];
@@ -266,7 +269,8 @@ pub fn extra_columns_become_attributes(database: &Database) {
     assert_eq!(body(0), json!(null));
     let long = format!("duid=b;weight=60;xa={}", "y".repeat(1500));
     assert_eq!(body(1), long.as_str());
-    assert_eq!(body(2), "duid=a;weight=50;xa=x");
+    let quoted = "ping_reply_codes=\"class=2;code=404\";weight=50;xa=x";
+    assert_eq!(body(2), quoted);
     assert_eq!(server.dest(1, 2)["ATTRS"]["WEIGHT"], 50);
     drop(server);
     let bad = start_fails(database, "ds_db_extra_attrs", "xa");

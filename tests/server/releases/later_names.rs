@@ -1,6 +1,8 @@
-//! Names that only newer servers' C modules have: `ds_mark_addr`, `ds_dsg_fetch`, `$dsg`, `dstidx`.
+//! Names that only newer servers' C modules have: `ds_mark_addr`, `ds_dsg_fetch`, `$dsg`, `dstidx`, the attribute
+//! `ping_reply_codes`.
 
-use harness::{Config, Kamailio, Module, Request, Uac};
+use harness::{Config, Crowd, Kamailio, Module, Request, Step, Uac, patience, wait_for};
+use serde_json::json;
 
 const ROUTE: &str = r#"
 request_route {
@@ -170,4 +172,101 @@ fn a_unique_id_stays_over_reloads_and_is_nobody_elses() {
     assert_eq!(id(1, 0), all[0]);
     assert_eq!(id(2, 1), all[3]);
     assert!(!all.contains(&id(2, 0)));
+}
+
+/// A destination that answers its pings with one status, the line behind its URI, and the flags that it comes to.
+type Answering<'a> = (&'a str, u16, &'a str, &'a str);
+
+/// Waits until all have their flags, whatever those of the others are by then.
+fn wait_for_flags(server: &Kamailio, crowd: &Crowd, all: &[Answering]) {
+    for (name, _, rest, flags) in all {
+        let uri = crowd.uri(name);
+        wait_for(&format!("{rest} is {flags}"), patience(10), || {
+            (server.flags(1, &uri) == *flags).then_some(())
+        });
+    }
+}
+
+/// The parameter takes 404 for good; a destination that has codes of its own does not ask it.
+#[test]
+fn a_destination_has_reply_codes_of_its_own() {
+    let crowd = Crowd::start();
+    let listed: [Answering; 8] = [
+        ("param", 404, "", "AP"),
+        ("strict", 404, "0 0 ping_reply_codes=class=2", "IP"),
+        (
+            "also",
+            404,
+            "0 0 duid=a;ping_reply_codes=\"class=2;code=404\";weight=1",
+            "AP",
+        ),
+        (
+            "other",
+            503,
+            "0 0 ping_reply_codes='code=486;code=503'",
+            "AP",
+        ),
+        ("class", 486, "0 0 PING_REPLY_CODES='class=3;class=4'", "AP"),
+        ("ok", 202, "0 0 ping_reply_codes='code=486'", "AP"),
+        ("empty", 404, "0 0 ping_reply_codes=''", "AP"),
+        ("bad", 404, "0 0 ping_reply_codes=404", "AP"),
+    ];
+    let by_command: [Answering; 3] = [
+        ("added", 404, "ping_reply_codes=\"class=2;code=486\"", "IP"),
+        ("good", 486, "ping_reply_codes=\"class=2;code=486\"", "AP"),
+        ("worse", 404, "ping_reply_codes=\"class=2;code=4O4\"", "AP"),
+    ];
+    for (name, status, ..) in listed.iter().chain(&by_command) {
+        crowd.script(name, &[Step::Code(*status)]);
+    }
+    let line = |(name, _, rest, _): &Answering| format!("1 {} {rest}\n", crowd.uri(name));
+    let list: String = listed.iter().map(line).collect();
+    let found = |value: &str| {
+        format!(
+            "ping_reply_codes: expected code=N and class=N, separated by ; and in quotes, found \
+             \"{value}\", using ds_ping_reply_codes"
+        )
+    };
+    let config = Config::routes("request_route { exit; }")
+        .list(list)
+        .param("reload_delta", 0)
+        .param("ds_probing_mode", 1)
+        .param("ds_ping_interval", 1)
+        .param("ds_ping_reply_codes", "code=404")
+        .expect_log(&format!("line 8: {}", found("404")));
+    let server = Kamailio::start(Module::Rust, config);
+    wait_for_flags(&server, &crowd, &listed);
+
+    server.expect_log(&found("class=2;code=4O4"));
+    for (name, _, attrs, _) in &by_command {
+        let added = json!([1, crowd.uri(name), 0, 0, attrs]);
+        server
+            .jsonrpc("dispatcher.add", added)
+            .expect("it is added");
+    }
+    wait_for_flags(&server, &crowd, &by_command);
+    let shown = server
+        .jsonrpc("dispatcher.list", json!([]))
+        .unwrap()
+        .to_string();
+    for (.., attrs, _) in &by_command {
+        let body = serde_json::to_string(attrs).unwrap();
+        assert!(
+            shown.contains(&format!("\"BODY\":{body}")),
+            "{body} in {shown}"
+        );
+    }
+    // An edit takes effect with the next ping.
+    let modify = |name: &str, attrs: &str| {
+        let change = json!([1, crowd.uri(name), "attrs", attrs]);
+        let reply = server.jsonrpc("dispatcher.modify", change);
+        reply.expect("it is modified");
+    };
+    modify("added", "ping_reply_codes=\"code=404\"");
+    modify("param", "ping_reply_codes=\"code=405\"");
+    wait_for_flags(
+        &server,
+        &crowd,
+        &[("added", 404, "added", "AP"), ("param", 404, "param", "IP")],
+    );
 }

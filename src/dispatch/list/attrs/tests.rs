@@ -76,7 +76,7 @@ fn text_after_a_comma_is_ignored_and_said() {
 fn all_names() {
     let body = "duid=1;socket=udp:127.0.0.1:5060;sockname=s;ping_socket=p;obproxy=o;\
                 ping_from=f;weight=1;rweight=100;maxload=3;cc=1;latency=4;ocmin=5;ocmax=6;\
-                ocrate=7;other=8";
+                ocrate=7;other=8;ping_reply_codes=\"class=2;code=404\"";
     let want = Attrs {
         duid: Some(b"1"),
         socket: Some(b"udp:127.0.0.1:5060"),
@@ -84,6 +84,7 @@ fn all_names() {
         ping_socket: Some(b"p"),
         obproxy: Some(b"o"),
         ping_from: Some(b"f"),
+        ping_reply_codes: Some(b"class=2;code=404"),
         weight: 1,
         rweight: 100,
         maxload: 3,
@@ -96,6 +97,46 @@ fn all_names() {
     assert_eq!(quiet(body), want);
     assert_eq!(quiet(&body.to_uppercase()).rweight, 100);
     assert_eq!(quiet("").ocmax, 100);
+}
+
+#[test]
+fn reply_codes_of_a_destination() {
+    for (body, codes) in [
+        ("ping_reply_codes=class=2", Some("class=2")),
+        (
+            "ping_reply_codes='code=404; class=3';x=y",
+            Some("code=404; class=3"),
+        ),
+        // Without quotes the value ends at the first ; and the rest is another attribute.
+        ("ping_reply_codes=class=2;code=404", Some("class=2")),
+        ("ping_reply_codes", None),
+        ("ping_reply_codes=", None),
+        ("ping_reply_codes=\"\";weight=5", None),
+        ("ping_reply_codes=\" \"", None),
+    ] {
+        assert_eq!(
+            quiet(body).ping_reply_codes,
+            codes.map(str::as_bytes),
+            "{body}"
+        );
+    }
+    for bad in [
+        "404",
+        "class=9",
+        "code=404;x",
+        "class=2;code=abc",
+        "code=99",
+    ] {
+        let body = format!("ping_reply_codes=\"{bad}\";weight=5");
+        let (attrs, warnings) = parse(body.as_bytes()).unwrap();
+        assert_eq!((attrs.ping_reply_codes, attrs.weight), (None, 5), "{body}");
+        let text = format!(
+            "ping_reply_codes: expected code=N and class=N, separated by ; and in quotes, \
+             found \"{bad}\", using ds_ping_reply_codes"
+        );
+        let warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        assert_eq!(warnings, [text]);
+    }
 }
 
 /// Each number was read from `dispatcher.list` of the C module 5.6.3; the warnings are ours.
