@@ -195,4 +195,41 @@ pub const EXPLAINED: &[Difference] = &[
                     .any(|part| what.contains(part))
         },
     },
+    Difference {
+        name: "addresses that nobody resolves",
+        reason: "with ds_dns_mode 0 and 8 C takes not even an address of the list for resolved; ours does",
+        applies: |what, _, ours| {
+            let mode = what.starts_with("ds_dns_mode 0") || what.starts_with("ds_dns_mode 8");
+            mode && (ours.contains("rc=1") || ours.contains("IPADDR"))
+        },
+    },
+    Difference {
+        name: "services are followed",
+        reason: "after the first answer C asks for the address of the name itself, with the port of its service; \
+                 ours asks for the service each time",
+        applies: |what, c, ours| {
+            let mode = ["10", "11", "12", "13", "14", "15"];
+            let mode = mode
+                .iter()
+                .any(|mode| what.starts_with(&format!("ds_dns_mode {mode}")));
+            let with_services = ["= from,16,", "= from,17,", "= from,18,", "= from,19,"];
+            let asked = with_services.iter().any(|set| c.starts_with(set));
+            mode && (asked || (c, ours) == ("IPADDR \"127.0.0.2\"", "IPADDR \"127.0.0.3\""))
+        },
+    },
+    Difference {
+        name: "names are followed in place",
+        reason: "C keeps no address with ds_dns_mode 2 alone, and no name without an address with 4; ours does both",
+        applies: |what, c, ours| {
+            let kept = c == "IPADDR \"\"" && ours.starts_with("IPADDR \"127");
+            let modes = |modes: [i32; 2], end: &str| {
+                let of = |mode| {
+                    what.starts_with(&format!("ds_dns_mode {mode}, ")) && what.ends_with(end)
+                };
+                modes.into_iter().any(of)
+            };
+            (kept && modes([2, 10], ""))
+                || (c.ends_with(" none") && (modes([4, 6], "set 23") || modes([12, 14], "set 23")))
+        },
+    },
 ];

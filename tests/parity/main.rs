@@ -21,6 +21,7 @@ mod pair;
 mod params;
 mod probing;
 mod report;
+mod resolving;
 mod routes;
 mod rpc;
 mod select;

@@ -13,7 +13,9 @@ pub struct DnsSettings {
     /// Milliseconds between two questions for each name by a process of its own (mode 4); 0 for
     /// never.
     pub every_ms: u64,
-    /// By the rules of SIP, NAPTR and SRV (mode 8).
+    /// Neither when a list is read nor by a process of its own.
+    pub at_match_only: bool,
+    /// By the rules of SIP, NAPTR and SRV (mode 8 beside another one).
     pub by_sip: bool,
     /// Milliseconds for which an answer is good in `ds_is_from_list`; 0 asks the server each time.
     pub ttl_ms: u64,
@@ -33,7 +35,8 @@ pub(super) fn dns(raw: &sys::glue_modparams) -> Read<DnsSettings> {
         at_load: has(1),
         at_match: has(2),
         every_ms: if has(4) { interval_ms } else { 0 },
-        by_sip: has(8),
+        at_match_only: has(2) && !has(1 | 4),
+        by_sip: has(8) && has(1 | 2 | 4),
         ttl_ms: ms("ds_dns_ttl", raw.ds_dns_ttl)?,
         all: raw.ds_dns_match_all != 0,
     })

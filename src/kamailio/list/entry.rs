@@ -4,11 +4,11 @@
 //! name, so nothing is pinned or locked meanwhile.
 
 use crate::dispatch::list::attrs::{self, AttrWarning, Attrs};
-use crate::dispatch::list::destination::{DestSpec, Line, Proto};
+use crate::dispatch::list::destination::{DestSpec, Line};
 use crate::dispatch::list::file;
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::params::Settings;
-use crate::kamailio::probing::resolver;
+use crate::kamailio::probing::resolver::{self, Peer};
 use crate::kamailio::server::net::{self, Uri};
 use crate::kamailio::server::text::Escaped;
 
@@ -87,11 +87,10 @@ pub fn resolve<'t>(
     if settings.pings.is_none() && settings.compat.drops_idle_probing() {
         flags = flags.without(State::PROBING);
     }
-    let addrs = if flags.contains(State::NODNS) {
-        Vec::new()
+    let peer = if flags.contains(State::NODNS) {
+        Peer::unresolved(settings, &parsed)
     } else {
-        resolver::at_load(&settings.dns, &parsed, host)
-            .ok_or_else(|| quoted("cannot resolve host", host))?
+        resolver::at_load(settings, &parsed).ok_or_else(|| quoted("cannot resolve host", host))?
     };
     // URIs such as `tel:` have no host, and the empty text lies nowhere in the URI.
     let at = (host.as_ptr() as usize).checked_sub(uri.as_ptr() as usize);
@@ -99,10 +98,10 @@ pub fn resolve<'t>(
     let spec = DestSpec {
         set: line.set,
         host: at..at + host.len(),
-        port: parsed.port(),
-        proto: proto(settings, &parsed),
+        port: peer.port,
+        proto: peer.proto,
         uri,
-        addrs: addrs.into(),
+        addrs: peer.addrs.into(),
         flags,
         priority: line.priority,
         attrs_body: attrs.body,
@@ -110,21 +109,4 @@ pub fn resolve<'t>(
         socket: attrs.socket,
     };
     Ok((spec, attrs.warnings))
-}
-
-/// Returns the transport that `ds_is_from_list` compares, of a destination or of a URI that is looked
-/// for.
-pub fn proto(settings: &Settings, parsed: &Uri) -> Proto {
-    let named = Proto(parsed.proto());
-    if named != Proto::NONE || !settings.compat.default_proto_by_uri() {
-        return named;
-    }
-    let numeric = net::literal(parsed.host()).is_some();
-    if numeric || (parsed.names_port() && !parsed.is_secure()) {
-        Proto::UDP
-    } else if parsed.names_port() {
-        Proto::TCP
-    } else {
-        Proto::NONE
-    }
 }

@@ -13,11 +13,12 @@ use core::ffi::{c_uint, c_void};
 use std::collections::HashMap;
 
 use super::ping::target;
-use crate::dispatch::list::destination::{Addr, SetId};
+use crate::dispatch::list::destination::{Addr, Proto, SetId};
 use crate::dispatch::state::schedule::Schedule;
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::dns_params::DnsSettings;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::params::Settings;
 use crate::kamailio::config::ping_params::PingSettings;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::{log_dbg, log_info};
@@ -58,7 +59,7 @@ struct Named<'m> {
     set: SetId,
     record: Hold<'m, ShmArena, DestRecord>,
     uri: Vec<u8>,
-    addrs: Vec<Addr>,
+    peer: Peer,
 }
 
 impl<'m> Named<'m> {
@@ -67,22 +68,74 @@ impl<'m> Named<'m> {
             set: dest.set,
             record: module.store.hold(dest),
             uri: dest.uri().to_vec(),
-            addrs: dest.addrs().collect(),
+            peer: Peer {
+                addrs: dest.addrs().collect(),
+                port: dest.port,
+                proto: dest.proto,
+            },
         }
     }
 }
 
-/// Returns all addresses of a URI's host; none if it does not resolve.
-fn addresses(settings: &DnsSettings, uri: &Uri, host: &[u8]) -> Vec<Addr> {
-    let literal = net::literal(host);
-    if let Some(ip @ Addr::V4(_)) = literal {
-        return vec![ip];
+/// What `ds_is_from_list` compares of a URI: the addresses of its host, none if it is not resolved, port and transport.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// All addresses that are known.
+    pub addrs: Vec<Addr>,
+    /// The port; 0 without one.
+    pub port: u16,
+    /// The transport.
+    pub proto: Proto,
+}
+
+impl Peer {
+    /// Returns what a URI says without asking anybody.
+    pub fn unresolved(settings: &Settings, uri: &Uri) -> Self {
+        Peer {
+            addrs: Vec::new(),
+            port: uri.port(),
+            proto: proto(settings, uri),
+        }
     }
-    if settings.by_sip && literal.is_none() {
-        let hop = net::resolve_sip(host, uri.port(), net::proto_of(uri));
-        return hop.map(|hop| hop.addr).into_iter().collect();
+
+    /// Returns what a URI resolves to: with `ds_dns_mode` 8 its next hop by the rules of SIP, else all addresses of its
+    /// host. The server's resolver may wait for an answer.
+    pub fn resolved(settings: &Settings, uri: &Uri) -> Self {
+        let host = uri.host();
+        let unresolved = Peer::unresolved(settings, uri);
+        if settings.dns.by_sip {
+            let hop = net::resolve_sip(host, uri.port(), Proto(uri.proto()));
+            return hop.map_or(unresolved, |hop| Peer {
+                addrs: vec![hop.addr],
+                port: hop.port,
+                proto: hop.proto,
+            });
+        }
+        let addrs = match net::literal(host) {
+            Some(ip @ Addr::V4(_)) => vec![ip],
+            _ => net::resolve_all(host, MAX_ADDRS),
+        };
+        Peer {
+            addrs,
+            ..unresolved
+        }
     }
-    net::resolve_all(host, MAX_ADDRS)
+}
+
+/// Returns the transport of a URI that is compared unless it is resolved by the rules of SIP.
+fn proto(settings: &Settings, uri: &Uri) -> Proto {
+    let named = Proto(uri.proto());
+    if named != Proto::NONE || !settings.compat.default_proto_by_uri() {
+        return named;
+    }
+    let numeric = net::literal(uri.host()).is_some();
+    if numeric || (uri.names_port() && !uri.is_secure()) {
+        Proto::UDP
+    } else if uri.names_port() {
+        Proto::TCP
+    } else {
+        Proto::NONE
+    }
 }
 
 /// Returns the most addresses that a destination may have.
@@ -92,13 +145,13 @@ fn most(settings: &DnsSettings) -> usize {
 
 /// Resolves the host of a listed destination, unless the settings leave names for later. Returns
 /// `None` if it does not resolve.
-pub fn at_load(settings: &DnsSettings, uri: &Uri, host: &[u8]) -> Option<Vec<Addr>> {
-    if !settings.at_load && net::literal(host).is_none() {
-        return Some(Vec::new());
+pub fn at_load(settings: &Settings, uri: &Uri) -> Option<Peer> {
+    if !settings.dns.at_load && net::literal(uri.host()).is_none() {
+        return Some(Peer::unresolved(settings, uri));
     }
-    let mut addrs = addresses(settings, uri, host);
-    addrs.truncate(most(settings));
-    Some(addrs).filter(|addrs| !addrs.is_empty())
+    let mut peer = Peer::resolved(settings, uri);
+    peer.addrs.truncate(most(&settings.dns));
+    Some(peer).filter(|peer| !peer.addrs.is_empty())
 }
 
 /// Resolves the names of a set, or of all sets, before a source is looked for in them, if
@@ -144,27 +197,29 @@ fn has_answer(module: &Module, dest: &Dest, now_us: u64) -> bool {
 
 /// Asks for the addresses of a name, and publishes them if they differ from those that are known.
 fn refresh(module: &Module, named: &Named<'_>) {
-    let settings = &module.settings.dns;
+    let most = most(&module.settings.dns);
     if let Ok(vitals) = named.record.need_vitals(&ShmArena) {
         vitals.health.set_asked_us(wall_us());
     }
     let Some(uri) = Uri::parse(&named.uri) else {
         return;
     };
-    let mut addrs = addresses(settings, &uri, uri.host());
-    if addrs.is_empty() {
+    let mut peer = Peer::resolved(&module.settings, &uri);
+    if peer.addrs.is_empty() {
         log_dbg!("{} does not resolve", Escaped(&named.uri));
         return;
     }
     // Names give their addresses in turns: an address that is still among them stays.
-    let stays = named.addrs.len() == addrs.len().min(most(settings))
-        && named.addrs.iter().all(|addr| addrs.contains(addr));
+    let known = &named.peer;
+    let stays = known.addrs.len() == peer.addrs.len().min(most)
+        && known.addrs.iter().all(|addr| peer.addrs.contains(addr))
+        && (known.port, known.proto) == (peer.port, peer.proto);
     if stays {
         return;
     }
-    addrs.truncate(most(settings));
+    peer.addrs.truncate(most);
     let revision = Revision {
-        addrs: Some(&addrs),
+        peer: Some((&peer.addrs, peer.port, peer.proto)),
         ..Revision::default()
     };
     // A reload may have given the record another URI meanwhile.

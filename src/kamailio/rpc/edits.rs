@@ -2,14 +2,14 @@
 
 use super::reload::check_reload_delta;
 use super::rpc_reply::{INVALID, RpcCall, integer};
-use crate::dispatch::list::destination::{Addr, Line, Origin, SetId};
+use crate::dispatch::list::destination::{Line, Origin, SetId};
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::entry;
-use crate::kamailio::probing::resolver;
+use crate::kamailio::probing::resolver::{self, Peer};
 use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::net::Uri;
 use crate::kamailio::server::rand::ServerRandom;
@@ -99,8 +99,9 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
     let duid = address.strip_prefix(b"duid=");
     let uri = duid.is_none().then_some(&*listed);
     let wanted = |dest: &Dest| duid.is_none_or(|duid| dest.has_duid(duid));
-    let addrs = addresses(module, set, uri, wanted, &revision).map_err(failed)?;
-    revision.addrs = addrs.as_deref();
+    let peer = peer(module, set, uri, wanted, &revision).map_err(failed)?;
+    let peer = peer.as_ref();
+    revision.peer = peer.map(|peer| (peer.addrs.as_slice(), peer.port, peer.proto));
     let mut feed = Feed::new(module, Cause::Rpc);
     let modified = module.store.modify_and_tell(
         set,
@@ -142,37 +143,36 @@ fn parse_flags(word: &[u8]) -> Option<u32> {
     }
 }
 
-/// Returns the addresses that new flags ask for: no address with flag 16, else those of the host if
-/// it is not resolved yet, as at a load. `None` leaves the addresses as they are.
-fn addresses(
+/// Returns what new flags ask `ds_is_from_list` to compare: no address with flag 16, else those of the host if
+/// it is not resolved yet, as at a load. `None` leaves all as it is.
+fn peer(
     module: &Module,
     set: SetId,
     uri: Option<&[u8]>,
     wanted: impl Fn(&Dest) -> bool,
     revision: &Revision<'_>,
-) -> Result<Option<Vec<Addr>>, String> {
+) -> Result<Option<Peer>, String> {
     let Some(flags) = revision.flags else {
         return Ok(None);
     };
-    if flags.contains(State::NODNS) {
-        return Ok(Some(Vec::new()));
-    }
+    let unresolved = flags.contains(State::NODNS);
     let uri = {
         let pinned = module.pin();
         let dest = pinned.view(set).and_then(|view| match uri {
             Some(uri) => view.dest(view.find_uri(uri).next()?),
             None => view.dests().find(|dest| wanted(dest)),
         });
-        dest.filter(|dest| dest.addrs().next().is_none())
+        dest.filter(|dest| unresolved || dest.addrs().next().is_none())
             .map(|dest| dest.uri().to_vec())
     };
     let Some(uri) = uri else { return Ok(None) };
     let parsed = Uri::parse(&uri).ok_or("not a SIP URI")?;
-    let host = parsed.host();
-    let addrs = resolver::at_load(&module.settings.dns, &parsed, host);
-    addrs
+    if unresolved {
+        return Ok(Some(Peer::unresolved(&module.settings, &parsed)));
+    }
+    resolver::at_load(&module.settings, &parsed)
         .map(Some)
-        .ok_or_else(|| format!("cannot resolve host \"{}\"", Escaped(host)))
+        .ok_or_else(|| format!("cannot resolve host \"{}\"", Escaped(parsed.host())))
 }
 
 /// Reads `name value` pairs: `flags`, `priority`, `attrs`.

@@ -11,6 +11,7 @@ use crate::dispatch::list::destination::{Addr, SetId};
 use crate::dispatch::state::compat::Compat;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::list::unique_id;
+use crate::kamailio::server::net;
 use crate::shm::dest::destination::{self, Dest};
 use crate::shm::dest::probing::Health;
 use crate::shm::set::view::View;
@@ -153,7 +154,7 @@ fn list_dest(
         node.add(c"IUID", &unique_id::unique_id(module, dest))?;
     }
     if detail == Detail::Full {
-        list_address(&node, dest)?;
+        list_address(module, &node, dest)?;
         if overload {
             overload::state(&node, OVERLOAD, dest)?;
         }
@@ -175,9 +176,11 @@ fn list_dest(
     Ok(())
 }
 
-fn list_address(node: &RpcNode<'_>, dest: &Dest) -> Result<(), Full> {
+fn list_address(module: &Module, node: &RpcNode<'_>, dest: &Dest) -> Result<(), Full> {
     node.add(c"HOST", dest.host())?;
-    let address = dest.addrs().next().map(ip_text);
+    // Where names are resolved for each match only, the C module keeps no address.
+    let shown = !module.settings.dns.at_match_only || net::literal(dest.host()).is_none();
+    let address = dest.addrs().next().filter(|_| shown).map(ip_text);
     node.add(c"IPADDR", &address.unwrap_or_default())?;
     node.add(c"PORT", dest.port)?;
     node.add(c"PROTOID", dest.proto.0)?;

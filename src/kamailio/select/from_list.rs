@@ -2,12 +2,11 @@
 
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::list::entry;
-use crate::kamailio::probing::resolver;
+use crate::kamailio::probing::resolver::{self, Peer};
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err};
 use crate::kamailio::server::message::Message;
-use crate::kamailio::server::net::{self, Uri};
+use crate::kamailio::server::net::Uri;
 use crate::kamailio::server::text::Escaped;
 use crate::shm::dest::address::{Match, Source};
 use crate::shm::dest::destination::Dest;
@@ -163,15 +162,15 @@ fn source_of(module: &Module, uri: &[u8]) -> Option<Source> {
         log_err!("not a SIP URI: {}", Escaped(uri));
         return None;
     };
-    let host = parsed.host();
-    let Some(addr) = net::resolve(host) else {
-        log_err!("cannot resolve host \"{}\"", Escaped(host));
+    let peer = Peer::resolved(&module.settings, &parsed);
+    let Some(&addr) = peer.addrs.first() else {
+        log_err!("cannot resolve host \"{}\"", Escaped(parsed.host()));
         return None;
     };
     Some(Source {
         addr: addr.into(),
-        port: parsed.port(),
-        proto: entry::proto(&module.settings, &parsed),
+        port: peer.port,
+        proto: peer.proto,
     })
 }
 

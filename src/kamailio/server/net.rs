@@ -100,11 +100,6 @@ pub fn is_unwanted_ipv6(host: &[u8]) -> bool {
     host.first() == Some(&b'[') && unsafe { sys::glue_dns_try_ipv6() } == 0
 }
 
-/// Returns the first address of a host. The server's resolver may wait for an answer.
-pub fn resolve(host: &[u8]) -> Option<Addr> {
-    resolve_all(host, 1).pop()
-}
-
 /// Returns the addresses of a host, at most `most`. The server's resolver may wait for an answer.
 pub fn resolve_all(host: &[u8], most: usize) -> Vec<Addr> {
     if host.is_empty() || host.len() > MAX_HOST {
@@ -201,9 +196,12 @@ fn next_hop(addr: Addr, port: u16, proto: Proto) -> NextHop {
     NextHop { addr, port, proto }
 }
 
-/// Returns the next hop of requests to a name by the rules of SIP (RFC 3263), with NAPTR and SRV as the server is
+/// Returns the next hop of requests to a host by the rules of SIP (RFC 3263), with NAPTR and SRV as the server is
 /// set up. The server's resolver may wait for an answer.
 pub fn resolve_sip(host: &[u8], port: u16, proto: Proto) -> Option<NextHop> {
+    if let Some(addr) = literal(host) {
+        return Some(next_hop(addr, port, proto));
+    }
     if host.is_empty() || host.len() > MAX_HOST {
         return None;
     }

@@ -15,7 +15,7 @@ use parking_lot::lock_api::RawMutex;
 use rand::RngCore;
 
 use crate::dispatch::list::attrs::Attrs;
-use crate::dispatch::list::destination::{Addr, DestSpec, SetId};
+use crate::dispatch::list::destination::{Addr, DestSpec, Proto, SetId};
 use crate::dispatch::state::transition::State;
 
 use super::new_table::{Loose, come_back, new_record};
@@ -79,8 +79,8 @@ pub struct Revision<'r> {
     pub priority: Option<i32>,
     /// The attributes: their text, their values, and the local socket that they name (0 for none).
     pub attrs: Option<(&'r [u8], Attrs<'r>, usize)>,
-    /// The addresses.
-    pub addrs: Option<&'r [Addr]>,
+    /// The addresses, and port and transport as `ds_is_from_list` compares them.
+    pub peer: Option<(&'r [Addr], u16, Proto)>,
 }
 
 impl<A: Arena, L: RawMutex> Store<A, L> {
@@ -449,6 +449,10 @@ fn has_same(view: &View, spec: &DestSpec<'_>, but: Option<&Dest>) -> bool {
 /// Returns what a list would say of a destination after a revision.
 fn revise<'r>(dest: &'r Dest, revision: Revision<'r>) -> DestSpec<'r> {
     let spec = dest.spec();
+    let (addrs, port, proto) = match revision.peer {
+        Some((addrs, port, proto)) => (Cow::Borrowed(addrs), port, proto),
+        None => (spec.addrs, spec.port, spec.proto),
+    };
     let (attrs_body, attrs, socket) =
         revision
             .attrs
@@ -456,7 +460,9 @@ fn revise<'r>(dest: &'r Dest, revision: Revision<'r>) -> DestSpec<'r> {
     DestSpec {
         flags: revision.flags.unwrap_or(spec.flags),
         priority: revision.priority.unwrap_or(spec.priority),
-        addrs: revision.addrs.map_or(spec.addrs, Cow::Borrowed),
+        addrs,
+        port,
+        proto,
         attrs_body,
         attrs,
         socket,
