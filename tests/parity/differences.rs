@@ -15,6 +15,23 @@ pub struct Difference {
 /// All of them. Keep each as narrow as it can be.
 pub const EXPLAINED: &[Difference] = &[
     Difference {
+        name: "AVP parameters",
+        reason: "C from 5.2 on refuses the names; ours starts, and fills the AVPs beside the XAVPs",
+        applies: |what, c, ours| starts_with_old_name(what, c, ours, |name| name.ends_with("_avp")),
+    },
+    Difference {
+        name: "ds_probing_threshhold",
+        reason: "C knows the new spelling only; ours both",
+        applies: |what, c, ours| {
+            starts_with_old_name(what, c, ours, |name| name == "ds_probing_threshhold")
+        },
+    },
+    Difference {
+        name: "setid_pvar",
+        reason: "C knows the new name only; ours both",
+        applies: |what, c, ours| starts_with_old_name(what, c, ours, |name| name == "setid_pvar"),
+    },
+    Difference {
         name: "hex flags",
         reason: "C reads 0x08 as flags 0 and loses the rest of the line; ours reads the number",
         applies: |what, _, _| what.starts_with("list file [hex flags]"),
@@ -233,3 +250,12 @@ pub const EXPLAINED: &[Difference] = &[
         },
     },
 ];
+
+/// True for a config that C refuses and ours starts, where one of the names that C does not know is such a name.
+fn starts_with_old_name(what: &str, c: &str, ours: &str, is_old: fn(&str) -> bool) -> bool {
+    let names = what
+        .strip_prefix("public config ")
+        .and_then(|what| what.rsplit_once(": start ("));
+    let names = names.map_or("", |(_, names)| names.trim_end_matches(')'));
+    c == "refuses" && ours == "starts" && names.split(' ').any(is_old)
+}

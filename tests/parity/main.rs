@@ -20,6 +20,7 @@ mod overload;
 mod pair;
 mod params;
 mod probing;
+mod public;
 mod report;
 mod resolving;
 mod routes;

@@ -48,6 +48,7 @@ pub struct Config {
     pub(super) announced: Announced,
     pub(super) wrapper: Vec<String>,
     pub(super) native: bool,
+    pub(super) as_it_is: bool,
     params: String,
     globals: String,
     modules: String,
@@ -75,6 +76,7 @@ impl Config {
             announced: Announced::default(),
             wrapper: Vec::new(),
             native: false,
+            as_it_is: false,
             params: String::new(),
             globals: String::new(),
             modules: String::new(),
@@ -157,6 +159,12 @@ impl Config {
     /// the meanings of 5.6 on servers that have others.
     pub fn native(mut self) -> Self {
         self.native = true;
+        self
+    }
+
+    /// The C module gets the config with the names that its version does not know.
+    pub fn as_it_is(mut self) -> Self {
+        self.as_it_is = true;
         self
     }
 

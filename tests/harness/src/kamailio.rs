@@ -408,7 +408,7 @@ fn prepare(module: Module, config: &Config) -> (TempDir, u16) {
     let as_5_6 = module != Module::C && !config.native;
     let text = this_server::adapt(config.assembled(), as_5_6);
     let mut text = fill(&text, module, config, port, dir.path());
-    if module == Module::C {
+    if module == Module::C && !config.as_it_is {
         text = packaged::adapt(&text);
     }
     std::fs::write(dir.path().join("kamailio.cfg"), text).expect("config file");

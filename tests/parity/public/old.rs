@@ -1,0 +1,263 @@
+//! Configs of 3.x and 4.x, with names that later C modules refuse.
+
+use super::case::{Case, EMPTY};
+
+/// Marks what fails, and tries the next one soon.
+const MARK_AND_GO_ON: &str = r#"
+    request_route {
+        route(START);
+        if (!ds_select_dst("1", "9")) {
+            send_reply("404", "No Unit");
+            exit;
+        }
+        t_set_fr(0, 400);
+        t_on_failure("UNIT");
+        route(OUT);
+    }
+    failure_route[UNIT] {
+        if (t_is_canceled()) exit;
+        if (t_check_status("500") || t_branch_timeout() || !t_branch_replied()) {
+            ds_mark_dst("ip");
+            if (ds_next_dst()) {
+                t_set_fr(0, 400);
+                t_on_failure("UNIT");
+                route(OUT);
+            } else {
+                send_reply("404", "No Unit Left");
+                exit;
+            }
+        }
+    }
+"#;
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "units of a cluster",
+        kind: "Asterisk cluster in containers, 4.2",
+        gates: "A=500 B=500/404 C",
+        setup: r#"
+            flags 2
+            dst_avp "$avp(AVP_DST)"
+            grp_avp "$avp(AVP_GRP)"
+            cnt_avp "$avp(AVP_CNT)"
+            ds_probing_mode 1
+            ds_ping_interval 15
+            ds_probing_threshhold 1
+            ds_ping_reply_codes "class=2;class=3;class=4"
+        "#,
+        routes: MARK_AND_GO_ON,
+        list: "# group  sip addresses of your units\n1 sip:{{C}} 0 0 weight=0\n1 sip:{{B}} 0 0 weight=0\n\
+               1 sip:{{A}} 0 0 weight=100\n",
+        play: "INVITE 100\nlist\nINVITE 100\nREGISTER bob",
+        ..EMPTY
+    },
+    Case {
+        name: "everything that there was",
+        kind: "Asterisk cluster with all parameters, 4.2",
+        gates: "A",
+        setup: r#"
+            flags 2
+            use_default 1
+            dst_avp "$avp(dsdst)"
+            grp_avp "$avp(dsgrp)"
+            cnt_avp "$avp(dscnt)"
+            dstid_avp "$avp(dsdstid)"
+            attrs_avp "$avp(dsattrs)"
+            sock_avp "$avp(dssocket)"
+            hash_pvar "$fU@$ci"
+            setid_pvname "$var(setid)"
+            attrs_pvname "$var(attrs)"
+            ds_ping_method "OPTIONS"
+            ds_ping_from "sip:dispatcher@kamailio"
+            ds_ping_interval 1
+            ds_probing_threshold 1
+            ds_ping_reply_codes "class=2;code=403;code=404;code=484;code=488;class=3"
+            ds_probing_mode 1
+            ds_hash_size 10
+            ds_hash_expire 3600
+            ds_hash_initexpire 60
+            ds_hash_check_interval 30
+        "#,
+        routes: MARK_AND_GO_ON,
+        list: "1 sip:{{A}} 0 0 weight=50\n",
+        play: "pinged A\nuntil A=AP\nINVITE 100 x2\ngates A=200/503\nuntil A=IP\nINVITE 100\ngates A=200/488\n\
+               until A=AP",
+        ..EMPTY
+    },
+    Case {
+        name: "next one by Call-ID",
+        kind: "small load balancer, 3.3",
+        gates: "A=500 B",
+        setup: r#"
+            force_dst 1
+            flags 2
+            dst_avp "$avp(i:271)"
+            grp_avp "$avp(i:272)"
+            cnt_avp "$avp(i:273)"
+        "#,
+        routes: r#"
+            request_route {
+                route(START);
+                if (!ds_select_dst("1", "0")) {
+                    send_reply("404", "No Destination");
+                    exit;
+                }
+                t_on_failure("NEXT");
+                route(OUT);
+            }
+            failure_route[NEXT] {
+                if (t_is_canceled()) exit;
+                if (t_check_status("500") or (t_branch_timeout() and !t_branch_replied())) {
+                    if (ds_next_dst()) {
+                        t_on_failure("NEXT");
+                        route(OUT);
+                    }
+                }
+            }
+        "#,
+        list: "1 sip:{{A}}\n1 sip:{{B}}\n",
+        play: "INVITE 100 x6",
+        ..EMPTY
+    },
+    Case {
+        name: "macros for set and choice",
+        kind: "class 4 switch, 4.x",
+        gates: "A=503/404 B P=x",
+        setup: r#"
+            flags 2
+            dst_avp "$avp(dispatch_dst)"
+            grp_avp "$avp(dispatch_grp)"
+            cnt_avp "$avp(dispatch_cnt)"
+            sock_avp "$avp(dispatch_sock)"
+            ds_ping_method "OPTIONS"
+            ds_ping_from "sip:ping@edge.test"
+            ds_ping_interval 1
+            ds_probing_mode 1
+            ds_probing_threshold 2
+            ds_ping_reply_codes "class=2;code=404"
+            global #!substdef "!GRP_ID!1!g"
+            global #!substdef "!BALANCE_ALG!4!g"
+        "#,
+        routes: r#"
+            request_route {
+                route(START);
+                if (ds_is_from_list("GRP_ID")) {
+                    sl_send_reply("202", "From A Node");
+                    exit;
+                }
+                if (ds_select_dst("GRP_ID", "BALANCE_ALG")) {
+                    t_on_failure("NODE");
+                    route(OUT);
+                }
+                sl_send_reply("503", "No Node");
+            }
+            failure_route[NODE] {
+                if (t_check_status("408|503")) {
+                    if (ds_next_dst()) {
+                        t_on_failure("NODE");
+                        t_relay();
+                        exit;
+                    }
+                }
+            }
+        "#,
+        list: "# $Id$\n# nodes\n1 sip:{{A}}\n1 sip:{{B}}\n",
+        play: "pinged AB\nuntil A=AP B=AP\nINVITE 100 x3\nINVITE 100 @A",
+        ..EMPTY
+    },
+    Case {
+        name: "domain and next destination",
+        kind: "voice provider, 4.x",
+        gates: "A=503 B",
+        setup: r#"
+            flags 2
+            dst_avp "$avp(AVP_DST)"
+            grp_avp "$avp(AVP_GRP)"
+            cnt_avp "$avp(AVP_CNT)"
+            dstid_avp "$avp(dsdstid)"
+            ds_hash_size 8
+            ds_ping_method "INFO"
+            ds_ping_from "sip:voice-proxy01@192.0.2.10"
+        "#,
+        routes: r#"
+            request_route {
+                route(START);
+                if (!ds_select_domain("1", "4")) {
+                    send_reply("404", "No Destination");
+                    exit;
+                }
+                t_on_failure("OTHER");
+                route(OUT);
+            }
+            failure_route[OTHER] {
+                if (t_is_canceled()) exit;
+                if (!ds_next_dst()) {
+                    t_reply("503", "None Left");
+                    exit;
+                }
+                t_on_failure("OTHER");
+                t_relay();
+            }
+        "#,
+        list: "1 sip:{{A}}\n1 sip:{{B}}\n",
+        play: "INVITE 100 x2\ngates B=500\nINVITE 100",
+        ..EMPTY
+    },
+    Case {
+        name: "sockets beside destinations",
+        kind: "SBC with several listeners, 4.4",
+        gates: "A B",
+        setup: r#"
+            flags 2
+            dst_avp "$avp(ds_dst)"
+            grp_avp "$avp(ds_grp)"
+            cnt_avp "$avp(ds_cnt)"
+            dstid_avp "$avp(ds_dstid)"
+            sock_avp "$avp(ds_socket)"
+            attrs_avp "$avp(ds_attrs_dst)"
+            ds_hash_size 9
+            setid_pvname "$var(ds_setid)"
+            ds_default_socket "udp:127.0.0.1:{{PORT}}"
+            ds_ping_method "OPTIONS"
+            ds_ping_interval 1
+            ds_probing_mode 3
+            global listen=udp:127.0.0.2:{{PORT}}
+        "#,
+        routes: r#"
+            request_route {
+                route(START);
+                ds_select_dst("3", "8");
+                t_on_failure("NEXT");
+                route(OUT);
+            }
+            failure_route[NEXT] {
+                if (ds_next_dst()) t_relay();
+            }
+        "#,
+        list: "3 sip:{{A}};transport=udp 8 0 duid=abc;socket=udp:127.0.0.2:{{PORT}};my=xyz\n\
+               3 sip:{{B}};transport=udp 8 0 duid=def\n",
+        play: "pinged AB\nuntil A=AP B=AP\nINVITE 100\ngates A=503\nINVITE 100",
+        ..EMPTY
+    },
+    Case {
+        name: "keepalives with codes",
+        kind: "guide to load balancing with a media server, 3.x",
+        gates: "A=500/480 B=200/404",
+        setup: r#"
+            flags 2
+            dst_avp "$avp(AVP_DST)"
+            grp_avp "$avp(AVP_GRP)"
+            cnt_avp "$avp(AVP_CNT)"
+            sock_avp "$avp(AVP_SOCK)"
+            ds_ping_interval 20
+            ds_ping_from "sip:keepalive@pbx.test"
+            ds_ping_reply_codes "class=2;code=480;code=404"
+            ds_probing_mode 1
+            ds_probing_threshhold 1
+        "#,
+        routes: MARK_AND_GO_ON,
+        list: "1 sip:{{B}} 0 0 weight=0\n1 sip:{{A}} 0 0 weight=100\n",
+        play: "INVITE 100\nlist\nINVITE 100 x2\nrpc dispatcher.set_state ap 1 sip:{{A}}\nINVITE 100",
+        ..EMPTY
+    },
+];

@@ -1,0 +1,66 @@
+//! Configs that were published and do not start, or do not do what was meant.
+
+use super::case::{Case, EMPTY};
+
+pub const CASES: &[Case] = &[
+    Case {
+        name: "list for checks of another product",
+        kind: "cluster with OpenSIPS",
+        setup: "cluster_id 2\n",
+        routes: "request_route { t_relay(); }",
+        list: "1 sip:{{A}}\n",
+        ..EMPTY
+    },
+    Case {
+        name: "reply codes of another product",
+        kind: "reference of OpenSIPS",
+        setup: "options_reply_codes \"501, 403\"\nds_ping_interval 10\n",
+        routes: "request_route { t_relay(); }",
+        list: "1 sip:{{A}}\n",
+        ..EMPTY
+    },
+    Case {
+        name: "socket of pings of another product",
+        kind: "reference of OpenSIPS",
+        setup: "ds_probing_sock \"udp:127.0.0.1:5077\"\nds_ping_interval 10\n",
+        routes: "request_route { t_relay(); }",
+        list: "1 sip:{{A}}\n",
+        ..EMPTY
+    },
+    Case {
+        name: "parameter that nobody has",
+        kind: "assistant-written guide",
+        setup: "ds_probing_threshold 3\nds_blacklist_expire 60\n",
+        routes: "request_route { t_relay(); }",
+        list: "1 sip:{{A}}\n",
+        ..EMPTY
+    },
+    Case {
+        name: "list that is not there",
+        kind: "image without its list",
+        setup: "list_file \"{{DIR}}/nosuch/dispatcher.list\"\n",
+        routes: "request_route { t_relay(); }",
+        list: "none",
+        ..EMPTY
+    },
+    Case {
+        name: "address of a template",
+        kind: "template that was never filled",
+        gates: "A",
+        setup: "xavp_dst \"_dsdst_\"\nxavp_ctx \"_dsctx_\"\n",
+        routes: r#"
+            request_route {
+                route(START);
+                $var(dsgid) = 1;
+                if (!ds_select_dst("$var(dsgid)", "0")) {
+                    send_reply("404", "None");
+                    exit;
+                }
+                route(OUT);
+            }
+        "#,
+        list: "1 sip:<external_ip_change_it>:5060 0 0\n1 sip:{{A}} 0 0\n",
+        play: "INVITE 100",
+        ..EMPTY
+    },
+];
