@@ -90,7 +90,7 @@ pub const CASES: &[Case] = &[
             }
         "#,
         list: "# interconnect\n2 sip:{{A}}\n2 sip:{{B}}\n3 sip:{{P}}\n",
-        play: "INVITE 100 x3\nREGISTER bob\nREGISTER bob @P\nSUBSCRIBE bob @A",
+        play: "INVITE 100 x3\nREGISTER bob\nREGISTER bob @P!\nSUBSCRIBE bob @A",
         ..EMPTY
     },
     Case {
@@ -210,7 +210,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "sockets of the list and of the module",
         kind: "SBC with several listeners",
-        gates: "A B C",
+        gates: "A B C=x",
         setup: r#"
             flags 2
             ds_hash_size 9
@@ -240,7 +240,7 @@ pub const CASES: &[Case] = &[
         "#,
         list: "3 sip:{{A}};transport=udp 8 0 duid=abc;socket=udp:127.0.0.2:{{PORT}};my=xyz\n\
                3 sip:{{B}};transport=udp 8 0 duid=def\n4 sip:{{C}} 0 0 duid=ghi;my=uvw\n",
-        play: "pinged AB\nINVITE 100 x2\nMESSAGE 100 @C\nMESSAGE 100 @A",
+        play: "pinged AB\nINVITE 100 x2\nMESSAGE 100 @C!\nMESSAGE 100 @A",
         ..EMPTY
     },
     Case {
@@ -367,7 +367,7 @@ pub const CASES: &[Case] = &[
             }
         "#,
         list: "1 sip:{{P}} 1 2 delname=1;forward=1\n1 sip:{{A}} 0 2\n1 sip:{{B}} 0 2 forward=0\n",
-        play: "INVITE 100 @P\nINVITE 100 @B\nINVITE 100 to=ann\nINVITE 100 to=bob\nINVITE 100 to=cid\n\
+        play: "INVITE 100 @P!\nINVITE 100 @P\nINVITE 100 to=ann\nINVITE 100 to=bob\nINVITE 100 to=cid\n\
                INVITE 100 to=dan",
         ..EMPTY
     },

@@ -309,7 +309,7 @@ pub const CASES: &[Case] = &[
             }
         "#,
         list: "0 sip:{{A}} 0 0 weight=50\n0 sip:{{B}} 0 0 weight=50\n0 sip:{{C}} 0 0\n",
-        play: "INVITE 100\nlist\nINVITE 100 x2\nINVITE 100 cancel",
+        play: "INVITE 100\nlist\nINVITE 100 x2\ngates C=-\nINVITE 100 cancel",
         ..EMPTY
     },
     Case {

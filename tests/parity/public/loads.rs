@@ -25,7 +25,7 @@ const COUNTED: &str = r#"
             sl_send_reply("503", "Full");
             exit;
         }
-        append_hf("X-Way: $xavp(_dsdst_=>duid) of $xavp(_dsctx_=>cnt)\r\n");
+        append_hf("X-Way: $xavp(_dsdst_=>dstid) of $xavp(_dsctx_=>cnt)\r\n");
         t_on_reply("ANSWERS");
         t_on_failure("FULL");
         t_relay();
@@ -39,7 +39,7 @@ const COUNTED: &str = r#"
     failure_route[FULL] {
         if (t_is_canceled()) exit;
         if (t_check_status("50[03]") && ds_next_dst()) {
-            append_hf("X-Way: $xavp(_dsdst_=>duid)\r\n");
+            append_hf("X-Way: $xavp(_dsdst_=>dstid)\r\n");
             t_on_failure("FULL");
             t_relay();
             exit;

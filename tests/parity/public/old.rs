@@ -122,7 +122,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "macros for set and choice",
         kind: "class 4 switch, 4.x",
-        gates: "A=503/404 B P=x",
+        gates: "A=503/404 B",
         setup: r#"
             flags 2
             dst_avp "$avp(dispatch_dst)"
@@ -234,8 +234,8 @@ pub const CASES: &[Case] = &[
                 if (ds_next_dst()) t_relay();
             }
         "#,
-        list: "3 sip:{{A}};transport=udp 8 0 duid=abc;socket=udp:127.0.0.2:{{PORT}};my=xyz\n\
-               3 sip:{{B}};transport=udp 8 0 duid=def\n",
+        list: "3 sip:{{B}};transport=udp 8 0 duid=def\n\
+               3 sip:{{A}};transport=udp 8 0 duid=abc;socket=udp:127.0.0.2:{{PORT}};my=xyz\n",
         play: "pinged AB\nuntil A=AP B=AP\nINVITE 100\ngates A=503\nINVITE 100",
         ..EMPTY
     },
@@ -258,6 +258,75 @@ pub const CASES: &[Case] = &[
         routes: MARK_AND_GO_ON,
         list: "1 sip:{{B}} 0 0 weight=0\n1 sip:{{A}} 0 0 weight=100\n",
         play: "INVITE 100\nlist\nINVITE 100 x2\nrpc dispatcher.set_state ap 1 sip:{{A}}\nINVITE 100",
+        ..EMPTY
+    },
+    Case {
+        name: "mark before the choice",
+        kind: "SBC before Asterisk, 3.1",
+        gates: "A=200/404 B=200/484 C",
+        setup: r#"
+            setid_col "setid"
+            destination_col "destination"
+            force_dst 1
+            flags 3
+            dst_avp "$avp(i:271)"
+            cnt_avp "$avp(i:273)"
+            ds_ping_from "sip:proxy@192.0.2.1"
+            ds_ping_interval 1
+            ds_probing_mode 1
+            ds_ping_reply_codes "class=2;code=403;code=404;code=484;class=3"
+        "#,
+        routes: r#"
+            request_route {
+                route(START);
+                if (ds_is_from_list("1")) {
+                    sl_send_reply("202", "From A Box");
+                    exit;
+                }
+                ds_mark_dst("P");
+                if (!ds_select_dst("1", "4")) {
+                    sl_send_reply("500", "Service Unavailable");
+                    exit;
+                }
+                route(OUT);
+            }
+        "#,
+        list: "1 sip:{{A}}\n1 sip:{{B}}\n1 sip:{{C}}\n",
+        play: "pinged ABC\nuntil A=AP B=AP C=AP\nINVITE 100 x3\nINVITE 100 @B",
+        ..EMPTY
+    },
+    Case {
+        name: "what is probing",
+        kind: "gateways with the second flag, 3.2",
+        gates: "A=200/503 B C",
+        setup: r#"
+            flags 2
+            dst_avp "$avp(dsdst)"
+            grp_avp "$avp(dsgrp)"
+            cnt_avp "$avp(dscnt)"
+            setid_pvar "$var(setid)"
+            ds_ping_interval 1
+            ds_probing_mode 1
+            ds_probing_threshhold 2
+        "#,
+        routes: r#"
+            request_route {
+                route(START);
+                if (ds_is_from_list()) {
+                    append_to_reply("X-Said: $var(setid)\r\n");
+                    sl_send_reply("202", "Known");
+                    exit;
+                }
+                if (!ds_select_dst("1", "8")) {
+                    send_reply("404", "None");
+                    exit;
+                }
+                route(OUT);
+            }
+        "#,
+        list: "1 sip:{{A}} 0 9\n1 sip:{{B}} 0 5\n2 sip:{{C}} 8 0\n",
+        play: "pinged ABC\nuntil A=IP B=AP C=AP\nINVITE 100\ngates A=200\nuntil A=AP B=AP C=AP\nINVITE 100\n\
+               MESSAGE 100 @C",
         ..EMPTY
     },
 ];

@@ -127,7 +127,7 @@ pub const CASES: &[Case] = &[
                     sl_send_reply("503", "Down");
                     exit;
                 }
-                append_hf("X-Way: $xavp(_dsdst_=>duid) $xavp(_dsctx_=>cnt)\r\n");
+                append_hf("X-Way: $xavp(_dsdst_=>dstid) $xavp(_dsctx_=>cnt)\r\n");
                 t_on_failure("FAR");
                 route(OUT);
             }
@@ -135,11 +135,11 @@ pub const CASES: &[Case] = &[
                 if (t_check_status("408|503")) {
                     ds_mark_dst("ip");
                     if (ds_next_dst()) {
-                        append_hf("X-Way: $xavp(_dsdst_=>duid)\r\n");
+                        append_hf("X-Way: $xavp(_dsdst_=>dstid)\r\n");
                         t_on_failure("FAR");
                         t_relay();
                     } else if (ds_select_dst("2", "8")) {
-                        append_hf("X-Way: egress $xavp(_dsdst_=>duid)\r\n");
+                        append_hf("X-Way: egress $xavp(_dsdst_=>dstid)\r\n");
                         t_relay();
                     }
                 }
