@@ -85,6 +85,7 @@ struct glue_modparams {
 	int ds_inactive_threshold;
 	int reload_delta;
 	int ds_hash_size;
+	int ds_hash_max_calls;
 	int ds_hash_expire;
 	int ds_hash_initexpire;
 	int ds_hash_check_interval;
@@ -131,6 +132,8 @@ void glue_lock_release(gen_lock_t *lock);
 void *glue_shm_malloc(size_t size);
 /* Gives it back; `p` comes from glue_shm_malloc and is not NULL. */
 void glue_shm_free(void *p);
+/* Size of the pool in bytes. */
+unsigned long glue_shm_size(void);
 
 /* ---- the server's macros (server.c) ---- */
 
@@ -279,6 +282,7 @@ int dsr_oc_set_attrs(
 		struct sip_msg *msg, char *set, char *uri, char *rate, char *ms, char *seq);
 int dsr_load_update(struct sip_msg *msg, char *p1, char *p2);
 int dsr_load_unset(struct sip_msg *msg, char *p1, char *p2);
+int dsr_load_unset_call_id(struct sip_msg *msg, char *call_id, char *p2);
 int dsr_reload(struct sip_msg *msg, char *p1, char *p2);
 
 /* Script functions for KEMI; texts are never NULL. */
@@ -307,6 +311,7 @@ int dsr_kemi_is_active_uri(struct sip_msg *msg, int set, str *uri);
 /* These two return 0 for success, as the C module's do. */
 int dsr_kemi_load_update(struct sip_msg *msg);
 int dsr_kemi_load_unset(struct sip_msg *msg);
+int dsr_kemi_load_unset_call_id(struct sip_msg *msg, str *call_id);
 int dsr_kemi_reload(struct sip_msg *msg);
 
 /* $dsv(name): reads the name, gives the value. */

@@ -16,3 +16,12 @@ void glue_shm_free(void *p)
 {
 	shm_free(p);
 }
+
+/* Macro: calls the function of the allocator that the command line chose. */
+unsigned long glue_shm_size(void)
+{
+	struct mem_info info = {0};
+
+	shm_info(&info);
+	return info.total_size;
+}

@@ -17,6 +17,7 @@ const FUNCTIONS: &[&str] = &[
     "free_sip_msg",
     "inc_msg_no",
     "parse_headers",
+    "parse_from_header",
     "parse_from_uri",
     "parse_to_uri",
     "parse_sip_msg_uri",
@@ -50,7 +51,6 @@ const FUNCTIONS: &[&str] = &[
     "sr_wtimer_.*",
     "get_max_procs",
     "my_pid",
-    "get_ticks",
     "fork_basic_utimer",
     "register_basic_timers",
     // Routes of the config.

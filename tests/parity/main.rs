@@ -5,6 +5,7 @@
 //! `doc/differences.md`; any other one fails its test.
 #![cfg(test)]
 
+mod calls;
 mod database;
 mod differences;
 mod edits;

@@ -11,9 +11,10 @@ use crate::dispatch::state::event::EventMode;
 use crate::dispatch::state::latency::Alpha;
 use crate::dispatch::state::transition::MarkRules;
 use crate::kamailio::server::log::{log_err, log_warn};
+use crate::kamailio::server::memory;
 use crate::kamailio::server::pv::{Format, Variable};
 use crate::kamailio::server::sys;
-use crate::shm::calls::call_table::Lifetimes;
+use crate::shm::calls::call_table::{CALL_BYTES, CallLimits};
 use crate::shm::set::view::Rules;
 use crate::shm::table::store::ReloadState;
 
@@ -79,8 +80,8 @@ pub struct Settings {
 pub struct CallLoad {
     /// The number of slots is two to the power of this.
     pub size: u32,
-    /// The times that calls count.
-    pub lifetimes: Lifetimes,
+    /// How long calls count, and how many.
+    pub limits: CallLimits,
     /// Seconds in which all calls are checked once for whether their time is over.
     pub check_s: u32,
 }
@@ -233,9 +234,10 @@ const MAX_HASH_SIZE: u32 = 26;
 
 fn call_load(raw: &sys::glue_modparams) -> Read<Option<CallLoad>> {
     let seconds = |name, value| whole(name, value, "seconds, 0 or more");
-    let lifetimes = Lifetimes {
+    let limits = CallLimits {
         expire_s: seconds("ds_hash_expire", raw.ds_hash_expire)?,
         init_expire_s: seconds("ds_hash_initexpire", raw.ds_hash_initexpire)?,
+        most: most_calls(raw)?,
     };
     let check_s = seconds("ds_hash_check_interval", raw.ds_hash_check_interval)?;
     let expected = "a power of two, 0 (off) to 26";
@@ -245,9 +247,20 @@ fn call_load(raw: &sys::glue_modparams) -> Read<Option<CallLoad>> {
     }
     Ok((size > 0).then_some(CallLoad {
         size,
-        lifetimes,
+        limits,
         check_s,
     }))
+}
+
+/// Returns the most calls that are counted; by default as many as a quarter of the shared memory holds.
+fn most_calls(raw: &sys::glue_modparams) -> Read<usize> {
+    let expected = "a number of calls, or 0 for a quarter of the shared memory";
+    let most = whole("ds_hash_max_calls", raw.ds_hash_max_calls, expected)?;
+    let fit = memory::size() / 4 / CALL_BYTES;
+    Ok(match most {
+        0 => fit,
+        most => usize::try_from(most).unwrap_or(usize::MAX),
+    })
 }
 
 /// The first release whose C module takes a sum of bits as `event_callback_mode`.

@@ -1,6 +1,6 @@
 //! Words in shared memory that all processes read and write.
 
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::kamailio::server::memory::ShmArena;
 use crate::shm::memory::arena::{OutOfMemory, Plan, ShmSafe};
@@ -15,9 +15,9 @@ pub struct Shared {
     pub state_changes: AtomicU32,
     /// Not 0 while the states that operators set are to be kept but cannot be written.
     pub states_not_kept: AtomicU32,
-    /// When the lists were last changed, for `reload_delta`: seconds since the start of the server,
-    /// plus 1; 0 before the first change.
-    pub lists_changed_s: AtomicU32,
+    /// When the lists were last changed, for `reload_delta`: seconds of `server::time`, plus 1; 0 before the first
+    /// change.
+    pub lists_changed_s: AtomicU64,
     /// The last number that was given to a destination.
     pub last_number: AtomicU32,
 }

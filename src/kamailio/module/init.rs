@@ -21,6 +21,7 @@ use crate::kamailio::server::guard::{InitRet, guard};
 use crate::kamailio::server::lock::ServerLock;
 use crate::kamailio::server::log::{log_crit, log_err};
 use crate::kamailio::server::memory::{ShmArena, leave_holes};
+use crate::kamailio::server::rand;
 use crate::kamailio::server::sys;
 use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::sticky::StickyCalls;
@@ -71,7 +72,7 @@ fn make(settings: Settings) -> Option<Module> {
     let store = Store::create(ShmArena, ServerLock::INIT, settings.rules());
     let calls = settings
         .call_load
-        .map(|load| Calls::create(&ShmArena, load.size, load.lifetimes))
+        .map(|load| Calls::create(&ShmArena, load.size, rand::fingerprint_key(), load.limits))
         .transpose()
         .map_err(|error| log_err!("cannot make the table of calls: {error}"));
     let sticky = StickyCalls::create(&ShmArena)

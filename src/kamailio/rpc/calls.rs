@@ -3,6 +3,7 @@
 use super::rpc_reply::{Full, INVALID, RpcCall, integer, page};
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::select::call_load::ServerCalls;
 use crate::kamailio::server::time::now_s;
 use crate::shm::calls::call_table::CallInfo;
 
@@ -37,10 +38,16 @@ impl Filter {
 
     fn takes(&self, call: &CallInfo) -> bool {
         match self {
-            Filter::All => true,
+            Filter::All | Filter::CallId(_) => true,
             Filter::Set(set) => call.set == *set,
             Filter::Duid(duid) => call.duid.eq_ignore_ascii_case(duid),
-            Filter::CallId(call_id) => call.call_id == *call_id,
+        }
+    }
+
+    fn call_id(&self) -> Option<&[u8]> {
+        match self {
+            Filter::CallId(call_id) => Some(call_id),
+            _ => None,
         }
     }
 }
@@ -59,18 +66,24 @@ pub fn calls(call: &RpcCall, module: &Module) -> Result<(), String> {
     let shown = calls.list(
         &module.store,
         Module::process(),
+        filter.call_id(),
         |info| filter.takes(info),
         page.start,
         count,
     );
-    let up = calls.up();
-    reply(call, up, page.start, &shown)
+    reply(call, calls, page.start, &shown)
         .map_err(|Full| "Reply too large for this transport: ask for fewer calls".into())
 }
 
-fn reply(call: &RpcCall, up: usize, offset: usize, shown: &[CallInfo]) -> Result<(), Full> {
+fn reply(
+    call: &RpcCall,
+    calls: &ServerCalls,
+    offset: usize,
+    shown: &[CallInfo],
+) -> Result<(), Full> {
     let top = call.add_struct()?;
-    top.add(c"UP", up)?;
+    top.add(c"UP", calls.up())?;
+    top.add(c"MAX", calls.most())?;
     top.add(c"OFFSET", offset)?;
     let list = top.add_array(c"CALLS")?;
     for info in shown {
@@ -84,8 +97,8 @@ fn reply(call: &RpcCall, up: usize, offset: usize, shown: &[CallInfo]) -> Result
             b"init"
         };
         node.add(c"STATE", state)?;
-        let left = info.expires.saturating_sub(now_s());
-        node.add(c"EXPIRES", left)?;
+        let left = info.expires_s.saturating_sub(now_s());
+        node.add(c"EXPIRES", usize::try_from(left).unwrap_or(usize::MAX))?;
     }
     Ok(())
 }
@@ -101,7 +114,7 @@ pub fn release(call: &RpcCall, module: &Module) -> Result<(), String> {
     let Some(calls) = &module.calls else {
         return Err("Call Load Is Off (ds_hash_size is 0)".into());
     };
-    if calls.end_in(&module.store, Module::process(), None, &call_id) == 0 {
+    if calls.release(&module.store, Module::process(), &call_id) == 0 {
         return Err("No Such Call".into());
     }
     call.say("Ok. Dispatcher call released.");

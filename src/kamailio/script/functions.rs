@@ -271,6 +271,15 @@ pub extern "C" fn dsr_load_update(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet 
     msg.run(|msg| call_load::update(msg).then_some(ScriptRet::OK))
 }
 
+/// `ds_load_unset`(callid).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_load_unset_call_id(msg: MessageArg, call_id: Arg, _: Arg) -> ScriptRet {
+    msg.run(|msg| {
+        let call_id = call_id.text(msg, "the Call-ID")?;
+        call_load::unset_call_id(&call_id).then_some(ScriptRet::OK)
+    })
+}
+
 /// `ds_load_unset`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_load_unset(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {

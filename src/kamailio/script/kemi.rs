@@ -220,6 +220,12 @@ pub extern "C" fn dsr_kemi_load_unset(msg: MessageArg) -> InitRet {
     call_zero(msg, call_load::unset)
 }
 
+/// `ds_load_unset_callid`(callid). The result is 0 or -1, as that of the function without an argument.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_load_unset_call_id(msg: MessageArg, call_id: StrArg) -> InitRet {
+    call_zero(msg, |_| call_load::unset_call_id(call_id.bytes()))
+}
+
 /// Runs the body of a function that returns 0 for success.
 fn call_zero(mut msg: MessageArg, body: impl FnOnce(&Message) -> bool) -> InitRet {
     guard(|| InitRet::of(msg.get().is_some_and(|msg| body(msg))))

@@ -1,5 +1,8 @@
 //! Call load: algorithm 10, `ds_load_update`, `ds_load_unset`, and the expiry of calls (doc/reference/functions.md).
 
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering::Relaxed;
+
 use super::deliver::deliver;
 use super::request::{Failure, Request, conclude};
 use crate::dispatch::list::destination::SetId;
@@ -13,13 +16,20 @@ use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::message::Message;
 use crate::kamailio::server::text::Escaped;
 use crate::kamailio::server::time::now_s;
-use crate::shm::calls::call_table::{Calls, Counting, Placed};
-use crate::shm::dest::destination::Dest;
+use crate::shm::calls::call_table::Calls;
+use crate::shm::calls::fingerprint::CallName;
+use crate::shm::calls::placed::{Counting, How, Placed};
 use crate::shm::memory::arena::OutOfMemory;
 use crate::shm::set::view::View;
 
 /// The calls of this server.
 pub type ServerCalls = Calls<ServerLock>;
+
+/// The place of a call in this server.
+pub type ServerPlaced<'p> = Placed<'p, ShmArena, ServerLock>;
+
+/// How often this process has looked for calls whose time is over.
+static ROUND: AtomicUsize = AtomicUsize::new(0);
 
 /// Returns the table of calls if algorithm 10 is to count this request, which must be an INVITE. Other requests take
 /// the first destination, and so do all requests when call load is off.
@@ -30,20 +40,34 @@ pub fn calls_of(module: &'static Module, msg: &Message) -> Option<&'static Serve
     module.calls.as_ref().filter(|_| msg.is_invite())
 }
 
+/// Returns the name of the call that a message belongs to.
+fn name_of(calls: &ServerCalls, msg: &Message, call_id: &[u8]) -> CallName {
+    let to = msg.tag_in_to();
+    // These come from the caller, and a missing tag in To does not stand for a caller without one.
+    let of_caller = msg.is_cancel() || msg.is_invite() && to.is_empty();
+    let to = Some(to).filter(|_| !of_caller);
+    calls.key().call(call_id, msg.tag_in_from(), to)
+}
+
+/// Returns the name of the call that a message belongs to; `None` after a log line if it has no Call-ID.
+fn call_of(calls: &ServerCalls, msg: &Message) -> Option<CallName> {
+    Some(name_of(calls, msg, msg.call_id()?))
+}
+
 /// Returns the place where a call is to be counted.
-fn place<'p>(
+fn counting<'p>(
     module: &'p Module,
     set: SetId,
     view: &'p View,
-    call_id: &'p [u8],
+    call: CallName,
 ) -> Counting<'p, ShmArena, ServerLock> {
     Counting {
         store: &module.store,
         process: Module::process(),
         set,
         view,
-        call_id,
-        now: now_s(),
+        call,
+        now_s: now_s(),
     }
 }
 
@@ -55,32 +79,62 @@ pub fn select(
     msg: &mut Message,
     request: &Request,
 ) -> ScriptRet {
-    if msg.call_id().is_none() {
+    let Some(call) = call_of(calls, msg) else {
         return ScriptRet::FAILED;
+    };
+    if calls.is_full_anew(now_s()) {
+        warn_full(calls);
     }
     let set = request.set;
     let sent = module.store.try_set(Module::process(), set, |view| {
         let call_id = msg.find_call_id()?;
-        let at = match calls.place(&place(module, set, view, call_id)) {
-            Ok(Placed::New(at) | Placed::Known(at)) => at,
-            Ok(Placed::Full) => return None,
-            Err(OutOfMemory) => return Some(Err(Failure::NoMemory)),
-        };
-        let choice = Choice {
-            at,
-            order: Order::Calls,
-        };
-        let sent = deliver(module, msg, request, view, choice);
-        if let (Err(_), Some(call_id)) = (&sent, msg.find_call_id()) {
-            calls.end_in(&module.store, Module::process(), Some(set), call_id);
+        match calls.place(counting(module, set, view, call), call_id) {
+            Ok(placed) => Some(send_placed(module, msg, request, view, placed?)),
+            Err(OutOfMemory) => Some(Err(Failure::NoMemory)),
         }
-        Some(sent)
     });
     let result = conclude(set, &sent);
     if result == ScriptRet::FAILED {
         warn_without_duid(module, set);
     }
     result
+}
+
+/// Sends the message to the destination of its call. The count is kept if that succeeds.
+fn send_placed(
+    module: &Module,
+    msg: &mut Message,
+    request: &Request,
+    view: &View,
+    placed: ServerPlaced<'_>,
+) -> Result<(), Failure> {
+    let at = placed.at();
+    if placed.how() == How::Uncounted {
+        // It has no count that failover could move.
+        let alone = Request {
+            limit: 1,
+            ..*request
+        };
+        let order = Order::Around;
+        return deliver(module, msg, &alone, view, Choice { at, order });
+    }
+    let order = Order::Calls;
+    let sent = deliver(module, msg, request, view, Choice { at, order });
+    if sent.is_ok() {
+        placed.keep();
+    }
+    sent
+}
+
+/// Logs that calls are given up, because the table is full.
+#[cold]
+fn warn_full(calls: &ServerCalls) {
+    log_warn!(
+        "{} calls are counted, the most is {} (ds_hash_max_calls): the oldest unanswered calls of destinations without \
+         maxload are not counted any more",
+        calls.up(),
+        calls.most()
+    );
 }
 
 /// Logs which destination call load cannot use.
@@ -104,26 +158,28 @@ pub fn is_counted(calls: &ServerCalls, msg: &Message, set: SetId) -> bool {
     let Some(call_id) = msg.call_id() else {
         return false;
     };
-    let counted = calls.is_counted(set, call_id);
+    let counted = calls.is_counted(set, &name_of(calls, msg, call_id));
     if !counted {
         log_err!("call {} is not counted in set {set}", Escaped(call_id));
     }
     counted
 }
 
-/// Moves the call to the destination at a position of its set, if that destination takes it.
-pub fn moves_to(
-    module: &Module,
-    calls: &ServerCalls,
+/// Reserves the destination at a position of the call's set, if that destination takes the call. The call moves when
+/// the message is sent there.
+pub fn move_to<'p>(
+    module: &'p Module,
+    calls: &'p ServerCalls,
     msg: &Message,
-    (set, view): (SetId, &View),
+    (set, view): (SetId, &'p View),
     at: usize,
-) -> bool {
-    let fits = |dest: &Dest| dest.duid().is_some() && dest.has_room();
-    let Some(call_id) = msg.call_id().filter(|_| view.dest(at).is_some_and(fits)) else {
-        return false;
-    };
-    calls.move_to(&place(module, set, view, call_id), at) == Ok(true)
+) -> Option<ServerPlaced<'p>> {
+    let dest = view.dest(at)?;
+    if dest.duid().is_none() || !dest.has_room() {
+        return None;
+    }
+    let call = name_of(calls, msg, msg.find_call_id()?);
+    calls.move_to(counting(module, set, view, call), at)
 }
 
 /// Runs `ds_load_update()`: a BYE or CANCEL ends the call, and a 2xx to its INVITE confirms it. Returns false only if
@@ -132,36 +188,42 @@ pub fn update(msg: &Message) -> bool {
     let Some((module, calls)) = table() else {
         return true;
     };
+    let call = || call_of(calls, msg);
     if msg.is_end_of_call() {
-        let Some(call_id) = msg.call_id() else {
-            return false;
-        };
-        calls.end_in(&module.store, Module::process(), None, call_id);
-        return true;
+        let ended = call().map(|call| calls.end(&module.store, Module::process(), &call));
+        return ended.is_some();
     }
     match msg.is_answer() {
-        Some(true) => msg
-            .call_id()
-            .map(|call_id| calls.confirm(call_id))
-            .is_some(),
+        Some(true) => call().map(|call| calls.confirm(&call)).is_some(),
         Some(false) => true,
         None => false,
     }
 }
 
-/// Runs `ds_load_unset()`: ends the call, and returns true if it was counted. An INVITE that no selection of this
-/// transaction has sent on changes nothing, and returns true, too: it may be a re-INVITE of a call that goes on.
+/// Runs `ds_load_unset()`: ends the call, and returns true if it was counted. An INVITE that call load has not sent on
+/// changes nothing, and returns true, too: it may be a re-INVITE of a call that goes on.
 pub fn unset(msg: &Message) -> bool {
     let Some((module, calls)) = table() else {
         return false;
     };
-    if msg.is_invite() && !module.settings.results.has_selected() {
+    let results = &module.settings.results;
+    let current = results.current(msg);
+    let goes_elsewhere = current.is_some_and(|current| current.duid.is_none());
+    if msg.is_invite() && (goes_elsewhere || !results.has_selected()) {
         return true;
     }
-    let Some(call_id) = msg.call_id() else {
+    let Some(call) = call_of(calls, msg) else {
         return false;
     };
-    calls.end_in(&module.store, Module::process(), None, call_id) > 0
+    calls.end(&module.store, Module::process(), &call) > 0
+}
+
+/// Runs `ds_load_unset(callid)`: ends all calls with this Call-ID, and returns true if there was one.
+pub fn unset_call_id(call_id: &[u8]) -> bool {
+    let Some((module, calls)) = table() else {
+        return false;
+    };
+    calls.release(&module.store, Module::process(), call_id) > 0
 }
 
 fn table() -> Option<(&'static Module, &'static ServerCalls)> {
@@ -175,9 +237,8 @@ pub fn expire(module: &Module) {
     let (Some(calls), Some(load)) = (&module.calls, module.settings.call_load) else {
         return;
     };
-    let parts = load.check_s.max(1);
-    let due = usize::try_from(now_s() % parts).unwrap_or(0);
-    let parts = usize::try_from(parts).unwrap_or(1);
+    let parts = usize::try_from(load.check_s.max(1)).unwrap_or(1);
+    let due = ROUND.fetch_add(1, Relaxed) % parts;
     let ended = calls.expire(&module.store, Module::process(), now_s(), due, parts);
     if ended > 0 {
         log_dbg!("{ended} calls have expired");

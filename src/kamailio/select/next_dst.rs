@@ -79,19 +79,23 @@ fn next_counted(
             log_dbg!("no destination left that takes the call");
             return ScriptRet::FAILED;
         };
-        let Some(duid) = current.duid else { break };
+        let Some(duid) = current.duid else {
+            return send_to_current(module, msg, target);
+        };
         let pinned = module.pin();
-        let moved = pinned.view(set).is_some_and(|view| {
+        let placed = pinned.view(set).and_then(|view| {
             let is_current = |at: &usize| view.dest(*at).is_some_and(|dest| dest.has_duid(duid));
-            let mut with_uri = view.find_uri(current.uri);
-            let at = with_uri.find(is_current);
-            at.is_some_and(|at| call_load::moves_to(module, calls, msg, (set, view), at))
+            let at = view.find_uri(current.uri).find(is_current)?;
+            call_load::move_to(module, calls, msg, (set, view), at)
         });
-        if moved {
-            break;
+        if let Some(placed) = placed {
+            let sent = send_to_current(module, msg, target);
+            if sent == ScriptRet::OK {
+                placed.keep();
+            }
+            return sent;
         }
     }
-    send_to_current(module, msg, target)
 }
 
 /// Goes on to the destination after the current one; `None` when the current record has no failover cursor: it belongs
@@ -134,26 +138,34 @@ fn step(
 ) -> Option<Result<(), Failure>> {
     let set = cursor.here().set;
     let calls = calls(module, cursor);
-    let takes = |at: usize| {
-        calls.is_none_or(|calls| call_load::moves_to(module, calls, msg, (set, view), at))
+    let takes = |at: usize| match calls {
+        Some(calls) => call_load::move_to(module, calls, msg, (set, view), at).map(Some),
+        None => Some(None),
     };
-    let at = find(msg, view, cursor, takes)?;
+    let (at, placed) = find(msg, view, cursor, takes)?;
     let dest = view.dest(at)?;
     cursor.step(at, unique_id::number(module, dest));
     if module.settings.results.replace(msg, dest, cursor).is_none() {
         return Some(Err(Failure::NoMemory));
     }
-    let sent = send(msg, target, dest.uri(), dest.socket());
-    Some(sent.then_some(()).ok_or(Failure::Refused))
+    if !send(msg, target, dest.uri(), dest.socket()) {
+        return Some(Err(Failure::Refused));
+    }
+    if let Some(placed) = placed {
+        placed.keep();
+    }
+    Some(Ok(()))
 }
 
-/// Returns the position of the next destination in the failover order that takes the message.
-fn find(
+/// Returns the position of the next destination in the failover order that takes the message, and what `takes` says of
+/// it.
+fn find<T>(
     msg: &Message,
     view: &View,
     cursor: &FailoverCursor,
-    takes: impl Fn(usize) -> bool,
-) -> Option<usize> {
+    takes: impl Fn(usize) -> Option<T>,
+) -> Option<(usize, T)> {
+    let takes = |at: usize| Some((at, takes(at)?));
     let Step { order, at, .. } = cursor.here();
     let here = position(view, &cursor.here());
     let tried = |at: usize| {
@@ -163,13 +175,13 @@ fn find(
     // The set's own choice may drain: it was made for a call in progress.
     let fits = |at: usize| view.is_usable(at) || view.serves_calls(at) && msg.is_in_dialog();
     let own = here.filter(|&at| cursor.is_fresh() && !tried(at) && fits(at));
-    if let Some(at) = own.filter(|&at| takes(at)) {
-        return Some(at);
+    if let Some(found) = own.and_then(takes) {
+        return Some(found);
     }
     for _ in 0..RETRIES {
         let changes = view.record().changes();
         let mut order = following(view, order, here.unwrap_or(at));
-        let found = order.find(|&at| !tried(at) && takes(at));
+        let found = order.find_map(|at| if tried(at) { None } else { takes(at) });
         // One may have come up behind the search just before another went down ahead of it.
         if found.is_some() || view.record().changes() == changes {
             return found;

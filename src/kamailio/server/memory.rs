@@ -9,6 +9,12 @@ use core::ptr::NonNull;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShmArena;
 
+/// Returns the size of the pool in bytes.
+pub fn size() -> usize {
+    // SAFETY: the pool exists before any module is loaded, and has a lock of its own (core/mem/shm.c).
+    usize::try_from(unsafe { sys::glue_shm_size() }).unwrap_or(0)
+}
+
 // SAFETY: the pool is mapped before the server forks, so addresses agree in all processes
 // (core/mem/shm.c, shm_core_init in main before main_loop). Its managers round every piece to at
 // least 8 bytes: q_malloc.h, f_malloc.h ROUNDTO, tlsf_malloc.c ALIGN_SIZE.

@@ -205,6 +205,11 @@ impl Message {
         self.method() == sys::METHOD_INVITE
     }
 
+    /// Returns true for a CANCEL.
+    pub fn is_cancel(&self) -> bool {
+        self.method() == sys::METHOD_CANCEL
+    }
+
     /// Returns true for a request that ends a call.
     pub fn is_end_of_call(&self) -> bool {
         matches!(self.method(), sys::METHOD_BYE | sys::METHOD_CANCEL)
@@ -222,16 +227,40 @@ impl Message {
     }
 
     fn has_to_tag(&self) -> bool {
+        !self.tag_in_to().is_empty()
+    }
+
+    /// Returns the tag in To; empty if there is none.
+    pub fn tag_in_to(&self) -> &[u8] {
         if !self.parse_header(sys::KSR_HDR_TO_F) {
-            return false;
+            return &[];
         }
+        // The server parses a To when it finds one (parser/msg_parser.c).
+        self.tag_in(self.fields().to)
+    }
+
+    /// Returns the tag in From; empty if there is none.
+    pub fn tag_in_from(&self) -> &[u8] {
+        if !self.parse_header(sys::KSR_HDR_FROM_F) {
+            return &[];
+        }
+        // SAFETY: alive by `at`'s contract; the server parses into it, where it has not done so yet.
+        if unsafe { sys::parse_from_header(self.raw()) } < 0 {
+            return &[];
+        }
+        self.tag_in(self.fields().from)
+    }
+
+    /// Returns the tag in a From or To of the message that was parsed.
+    fn tag_in(&self, header: *mut sys::hdr_field) -> &[u8] {
         // SAFETY: null, or a parsed header, which lies in the message.
-        let Some(header) = (unsafe { self.fields().to.as_ref() }) else {
-            return false;
+        let Some(header) = (unsafe { header.as_ref() }) else {
+            return &[];
         };
-        // SAFETY: null, or this struct: the server parses a To when it finds one (parser/msg_parser.c).
+        // SAFETY: null, or this struct: that of a From or To that was parsed (parser/parse_to.h).
         let body = unsafe { header.parsed.cast::<sys::to_body>().as_ref() };
-        body.is_some_and(|body| body.tag_value.len > 0)
+        // SAFETY: the tag lies in the message, which `self` borrows.
+        body.map_or(&[], |body| unsafe { text::bytes(&body.tag_value) })
     }
 
     /// Returns true for a 2xx reply to an INVITE; `None` after a log line if it cannot be parsed.

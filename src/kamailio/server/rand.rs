@@ -2,11 +2,14 @@
 //! each number.
 
 use core::cell::UnsafeCell;
+use core::hash::{BuildHasher, Hasher};
+use std::collections::hash_map::RandomState;
 
 use rand::rngs::SmallRng;
 use rand::{RngCore, SeedableRng};
 
 use super::sys;
+use crate::shm::calls::fingerprint::FingerprintKey;
 
 /// The generator of this process.
 pub struct ServerRandom;
@@ -40,6 +43,13 @@ fn seeded() -> SmallRng {
         u64::try_from(unsafe { sys::glue_rand() }).unwrap_or(0)
     };
     SmallRng::seed_from_u64((bits() << 33) ^ (bits() << 16) ^ bits())
+}
+
+/// Returns a key that nobody outside can guess, from the system's random numbers, which `RandomState` takes its keys
+/// from. The server's generator is seeded by the time of day.
+pub fn fingerprint_key() -> FingerprintKey {
+    let draw = || RandomState::new().build_hasher().finish();
+    FingerprintKey(draw(), draw())
 }
 
 /// Returns 32 random bits.

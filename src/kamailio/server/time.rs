@@ -1,11 +1,9 @@
 //! Clocks. All processes of the machine share the one that never goes back.
 
-use super::sys;
-
-/// Returns the seconds since the server started, by the server's own clock.
-pub fn now_s() -> u32 {
-    // SAFETY: the function only reads an integer that the server's timer process writes (core/timer.c).
-    unsafe { sys::get_ticks() }
+/// Returns the seconds since some moment before the server started. They never wrap, unlike the server's own clock,
+/// whose seconds have 28 bits.
+pub fn now_s() -> u64 {
+    now_us() / 1_000_000
 }
 
 /// Returns the microseconds since some moment before the server started.

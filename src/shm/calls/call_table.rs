@@ -1,32 +1,45 @@
-//! The calls that are up, by Call-ID: what call-load dispatching counts.
+//! The calls that are up, by Call-ID and caller: what call-load dispatching counts.
 //!
-//! A hash table with a lock a slot, never one for all. A call holds its destination's record
-//! itself, not a place in a table, so that a reload or a removal neither breaks it nor loses its
-//! count; the record lives until its last call has ended. One dialog may be counted once in each
-//! set.
+//! A hash table with a lock for each slot, never one for all. A call holds its destination's record itself, not a
+//! place in a table, so that a reload or a removal neither breaks it nor loses its count; the record lives until its
+//! last call has ended. One call may be counted once in each set.
 
 use core::ptr::{self, NonNull};
+use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU64, AtomicUsize};
 
 use parking_lot::lock_api::{Mutex, RawMutex};
 
-use crate::dispatch::hash::fold_hash;
 use crate::dispatch::list::destination::SetId;
 
-use super::chains::{Call, Chains, SlotHash};
+use super::call::Call;
+use super::chains::{Chains, Ended};
+use super::fingerprint::{CallIdPrint, CallName, FingerprintKey};
+use super::queue::Queue;
 use crate::shm::dest::destination::Dest;
-use crate::shm::memory::arena::{Arena, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
-use crate::shm::memory::list::List;
-use crate::shm::set::view::View;
+use crate::shm::dest::record::DestRecord;
+use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use crate::shm::table::store::{Pinned, Store};
 
-/// How long calls count, in seconds.
+/// Shared memory of a call, with what the server's allocator and the chains take for it. Unit: bytes.
+pub const CALL_BYTES: usize = 192;
+
+/// How long calls count, and how many.
 #[derive(Clone, Copy, Debug)]
-pub struct Lifetimes {
-    /// All of a call, where nothing ends it.
+pub struct CallLimits {
+    /// Seconds of a call that nothing ends.
     pub expire_s: u32,
-    /// Until it is confirmed.
+    /// Seconds of a call that nobody confirms.
     pub init_expire_s: u32,
+    /// Calls that are counted at once. Destinations with `maxload` may have as many again.
+    pub most: usize,
 }
+
+/// Seconds from one warning that the table is full to the next.
+const WARN_EVERY_S: u64 = 60;
+
+/// How many calls are looked at for one that makes room.
+const TRIES: usize = 16;
 
 /// One slot of the table: calls under a lock.
 struct Slot<L>(Mutex<L, Chains>);
@@ -35,17 +48,24 @@ struct Slot<L>(Mutex<L, Chains>);
 unsafe impl<L: ShmSafe> ShmSafe for Slot<L> {}
 
 /// The table in shared memory.
-struct Root<L> {
+pub(super) struct Root<L> {
     slots: ShmSlice<Slot<L>>,
+    /// Calls that are counted.
+    pub(super) up: AtomicUsize,
+    /// The second after which the next warning is due that the table is full.
+    warned_s: AtomicU64,
+    /// The calls that make room.
+    pub(super) queue: Mutex<L, Queue>,
 }
 
-// SAFETY: a shared slice; zeroed it is a table without slots.
+// SAFETY: a shared slice, atomics, a lock and pointers; zeroed it is a table without slots.
 unsafe impl<L: ShmSafe> ShmSafe for Root<L> {}
 
 /// One process's way to the calls. Made before the server forks, then copied by the fork.
 pub struct Calls<L: 'static> {
     root: NonNull<Root<L>>,
-    lifetimes: Lifetimes,
+    key: FingerprintKey,
+    limits: CallLimits,
 }
 
 // SAFETY: what the root points to is made for several processes: atomics, and chains under locks.
@@ -56,7 +76,7 @@ unsafe impl<L: Sync> Send for Calls<L> {}
 /// A call as a caller sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallInfo {
-    /// Its Call-ID.
+    /// Its Call-ID; three dots stand for the end of a long one.
     pub call_id: Vec<u8>,
     /// The set in which it is counted.
     pub set: SetId,
@@ -65,34 +85,7 @@ pub struct CallInfo {
     /// True if a 2xx has confirmed it.
     pub confirmed: bool,
     /// The second in which it ends by itself.
-    pub expires: u32,
-}
-
-/// Where a call is to be counted: what is known of it, and the set as it is now.
-pub struct Counting<'p, A: Arena, L: 'static> {
-    /// The table.
-    pub store: &'p Store<A, L>,
-    /// The caller's process.
-    pub process: usize,
-    /// The set.
-    pub set: SetId,
-    /// Its view, which is pinned.
-    pub view: &'p View,
-    /// The call.
-    pub call_id: &'p [u8],
-    /// The second that it is now.
-    pub now: u32,
-}
-
-/// The outcome of [`Calls::place`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placed {
-    /// The call is counted for the destination at this position from now on.
-    New(usize),
-    /// The call was counted for the destination at this position already.
-    Known(usize),
-    /// No destination takes it.
-    Full,
+    pub expires_s: u64,
 }
 
 impl<L: RawMutex> Calls<L> {
@@ -100,7 +93,12 @@ impl<L: RawMutex> Calls<L> {
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing was taken.
-    pub fn create(arena: &impl Arena, size: u32, lifetimes: Lifetimes) -> Result<Self, OutOfMemory>
+    pub fn create(
+        arena: &impl Arena,
+        size: u32,
+        key: FingerprintKey,
+        limits: CallLimits,
+    ) -> Result<Self, OutOfMemory>
     where
         L: ShmSafe,
     {
@@ -111,198 +109,217 @@ impl<L: RawMutex> Calls<L> {
         let slots = block.slice(&slots);
         // SAFETY: the block is ours alone until the server forks.
         for slot in unsafe { slots.fill() } {
-            let lock = Slot(Mutex::from_raw(L::INIT, Chains::EMPTY));
+            let lock = Slot(Mutex::from_raw(L::INIT, Chains::empty()));
             // SAFETY: what is there is zeroes, which need no drop.
             unsafe { ptr::write(slot, lock) };
         }
-        block.fill().slots = slots;
+        let root = block.fill();
+        root.slots = slots;
+        root.queue = Mutex::from_raw(L::INIT, Queue::empty());
         let root = block.header();
-        Ok(Calls { root, lifetimes })
+        Ok(Calls { root, key, limits })
+    }
+
+    pub(super) fn root(&self) -> &Root<L> {
+        // SAFETY: made by `create`, given back by nobody but `destroy`.
+        unsafe { self.root.as_ref() }
     }
 
     fn slots(&self) -> &[Slot<L>] {
-        // SAFETY: made by `create`, given back by nobody but `destroy`.
-        unsafe { self.root.as_ref() }.slots.get()
+        self.root().slots.get()
+    }
+
+    /// Returns the slot of a Call-ID.
+    pub(super) fn slot(&self, id: CallIdPrint) -> Option<&Mutex<L, Chains>> {
+        let slots = self.slots();
+        let slot = slots.get(id.slot & slots.len().wrapping_sub(1))?;
+        Some(&slot.0)
+    }
+
+    /// Returns the key of the fingerprints.
+    pub fn key(&self) -> FingerprintKey {
+        self.key
     }
 
     /// Returns the number of calls that are counted.
     pub fn up(&self) -> usize {
-        self.slots().iter().map(|slot| slot.0.lock().len()).sum()
+        self.root().up.load(Relaxed)
     }
 
-    /// Returns the slot of a Call-ID, and its hash there.
-    fn slot(&self, call_id: &[u8]) -> Option<(&Mutex<L, Chains>, SlotHash)> {
-        let slots = self.slots();
-        let hash = fold_hash(call_id);
-        let at = hash as usize & slots.len().wrapping_sub(1);
-        let hash = SlotHash::new(hash, slots.len().trailing_zeros());
-        slots.get(at).map(|slot| (&slot.0, hash))
+    /// Returns the most calls that are counted at once.
+    pub fn most(&self) -> usize {
+        self.limits.most
     }
 
-    /// Finds the call's destination in `view`, or chooses the one with the fewest calls and counts
-    /// the call there. A call whose destination is gone or out moves to another one.
-    ///
-    /// Both are done under the lock of the call's slot, so that a call is never counted twice, not
-    /// even for a moment, however many copies of it come at once.
-    ///
-    /// # Errors
-    /// [`OutOfMemory`]: nothing is counted.
-    pub fn place<A: Arena>(&self, at: &Counting<'_, A, L>) -> Result<Placed, OutOfMemory> {
-        if let Some(known) = self.known(at) {
-            return Ok(Placed::Known(known));
-        }
-        self.link(at, |there| {
-            match there.and_then(|call| position(at.view, call)) {
-                Some(known) => Placed::Known(known),
-                None => at.view.reserve_least().map_or(Placed::Full, Placed::New),
+    /// Returns true if the table is full and nobody has been told so for a minute. Then the caller tells.
+    pub fn is_full_anew(&self, now_s: u64) -> bool {
+        let due = |next: u64| (next <= now_s).then_some(now_s.saturating_add(WARN_EVERY_S));
+        let warned = &self.root().warned_s;
+        self.up() >= self.limits.most && warned.fetch_update(Relaxed, Relaxed, due).is_ok()
+    }
+
+    /// Returns true if one more call may be counted.
+    pub(super) fn has_room(&self, limited: bool) -> bool {
+        let most = self.limits.most;
+        self.up()
+            < if limited {
+                most.saturating_mul(2)
+            } else {
+                most
             }
-        })
     }
 
-    /// Moves a call to the destination at a position, if that takes it; false when the call is not
-    /// counted in the set, or the destination takes no more: nothing has changed then.
-    ///
-    /// # Errors
-    /// [`OutOfMemory`]: nothing has changed.
-    pub fn move_to<A: Arena>(
-        &self,
-        at: &Counting<'_, A, L>,
-        position: usize,
-    ) -> Result<bool, OutOfMemory> {
-        let placed = self.link(at, |there| match there {
-            Some(_) if at.view.reserve(position) => Placed::New(position),
-            _ => Placed::Full,
-        })?;
-        Ok(placed == Placed::New(position))
-    }
-
-    /// Returns the position of the destination that a call is counted for, if it still takes messages.
-    fn known<A: Arena>(&self, at: &Counting<'_, A, L>) -> Option<usize> {
-        let (slot, hash) = self.slot(at.call_id)?;
-        let chains = slot.lock();
-        position(at.view, chains.find(hash, at.set, at.call_id)?)
-    }
-
-    /// Links a call to the destination that `choose` reserves for it (`New`), instead of the call
-    /// that is there. `choose` is asked under the lock.
-    fn link<A: Arena>(
-        &self,
-        at: &Counting<'_, A, L>,
-        choose: impl FnOnce(Option<&Call>) -> Placed,
-    ) -> Result<Placed, OutOfMemory> {
-        let Some((slot, hash)) = self.slot(at.call_id) else {
-            return Ok(Placed::Full);
-        };
-        let mut call = self.make(at)?;
-        let mut chains = slot.lock();
-        let placed = choose(chains.find(hash, at.set, at.call_id));
-        let dest = match placed {
-            Placed::New(position) => at.view.dest(position),
-            _ => None,
-        };
-        if let Some(dest) = dest {
-            call.record = at.store.hold(dest).into_raw().as_ptr();
-            let old = chains.take(Some(hash), |call| call.is(at.set, at.call_id));
-            chains.put(hash, call, at.store.arena());
-            drop(chains);
-            finish(at.store, at.process, old);
+    /// Ends the oldest call that nobody has confirmed, of a destination without `maxload`.
+    #[cold]
+    pub(super) fn evict<A: Arena>(&self, store: &Store<A, L>, process: usize) {
+        let pinned = store.pin(process);
+        for _ in 0..TRIES {
+            let Some((id, caller)) = self.root().queue.lock().pop() else {
+                return;
+            };
+            let may_go = |call: &Call| {
+                let confirmed = call.confirmed.load(Relaxed);
+                call.id == id && call.caller == caller && !confirmed && !is_limited(&pinned, call)
+            };
+            if self.take(store, process, id, may_go) > 0 {
+                return;
+            }
         }
-        Ok(placed)
-    }
-
-    /// Makes a call that holds no record yet.
-    fn make<'a, A: Arena>(
-        &self,
-        at: &Counting<'a, A, L>,
-    ) -> Result<Owned<'a, A, Call>, OutOfMemory> {
-        let arena = at.store.arena();
-        let mut plan = Plan::<Call>::of_header();
-        let text = plan.array(at.call_id.len());
-        let mut block = plan.alloc(arena)?;
-        let text = block.slice(&text);
-        // SAFETY: the block is ours alone until the call is linked.
-        unsafe { text.fill() }.copy_from_slice(at.call_id);
-        let call = block.fill();
-        call.set = at.set;
-        call.expires = at.now.saturating_add(self.lifetimes.expire_s);
-        call.init_expires = at.now.saturating_add(self.lifetimes.init_expire_s);
-        call.call_id = text;
-        // SAFETY: just made.
-        Ok(unsafe { Owned::new(block.header(), arena) })
     }
 
     /// Returns true if the call is counted in the set.
-    pub fn is_counted(&self, set: SetId, call_id: &[u8]) -> bool {
-        self.slot(call_id)
-            .is_some_and(|(slot, hash)| slot.lock().find(hash, set, call_id).is_some())
+    pub fn is_counted(&self, set: SetId, name: &CallName) -> bool {
+        let is = |call: &Call| call.is(name) && call.record().is_some_and(|r| r.set() == set);
+        let slot = self.slot(name.id);
+        slot.is_some_and(|slot| slot.lock().with_id(name.id).any(is))
     }
 
-    /// Ends a call in one set, or in all; returns in how many it was counted.
-    pub fn end_in<A: Arena>(
+    /// Ends a call in all sets; returns in how many it was counted.
+    pub fn end<A: Arena>(&self, store: &Store<A, L>, process: usize, name: &CallName) -> usize {
+        self.take(store, process, name.id, |call| call.is(name))
+    }
+
+    /// Ends all calls of a Call-ID, whoever the caller is; returns how many there were.
+    pub fn release<A: Arena>(&self, store: &Store<A, L>, process: usize, call_id: &[u8]) -> usize {
+        let id = self.key.call_id(call_id);
+        self.take(store, process, id, |call| call.id == id)
+    }
+
+    /// Ends those calls of a Call-ID's chain that `which` accepts; returns how many there were.
+    pub(super) fn take<A: Arena>(
         &self,
         store: &Store<A, L>,
         process: usize,
-        set: Option<SetId>,
-        call_id: &[u8],
+        id: CallIdPrint,
+        which: impl Fn(&Call) -> bool,
     ) -> usize {
-        let Some((slot, hash)) = self.slot(call_id) else {
-            return 0;
-        };
-        let ended = slot.lock().take(Some(hash), |call| {
-            call.call_id.get() == call_id && set.is_none_or(|set| call.set == set)
-        });
-        finish(store, process, ended)
+        let Some(slot) = self.slot(id) else { return 0 };
+        let ended = slot.lock().take(Some(id), which);
+        self.finish(store, process, ended)
     }
 
-    /// Notes that a call is answered: it counts until it ends or expires.
-    pub fn confirm(&self, call_id: &[u8]) -> bool {
+    /// Notes that a call is answered: it counts until it ends or expires. Returns true if it is counted.
+    pub fn confirm(&self, name: &CallName) -> bool {
+        let Some(slot) = self.slot(name.id) else {
+            return false;
+        };
         let mut confirmed = false;
-        if let Some((slot, hash)) = self.slot(call_id) {
-            slot.lock().change(hash, |call| {
-                if call.call_id.get() == call_id {
-                    call.init_expires = u32::MAX;
-                    confirmed = true;
-                }
-            });
+        for call in slot.lock().with_id(name.id).filter(|call| call.is(name)) {
+            call.confirmed.store(true, Relaxed);
+            self.unqueue(call);
+            confirmed = true;
         }
         confirmed
     }
 
-    /// Ends the calls whose time is over, in a part of the table: slots `part` of `parts`.
-    /// Returns how many there were.
+    /// Takes a call out of the queue, if it is there. Nobody puts it there meanwhile.
+    pub(super) fn unqueue(&self, call: &Call) {
+        if call.queued.load(Relaxed) {
+            self.root().queue.lock().remove(call);
+        }
+    }
+
+    /// Ends the calls whose time is over, in a part of the table: slots `part` of `parts`. Returns how many there were.
     pub fn expire<A: Arena>(
         &self,
         store: &Store<A, L>,
         process: usize,
-        now: u32,
+        now_s: u64,
         part: usize,
         parts: usize,
     ) -> usize {
-        let over = |call: &Call| call.expires <= now || call.init_expires <= now;
+        let over = |call: &Call| {
+            let age_s = now_s.saturating_sub(call.begun_s.load(Relaxed));
+            let unanswered = age_s >= u64::from(self.limits.init_expire_s);
+            age_s >= u64::from(self.limits.expire_s) || unanswered && !call.confirmed.load(Relaxed)
+        };
         let slots = self.slots().iter().skip(part).step_by(parts.max(1));
         let expire = |slot: &Slot<L>| {
             let mut chains = slot.0.lock();
             let ended = chains.take(None, over);
             chains.tidy(store.arena());
             drop(chains);
-            finish(store, process, ended)
+            self.finish(store, process, ended)
         };
         slots.map(expire).sum()
     }
 
-    /// Returns the calls that `which` takes, `offset` left out, at most `count`, in no order.
+    /// Takes calls from their destinations' counts, and gives them back; returns how many there were.
+    fn finish<A: Arena>(&self, store: &Store<A, L>, process: usize, mut ended: Ended) -> usize {
+        let mut count = 0;
+        // SAFETY: `Calls::make` took all calls from this arena.
+        while let Some(call) = unsafe { ended.pop(store.arena()) } {
+            self.unqueue(&call);
+            if let Some(record) = call.record() {
+                unload(store, process, record);
+            }
+            count += 1;
+        }
+        if count > 0 {
+            self.root().up.fetch_sub(count, Relaxed);
+        }
+        count
+    }
+
+    /// Returns the calls that `which` takes, `offset` left out, at most `count`, in no order. With a Call-ID, only its
+    /// calls are looked at.
     pub fn list<A: Arena>(
         &self,
         store: &Store<A, L>,
         process: usize,
+        call_id: Option<&[u8]>,
         which: impl Fn(&CallInfo) -> bool,
         offset: usize,
         count: usize,
     ) -> Vec<CallInfo> {
         let pinned = store.pin(process);
-        let slots = self.slots().iter();
-        let infos = slots.flat_map(|slot| infos(&slot.0, &pinned));
-        infos.filter(which).skip(offset).take(count).collect()
+        let id = call_id.map(|call_id| self.key.call_id(call_id));
+        let infos = |slot: &Mutex<L, Chains>| -> Vec<CallInfo> {
+            let chains = slot.lock();
+            let calls = chains
+                .all()
+                .filter(|call| id.is_none_or(|id| call.id == id));
+            calls
+                .map(|call| self.info(call, &pinned))
+                .filter(&which)
+                .collect()
+        };
+        let infos: Box<dyn Iterator<Item = CallInfo>> = match id {
+            Some(id) => Box::new(self.slot(id).into_iter().flat_map(infos)),
+            None => Box::new(self.slots().iter().map(|slot| &slot.0).flat_map(infos)),
+        };
+        infos.skip(offset).take(count).collect()
+    }
+
+    fn info(&self, call: &Call, pinned: &Pinned<'_>) -> CallInfo {
+        let dest = dest_of(pinned, call);
+        CallInfo {
+            call_id: call.shown(),
+            set: call.record().map_or(0, DestRecord::set),
+            duid: dest.and_then(Dest::duid).unwrap_or_default().to_vec(),
+            confirmed: call.confirmed.load(Relaxed),
+            expires_s: (call.begun_s.load(Relaxed)).saturating_add(self.limits.expire_s.into()),
+        }
     }
 
     /// Gives everything back, at the end of the server.
@@ -314,8 +331,11 @@ impl<L: RawMutex> Calls<L> {
             // The lock is not asked for: a process that was ended meanwhile left it locked.
             // SAFETY: by this function's contract nobody else looks at the calls.
             let chains = unsafe { &mut *slot.0.data_ptr() };
+            let mut all = chains.take(None, |_| true);
             // SAFETY: taken out, of this arena, and nobody is left to read them.
-            unsafe { chains.take(None, |_| true).free(arena) };
+            while let Some(call) = unsafe { all.pop(arena) } {
+                drop(call);
+            }
             chains.tidy(arena);
         }
         // SAFETY: made by `create`; nobody uses it again.
@@ -323,43 +343,24 @@ impl<L: RawMutex> Calls<L> {
     }
 }
 
-/// Takes calls from their destinations' counts, and gives them back; returns how many there were.
-fn finish<A: Arena, L: RawMutex>(
+/// Takes a call from the count of a destination.
+pub(super) fn unload<A: Arena, L: RawMutex>(
     store: &Store<A, L>,
     process: usize,
-    mut ended: List<Call>,
-) -> usize {
-    let mut count = 0;
-    // SAFETY: `make` took calls from this arena.
-    while let Some(call) = unsafe { ended.pop(store.arena()) } {
-        if let Some(record) = call.record() {
-            record.unload();
-            store.sync_load(process, call.set, record);
-        }
-        count += 1;
-    }
-    count
+    record: &DestRecord,
+) {
+    record.unload();
+    store.sync_load(process, record.set(), record);
 }
 
-/// Returns the position of the destination that a call is counted for, if it still takes messages: also
-/// when it drains.
-fn position(view: &View, call: &Call) -> Option<usize> {
-    let at = view.position_of(call.record()?)?;
-    view.serves_calls(at).then_some(at)
+/// Returns the destination of a call; `None` if it has left the lists.
+fn dest_of<'p>(pinned: &'p Pinned<'_>, call: &Call) -> Option<&'p Dest> {
+    let record = call.record()?;
+    let view = pinned.view(record.set())?;
+    view.dest(view.position_of(record)?)
 }
 
-/// Returns the calls of a slot.
-fn infos<L: RawMutex>(slot: &Mutex<L, Chains>, pinned: &Pinned<'_>) -> Vec<CallInfo> {
-    let info = |call: &Call| {
-        let view = pinned.view(call.set);
-        let dest = view.and_then(|view| view.dest(view.position_of(call.record()?)?));
-        CallInfo {
-            call_id: call.call_id.get().to_vec(),
-            set: call.set,
-            duid: dest.and_then(Dest::duid).unwrap_or_default().to_vec(),
-            confirmed: call.init_expires == u32::MAX,
-            expires: call.expires,
-        }
-    };
-    slot.lock().all().map(info).collect()
+/// Returns true if the destination of a call has a limit.
+fn is_limited(pinned: &Pinned<'_>, call: &Call) -> bool {
+    dest_of(pinned, call).is_some_and(|dest| dest.maxload != 0)
 }

@@ -1,233 +1,172 @@
-//! The calls of one slot of the call table: one chain, or many short ones once it has become long.
+//! The calls of one slot of the call table: one chain, or several, as many as its calls need.
 //!
 //! They lie behind the slot's lock: `&Chains` comes from its guard, and bounds all that it yields.
 
-use core::ptr::NonNull;
+use core::iter;
+use core::ptr::{self, NonNull};
 use core::slice;
+use core::sync::atomic::Ordering::Relaxed;
 
-use crate::dispatch::hash::fold_hash;
-use crate::dispatch::list::destination::SetId;
+use super::call::{Call, Link};
+use super::fingerprint::CallIdPrint;
+use crate::shm::memory::arena::{Arena, Owned, ShmSlice};
 
-use crate::shm::dest::record::DestRecord;
-use crate::shm::memory::arena::{Arena, Free, Owned, ShmSafe, ShmSlice};
-use crate::shm::memory::list::{Linked, List};
-use crate::shm::memory::refcount::Counted;
+/// Calls for each chain before there are more chains.
+const LONG: usize = 4;
 
-/// A call that is counted.
-pub(crate) struct Call {
-    next: List<Call>,
-    /// The record of its destination, which it holds; null before it is in a chain.
-    pub(crate) record: *mut Counted<DestRecord>,
-    pub(crate) set: SetId,
-    /// The second in which it ends by itself.
-    pub(crate) expires: u32,
-    /// The second in which it ends when it is not confirmed by then; `u32::MAX` when it is.
-    pub(crate) init_expires: u32,
-    pub(crate) call_id: ShmSlice<u8>,
-}
-
-// SAFETY: integers, arena pointers and a shared slice; zeroed it is a call of nobody.
-unsafe impl ShmSafe for Call {}
-
-impl Linked for Call {
-    fn next(&self) -> &List<Self> {
-        &self.next
-    }
-
-    fn next_mut(&mut self) -> &mut List<Self> {
-        &mut self.next
-    }
-}
-
-impl Free for Call {
-    /// Lets its record go as well.
-    unsafe fn free(call: NonNull<Self>, arena: &impl Arena) {
-        // SAFETY: it is given back last.
-        if let Some(record) = NonNull::new(unsafe { call.as_ref() }.record) {
-            // SAFETY: the call holds it, and both came from this arena.
-            unsafe { Counted::release(record, arena) };
-        }
-        // SAFETY: the caller's promise.
-        unsafe { arena.free(call.cast()) };
-    }
-}
-
-impl Call {
-    /// True for the call with this Call-ID in this set.
-    pub(crate) fn is(&self, set: SetId, call_id: &[u8]) -> bool {
-        self.set == set && self.call_id.get() == call_id
-    }
-
-    /// Returns the record of its destination.
-    pub(crate) fn record(&self) -> Option<&DestRecord> {
-        // SAFETY: a call holds its record.
-        Some(unsafe { self.record.as_ref() }?)
-    }
-}
-
-/// Calls of a chain before it is made into several.
-const LONG: usize = 8;
-
-/// Chains that a long one is made into, and by how many they become more.
-const FIRST: usize = 16;
+/// By how many chains become more, or fewer.
 const MORE: usize = 4;
 
 /// The calls of a slot.
-pub(crate) struct Chains {
+pub(super) struct Chains {
     /// The only chain, while there are not many.
-    one: List<Call>,
-    /// Chains by the hash of their calls, a power of two of them; empty before they are needed.
-    many: ShmSlice<List<Call>>,
+    one: Link,
+    /// Chains by the fingerprint of their calls, a power of two of them; empty before they are needed.
+    many: ShmSlice<Link>,
     calls: usize,
 }
 
-/// The hash of a call within its slot: the bits of the whole above the slot's number.
-#[derive(Clone, Copy)]
-pub(crate) struct SlotHash {
-    hash: u32,
-    /// Bits of the slot's number.
-    bits: u32,
+/// Calls that were taken out of their chains.
+pub(super) struct Ended {
+    first: *mut Call,
 }
 
-impl SlotHash {
-    /// Makes the hash of a Call-ID in a table with two to the power of `bits` slots.
-    pub(crate) fn new(hash: u32, bits: u32) -> Self {
-        SlotHash { hash, bits }
+impl Ended {
+    /// Takes the first call out.
+    fn pop_raw(&mut self) -> Option<NonNull<Call>> {
+        let first = NonNull::new(self.first)?;
+        // SAFETY: a whole call, which `Chains::take` has put here and nobody has given back.
+        self.first = unsafe { first.as_ref() }.next.load(Relaxed);
+        Some(first)
     }
 
-    fn of(self, call: &Call) -> Self {
-        SlotHash::new(fold_hash(call.call_id.get()), self.bits)
+    /// Takes the first call out.
+    ///
+    /// # Safety
+    /// The calls came from this arena.
+    pub(super) unsafe fn pop<'a, A: Arena>(&mut self, arena: &'a A) -> Option<Owned<'a, A, Call>> {
+        let first = self.pop_raw()?;
+        // SAFETY: no chain leads to it any more; that it is of this arena is the caller's promise.
+        Some(unsafe { Owned::new(first, arena) })
     }
+}
 
-    fn place(self, chains: usize) -> usize {
-        self.hash.checked_shr(self.bits).unwrap_or(0) as usize & chains.wrapping_sub(1)
-    }
+/// Returns the call that a link leads to.
+fn follow(link: &Link) -> Option<&Call> {
+    // SAFETY: links of a chain lead to calls that are in it, and these are given back only after they have been taken
+    // out behind the slot's lock, which the caller holds as long as it has the link.
+    unsafe { link.load(Relaxed).as_ref() }
+}
+
+/// Returns the calls of the chain that begins at a link.
+fn walk(head: &Link) -> impl Iterator<Item = &Call> {
+    iter::successors(follow(head), |call| follow(&call.next))
 }
 
 impl Chains {
-    /// No calls.
-    pub(crate) const EMPTY: Self = Chains {
-        one: List::EMPTY,
-        many: ShmSlice::EMPTY,
-        calls: 0,
-    };
-
-    /// Returns the number of calls.
-    pub(crate) const fn len(&self) -> usize {
-        self.calls
+    /// Returns one without calls.
+    pub(super) const fn empty() -> Self {
+        Chains {
+            one: Link::new(ptr::null_mut()),
+            many: ShmSlice::EMPTY,
+            calls: 0,
+        }
     }
 
     /// Returns the heads of all chains.
-    fn heads(&self) -> &[List<Call>] {
+    fn heads(&self) -> &[Link] {
         match self.many.len() {
             0 => slice::from_ref(&self.one),
             _ => self.many.get(),
         }
     }
 
-    fn heads_mut(&mut self) -> &mut [List<Call>] {
-        match self.many.len() {
-            0 => slice::from_mut(&mut self.one),
-            // SAFETY: reached only through this value, which is borrowed for as long.
-            _ => unsafe { self.many.fill() },
-        }
-    }
-
-    /// Returns the head of the chain of a hash.
-    fn head_mut(&mut self, hash: SlotHash) -> Option<&mut List<Call>> {
-        let heads = self.heads_mut();
-        heads.get_mut(hash.place(heads.len()))
+    /// Returns the head of the chain of a fingerprint.
+    fn head(&self, id: CallIdPrint) -> Option<&Link> {
+        let heads = self.heads();
+        heads.get(id.chain & heads.len().wrapping_sub(1))
     }
 
     /// Returns all calls.
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Call> {
-        self.heads().iter().flat_map(List::iter)
+    pub(super) fn all(&self) -> impl Iterator<Item = &Call> {
+        self.heads().iter().flat_map(walk)
     }
 
-    /// Returns the calls with this hash, among others of their chain.
-    fn with_hash(&self, hash: SlotHash) -> impl Iterator<Item = &Call> {
-        let heads = self.heads();
-        heads
-            .get(hash.place(heads.len()))
-            .into_iter()
-            .flat_map(List::iter)
+    /// Returns the calls with a Call-ID.
+    pub(super) fn with_id(&self, id: CallIdPrint) -> impl Iterator<Item = &Call> {
+        let chain = self.head(id).into_iter().flat_map(walk);
+        chain.filter(move |call| call.id == id)
     }
 
-    /// Returns the call with this Call-ID in this set.
-    pub(crate) fn find(&self, hash: SlotHash, set: SetId, call_id: &[u8]) -> Option<&Call> {
-        self.with_hash(hash).find(|call| call.is(set, call_id))
-    }
-
-    /// Shows each call of the chain of a hash to `change`.
-    pub(crate) fn change(&mut self, hash: SlotHash, change: impl FnMut(&mut Call)) {
-        if let Some(head) = self.head_mut(hash) {
-            head.change_each(change);
+    /// Puts a call in. If there are many calls for each chain, memory is taken for more chains, if there is any.
+    pub(super) fn put<A: Arena>(&mut self, call: Owned<'_, A, Call>, arena: &A) {
+        let chains = self.heads().len();
+        if self.calls >= LONG * chains {
+            self.resize(chains * MORE, arena);
         }
-    }
-
-    /// Puts a call in. Where its chain has become long, memory is taken for more of them, if there
-    /// is any.
-    pub(crate) fn put<A: Arena>(&mut self, hash: SlotHash, call: Owned<'_, A, Call>, arena: &A) {
-        if self.with_hash(hash).nth(LONG).is_some() {
-            self.grow(hash, arena);
-        }
-        self.push(hash, call);
+        self.push(call.into_raw());
     }
 
     /// Puts a call at the start of its chain.
-    fn push<A: Arena>(&mut self, hash: SlotHash, call: Owned<'_, A, Call>) {
-        if let Some(head) = self.head_mut(hash) {
-            head.push(call);
+    fn push(&mut self, call: NonNull<Call>) {
+        // SAFETY: a whole call that is in no chain.
+        let there = unsafe { call.as_ref() };
+        if let Some(head) = self.head(there.id) {
+            there.next.store(head.load(Relaxed), Relaxed);
+            head.store(call.as_ptr(), Relaxed);
             self.calls += 1;
         }
     }
 
-    /// Makes more chains, where there are calls for them: calls with one and the same hash stay in
-    /// one chain, however many there are.
+    /// Makes so many chains of the calls, if there is memory for them.
     #[cold]
-    fn grow(&mut self, hash: SlotHash, arena: &impl Arena) {
-        let chains = self.heads().len();
-        if self.calls < chains {
-            return;
-        }
-        let wanted = if chains < FIRST { FIRST } else { chains * MORE };
-        let Ok(many) = ShmSlice::create(arena, wanted) else {
-            return;
+    fn resize(&mut self, wanted: usize, arena: &impl Arena) {
+        let many = match wanted {
+            1 => ShmSlice::EMPTY,
+            _ => match ShmSlice::create(arena, wanted) {
+                Ok(many) => many,
+                Err(_) => return,
+            },
         };
         let mut all = self.take(None, |_| true);
-        self.tidy(arena);
+        // SAFETY: an earlier call of this function took them from this arena; they lead to no call any more.
+        unsafe { self.many.free(arena) };
         self.many = many;
-        // SAFETY: calls are of the table's arena.
-        while let Some(call) = unsafe { all.pop(arena) } {
-            self.push(hash.of(&call), call);
+        while let Some(call) = all.pop_raw() {
+            self.push(call);
         }
     }
 
-    /// Takes those calls out of one chain, or of all, that `which` takes.
-    pub(crate) fn take(
-        &mut self,
-        hash: Option<SlotHash>,
-        which: impl Fn(&Call) -> bool,
-    ) -> List<Call> {
-        let mut taken = List::EMPTY;
-        let heads = match hash {
-            Some(hash) => self.head_mut(hash).map(slice::from_mut).unwrap_or_default(),
-            None => self.heads_mut(),
+    /// Takes those calls out that `which` accepts: of the chain of a fingerprint, or of all chains.
+    pub(super) fn take(&mut self, id: Option<CallIdPrint>, which: impl Fn(&Call) -> bool) -> Ended {
+        let heads = match id {
+            Some(id) => self.head(id).map(slice::from_ref).unwrap_or_default(),
+            None => self.heads(),
         };
-        let count = heads
-            .iter_mut()
-            .map(|head| head.move_to(&mut taken, &which));
-        let count: usize = count.sum();
+        let (mut ended, mut count) = (ptr::null_mut(), 0);
+        for head in heads {
+            let mut link = head;
+            while let Some(call) = follow(link) {
+                if which(call) {
+                    let here = link.load(Relaxed);
+                    link.store(call.next.load(Relaxed), Relaxed);
+                    call.next.store(ended, Relaxed);
+                    (ended, count) = (here, count + 1);
+                } else {
+                    link = &call.next;
+                }
+            }
+        }
         self.calls -= count;
-        taken
+        Ended { first: ended }
     }
 
-    /// Gives back the memory for more chains than one, where no call is left.
-    pub(crate) fn tidy(&mut self, arena: &impl Arena) {
-        if self.calls == 0 {
-            // SAFETY: `grow` took them from this arena; they lead to no call.
-            unsafe { self.many.free(arena) };
-            *self = Chains::EMPTY;
+    /// Gives memory back where there are many more chains than calls.
+    pub(super) fn tidy(&mut self, arena: &impl Arena) {
+        let chains = self.heads().len();
+        let needed = if self.calls == 0 { 1 } else { chains / MORE };
+        if chains > 1 && self.calls * 2 * MORE < chains {
+            self.resize(needed, arena);
         }
     }
 }

@@ -65,6 +65,11 @@ fn group_of(entries: &Entries, group: usize) -> &[AtomicU64] {
     entries.get(group).unwrap_or_default()
 }
 
+/// Returns the entry of a call that was used in second `now_s`. Its 32 bits of seconds wrap after 136 years.
+fn entry_of(fingerprint: u64, now_s: u64) -> u64 {
+    (fingerprint << 32) | (now_s & u64::from(u32::MAX))
+}
+
 /// Returns true if an entry is of this call.
 fn is_of(entry: &AtomicU64, fingerprint: u64) -> bool {
     entry.load(Relaxed) >> 32 == fingerprint
@@ -105,7 +110,7 @@ impl StickyCalls {
         self.entries().ok_or(OutOfMemory)
     }
 
-    /// Notes a call of a set, in second `now`.
+    /// Notes a call of a set, in second `now_s`.
     ///
     /// # Errors
     /// [`OutOfMemory`] when there is no room for the table: nothing is noted.
@@ -114,11 +119,11 @@ impl StickyCalls {
         arena: &impl Arena,
         set: SetId,
         call_id: &[u8],
-        now: u32,
+        now_s: u64,
     ) -> Result<(), OutOfMemory> {
         let (group, fingerprint) = key(set, call_id);
         let group = group_of(self.need_entries(arena)?, group);
-        let noted = (fingerprint << 32) | u64::from(now);
+        let noted = entry_of(fingerprint, now_s);
         for _ in 0..TRIES {
             let there = group.iter().find(|entry| is_of(entry, fingerprint));
             if let Some(entry) = there {
@@ -140,8 +145,8 @@ impl StickyCalls {
         Ok(())
     }
 
-    /// Returns true if a call of a set is noted. One that is counts as used in second `now`.
-    pub fn knows(&self, set: SetId, call_id: &[u8], now: u32) -> bool {
+    /// Returns true if a call of a set is noted. One that is counts as used in second `now_s`.
+    pub fn knows(&self, set: SetId, call_id: &[u8], now_s: u64) -> bool {
         let (group, fingerprint) = key(set, call_id);
         let Some(entries) = self.entries() else {
             return false;
@@ -151,7 +156,7 @@ impl StickyCalls {
             .find(|entry| is_of(entry, fingerprint));
         if let Some(entry) = entry {
             let seen = entry.load(Relaxed);
-            let used = (fingerprint << 32) | u64::from(now);
+            let used = entry_of(fingerprint, now_s);
             // Where another call took the entry meanwhile, it keeps it.
             if seen >> 32 == fingerprint {
                 let _ = entry.compare_exchange(seen, used, Relaxed, Relaxed);

@@ -41,16 +41,6 @@ impl<T: Linked> List<T> {
         iter::successors(self.first(), |item| item.next().first())
     }
 
-    /// Shows each item to `change`.
-    pub(crate) fn change_each(&mut self, mut change: impl FnMut(&mut T)) {
-        let mut at = self.first;
-        // SAFETY: an item of the list, which is borrowed; no other reference to it is live.
-        while let Some(item) = unsafe { at.as_mut() } {
-            change(item);
-            at = item.next().first;
-        }
-    }
-
     /// Puts an item at the front.
     pub(crate) fn push<A: Arena>(&mut self, mut item: Owned<'_, A, T>) {
         *item.next_mut() = core::mem::replace(self, List::EMPTY);

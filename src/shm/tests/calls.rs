@@ -9,12 +9,16 @@ use super::store::{HeapStore, Spin, load, set_state, store};
 use super::{Heap, spec};
 use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::DestSpec;
-use crate::shm::calls::call_table::{Calls, Counting, Lifetimes, Placed};
+use crate::shm::calls::call_table::{CallLimits, Calls};
+use crate::shm::calls::fingerprint::{CallName, FingerprintKey};
+use crate::shm::calls::placed::{Counting, How};
+use crate::shm::memory::arena::OutOfMemory;
 use crate::shm::table::store::ReloadState;
 
-const LIFETIMES: Lifetimes = Lifetimes {
+const LIMITS: CallLimits = CallLimits {
     expire_s: 100,
     init_expire_s: 10,
+    most: usize::MAX,
 };
 
 /// A destination with a unique id and a limit.
@@ -25,6 +29,16 @@ pub fn with_duid<'a>(uri: &'a str, body: &'a str) -> DestSpec<'a> {
     spec
 }
 
+/// A place that was kept.
+#[derive(Debug, PartialEq, Eq)]
+enum Placed {
+    New(usize),
+    Known(usize),
+    Moved(usize),
+    Uncounted(usize),
+    Full,
+}
+
 struct Lab {
     store: HeapStore,
     calls: Calls<Spin>,
@@ -33,28 +47,108 @@ struct Lab {
 
 impl Lab {
     fn new(list: &[DestSpec<'_>]) -> Self {
+        Lab::with_limits(list, LIMITS)
+    }
+
+    /// A table that holds so many calls.
+    fn with_most(list: &[DestSpec<'_>], most: usize) -> Self {
+        Lab::with_limits(list, CallLimits { most, ..LIMITS })
+    }
+
+    fn with_limits(list: &[DestSpec<'_>], limits: CallLimits) -> Self {
         let heap = Heap::default();
         let store = store(&heap);
         load(&store, list, ReloadState::Keep).unwrap();
-        let calls = Calls::create(&heap, 2, LIFETIMES).unwrap();
+        let calls = Calls::create(&heap, 2, FingerprintKey(1, 2), limits).unwrap();
         Lab { store, calls, heap }
     }
 
-    fn place(&self, call_id: &str, now: u32) -> Placed {
+    /// The call of an INVITE that begins it; `call` is its Call-ID, and behind a blank the caller's tag.
+    fn name(&self, call: &str) -> CallName {
+        let (call_id, tag) = call.split_once(' ').unwrap_or((call, "caller"));
+        self.calls
+            .key()
+            .call(call_id.as_bytes(), tag.as_bytes(), None)
+    }
+
+    /// Places a call from a process, and keeps it if it is sent.
+    fn try_place(
+        &self,
+        process: usize,
+        call: &str,
+        now_s: u64,
+        sent: bool,
+    ) -> Result<Placed, OutOfMemory> {
+        let pinned = self.store.pin(process);
+        let counting = Counting {
+            store: &self.store,
+            process,
+            set: 1,
+            view: pinned.view(1).unwrap(),
+            call: self.name(call),
+            now_s,
+        };
+        let call_id = call.split(' ').next().unwrap_or_default();
+        let Some(placed) = self.calls.place(counting, call_id.as_bytes())? else {
+            return Ok(Placed::Full);
+        };
+        let (at, how) = (placed.at(), placed.how());
+        if sent {
+            placed.keep();
+        }
+        Ok(match how {
+            How::New => Placed::New(at),
+            How::Known => Placed::Known(at),
+            How::Moves => Placed::Moved(at),
+            How::Uncounted => Placed::Uncounted(at),
+        })
+    }
+
+    fn place(&self, call: &str, now_s: u64) -> Placed {
+        self.try_place(1, call, now_s, true).unwrap()
+    }
+
+    /// Places a call whose request is not sent.
+    fn fail(&self, call: &str) -> Placed {
+        self.try_place(1, call, 0, false).unwrap()
+    }
+
+    /// Moves a call to a position; false if that takes no more.
+    fn move_to(&self, call: &str, at: usize, sent: bool) -> bool {
         let pinned = self.store.pin(1);
-        let at = Counting {
+        let counting = Counting {
             store: &self.store,
             process: 1,
             set: 1,
             view: pinned.view(1).unwrap(),
-            call_id: call_id.as_bytes(),
-            now,
+            call: self.name(call),
+            now_s: 0,
         };
-        self.calls.place(&at).unwrap()
+        let placed = self.calls.move_to(counting, at);
+        let takes = placed.is_some();
+        if let Some(placed) = placed.filter(|_| sent) {
+            placed.keep();
+        }
+        takes
     }
 
-    fn end(&self, call_id: &str) -> usize {
-        self.calls.end_in(&self.store, 1, None, call_id.as_bytes())
+    fn confirm(&self, call: &str) -> bool {
+        self.calls.confirm(&self.name(call))
+    }
+
+    fn end(&self, call: &str) -> usize {
+        self.calls.end(&self.store, 1, &self.name(call))
+    }
+
+    /// Call-IDs that are listed, sorted.
+    fn listed(&self) -> Vec<String> {
+        let all = self
+            .calls
+            .list(&self.store, 0, None, |_| true, 0, usize::MAX);
+        let text = |id: Vec<u8>| String::from_utf8(id).unwrap();
+        let mut all: Vec<String> = all.into_iter().map(|info| text(info.call_id)).collect();
+        all.sort();
+        all
     }
 
     /// Calls by unique id, as the records count them.
@@ -112,26 +206,182 @@ fn a_call_moves_where_its_destination_is_out_or_the_next_is_asked_for() {
     let lab = Lab::new(&list);
     assert_eq!(lab.place("1", 0), Placed::New(0));
     set_state(&lab.store, 1, "sip:a:1", 1);
-    assert_eq!(lab.place("1", 0), Placed::New(1));
+    assert_eq!(lab.fail("1"), Placed::Moved(1));
+    assert_eq!(lab.loads(), loads(&[("a", 1), ("b", 0)]));
+    assert_eq!(lab.place("1", 0), Placed::Moved(1));
     assert_eq!(lab.loads(), loads(&[("a", 0), ("b", 1)]));
     set_state(&lab.store, 1, "sip:a:1", 0);
+    assert!(
+        lab.move_to("none", 0, true),
+        "a call that ended is not counted again"
+    );
+    assert_eq!(lab.loads(), loads(&[("a", 0), ("b", 1)]));
+    assert!(lab.move_to("1", 0, false));
+    assert_eq!(lab.loads(), loads(&[("a", 0), ("b", 1)]), "not sent");
+    assert!(lab.move_to("1", 0, true));
+    assert_eq!(lab.loads(), loads(&[("a", 1), ("b", 0)]));
+    assert_eq!(lab.place("2", 0), Placed::New(1));
+    assert!(!lab.move_to("2", 0, true));
+    assert_eq!(lab.loads(), loads(&[("a", 1), ("b", 1)]));
+    lab.destroy();
+}
+
+#[test]
+fn only_the_maker_takes_a_call_back_and_only_while_nobody_has_found_it() {
+    let lab = Lab::new(&[with_duid("sip:a:1", "duid=a;maxload=2")]);
+    assert_eq!(lab.fail("1"), Placed::New(0));
+    assert_eq!((lab.calls.up(), lab.loads()), (0, loads(&[("a", 0)])));
+    // A call that is up stays when one more request of it fails.
+    assert_eq!(lab.place("1", 0), Placed::New(0));
+    assert_eq!(lab.fail("1"), Placed::Known(0));
+    assert_eq!(lab.loads(), loads(&[("a", 1)]));
+    // Another process finds the call before its maker fails.
     let pinned = lab.store.pin(1);
-    let view = pinned.view(1).unwrap();
-    let at = |call_id| Counting {
+    let counting = Counting {
         store: &lab.store,
         process: 1,
         set: 1,
-        view,
-        call_id,
-        now: 0,
+        view: pinned.view(1).unwrap(),
+        call: lab.name("2"),
+        now_s: 0,
     };
-    assert_eq!(lab.calls.move_to(&at(b"none"), 0), Ok(false));
-    assert_eq!(lab.calls.move_to(&at(b"1"), 0), Ok(true));
-    assert_eq!(lab.loads(), loads(&[("a", 1), ("b", 0)]));
-    assert_eq!(lab.place("2", 0), Placed::New(1));
-    assert_eq!(lab.calls.move_to(&at(b"2"), 0), Ok(false));
-    assert_eq!(lab.loads(), loads(&[("a", 1), ("b", 1)]));
+    let placed = lab.calls.place(counting, b"2").unwrap().unwrap();
+    assert_eq!(lab.try_place(2, "2", 0, true), Ok(Placed::Known(0)));
+    drop(placed);
     drop(pinned);
+    assert_eq!(lab.loads(), loads(&[("a", 2)]));
+    assert_eq!(lab.place("3", 0), Placed::Full);
+    assert_eq!(lab.end("1") + lab.end("2"), 2);
+    assert_eq!(lab.loads(), loads(&[("a", 0)]));
+    lab.destroy();
+}
+
+#[test]
+fn calls_of_one_call_id_are_told_apart_by_the_callers_tag() {
+    let lab = Lab::new(&[with_duid("sip:a:1", "duid=a;maxload=2")]);
+    assert_eq!(lab.place("1 x", 0), Placed::New(0));
+    assert_eq!(lab.place("1 x", 0), Placed::Known(0));
+    assert_eq!(lab.place("1 ", 0), Placed::New(0), "a missing tag is a tag");
+    assert_eq!(lab.place("1 y", 0), Placed::Full);
+    let from = |from: &[u8], to: &[u8]| lab.calls.key().call(b"1", from, Some(to));
+    // A re-INVITE of either side.
+    for (one, other) in [("x", "callee"), ("callee", "x"), ("callee", "")] {
+        let name = from(one.as_bytes(), other.as_bytes());
+        assert!(lab.calls.is_counted(1, &name), "{one} {other}");
+    }
+    // Nobody's tags end or confirm nothing.
+    let foreign = from(b"foreign", b"callee");
+    assert!(!lab.calls.is_counted(1, &foreign) && !lab.calls.confirm(&foreign));
+    assert_eq!(lab.calls.end(&lab.store, 1, &foreign), 0);
+    assert_eq!(lab.calls.end(&lab.store, 1, &from(b"callee", b"x")), 1);
+    assert_eq!(lab.listed(), ["1"]);
+    assert_eq!(lab.place("1 y", 0), Placed::New(0));
+    assert_eq!(lab.calls.release(&lab.store, 1, b"1"), 2);
+    assert_eq!(lab.loads(), loads(&[("a", 0)]));
+    lab.destroy();
+}
+
+#[test]
+fn a_call_has_one_size_and_long_call_ids_are_shown_cut_short() {
+    let lab = Lab::new(&[with_duid("sip:a:1", "duid=a")]);
+    let sizes = [1, 41, 42, 255, 256, 60_000].map(|len| {
+        let before = lab.heap.taken();
+        let call_id = "x".repeat(len);
+        assert_eq!(lab.place(&call_id, 0), Placed::New(0));
+        let taken = lab.heap.taken() - before;
+        let shown = if len <= 41 {
+            call_id.clone()
+        } else {
+            "x".repeat(41) + "..."
+        };
+        assert_eq!(lab.listed(), [shown], "{len}");
+        let one = |id: &str| {
+            lab.calls
+                .list(&lab.store, 0, Some(id.as_bytes()), |_| true, 0, 9)
+        };
+        assert_eq!((one(&call_id).len(), one(&call_id[1..]).len()), (1, 0));
+        assert_eq!(lab.end(&call_id), 1);
+        taken
+    });
+    assert_eq!(sizes, [sizes[0]; 6]);
+    lab.destroy();
+}
+
+#[test]
+fn a_full_table_gives_up_the_oldest_unconfirmed_calls_of_destinations_without_a_limit() {
+    let list = [
+        with_duid("sip:b:1", "duid=b"),
+        with_duid("sip:a:1", "duid=a;maxload=2"),
+    ];
+    let lab = Lab::with_most(&list, 4);
+    assert_eq!(lab.place("1", 0), Placed::New(0));
+    assert_eq!(lab.place("2", 0), Placed::New(1));
+    assert_eq!(lab.place("3", 0), Placed::New(0));
+    assert_eq!(lab.place("4", 0), Placed::New(1));
+    assert!(!lab.calls.is_full_anew(0) || lab.calls.up() == 4);
+    assert!(lab.confirm("2"));
+    // Those of a are limited, and that of 2 is confirmed.
+    assert_eq!(lab.place("5", 0), Placed::New(1));
+    assert_eq!(lab.listed(), ["1", "2", "3", "5"]);
+    assert_eq!(lab.place("6", 0), Placed::New(1));
+    assert_eq!(lab.listed(), ["1", "2", "3", "6"]);
+    assert!(lab.confirm("6"));
+    assert_eq!(lab.place("7", 0), Placed::Uncounted(1));
+    assert_eq!(lab.loads(), loads(&[("a", 2), ("b", 2)]));
+    assert_eq!(lab.end("2"), 1);
+    assert_eq!(lab.place("8", 0), Placed::New(1));
+    // A call that moves to a destination with a limit does not make room any more.
+    assert_eq!(lab.end("1"), 1);
+    assert!(lab.move_to("8", 0, true));
+    assert_eq!(lab.place("9", 0), Placed::New(1));
+    assert_eq!(lab.place("10", 0), Placed::New(1));
+    assert_eq!(lab.listed(), ["10", "3", "6", "8"]);
+    assert_eq!(lab.loads(), loads(&[("a", 2), ("b", 2)]));
+    // One that moves back does.
+    assert!(lab.move_to("8", 1, true));
+    assert_eq!(lab.place("11", 0), Placed::New(0));
+    assert_eq!(lab.listed(), ["11", "3", "6", "8"]);
+    assert_eq!(lab.place("12", 0), Placed::New(1));
+    assert_eq!(lab.listed(), ["11", "12", "3", "6"]);
+    lab.destroy();
+}
+
+#[test]
+fn destinations_with_a_limit_count_beyond_a_full_table_but_not_for_ever() {
+    let list = [
+        with_duid("sip:b:1", "duid=b;maxload=9"),
+        with_duid("sip:a:1", "duid=a;maxload=9"),
+    ];
+    let lab = Lab::with_most(&list, 3);
+    for call in 0..6 {
+        assert_eq!(lab.place(&call.to_string(), 0), Placed::New(call % 2));
+    }
+    assert_eq!(lab.place("6", 0), Placed::Full);
+    assert_eq!(lab.loads(), loads(&[("a", 3), ("b", 3)]));
+    // A limit that was set later protects the calls that were there before.
+    lab.destroy();
+    let lab = Lab::with_most(&[with_duid("sip:a:1", "duid=a")], 1);
+    assert_eq!(lab.place("1", 0), Placed::New(0));
+    load(
+        &lab.store,
+        &[with_duid("sip:a:1", "duid=a;maxload=9")],
+        ReloadState::Keep,
+    )
+    .unwrap();
+    assert_eq!(lab.place("2", 0), Placed::New(0));
+    assert_eq!(lab.listed(), ["1", "2"]);
+    lab.destroy();
+}
+
+#[test]
+fn the_warning_of_a_full_table_comes_once_a_minute() {
+    let lab = Lab::with_most(&[with_duid("sip:a:1", "duid=a")], 1);
+    assert!(!lab.calls.is_full_anew(5));
+    lab.place("1", 0);
+    let warned: Vec<u64> = (5..130)
+        .filter(|&now_s| lab.calls.is_full_anew(now_s))
+        .collect();
+    assert_eq!(warned, [5, 65, 125]);
     lab.destroy();
 }
 
@@ -175,22 +425,23 @@ fn counts_survive_reloads_and_a_removed_destination_finds_its_count_again() {
 #[test]
 fn calls_expire_unless_they_are_confirmed() {
     let lab = Lab::new(&[with_duid("sip:a:1", "duid=a")]);
-    lab.place("early", 0);
-    lab.place("kept", 0);
-    assert!(lab.calls.confirm(b"kept"));
-    assert!(!lab.calls.confirm(b"none"));
-    let expire = |now| {
-        let parts = (0..3).map(|part| lab.calls.expire(&lab.store, 1, now, part, 3));
-        parts.sum::<usize>()
+    // The server's clock wraps after 2^28 seconds, this one does not.
+    let begin = (1 << 28) - 5;
+    lab.place("early", begin);
+    lab.place("kept", begin);
+    assert!(lab.confirm("kept"));
+    assert!(!lab.confirm("none"));
+    let expire = |age| {
+        let part = |part| lab.calls.expire(&lab.store, 1, begin + age, part, 3);
+        (0..3).map(part).sum::<usize>()
     };
     assert_eq!(expire(9), 0);
     assert_eq!(expire(10), 1);
-    let left = lab.calls.list(&lab.store, 0, |_| true, 0, 9);
-    assert_eq!(left.len(), 1);
-    assert_eq!(
-        (left[0].call_id.as_slice(), left[0].confirmed),
-        (&b"kept"[..], true)
-    );
+    assert_eq!(lab.listed(), ["kept"]);
+    let left = lab
+        .calls
+        .list(&lab.store, 0, None, |info| info.confirmed, 0, 9);
+    assert_eq!((left.len(), left[0].expires_s), (1, begin + 100));
     assert_eq!(expire(99), 0);
     assert_eq!(expire(100), 1);
     assert_eq!(lab.loads(), loads(&[("a", 0)]));
@@ -201,20 +452,9 @@ fn calls_expire_unless_they_are_confirmed() {
 fn a_full_arena_leaves_nothing_counted() {
     let lab = Lab::new(&[with_duid("sip:a:1", "duid=a")]);
     lab.heap.limit(Some(0));
-    let pinned = lab.store.pin(1);
-    let view = pinned.view(1).unwrap();
-    let at = Counting {
-        store: &lab.store,
-        process: 1,
-        set: 1,
-        view,
-        call_id: b"1",
-        now: 0,
-    };
-    assert!(lab.calls.place(&at).is_err());
+    assert_eq!(lab.try_place(1, "1", 0, true), Err(OutOfMemory));
     lab.heap.limit(None);
     assert_eq!((lab.loads(), lab.calls.up()), (loads(&[("a", 0)]), 0));
-    drop(pinned);
     lab.destroy();
 }
 
@@ -232,13 +472,13 @@ fn many_more_calls_than_slots_are_found_and_their_memory_is_given_back() {
     assert!(lab.heap.taken() > before + count, "more chains than slots");
     for call in 0..count {
         assert_eq!(lab.place(&name(call), 0), Placed::Known(0));
-        assert!(call % 2 == 0 || lab.calls.confirm(name(call).as_bytes()));
+        assert!(call % 2 == 0 || lab.confirm(&name(call)));
     }
-    let all = lab.calls.list(&lab.store, 0, |_| true, 0, usize::MAX);
+    let all = lab.calls.list(&lab.store, 0, None, |_| true, 0, usize::MAX);
     assert_eq!((all.len(), lab.calls.up()), (count, count));
     assert_eq!(lab.calls.expire(&lab.store, 1, 10, 0, 1), count / 2);
     for call in (1..count).step_by(2) {
-        assert!(lab.calls.is_counted(1, name(call).as_bytes()));
+        assert!(lab.calls.is_counted(1, &lab.name(&name(call))));
         assert_eq!(lab.end(&name(call)), 1);
         assert_eq!(lab.end(&name(call)), 0);
     }
@@ -284,6 +524,7 @@ fn random_calls_agree_with_a_model() {
                 Placed::New(at) => assert!(model.insert(call, duid_at(at)).is_none()),
                 Placed::Known(at) => assert_eq!(model[&call], duid_at(at)),
                 Placed::Full => assert!(!model.contains_key(&call)),
+                other => panic!("{call}: {other:?}"),
             }
         } else {
             assert_eq!(lab.end(&call), usize::from(model.remove(&call).is_some()));

@@ -204,6 +204,12 @@ impl Request {
         self
     }
 
+    /// Tag of From; no tag if it is empty.
+    pub fn from_tag(mut self, tag: &str) -> Self {
+        self.from_tag = tag.to_owned();
+        self
+    }
+
     /// Tag of To: the request is inside a dialog.
     pub fn tagged(mut self, tag: &str) -> Self {
         self.to_tag = Some(tag.to_owned());
@@ -293,7 +299,10 @@ impl Request {
             self.branch
         );
         line(&[via.as_bytes()]);
-        line(&[b"From: <", &self.from, b">;tag=", self.from_tag.as_bytes()]);
+        match self.from_tag.as_str() {
+            "" => line(&[b"From: <", &self.from, b">"]),
+            tag => line(&[b"From: <", &self.from, b">;tag=", tag.as_bytes()]),
+        }
         match &self.to_tag {
             Some(tag) => line(&[b"To: <", &self.to, b">;tag=", tag.as_bytes()]),
             None => line(&[b"To: <", &self.to, b">"]),

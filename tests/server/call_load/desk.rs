@@ -151,10 +151,11 @@ impl<'s> Desk<'s> {
     }
 }
 
-/// A request with set 1.
+/// A request with set 1, from the one caller of this Call-ID.
 pub fn request(method: &str, what: &str, call_id: &str) -> Request {
     Request::new(method, format!("sip:{what}@desk.test"))
         .call_id(call_id)
+        .from_tag("caller")
         .header("X-Set", "1")
 }
 

@@ -160,10 +160,11 @@ fn a_retry_with_credentials_goes_to_the_destination_that_asked_for_them() {
     );
     let server = start(&[&a, &b]);
     let uac = Uac::new();
-    let first = invite("").call_id("with credentials");
+    let invite = |text| invite(text).call_id("with credentials").from_tag("caller");
+    let first = invite("");
     assert_eq!(status(uac.call(server.addr(), first)), Some(407));
     assert_eq!(loads(&server), "a=1 b=0");
-    let again = invite("").call_id("with credentials").cseq(2);
+    let again = invite("").cseq(2);
     let call = uac.call(server.addr(), again).ok().unwrap();
     assert_eq!(call.answered_by(), format!("127.0.0.1:{}", a.port()));
     assert_eq!(loads(&server), "a=1 b=0");
@@ -276,7 +277,8 @@ fn kemi_scripts_count_too() {
         .param("ds_hash_size", 6);
     let server = Kamailio::start(Module::Rust, config);
     let eval = |method: &str, text: &str| {
-        let request = Request::new(method, "sip:callee@service.test").call_id("1");
+        let request = Request::new(method, "sip:callee@service.test");
+        let request = request.call_id("1").from_tag("caller");
         let reply = Uac::new().request(server.addr(), &request.body(text));
         reply.text("X-Out")
     };

@@ -154,7 +154,8 @@ fn a_call_counts_once_in_each_set_and_ends_in_all() {
     let desk = Desk::new(&server);
     assert_eq!(desk.pick("1").as_deref(), Some("a"));
     let request = Request::new("INVITE", "sip:select@desk.test");
-    desk.send(request.call_id("1").header("X-Set", "2"));
+    let request = request.call_id("1").from_tag("caller");
+    desk.send(request.header("X-Set", "2"));
     assert_eq!(loads_of(&server, 2), [("a".to_owned(), 1)]);
     assert_eq!((loads(&server).as_str(), up(&server)), ("a=1 b=0", 2));
     desk.bye("1");

@@ -1,0 +1,100 @@
+//! A counted call: one size, whatever its Call-ID.
+
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
+
+use super::fingerprint::{CallIdPrint, CallName, TagPrint};
+use crate::shm::dest::record::DestRecord;
+use crate::shm::memory::arena::{Arena, Free, ShmSafe};
+use crate::shm::memory::refcount::Counted;
+
+/// The bytes of a Call-ID that a call keeps, for those who list calls.
+pub(super) const TEXT: usize = 41;
+
+/// The maker of a call that somebody else has found.
+pub(super) const NOBODY: u32 = u32::MAX;
+
+/// A link to a call; null at the end of a chain.
+pub(super) type Link = AtomicPtr<Call>;
+
+/// A call that is counted.
+///
+/// What changes is atomic, because a call lies in a chain and in the queue, each behind a lock of its own: nobody has
+/// a call mutably once it is counted.
+pub struct Call {
+    /// The next call of its chain. Behind the lock of its slot.
+    pub(super) next: Link,
+    /// Its neighbours in the queue. Behind the queue's lock.
+    pub(super) older: Link,
+    pub(super) newer: Link,
+    /// The record of its destination, which it holds; null before it is in a chain. Behind the lock of its slot.
+    pub(super) record: AtomicPtr<Counted<DestRecord>>,
+    pub(super) id: CallIdPrint,
+    pub(super) caller: TagPrint,
+    /// The second in which it was counted for its destination. Behind the lock of its slot.
+    pub(super) begun_s: AtomicU64,
+    /// The process that has counted it, as long as no other selection has found it. Behind the lock of its slot.
+    pub(super) maker: AtomicU32,
+    /// True if a 2xx has confirmed it. Behind the lock of its slot.
+    pub(super) confirmed: AtomicBool,
+    /// True if it is in the queue. Behind the queue's lock.
+    pub(super) queued: AtomicBool,
+    /// The length of its Call-ID, at most 255.
+    text_len: u8,
+    text: [u8; TEXT],
+}
+
+const _: () = assert!(size_of::<Call>() == 112, "a call has no padding");
+
+// SAFETY: integers, atomics and arena pointers; zeroed it is a call of nobody.
+unsafe impl ShmSafe for Call {}
+
+impl Free for Call {
+    /// Lets its record go as well.
+    unsafe fn free(call: NonNull<Self>, arena: &impl Arena) {
+        // SAFETY: it is given back last.
+        let record = unsafe { call.as_ref() }.record.load(Relaxed);
+        if let Some(record) = NonNull::new(record) {
+            // SAFETY: the call holds it, and both came from this arena.
+            unsafe { Counted::release(record, arena) };
+        }
+        // SAFETY: the caller's promise.
+        unsafe { arena.free(call.cast()) };
+    }
+}
+
+impl Call {
+    /// Fills a call that nobody else sees yet.
+    pub(super) fn fill(&mut self, name: &CallName, text: &[u8], begun_s: u64, maker: u32) {
+        self.id = name.id;
+        self.caller = name.from;
+        *self.begun_s.get_mut() = begun_s;
+        *self.maker.get_mut() = maker;
+        self.text_len = u8::try_from(text.len()).unwrap_or(u8::MAX);
+        for (to, from) in self.text.iter_mut().zip(text) {
+            *to = *from;
+        }
+    }
+
+    /// Returns its Call-ID; three dots stand for the end of a long one.
+    pub(super) fn shown(&self) -> Vec<u8> {
+        let len = usize::from(self.text_len);
+        let mut shown = self.text.get(..len).unwrap_or(&self.text).to_vec();
+        if len > TEXT {
+            shown.extend_from_slice(b"...");
+        }
+        shown
+    }
+
+    /// Returns true if a message with this name belongs to it.
+    pub(super) fn is(&self, name: &CallName) -> bool {
+        self.id == name.id && (self.caller == name.from || self.caller == name.to)
+    }
+
+    /// Returns the record of its destination, while the lock of its slot is held.
+    pub(super) fn record(&self) -> Option<&DestRecord> {
+        // SAFETY: a call holds its record, and changes it only behind the lock.
+        Some(unsafe { self.record.load(Relaxed).as_ref() }?)
+    }
+}

@@ -1,0 +1,280 @@
+//! Placing a call: finding or choosing its destination, and what is taken back if its request is not sent.
+
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering::Relaxed;
+
+use parking_lot::lock_api::RawMutex;
+
+use super::call::{Call, NOBODY};
+use super::call_table::{Calls, unload};
+use super::chains::Chains;
+use super::fingerprint::CallName;
+use crate::dispatch::list::destination::SetId;
+use crate::shm::dest::destination::Dest;
+use crate::shm::memory::arena::{Arena, OutOfMemory, Owned, Plan, to_u32};
+use crate::shm::memory::refcount::Hold;
+use crate::shm::set::view::View;
+use crate::shm::table::store::Store;
+
+/// Where a call is to be counted: its name, and the set as it is now.
+pub struct Counting<'p, A: Arena, L: 'static> {
+    /// The table.
+    pub store: &'p Store<A, L>,
+    /// The caller's process.
+    pub process: usize,
+    /// The set.
+    pub set: SetId,
+    /// Its view, which is pinned.
+    pub view: &'p View,
+    /// The call.
+    pub call: CallName,
+    /// The second that it is now.
+    pub now_s: u64,
+}
+
+impl<A: Arena, L: RawMutex> Counting<'_, A, L> {
+    /// Returns true for the call that is to be counted.
+    fn is(&self, call: &Call) -> bool {
+        call.is(&self.call) && call.record().is_some_and(|record| record.set() == self.set)
+    }
+
+    /// Returns the process as calls name it.
+    fn maker(&self) -> u32 {
+        to_u32(self.process & 0xFFFF)
+    }
+
+    /// Takes back what was counted for the destination at a position.
+    fn unreserve(&self, at: usize) {
+        if let Some(dest) = self.view.dest(at) {
+            unload(self.store, self.process, dest.record());
+        }
+    }
+}
+
+/// How a call came to its destination, and so what is taken back if the request is not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// It was counted there before: nothing is taken back.
+    Known,
+    /// It is counted from now on. It is taken back unless another selection has found it meanwhile.
+    New,
+    /// It is counted elsewhere, and moves here when the request is sent.
+    Moves,
+    /// The table is full: it is not counted.
+    Uncounted,
+}
+
+/// A destination for a call. What was counted for it is taken back when this is dropped, unless it is kept.
+#[must_use]
+pub struct Placed<'p, A: Arena, L: RawMutex + 'static> {
+    calls: &'p Calls<L>,
+    counting: Counting<'p, A, L>,
+    at: usize,
+    how: How,
+}
+
+impl<A: Arena, L: RawMutex> Placed<'_, A, L> {
+    /// Returns the position of the destination.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Returns how the call came there.
+    pub fn how(&self) -> How {
+        self.how
+    }
+
+    /// Keeps what was counted, because the request is sent.
+    pub fn keep(mut self) {
+        if self.how == How::Moves {
+            self.calls.finish_move(&self.counting, self.at);
+        }
+        self.how = How::Known;
+    }
+}
+
+impl<A: Arena, L: RawMutex> Drop for Placed<'_, A, L> {
+    fn drop(&mut self) {
+        match self.how {
+            How::New => self.calls.take_back(&self.counting),
+            How::Moves => self.counting.unreserve(self.at),
+            How::Known | How::Uncounted => {}
+        }
+    }
+}
+
+impl<L: RawMutex> Calls<L> {
+    /// Finds the call's destination in the view, or chooses the one with the fewest calls and counts the call there. A
+    /// call whose destination is gone or out moves to another one. Returns `None` if no destination takes the call.
+    ///
+    /// A new call is found and counted under the lock of its slot, so that it is never counted twice, not even for a
+    /// moment, however many copies of it come at once.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing is counted.
+    pub fn place<'p, A: Arena>(
+        &'p self,
+        counting: Counting<'p, A, L>,
+        call_id: &[u8],
+    ) -> Result<Option<Placed<'p, A, L>>, OutOfMemory> {
+        let Some(slot) = self.slot(counting.call.id) else {
+            return Ok(None);
+        };
+        let there = find(&slot.lock(), &counting);
+        if let Some(at) = there {
+            return Ok(self.placed_before(counting, at));
+        }
+        if !self.has_room(false) {
+            self.evict(counting.store, counting.process);
+        }
+        let call = self.make(&counting, call_id)?;
+        let mut chains = slot.lock();
+        if let Some(at) = find(&chains, &counting) {
+            // Another process was faster.
+            drop(chains);
+            return Ok(self.placed_before(counting, at));
+        }
+        let view = counting.view;
+        let Some((at, dest)) = view
+            .reserve_least()
+            .and_then(|at| Some((at, view.dest(at)?)))
+        else {
+            return Ok(None);
+        };
+        let limited = dest.maxload != 0;
+        if self.has_room(limited) {
+            self.put(&counting, &mut chains, call, dest);
+            return Ok(Some(self.placed(counting, at, How::New)));
+        }
+        drop(chains);
+        counting.unreserve(at);
+        // What cannot be counted cannot be limited.
+        Ok((!limited).then(|| self.placed(counting, at, How::Uncounted)))
+    }
+
+    /// Returns the place of a call that is counted already, by the position of its destination.
+    fn placed_before<'p, A: Arena>(
+        &'p self,
+        counting: Counting<'p, A, L>,
+        at: Option<usize>,
+    ) -> Option<Placed<'p, A, L>> {
+        match at {
+            Some(at) => Some(self.placed(counting, at, How::Known)),
+            None => {
+                let at = counting.view.reserve_least()?;
+                Some(self.placed(counting, at, How::Moves))
+            }
+        }
+    }
+
+    fn placed<'p, A: Arena>(
+        &'p self,
+        counting: Counting<'p, A, L>,
+        at: usize,
+        how: How,
+    ) -> Placed<'p, A, L> {
+        Placed {
+            calls: self,
+            counting,
+            at,
+            how,
+        }
+    }
+
+    /// Reserves the destination at a position for a call that is counted at another one; `None` if it takes no more.
+    pub fn move_to<'p, A: Arena>(
+        &'p self,
+        counting: Counting<'p, A, L>,
+        at: usize,
+    ) -> Option<Placed<'p, A, L>> {
+        let reserved = counting.view.reserve(at);
+        reserved.then(|| self.placed(counting, at, How::Moves))
+    }
+
+    /// Makes a call that holds no record yet.
+    fn make<'a, A: Arena>(
+        &self,
+        counting: &Counting<'a, A, L>,
+        call_id: &[u8],
+    ) -> Result<Owned<'a, A, Call>, OutOfMemory> {
+        let arena = counting.store.arena();
+        let mut block = Plan::<Call>::of_header().alloc(arena)?;
+        let (name, maker) = (&counting.call, counting.maker());
+        block.fill().fill(name, call_id, counting.now_s, maker);
+        // SAFETY: just made.
+        Ok(unsafe { Owned::new(block.header(), arena) })
+    }
+
+    /// Counts a call for a destination that was reserved for it.
+    fn put<A: Arena>(
+        &self,
+        counting: &Counting<'_, A, L>,
+        chains: &mut Chains,
+        call: Owned<'_, A, Call>,
+        dest: &Dest,
+    ) {
+        let record = counting.store.hold(dest).into_raw();
+        call.record.store(record.as_ptr(), Relaxed);
+        self.root().up.fetch_add(1, Relaxed);
+        if dest.maxload == 0 {
+            self.root().queue.lock().push(&call);
+        }
+        chains.put(call, counting.store.arena());
+    }
+
+    /// Takes a new call back, unless another selection has found it meanwhile.
+    fn take_back<A: Arena>(&self, counting: &Counting<'_, A, L>) {
+        let maker = counting.maker();
+        self.take(counting.store, counting.process, counting.call.id, |call| {
+            counting.is(call) && call.maker.load(Relaxed) == maker
+        });
+    }
+
+    /// Counts a call for the destination that was reserved for it, and no longer for the one before. There its time
+    /// begins anew. A call that has ended meanwhile is not counted again.
+    fn finish_move<A: Arena>(&self, counting: &Counting<'_, A, L>, at: usize) {
+        let Counting { store, process, .. } = *counting;
+        let (Some(dest), Some(slot)) = (counting.view.dest(at), self.slot(counting.call.id)) else {
+            return;
+        };
+        let mut record = store.hold(dest).into_raw();
+        let chains = slot.lock();
+        let call = chains
+            .with_id(counting.call.id)
+            .find(|call| counting.is(call));
+        if let Some(call) = call {
+            let old = call.record.swap(record.as_ptr(), Relaxed);
+            // It was not null: `is` has looked at it.
+            record = NonNull::new(old).unwrap_or(record);
+            call.begun_s.store(counting.now_s, Relaxed);
+            call.confirmed.store(false, Relaxed);
+            self.unqueue(call);
+            if dest.maxload == 0 {
+                self.root().queue.lock().push(call);
+            }
+        }
+        drop(chains);
+        // SAFETY: `hold` gave it just now, or when the call was counted there, and nobody else has it.
+        let left = unsafe { Hold::from_raw(record, store.arena()) };
+        unload(store, process, &left);
+    }
+}
+
+/// Finds a call among those of its slot: the position of its destination, if that still takes messages. Then the
+/// call is not its maker's alone any more.
+fn find<A: Arena, L: RawMutex>(
+    chains: &Chains,
+    counting: &Counting<'_, A, L>,
+) -> Option<Option<usize>> {
+    let mut calls = chains.with_id(counting.call.id);
+    let call = calls.find(|call| counting.is(call))?;
+    call.maker.store(NOBODY, Relaxed);
+    Some(position(counting.view, call))
+}
+
+/// Returns the position of the destination that a call is counted for, if it still takes messages: also
+/// when it drains.
+fn position(view: &View, call: &Call) -> Option<usize> {
+    let at = view.position_of(call.record()?)?;
+    view.serves_calls(at).then_some(at)
+}
