@@ -110,15 +110,12 @@ pub struct Choice {
 
 impl Choice {
     /// Returns the selected destination and then the failover order, one by one.
-    pub fn order<C: Candidates>(self, set: &C) -> impl Iterator<Item = usize> + Clone {
+    pub fn order<C: Candidates>(self, set: &C) -> impl Iterator<Item = usize> {
         self.before(following(set, self.order, self.at))
     }
 
     /// Returns the selected destination and then the others of an order.
-    pub fn before(
-        self,
-        order: impl Iterator<Item = usize> + Clone,
-    ) -> impl Iterator<Item = usize> + Clone {
+    pub fn before(self, order: impl Iterator<Item = usize>) -> impl Iterator<Item = usize> {
         core::iter::once(self.at).chain(order.filter(move |&at| at != self.at))
     }
 }

@@ -20,15 +20,21 @@ pub enum Order {
 /// Returns the usable destinations that follow the one at `at`, which may be among them, and at the end the default
 /// destination, usable or not, unless it drains.
 pub fn following<C: Candidates>(set: &C, order: Order, at: usize) -> Following<'_, C> {
+    let end = set.candidate_count();
+    // The set may have shrunk.
+    let at = at.min(end);
+    let (ranges, to) = match order {
+        Order::Ranks(_) => (0, at),
+        _ => (1, end),
+    };
     Following {
         set,
         order,
-        // The set may have shrunk.
-        at: at.min(set.candidate_count()),
-        ranges: 0,
+        at,
+        ranges,
         rank: None,
-        from: 0,
-        to: 0,
+        from: at,
+        to,
         is_over: false,
     }
 }
@@ -49,12 +55,6 @@ pub struct Following<'s, C> {
     is_over: bool,
 }
 
-impl<C> Clone for Following<'_, C> {
-    fn clone(&self) -> Self {
-        Following { ..*self }
-    }
-}
-
 impl<C: Candidates> Following<'_, C> {
     /// Goes on to the next range of indices; `None` after the last one.
     fn next_range(&mut self) -> Option<()> {
@@ -70,7 +70,6 @@ impl<C: Candidates> Following<'_, C> {
                     (turn, end)
                 }
             }
-            (_, 1) => (at, end),
             (Order::Around | Order::Calls, 2) => (0, at),
             (Order::Around | Order::Calls, _) => return None,
             (Order::Priorities, 2) if at == end => (at, at),
@@ -86,31 +85,53 @@ impl<C: Candidates> Following<'_, C> {
         };
         Some(())
     }
+
+    /// Goes on where the rest of the last range has nothing more, or where the order goes by ranks.
+    #[inline(never)]
+    fn search(&mut self) -> Option<usize> {
+        while !self.is_over {
+            if let Some(rank) = self.rank {
+                // A destination whose state changes just now may still have a rank.
+                while let Some(at) = self.set.next_of_rank(rank, self.from, self.to) {
+                    self.from = at + 1;
+                    if is_usable(self.set, at) {
+                        return Some(at);
+                    }
+                }
+            }
+            if self.next_range().is_none() {
+                self.is_over = true;
+                self.from = self.to;
+                let default = self.set.candidate_count();
+                let drains = |at| self.set.next_draining(at, at + 1).is_some();
+                return Some(default).filter(|&at| at < self.set.len() && !drains(at));
+            }
+            if let Some(at) = self.next_by_index() {
+                return Some(at);
+            }
+        }
+        None
+    }
+
+    /// Returns the next destination of the last range, if the order does not go by ranks.
+    #[inline(always)]
+    fn next_by_index(&mut self) -> Option<usize> {
+        if self.rank.is_some() {
+            return None;
+        }
+        let at = self.set.next_usable(self.from, self.to)?;
+        self.from = at + 1;
+        Some(at)
+    }
 }
 
 impl<C: Candidates> Iterator for Following<'_, C> {
     type Item = usize;
 
+    #[inline]
     fn next(&mut self) -> Option<usize> {
-        while !self.is_over {
-            let found = match self.rank {
-                None => self.set.next_usable(self.from, self.to),
-                Some(rank) => self.set.next_of_rank(rank, self.from, self.to),
-            };
-            if let Some(at) = found {
-                self.from = at + 1;
-                // A destination whose state changes just now may still have a rank.
-                if self.rank.is_none() || is_usable(self.set, at) {
-                    return found;
-                }
-            } else if self.next_range().is_none() {
-                self.is_over = true;
-                let default = self.set.candidate_count();
-                let drains = |at| self.set.next_draining(at, at + 1).is_some();
-                return Some(default).filter(|&at| at < self.set.len() && !drains(at));
-            }
-        }
-        None
+        // Most destinations are found by this look.
+        self.next_by_index().or_else(|| self.search())
     }
 }
 

@@ -63,17 +63,20 @@ fn write_list(module: &Module, request: &Request, view: &View, choice: Choice) -
             return write_dests(module, request, dests, false);
         }
     }
-    let order = choice
-        .order(view)
-        .filter(|&at| !counted || at == choice.at || view.dest(at).is_some_and(takes));
+    let order = choice.order(view);
+    if counted {
+        let order = order.filter(|&at| at == choice.at || view.dest(at).is_some_and(takes));
+        let dests = order.filter_map(listed).take(limit);
+        return write_dests(module, request, dests, true);
+    }
     let dests = order.filter_map(listed).take(limit);
-    write_dests(module, request, dests, counted)
+    write_dests(module, request, dests, false)
 }
 
 fn write_dests<'d>(
     module: &Module,
     request: &Request,
-    dests: impl Iterator<Item = (usize, &'d Dest)> + Clone,
+    dests: impl Iterator<Item = (usize, &'d Dest)>,
     counted: bool,
 ) -> Option<i32> {
     let results = &module.settings.results;

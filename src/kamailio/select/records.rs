@@ -5,6 +5,7 @@
 //! records in front.
 
 use core::cell::{Cell, RefCell};
+use core::mem::ManuallyDrop;
 use core::ptr;
 
 use crate::dispatch::list::destination::SetId;
@@ -79,12 +80,12 @@ impl Fields {
     }
 
     /// Makes a record of the fields, behind `after`, or in front of all others if that is null.
-    fn finish(mut self, name: &[u8], after: *mut sys::sr_xavp_t) -> Option<*mut sys::sr_xavp_t> {
+    fn finish(self, name: &[u8], after: *mut sys::sr_xavp_t) -> Option<*mut sys::sr_xavp_t> {
         let mut name = text::as_str(name);
-        let fields = self.take();
+        let fields = ManuallyDrop::new(self);
         let mut value = value(|x| {
             x.type_ = sys::SR_XTYPE_XAVP;
-            x.v.xavp = fields;
+            x.v.xavp = fields.0;
         });
         // SAFETY: null, or a record that the caller has found or made in the current list.
         let behind = unsafe { after.as_mut() }.map_or(ptr::null_mut(), |after| &raw mut after.next);
@@ -92,9 +93,10 @@ impl Fields {
         // or in front of the current list (core/xavp.c, xavp_add_value).
         let made = unsafe { sys::xavp_add_value(&raw mut name, &raw mut value, behind) };
         if made.is_null() {
-            self.0 = fields;
+            drop(ManuallyDrop::into_inner(fields));
+            return None;
         }
-        (!made.is_null()).then_some(made)
+        Some(made)
     }
 }
 
@@ -192,14 +194,19 @@ impl Results {
     pub fn write<'d>(
         &self,
         set: SetId,
-        dests: impl Iterator<Item = (usize, &'d Dest)> + Clone,
+        dests: impl Iterator<Item = (usize, &'d Dest)>,
         counted: bool,
     ) -> Option<i32> {
-        let (count, _) = self.write_xavps(set, dests.clone(), counted, ptr::null_mut())?;
+        let (mut avps, with_avps) = (Vec::new(), self.avps.names_destinations());
+        let note = |(_, dest): &(usize, &'d Dest)| {
+            if with_avps {
+                avps.push(avp_values(dest));
+            }
+        };
+        let (count, _) = self.write_xavps(set, dests.inspect(note), counted, ptr::null_mut())?;
         self.finish_records(count, || {
             self.write_count(count)?;
-            let values = dests.map(|(_, dest)| avp_values(dest));
-            self.write_avps(set, values, count)
+            self.write_avps(set, avps.into_iter(), count)
         })
     }
 
@@ -208,17 +215,20 @@ impl Results {
     pub fn append<'d>(
         &self,
         set: SetId,
-        dests: impl Iterator<Item = (usize, &'d Dest)> + Clone,
+        dests: impl Iterator<Item = (usize, &'d Dest)>,
         counted: bool,
         tail: &Tail,
     ) -> Option<i32> {
-        let (count, last) = self.write_xavps(set, dests.clone(), counted, tail.last.get())?;
+        let (mut avps, with_avps) = (Vec::new(), self.avps.names_destinations());
+        let note = |(_, dest): &(usize, &'d Dest)| {
+            if with_avps {
+                avps.push(AvpTexts::of(dest));
+            }
+        };
+        let (count, last) = self.write_xavps(set, dests.inspect(note), counted, tail.last.get())?;
         tail.last.set(last);
         tail.count.set(tail.count.get().saturating_add(count));
-        if self.avps.names_destinations() {
-            let texts = dests.map(|(_, dest)| AvpTexts::of(dest));
-            tail.avps.borrow_mut().extend(texts);
-        }
+        tail.avps.borrow_mut().append(&mut avps);
         Some(count)
     }
 
@@ -321,7 +331,7 @@ impl Results {
         Some(fields)
     }
 
-    #[inline]
+    #[inline(always)]
     fn fields(&self, set: SetId, at: usize, dest: &Dest, counted: bool) -> Option<Fields> {
         let mut fields = Fields(ptr::null_mut());
         fields.add(field::URI, text_value(dest.uri()))?;
@@ -373,15 +383,13 @@ impl Results {
     fn write_avps<'d>(
         &self,
         set: SetId,
-        dests: impl Iterator<Item = AvpValues<'d>>,
+        dests: impl DoubleEndedIterator<Item = AvpValues<'d>>,
         count: i32,
     ) -> Option<()> {
         let avps = &self.avps;
         let wrote = |done: bool| done.then_some(());
         if avps.names_destinations() {
-            let dests: Vec<AvpValues> = dests.collect();
-            let mut dests = dests.into_iter().rev();
-            dests.try_for_each(|values| self.push_avps(values))?;
+            dests.rev().try_for_each(|values| self.push_avps(values))?;
         }
         avps.grp
             .map_or(Some(()), |avp| wrote(avp.push_number(set)))?;

@@ -31,23 +31,24 @@ unsafe impl Arena for ShmArena {
     }
 }
 
-/// Free pieces that [`leave_holes`] leaves, and their size in bytes.
+/// The number of free pieces that [`leave_holes`] leaves, and their sizes in bytes by turns.
 ///
-/// A destination record takes four pieces of the server (one XAVP each), so these serve 128 records at a time.
-/// They are larger than the pieces of a record whose URI has up to some 50 bytes.
+/// A destination record takes four pieces of the server (one XAVP each), so these serve 128 records at a time. The
+/// smaller size is that of a number or of the record itself. The larger one is that of a URI of up to some 30 bytes.
 const HOLES: usize = 512;
-const HOLE_BYTES: usize = 96;
+const HOLE_SIZES: [Layout; 2] = [Layout::new::<[u8; 64]>(), Layout::new::<[u8; 96]>()];
 
 /// Leaves small free pieces in the server's pool, held apart by pieces that stay for as long as the server runs.
 ///
 /// The server's default allocator, qm, joins free neighbours, and looks for a piece size by size up to the large
 /// rest of the pool. In a pool without small free pieces each XAVP costs it some 2,000 steps, and what is freed
-/// joins the rest again. The held pieces keep these holes from joining. 160 kB are in use for it.
+/// joins the rest again. The held pieces keep these holes from joining. The other allocators find a piece that
+/// fits faster, too. At most 160 kB are in use for it.
 pub fn leave_holes() {
     let held = Layout::new::<u64>();
-    let hole = Layout::new::<[u8; HOLE_BYTES]>();
-    let holes: Vec<_> = (0..HOLES)
-        .map_while(|_| {
+    let sizes = HOLE_SIZES.into_iter().cycle().take(HOLES);
+    let holes: Vec<_> = sizes
+        .map_while(|hole| {
             let hole = ShmArena.alloc(hole)?;
             // Without this one the hole joins its neighbour, which costs time and no more.
             let _ = ShmArena.alloc(held);

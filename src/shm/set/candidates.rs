@@ -118,8 +118,8 @@ impl Candidates for View {
 
     #[inline]
     fn next_usable(&self, from: usize, to: usize) -> Option<usize> {
-        if from < to && self.is_usable(from) {
-            return Some(from);
+        if from >= to || self.is_usable(from) {
+            return (from < to).then_some(from);
         }
         self.find_usable(from, to)
     }
