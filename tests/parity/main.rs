@@ -9,6 +9,7 @@ mod calls;
 mod database;
 mod differences;
 mod edits;
+mod event_values;
 mod failover;
 mod files;
 mod from_list;

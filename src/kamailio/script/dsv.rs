@@ -16,7 +16,10 @@ const NAMES: Names<Part> = Names {
     variable: "$dsv",
     known: &[
         ("code", |value, event| value.number(event.code)),
-        ("reason", |value, event| value.text(&event.reason)),
+        ("reason", |value, event| match event.reason.is_empty() {
+            true => value.null(),
+            false => value.text(&event.reason),
+        }),
         ("flags", |value, event| value.number(flags(event))),
         ("uri", |value, event| value.text(&event.uri)),
         ("setid", |value, event| value.number(event.set)),

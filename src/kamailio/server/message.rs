@@ -69,7 +69,8 @@ pub struct Reason<'r> {
 }
 
 impl Reason<'static> {
-    /// A script that works on a request. Neither this nor the next has a text, as in the C module.
+    /// A script that works on a request. Neither this nor the next has a text, which is null for the script as in the
+    /// C module.
     pub const REQUEST: Self = Reason::ours(820, b"");
     /// No message had to do with it.
     pub const NO_MESSAGE: Self = Reason::ours(800, b"");

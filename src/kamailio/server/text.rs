@@ -102,6 +102,11 @@ impl ScriptText {
         self.0.iter().take(len).map(Cell::get).collect()
     }
 
+    /// Returns true for a text without bytes.
+    pub fn is_empty(&self) -> bool {
+        self.0.len() <= 1
+    }
+
     /// The text for the server; it lives as long as this does.
     pub fn as_str(&self) -> sys::str_ {
         sys::str_ {
