@@ -129,6 +129,29 @@ fn numbers_of_sets() {
     });
 }
 
+/// Texts that are no UTF-8: ctl shows their bytes, and JSON stays JSON.
+#[test]
+fn bytes() {
+    compare_lists(|report, _| {
+        let list = b"1 sip:a\xff\xfe@127.0.0.1:7001 0 0 note=\xe4x;duid=\xc3\xa4\n\
+                     1 sip:\xc3\xa4@127.0.0.1:7002 0 0 x=\"\x01\";duid=\xe4\n\
+                     1 sip:b@127.0.0.1:7003;x=\xed\xa0\x80 0 0 a=\xc3\n";
+        let pair = Pair::start(config(list));
+        for words in [&[][..], &["short"], &["full"]] {
+            let args = [&["dispatcher.list"], words].concat();
+            pair.typed(report, "bytes", &args);
+            pair.kamcmd(report, "bytes", &args);
+            let [c, ours] = [&pair.c, &pair.ours].map(|server| {
+                let reply = server.jsonrpc_bytes("dispatcher.list", json!(words));
+                reply.expect("a list")
+            });
+            let text = String::from_utf8(ours).expect("ours is UTF-8");
+            assert!(text.contains("sip:a\u{fffd}\u{fffd}@127.0.0.1:7001"));
+            report.compare("bytes in JSON", &String::from_utf8_lossy(&c), &text);
+        }
+    });
+}
+
 #[test]
 fn commands() {
     compare_lists(|report, _| {

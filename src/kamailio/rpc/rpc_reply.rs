@@ -1,9 +1,11 @@
 //! A call of an RPC command: its arguments, and its reply of structs, arrays and values.
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::ptr;
 use core::time::Duration;
+use std::borrow::Cow;
 
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text;
@@ -101,6 +103,33 @@ impl RpcCall {
         unsafe { &*self.rpc }
     }
 
+    /// Returns a text as the transport can take it. JSON and XML are UTF-8, so there U+FFFD stands for other bytes.
+    fn presentable<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
+        match core::str::from_utf8(text) {
+            Err(_) if !self.takes_bytes() => String::from_utf8_lossy(text)
+                .into_owned()
+                .into_bytes()
+                .into(),
+            _ => text.into(),
+        }
+    }
+
+    /// Returns true if the call came through the server's module ctl, whose texts are any bytes. A command is not told
+    /// its transport, but each transport has functions of its own for it.
+    fn takes_bytes(&self) -> bool {
+        let Some(add) = self.api().add else {
+            return false;
+        };
+        let mut found = MaybeUninit::<libc::Dl_info>::zeroed();
+        // SAFETY: dladdr only compares the address with those of loaded objects, and fills the struct (dladdr(3)).
+        let known = unsafe { libc::dladdr(add as *const c_void, found.as_mut_ptr()) } != 0;
+        // SAFETY: a struct of pointers, for which zeroes are a value.
+        let file = unsafe { found.assume_init() }.dli_fname;
+        // SAFETY: null, or the name of a loaded object, which stays as long as the object is loaded.
+        let file = unsafe { text::c_bytes(file) };
+        known && file.is_some_and(|file| file.ends_with(b"/ctl.so"))
+    }
+
     /// Returns the next argument as a text, also if it is a number; `None` if there is no argument.
     ///
     /// It is copied, because a transport may give the next one in the same buffer.
@@ -192,7 +221,8 @@ impl<'c> RpcNode<'c> {
                 add(self.handle, format(c"f"), name.as_ptr(), number)
             },
             RpcValue::Text(value) => {
-                let mut value = text::as_str(value);
+                let value = self.call.presentable(value);
+                let mut value = text::as_str(&value);
                 // SAFETY: `S` reads a name and a text, and copies it.
                 unsafe { add(self.handle, format(c"S"), name.as_ptr(), &raw mut value) }
             }
@@ -237,7 +267,8 @@ impl<'c> RpcNode<'c> {
     /// # Errors
     /// [`Full`].
     pub fn push(&self, value: &[u8]) -> Result<(), Full> {
-        let mut value = text::as_str(value);
+        let value = self.call.presentable(value);
+        let mut value = text::as_str(&value);
         let add = self.call.api().array_add.ok_or(Full)?;
         // SAFETY: `S` reads a text, and copies it.
         let added = unsafe { add(self.handle, format(c"S"), &raw mut value) };

@@ -223,6 +223,11 @@ impl Kamailio {
         rpc::json_text(self.dir.path(), method, &params, patience(10))
     }
 
+    /// JSON-RPC; yields the bytes of the reply.
+    pub fn jsonrpc_bytes(&self, method: &str, params: Value) -> Result<Vec<u8>, Fault> {
+        rpc::json_bytes(self.dir.path(), method, &params, patience(10))
+    }
+
     /// Ends what is left of a server whose death is the measure.
     pub fn abandon(mut self) {
         self.kill();

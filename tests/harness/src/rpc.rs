@@ -59,13 +59,24 @@ pub fn kamcmd(dir: &Path, args: &[&str]) -> Result<String, Fault> {
     }
 }
 
-/// The whole JSON-RPC reply as the server wrote it.
+/// The whole JSON-RPC reply as the server wrote it, as text.
 pub fn json_text(
     dir: &Path,
     method: &str,
     params: &Value,
     limit: Duration,
 ) -> Result<String, Fault> {
+    let reply = json_bytes(dir, method, params, limit)?;
+    Ok(String::from_utf8_lossy(&reply).into_owned())
+}
+
+/// The whole JSON-RPC reply as the server wrote it.
+pub fn json_bytes(
+    dir: &Path,
+    method: &str,
+    params: &Value,
+    limit: Duration,
+) -> Result<Vec<u8>, Fault> {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("r{}", NEXT.fetch_add(1, Ordering::Relaxed));
     let own = dir.join(&name);
@@ -84,6 +95,7 @@ pub fn json_text(
             limit,
             |text| serde_json::from_slice::<Value>(text).is_ok(),
         )
+        .map(String::into_bytes)
         .map_err(fault);
     }
     let socket = UnixDatagram::bind(&own).map_err(fault)?;
@@ -98,7 +110,7 @@ fn exchange(
     method: &str,
     params: &Value,
     limit: Duration,
-) -> std::io::Result<String> {
+) -> std::io::Result<Vec<u8>> {
     socket.set_read_timeout(Some(limit))?;
     let request = json!({"jsonrpc": "2.0", "method": method, "params": params, "id": 1});
     socket.send_to(request.to_string().as_bytes(), dir.join("rpc"))?;
@@ -110,7 +122,8 @@ fn exchange(
             received => break received?,
         }
     };
-    Ok(String::from_utf8_lossy(&buffer[..length]).into_owned())
+    buffer.truncate(length);
+    Ok(buffer)
 }
 
 /// The `result` of a JSON-RPC call.
