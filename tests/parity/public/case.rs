@@ -24,6 +24,8 @@ pub struct Case {
     pub files: &'static [(&'static str, &'static str)],
     /// What happens, one step a line: see `scene.rs`.
     pub play: &'static str,
+    /// The C module of this server has what it is about.
+    pub if_c: fn() -> bool,
 }
 
 /// Fills what a case does not name.
@@ -36,6 +38,7 @@ pub const EMPTY: Case = Case {
     list: "",
     files: &[],
     play: "",
+    if_c: || true,
 };
 
 /// What every config does before it dispatches, and how it lets go.
@@ -121,17 +124,20 @@ impl Case {
         values.next().map(|(_, value)| value)
     }
 
-    /// A module that it needs and the server has not.
-    pub fn lacks(&self) -> Option<&'static str> {
+    /// True if the server and its C module have what it is about.
+    pub fn can_run(&self) -> bool {
+        (self.if_c)() && self.modules().all(this_server::has_module)
+    }
+
+    /// Files of the modules that it loads itself.
+    fn modules(&self) -> impl Iterator<Item = &'static str> {
         let text = self.setup.lines().chain(self.routes.lines());
         let loaded = text.filter_map(|line| {
             let rest = line.trim().strip_prefix("load");
             rest.map(|rest| rest.trim_start_matches("module"))
         });
         let files = loaded.map(|rest| rest.trim().trim_matches('"'));
-        files
-            .filter(|file| file.ends_with(".so"))
-            .find(|file| !this_server::has_module(file))
+        files.filter(|file| file.ends_with(".so"))
     }
 }
 

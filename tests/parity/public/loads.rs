@@ -1,6 +1,7 @@
 //! Shares by weight and by calls that are up.
 
 use super::case::{Case, EMPTY};
+use harness::packaged;
 
 /// A proxy that tells the module of the ends of calls.
 const COUNTED: &str = r#"
@@ -166,6 +167,7 @@ pub const CASES: &[Case] = &[
         "#,
         list: "1 sip:{{A}} 0 30 latency=21\n1 sip:{{B}} 0 30 latency=91\n1 sip:{{C}} 0 30 latency=19\n",
         play: "MESSAGE 100 x6\nrpc dispatcher.set_state i 1 sip:{{A}}\nMESSAGE 100 x2",
+        if_c: packaged::orders_by_latency,
         ..EMPTY
     },
     Case {
@@ -211,6 +213,7 @@ pub const CASES: &[Case] = &[
             ),
         ],
         play: "INVITE 100 x3\nrpc dispatcher.reload\nINVITE 100",
+        ..EMPTY
     },
     Case {
         name: "table without a driver",

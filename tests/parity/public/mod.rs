@@ -71,7 +71,7 @@ fn all(report: &mut Report) {
     let names: BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
     report.check("public configs", names.len() == cases.len(), "a name twice");
     let cases = cases.into_iter().filter(|case| case.name.contains(&chosen));
-    let (there, lacking): (Vec<_>, Vec<_>) = cases.partition(|case| case.lacks().is_none());
+    let (there, lacking): (Vec<_>, Vec<_>) = cases.partition(|case| case.can_run());
     let mut counts = Counts {
         left_out: lacking.len(),
         ..Counts::default()
@@ -163,9 +163,9 @@ impl Counts {
         let refused = self.configs - self.c_starts - self.of_another_time;
         let _ = writeln!(
             std::io::stderr(),
-            "public configs: {} in all, {} left out for lack of a module; C starts {}, ours {} of these, {} behave \
-             the same; ours starts {} more, with names that this C module refuses, {} behave as C without the \
-             names; C refuses {} others",
+            "public configs: {} in all, {} left out for what the server lacks; C starts {}, ours {} of these, \
+             {} behave the same; ours starts {} more, with names that this C module refuses, {} behave as C \
+             without the names; C refuses {} others",
             self.left_out + self.configs,
             self.left_out,
             self.c_starts,

@@ -329,4 +329,67 @@ pub const CASES: &[Case] = &[
                MESSAGE 100 @C",
         ..EMPTY
     },
+    Case {
+        name: "second flag on every line",
+        kind: "load balancer that redirects, 3.x",
+        gates: "A B C",
+        setup: r#"
+            flags 3
+            dst_avp "$avp(i:271)"
+            grp_avp "$avp(i:272)"
+            cnt_avp "$avp(i:273)"
+            ds_ping_method "OPTIONS"
+            ds_ping_interval 1
+            ds_probing_mode 1
+            ds_probing_threshhold 3
+        "#,
+        routes: r#"
+            request_route {
+                if (!mf_process_maxfwd_header("10")) {
+                    sl_send_reply("483", "Too Many Hops");
+                    exit;
+                }
+                if (is_method("INVITE") || is_method("REGISTER")) {
+                    ds_select_domain("1", "4");
+                    sl_send_reply("100", "Trying");
+                    forward();
+                    exit;
+                }
+                ds_select_domain("1", "3");
+                append_to_reply("Contact: <$ru>\r\nX-Said: $ru\r\n");
+                sl_send_reply("302", "Moved Temporarily");
+            }
+        "#,
+        list: "#Load Balance\n1 sip:{{A}} 2\n1 sip:{{B}} 2\n\n#Fail Over\n2 sip:{{C}} 2\n",
+        play: "until A=AP B=AP C=AP\nREGISTER bob x3\nMESSAGE 100 x2\nMESSAGE 101\nINVITE 100",
+        ..EMPTY
+    },
+    Case {
+        name: "failover, guided by pings",
+        kind: "load balancer of two gateways, 4.x",
+        gates: "A=200/503 B=200/404",
+        setup: r#"
+            flags 2
+            dst_avp "$avp(AVP_DST)"
+            grp_avp "$avp(AVP_GRP)"
+            cnt_avp "$avp(AVP_CNT)"
+            ds_ping_method "OPTIONS"
+            ds_ping_interval 1
+            ds_probing_mode 1
+            ds_probing_threshold 3
+        "#,
+        routes: r#"
+            request_route {
+                route(START);
+                if (ds_select_dst("2", "0")) route(OUT);
+                send_reply("404", "No Destination");
+            }
+        "#,
+        list: "2 sip:{{A}}\n2 sip:{{B}}\n",
+        play: "pinged AB\nINVITE 100 x2\nuntil A=IP B=IP\nINVITE 100\n\
+               gates A=200/200 B=200/200\nuntil A=AP B=AP\nINVITE 100 x2\n\
+               rpc dispatcher.set_state d 2 sip:{{A}}\nINVITE 100 x2\nrpc dispatcher.set_state ip 2 sip:{{B}}\n\
+               until B=AP",
+        ..EMPTY
+    },
 ];

@@ -20,7 +20,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::case::Case;
-use crate::pair::{answer, neutral};
+use crate::pair::{against_itself, answer, neutral};
 use harness::{
     Answer, Call, Kamailio, Message, Module, Request, Uac, Uas, check_config_as_it_is, free_port,
     patience, poll,
@@ -134,7 +134,7 @@ pub fn play(case: &'static Case, module: Module, as_it_is: bool) -> Told {
             };
         }
     };
-    if module == Module::C {
+    if module == Module::C || against_itself() {
         server.ignore_log();
     }
     let mut scene = Scene {

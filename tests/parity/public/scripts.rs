@@ -1,6 +1,6 @@
 //! Routes in Lua, Python and JavaScript.
 
-use super::case::Case;
+use super::case::{Case, EMPTY};
 
 pub const CASES: &[Case] = &[
     Case {
@@ -54,6 +54,7 @@ end
 "#,
         )],
         play: "INVITE 100 x2\nlist\nINVITE 100\nINVITE 100 @P\nREGISTER bob",
+        ..EMPTY
     },
     Case {
         name: "everything is a string in Lua",
@@ -80,6 +81,7 @@ end
 "#,
         )],
         play: "INVITE 100\nINVITE 100 @A\nINVITE 100 @P",
+        ..EMPTY
     },
     Case {
         name: "set zero in Python",
@@ -117,6 +119,7 @@ class kamailio:
 "#,
         )],
         play: "INVITE 100\nINVITE 101\nINVITE 102\nREGISTER bob",
+        ..EMPTY
     },
     Case {
         name: "next destination in JavaScript",
@@ -160,6 +163,7 @@ function next_one() {
 "#,
         )],
         play: "INVITE 100 x3\nINVITE 100 @B",
+        ..EMPTY
     },
     Case {
         name: "events in Lua",
@@ -193,5 +197,6 @@ end
 "#,
         )],
         play: "until A=IP B=AP\nlogged 1 dst-down\ngates A=200\nuntil A=AP B=AP\nlogged 1 dst-up",
+        ..EMPTY
     },
 ];
