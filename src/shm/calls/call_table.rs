@@ -5,7 +5,7 @@
 //! last call has ended. One call may be counted once in each set.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use core::sync::atomic::{AtomicU64, AtomicUsize};
 
 use parking_lot::lock_api::{Mutex, RawMutex};
@@ -234,7 +234,8 @@ impl<L: RawMutex> Calls<L> {
 
     /// Takes a call out of the queue, if it is there. Nobody puts it there meanwhile.
     pub(super) fn unqueue(&self, call: &Call) {
-        if call.queued.load(Relaxed) {
+        // Acquire: whoever has taken it out is done with it.
+        if call.queued.load(Acquire) {
             self.root().queue.lock().remove(call);
         }
     }

@@ -2,7 +2,7 @@
 //! `maxload`, the oldest first.
 
 use core::ptr;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use super::call::{Call, Link};
 use super::fingerprint::{CallIdPrint, TagPrint};
@@ -43,22 +43,25 @@ impl Queue {
         call.queued.store(true, Relaxed);
     }
 
-    /// Takes a call out, if it is there.
+    /// Takes a call out, if it is there. Nothing of the call is touched any more when it says that it is out: from
+    /// then on others may give it back without the queue's lock.
     pub(super) fn remove(&mut self, call: &Call) {
-        if !call.queued.swap(false, Relaxed) {
+        if !call.queued.load(Relaxed) {
             return;
         }
         let before = follow(&call.older).map_or(&self.oldest, |older| &older.newer);
         before.store(call.newer.load(Relaxed), Relaxed);
         let behind = follow(&call.newer).map_or(&self.newest, |newer| &newer.older);
         behind.store(call.older.load(Relaxed), Relaxed);
+        call.queued.store(false, Release);
     }
 
     /// Takes the oldest call out, and returns its Call-ID and its caller.
     pub(super) fn pop(&mut self) -> Option<(CallIdPrint, TagPrint)> {
         let link = Link::new(self.oldest.load(Relaxed));
         let oldest = follow(&link)?;
+        let name = (oldest.id, oldest.caller);
         self.remove(oldest);
-        Some((oldest.id, oldest.caller))
+        Some(name)
     }
 }
