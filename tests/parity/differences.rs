@@ -52,6 +52,11 @@ pub const EXPLAINED: &[Difference] = &[
         applies: |what, _, _| what.starts_with("list file [negative priority]"),
     },
     Difference {
+        name: "byte order mark",
+        reason: "C takes it for a part of the first line; ours passes over it",
+        applies: |what, _, _| what.starts_with("list file [byte order mark]"),
+    },
+    Difference {
         name: "text without a set id",
         reason: "C puts it silently into set 0; ours refuses the list and names the line",
         applies: |what, _, _| what.starts_with("list file [text without a set id]"),
@@ -65,6 +70,42 @@ pub const EXPLAINED: &[Difference] = &[
         name: "number too large",
         reason: "C lets a number wrap; ours refuses the list and names the line",
         applies: |what, _, _| what.starts_with("list file [number too large]"),
+    },
+    Difference {
+        name: "blanks around texts",
+        reason: "C keeps the blanks, or refuses the text without a word; ours ignores them",
+        applies: |what, _, _| {
+            what.starts_with("door table blanks around")
+                || what.starts_with("door add blanks around")
+        },
+    },
+    Difference {
+        name: "blank in a URI",
+        reason: "C puts it into requests; ours leaves the destination out",
+        applies: |what, _, ours| what.contains("a blank in the URI: ") && ours == "not there",
+    },
+    Difference {
+        name: "maxload twice",
+        reason: "C takes the second if the first has no value; ours the first, as for every attribute",
+        applies: |what, _, _| what.starts_with("door ") && what.contains("maxload;maxload=7"),
+    },
+    Difference {
+        name: "set_state without sip:",
+        reason: "C finds no destination by a URI without a scheme; ours puts sip: in front, as a list does",
+        applies: |what, _, _| {
+            what.starts_with("addresses: dispatcher.set_state [\"i\",1,\"127.0.0.1:7001\"]")
+        },
+    },
+    Difference {
+        name: "words of a fault",
+        reason: "ours says which destination behind the words of C",
+        applies: |_, c, ours| {
+            let words = c.trim_end_matches('"');
+            let faults = ["State Update Failed", "Removing dispatcher dst failed"];
+            let more = ours.strip_prefix(words);
+            faults.iter().any(|fault| words.ends_with(fault))
+                && more.is_some_and(|more| more.starts_with(": set "))
+        },
     },
     Difference {
         name: "first destination without a weight",

@@ -49,6 +49,8 @@ fn generated(report: &mut Report, rng: &mut StdRng, count: u32, load_mode: i64) 
 }
 
 fn swallowed(report: &mut Report) {
+    let marked = "\u{feff}1 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n";
+    load(report, "list file [byte order mark]", marked, 0);
     for (name, line) in SWALLOWED {
         let long = format!("1 sip:127.0.0.1:7999 0 5 x={}", "y".repeat(1100));
         let line = if line.is_empty() { long.as_str() } else { line };

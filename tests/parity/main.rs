@@ -8,6 +8,7 @@
 mod calls;
 mod database;
 mod differences;
+mod doors;
 mod edits;
 mod event_values;
 mod failover;

@@ -173,11 +173,26 @@ fn every_fault_is_a_500_with_its_text() {
         (json!(["x", 1, uri]), "Unknown State Value"),
         (json!(["p", 1, uri]), "Unknown State Value"),
         (json!(["4", 1, uri]), "Unknown State Value"),
-        (json!(["a", 9, uri]), "State Update Failed"),
-        (json!(["a", 9, "all"]), "State Update Failed"),
-        (json!(["a", 1, "sip:127.0.0.1:7009"]), "State Update Failed"),
-        (json!(["a", 1, "sip:127.0.0.1:7002"]), "State Update Failed"),
-        (json!(["a", 2, "ALL"]), "State Update Failed"),
+        (
+            json!(["a", 9, uri]),
+            "State Update Failed: set 9, sip:127.0.0.1:7001: no such set",
+        ),
+        (
+            json!(["a", 9, "all"]),
+            "State Update Failed: set 9, all: no such set",
+        ),
+        (
+            json!(["a", 1, "sip:127.0.0.1:7009"]),
+            "State Update Failed: set 1, sip:127.0.0.1:7009: no such destination in the set",
+        ),
+        (
+            json!(["a", 1, "127.0.0.1:7002"]),
+            "State Update Failed: set 1, 127.0.0.1:7002: no such destination in the set",
+        ),
+        (
+            json!(["a", 2, "ALL"]),
+            "State Update Failed: set 2, ALL: no such destination in the set",
+        ),
     ];
     let before = server.dests(1);
     for (way, ask) in faulting_ways() {
@@ -200,7 +215,10 @@ fn every_fault_is_a_500_with_its_text() {
             "Invalid Parameters",
         ),
         (vec!["dispatcher.set_state", "a", "1"], "Invalid Parameters"),
-        (vec!["ds_set_state", "a", "9", "all"], "State Update Failed"),
+        (
+            vec!["ds_set_state", "a", "9", "all"],
+            "State Update Failed: set 9, all: no such set",
+        ),
     ] {
         let fault = server.kamcmd(&args).unwrap_err();
         assert_eq!((fault.code, fault.text.as_str()), (500, text), "{args:?}");

@@ -17,6 +17,8 @@ use crate::dispatch::text::{self, Excerpt};
 /// A text is `None` when the attribute is missing or has no `=`. A number then has its default: 0, and 100 for `ocmax`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attrs<'a> {
+    /// The list has a text for the attributes, be it an empty one.
+    pub given: bool,
     /// The unique id of the destination.
     pub duid: Option<&'a [u8]>,
     /// The local socket to send from, `proto:ip:port`.
@@ -52,6 +54,7 @@ pub struct Attrs<'a> {
 impl Default for Attrs<'_> {
     fn default() -> Self {
         Attrs {
+            given: false,
             duid: None,
             socket: None,
             sockname: None,
@@ -67,6 +70,23 @@ impl Default for Attrs<'_> {
             ocmin: 0,
             ocmax: 100,
             ocrate: 0,
+        }
+    }
+}
+
+impl Attrs<'_> {
+    /// Returns them with each empty text as a missing one, which is what it means.
+    #[must_use]
+    pub fn without_empty(self) -> Self {
+        let filled = |text: Option<_>| text.filter(|text: &&[u8]| !text.is_empty());
+        Attrs {
+            duid: filled(self.duid),
+            socket: filled(self.socket),
+            sockname: filled(self.sockname),
+            ping_socket: filled(self.ping_socket),
+            obproxy: filled(self.obproxy),
+            ping_from: filled(self.ping_from),
+            ..self
         }
     }
 }
@@ -100,6 +120,10 @@ pub enum AttrWarning<'a> {
     NotReplyCodes(&'a [u8]),
     /// An `ocmin` above `ocmax`: `ocmin` is 0 then.
     Bounds(i32, i32),
+    /// A `ping_socket` that is no local socket: the pings are sent as without it.
+    NoPingSocket(&'a [u8]),
+    /// A text that is not UTF-8, which replies in JSON cannot show as it is.
+    NotUtf8(&'a [u8]),
     /// Text after `,` or `>`, which end the attributes.
     Ignored(&'a [u8]),
 }
@@ -142,6 +166,16 @@ impl fmt::Display for AttrWarning<'_> {
             }
             AttrWarning::Bounds(least, greatest) => {
                 write!(f, "ocmin: {least} is above ocmax {greatest}, using 0")
+            }
+            AttrWarning::NoPingSocket(place) => {
+                write!(
+                    f,
+                    "ping_socket: expected a local socket, found {}, ignored",
+                    Excerpt(place)
+                )
+            }
+            AttrWarning::NotUtf8(text) => {
+                write!(f, "expected text in UTF-8, found {}", Excerpt(text))
             }
             AttrWarning::Ignored(text) => {
                 write!(
@@ -195,7 +229,7 @@ impl fmt::Display for AttrError {
 /// This is the text that lists and scripts show.
 #[must_use]
 pub fn trim_body(body: &[u8]) -> &[u8] {
-    let body = body.trim_ascii();
+    let body = trim_end(trim_start(body));
     body.strip_suffix(b";").unwrap_or(body)
 }
 
@@ -212,8 +246,10 @@ pub fn parse(body: &[u8]) -> Result<(Attrs<'_>, Vec<AttrWarning<'_>>), AttrError
         return Ok((Attrs::default(), Vec::new()));
     }
     let mut found = AttrReader::default();
-    let mut rest = body.trim_ascii();
-    let end = body.trim_ascii_end().len();
+    found.attrs.given = true;
+    let body = trim_end(body);
+    let mut rest = trim_start(body);
+    let end = body.len();
     let error = |rest: &[u8], kind| AttrError {
         column: end.saturating_sub(rest.len()).saturating_add(1),
         kind,
@@ -227,7 +263,7 @@ pub fn parse(body: &[u8]) -> Result<(Attrs<'_>, Vec<AttrWarning<'_>>), AttrError
                 found.warnings.push(AttrWarning::Ignored(after));
                 break;
             }
-            Some((b';', next)) => rest = next.trim_ascii_start(),
+            Some((b';', next)) => rest = trim_start(next),
             Some((other, _)) => return Err(error(after, AttrErrorKind::NoSeparator(*other))),
         }
         if rest.is_empty() {
@@ -244,16 +280,16 @@ type Parameter<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
 /// Reads one parameter, or returns what is wrong with it and where.
 fn parameter(input: &[u8]) -> Result<Parameter<'_>, (&[u8], AttrErrorKind)> {
     let (rest, name) = name(input).unwrap_or((input, b""));
-    let rest = rest.trim_ascii_start();
+    let rest = trim_start(rest);
     let Some(rest) = rest.strip_prefix(b"=") else {
         return Ok((name, None, rest));
     };
-    let rest = rest.trim_ascii_start();
+    let rest = trim_start(rest);
     if rest.is_empty() {
         return Ok((name, Some(b""), rest));
     }
     match value(rest) {
-        Ok((rest, value)) => Ok((name, Some(value), rest.trim_ascii_start())),
+        Ok((rest, value)) => Ok((name, Some(value), trim_start(rest))),
         Err(_) if matches!(rest.first(), Some(b'"' | b'\'')) => {
             Err((rest, AttrErrorKind::OpenQuote))
         }
@@ -276,8 +312,22 @@ fn value(input: &[u8]) -> IResult<&[u8], &[u8]> {
     }
 }
 
+/// Returns true for white space between attributes. A form feed is not such, as in the C module.
 const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Returns the text without white space at its start.
+fn trim_start(text: &[u8]) -> &[u8] {
+    let from = text.iter().position(|&byte| !is_blank(byte));
+    text.get(from.unwrap_or(text.len())..).unwrap_or_default()
+}
+
+/// Returns the text without white space at its end.
+fn trim_end(text: &[u8]) -> &[u8] {
+    let last = text.iter().rposition(|&byte| !is_blank(byte));
+    text.get(..last.map_or(0, |last| last + 1))
+        .unwrap_or_default()
 }
 
 /// Returns the number that a value begins with, or the nearest one that fits `i32`, and true if the value is just that

@@ -161,10 +161,15 @@ impl fmt::Display for ProblemKind<'_> {
     }
 }
 
-/// Reads a whole list. Every line that is neither blank nor a comment gives one [`Line`] or one [`LineProblem`] of severity
-/// [`Severity::Error`], so no destination of a list without errors is lost (doc/reference/list-file.md).
+/// The mark that some editors put in front of a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Reads a whole list, without a byte order mark at its start. Every line that is neither blank nor a comment gives one
+/// [`Line`] or one [`LineProblem`] of severity [`Severity::Error`], so no destination of a list without errors is lost
+/// (doc/reference/list-file.md).
 #[must_use]
 pub fn parse(text: &[u8]) -> Parsed<'_> {
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut parsed = Parsed::default();
     // Few lines of a list are shorter, so the vector need not grow.
     parsed.lines.reserve(text.len() / 16);

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::ops::RangeInclusive;
 
+use super::attrs;
 use super::destination::{Line, Origin, SetId};
 use super::file::NumberField;
 use crate::dispatch::text::{self, Excerpt, name_value};
@@ -197,21 +198,11 @@ pub fn read(
         wrong,
     };
     let id = set.clone().map_err(fault)?;
-    if uri.is_empty() {
-        return Err(fault(Wrong::NoUri));
-    }
-    if uri
-        .iter()
-        .any(|byte| byte.is_ascii_whitespace() || *byte == 0)
-    {
-        return Err(fault(Wrong::NotOneWord));
-    }
+    check_uri(uri).map_err(fault)?;
     let flags = cell(2).number_in(NumberField::Flags, 0..=u32::MAX.into());
     let priority = cell(3).number_in(NumberField::Priority, i32::MIN.into()..=i32::MAX.into());
     let attrs = attrs(cell(4), cells.get(5..).unwrap_or_default(), extra);
-    if attrs.contains(&0) {
-        return Err(fault(Wrong::NulInAttrs));
-    }
+    check_attrs(&attrs).map_err(fault)?;
     Ok(Line {
         origin: Origin::Row(number),
         set: id,
@@ -222,11 +213,39 @@ pub fn read(
     })
 }
 
+/// Refuses a URI that is no word.
+///
+/// # Errors
+/// [`Wrong::NoUri`], [`Wrong::NotOneWord`].
+pub fn check_uri(uri: &[u8]) -> Result<(), Wrong> {
+    let parts = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
+    match uri {
+        b"" => Err(Wrong::NoUri),
+        uri if uri.iter().any(parts) => Err(Wrong::NotOneWord),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses attributes that cannot be kept as a text.
+///
+/// # Errors
+/// [`Wrong::NulInAttrs`].
+pub fn check_attrs(attrs: &[u8]) -> Result<(), Wrong> {
+    if attrs.contains(&0) {
+        Err(Wrong::NulInAttrs)
+    } else {
+        Ok(())
+    }
+}
+
 /// Returns the attributes, and behind them those with columns of their own, the last one first as in the C module.
 fn attrs(cell: Cell<'_>, values: &[Cell<'_>], extra: &[Extra<'_>]) -> Vec<u8> {
-    let text = cell.text().unwrap_or_default();
-    let text = text.strip_suffix(b";").unwrap_or(text);
-    let mut attrs = text.to_vec();
+    let text = match cell {
+        Cell::Text(text) => text,
+        _ => b"",
+    };
+    let mut attrs = attrs::trim_body(text).to_vec();
+    let alone = attrs.len();
     for (extra, value) in extra.iter().zip(values).rev() {
         let mut written = Vec::new();
         value.push_to(&mut written);
@@ -240,7 +259,12 @@ fn attrs(cell: Cell<'_>, values: &[Cell<'_>], extra: &[Extra<'_>]) -> Vec<u8> {
         attrs.push(b'=');
         attrs.append(&mut written);
     }
-    attrs
+    // Without others the text stays as it is: an empty one differs from a missing one.
+    if attrs.len() == alone {
+        text.to_vec()
+    } else {
+        attrs
+    }
 }
 
 #[cfg(test)]

@@ -104,6 +104,13 @@ impl Compat {
         matches!(self, Compat::V6_1)
     }
 
+    /// Returns true if a destination whose `ping_socket` is not local is left out. Versions that do not know the
+    /// attribute keep it.
+    #[must_use]
+    pub const fn needs_ping_sockets(self) -> bool {
+        matches!(self, Compat::V6_1)
+    }
+
     /// Returns true if the records of a selection have the index of each destination in its set.
     #[must_use]
     pub const fn writes_places(self) -> bool {

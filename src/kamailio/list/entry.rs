@@ -4,7 +4,7 @@
 //! name, so nothing is pinned or locked meanwhile.
 
 use crate::dispatch::list::attrs::{self, AttrWarning, Attrs};
-use crate::dispatch::list::destination::{DestSpec, Line};
+use crate::dispatch::list::destination::{DestSpec, Line, Origin};
 use crate::dispatch::list::file;
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::params::Settings;
@@ -33,9 +33,14 @@ pub fn attrs<'t>(settings: &Settings, text: &'t [u8]) -> Result<ResolvedAttrs<'t
         b"" if settings.attrs_none => b"none=yes",
         body => body,
     };
+    let given = !body.is_empty() || !text.is_empty();
     let quoted = |what: &str, text: &[u8]| format!("{what} \"{}\"", Escaped(text));
-    let (attrs, warnings) =
+    let (attrs, mut warnings) =
         attrs::parse(body).map_err(|error| quoted(&format!("bad attributes: {error}"), body))?;
+    let attrs = Attrs {
+        given,
+        ..attrs.without_empty()
+    };
     let socket = match (attrs.sockname, attrs.socket) {
         (Some(name), _) => {
             net::socket_named(name).ok_or_else(|| quoted("no local socket named", name))?
@@ -45,11 +50,12 @@ pub fn attrs<'t>(settings: &Settings, text: &'t [u8]) -> Result<ResolvedAttrs<'t
         }
         (None, None) => settings.default_socket.socket,
     };
-    if let Some(place) = attrs
-        .ping_socket
-        .filter(|place| net::socket_at(place).is_none())
-    {
-        return Err(quoted("not a local socket:", place));
+    let place = attrs.ping_socket;
+    if let Some(place) = place.filter(|place| net::socket_at(place).is_none()) {
+        if settings.compat.needs_ping_sockets() {
+            return Err(quoted("not a local socket:", place));
+        }
+        warnings.push(AttrWarning::NoPingSocket(place));
     }
     Ok(ResolvedAttrs {
         body,
@@ -57,6 +63,17 @@ pub fn attrs<'t>(settings: &Settings, text: &'t [u8]) -> Result<ResolvedAttrs<'t
         socket,
         warnings,
     })
+}
+
+/// Refuses a text that is not UTF-8.
+///
+/// # Errors
+/// A text for the log or the command's fault.
+pub fn check_text(text: &[u8]) -> Result<(), String> {
+    match core::str::from_utf8(text) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(AttrWarning::NotUtf8(text).to_string()),
+    }
 }
 
 /// Longest URI of a destination: no longer one fits a message (core/config.h, BUF_SIZE).
@@ -82,7 +99,18 @@ pub fn resolve<'t>(
     if net::is_unwanted_ipv6(host) {
         return Err(quoted("an IPv6 address, but dns_try_ipv6 is off:", host));
     }
-    let attrs = attrs(settings, &line.attrs).map_err(|what| fault(&what))?;
+    let mut attrs = attrs(settings, &line.attrs).map_err(|what| fault(&what))?;
+    let texts: [&[u8]; 2] = [&line.uri, &line.attrs];
+    let other = texts
+        .into_iter()
+        .find(|text| core::str::from_utf8(text).is_err());
+    if let Some(text) = other {
+        let warning = AttrWarning::NotUtf8(text);
+        if line.origin == Origin::Command {
+            return Err(fault(&warning.to_string()));
+        }
+        attrs.warnings.push(warning);
+    }
     let mut flags = State::from_list_flags(line.flags, settings.compat);
     if settings.pings.is_none() && settings.compat.drops_idle_probing() {
         flags = flags.without(State::PROBING);

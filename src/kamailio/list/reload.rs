@@ -8,7 +8,6 @@ use super::entry::resolve;
 use super::source::{self, Content, Grade, ReadError};
 use super::{keep_file, reload_delta};
 use crate::dispatch::list::destination::{DestSpec, Line, Origin};
-use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::select::weight_slots;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
@@ -21,7 +20,6 @@ use crate::kamailio::server::text::Escaped;
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::OutOfMemory;
 use crate::shm::table::new_table::{Changes, compare, plan_sets};
-use crate::shm::table::sets::Table;
 
 /// The number of reasons in the reply of a reload. The log has them all.
 const SHOWN: usize = 3;
@@ -56,6 +54,15 @@ impl fmt::Display for LoadError {
     }
 }
 
+/// What a load makes of a list without destinations while there are some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenEmpty {
+    /// It is refused: half-written files and failed queries are empty, too.
+    Refuse,
+    /// It is taken, because somebody asks for it.
+    Take,
+}
+
 /// The result of a load.
 pub struct Loaded {
     /// The numbers of changes; all 0 if a list that was read later runs already.
@@ -74,7 +81,7 @@ pub struct Checked {
     pub refused: Option<LoadError>,
     /// The errors and warnings that would be logged.
     pub reasons: Vec<String>,
-    /// The remarks that would be logged besides.
+    /// Remarks on what the list means.
     pub remarks: Vec<String>,
 }
 
@@ -82,7 +89,11 @@ pub struct Checked {
 ///
 /// # Errors
 /// [`LoadError`], after each of its reasons was logged; nothing has changed then.
-pub fn load(module: &Module, feed: &mut Feed<'_>) -> Result<Loaded, LoadError> {
+pub fn load(
+    module: &Module,
+    when_empty: WhenEmpty,
+    feed: &mut Feed<'_>,
+) -> Result<Loaded, LoadError> {
     let source = &module.settings.source;
     let ticket = module.store.ticket();
     let mut content = source::read(source).map_err(|error| {
@@ -92,7 +103,7 @@ pub fn load(module: &Module, feed: &mut Feed<'_>) -> Result<Loaded, LoadError> {
     let mut validation = Validation::new(module, true);
     let lines = validation.parse(&mut content);
     let list = validation.resolve_all(&lines);
-    if let Some(error) = validation.verdict(&list) {
+    if let Some(error) = validation.verdict(&list, when_empty) {
         if let LoadError::Empty(_) = error {
             log_err!("{source}: the list has no destination left: the running list stays");
         }
@@ -110,10 +121,7 @@ pub fn load(module: &Module, feed: &mut Feed<'_>) -> Result<Loaded, LoadError> {
         keep_file::restore(module, feed);
     }
     match changes {
-        Some(_) => {
-            log_info!("loaded {} destinations", list.len());
-            remark_weights(module);
-        }
+        Some(_) => log_info!("loaded {} destinations", list.len()),
         None => log_info!("a list that was read later runs already"),
     }
     Ok(Loaded {
@@ -122,23 +130,7 @@ pub fn load(module: &Module, feed: &mut Feed<'_>) -> Result<Loaded, LoadError> {
     })
 }
 
-/// Logs what algorithm 9 makes of weights that do not add up to 100.
-fn remark_weights(module: &Module) {
-    let remarks: Vec<_> = {
-        let pinned = module.pin();
-        let sets = pinned.table().into_iter().flat_map(Table::sets);
-        let weighted = sets.filter(|(_, view)| view.weight_slots().is_some());
-        let remarks = weighted.filter_map(|(set, view)| {
-            Some((set, weight_slots::remark(view.dests().map(Dest::weight))?))
-        });
-        remarks.collect()
-    };
-    for (set, remark) in remarks {
-        log_info!("set {set}: {remark}");
-    }
-}
-
-/// Returns what the log would say of the weights of a list.
+/// Returns what algorithm 9 would make of weights that do not add up to 100.
 fn weight_remarks(list: &[DestSpec<'_>]) -> Vec<String> {
     let plans = plan_sets(list);
     let remarks = plans.sets().filter_map(|(set, members)| {
@@ -159,7 +151,7 @@ pub fn ds_reload(msg: &mut Message) -> ScriptRet {
         return ScriptRet::FAILED;
     }
     let mut feed = Feed::new(module, Cause::Reload);
-    match load(module, &mut feed) {
+    match load(module, WhenEmpty::Refuse, &mut feed) {
         Ok(_) => {
             feed.deliver(Some(msg));
             ScriptRet::OK
@@ -180,7 +172,7 @@ pub fn check(module: &Module) -> Result<Checked, LoadError> {
     let lines = validation.parse(&mut content);
     let list = validation.resolve_all(&lines);
     Ok(Checked {
-        refused: validation.verdict(&list),
+        refused: validation.verdict(&list, WhenEmpty::Refuse),
         remarks: weight_remarks(&list),
         changes: compare(&list, module.pin().table()),
         rejected: validation.rejected,
@@ -271,13 +263,13 @@ impl<'m> Validation<'m> {
     }
 
     /// Returns why the list is refused; `None` if it is taken.
-    fn verdict(&mut self, list: &[DestSpec<'_>]) -> Option<LoadError> {
+    fn verdict(&mut self, list: &[DestSpec<'_>], when_empty: WhenEmpty) -> Option<LoadError> {
         let source = &self.module.settings.source;
         if !self.refused.is_empty() {
             let reasons = core::mem::take(&mut self.refused);
             return Some(LoadError::Lines(source.short(), reasons));
         }
-        let empty = list.is_empty() && !self.module.is_empty();
+        let empty = when_empty == WhenEmpty::Refuse && list.is_empty() && !self.module.is_empty();
         empty.then(|| LoadError::Empty(source.title()))
     }
 }

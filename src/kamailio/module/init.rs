@@ -13,7 +13,7 @@ use crate::kamailio::config::params::Settings;
 use crate::kamailio::config::ping_params::PingSettings;
 use crate::kamailio::config::shared::Shared;
 use crate::kamailio::events::feed::{self, Feed};
-use crate::kamailio::list::reload;
+use crate::kamailio::list::reload::{self, WhenEmpty};
 use crate::kamailio::list::state_keeper;
 use crate::kamailio::list::unique_id;
 use crate::kamailio::select::call_load;
@@ -59,7 +59,7 @@ fn start() -> Option<()> {
     }
     let module = Module::get()?;
     let mut feed = Feed::new(module, Cause::Start);
-    reload::load(module, &mut feed).ok()?;
+    reload::load(module, WhenEmpty::Refuse, &mut feed).ok()?;
     feed.note_all_down();
     // No process can run routes yet.
     feed.post();

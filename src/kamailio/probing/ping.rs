@@ -142,8 +142,10 @@ fn socket(module: &Module, pings: &PingSettings, dest: &Dest) -> Socket {
         name: name.to_vec(),
         ..Socket::default()
     };
+    let local = |place: &&[u8]| net::socket_at(place).is_some();
     attrs
         .ping_socket
+        .filter(local)
         .map(place)
         .or_else(|| attrs.sockname.map(name))
         .or_else(|| attrs.socket.map(place))

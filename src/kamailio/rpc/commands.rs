@@ -60,7 +60,7 @@ entry_points! {
     dsr_rpc_ping_active => ping::active;
     /// `dispatcher.ping_status` [set [URI|duid=ID]].
     dsr_rpc_ping_status => ping::status;
-    /// `dispatcher.reload`.
+    /// `dispatcher.reload` [`empty`].
     dsr_rpc_reload => reload::reload_command;
     /// `dispatcher.check`.
     dsr_rpc_check => reload::check_command;
@@ -80,7 +80,9 @@ fn hash_command(call: &RpcCall, _module: &Module) -> Result<(), String> {
     let (Some(slots), Some(first)) = (call.number(), call.text()) else {
         return Err(INVALID.into());
     };
-    let hashed = hash(&first, call.text().as_deref());
+    let second = call.text();
+    call.all_readable()?;
+    let hashed = hash(&first, second.as_deref());
     let slots = u32::try_from(slots).ok();
     let slot = slots.and_then(|slots| hashed.checked_rem(slots));
     let answer = || -> Result<(), Full> {

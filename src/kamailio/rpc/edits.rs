@@ -1,9 +1,12 @@
 //! `dispatcher.add`, `dispatcher.remove` and `dispatcher.modify`: one destination of a set.
 
+use core::fmt::Display;
+
 use super::reload::check_reload_delta;
 use super::rpc_reply::{INVALID, RpcCall, integer};
 use crate::dispatch::list::destination::{Line, Origin, SetId};
 use crate::dispatch::list::file::with_scheme;
+use crate::dispatch::list::row;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::instance::Module;
@@ -26,14 +29,21 @@ pub fn add(call: &RpcCall, module: &Module) -> Result<(), String> {
         return Err(INVALID.into());
     };
     let words = call.words();
-    if set < 0 || !words.iter().chain([&uri]).all(|word| is_listable(word)) {
+    call.all_readable()?;
+    if set < 0 {
         return Err(INVALID.into());
     }
     let flags = optional(words.first(), parse_flags)?;
     let priority = optional(words.get(1), integer)?;
     let attrs = words.get(2).map(Vec::as_slice).unwrap_or_default();
+    // A `;` alone is as no text here, as in the C module; in a list it is an empty text.
+    let attrs = if attrs == b";" { b"" } else { attrs };
     check_reload_delta(module)?;
     let failed = |why: String| format!("Adding dispatcher dst failed: {why}");
+    let of_this = |what: &dyn Display| failed(format!("set {set}, {}: {what}", Escaped(&uri)));
+    row::check_uri(&uri)
+        .and_then(|()| row::check_attrs(attrs))
+        .map_err(|wrong| of_this(&wrong))?;
     let line = Line {
         origin: Origin::Command,
         set,
@@ -47,7 +57,7 @@ pub fn add(call: &RpcCall, module: &Module) -> Result<(), String> {
         log_warn!("set {set}, {}: {warning}", Escaped(&uri));
     }
     let added = module.store.add(&spec, &mut ServerRandom);
-    added.map_err(|error| failed(format!("set {set}, {}: {error}", Escaped(&uri))))?;
+    added.map_err(|error| of_this(&error))?;
     log_info!("added to set {set}: {}", Escaped(&uri));
     call.say("Ok. Dispatcher destination added.");
     let mut feed = Feed::new(module, Cause::Rpc);
@@ -87,6 +97,7 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
         return Err(INVALID.into());
     };
     let words = call.words();
+    call.all_readable()?;
     let failed = |why: String| {
         format!(
             "Modifying dispatcher dst failed: set {set}, {}: {why}",
@@ -116,13 +127,6 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
     call.say("Ok. Dispatcher destination modified.");
     feed.post();
     Ok(())
-}
-
-/// Returns true for a word that a list file can hold, so that a reload would read it as it is.
-fn is_listable(word: &[u8]) -> bool {
-    !word
-        .iter()
-        .any(|&byte| byte.is_ascii_whitespace() || byte == b'\0')
 }
 
 /// Reads an argument that may be left out.
@@ -193,8 +197,9 @@ fn revision<'w>(module: &Module, words: &'w [Vec<u8>]) -> Result<Revision<'w>, S
                 revision.flags = Some(State::from_list_flags(flags, module.settings.compat));
             }
             b"priority" => revision.priority = Some(integer(value).ok_or_else(bad)?),
-            b"attrs" if !is_listable(value) => return Err(bad()),
             b"attrs" => {
+                row::check_attrs(value).map_err(|wrong| wrong.to_string())?;
+                entry::check_text(value)?;
                 let attrs = entry::attrs(&module.settings, value)?;
                 for warning in &attrs.warnings {
                     log_warn!("modify: {warning}");

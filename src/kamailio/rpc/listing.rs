@@ -159,7 +159,7 @@ fn list_dest(
             overload::state(&node, OVERLOAD, dest)?;
         }
     }
-    let has_attrs = !dest.attrs_body().is_empty() || (overload && detail == Detail::Full);
+    let has_attrs = dest.has_attrs() || (overload && detail == Detail::Full);
     if detail != Detail::Short && has_attrs {
         list_attrs(&node.add_struct(c"ATTRS")?, dest, module.settings.compat)?;
     }
@@ -210,11 +210,8 @@ fn list_latency(node: &RpcNode<'_>, dest: &Dest) -> Result<(), Full> {
 
 fn list_attrs(node: &RpcNode<'_>, dest: &Dest, compat: Compat) -> Result<(), Full> {
     let more = compat.lists_more();
-    let attrs = dest.attrs();
-    node.add(
-        c"BODY",
-        Some(dest.attrs_body()).filter(|body| !body.is_empty()),
-    )?;
+    let attrs = dest.written_attrs();
+    node.add(c"BODY", attrs.given.then(|| dest.attrs_body()))?;
     node.add(c"DUID", attrs.duid)?;
     if more {
         let (_, counted) = dest.record().status();

@@ -9,6 +9,7 @@ use core::ffi::{c_int, c_uint, c_void};
 use super::rpc_reply::{Full, integer};
 use super::{reload, states};
 use crate::dispatch::list::destination::SetId;
+use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::state::transition::{RpcStateError, State};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::list::state_keeper;
@@ -195,25 +196,27 @@ fn set_state(module: &Module, words: &[&[u8]]) -> Result<(), Status> {
     if address.is_empty() {
         return Err(Status(500, "address not found"));
     }
-    let uri = (*address != b"all").then_some(*address);
-    if states::change_states(module, state, set, uri, |_| true) == 0 {
+    let uri = (*address != b"all").then(|| with_scheme(address));
+    if states::change_states(module, state, set, uri.as_deref(), |_| true) == 0 {
         return Err(Status(404, "destination not found"));
     }
     Ok(())
 }
 
-/// `ds_reload`.
+/// `ds_reload` [`empty`].
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_mi_reload(
     request: *mut sys::mi_root,
     _param: *mut c_void,
 ) -> *mut sys::mi_root {
-    command(request, |module, _| match reload::reload(module) {
-        Ok(_) => MiReply::new(&OK),
-        Err(reason) => {
-            let answer = MiReply::new(&RELOAD_FAILED)?;
-            answer.add("REASON", reason.as_bytes())?;
-            Ok(answer)
+    command(request, |module, words| {
+        match reload::reload(module, words.first().copied()) {
+            Ok(_) => MiReply::new(&OK),
+            Err(reason) => {
+                let answer = MiReply::new(&RELOAD_FAILED)?;
+                answer.add("REASON", reason.as_bytes())?;
+                Ok(answer)
+            }
         }
     })
 }

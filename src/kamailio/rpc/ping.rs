@@ -28,6 +28,7 @@ pub fn active(call: &RpcCall, module: &Module) -> Result<(), String> {
             _ => return Err("Invalid Parameters: expected 0 or 1".into()),
         },
     };
+    call.all_readable()?;
     let old = match wanted {
         None => pings_on(module),
         Some(on) => set_pings(module, on),

@@ -4,7 +4,7 @@ use super::rpc_reply::{Full, RpcCall, RpcNode};
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
-use crate::kamailio::list::reload::{self, Checked, Loaded};
+use crate::kamailio::list::reload::{self, Checked, Loaded, WhenEmpty};
 use crate::kamailio::list::reload_delta;
 use crate::kamailio::server::log::log_warn;
 use crate::shm::table::new_table::Changes;
@@ -26,7 +26,7 @@ pub fn check_reload_delta(module: &Module) -> Result<(), String> {
 /// # Errors
 /// The text of the fault.
 pub fn reload_command(call: &RpcCall, module: &Module) -> Result<(), String> {
-    let loaded = reload(module)?;
+    let loaded = reload(module, call.text().as_deref())?;
     // The text comes last: of several values a JSON reply keeps only that one.
     let counted = call
         .add_struct()
@@ -38,14 +38,18 @@ pub fn reload_command(call: &RpcCall, module: &Module) -> Result<(), String> {
     Ok(())
 }
 
-/// Loads the lists anew for an operator's command.
+/// Loads the lists anew for an operator's command. With the word `empty` a list without destinations is taken as well.
 ///
 /// # Errors
 /// The text of the fault.
-pub fn reload(module: &Module) -> Result<Loaded, String> {
+pub fn reload(module: &Module, word: Option<&[u8]>) -> Result<Loaded, String> {
     check_reload_delta(module)?;
+    let when_empty = match word {
+        Some(b"empty") => WhenEmpty::Take,
+        _ => WhenEmpty::Refuse,
+    };
     let mut feed = Feed::new(module, Cause::Reload);
-    let loaded = reload::load(module, &mut feed);
+    let loaded = reload::load(module, when_empty, &mut feed);
     let loaded = loaded.map_err(|error| format!("Reload Failed: {error}"))?;
     feed.note_all_down();
     feed.post();

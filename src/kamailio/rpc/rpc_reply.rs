@@ -1,5 +1,6 @@
 //! A call of an RPC command: its arguments, and its reply of structs, arrays and values.
 
+use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::mem::MaybeUninit;
 use core::ops::Range;
@@ -17,10 +18,11 @@ const MAX_FAULT: usize = 250;
 pub const INVALID: &str = "Invalid Parameters";
 
 /// A call of a command: its arguments and its reply.
-#[derive(Clone, Copy)]
 pub struct RpcCall {
     rpc: *mut sys::rpc_t,
     context: *mut c_void,
+    /// An argument was asked for that is neither a text nor a number.
+    unreadable: Cell<bool>,
 }
 
 /// A struct or array inside a reply.
@@ -95,7 +97,11 @@ impl RpcCall {
     /// # Safety
     /// Both are what the server called the command with, and are used only until it returns.
     pub unsafe fn new(rpc: *mut sys::rpc_t, context: *mut c_void) -> Self {
-        RpcCall { rpc, context }
+        RpcCall {
+            rpc,
+            context,
+            unreadable: Cell::new(false),
+        }
     }
 
     fn api(&self) -> &sys::rpc_t {
@@ -130,7 +136,8 @@ impl RpcCall {
         known && file.is_some_and(|file| file.ends_with(b"/ctl.so"))
     }
 
-    /// Returns the next argument as a text, also if it is a number; `None` if there is no argument.
+    /// Returns the next argument as a text, also if it is a number; `None` if there is no argument, or it is of
+    /// another kind.
     ///
     /// It is copied, because a transport may give the next one in the same buffer.
     pub fn text(&self) -> Option<Vec<u8>> {
@@ -138,8 +145,28 @@ impl RpcCall {
         let scan = self.api().scan?;
         // SAFETY: `S` writes one text, or with `*` nothing; `.` makes a text of a number.
         let read = unsafe { scan(self.context, format(c"*.S"), &raw mut value) };
+        if read != 1 {
+            let mut number: c_int = 0;
+            // A transport that passes other kinds on reads them as numbers (modules/jsonrpcs).
+            // SAFETY: `d` writes one int, or with `*` nothing.
+            let other = unsafe { scan(self.context, format(c"*d"), &raw mut number) };
+            self.unreadable.set(self.unreadable.get() || other == 1);
+            return None;
+        }
         // SAFETY: the text stays until the next argument is asked for.
-        (read == 1).then(|| unsafe { text::bytes(&value) }.to_vec())
+        Some(unsafe { text::bytes(&value) }.to_vec())
+    }
+
+    /// Refuses the call if one of the arguments that were asked for is neither a text nor a number, such as a null.
+    ///
+    /// # Errors
+    /// The text of the fault.
+    pub fn all_readable(&self) -> Result<(), String> {
+        if self.unreadable.get() {
+            Err(INVALID.into())
+        } else {
+            Ok(())
+        }
     }
 
     /// Returns the next argument as a number; `None` if there is no argument or it is not a number.

@@ -2,13 +2,16 @@
 
 use super::rpc_reply::{INVALID, RpcCall};
 use crate::dispatch::list::destination::SetId;
+use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Outcome, State, apply_set};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::state_keeper;
+use crate::kamailio::server::text::Escaped;
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
+use crate::shm::table::edit::EditError;
 
 /// Sets the state of the destinations with a URI, or of a whole set.
 ///
@@ -16,8 +19,9 @@ use crate::shm::dest::destination::Dest;
 /// The text of the fault.
 pub fn set_state(call: &RpcCall, module: &Module) -> Result<(), String> {
     let (state, set, address) = state_arguments(call)?;
-    let uri = (address != b"all").then_some(address.as_slice());
-    answer(call, module, state, set, uri, |_| true)
+    let uri = (address != b"all").then(|| with_scheme(&address));
+    let changed = change_states(module, state, set, uri.as_deref(), |_| true);
+    answer(call, module, changed, set, &address)
 }
 
 /// Sets the state of the destinations with a unique id, or of a whole set.
@@ -27,7 +31,8 @@ pub fn set_state(call: &RpcCall, module: &Module) -> Result<(), String> {
 pub fn set_duid_state(call: &RpcCall, module: &Module) -> Result<(), String> {
     let (state, set, duid) = state_arguments(call)?;
     let wanted = |dest: &Dest| duid == b"all" || dest.has_duid(&duid);
-    answer(call, module, state, set, None, wanted)
+    let changed = change_states(module, state, set, None, wanted);
+    answer(call, module, changed, set, &duid)
 }
 
 /// Reads a state, a set and a word.
@@ -40,16 +45,23 @@ fn state_arguments(call: &RpcCall) -> Result<(State, SetId, Vec<u8>), String> {
     Ok((state, set, word))
 }
 
+/// Answers a command that has changed the state of so many destinations; `named` is its word for them.
 fn answer(
     call: &RpcCall,
     module: &Module,
-    state: State,
+    changed: usize,
     set: SetId,
-    uri: Option<&[u8]>,
-    wanted: impl Fn(&Dest) -> bool,
+    named: &[u8],
 ) -> Result<(), String> {
-    if change_states(module, state, set, uri, wanted) == 0 {
-        return Err("State Update Failed".into());
+    if changed == 0 {
+        let missing = match module.pin().view(set) {
+            Some(_) => EditError::NotFound,
+            None => EditError::NoSet,
+        };
+        let named = Escaped(named);
+        return Err(format!(
+            "State Update Failed: set {set}, {named}: {missing}"
+        ));
     }
     call.say(if state_keeper::is_keeping(module) {
         "Ok. Dispatcher state updated."

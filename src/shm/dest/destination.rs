@@ -13,6 +13,11 @@ use super::record::DestRecord;
 use crate::shm::memory::arena::{Arena, ShmSafe, to_u32};
 use crate::shm::memory::refcount::Counted;
 
+/// Bit of a destination with congestion control.
+const CC: u8 = 1;
+/// Bit of a destination that has attributes, be their text empty.
+const HAS_ATTRS: u8 = 2;
+
 /// A destination as its list line describes it, with its record. Frozen.
 ///
 /// Its texts and addresses lie in the same [`Page`] behind all destinations of the page.
@@ -50,7 +55,8 @@ pub struct Dest {
     rweight: u8,
     ocmin: u8,
     ocmax: u8,
-    cc: bool,
+    /// [`CC`] and [`HAS_ATTRS`].
+    bits: u8,
 }
 
 // SAFETY: integers and arena pointers; zeroed it has no text. It is never read before `Page::create`
@@ -88,7 +94,7 @@ impl Dest {
         (self.port, self.proto) = (spec.port, spec.proto);
         (self.weight, self.rweight) = (percent(attrs.weight), percent(attrs.rweight));
         (self.ocmin, self.ocmax) = (percent(attrs.ocmin), percent(attrs.ocmax));
-        self.cc = attrs.cc != 0;
+        self.bits = if attrs.cc == 0 { 0 } else { CC } | if attrs.given { HAS_ATTRS } else { 0 };
     }
 
     /// Returns a text of its page.
@@ -126,7 +132,7 @@ impl Dest {
 
     /// True with congestion control.
     pub fn cc(&self) -> bool {
-        self.cc
+        self.bits & CC != 0
     }
 
     /// Least share of turns to pass over under overload, in percent.
@@ -139,12 +145,24 @@ impl Dest {
         self.ocmax.into()
     }
 
-    /// Parses its attributes.
+    /// Returns true if the list has attributes, be their text empty.
+    pub fn has_attrs(&self) -> bool {
+        self.bits & HAS_ATTRS != 0
+    }
+
+    /// Parses its attributes. An empty text counts as a missing one.
     pub fn attrs(&self) -> Attrs<'_> {
+        self.written_attrs().without_empty()
+    }
+
+    /// Parses its attributes, with the texts as they are written, empty ones too.
+    pub fn written_attrs(&self) -> Attrs<'_> {
         // They were parsed before they were copied here, so they can be parsed.
-        attrs::parse(self.attrs_body())
-            .map(|(attrs, _)| attrs)
-            .unwrap_or_default()
+        let parsed = attrs::parse(self.attrs_body()).map(|(attrs, _)| attrs);
+        Attrs {
+            given: self.has_attrs(),
+            ..parsed.unwrap_or_default()
+        }
     }
 
     /// Returns its unique id, if the list gives one.
@@ -207,6 +225,7 @@ impl Dest {
     pub fn is_as(&self, spec: &DestSpec<'_>) -> bool {
         self.uri() == &*spec.uri
             && self.attrs_body() == spec.attrs_body
+            && self.has_attrs() == spec.attrs.given
             && (self.record().listed(), self.priority, self.socket())
                 == (spec.flags, spec.priority, spec.socket)
     }

@@ -1,6 +1,9 @@
 //! The list file inside the server: what is said about bad lines, what loads, what a reload refuses.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use harness::{Config, Kamailio, Module, Probe, Uac, fails_to_start};
 use serde_json::json;
@@ -411,6 +414,123 @@ fn a_list_without_destinations_is_refused_at_reload() {
     server.write_list(GOOD);
     server.kamcmd(&["dispatcher.reload"]).unwrap();
     assert_eq!(picture(&server), before, "states are kept");
+}
+
+/// The word that asks for an empty list. Without destinations the calls get no answer, with some it is a plain reload.
+#[test]
+fn a_list_without_destinations_can_be_asked_for() {
+    let server = running();
+    let list = ["dispatcher.list"];
+    for name in ["dispatcher.reload", "ds_reload"] {
+        server.write_list("# all gone\n");
+        let said = server.kamcmd(&[name, "empty"]).unwrap();
+        assert!(said.ends_with("Ok. Dispatcher successfully reloaded."));
+        let fault = server.kamcmd(&list).unwrap_err();
+        assert_eq!(fault.text, "No Destination Sets");
+        server.write_list(GOOD);
+        server.kamcmd(&[name, "empty"]).unwrap();
+        assert_eq!(server.dests(1).len() + server.dests(2).len(), 3);
+    }
+    server.expect_log("the running list stays");
+    server.write_list("");
+    for word in ["Empty", "all", "x"] {
+        let fault = server.kamcmd(&["dispatcher.reload", word]).unwrap_err();
+        assert!(fault.text.ends_with("no destination left"), "{fault}");
+    }
+    // A list that cannot be read is not empty.
+    server.allow_log("no dispatching list loaded");
+    std::fs::remove_file(server.list_path()).unwrap();
+    server.kamcmd(&["dispatcher.reload", "empty"]).unwrap_err();
+    assert_eq!(server.dests(1).len() + server.dests(2).len(), 3);
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let server = start(plain().list("\u{feff}1 sip:127.0.0.1:7001\r\n"));
+    assert_eq!(listed(&server), [row(1, "sip:127.0.0.1:7001", "AX", 0, "")]);
+    server.write_list("\u{feff}# a comment\n2 sip:127.0.0.1:7002\n");
+    server.kamcmd(&["dispatcher.reload"]).unwrap();
+    assert_eq!(listed(&server), [row(2, "sip:127.0.0.1:7002", "AX", 0, "")]);
+    // Only the first bytes are one.
+    server.expect_log("line 2, column 1: expected a set id (a number), found \"\\xef\\xbb\\xbf2\"");
+    server.write_list("1 sip:127.0.0.1:7001\n\u{feff}2 sip:127.0.0.1:7002\n");
+    server.kamcmd(&["dispatcher.reload"]).unwrap_err();
+}
+
+/// Latin 1, for instance. The C module takes it, too, without a word.
+#[test]
+fn text_that_is_not_utf_8_is_taken_from_a_list_with_a_warning() {
+    let list =
+        b"1 sip:\xe9@127.0.0.1:7001\n1 sip:127.0.0.1:7002 0 0 note=\xe9;weight=\xe9;duid=a\n";
+    let server = start(plain().list(list));
+    for text in [
+        r#"line 1: expected text in UTF-8, found "sip:\xe9@127.0.0.1:7001""#,
+        r#"line 2: expected text in UTF-8, found "note=\xe9;weight=\xe9;duid=a""#,
+    ] {
+        server.expect_log(text);
+        assert_eq!(server.log().matches(text).count(), 1);
+    }
+    server.expect_log("weight: expected a number");
+    assert_eq!(server.ports(1), ["7002", "7001"]);
+    let bytes = |bytes: &'static [u8]| OsStr::from_bytes(bytes);
+    for (words, fault) in [
+        (
+            ["dispatcher.add", "1"].map(OsStr::new).to_vec(),
+            r#"Adding dispatcher dst failed: set 1, sip:\xff@127.0.0.1: expected text in UTF-8"#,
+        ),
+        (
+            ["dispatcher.modify", "1", "duid=a", "attrs"]
+                .map(OsStr::new)
+                .to_vec(),
+            r#"Modifying dispatcher dst failed: set 1, duid=a: expected text in UTF-8"#,
+        ),
+    ] {
+        let words = [&words[..], &[bytes(b"sip:\xff@127.0.0.1")]].concat();
+        let output = Command::new(harness::module::kamcmd())
+            .arg("-s")
+            .arg(format!("unix:{}/ctl", server.dir().display()))
+            .args(words)
+            .output()
+            .unwrap();
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(said.contains(fault), "{said}");
+    }
+    assert_eq!(server.ports(1), ["7002", "7001"]);
+}
+
+/// An attribute without a value is as none: the first of the two used to leave the destination out.
+#[test]
+fn an_empty_value_is_as_none() {
+    let list = "1 sip:127.0.0.1:7001 0 3 weight=50;socket=\n1 sip:127.0.0.1:7002 0 2 sockname=\"\"\n\
+                1 sip:127.0.0.1:7003 0 1 duid=\"\"\n1 sip:127.0.0.1:7004 0 0 duid=\n";
+    let config = Probe::new().config().list(list);
+    let server = start(config.param("ds_default_socket", "udp:127.0.0.1:{{PORT}}"));
+    assert_eq!(server.ports(1), ["7001", "7002", "7003", "7004"]);
+    assert_eq!(server.dest(1, 0)["ATTRS"]["SOCKET"], "");
+    assert_eq!(server.dest(1, 1)["ATTRS"]["SOCKNAME"], "");
+    let lines = Probe::run(&Uac::new(), server.addr(), "dst,1,8");
+    let socket = format!("fs=udp:127.0.0.1:{}", server.port());
+    assert!(lines[0].contains(&socket), "the default socket: {lines:?}");
+    // Both have no unique id, so they are not one destination.
+    let modify = [
+        "dispatcher.modify",
+        "1",
+        "sip:127.0.0.1:7003",
+        "attrs",
+        "duid=",
+    ];
+    server.kamcmd(&modify).unwrap();
+    server
+        .kamcmd(&[
+            "dispatcher.add",
+            "1",
+            "sip:127.0.0.1:7005",
+            "0",
+            "0",
+            "duid=\"\"",
+        ])
+        .unwrap();
+    assert_eq!(server.ports(1).len(), 5);
 }
 
 #[test]

@@ -61,6 +61,18 @@ fn outbound_proxy_and_obproxy_take_the_pings() {
     }
 }
 
+/// An attribute without a value is as none.
+#[test]
+fn empty_attributes_leave_the_parameters() {
+    let crowd = Crowd::start();
+    let config = pinging().param("ds_ping_from", "sip:probe@lb.test");
+    let empty = "0 0 ping_from=\"\";obproxy=\"\";ping_socket=\"\";socket=\"\";sockname=";
+    let server = play(config, &crowd, &[("a", empty)]);
+    let seen = ping(&crowd, "a");
+    assert_eq!(header(&seen, "From"), "<sip:probe@lb.test>");
+    soon(&server, &crowd.uri("a"), "AP");
+}
+
 /// The names that the sockets have in the config.
 const SOCKETS: [&str; 6] = ["ping", "name", "socket", "dping", "dname", "dsocket"];
 

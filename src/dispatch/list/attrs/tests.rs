@@ -73,11 +73,38 @@ fn text_after_a_comma_is_ignored_and_said() {
 }
 
 #[test]
+fn an_empty_text_is_as_none() {
+    let attrs = quiet("duid=\"\";socket='';sockname=\"\";ping_socket='';obproxy=\"\";ping_from=");
+    assert_eq!(
+        (attrs.duid, attrs.ping_from),
+        (Some(&b""[..]), Some(&b""[..]))
+    );
+    let given = Attrs {
+        given: true,
+        ..Attrs::default()
+    };
+    assert_eq!(attrs.without_empty(), given);
+    let kept = quiet("duid=a;obproxy=b");
+    assert_eq!(kept.without_empty(), kept);
+}
+
+/// A form feed is no white space in attributes, as in the C module.
+#[test]
+fn a_form_feed_is_a_part_of_names_and_values() {
+    assert_eq!(trim_body(b" \t\r\n a=b\x0c;\n"), b"a=b\x0c");
+    assert_eq!(trim_body(b"\x0c"), b"\x0c");
+    assert_eq!(quiet("duid=a\x0c").duid, Some(&b"a\x0c"[..]));
+    assert_eq!(quiet("\x0cduid=a").duid, None);
+    assert!(parse(b"duid=a;\x0c").is_ok(), "a name of one byte");
+}
+
+#[test]
 fn all_names() {
     let body = "duid=1;socket=udp:127.0.0.1:5060;sockname=s;ping_socket=p;obproxy=o;\
                 ping_from=f;weight=1;rweight=100;maxload=3;cc=1;latency=4;ocmin=5;ocmax=6;\
                 ocrate=7;other=8;ping_reply_codes=\"class=2;code=404\"";
     let want = Attrs {
+        given: true,
         duid: Some(b"1"),
         socket: Some(b"udp:127.0.0.1:5060"),
         sockname: Some(b"s"),
