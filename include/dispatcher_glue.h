@@ -246,11 +246,19 @@ int dsr_cfg_reply_codes(void *values, str *group, str *name, void **value);
 int dsr_bind_dispatcher(struct dispatcher_api *api);
 
 /* Fixups: numbers, texts that may hold variables. 0, or negative to stop the start. */
-int dsr_fixup_numbers(void **param, int number);
-int dsr_fixup_from_list(void **param, int number);
-int dsr_fixup_mark_addr(void **param, int number);
+int dsr_fixup_select_dst(void **param, int number);
+int dsr_fixup_select_domain(void **param, int number);
+int dsr_fixup_select(void **param, int number);
 int dsr_fixup_routes(void **param, int number);
+int dsr_fixup_from_list(void **param, int number);
+int dsr_fixup_list_exist(void **param, int number);
+int dsr_fixup_list_exists(void **param, int number);
 int dsr_fixup_is_active(void **param, int number);
+int dsr_fixup_dsg_fetch(void **param, int number);
+int dsr_fixup_dsg_fetch_uri(void **param, int number);
+int dsr_fixup_mark_addr(void **param, int number);
+int dsr_fixup_oc_set_attrs(void **param, int number);
+int dsr_fixup_load_unset(void **param, int number);
 
 /* Script functions; each parameter is what its fixup left. Never 0. */
 int dsr_select_dst(struct sip_msg *msg, char *set, char *alg);

@@ -218,6 +218,16 @@ pub const EXPLAINED: &[Difference] = &[
         },
     },
     Difference {
+        name: "variable without quotes",
+        reason: "C takes one as an argument of some functions only; ours of all",
+        applies: |what, c, ours| {
+            what.starts_with("refusals, ")
+                && [", $", "($"].iter().any(|bare| what.contains(bare))
+                && c == "refuses"
+                && ours.starts_with("starts")
+        },
+    },
+    Difference {
         name: "flag 32",
         reason: "C 5.6 knows no such flag and pings; ours never pings, as 6.0 and later",
         applies: |what, c, _| {

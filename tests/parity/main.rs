@@ -24,6 +24,7 @@ mod pair;
 mod params;
 mod probing;
 mod public;
+mod refusals;
 mod report;
 mod resolving;
 mod routes;
@@ -31,6 +32,7 @@ mod rpc;
 mod select;
 mod sets;
 
+mod starts;
 mod typed;
 mod worth;
 

@@ -5,7 +5,6 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use super::compat;
-use super::guard::InitRet;
 use super::log::log_err;
 use super::message::Message;
 use super::sys;
@@ -16,18 +15,26 @@ use super::text;
 pub struct FixupArg(*mut *mut c_void);
 
 impl FixupArg {
-    /// Has the server prepare a number: a fixed one, a variable, or a text with variables in it.
-    pub fn number(&self) -> InitRet {
-        let types = sys::FPARAM_INT | sys::FPARAM_PVS | sys::FPARAM_PVE;
-        let types = c_int::try_from(types).unwrap_or(0);
+    /// Copies the text of the config, before it is prepared.
+    pub fn written(&self) -> Vec<u8> {
         // SAFETY: the server's own argument, as it passes it to fixups (core/route.c, fix_actions).
-        InitRet::of(unsafe { sys::fix_param_types(types, self.0) } == 0)
+        let text = unsafe { self.0.as_ref() };
+        // SAFETY: it points to the config's text, which ends with NUL (core/cfg.y), until it is prepared.
+        let text = text.and_then(|text| unsafe { text::c_bytes(text.cast()) });
+        text.unwrap_or_default().to_vec()
     }
 
-    /// Has the server prepare a text, with or without variables in it.
-    pub fn text(&self) -> InitRet {
+    /// Has the server prepare a number: a fixed one, or a variable. Returns false if it is neither.
+    pub fn fix_number(&self) -> bool {
+        let types = c_int::try_from(sys::FPARAM_INT | sys::FPARAM_PVS).unwrap_or(0);
         // SAFETY: the server's own argument, as it passes it to fixups (core/route.c, fix_actions).
-        InitRet::of(unsafe { sys::fixup_spve_null(self.0, 1) } == 0)
+        unsafe { sys::fix_param_types(types, self.0) == 0 }
+    }
+
+    /// Has the server prepare a text, with or without variables in it. Returns false if it cannot.
+    pub fn fix_text(&self) -> bool {
+        // SAFETY: the server's own argument, as it passes it to fixups (core/route.c, fix_actions).
+        unsafe { sys::fixup_spve_null(self.0, 1) == 0 }
     }
 }
 
@@ -82,7 +89,7 @@ fn evaluate(msg: &Message, param: &sys::fparam_t, what: &str) -> Option<i32> {
     let number = match kind(param) {
         // SAFETY: the type says that this member of the union is set.
         sys::FPARAM_PVS => number_of_variable(msg, unsafe { param.v.pvs }),
-        _ => text_of(msg, param).and_then(|text| parse(&text)),
+        _ => None,
     };
     if number.is_none() {
         log_err!("{what} is not a number");
