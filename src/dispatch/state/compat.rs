@@ -49,6 +49,13 @@ impl Compat {
         matches!(self, Compat::V3_2)
     }
 
+    /// Returns true if an inactive destination in probing stays so until a ping is good, whatever the probing mode is.
+    /// Since 4.0 a bad one ends probing in mode 0.
+    #[must_use]
+    pub const fn probes_until_good(self) -> bool {
+        matches!(self, Compat::V3_2)
+    }
+
     /// Returns the numbers that mean draining in a list, a table or a state file: its own, and 64, which it had first.
     ///
     /// A release of Kamailio that gives 64 another meaning ends that for its own version.

@@ -69,7 +69,8 @@ fn count_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (Stat
         }
         Ping::Good => (probing(mode == 1 || mode == 3 && was_probing), 0),
         Ping::Bad if inactive || counted >= rules.probing_threshold => {
-            (State::INACTIVE.union(probing(mode != 0)), 0)
+            let kept = inactive && was_probing && rules.compat.probes_until_good();
+            (State::INACTIVE.union(probing(mode != 0 || kept)), 0)
         }
         Ping::Bad => (State::TRYING.union(probing(mode != 0)), counted),
     }

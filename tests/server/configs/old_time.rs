@@ -53,7 +53,7 @@ fn failures(stage: &Stage<'_>) {
         gateway.set_answer_to("INFO", 302);
         gateway.set_answer_to("INVITE", 200);
     });
-    stage.wait_flags(1, &["AX", "IX", "AP", "AX"]);
+    stage.wait_flags(1, &["AX", "IX", "IP", "AX"]);
     stage.round(2, NUMBER);
 }
 
@@ -85,15 +85,15 @@ const MEANT: &[&str] = &[
     "set 1: sip:gw3 AX sip:gw2 AX sip:gw1 AX sip:last AX",
     "2 calls: [(\"gw1\", 1), (\"gw2\", 1)]",
     "INVITE: 200 OK by gw2; gw3 got sip:100@gw3; gw2 got sip:100@gw2",
-    "set 1: sip:gw3 AP sip:gw2 AX sip:gw1 AX sip:last AX",
+    "set 1: sip:gw3 IP sip:gw2 AX sip:gw1 AX sip:last AX",
     "4 calls: [(\"gw1\", 2), (\"gw2\", 2)]",
     // gw2 is inactive from the first mark on, and not probed.
     "2 calls: [(\"SIP/2.0 410 Refused\", 1), (\"gw1\", 1)]",
-    "set 1: sip:gw3 AP sip:gw2 IX sip:gw1 AX sip:last AX",
+    "set 1: sip:gw3 IP sip:gw2 IX sip:gw1 AX sip:last AX",
     "INVITE: 200 OK by last; gw1 got sip:100@gw1; last got sip:100@last",
     "last heard: 2 of set 1, rank=main;name=gw1",
     "INVITE: 200 OK by last; gw1 got sip:100@gw1; last got sip:100@last",
-    "set 1: sip:gw3 AP sip:gw2 IX sip:gw1 AP sip:last AX",
+    "set 1: sip:gw3 IP sip:gw2 IX sip:gw1 IP sip:last AX",
     "INVITE: 200 OK by last; last got sip:100@last",
     // A reply of class 3 is good here; gw3 is back.
     "2 calls: [(\"gw3\", 2)]",

@@ -97,3 +97,11 @@ pub const TABLE: &str = "\
 3 9 bad     | IP IP IP IP IP
 3 9 changes | IP IP IP AP IP IP IP AP AP AP | IP IP IP IP IP IP IP IP AP AP | IP IP IP IP IP IP IP IP IP AP
 ";
+
+/// What differs with compat 3.2, before the rows of [`TABLE`]: an inactive destination in probing is pinged until it
+/// answers.
+pub const OLD_TIME: &str = "\
+0 9 ok      | IP AX. | IP IP AX. | IP IP IP AX.
+0 9 changes | IP IP IP AX. | | IP IP IP IP IP IP IP IP IP AX.
+0 9 any     | IP IP IP IP IP
+";

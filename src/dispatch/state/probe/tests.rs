@@ -68,7 +68,7 @@ fn table() {
         let (case, want) = line.split_once(": ").unwrap();
         let [mode, start, results] = case.split(' ').collect::<Vec<_>>().try_into().unwrap();
         for (threshold, want) in (1..).zip(want.split(" | ")) {
-            for compat in [V3_2, V5_6, V6_1] {
+            for compat in [V5_6, V6_1] {
                 let rules = rules(compat, mode.parse().unwrap(), threshold);
                 let have = trace(bits(start), results, &rules, false);
                 assert_eq!(have, want, "{compat:?} threshold {threshold}: {case}");
@@ -109,7 +109,7 @@ fn a_good_ping_leads_out_of_every_state_but_disabled() {
 }
 
 #[test]
-fn names_of_3_2_change_no_ping() {
+fn names_of_3_2_change_one_ping() {
     let results = [Ping::Good, Ping::Bad];
     for (state, mode) in (0..64).flat_map(|bits| (0..4).map(move |mode| (State(bits), mode))) {
         for (failures, result) in (0..4).flat_map(|n| results.map(|result| (n, result))) {
@@ -118,7 +118,17 @@ fn names_of_3_2_change_no_ping() {
                 let after = apply_ping(state, failures, result, &rules);
                 (is_pinged(state, &rules), after)
             });
-            assert_eq!(old, now, "mode {mode}, {failures} {result:?}: {state:?}");
+            let what = format!("mode {mode}, {failures} {result:?}: {state:?}");
+            // It is pinged until it answers. In 5.6 one bad ping in mode 0 is the last one.
+            if mode == 0 && result == Ping::Bad && state.contains(State::OUT_AND_PINGED) {
+                assert_eq!(
+                    old.1.map(|next| next.state),
+                    now.1.map(|_| state.without(State::TRYING)),
+                    "{what}"
+                );
+            } else {
+                assert_eq!(old, now, "{what}");
+            }
         }
     }
 }
