@@ -342,6 +342,7 @@ void dsr_rpc_hash(rpc_t *rpc, void *ctx);
 void dsr_rpc_calls(rpc_t *rpc, void *ctx);
 void dsr_rpc_oclist(rpc_t *rpc, void *ctx);
 void dsr_rpc_release(rpc_t *rpc, void *ctx);
+void dsr_rpc_stats(rpc_t *rpc, void *ctx);
 void dsr_rpc_reload(rpc_t *rpc, void *ctx);
 void dsr_rpc_ping_active(rpc_t *rpc, void *ctx);
 void dsr_rpc_ping_status(rpc_t *rpc, void *ctx);
@@ -351,6 +352,7 @@ void dsr_rpc_ping_status(rpc_t *rpc, void *ctx);
 struct mi_root *dsr_mi_list(struct mi_root *request, void *param);
 struct mi_root *dsr_mi_set_state(struct mi_root *request, void *param);
 struct mi_root *dsr_mi_reload(struct mi_root *request, void *param);
+struct mi_root *dsr_mi_stats(struct mi_root *request, void *param);
 #endif
 
 #ifdef DISPATCHER_PANIC_PROBE

@@ -164,6 +164,7 @@ DOC(ping_status, "Say why destinations are in their state: [set] [URI or duid=ID
 DOC(hash, "Hash one or two texts as the algorithms do: number of slots, text [text]");
 DOC(oclist, "List what destinations reported of their load: set");
 DOC(calls, "List the calls that are counted: [set=N|duid=ID|callid=ID|all] [offset count]");
+DOC(stats, "Say how much there is, what memory it takes, and who keeps what was replaced");
 DOC(release, "Take a call from its destination's count: Call-ID");
 
 /* Table: RPC commands; the last three have the names that the module's MI commands had. */
@@ -181,6 +182,7 @@ static rpc_export_t glue_rpc[] = {
 	{"dispatcher.hash", dsr_rpc_hash, doc_hash, 0},
 	{"dispatcher.oclist", dsr_rpc_oclist, doc_oclist, RET_ARRAY},
 	{"dispatcher.calls", dsr_rpc_calls, doc_calls, 0},
+	{"dispatcher.stats", dsr_rpc_stats, doc_stats, 0},
 	{"dispatcher.release", dsr_rpc_release, doc_release, 0},
 	{"ds_list", dsr_rpc_list, doc_list, 0},
 	{"ds_set_state", dsr_rpc_set_state, doc_set_state, 0},
@@ -194,6 +196,7 @@ static mi_export_t mi_commands[] = {
 	{"ds_list", dsr_mi_list, MI_NO_INPUT_FLAG, 0, 0},
 	{"ds_set_state", dsr_mi_set_state, 0, 0, 0},
 	{"ds_reload", dsr_mi_reload, 0, 0, 0},
+	{"ds_stats", dsr_mi_stats, MI_NO_INPUT_FLAG, 0, 0},
 	{0, 0, 0, 0, 0}
 };
 #endif

@@ -9,6 +9,7 @@ mod dns;
 mod drain;
 mod events;
 mod field_reports;
+mod held;
 mod kemi;
 mod lazy_failover;
 mod limits;

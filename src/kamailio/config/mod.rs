@@ -11,6 +11,7 @@
 //! | `value` | The value of one parameter. |
 //! | [`cfg`] | Values of the cfg framework, which change at run time. |
 //! | [`shared`] | Words in shared memory that all processes read and write. |
+//! | [`patience`] | How long a process waits for its turn to change the lists. |
 //! | [`instance`] | The module's instance, inherited by each process. |
 
 pub mod cfg;
@@ -19,6 +20,7 @@ pub mod instance;
 pub mod list_params;
 pub mod listeners;
 pub mod params;
+pub mod patience;
 pub mod ping_params;
 pub mod results_params;
 pub mod shared;

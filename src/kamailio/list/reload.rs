@@ -11,6 +11,7 @@ use crate::dispatch::list::destination::{DestSpec, Line, Origin};
 use crate::dispatch::select::weight_slots;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::patience;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_err, log_info, log_warn};
@@ -18,7 +19,7 @@ use crate::kamailio::server::message::Message;
 use crate::kamailio::server::rand::ServerRandom;
 use crate::kamailio::server::text::Escaped;
 use crate::shm::dest::destination::Dest;
-use crate::shm::memory::arena::OutOfMemory;
+use crate::shm::table::lock::{Patience, Refusal};
 use crate::shm::table::new_table::{Changes, compare, plan_sets};
 
 /// The number of reasons in the reply of a reload. The log has them all.
@@ -32,8 +33,8 @@ pub enum LoadError {
     Lines(String, Vec<String>),
     /// It has no destination left, but the running list has some.
     Empty(String),
-    /// Shared memory is full.
-    Memory(OutOfMemory),
+    /// It cannot be published.
+    Refused(Refusal),
 }
 
 impl fmt::Display for LoadError {
@@ -49,7 +50,7 @@ impl fmt::Display for LoadError {
                 }
             }
             LoadError::Empty(title) => write!(f, "{title} has no destination left"),
-            LoadError::Memory(error) => write!(f, "{error}"),
+            LoadError::Refused(error) => write!(f, "{error}"),
         }
     }
 }
@@ -85,7 +86,8 @@ pub struct Checked {
     pub remarks: Vec<String>,
 }
 
-/// Loads the list and publishes it. `feed` notes what changes; the caller passes it on.
+/// Loads the list and publishes it, when it is this process's turn within `patience`. `feed` notes what changes; the
+/// caller passes it on.
 ///
 /// # Errors
 /// [`LoadError`], after each of its reasons was logged; nothing has changed then.
@@ -93,6 +95,7 @@ pub fn load(
     module: &Module,
     when_empty: WhenEmpty,
     feed: &mut Feed<'_>,
+    patience: Patience,
 ) -> Result<Loaded, LoadError> {
     let source = &module.settings.source;
     let ticket = module.store.ticket();
@@ -112,10 +115,10 @@ pub fn load(
     let states = module.settings.reload_state;
     let mut on_change = |dest: &Dest, old| feed.note(dest.set, dest.uri(), old, dest.listed);
     let (store, random) = (&module.store, &mut ServerRandom);
-    let loaded = store.load_and_tell(ticket, &list, states, random, &mut on_change);
+    let loaded = store.load_and_tell(patience, ticket, &list, states, random, &mut on_change);
     let changes = loaded.map_err(|error| {
         log_err!("list of {} destinations not loaded: {error}", list.len());
-        LoadError::Memory(error)
+        LoadError::Refused(error)
     })?;
     if feed.cause() == Cause::Start {
         keep_file::restore(module, feed);
@@ -151,7 +154,7 @@ pub fn ds_reload(msg: &mut Message) -> ScriptRet {
         return ScriptRet::FAILED;
     }
     let mut feed = Feed::new(module, Cause::Reload);
-    match load(module, WhenEmpty::Refuse, &mut feed) {
+    match load(module, WhenEmpty::Refuse, &mut feed, patience::of_route()) {
         Ok(_) => {
             feed.deliver(Some(msg));
             ScriptRet::OK

@@ -10,6 +10,7 @@ use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::Settings;
+use crate::kamailio::config::patience;
 use crate::kamailio::config::ping_params::PingSettings;
 use crate::kamailio::config::shared::Shared;
 use crate::kamailio::events::feed::{self, Feed};
@@ -19,13 +20,14 @@ use crate::kamailio::list::unique_id;
 use crate::kamailio::select::call_load;
 use crate::kamailio::server::guard::{InitRet, guard};
 use crate::kamailio::server::lock::ServerLock;
-use crate::kamailio::server::log::{log_crit, log_err};
-use crate::kamailio::server::memory::{ShmArena, leave_holes};
+use crate::kamailio::server::log::{log_crit, log_err, log_warn};
+use crate::kamailio::server::memory::{self, ShmArena, leave_holes};
 use crate::kamailio::server::rand;
 use crate::kamailio::server::sys;
 use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::sticky::StickyCalls;
 use crate::shm::event_queue::EventQueue;
+use crate::shm::memory::epoch::Held;
 use crate::shm::table::store::Store;
 
 /// Seconds from one round of housekeeping to the next.
@@ -59,7 +61,8 @@ fn start() -> Option<()> {
     }
     let module = Module::get()?;
     let mut feed = Feed::new(module, Cause::Start);
-    reload::load(module, WhenEmpty::Refuse, &mut feed).ok()?;
+    let tried = reload::load(module, WhenEmpty::Refuse, &mut feed, patience::none());
+    tried.ok()?;
     feed.note_all_down();
     // No process can run routes yet.
     feed.post();
@@ -70,6 +73,7 @@ fn start() -> Option<()> {
 fn make(settings: Settings) -> Option<Module> {
     let no_table = |error| log_err!("cannot make the table of destinations: {error}");
     let store = Store::create(ShmArena, ServerLock::INIT, settings.rules());
+    let store = store.inspect(|store| store.bound_backlog((memory::size() / 4) as u64));
     let calls = settings
         .call_load
         .map(|load| Calls::create(&ShmArena, load.size, rand::fingerprint_key(), load.limits))
@@ -127,7 +131,17 @@ fn prepare_pings(pings: &PingSettings) -> Option<()> {
 /// `child_init`: runs in each process, and before the forks once for `PROC_INIT`.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
-    guard(|| match rank {
+    guard(|| {
+        let started = start_child(rank);
+        if let Some(module) = Module::get() {
+            module.store.introduce(Module::process());
+        }
+        started
+    })
+}
+
+fn start_child(rank: c_int) -> InitRet {
+    match rank {
         sys::PROC_INIT => {
             // All modules have taken by now what they keep.
             leave_holes();
@@ -141,7 +155,7 @@ pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
             Module::get().map_or(InitRet::FAILED, |module| processes::start(&module.settings))
         }
         _ => InitRet::OK,
-    })
+    }
 }
 
 /// Makes a reader slot for each process, as their number is known now.
@@ -162,11 +176,27 @@ fn make_slots() -> InitRet {
 pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
     guard(|| {
         if let Some(module) = Module::get() {
+            warn_of_held(module);
             module.store.collect();
             call_load::expire(module);
             feed::tell_of_posted(module);
         }
     });
+}
+
+/// Warns of processes that have pinned the list or held the writer lock for long, once each.
+fn warn_of_held(module: &Module) {
+    let (readers, writer) = module.store.watch(patience::watch_s());
+    for Held { pid, for_s } in readers {
+        log_warn!(
+            "process {pid} has been reading the lists for {for_s} s: no replaced list is freed before it ends"
+        );
+    }
+    if let Some(Held { pid, for_s }) = writer {
+        log_warn!(
+            "process {pid} has been changing the lists for {for_s} s: nobody else can change them"
+        );
+    }
 }
 
 /// `destroy`: runs in the main process when the server stops, also if `mod_init` has failed or never ran.

@@ -19,6 +19,7 @@ use crate::dispatch::state::transition::State;
 use crate::kamailio::config::dns_params::DnsSettings;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::Settings;
+use crate::kamailio::config::patience;
 use crate::kamailio::config::ping_params::PingSettings;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::{log_dbg, log_info};
@@ -34,7 +35,8 @@ use crate::shm::dest::probing::Health;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Vitals;
 use crate::shm::memory::refcount::Hold;
-use crate::shm::table::edit::Revision;
+use crate::shm::table::edit::{EditError, Revision};
+use crate::shm::table::lock::{Patience, Refusal};
 use crate::shm::table::sets::Table;
 
 /// Microseconds between two ticks of a resolver process.
@@ -175,7 +177,7 @@ fn refresh_all(module: &Module, set: Option<SetId>) {
         due.map(|dest| Named::of(module, dest)).collect()
     };
     for named in due {
-        refresh(module, &named);
+        refresh(module, &named, patience::none());
     }
 }
 
@@ -196,7 +198,7 @@ fn has_answer(module: &Module, dest: &Dest, now_us: u64) -> bool {
 }
 
 /// Asks for the addresses of a name, and publishes them if they differ from those that are known.
-fn refresh(module: &Module, named: &Named<'_>) {
+fn refresh(module: &Module, named: &Named<'_>, patience: Patience) {
     let most = most(&module.settings.dns);
     if let Ok(vitals) = named.record.need_vitals(&ShmArena) {
         vitals.health.set_asked_us(wall_us());
@@ -227,15 +229,27 @@ fn refresh(module: &Module, named: &Named<'_>) {
         core::ptr::eq(dest.record(), &raw const *named.record) && dest.uri() == named.uri
     };
     let uri = Some(named.uri.as_slice());
-    let changed = module
-        .store
-        .modify(named.set, uri, wanted, revision, &mut ServerRandom);
+    let changed = module.store.modify(
+        patience,
+        named.set,
+        uri,
+        wanted,
+        revision,
+        &mut ServerRandom,
+    );
     match changed {
         Ok(()) => log_info!(
             "set {}, {}: the name has another address",
             named.set,
             Escaped(&named.uri)
         ),
+        Err(EditError::Refused(Refusal::Busy(_))) => {
+            // Nobody waits for that, but the next request asks again, in a second.
+            if let Some(health) = named.record.health() {
+                let ttl_us = module.settings.dns.ttl_ms * 1_000;
+                health.set_asked_us((wall_us() + 1_000_000).saturating_sub(ttl_us));
+            }
+        }
         Err(error) => log_dbg!("{} keeps its address: {error}", Escaped(&named.uri)),
     }
 }
@@ -293,7 +307,7 @@ impl Resolver {
                     .map(|dest| Named::of(module, dest))
             };
             if let Some(named) = named {
-                refresh(module, &named);
+                refresh(module, &named, patience::of_command());
             }
         }
     }

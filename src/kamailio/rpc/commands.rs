@@ -6,7 +6,7 @@
 use core::ffi::{c_int, c_void};
 
 use super::rpc_reply::{Full, INVALID, RpcCall, RpcValue};
-use super::{calls, edits, listing, overload, ping, reload, states};
+use super::{calls, edits, listing, overload, ping, reload, states, stats};
 use crate::dispatch::hash::hash;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::guard::{RpcEnd, guard};
@@ -72,6 +72,8 @@ entry_points! {
     dsr_rpc_add => edits::add;
     /// `dispatcher.remove` set uri.
     dsr_rpc_remove => edits::remove;
+    /// `dispatcher.stats`.
+    dsr_rpc_stats => stats::stats;
     /// `dispatcher.modify` set address name value [name value ...].
     dsr_rpc_modify => edits::modify;
 }

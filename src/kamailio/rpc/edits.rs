@@ -10,6 +10,7 @@ use crate::dispatch::list::row;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::patience;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::entry;
 use crate::kamailio::probing::resolver::{self, Peer};
@@ -56,7 +57,9 @@ pub fn add(call: &RpcCall, module: &Module) -> Result<(), String> {
     for warning in warnings {
         log_warn!("set {set}, {}: {warning}", Escaped(&uri));
     }
-    let added = module.store.add(&spec, &mut ServerRandom);
+    let added = module
+        .store
+        .add(patience::of_command(), &spec, &mut ServerRandom);
     added.map_err(|error| of_this(&error))?;
     log_info!("added to set {set}: {}", Escaped(&uri));
     call.say("Ok. Dispatcher destination added.");
@@ -76,7 +79,9 @@ pub fn remove(call: &RpcCall, module: &Module) -> Result<(), String> {
     };
     check_reload_delta(module)?;
     let listed = with_scheme(&uri);
-    let removed = module.store.remove(set, &listed, &mut ServerRandom);
+    let removed = module
+        .store
+        .remove(patience::of_command(), set, &listed, &mut ServerRandom);
     removed.map_err(|error| {
         format!(
             "Removing dispatcher dst failed: set {set}, {}: {error}",
@@ -115,8 +120,8 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
     revision.peer = peer.map(|peer| (peer.addrs.as_slice(), peer.port, peer.proto));
     let mut feed = Feed::new(module, Cause::Rpc);
     let modified = module.store.modify_and_tell(
-        set,
-        uri,
+        patience::of_command(),
+        (set, uri),
         wanted,
         revision,
         &mut ServerRandom,

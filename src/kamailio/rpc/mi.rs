@@ -1,4 +1,4 @@
-//! The MI commands of servers that have MI: `ds_list`, `ds_set_state`, `ds_reload`, for whatever
+//! The MI commands of servers that have MI: `ds_list`, `ds_set_state`, `ds_reload`, `ds_stats`, for whatever
 //! transport is loaded (mi_fifo, mi_datagram).
 //!
 //! They do what the RPC commands of these names do. An answer is a tree of named values with
@@ -7,6 +7,7 @@
 use core::ffi::{c_int, c_uint, c_void};
 
 use super::rpc_reply::{Full, integer};
+use super::stats::Stats;
 use super::{reload, states};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
@@ -201,6 +202,34 @@ fn set_state(module: &Module, words: &[&[u8]]) -> Result<(), Status> {
         return Err(Status(404, "destination not found"));
     }
     Ok(())
+}
+
+/// `ds_stats`.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_mi_stats(
+    request: *mut sys::mi_root,
+    _param: *mut c_void,
+) -> *mut sys::mi_root {
+    command(request, |module, _| stats(&Stats::take(module)))
+}
+
+fn stats(stats: &Stats) -> Result<MiReply, Full> {
+    let answer = MiReply::new(&OK)?;
+    let held = &stats.held;
+    let number = |name, number: &dyn ToString| answer.add(name, number.to_string().as_bytes());
+    number("SETS", &stats.sets)?;
+    number("DESTINATIONS", &stats.dests)?;
+    number("CALLS", &stats.calls)?;
+    number("LISTS", &stats.list_bytes)?;
+    number("REPLACED", &held.bytes)?;
+    number("REPLACED_PIECES", &held.notes)?;
+    number("REPLACED_MOST", &held.most)?;
+    for (name, held) in [("READER", held.reader), ("WRITER", held.writer)] {
+        let node = number(name, &held.map_or(0, |held| held.pid))?;
+        let for_s = held.map_or(0, |held| held.for_s);
+        node.attribute("seconds", for_s.to_string().as_bytes())?;
+    }
+    Ok(answer)
 }
 
 /// `ds_reload` [`empty`].

@@ -9,6 +9,7 @@
 //! | [`states`] | `dispatcher.set_state` and `dispatcher.set_duid_state`. |
 //! | [`calls`] | `dispatcher.calls` and `dispatcher.release`. |
 //! | [`ping`] | `dispatcher.ping_active` and `dispatcher.ping_status`. |
+//! | [`stats`] | `dispatcher.stats`. |
 //! | [`overload`] | `dispatcher.oclist`. |
 //! | [`rpc_reply`] | A call of an RPC command: its arguments and its reply. |
 //! | `mi` | MI commands of Kamailio 4.x. |
@@ -24,3 +25,4 @@ pub mod ping;
 pub mod reload;
 pub mod rpc_reply;
 pub mod states;
+pub mod stats;

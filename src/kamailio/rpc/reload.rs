@@ -3,6 +3,7 @@
 use super::rpc_reply::{Full, RpcCall, RpcNode};
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::patience;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::reload::{self, Checked, Loaded, WhenEmpty};
 use crate::kamailio::list::reload_delta;
@@ -49,7 +50,7 @@ pub fn reload(module: &Module, word: Option<&[u8]>) -> Result<Loaded, String> {
         _ => WhenEmpty::Refuse,
     };
     let mut feed = Feed::new(module, Cause::Reload);
-    let loaded = reload::load(module, when_empty, &mut feed);
+    let loaded = reload::load(module, when_empty, &mut feed, patience::of_command());
     let loaded = loaded.map_err(|error| format!("Reload Failed: {error}"))?;
     feed.note_all_down();
     feed.post();

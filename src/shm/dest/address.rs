@@ -143,6 +143,8 @@ pub struct AddrIndex {
     by_ip: ShmSlice<u32>,
     /// True when a destination names no port.
     any_portless: bool,
+    /// Its size.
+    bytes: usize,
 }
 
 // SAFETY: shared slices and a truth value; zeroed it is an index without addresses.
@@ -174,6 +176,7 @@ impl AddrIndex {
         let mut plan = Plan::<Self>::of_header();
         let entries = plan.array(of.len());
         let (by_addr, by_ip) = (plan.array(heads), plan.array(heads));
+        let bytes = plan.bytes();
         let mut block = plan.alloc(arena)?;
         let entries = block.slice(&entries);
         let (by_addr, by_ip) = (block.slice(&by_addr), block.slice(&by_ip));
@@ -195,10 +198,16 @@ impl AddrIndex {
             }
         }
         let index = block.fill();
+        index.bytes = bytes;
         (index.entries, index.by_addr, index.by_ip) = (entries, by_addr, by_ip);
         index.any_portless = of.iter().any(|entry| entry.word & !NO_PORT == 0);
         // SAFETY: just made.
         Ok(unsafe { Owned::new(block.header(), arena) })
+    }
+
+    /// Returns its size in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Returns all entries, in the order of the table.

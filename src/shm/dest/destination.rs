@@ -105,6 +105,12 @@ impl Dest {
         unsafe { core::slice::from_raw_parts(start, len as usize) }
     }
 
+    /// Returns its size in bytes, with its texts and addresses.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = self.uri_len as usize + self.attrs_len as usize;
+        size_of::<Self>() + texts + size_of_val(self.addr_slice())
+    }
+
     /// Returns the whole URI, as listed.
     pub fn uri(&self) -> &[u8] {
         self.text(self.text_at, self.uri_len)

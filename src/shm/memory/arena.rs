@@ -113,6 +113,11 @@ impl<H: ShmSafe> Plan<H> {
         }
     }
 
+    /// Returns the size of the piece in bytes.
+    pub fn bytes(&self) -> usize {
+        self.layout.map_or(usize::MAX, |layout| layout.size())
+    }
+
     /// Takes the memory, zeroed.
     ///
     /// # Errors

@@ -10,12 +10,15 @@
 //! consistent: either the writer that scans the slots sees the pin, or the reader that pinned sees
 //! the new pointer. So whoever publishes what is retired later, or loads it, uses `SeqCst` and one
 //! pointer for it: to a table, a view, an index of addresses. A process that dies with a pin set takes
-//! the whole server down with it (`doc/dev/safety.md`, children), so no slot is held for ever.
+//! the whole server down with it (`doc/dev/safety.md`, children). One that is stopped holds its pin, and
+//! with it all that is replaced meanwhile: [`Epochs::watch`] tells of it, and what is held has a bound
+//! (`table/writer.rs`).
 
 use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::arena::{Arena, OutOfMemory, ShmSafe, ShmSlice};
+use super::watch::Watch;
 
 /// The pin of one process. Its words are in the middle of two cache lines that are its own, wherever
 /// the arena puts the array: readers do not disturb each other.
@@ -25,7 +28,27 @@ struct Slot {
     epoch: AtomicU64,
     /// Pins that it holds. Nobody but the process itself looks at this.
     pins: AtomicU64,
-    _after: [u64; 7],
+    /// Its process id; 0 before it is told.
+    pid: AtomicU64,
+    /// How long it has pinned this epoch.
+    watch: Watch,
+    _after: [u64; 3],
+}
+
+impl Slot {
+    fn held(&self, for_s: u64) -> Held {
+        let pid = u32::try_from(self.pid.load(Relaxed)).unwrap_or(0);
+        Held { pid, for_s }
+    }
+}
+
+/// A process that holds something, and for how many seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The process id; 0 if it is not known.
+    pub pid: u32,
+    /// Seconds, as far as they were watched.
+    pub for_s: u64,
 }
 
 // SAFETY: atomics and integers; zeroed it holds no pin.
@@ -87,20 +110,48 @@ impl Epochs {
         Pin { epochs: self, slot }
     }
 
-    /// Returns the current epoch.
-    pub fn now(&self) -> u64 {
-        self.now.load(SeqCst)
-    }
-
     /// Ends the current epoch, after a piece was replaced; returns the epoch that ended.
     pub fn advance(&self) -> u64 {
         self.now.fetch_add(1, SeqCst)
     }
 
-    /// Returns true if no reader can still see what was replaced in epoch `retired` or before.
-    pub fn is_past(&self, retired: u64) -> bool {
-        let mut pinned = self.slots.get().iter().map(|slot| slot.epoch.load(SeqCst));
-        self.strays.load(SeqCst) == 0 && pinned.all(|epoch| epoch == 0 || epoch > retired)
+    /// Returns the oldest epoch that a reader has pinned: what was replaced in an earlier one can be seen by nobody.
+    /// It is 0 while there are readers without a slot, and the greatest number if there is no reader.
+    pub fn oldest(&self) -> u64 {
+        if self.strays.load(SeqCst) > 0 {
+            return 0;
+        }
+        let pinned = self.slots.get().iter().map(|slot| slot.epoch.load(SeqCst));
+        pinned.filter(|&epoch| epoch != 0).min().unwrap_or(u64::MAX)
+    }
+
+    /// Tells the process id of the process with this number, which is the caller.
+    pub fn introduce(&self, process: usize) {
+        if let Some(slot) = self.slots.get().get(process) {
+            slot.pid.store(std::process::id().into(), Relaxed);
+        }
+    }
+
+    /// Looks at all pins, once a second. Returns those that have just become long ones.
+    ///
+    /// It ends the epoch, so that a pin of the next second is another one.
+    pub fn watch(&self, now_s: u64) -> Vec<Held> {
+        let slots = self.slots.get().iter();
+        let long = slots.filter_map(|slot| {
+            let for_s = slot.watch.look(slot.epoch.load(SeqCst), now_s)?;
+            Some(slot.held(for_s))
+        });
+        let long = long.collect();
+        self.advance();
+        long
+    }
+
+    /// Returns the pin that has lasted longest, of those that have lasted for more than a second.
+    pub fn oldest_pin(&self, now_s: u64) -> Option<Held> {
+        let slots = self.slots.get().iter();
+        let pins = slots.map(|slot| slot.held(slot.watch.seconds(slot.epoch.load(SeqCst), now_s)));
+        let lasting = pins.filter(|pin| pin.for_s > 1);
+        lasting.max_by_key(|pin| pin.for_s)
     }
 }
 

@@ -30,6 +30,69 @@ impl<T> List<T> {
     };
 }
 
+/// A list whose items come out in the order in which they were put in. Zeroed it is empty.
+pub(crate) struct Queue<T> {
+    items: List<T>,
+    last: *mut T,
+}
+
+// SAFETY: null is a value, the arena's addresses are the same in every process, and the items are
+// safe to share.
+unsafe impl<T: ShmSafe> ShmSafe for Queue<T> {}
+
+impl<T> Queue<T> {
+    /// The empty queue.
+    pub(crate) const EMPTY: Self = Queue {
+        items: List::EMPTY,
+        last: ptr::null_mut(),
+    };
+}
+
+impl<T: Linked> Queue<T> {
+    /// Returns the items, the first that was put in first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.items.iter()
+    }
+
+    /// Returns the item that has waited longest.
+    pub(crate) fn first(&self) -> Option<&T> {
+        self.items.first()
+    }
+
+    /// Puts an item, which is in no list, at the end.
+    pub(crate) fn push<A: Arena>(&mut self, item: Owned<'_, A, T>) {
+        let item = item.into_raw().as_ptr();
+        // SAFETY: the last item of the queue, which is borrowed; no other reference to it is live.
+        match unsafe { self.last.as_mut() } {
+            Some(last) => last.next_mut().first = item,
+            None => self.items.first = item,
+        }
+        self.last = item;
+    }
+
+    /// Takes the item out that has waited longest.
+    ///
+    /// # Safety
+    /// The items came from this arena.
+    pub(crate) unsafe fn pop<'a, A: Arena>(&mut self, arena: &'a A) -> Option<Owned<'a, A, T>> {
+        // SAFETY: the caller's promise.
+        let item = unsafe { self.items.pop(arena) };
+        if self.items.first.is_null() {
+            self.last = ptr::null_mut();
+        }
+        item
+    }
+
+    /// Gives all items back.
+    ///
+    /// # Safety
+    /// The items came from this arena, and nobody reads them any more.
+    pub(crate) unsafe fn free(self, arena: &impl Arena) {
+        // SAFETY: the caller's promise.
+        unsafe { self.items.free(arena) };
+    }
+}
+
 impl<T: Linked> List<T> {
     fn first(&self) -> Option<&T> {
         // SAFETY: only `push` puts items in, each whole and the list's alone.

@@ -66,6 +66,9 @@ pub struct View {
     pub(super) unusable: State,
     /// The number of candidates, which come first: all but the default destination.
     pub(super) candidates: u32,
+    /// The size of the view, and of its destinations, in bytes.
+    pub(super) bytes: usize,
+    pub(super) dest_bytes: usize,
 }
 
 // SAFETY: integers, an arena pointer, shared slices, and parts that are `ShmSafe`; zeroed it is a set
@@ -94,6 +97,16 @@ impl View {
     /// Returns the destination at a position, as it came from the arena.
     pub(crate) fn raw_dest(&self, at: usize) -> Option<NonNull<Dest>> {
         NonNull::new(*self.dests.get().get(at)?)
+    }
+
+    /// Returns its size in bytes, without its destinations.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns the size of its destinations in bytes.
+    pub(crate) fn dest_bytes(&self) -> usize {
+        self.dest_bytes
     }
 
     /// Returns the destinations in order, for another view of the set.

@@ -69,7 +69,9 @@ impl View {
         let uris = Uris::plan(&mut plan, len);
         let weight_slots = plan.array(slots.iter().len());
         let rooms = Maxima::plan(&mut plan, counted);
+        let dest_bytes = dests.clone().map(Dest::bytes).sum();
         let ranks = Ranks::plan(&mut plan, dests);
+        let bytes = plan.bytes();
         let mut block = plan.alloc(arena)?;
         let (array, weight_slots) = (block.slice(&array), block.slice(&weight_slots));
         let (usable, draining, uris) = (usable(&block), draining(&block), uris(&block));
@@ -79,7 +81,7 @@ impl View {
         (view.usable, view.draining, view.uris) = (usable, draining, uris);
         (view.rooms, view.ranks) = (rooms, ranks);
         view.unusable = rules.unusable;
-        view.candidates = candidates;
+        (view.candidates, view.bytes, view.dest_bytes) = (candidates, bytes, dest_bytes);
         // SAFETY: the block is ours alone until it is published.
         let weight_slots = unsafe { view.weight_slots.fill() };
         if let (Some(to), Some(from)) = (weight_slots.first_mut(), slots) {

@@ -18,6 +18,7 @@ use crate::dispatch::list::attrs::Attrs;
 use crate::dispatch::list::destination::{Addr, DestSpec, Proto, SetId};
 use crate::dispatch::state::transition::State;
 
+use super::lock::{Patience, Refusal};
 use super::new_table::{Loose, come_back, new_record};
 use super::sets::{SetEntry, Table};
 use super::store::{OnChange, Store};
@@ -35,8 +36,8 @@ use crate::shm::set::view::{Rules, View};
 /// Why a set stays as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EditError {
-    /// Shared memory is full.
-    Memory(OutOfMemory),
+    /// Nothing was tried, or shared memory is full.
+    Refused(Refusal),
     /// There is no such set.
     NoSet,
     /// The set has no such destination.
@@ -50,7 +51,7 @@ pub enum EditError {
 impl fmt::Display for EditError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            EditError::Memory(error) => write!(f, "{error}"),
+            EditError::Refused(why) => write!(f, "{why}"),
             EditError::NoSet => f.write_str("no such set"),
             EditError::NotFound => f.write_str("no such destination in the set"),
             EditError::Duplicate => f.write_str("the set has that destination already"),
@@ -64,9 +65,9 @@ impl fmt::Display for EditError {
     }
 }
 
-impl From<OutOfMemory> for EditError {
-    fn from(error: OutOfMemory) -> Self {
-        EditError::Memory(error)
+impl<R: Into<Refusal>> From<R> for EditError {
+    fn from(why: R) -> Self {
+        EditError::Refused(why.into())
     }
 }
 
@@ -87,9 +88,14 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     /// Adds a destination, as a reload would with its line at the end of the list. Makes the set if it is not there.
     ///
     /// # Errors
-    /// [`EditError::Duplicate`], [`EditError::Memory`]: nothing has changed.
-    pub fn add(&self, spec: &DestSpec<'_>, random: &mut impl RngCore) -> Result<(), EditError> {
-        let mut writer = self.write();
+    /// [`EditError::Duplicate`], [`EditError::Refused`]: nothing has changed.
+    pub fn add(
+        &self,
+        patience: Patience,
+        spec: &DestSpec<'_>,
+        random: &mut impl RngCore,
+    ) -> Result<(), EditError> {
+        let mut writer = self.write(patience)?;
         let table = writer.table().ok_or(EditError::NoSet)?;
         let old = table.view(spec.set);
         if old.is_some_and(|view| has_same(view, spec, None)) {
@@ -123,14 +129,15 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     /// there were.
     ///
     /// # Errors
-    /// [`EditError::NoSet`], [`EditError::NotFound`], [`EditError::Memory`]: nothing has changed.
+    /// [`EditError::NoSet`], [`EditError::NotFound`], [`EditError::Refused`]: nothing has changed.
     pub fn remove(
         &self,
+        patience: Patience,
         set: SetId,
         uri: &[u8],
         random: &mut impl RngCore,
     ) -> Result<usize, EditError> {
-        let mut writer = self.write();
+        let mut writer = self.write(patience)?;
         let table = writer.table().ok_or(EditError::NoSet)?;
         let view = table.view(set).ok_or(EditError::NoSet)?;
         let dropped: Vec<usize> = view
@@ -162,13 +169,21 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     /// All of [`EditError`]: nothing has changed.
     pub fn modify(
         &self,
+        patience: Patience,
         set: SetId,
         uri: Option<&[u8]>,
         wanted: impl Fn(&Dest) -> bool,
         revision: Revision<'_>,
         random: &mut impl RngCore,
     ) -> Result<(), EditError> {
-        self.modify_and_tell(set, uri, wanted, revision, random, &mut |_, _| {})
+        self.modify_and_tell(
+            patience,
+            (set, uri),
+            wanted,
+            revision,
+            random,
+            &mut |_, _| {},
+        )
     }
 
     /// Modifies a destination as [`Store::modify`] does. If that sets the state, it calls `on_change` with the
@@ -178,14 +193,14 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     /// As [`Store::modify`].
     pub fn modify_and_tell(
         &self,
-        set: SetId,
-        uri: Option<&[u8]>,
+        patience: Patience,
+        (set, uri): (SetId, Option<&[u8]>),
         wanted: impl Fn(&Dest) -> bool,
         revision: Revision<'_>,
         random: &mut impl RngCore,
         on_change: &mut OnChange<'_>,
     ) -> Result<(), EditError> {
-        let mut writer = self.write();
+        let mut writer = self.write(patience)?;
         let table = writer.table().ok_or(EditError::NoSet)?;
         let view = table.view(set).ok_or(EditError::NoSet)?;
         let fitting = |&at: &usize| view.dest(at).is_some_and(&wanted);

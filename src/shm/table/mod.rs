@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | [`sets`] | The table: set id to view. |
 //! | [`store`] | The root: pins of readers, and tries over lists that are replaced. |
-//! | [`writer`] | The writer lock: publishing, retiring, giving back. |
+//! | [`lock`] | The writer lock: its holder, and the wait for it. |
+//! | [`writer`] | What its holder does: publish, retire, give back. |
 //! | [`new_table`] | A whole table, built from a list. |
 //! | [`edit`] | Adding, removing and modifying one destination. |
 //! | [`change`] | State changes by URI, set or duid. |
@@ -12,6 +13,7 @@
 
 pub mod change;
 pub mod edit;
+pub mod lock;
 pub mod new_table;
 pub mod retained;
 pub mod sets;

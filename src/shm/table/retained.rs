@@ -11,7 +11,7 @@ use crate::dispatch::list::destination::SetId;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::{DestRecord, NOWHERE};
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
-use crate::shm::memory::list::{Linked, List};
+use crate::shm::memory::list::{Linked, List, Queue};
 use crate::shm::memory::refcount::Counted;
 
 /// The record of a destination that is in no list.
@@ -76,11 +76,19 @@ impl Counter {
 }
 
 /// All retained counters. They live in shared memory, behind the writer lock.
-pub struct Retained(List<Counter>);
+pub struct Retained {
+    /// Those whose destinations readers may still find, in the order of their epochs.
+    fresh: Queue<Counter>,
+    /// The others: no new calls come to them.
+    closed: List<Counter>,
+}
 
 impl Retained {
     /// No counters.
-    pub const EMPTY: Self = Retained(List::EMPTY);
+    pub const EMPTY: Self = Retained {
+        fresh: Queue::EMPTY,
+        closed: List::EMPTY,
+    };
 
     /// Retains the record of a destination that has left the lists. Without memory or without a
     /// unique id it is not retained: if the destination comes back, it counts from 0.
@@ -89,7 +97,7 @@ impl Retained {
             .duid()
             .map(|duid| Counter::create(arena, dest, duid, epoch));
         if let Some(Ok(counter)) = counter {
-            self.0.push(counter);
+            self.fresh.push(counter);
         }
     }
 
@@ -103,7 +111,7 @@ impl Retained {
         let is = |counter: &&Counter| {
             counter.set == set && counter.duid.get().eq_ignore_ascii_case(duid)
         };
-        let records = self.0.iter().filter(is);
+        let records = self.fresh.iter().chain(self.closed.iter()).filter(is);
         let mut records = records.filter_map(|counter| NonNull::new(counter.record));
         records.find(|&record| {
             // SAFETY: the counter holds its record.
@@ -112,24 +120,46 @@ impl Retained {
         })
     }
 
-    /// Lets go of the records that `is_over` accepts, because they are listed again or have no calls
-    /// any more. It is given the set, the record, and the epoch in which readers could last find the
-    /// destination.
+    /// Lets go of the records that `is_over` accepts, because they are listed again or have no calls any more, of those
+    /// that no reader can find: all readers have pinned the epoch `oldest` or a later one.
     ///
     /// # Safety
     /// All records came from this arena.
     pub unsafe fn prune(
         &mut self,
         arena: &impl Arena,
-        is_over: impl Fn(SetId, &DestRecord, u64) -> bool,
+        oldest: u64,
+        is_over: impl Fn(SetId, &DestRecord) -> bool,
     ) {
+        while self
+            .fresh
+            .first()
+            .is_some_and(|counter| counter.epoch < oldest)
+        {
+            // SAFETY: the caller's promise.
+            match unsafe { self.fresh.pop(arena) } {
+                Some(counter) => self.closed.push(counter),
+                None => break,
+            }
+        }
         let mut over = List::EMPTY;
-        self.0.move_to(&mut over, |counter| {
+        self.closed.move_to(&mut over, |counter| {
             // SAFETY: the counter holds its record.
             let record = unsafe { counter.record.as_ref() };
-            record.is_none_or(|record| is_over(counter.set, record, counter.epoch))
+            record.is_none_or(|record| is_over(counter.set, record))
         });
         // SAFETY: taken out of the list, so nobody else has them; the arena is the caller's promise.
         unsafe { over.free(arena) };
+    }
+
+    /// Lets go of all records, at the end of the server.
+    ///
+    /// # Safety
+    /// All records came from this arena, and no process is left.
+    pub unsafe fn free(&mut self, arena: &impl Arena) {
+        // SAFETY: the caller's promise.
+        unsafe { core::mem::replace(&mut self.fresh, Queue::EMPTY).free(arena) };
+        // SAFETY: the caller's promise.
+        unsafe { core::mem::replace(&mut self.closed, List::EMPTY).free(arena) };
     }
 }

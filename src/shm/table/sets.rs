@@ -35,6 +35,8 @@ pub struct Table {
     buckets: ShmSlice<u32>,
     /// Replaced when a destination of a set comes or goes.
     addrs: AtomicPtr<AddrIndex>,
+    /// Its size, without its index of addresses.
+    bytes: usize,
 }
 
 /// The parts of a slot that is to be made.
@@ -77,6 +79,7 @@ impl Table {
         let mut plan = Plan::<Table>::of_header();
         let slots = plan.array::<SetSlot>(listed.len());
         let buckets = plan.array::<u32>((listed.len() * 2).next_power_of_two());
+        let bytes = plan.bytes();
         let mut block = plan.alloc(arena)?;
         let (slots, buckets) = (block.slice(&slots), block.slice(&buckets));
         // SAFETY: the block is ours alone until it is published.
@@ -88,7 +91,7 @@ impl Table {
         // SAFETY: the block is ours alone until it is published.
         index_ids(filled, unsafe { buckets.fill() });
         let table = block.fill();
-        (table.slots, table.buckets) = (slots, buckets);
+        (table.slots, table.buckets, table.bytes) = (slots, buckets, bytes);
         table.addrs = AtomicPtr::new(addrs.into_raw().as_ptr());
         Ok(block.header())
     }
@@ -151,6 +154,19 @@ impl Table {
             view: slot.view.load(SeqCst),
         };
         self.slots.get().iter().map(entry).collect()
+    }
+
+    /// Returns its size in bytes with its index of addresses, without its views.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes + self.addrs().bytes()
+    }
+
+    /// Returns its size in bytes, with its views and their destinations.
+    pub fn bytes_of_all(&self) -> usize {
+        let views = self
+            .sets()
+            .map(|(_, view)| view.bytes() + view.dest_bytes());
+        self.bytes() + views.sum::<usize>()
     }
 
     /// Returns the slot of a set.

@@ -8,19 +8,20 @@
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::SeqCst};
 
-use parking_lot::lock_api::{Mutex, RawMutex};
+use parking_lot::lock_api::RawMutex;
 use rand::RngCore;
 
 use crate::dispatch::list::destination::{DestSpec, SetId};
 use crate::dispatch::state::transition::State;
 
+use super::lock::{Patience, Refusal, WriterLock};
 use super::new_table::Changes;
 use super::sets::Table;
-use super::writer::Retirement;
+use super::writer::{Backlog, Retirement};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe};
-use crate::shm::memory::epoch::{Epochs, Pin};
+use crate::shm::memory::epoch::{Epochs, Held, Pin};
 use crate::shm::memory::refcount::{Counted, Hold};
 use crate::shm::set::view::{Rules, View};
 
@@ -30,7 +31,10 @@ pub struct Root<L> {
     pub(crate) epochs: Epochs,
     /// Tickets that were drawn, see [`Store::ticket`].
     tickets: AtomicU64,
-    pub(crate) writer: Mutex<L, Retirement>,
+    /// How often lists were replaced or edited.
+    pub(crate) versions: AtomicU64,
+    pub(crate) backlog: Backlog,
+    pub(crate) writer: WriterLock<L, Retirement>,
 }
 
 // SAFETY: an atomic pointer, epochs, and a lock of which zeroes are a value.
@@ -67,6 +71,21 @@ const RETRIES: usize = 8;
 /// Hears of a destination whose state its list line has set, with the state before.
 pub type OnChange<'c> = dyn FnMut(&Dest, State) + 'c;
 
+/// What readers and writers hold at a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Holdings {
+    /// The number of replaced pieces that cannot be given back yet.
+    pub notes: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// The bytes at which nothing more is replaced; 0 for no bound.
+    pub most: u64,
+    /// The reader that has read longest, if one has for more than a second.
+    pub reader: Option<Held>,
+    /// The holder of the writer lock.
+    pub writer: Option<Held>,
+}
+
 /// How a load treats the states of destinations that are still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReloadState {
@@ -98,11 +117,9 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     where
         L: ShmSafe,
     {
-        let root = Plan::<Root<L>>::of_header().alloc(&arena)?.header();
-        // SAFETY: ours alone until the server forks; only the lock needs more than zeroes.
-        let writer = unsafe { &raw mut (*root.as_ptr()).writer };
-        // SAFETY: ours alone until the server forks; what is there is zeroes, which need no drop.
-        unsafe { writer.write(Mutex::from_raw(lock, Retirement::EMPTY)) };
+        let mut block = Plan::<Root<L>>::of_header().alloc(&arena)?;
+        block.fill().writer.start(lock, Retirement::EMPTY);
+        let root = block.header();
         let store = Store { arena, root, rules };
         store.root().epochs.start();
         Ok(store)
@@ -197,7 +214,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     /// there go over to it. Returns what changed; `None` where a later list runs.
     ///
     /// # Errors
-    /// [`OutOfMemory`]: the running table and all states stay as they were.
+    /// [`Refusal`]: the running table and all states stay as they were.
     #[cfg(any(test, feature = "internals"))]
     pub fn load(
         &self,
@@ -205,8 +222,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         list: &[DestSpec<'_>],
         states: ReloadState,
         random: &mut impl RngCore,
-    ) -> Result<Option<Changes>, OutOfMemory> {
-        self.load_and_tell(ticket, list, states, random, &mut |_, _| {})
+    ) -> Result<Option<Changes>, Refusal> {
+        self.load_and_tell(Patience::LONG, ticket, list, states, random, &mut |_, _| {})
     }
 
     /// As [`Store::load`]; `on_change` hears, while the lock is held, of each destination whose state
@@ -217,19 +234,19 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     /// As [`Store::load`].
     pub fn load_and_tell(
         &self,
+        patience: Patience,
         ticket: Ticket,
         list: &[DestSpec<'_>],
         states: ReloadState,
         random: &mut impl RngCore,
         on_change: &mut OnChange<'_>,
-    ) -> Result<Option<Changes>, OutOfMemory> {
-        let mut writer = self.write();
+    ) -> Result<Option<Changes>, Refusal> {
+        let mut writer = self.write(patience)?;
         if ticket < writer.held().ticket {
             return Ok(None);
         }
-        writer
-            .replace(list, ticket, states, random, on_change)
-            .map(Some)
+        let changes = writer.replace(list, ticket, states, random, on_change)?;
+        Ok(Some(changes))
     }
 
     /// Returns the arena that all pieces come from.
@@ -237,10 +254,40 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         &self.arena
     }
 
-    /// Returns the number of notes of what was replaced and is not given back yet.
+    /// Returns the number of notes of what was replaced and cannot be given back yet.
     #[cfg(test)]
-    pub fn retired(&self) -> usize {
-        self.write().notes()
+    pub fn retired(&self) -> u64 {
+        self.collect();
+        self.holdings(0).notes
+    }
+
+    /// Sets the bytes of replaced lists at which nothing more is replaced, before they are given back; 0 for no bound.
+    pub fn bound_backlog(&self, bytes: u64) {
+        self.root().backlog.most.store(bytes, SeqCst);
+    }
+
+    /// Tells who the process with this number is, which is the caller.
+    pub fn introduce(&self, process: usize) {
+        self.root().epochs.introduce(process);
+    }
+
+    /// Looks once a second, in one process, at who pins the table and who holds the writer lock. Returns the readers
+    /// and the writer that have just become long ones.
+    pub fn watch(&self, now_s: u64) -> (Vec<Held>, Option<Held>) {
+        let root = self.root();
+        (root.epochs.watch(now_s), root.writer.watch(now_s))
+    }
+
+    /// Returns what readers and writers hold.
+    pub fn holdings(&self, now_s: u64) -> Holdings {
+        let root = self.root();
+        Holdings {
+            notes: root.backlog.notes.load(SeqCst),
+            bytes: root.backlog.bytes.load(SeqCst),
+            most: root.backlog.most.load(SeqCst),
+            reader: root.epochs.oldest_pin(now_s),
+            writer: root.writer.held(now_s),
+        }
     }
 
     /// Returns a reference of its own to a destination's record, which lives on when the destination has
@@ -269,13 +316,13 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
 
     /// Returns a number that grows whenever lists are replaced or edited.
     pub fn version(&self) -> u64 {
-        self.root().epochs.now()
+        self.root().versions.load(SeqCst)
     }
 
     /// Takes the writer lock and never gives it back, as a process does that is ended meanwhile.
     #[cfg(test)]
     pub fn leak_writer_lock(&self) {
-        core::mem::forget(self.root().writer.lock());
+        core::mem::forget(self.root().writer.try_take());
     }
 
     /// Gives everything back, at the end of the server.

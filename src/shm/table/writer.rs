@@ -1,15 +1,16 @@
-//! The writer lock, and what only its holder does: publish, retire, give back.
+//! What only the holder of the writer lock does: publish, retire, give back.
 
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering::SeqCst;
+use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-use parking_lot::lock_api::{MutexGuard, RawMutex};
+use parking_lot::lock_api::RawMutex;
 use rand::RngCore;
 
 use crate::dispatch::list::destination::DestSpec;
 use crate::dispatch::state::transition::State;
 
+use super::lock::{Locked, Patience, Refusal};
 use super::new_table::{self, Changes};
 use super::retained::Retained;
 use super::sets::Table;
@@ -19,14 +20,14 @@ use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record::NOWHERE;
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
-use crate::shm::memory::list::{Linked, List};
+use crate::shm::memory::list::{Linked, List, Queue};
 use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::View;
 
 /// The data that only the holder of the writer lock may touch.
 pub struct Retirement {
-    /// Notes of replaced pieces, newest first.
-    notes: List<Retired>,
+    /// Notes of replaced pieces, in the order of their epochs.
+    notes: Queue<Retired>,
     /// The ticket of the running table.
     pub(crate) ticket: Ticket,
     /// The counters of removed destinations that still have calls.
@@ -36,7 +37,7 @@ pub struct Retirement {
 impl Retirement {
     /// Nothing was replaced yet.
     pub(crate) const EMPTY: Self = Retirement {
-        notes: List::EMPTY,
+        notes: Queue::EMPTY,
         ticket: Ticket::NONE,
         retained: Retained::EMPTY,
     };
@@ -47,11 +48,39 @@ impl Retirement {
     /// All of it came from this arena, and no process is left that could read it.
     pub(crate) unsafe fn free_all(&mut self, arena: &impl Arena) {
         // SAFETY: the caller's promise.
-        unsafe { self.retained.prune(arena, |_, _, _| true) };
+        unsafe { self.retained.free(arena) };
         // SAFETY: the caller's promise.
-        unsafe { core::mem::replace(&mut self.notes, List::EMPTY).free(arena) };
+        unsafe { core::mem::replace(&mut self.notes, Queue::EMPTY).free(arena) };
     }
 }
+
+/// How much was replaced and is not given back yet. Only the holder of the writer lock changes it.
+pub(crate) struct Backlog {
+    /// The number of notes.
+    pub(crate) notes: AtomicU64,
+    /// Their bytes.
+    pub(crate) bytes: AtomicU64,
+    /// The bytes at which nothing more is replaced.
+    pub(crate) most: AtomicU64,
+}
+
+// SAFETY: atomics only; zeroed nothing was replaced.
+unsafe impl ShmSafe for Backlog {}
+
+impl Backlog {
+    fn add(&self, note: &Retired) {
+        self.notes.fetch_add(1, SeqCst);
+        self.bytes.fetch_add(note.bytes(), SeqCst);
+    }
+
+    fn take(&self, note: &Retired) {
+        self.notes.fetch_sub(1, SeqCst);
+        self.bytes.fetch_sub(note.bytes(), SeqCst);
+    }
+}
+
+// SAFETY: lists and a ticket; zeroed nothing was replaced.
+unsafe impl ShmSafe for Retirement {}
 
 /// A note of what was replaced, and readers may still see. It is taken before the change, so that
 /// no change fails half-way.
@@ -69,6 +98,8 @@ pub(crate) struct Retired {
     pub(crate) view: *mut View,
     /// Destinations of that view.
     pub(crate) dests: ShmSlice<*mut Dest>,
+    /// The bytes of all of it.
+    bytes: usize,
 }
 
 // SAFETY: integers, arena pointers and a shared slice; zeroed it is a note of nothing.
@@ -99,6 +130,33 @@ impl Retired {
         block.fill().dests = block.slice(&dests);
         // SAFETY: just made; zeroed but for its array it is a note of nothing.
         Ok(unsafe { Owned::new(block.header(), arena) })
+    }
+}
+
+impl Retired {
+    /// Returns the bytes of what it is about.
+    fn bytes(&self) -> u64 {
+        self.bytes as u64
+    }
+
+    /// Counts the bytes of what it is about.
+    ///
+    /// # Safety
+    /// What it is about is there.
+    unsafe fn weigh(&mut self) {
+        // SAFETY: the caller's promise.
+        let whole = unsafe { self.whole.as_ref() }.map_or(0, Table::bytes_of_all);
+        // SAFETY: the caller's promise.
+        let table = unsafe { self.table.as_ref() }.map_or(0, Table::bytes);
+        // SAFETY: the caller's promise.
+        let addrs = unsafe { self.addrs.as_ref() }.map_or(0, AddrIndex::bytes);
+        // SAFETY: the caller's promise.
+        let view = unsafe { self.view.as_ref() }.map_or(0, View::bytes);
+        let dests = self.dests.get().iter();
+        // SAFETY: the caller's promise.
+        let dests = dests.filter_map(|dest| unsafe { dest.as_ref() });
+        let dests: usize = dests.map(Dest::bytes).sum();
+        self.bytes = size_of::<Self>() + whole + table + addrs + view + dests;
     }
 }
 
@@ -137,23 +195,33 @@ impl Free for Retired {
 /// through `&mut`: what [`Writer::table`] returns stays for as long as it is borrowed.
 pub(crate) struct Writer<'s, A: Arena, L: RawMutex + 'static> {
     store: &'s Store<A, L>,
-    held: MutexGuard<'s, L, Retirement>,
+    held: Locked<'s, L, Retirement>,
 }
 
 impl<A: Arena, L: RawMutex> Store<A, L> {
     /// Takes the writer lock, and gives back what no reader can see any more.
-    pub(crate) fn write(&self) -> Writer<'_, A, L> {
-        let held = self.root().writer.lock();
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`] when the lock was not free in time. [`Refusal::Kept`] when readers keep too much of what was
+    /// replaced: a reader that is stopped must not take the memory that the rest of the server needs.
+    pub(crate) fn write(&self, patience: Patience) -> Result<Writer<'_, A, L>, Refusal> {
+        let root = self.root();
+        let held = root.writer.take(patience)?;
         let mut writer = Writer { store: self, held };
         writer.collect();
-        writer
+        let (bytes, most) = (&root.backlog.bytes, &root.backlog.most);
+        let (bytes, most) = (bytes.load(SeqCst), most.load(SeqCst));
+        if most > 0 && bytes >= most {
+            return Err(Refusal::Kept(bytes, root.epochs.oldest_pin(patience.now_s)));
+        }
+        Ok(writer)
     }
 
     /// Gives back what was replaced and no reader can see any more.
     ///
     /// Does nothing when a writer is at work, which does the same itself.
     pub fn collect(&self) {
-        if let Some(held) = self.root().writer.try_lock() {
+        if let Some(held) = self.root().writer.try_take() {
             Writer { store: self, held }.collect();
         }
     }
@@ -249,7 +317,12 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
     /// # Safety
     /// The pieces in the note were replaced, and are in no other note.
     pub(crate) unsafe fn retire(&mut self, mut note: ManuallyDrop<Owned<'_, A, Retired>>) {
-        note.epoch = self.store.root().epochs.advance();
+        let root = self.store.root();
+        note.epoch = root.epochs.advance();
+        root.versions.fetch_add(1, SeqCst);
+        // SAFETY: it was replaced, and is given back with the note.
+        unsafe { note.weigh() };
+        root.backlog.add(&note);
         if self.store.rules().call_load {
             self.retain_counters(&note);
         }
@@ -281,29 +354,27 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
 
     /// Gives back what was replaced and no reader can see any more.
     fn collect(&mut self) {
-        let (arena, epochs) = (self.store.arena(), &self.store.root().epochs);
-        let is_past = |epoch| epochs.is_past(epoch);
-        let mut past = List::EMPTY;
-        self.held
-            .notes
-            .move_to(&mut past, |note| is_past(note.epoch));
-        // SAFETY: notes are of this arena; no reader can load what they are about any more.
-        unsafe { past.free(arena) };
+        let (arena, root) = (self.store.arena(), self.store.root());
+        // Both lists are in the order of epochs: what readers keep costs nothing here, however much it is.
+        let oldest = root.epochs.oldest();
+        let notes = &mut self.held.notes;
+        while notes.first().is_some_and(|note| note.epoch < oldest) {
+            // SAFETY: notes are of this arena.
+            let Some(note) = (unsafe { notes.pop(arena) }) else {
+                break;
+            };
+            root.backlog.take(&note);
+            // Its drop gives back what it is about, which no reader can load any more.
+            drop(note);
+        }
         let (running, held) = self.parts();
-        let is_over = |set, record: &DestRecord, epoch| {
+        let is_over = |set, record: &DestRecord| {
             let view = running.and_then(|table| table.view(set));
             let is_listed = view.is_some_and(|view| view.lists(record));
-            // In this order: no reader can add a call once the epoch is past.
-            is_listed || (is_past(epoch) && record.load() == 0)
+            is_listed || record.load() == 0
         };
         // SAFETY: all records are of this arena.
-        unsafe { held.retained.prune(arena, is_over) };
-    }
-
-    /// Returns the number of notes of what was replaced and is not given back yet.
-    #[cfg(test)]
-    pub(crate) fn notes(&self) -> usize {
-        self.held.notes.iter().count()
+        unsafe { held.retained.prune(arena, oldest, is_over) };
     }
 }
 

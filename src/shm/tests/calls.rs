@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::store::{HeapStore, Spin, load, set_state, store};
-use super::{Heap, spec};
+use super::{Heap, LONG, spec};
 use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::DestSpec;
 use crate::shm::calls::call_table::{CallLimits, Calls};
@@ -399,13 +399,13 @@ fn counts_survive_reloads_and_a_removed_destination_finds_its_count_again() {
     (0..6).for_each(|call| assert_eq!(lab.end(&call.to_string()), 1));
     assert_eq!(lab.loads(), loads(&[("a", 3), ("b", 3)]));
     lab.store
-        .remove(1, b"sip:a:1", &mut StdRng::seed_from_u64(1))
+        .remove(LONG, 1, b"sip:a:1", &mut StdRng::seed_from_u64(1))
         .unwrap();
     assert_eq!(lab.end("6"), 1);
     assert_eq!(lab.loads(), loads(&[("b", 3)]));
     lab.store.collect();
     lab.store
-        .add(&list[1], &mut StdRng::seed_from_u64(1))
+        .add(LONG, &list[1], &mut StdRng::seed_from_u64(1))
         .unwrap();
     let back = lab.loads();
     assert_eq!(back["a"] + back["b"], 5, "{back:?}");
@@ -414,7 +414,7 @@ fn counts_survive_reloads_and_a_removed_destination_finds_its_count_again() {
     load(&lab.store, &list, ReloadState::Keep).unwrap();
     assert_eq!(lab.loads(), back);
     lab.store
-        .remove(1, b"sip:a:1", &mut StdRng::seed_from_u64(1))
+        .remove(LONG, 1, b"sip:a:1", &mut StdRng::seed_from_u64(1))
         .unwrap();
     (7..12).for_each(|call| assert_eq!(lab.end(&call.to_string()), 1));
     assert_eq!(lab.loads(), loads(&[("b", 0)]));

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::store::{RULES, dump, load, set_state, store};
-use super::{Heap, spec};
+use super::{Heap, LONG, spec};
 use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::{Addr, DestSpec};
 use crate::dispatch::list::order::post_order;
@@ -27,12 +27,18 @@ fn an_added_destination_is_the_last_line_of_the_list() {
     let list = [spec(1, "sip:a:1", 0, 0), spec(1, "sip:b:1", 0, 5)];
     load(&store, &list, ReloadState::Keep).unwrap();
     set_state(&store, 1, "sip:a:1", 4);
-    store.add(&spec(1, "sip:c:1", 8, 0), &mut random()).unwrap();
-    store.add(&spec(1, "sip:d:1", 0, 9), &mut random()).unwrap();
-    store.add(&spec(7, "sip:e:1", 0, 0), &mut random()).unwrap();
+    store
+        .add(LONG, &spec(1, "sip:c:1", 8, 0), &mut random())
+        .unwrap();
+    store
+        .add(LONG, &spec(1, "sip:d:1", 0, 9), &mut random())
+        .unwrap();
+    store
+        .add(LONG, &spec(7, "sip:e:1", 0, 0), &mut random())
+        .unwrap();
     let set = "1: sip:d:1/0/0 sip:b:1/0/0 sip:c:1/8/0 sip:a:1/4/3";
     assert_eq!(dump(&store), ["7: sip:e:1/0/0", set]);
-    let again = store.add(&spec(1, "sip:c:1", 0, 3), &mut random());
+    let again = store.add(LONG, &spec(1, "sip:c:1", 0, 3), &mut random());
     assert_eq!(again, Err(EditError::Duplicate));
     assert_eq!(dump(&store), ["7: sip:e:1/0/0", set]);
     unsafe { store.destroy() };
@@ -48,19 +54,21 @@ fn a_removed_destination_leaves_the_others_as_they_were() {
     load(&store, &list, ReloadState::Keep).unwrap();
     set_state(&store, 1, "sip:c:1", 4);
     assert_eq!(
-        store.remove(1, b"SIP:a:1", &mut random()),
+        store.remove(LONG, 1, b"SIP:a:1", &mut random()),
         Err(EditError::NotFound)
     );
     assert_eq!(
-        store.remove(2, b"sip:a:1", &mut random()),
+        store.remove(LONG, 2, b"sip:a:1", &mut random()),
         Err(EditError::NoSet)
     );
-    assert_eq!(store.remove(1, b"sip:a:1", &mut random()), Ok(2));
+    assert_eq!(store.remove(LONG, 1, b"sip:a:1", &mut random()), Ok(2));
     assert_eq!(dump(&store), ["1: sip:c:1/4/3 sip:b:1/0/0"]);
-    assert_eq!(store.remove(1, b"sip:b:1", &mut random()), Ok(1));
-    assert_eq!(store.remove(1, b"sip:c:1", &mut random()), Ok(1));
+    assert_eq!(store.remove(LONG, 1, b"sip:b:1", &mut random()), Ok(1));
+    assert_eq!(store.remove(LONG, 1, b"sip:c:1", &mut random()), Ok(1));
     assert_eq!(dump(&store), [""; 0]);
-    store.add(&spec(1, "sip:c:1", 0, 0), &mut random()).unwrap();
+    store
+        .add(LONG, &spec(1, "sip:c:1", 0, 0), &mut random())
+        .unwrap();
     assert_eq!(dump(&store), ["1: sip:c:1/0/0"]);
     unsafe { store.destroy() };
     assert_eq!(heap.taken(), 0);
@@ -74,7 +82,14 @@ fn a_modified_destination_keeps_what_was_not_named() {
     load(&store, &list, ReloadState::Keep).unwrap();
     set_state(&store, 1, "sip:a:1", 1);
     let modify = |uri: &'static [u8], revision| {
-        store.modify(1, None, |dest| dest.uri() == uri, revision, &mut random())
+        store.modify(
+            LONG,
+            1,
+            None,
+            |dest| dest.uri() == uri,
+            revision,
+            &mut random(),
+        )
     };
     let up = Revision {
         priority: Some(5),
@@ -126,12 +141,13 @@ fn a_full_arena_changes_nothing_at_any_step_of_an_edit() {
         ..Revision::default()
     };
     let edits: [&dyn Fn() -> Result<(), EditError>; 5] = [
-        &|| store.add(&spec(1, "sip:d:1", 0, 0), &mut random()),
-        &|| store.add(&spec(9, "sip:e:1", 0, 0), &mut random()),
-        &|| store.remove(1, b"sip:a:1", &mut random()).map(|_| ()),
-        &|| store.remove(2, b"sip:c:1", &mut random()).map(|_| ()),
+        &|| store.add(LONG, &spec(1, "sip:d:1", 0, 0), &mut random()),
+        &|| store.add(LONG, &spec(9, "sip:e:1", 0, 0), &mut random()),
+        &|| store.remove(LONG, 1, b"sip:a:1", &mut random()).map(|_| ()),
+        &|| store.remove(LONG, 2, b"sip:c:1", &mut random()).map(|_| ()),
         &|| {
             store.modify(
+                LONG,
                 1,
                 Some(b"SIP:B:1"),
                 |dest| dest.uri() == b"sip:b:1",
@@ -150,7 +166,7 @@ fn a_full_arena_changes_nothing_at_any_step_of_an_edit() {
             if done.is_ok() {
                 break;
             }
-            assert_eq!(done, Err(EditError::Memory(OutOfMemory)));
+            assert_eq!(done, Err(EditError::Refused(OutOfMemory.into())));
             assert_eq!(dump(&store), shown, "edit {number} refused after {refused}");
             assert_eq!(heap.taken(), taken, "edit {number} refused after {refused}");
             refused += 1;
@@ -194,7 +210,9 @@ fn random_edits_agree_with_a_model() {
         let priority = rng.random_range(0..3);
         match (rng.random_range(0..3), at, there) {
             (0 | 1, _, None) => {
-                store.add(&spec(set, &uri, 0, priority), &mut rng).unwrap();
+                store
+                    .add(LONG, &spec(set, &uri, 0, priority), &mut rng)
+                    .unwrap();
                 match at {
                     Some(at) => model[at].1.push((uri, priority)),
                     None => model.push((set, vec![(uri, priority)])),
@@ -207,21 +225,23 @@ fn random_edits_agree_with_a_model() {
                 };
                 let wanted =
                     |dest: &crate::shm::dest::destination::Dest| dest.uri() == uri.as_bytes();
-                store.modify(set, None, wanted, revision, &mut rng).unwrap();
+                store
+                    .modify(LONG, set, None, wanted, revision, &mut rng)
+                    .unwrap();
                 model[at].1[there].1 = priority;
             }
             (_, Some(at), Some(there)) => {
-                assert_eq!(store.remove(set, uri.as_bytes(), &mut rng), Ok(1));
+                assert_eq!(store.remove(LONG, set, uri.as_bytes(), &mut rng), Ok(1));
                 model[at].1.remove(there);
                 model.retain(|(_, dests)| !dests.is_empty());
             }
-            _ => assert!(store.remove(set, uri.as_bytes(), &mut rng).is_err()),
+            _ => assert!(store.remove(LONG, set, uri.as_bytes(), &mut rng).is_err()),
         }
         assert_eq!(dump(&store), model_dump(&model));
         check_sources(&store, &mut rng);
     }
     while let Some((set, uri)) = model.first().map(|(set, dests)| (*set, dests[0].0.clone())) {
-        store.remove(set, uri.as_bytes(), &mut rng).unwrap();
+        store.remove(LONG, set, uri.as_bytes(), &mut rng).unwrap();
         model[0].1.remove(0);
         model.retain(|(_, dests)| !dests.is_empty());
     }
@@ -269,7 +289,7 @@ fn a_thousand_that_are_added_one_by_one_are_in_order() {
     let count = 1_000;
     for port in 0..count {
         store
-            .add(&spec(1, &format!("sip:a:{port}"), 0, 0), &mut rng)
+            .add(LONG, &spec(1, &format!("sip:a:{port}"), 0, 0), &mut rng)
             .unwrap();
         if port == 100 {
             set_state(&store, 1, "sip:a:7", 4);
@@ -341,17 +361,17 @@ fn a_view_agrees_with_the_records_after_any_edit() {
         let uri = uris[n / 2 * 2].as_bytes();
         match rng.random_range(0..5) {
             0 | 1 => {
-                let _ = store.add(&line(n, rng.random_range(0..4)), &mut random());
+                let _ = store.add(LONG, &line(n, rng.random_range(0..4)), &mut random());
             }
             2 => {
-                let _ = store.remove(1, uri, &mut random());
+                let _ = store.remove(LONG, 1, uri, &mut random());
             }
             3 => {
                 let revision = Revision {
                     priority: Some(rng.random_range(0..4)),
                     ..Revision::default()
                 };
-                let _ = store.modify(1, Some(uri), |_| true, revision, &mut random());
+                let _ = store.modify(LONG, 1, Some(uri), |_| true, revision, &mut random());
             }
             _ => {
                 set_state(
@@ -378,8 +398,10 @@ fn positions_are_found_in_a_view_that_was_replaced() {
     load(&store, &list, ReloadState::Keep).unwrap();
     let pinned = store.pin(0);
     let before = pinned.view(1).unwrap();
-    store.add(&spec(1, "sip:b:1", 0, 9), &mut random()).unwrap();
-    store.remove(1, b"sip:a:3", &mut random()).unwrap();
+    store
+        .add(LONG, &spec(1, "sip:b:1", 0, 9), &mut random())
+        .unwrap();
+    store.remove(LONG, 1, b"sip:a:3", &mut random()).unwrap();
     load(&store, &list[..3], ReloadState::Keep).unwrap();
     for (at, dest) in before.dests().enumerate().skip(3) {
         assert_eq!(before.position_of(dest.record()), Some(at));

@@ -10,8 +10,8 @@ use parking_lot::lock_api::RawMutex;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 
-use super::spec;
 use super::store::{RULES, Spin};
+use super::{LONG, spec};
 use crate::dispatch::list::destination::DestSpec;
 use crate::dispatch::select::algorithm::{Start, choose};
 use crate::dispatch::state::transition::{Outcome, State};
@@ -392,8 +392,10 @@ fn no_selection_fails_while_others_edit_the_set() {
         let own_set = i32::try_from(number).unwrap() + 10;
         for _ in 0..1_500 {
             for set in [1, own_set] {
-                store.add(&spec(set, &uri, 0, 0), &mut random).unwrap();
-                assert_eq!(store.remove(set, uri.as_bytes(), &mut random), Ok(1));
+                store
+                    .add(LONG, &spec(set, &uri, 0, 0), &mut random)
+                    .unwrap();
+                assert_eq!(store.remove(LONG, set, uri.as_bytes(), &mut random), Ok(1));
             }
         }
         stop.fetch_add(1, Ordering::SeqCst);

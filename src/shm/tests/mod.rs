@@ -9,6 +9,7 @@ mod calls;
 mod edit;
 mod event_queue;
 mod forked;
+mod held;
 mod laggard;
 mod retained;
 
@@ -28,6 +29,10 @@ use crate::dispatch::list::attrs::Attrs;
 use crate::dispatch::list::destination::{Addr, DestSpec, Proto};
 use crate::dispatch::state::transition::State;
 use crate::shm::memory::arena::Arena;
+use crate::shm::table::lock::Patience;
+
+/// Enough for any test.
+pub const LONG: Patience = Patience::LONG;
 
 /// An arena on the heap that knows what is taken, and that can refuse.
 #[derive(Clone, Default)]
@@ -44,6 +49,11 @@ impl Heap {
     /// Number of pieces that are taken.
     pub fn taken(&self) -> usize {
         self.0.taken.borrow().len()
+    }
+
+    /// Bytes of those pieces.
+    pub fn bytes(&self) -> usize {
+        self.0.taken.borrow().values().map(Layout::size).sum()
     }
 
     /// From now on only `left` more allocations succeed.

@@ -5,9 +5,9 @@ use core::ptr;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::Heap;
 use super::calls::with_duid;
 use super::store::{HeapStore, dump, load, set_state, store};
+use super::{Heap, LONG};
 use crate::dispatch::state::transition::State;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::refcount::Hold;
@@ -36,11 +36,11 @@ fn an_add_or_a_load_without_memory_leaves_a_retained_record_as_it_is() {
     load(&store, &list, ReloadState::Keep).unwrap();
     set_state(&store, 1, "sip:a:1", 1);
     let record = with_a_call(&store, 0);
-    let add = || store.add(&list[1], &mut random()).is_ok();
+    let add = || store.add(LONG, &list[1], &mut random()).is_ok();
     let reload = || load(&store, &list, ReloadState::Keep).is_ok();
     let attempts: [&dyn Fn() -> bool; 2] = [&add, &reload];
     for attempt in attempts {
-        store.remove(1, b"sip:a:1", &mut random()).unwrap();
+        store.remove(LONG, 1, b"sip:a:1", &mut random()).unwrap();
         let before = record.status();
         assert_eq!(before, (State(1), 3));
         let mut left = 0;
@@ -109,18 +109,18 @@ fn a_record_that_is_listed_under_another_duid_is_not_taken_again() {
     let record = with_a_call(&store, 1);
     // While it lives, nothing is given back, and so no retained counter either.
     let pinned = store.pin(1);
-    store.remove(1, b"sip:a:1", &mut random()).unwrap();
-    store.add(&a, &mut random()).unwrap();
+    store.remove(LONG, 1, b"sip:a:1", &mut random()).unwrap();
+    store.add(LONG, &a, &mut random()).unwrap();
     let other = with_duid("sip:a:1", "duid=c");
     let revision = crate::shm::table::edit::Revision {
         attrs: Some((other.attrs_body, other.attrs, 0)),
         ..Default::default()
     };
     store
-        .modify(1, Some(b"sip:a:1"), |_| true, revision, &mut random())
+        .modify(LONG, 1, Some(b"sip:a:1"), |_| true, revision, &mut random())
         .unwrap();
     store
-        .add(&with_duid("sip:d:1", "duid=a"), &mut random())
+        .add(LONG, &with_duid("sip:d:1", "duid=a"), &mut random())
         .unwrap();
     drop(pinned);
     let pinned = store.pin(0);

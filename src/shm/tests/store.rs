@@ -14,8 +14,9 @@ use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::state::transition::{Outcome, State};
 use crate::shm::dest::address::{Key, Match, Source};
 use crate::shm::dest::destination::Dest;
-use crate::shm::memory::arena::{OutOfMemory, ShmSafe};
+use crate::shm::memory::arena::ShmSafe;
 use crate::shm::set::view::Rules;
+use crate::shm::table::lock::Refusal;
 use crate::shm::table::new_table::{Changes, compare};
 use crate::shm::table::store::{ReloadState, Store};
 
@@ -65,7 +66,7 @@ pub fn load(
     store: &Store<Heap, Spin>,
     specs: &[DestSpec<'_>],
     states: ReloadState,
-) -> Result<Changes, OutOfMemory> {
+) -> Result<Changes, Refusal> {
     let loaded = store.load(store.ticket(), specs, states, &mut StdRng::seed_from_u64(1));
     loaded.map(|changes| changes.expect("no later list"))
 }

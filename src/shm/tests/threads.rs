@@ -11,8 +11,8 @@ use parking_lot::lock_api::RawMutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::spec;
 use super::store::{RULES, Spin};
+use super::{LONG, spec};
 use crate::dispatch::list::destination::Proto;
 use crate::dispatch::select::algorithm::{Start, choose};
 use crate::dispatch::select::candidates::Candidates;
@@ -162,7 +162,7 @@ fn threads_look_for_addresses_while_others_edit() {
         scope.spawn(|| look(2));
         for round in 0..rounds {
             let added = spec(1, "sip:other:5070", 0, 0);
-            store.0.add(&added, &mut random).unwrap();
+            store.0.add(LONG, &added, &mut random).unwrap();
             let revision = Revision {
                 priority: Some(round),
                 ..Revision::default()
@@ -170,9 +170,12 @@ fn threads_look_for_addresses_while_others_edit() {
             let is_kept = |dest: &Dest| dest.uri().starts_with(b"sip:kept");
             store
                 .0
-                .modify(1, None, is_kept, revision, &mut random)
+                .modify(LONG, 1, None, is_kept, revision, &mut random)
                 .unwrap();
-            assert_eq!(store.0.remove(1, b"sip:other:5070", &mut random), Ok(1));
+            assert_eq!(
+                store.0.remove(LONG, 1, b"sip:other:5070", &mut random),
+                Ok(1)
+            );
         }
         stop.store(true, Ordering::Relaxed);
     });

@@ -1,0 +1,171 @@
+//! Processes that hold a pin or the writer lock for long: what they cost the others, and who is told.
+
+use std::time::{Duration, Instant};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use super::store::{HeapStore, load, store};
+use super::{Heap, LONG, spec};
+use crate::shm::memory::epoch::Held;
+use crate::shm::table::edit::{EditError, Revision};
+use crate::shm::table::lock::{Patience, Refusal};
+use crate::shm::table::store::ReloadState;
+
+fn raise(store: &HeapStore, patience: Patience, priority: i32) -> Result<(), EditError> {
+    let revision = Revision {
+        priority: Some(priority % 7),
+        ..Revision::default()
+    };
+    let mut random = StdRng::seed_from_u64(1);
+    store.modify(
+        patience,
+        1,
+        Some(b"sip:a:1"),
+        |_| true,
+        revision,
+        &mut random,
+    )
+}
+
+#[test]
+fn a_long_pin_neither_slows_edits_down_nor_takes_more_than_the_bound() {
+    let (edits, part) = if cfg!(miri) {
+        (64, 16)
+    } else {
+        (16_000, 1_000)
+    };
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris: Vec<String> = (1..=10).map(|n| format!("sip:a:{n}")).collect();
+    let list: Vec<_> = uris.iter().map(|uri| spec(1, uri, 0, 0)).collect();
+    load(&store, &list, ReloadState::Keep).unwrap();
+    let taken = heap.taken();
+    let pinned = store.pin(1);
+    let timed = |number| {
+        let begun = Instant::now();
+        raise(&store, LONG, number).unwrap();
+        begun.elapsed()
+    };
+    let mut took: Vec<Duration> = (0..7).cycle().take(edits).map(timed).collect();
+    let kept = store.holdings(0);
+    assert_eq!(kept.notes, edits as u64);
+    let [first, last] = [0..part, edits - part..edits].map(|part| {
+        let part = &mut took[part];
+        part.sort_unstable();
+        part[part.len() / 2]
+    });
+    assert!(cfg!(miri) || last < first * 4, "{first:?}, then {last:?}");
+
+    let one = kept.bytes / kept.notes;
+    store.bound_backlog(kept.bytes + 10 * one);
+    let more = (0..100).take_while(|&number| raise(&store, LONG, number).is_ok());
+    assert!((9..=11).contains(&more.count()));
+    let refused = store.holdings(0);
+    assert!(refused.bytes < refused.most + 2 * one);
+    let why = Refusal::Kept(refused.bytes, None);
+    assert_eq!(raise(&store, LONG, 1), Err(EditError::Refused(why)));
+    assert_eq!(load(&store, &list, ReloadState::Keep), Err(why));
+    assert_eq!(
+        why.to_string(),
+        format!("{} bytes of replaced lists cannot be freed", refused.bytes)
+    );
+    drop(pinned);
+
+    raise(&store, LONG, 0).unwrap();
+    let kept = store.holdings(0);
+    assert_eq!((kept.notes, kept.bytes), (0, 0));
+    load(&store, &list, ReloadState::Keep).unwrap();
+    assert_eq!(heap.taken(), taken);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn what_is_counted_as_kept_is_what_was_taken() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris: Vec<String> = (1..=100).map(|n| format!("sip:a:{n}")).collect();
+    let list: Vec<_> = uris.iter().map(|uri| spec(1, uri, 0, 0)).collect();
+    load(&store, &list, ReloadState::Keep).unwrap();
+    let all = store.pin(0).table().unwrap().bytes_of_all() as u64;
+    let before = heap.bytes() as u64;
+    let pinned = store.pin(1);
+    load(&store, &list, ReloadState::Keep).unwrap();
+    // The header of a page, and the rounding of its parts, are in nobody's count.
+    let more = heap.bytes() as u64 - before;
+    let kept = store.holdings(0).bytes;
+    assert!(kept <= more && kept + 256 >= more, "{kept} of {more}");
+    assert!(all < kept && kept < all + 256, "{kept} of {all}");
+    drop(pinned);
+    unsafe { store.destroy() };
+}
+
+#[test]
+fn whoever_holds_the_writer_lock_is_named_and_not_waited_for() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    load(&store, &[spec(1, "sip:a:1", 0, 0)], ReloadState::Keep).unwrap();
+    assert_eq!(store.holdings(0).writer, None);
+    store.leak_writer_lock();
+    let pid = std::process::id();
+    let holder = |for_s| Held { pid, for_s };
+    for (second, told) in [(100, None), (109, None), (110, Some(10)), (111, None)] {
+        let (_, writer) = store.watch(second);
+        assert_eq!(writer, told.map(holder), "{second}");
+    }
+    assert_eq!(store.holdings(130).writer, Some(holder(30)));
+    for wait_ms in [0, 30] {
+        let begun = Instant::now();
+        let patience = Patience {
+            wait_ms,
+            now_s: 125,
+        };
+        let why = Refusal::Busy(holder(25));
+        assert_eq!(raise(&store, patience, 1), Err(EditError::Refused(why)));
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_millis(wait_ms));
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        let text = format!("process {pid} has been changing the lists for 25 s");
+        assert_eq!(why.to_string(), text);
+    }
+    // Nor is it waited for at the tick.
+    store.collect();
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+#[test]
+fn a_pin_that_lasts_is_told_of_once_and_many_short_ones_are_not() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    store.introduce(1);
+    let reader = |for_s| Held {
+        pid: std::process::id(),
+        for_s,
+    };
+    let mut pinned = store.pin(1);
+    for second in 0..30 {
+        assert_eq!(store.watch(second), (vec![], None));
+        assert_eq!(store.holdings(second).reader, None);
+        // The next pin of the same process is another one.
+        drop(pinned);
+        pinned = store.pin(1);
+    }
+    for second in 30..60 {
+        let told = if second == 40 {
+            vec![reader(10)]
+        } else {
+            vec![]
+        };
+        assert_eq!(store.watch(second), (told, None), "{second}");
+        let for_s = second - 30;
+        let expected = (for_s > 1).then(|| reader(for_s));
+        assert_eq!(store.holdings(second).reader, expected, "{second}");
+    }
+    drop(pinned);
+    let pinned = store.pin(1);
+    assert_eq!(store.holdings(61).reader, None);
+    drop(pinned);
+    unsafe { store.destroy() };
+}
