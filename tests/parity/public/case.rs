@@ -89,7 +89,7 @@ impl Case {
             config = config.list(self.list);
         }
         if !self.setup.contains("tm.fr_timer") {
-            config = config.modparam("tm", "fr_timer", 600);
+            config = config.modparam("tm", "fr_timer", 1_500);
         }
         for (name, content) in self.files {
             config = config.file(name, content);

@@ -292,7 +292,7 @@ pub const CASES: &[Case] = &[
                     exit;
                 }
                 append_hf("X-Attrs: $xavp(_dsdst_=>attrs)\r\n");
-                t_set_fr(0, 300);
+                t_set_fr(0, 1200);
                 t_on_failure("AGAIN");
                 route(OUT);
             }
@@ -301,7 +301,7 @@ pub const CASES: &[Case] = &[
                 if (t_check_status("500") or (t_branch_timeout() and !t_branch_replied())) {
                     ds_mark_dst("ip");
                     if (ds_next_dst()) {
-                        t_set_fr(0, 300);
+                        t_set_fr(0, 1200);
                         t_on_failure("AGAIN");
                         route(OUT);
                     }
@@ -341,7 +341,7 @@ pub const CASES: &[Case] = &[
         "#,
         list: "# switches\n2 sip:{{A}}\n2 sip:{{B}}\n# calls from them\n4 sip:{{A}}\n# carriers\n5 sip:{{P}}\n\
                2 sip:{{C}}\n",
-        play: "pinged ABC\nuntil A=AP B=AP C=IP\nINVITE 100 x3\nINVITE 100 @P\nINVITE 100 @A",
+        play: "pinged ABC\nuntil A=AP B=AP C=IP P=IP\nINVITE 100 x3\nINVITE 100 @P\nINVITE 100 @A",
         ..EMPTY
     },
     Case {

@@ -10,7 +10,7 @@ const MARK_AND_GO_ON: &str = r#"
             send_reply("404", "No Unit");
             exit;
         }
-        t_set_fr(0, 400);
+        t_set_fr(0, 1200);
         t_on_failure("UNIT");
         route(OUT);
     }
@@ -19,7 +19,7 @@ const MARK_AND_GO_ON: &str = r#"
         if (t_check_status("500") || t_branch_timeout() || !t_branch_replied()) {
             ds_mark_dst("ip");
             if (ds_next_dst()) {
-                t_set_fr(0, 400);
+                t_set_fr(0, 1200);
                 t_on_failure("UNIT");
                 route(OUT);
             } else {
