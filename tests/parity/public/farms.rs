@@ -6,7 +6,7 @@ pub const CASES: &[Case] = &[
     Case {
         name: "pair in turn",
         kind: "two Asterisk servers",
-        gates: "A=500 B C=-",
+        gates: "A=500 B C=500",
         setup: r#"
             flags 2
             xavp_dst "_dsdst_"
@@ -40,7 +40,7 @@ pub const CASES: &[Case] = &[
         "#,
         list: "# set uri flags priority attributes\n\n1 sip:{{A}}\n1 sip:{{B}} 0 0\n#1 sip:127.0.0.99:5060\n\
                1 sip:{{C}} 0\n",
-        play: "INVITE 100 x4\nMESSAGE 100\nREGISTER bob\ngates B=500\nINVITE 100\n\
+        play: "INVITE 100 x4\nMESSAGE 100\nREGISTER bob\ngates C=-\nINVITE 100\ngates B=500 C=500\nINVITE 100\n\
                rpc dispatcher.set_state d 1 all\nINVITE 100",
         ..EMPTY
     },

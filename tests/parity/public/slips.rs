@@ -63,4 +63,34 @@ pub const CASES: &[Case] = &[
         play: "INVITE 100",
         ..EMPTY
     },
+    Case {
+        name: "third argument of another product",
+        kind: "guide for OpenSIPS 2.x",
+        setup: "ds_ping_interval 10\n",
+        routes: r#"request_route { if (!ds_select_dst("1", "4", "f")) sl_send_reply("500", "Full"); t_relay(); }"#,
+        list: "1 sip:{{A}}\n",
+        ..EMPTY
+    },
+    Case {
+        name: "name of a set",
+        kind: "architecture document",
+        routes: r#"request_route { if (!ds_select_domain("asterisk", "4")) sl_send_reply("503", "None"); t_relay(); }"#,
+        list: "1 sip:{{A}}\n",
+        ..EMPTY
+    },
+    Case {
+        name: "third argument as a number of another product",
+        kind: "guide for OpenSIPS 3.x",
+        setup: "ds_ping_interval 10\nds_probing_mode 1\nds_ping_reply_codes \"class=2;class=3;class=4\"\n",
+        routes: r#"request_route { if (!ds_select_dst(1, 2, "f")) sl_send_reply("503", "None"); t_relay(); }"#,
+        list: "1 sip:{{A}}\n",
+        ..EMPTY
+    },
+    Case {
+        name: "uri and mode changed over",
+        kind: "documentation of 4.2",
+        routes: r#"request_route { if (ds_is_from_list("10", "sip:127.0.0.1:5080", "3")) sl_send_reply("200", ""); }"#,
+        list: "10 sip:{{A}}\n",
+        ..EMPTY
+    },
 ];
