@@ -122,6 +122,33 @@ fn mode_2_asks_in_each_match_and_in_nothing_else() {
 }
 
 #[test]
+fn mode_2_asks_for_no_name_behind_the_one_that_matches() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
+    let dns = Dns::start();
+    dns.set("first.test", Name::Is(ELSEWHERE));
+    dns.set("second.test", Name::Is(HERE));
+    dns.set("third.test", Name::Is(HERE));
+    let names = ["first.test", "second.test", "third.test"];
+    let list = "1 sip:first.test 0 9\n1 sip:second.test 0 5\n1 sip:third.test 0 1\n";
+    let server = Kamailio::start(Module::Rust, config(&dns, &[("ds_dns_mode", 2)]).list(list));
+    assert!(is_from(&server));
+    assert_eq!(
+        names.map(|name| dns.asked(name).is_empty()),
+        [false, false, true]
+    );
+    // An address in front of all is found without a question.
+    server.write_list(format!(
+        "1 sip:127.0.0.1 0 20\n1 sip:fourth.test 0 30 \n{list}"
+    ));
+    server.kamcmd(&["dispatcher.reload"]).unwrap();
+    assert!(is_from(&server));
+    assert!(!dns.asked("fourth.test").is_empty());
+    assert!(dns.asked("third.test").is_empty());
+}
+
+#[test]
 fn an_answer_is_good_for_ds_dns_ttl() {
     if this_machine::lacks_name_servers() {
         return;

@@ -35,6 +35,7 @@ use crate::shm::dest::probing::Health;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Vitals;
 use crate::shm::memory::refcount::Hold;
+use crate::shm::set::view::View;
 use crate::shm::table::edit::{EditError, Revision};
 use crate::shm::table::lock::{Patience, Refusal};
 use crate::shm::table::sets::Table;
@@ -156,29 +157,90 @@ pub fn at_load(settings: &Settings, uri: &Uri) -> Option<Peer> {
     Some(peer).filter(|peer| !peer.addrs.is_empty())
 }
 
-/// Resolves the names of a set, or of all sets, before a source is looked for in them, if
-/// `ds_dns_mode` 2 asks for that.
+/// Resolves names of a set, or of all sets, before a source is looked for in them, if `ds_dns_mode` 2 asks for that:
+/// those in the order of listing up to the first destination that `is_found` takes with a current answer. `agrees` says
+/// if a destination with this answer may be that one.
 #[inline]
-pub fn before_match(module: &Module, set: Option<SetId>) {
+pub fn before_match(
+    module: &Module,
+    set: Option<SetId>,
+    is_found: impl Fn(&Dest) -> bool,
+    agrees: impl Fn(&Peer) -> bool,
+) {
     if module.settings.dns.at_match {
-        refresh_all(module, set);
+        refresh_until(module, set, is_found, agrees);
     }
 }
 
+/// The name server may be slow, so nothing is pinned while it is asked. The walk over the destinations goes on where it
+/// was, each time for twice as many names.
 #[inline(never)]
-fn refresh_all(module: &Module, set: Option<SetId>) {
-    let now_us = wall_us();
-    let due: Vec<Named<'_>> = {
-        let pinned = module.pin();
-        let sets = pinned.table().into_iter().flat_map(Table::sets);
-        let wanted = sets.filter(|(id, _)| set.is_none_or(|set| set == *id));
-        let dests = wanted.flat_map(|(_, view)| view.dests());
-        let due = dests.filter(|dest| is_named(dest) && !has_answer(module, dest, now_us));
-        due.map(|dest| Named::of(module, dest)).collect()
-    };
-    for named in due {
-        refresh(module, &named, patience::none());
+fn refresh_until(
+    module: &Module,
+    set: Option<SetId>,
+    is_found: impl Fn(&Dest) -> bool,
+    agrees: impl Fn(&Peer) -> bool,
+) {
+    let start_us = wall_us();
+    if !any_due(module, set, start_us) {
+        return;
     }
+    let mut from = 0;
+    for doubled in 3..usize::BITS {
+        let due = due_names(module, set, start_us, &mut from, 1 << doubled, &is_found);
+        if due.is_empty() {
+            return;
+        }
+        for named in due {
+            let peer = refresh(module, &named, patience::none());
+            if peer.is_some_and(|peer| agrees(&peer)) {
+                break;
+            }
+        }
+    }
+}
+
+/// Returns the set with this number, or all sets, in the order of listing.
+fn wanted(table: Option<&Table>, set: Option<SetId>) -> impl Iterator<Item = &View> {
+    let sets = table.into_iter().flat_map(Table::sets);
+    let sets = sets.filter(move |(id, _)| set.is_none_or(|set| set == *id));
+    sets.map(|(_, view)| view)
+}
+
+fn any_due(module: &Module, set: Option<SetId>, now_us: u64) -> bool {
+    let ttl_us = module.settings.dns.ttl_ms * 1_000;
+    let asked_us = |dest: &Dest| is_named(dest).then(|| asked_us(dest));
+    let pinned = module.pin();
+    wanted(pinned.table(), set).any(|view| view.any_name_due(now_us, ttl_us, asked_us))
+}
+
+/// Returns the next names without an answer that was good at the start of the request or came later: at most `most` of
+/// them, and none behind a destination that is found. Moves `from` to the first of them.
+fn due_names<'m>(
+    module: &'m Module,
+    set: Option<SetId>,
+    start_us: u64,
+    from: &mut usize,
+    most: usize,
+    is_found: impl Fn(&Dest) -> bool,
+) -> Vec<Named<'m>> {
+    let mut due = Vec::new();
+    let pinned = module.pin();
+    let dests = wanted(pinned.table(), set).flat_map(View::dests);
+    for (at, dest) in dests.enumerate().skip(*from) {
+        if is_named(dest) && asked_us(dest) < start_us && !has_answer(module, dest, start_us) {
+            if due.is_empty() {
+                *from = at;
+            }
+            due.push(Named::of(module, dest));
+            if due.len() == most {
+                break;
+            }
+        } else if is_found(dest) {
+            break;
+        }
+    }
+    due
 }
 
 /// Returns true if a destination's addresses are resolved from a name.
@@ -192,24 +254,26 @@ fn is_name(host: &[u8]) -> bool {
 
 /// Returns true if a destination's addresses were asked for less than `ds_dns_ttl` ago, whatever the answer was.
 fn has_answer(module: &Module, dest: &Dest, now_us: u64) -> bool {
-    let asked_us = dest.record().health().map_or(0, Health::asked_us);
-    let age_us = now_us.checked_sub(asked_us);
+    let age_us = now_us.checked_sub(asked_us(dest));
     age_us.is_some_and(|age| age < module.settings.dns.ttl_ms * 1_000)
 }
 
-/// Asks for the addresses of a name, and publishes them if they differ from those that are known.
-fn refresh(module: &Module, named: &Named<'_>, patience: Patience) {
+/// Returns the time at which a destination's name was last asked for; 0 if it never was.
+fn asked_us(dest: &Dest) -> u64 {
+    dest.record().health().map_or(0, Health::asked_us)
+}
+
+/// Asks for the addresses of a name, and publishes them if they differ from those that are known. Returns the answer.
+fn refresh(module: &Module, named: &Named<'_>, patience: Patience) -> Option<Peer> {
     let most = most(&module.settings.dns);
     if let Ok(vitals) = named.record.need_vitals(&ShmArena) {
         vitals.health.set_asked_us(wall_us());
     }
-    let Some(uri) = Uri::parse(&named.uri) else {
-        return;
-    };
+    let uri = Uri::parse(&named.uri)?;
     let mut peer = Peer::resolved(&module.settings, &uri);
     if peer.addrs.is_empty() {
         log_dbg!("{} does not resolve", Escaped(&named.uri));
-        return;
+        return None;
     }
     // Names give their addresses in turns: an address that is still among them stays.
     let known = &named.peer;
@@ -217,7 +281,7 @@ fn refresh(module: &Module, named: &Named<'_>, patience: Patience) {
         && known.addrs.iter().all(|addr| peer.addrs.contains(addr))
         && (known.port, known.proto) == (peer.port, peer.proto);
     if stays {
-        return;
+        return Some(known.clone());
     }
     peer.addrs.truncate(most);
     let revision = Revision {
@@ -252,6 +316,7 @@ fn refresh(module: &Module, named: &Named<'_>, patience: Patience) {
         }
         Err(error) => log_dbg!("{} keeps its address: {error}", Escaped(&named.uri)),
     }
+    Some(peer)
 }
 
 /// Identifies a destination's name across changes of the lists: the address of the record, and the

@@ -1,6 +1,6 @@
 //! `ds_is_from_list`, `ds_list_exists` and `ds_is_active`: questions of a script about the lists.
 
-use crate::dispatch::list::destination::SetId;
+use crate::dispatch::list::destination::{Addr, SetId};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::probing::resolver::{self, Peer};
 use crate::kamailio::server::guard::ScriptRet;
@@ -57,7 +57,6 @@ pub fn is_from_list(msg: &mut Message, set: SetId, mode: i32, uri: Option<&[u8]>
         proto: mode & IGNORE_PROTO == 0,
         set: (set != ALL_SETS).then_some(set),
     };
-    resolver::before_match(module, want.set);
     let rules = module.store.rules();
     let socket = match mode & (LOCAL_SOCKET | BEST) {
         0 => 0,
@@ -69,6 +68,13 @@ pub fn is_from_list(msg: &mut Message, set: SetId, mode: i32, uri: Option<&[u8]>
                 || dest.socket() == 0
                 || dest.socket() == socket)
     };
+    // The best match may be anywhere.
+    let agrees = |addrs: &mut dyn Iterator<Item = Addr>, port, proto| {
+        mode & BEST == 0 && source.agrees(want, addrs, port, proto)
+    };
+    let is_found = |dest: &Dest| agrees(&mut dest.addrs(), dest.port, dest.proto) && fits(dest);
+    let may_be = |peer: &Peer| agrees(&mut peer.addrs.iter().copied(), peer.port, peer.proto);
+    resolver::before_match(module, want.set, is_found, may_be);
     let (setid, attrs) = (&module.settings.setid, &module.settings.attrs);
     let found = {
         let pinned = module.pin();

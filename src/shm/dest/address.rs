@@ -91,6 +91,21 @@ pub struct Match {
     pub set: Option<SetId>,
 }
 
+impl Source {
+    /// Returns true if one of these addresses, this port and this transport agree with it in all parts that must.
+    pub fn agrees(
+        &self,
+        want: Match,
+        mut addrs: impl Iterator<Item = Addr>,
+        port: u16,
+        proto: Proto,
+    ) -> bool {
+        (!want.port || port == 0 || port == self.port)
+            && (!want.proto || proto == self.proto)
+            && addrs.any(|addr| Key::from(addr) == self.addr)
+    }
+}
+
 /// One address of one destination.
 #[derive(Clone, Copy)]
 pub(crate) struct AddrEntry {

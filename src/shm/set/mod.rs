@@ -12,9 +12,11 @@
 //! | [`sums`] | The sums of a value over a set. |
 //! | [`ranks`] | Weights and priorities of the usable destinations. |
 //! | [`uris`] | The index from URIs to positions. |
+//! | [`names_due`] | The time at which the first name is due to be resolved. |
 
 mod candidates;
 pub mod maxima;
+pub mod names_due;
 pub mod ranks;
 pub mod set_record;
 pub mod sums;

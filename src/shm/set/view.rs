@@ -11,6 +11,7 @@ use crate::dispatch::select::weight_slots::Slots;
 use crate::dispatch::state::transition::State;
 
 use super::maxima::Maxima;
+use super::names_due::NamesDue;
 use super::ranks::Ranks;
 use super::set_record::SetRecord;
 use super::uris::Uris;
@@ -59,6 +60,7 @@ pub struct View {
     pub(super) uris: Uris,
     /// The weight slots of algorithm 9, if a destination has a weight.
     pub(super) weight_slots: ShmSlice<Slots>,
+    names_due: NamesDue,
     /// The room of each destination, if calls are counted.
     pub(in crate::shm) rooms: Maxima,
     pub(in crate::shm) ranks: Ranks,
@@ -87,6 +89,18 @@ impl View {
     /// Returns all destinations, in order.
     pub fn dests(&self) -> impl Iterator<Item = &Dest> {
         (0..self.dest_count()).filter_map(|at| self.dest(at))
+    }
+
+    /// Returns true if a name is due to be resolved, see [`NamesDue::any`]. `asked_us` gives the time at which the name
+    /// of a destination was asked for, and none for a destination without a name.
+    pub fn any_name_due(
+        &self,
+        now_us: u64,
+        ttl_us: u64,
+        asked_us: impl Fn(&Dest) -> Option<u64>,
+    ) -> bool {
+        let asked_us = self.dests().filter_map(asked_us);
+        self.names_due.any(now_us, ttl_us, asked_us)
     }
 
     /// Returns the number of destinations, usable or not.

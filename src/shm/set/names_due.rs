@@ -1,0 +1,93 @@
+//! The time at which the first name of a set is due to be resolved: before it nobody walks over the set.
+
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::shm::memory::arena::ShmSafe;
+
+/// The time of the first name that is due, in microseconds, as the last walk over the set found it; 0 if nobody knows.
+pub struct NamesDue(AtomicU64);
+
+// SAFETY: an atomic; zeroed it says that nobody knows.
+unsafe impl ShmSafe for NamesDue {}
+
+/// The time in a set without names.
+const NO_NAMES: u64 = u64::MAX;
+
+impl NamesDue {
+    /// Returns true if a name is due: if it was asked for at least `ttl_us` ago, by a clock that may be set. The times
+    /// at which the names of the set were asked for are looked at only if one may be due.
+    pub fn any(&self, now_us: u64, ttl_us: u64, asked_us: impl Iterator<Item = u64>) -> bool {
+        let known = self.0.load(Relaxed);
+        let is_ahead = |due: u64| {
+            let left = due.checked_sub(now_us);
+            left.is_some_and(|left| (1..=ttl_us).contains(&left))
+        };
+        if known == NO_NAMES || is_ahead(known) {
+            return false;
+        }
+        let mut first = NO_NAMES;
+        for asked in asked_us {
+            let due = asked.saturating_add(ttl_us);
+            if !is_ahead(due) {
+                return true;
+            }
+            first = first.min(due);
+        }
+        self.0.store(first, Relaxed);
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+
+    use super::*;
+
+    const TTL: u64 = 100;
+
+    /// Asks about names with these times; yields the answer, and how many times were looked at.
+    fn ask(due: &NamesDue, now: u64, asked: &[u64]) -> (bool, usize) {
+        let looked = Cell::new(0);
+        let asked = asked.iter().inspect(|_| looked.set(looked.get() + 1));
+        let any = due.any(now, TTL, asked.copied());
+        (any, looked.get())
+    }
+
+    #[test]
+    fn nobody_looks_before_the_first_name_is_due() {
+        let due = NamesDue(AtomicU64::new(0));
+        let mut asked = vec![1_000; 10_000];
+        asked[7] = 950;
+        assert_eq!(ask(&due, 1_000, &asked), (false, 10_000));
+        for now in 1_000..1_050 {
+            assert_eq!(ask(&due, now, &asked), (false, 0));
+        }
+        assert_eq!(ask(&due, 1_050, &asked), (true, 8), "up to the first");
+        asked[7] = 1_050;
+        assert_eq!(ask(&due, 1_050, &asked), (false, 10_000));
+        assert_eq!(ask(&due, 1_099, &asked), (false, 0));
+        assert_eq!(ask(&due, 1_100, &asked), (true, 1));
+    }
+
+    #[test]
+    fn a_set_without_names_is_looked_at_once() {
+        let due = NamesDue(AtomicU64::new(0));
+        assert_eq!(ask(&due, 5, &[]), (false, 0));
+        assert_eq!(ask(&due, 5_000, &[1]), (false, 0));
+    }
+
+    #[test]
+    fn names_are_due_when_the_clock_is_set_back() {
+        let due = NamesDue(AtomicU64::new(0));
+        assert_eq!(ask(&due, 1_000, &[1_000]), (false, 1));
+        assert_eq!(ask(&due, 10, &[1_000]), (true, 1));
+    }
+
+    #[test]
+    fn without_a_ttl_names_are_always_due() {
+        let due = NamesDue(AtomicU64::new(0));
+        assert!(due.any(1_000, 0, [1_000].into_iter()));
+        assert!(due.any(1_000, 0, [1_000].into_iter()));
+    }
+}
