@@ -319,8 +319,8 @@ pub const CASES: &[Case] = &[
                     if (!ds_select_dst("1", "4")) sl_send_reply("404", "None");
                 }
                 $var(strip) = $(xavp(_dsdst_=>attrs){param.value,strip}{s.int});
-                strip("$var(strip)");
-                prefix("$(xavp(_dsdst_=>attrs){param.value,prefix})");
+                $var(digits) = $(rU{s.substr,$var(strip),0});
+                $rU = $(xavp(_dsdst_=>attrs){param.value,prefix}) + $var(digits);
                 append_hf("X-Class: $(xavp(_dsdst_=>attrs){param.value,class}) of $xavp(_dsdst_=>attrs)\r\n");
                 route(OUT);
             }

@@ -141,6 +141,13 @@ fn judge(report: &mut Report, counts: &mut Counts, both: &Both) {
         println!("{what}: {}", who.why);
     }
     let measure = both.without.as_ref().unwrap_or(c);
+    let other_time = ours.started && both.without.as_ref().is_some_and(|c| c.started);
+    let meant = !case.play.is_empty();
+    report.check(
+        &what,
+        (c.started || other_time) == meant,
+        "what starts has steps to play",
+    );
     if measure.started && ours.started {
         report.check(&what, measure.lines.len() == ours.lines.len(), "lines");
         for ((step, c), (_, ours)) in measure.lines.iter().zip(&ours.lines) {
@@ -152,7 +159,6 @@ fn judge(report: &mut Report, counts: &mut Counts, both: &Both) {
     counts.c_starts += usize::from(c.started);
     counts.both_start += usize::from(c.started && ours.started);
     counts.alike += usize::from(c.started && ours.started && alike);
-    let other_time = ours.started && both.without.as_ref().is_some_and(|c| c.started);
     counts.of_another_time += usize::from(other_time);
     counts.of_another_time_alike += usize::from(other_time && alike);
 }

@@ -478,7 +478,7 @@ impl Scene {
                 );
                 request = request.header("Proxy-Authorization", credentials);
             } else if let Some(value) = word.strip_prefix("key=") {
-                request = request.header("X-Key", value);
+                request = request.header("X-Key", self.fill(value));
             }
         }
         request
