@@ -79,7 +79,7 @@ fn make(settings: Settings) -> Option<Module> {
         .map(|load| Calls::create(&ShmArena, load.size, rand::fingerprint_key(), load.limits))
         .transpose()
         .map_err(|error| log_err!("cannot make the table of calls: {error}"));
-    let sticky = StickyCalls::create(&ShmArena)
+    let sticky = StickyCalls::create(&ShmArena, rand::fingerprint_key())
         .map_err(|error| log_err!("cannot make the table of diverted calls: {error}"));
     let listeners = &settings.listeners;
     let event_queue = (listeners.hear(Cause::Start) || listeners.hear_after_load())

@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicPtr, AtomicU64};
 
 use crate::dispatch::list::destination::SetId;
 
+use super::fingerprint::FingerprintKey;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe};
 
 /// Entries that a call may be in.
@@ -38,26 +39,13 @@ type Entries = [AtomicU64; GROUPS * WAYS];
 /// One process's way to the table. Made before the server forks, then copied by the fork.
 pub struct StickyCalls {
     root: NonNull<Root>,
+    key: FingerprintKey,
 }
 
 // SAFETY: the root points to atomics only.
 unsafe impl Sync for StickyCalls {}
 // SAFETY: the root points to atomics only, and belongs to no process.
 unsafe impl Send for StickyCalls {}
-
-/// Returns the group and the fingerprint of a call. The fingerprint is never 0.
-fn key(set: SetId, call_id: &[u8]) -> (usize, u64) {
-    // FNV-1a, 64 bits.
-    let bytes = set.to_ne_bytes();
-    let hash = bytes
-        .iter()
-        .chain(call_id)
-        .fold(0xCBF2_9CE4_8422_2325, |hash: u64, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01B3)
-        });
-    let group = usize::try_from(hash % GROUPS as u64).unwrap_or(0);
-    (group, (hash >> 32) | 1)
-}
 
 /// Returns the entries that a call may be in.
 fn group_of(entries: &Entries, group: usize) -> &[AtomicU64] {
@@ -80,9 +68,17 @@ impl StickyCalls {
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing was taken.
-    pub fn create(arena: &impl Arena) -> Result<Self, OutOfMemory> {
+    pub fn create(arena: &impl Arena, key: FingerprintKey) -> Result<Self, OutOfMemory> {
         let root = Plan::<Root>::of_header().alloc(arena)?.header();
-        Ok(StickyCalls { root })
+        Ok(StickyCalls { root, key })
+    }
+
+    /// Returns the group and the fingerprint of a call. The fingerprint is never 0.
+    fn find(&self, set: SetId, call_id: &[u8]) -> (usize, u64) {
+        let id = self.key.call_id(call_id);
+        let set = u32::from_ne_bytes(set.to_ne_bytes());
+        let group = id.slot.wrapping_add(set as usize) % GROUPS;
+        (group, ((id.chain as u64 >> 32) ^ u64::from(set)) | 1)
     }
 
     fn entries(&self) -> Option<&Entries> {
@@ -121,7 +117,7 @@ impl StickyCalls {
         call_id: &[u8],
         now_s: u64,
     ) -> Result<(), OutOfMemory> {
-        let (group, fingerprint) = key(set, call_id);
+        let (group, fingerprint) = self.find(set, call_id);
         let group = group_of(self.need_entries(arena)?, group);
         let noted = entry_of(fingerprint, now_s);
         for _ in 0..TRIES {
@@ -147,7 +143,7 @@ impl StickyCalls {
 
     /// Returns true if a call of a set is noted. One that is counts as used in second `now_s`.
     pub fn knows(&self, set: SetId, call_id: &[u8], now_s: u64) -> bool {
-        let (group, fingerprint) = key(set, call_id);
+        let (group, fingerprint) = self.find(set, call_id);
         let Some(entries) = self.entries() else {
             return false;
         };
@@ -192,7 +188,10 @@ mod tests {
     impl Lab {
         fn new() -> Self {
             let heap = Heap::default();
-            Lab(StickyCalls::create(&heap).unwrap(), heap)
+            Lab(
+                StickyCalls::create(&heap, FingerprintKey(1, 2)).unwrap(),
+                heap,
+            )
         }
     }
 
@@ -225,7 +224,7 @@ mod tests {
         let calls = &lab.0;
         let ids = || (0u32..).map(|n| format!("call-{n}"));
         let same_group: Vec<String> = ids()
-            .filter(|id| key(1, id.as_bytes()).0 == 7)
+            .filter(|id| calls.find(1, id.as_bytes()).0 == 7)
             .take(WAYS + 2)
             .collect();
         for (now, id) in (1..).zip(&same_group) {
