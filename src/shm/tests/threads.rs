@@ -11,12 +11,16 @@ use parking_lot::lock_api::RawMutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::calls::with_duid;
 use super::store::{RULES, Spin};
 use super::{LONG, spec};
 use crate::dispatch::list::destination::Proto;
 use crate::dispatch::select::algorithm::{Start, choose};
 use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::state::transition::{Outcome, State};
+use crate::shm::calls::call_table::{CallLimits, Calls};
+use crate::shm::calls::fingerprint::FingerprintKey;
+use crate::shm::calls::placed::Counting;
 use crate::shm::dest::address::{Key, Match, Source};
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::{Arena, Plan};
@@ -121,6 +125,94 @@ fn threads_choose_change_and_reload_at_once() {
         assert_eq!(view.next_usable(at, at + 1).is_some(), view.is_usable(at));
     }
     drop(pinned);
+    unsafe { store.0.destroy() };
+    assert_eq!(store.0.arena().0.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn threads_count_move_and_end_calls_at_once() {
+    const LIMIT: u32 = 3;
+    let rounds = if cfg!(miri) { 20 } else { 20_000 };
+    let store = Everywhere(Store::create(Heap::default(), Spin::INIT, RULES).unwrap());
+    unsafe { store.0.make_slots(4) }.unwrap();
+    let list = [
+        with_duid("sip:a:1", "duid=a;maxload=3"),
+        with_duid("sip:b:1", "duid=b"),
+        with_duid("sip:c:1", "duid=c"),
+    ];
+    let load = || {
+        let random = &mut StdRng::seed_from_u64(1);
+        let ticket = store.0.ticket();
+        store
+            .0
+            .load(ticket, &list, ReloadState::Keep, random)
+            .unwrap();
+    };
+    load();
+    // Fewer than there are Call-IDs: calls are given up, and some are not counted.
+    let limits = CallLimits {
+        expire_s: 100,
+        init_expire_s: 10,
+        most: 8,
+    };
+    let calls = Calls::<Spin>::create(store.0.arena(), 1, FingerprintKey(1, 2), limits).unwrap();
+    let work = |process: usize| {
+        let (store, calls) = (&store, &calls);
+        let mut random = StdRng::seed_from_u64(process as u64);
+        for round in 0..rounds {
+            let call_id = [random.random_range(0..16)];
+            let call = calls.key().call(&call_id, b"x", None);
+            let pinned = store.0.pin(process);
+            let view = pinned.view(1).unwrap();
+            let counting = Counting {
+                store: &store.0,
+                process,
+                set: 1,
+                view,
+                call,
+                now_s: 0,
+            };
+            let sent = random.random_range(0..4) > 0;
+            let placed = match random.random_range(0..8) {
+                0..4 => calls.place(counting, &call_id).unwrap(),
+                4 => calls.move_to(counting, random.random_range(0..3)),
+                5 => {
+                    calls.confirm(&call);
+                    None
+                }
+                6 => {
+                    calls.end(&store.0, process, &call);
+                    None
+                }
+                _ => {
+                    calls.expire(&store.0, process, 10, round % 2, 2);
+                    None
+                }
+            };
+            if let Some(placed) = placed.filter(|_| sent) {
+                placed.keep();
+            }
+            let limited = view.dests().find(|dest| dest.maxload != 0).unwrap();
+            assert!(limited.record().load() <= LIMIT);
+        }
+    };
+    thread::scope(|scope| {
+        for process in 1..4 {
+            scope.spawn(move || work(process));
+        }
+    });
+    assert!(calls.up() <= 16);
+    calls.expire(&store.0, 0, 100, 0, 1);
+    assert_eq!(calls.up(), 0);
+    let pinned = store.0.pin(0);
+    let loads = pinned
+        .view(1)
+        .unwrap()
+        .dests()
+        .map(|dest| dest.record().load());
+    assert_eq!(loads.sum::<u32>(), 0);
+    drop(pinned);
+    unsafe { calls.destroy(store.0.arena()) };
     unsafe { store.0.destroy() };
     assert_eq!(store.0.arena().0.load(Ordering::Relaxed), 0);
 }
