@@ -18,7 +18,7 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 
 .PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-seam test-server test-parity \
 	test-matrix test-aarch64 prove lint bench bench-compare bench-live bench-growth bench-calls bench-traffic \
-	bench-ping bench-domain bench-all soak race miri valgrind clean
+	bench-hostile bench-ping bench-domain bench-all soak race miri valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -122,6 +122,9 @@ bench-growth: build ## measure picks with more destinations, sets and workers
 bench-calls: build ## measure call load with 100,000 calls up (CALLS=million: 1,000,000)
 	@$(BENCH) calls $(CALLS)
 
+bench-hostile: build ## measure what hostile peers cost (SECONDS=300: how long they flood each module)
+	@$(BENCH) hostile $(SECONDS)
+
 bench-traffic: build ## measure what calls through a proxy cost
 	@$(BENCH) traffic
 
@@ -134,7 +137,7 @@ bench-domain: ## measure the domain alone with criterion, without a server
 
 # One after the other, whatever becomes of one: each needs the machine for itself.
 bench-all: build ## take all figures of doc/dev/reports/bench.md (CALLS=: with 100,000 calls up, not 1,000,000)
-	@failed=; for part in bench bench-live bench-growth bench-traffic bench-ping bench-domain bench-calls; do \
+	@failed=; for part in bench bench-live bench-growth bench-traffic bench-ping bench-domain bench-calls bench-hostile; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part CASES= CALLS=$(CALLS) || failed="$$failed $$part"; done; \
 		[ -z "$$failed" ] || { echo "bench-all: failed:$$failed" >&2; exit 1; }
 

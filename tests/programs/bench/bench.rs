@@ -1,8 +1,8 @@
 //! `make bench` and its like: what the module costs, with the packaged C module beside ours.
 //!
 //! The argument says which part of `doc/dev/reports/bench.md` is measured and written: `instructions` (the
-//! default), `live`, `growth`, `calls` (with `million` for a million calls as well), `traffic`,
-//! `ping`, `domain` (what `cargo bench` left). Figures are reported,
+//! default), `live`, `growth`, `calls` (with `million` for a million calls as well), `hostile`
+//! (with the seconds of its floods), `traffic`, `ping`, `domain` (what `cargo bench` left). Figures are reported,
 //! never asserted. `only KEY...` takes the instructions of single cases and writes nothing: keys are in the
 //! page's tables, `alg*` means all that begin so. `print PART` writes nothing either, and has
 //! `followers`, a table of `live`, as a part, too. `compare BASE PART
@@ -20,6 +20,7 @@ mod counter;
 mod domain;
 mod followers;
 mod growth;
+mod hostile;
 mod instructions;
 mod lists;
 mod machine;
@@ -78,6 +79,10 @@ fn part(what: &str, rest: &[String]) -> String {
             calls::part(if million { 1_000_000 } else { 100_000 })
         }
         "growth" => growth::part(),
+        "hostile" => {
+            let seconds = rest.first().and_then(|text| text.parse().ok());
+            hostile::part(seconds.unwrap_or(300))
+        }
         "traffic" => traffic::part(),
         "domain" => domain::part(),
         "ping" => ping::part(),

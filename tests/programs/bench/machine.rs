@@ -75,11 +75,20 @@ pub fn cpu(processes: &[Process]) -> u64 {
 
 /// Shared memory in use, the allocator's overhead included. Unit: bytes.
 pub fn shm_used(server: &Kamailio) -> f64 {
+    shm_field(server, "real_used: ")
+}
+
+fn shm_field(server: &Kamailio, name: &str) -> f64 {
     let text = server.kamcmd(&["core.shmmem", "b"]).expect("core.shmmem");
     let mut lines = text.lines();
-    let line = lines.find_map(|l| l.trim().strip_prefix("real_used: "));
+    let line = lines.find_map(|l| l.trim().strip_prefix(name));
     line.and_then(|n| n.trim().parse().ok())
-        .unwrap_or_else(|| panic!("no real_used in {text}"))
+        .unwrap_or_else(|| panic!("no {name}in {text}"))
+}
+
+/// Shared memory that is left. Unit: bytes.
+pub fn shm_free(server: &Kamailio) -> f64 {
+    shm_field(server, "free: ")
 }
 
 /// Waits until what was replaced is given back: ours does so within a few seconds.

@@ -11,7 +11,7 @@ ours in one run; `make bench-all` writes them all. Figures of one part compare t
 different days or machines do not compare with each other.";
 
 /// Headings of the parts, in the order of the page.
-pub const PARTS: [&str; 7] = [
+pub const PARTS: [&str; 8] = [
     "## Instructions per call",
     "## Lists: start, reload, edits, memory",
     "## Growth: destinations, sets, workers",
@@ -19,6 +19,7 @@ pub const PARTS: [&str; 7] = [
     "## Traffic",
     "## Pings",
     "## The domain alone",
+    "## Hostile peers",
 ];
 
 /// The page as it is.
