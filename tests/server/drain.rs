@@ -55,6 +55,7 @@ impl<'s> Caller<'s> {
             .from(format!("sip:{call}@client.test"))
             .to(format!("sip:{call}@service.test"))
             .call_id(format!("{call}-{}", self.algorithm))
+            .from_tag("caller")
             .header("X-Key", call)
             .header("Proxy-Authorization", credentials)
             .header("X-Do", format!("{operations}|."))

@@ -2,6 +2,7 @@
 
 mod bursts;
 mod desk;
+mod hostile;
 mod lifetime;
 mod live;
 mod model;

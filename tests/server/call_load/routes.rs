@@ -297,4 +297,14 @@ fn kemi_scripts_count_too() {
     assert_eq!(eval("OPTIONS", unset), "0");
     assert_eq!(eval("OPTIONS", unset), "-1");
     assert_eq!(loads(&server), "a=0 b=0");
+    let by_name = "KSR.dispatcher.ds_load_unset_callid(\"1\")";
+    assert_eq!(eval("INVITE", select), "1");
+    assert_eq!(eval("OPTIONS", by_name), "0");
+    assert_eq!(eval("OPTIONS", by_name), "-1");
+    assert_eq!(loads(&server), "a=0 b=0");
+    // An INVITE that another algorithm has sent on may be one of a call that goes on.
+    assert_eq!(eval("INVITE", select), "1");
+    let other = format!("KSR.dispatcher.ds_select_dst(1, 4) + {unset}");
+    assert_eq!(eval("INVITE", &other), "1");
+    assert_eq!(loads(&server), "a=1 b=0");
 }

@@ -140,10 +140,13 @@ fn cases() -> Vec<(&'static str, String)> {
 
 /// Functions that the C module of 5.6 has not.
 fn later_cases() -> Vec<(&'static str, String)> {
-    vec![(
-        "D.ds_mark_addr('i', 1, 'sip:127.0.0.1:7001')|D.ds_is_active_uri(1, 'sip:127.0.0.1:7001')",
-        format!("1 -1  {RU}"),
-    )]
+    vec![
+        ("D.ds_load_unset_callid('none')", format!("-1  {RU}")),
+        (
+            "D.ds_mark_addr('i', 1, 'sip:127.0.0.1:7001')|D.ds_is_active_uri(1, 'sip:127.0.0.1:7001')",
+            format!("1 -1  {RU}"),
+        ),
+    ]
 }
 
 fn config(engine: &Engine) -> Config {
