@@ -21,8 +21,9 @@ use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use crate::shm::table::store::{Pinned, Store};
 
-/// Shared memory of a call, with what the server's allocator and the chains take for it. Unit: bytes.
-pub const CALL_BYTES: usize = 192;
+/// Shared memory of a call, with what the chains and the server's default allocator, the most wasteful, take for it.
+/// Unit: bytes.
+pub const CALL_BYTES: usize = 256;
 
 /// How long calls count, and how many.
 #[derive(Clone, Copy, Debug)]
