@@ -109,7 +109,16 @@ fn row(rng: &mut StdRng) -> Row {
         Some(uri),
         pick(&["0", "0", "0", "1", "2", "4", "8", "16", "31"]),
         pick(&["0", "0", "1", "5", "-1", "-7", "100"]),
-        pick(&["NULL", "", "duid=a", "duid=b;", "weight=50;my=x", "=x", "x"]),
+        pick(&[
+            "NULL",
+            "",
+            ";",
+            "duid=a",
+            "duid=b;",
+            "weight=50;my=x",
+            "=x",
+            "x",
+        ]),
         pick(&["NULL", "", "one", "y", "5"]),
         pick(&["NULL", "", "two", "z;w=1"]),
     ]

@@ -3,7 +3,6 @@
 use core::fmt;
 use core::ops::RangeInclusive;
 
-use super::attrs;
 use super::destination::{Line, Origin, SetId};
 use super::file::NumberField;
 use crate::dispatch::text::{self, Excerpt, name_value};
@@ -244,27 +243,21 @@ fn attrs(cell: Cell<'_>, values: &[Cell<'_>], extra: &[Extra<'_>]) -> Vec<u8> {
         Cell::Text(text) => text,
         _ => b"",
     };
-    let mut attrs = attrs::trim_body(text).to_vec();
-    let alone = attrs.len();
+    let mut attrs = text.to_vec();
     for (extra, value) in extra.iter().zip(values).rev() {
         let mut written = Vec::new();
         value.push_to(&mut written);
         if written.is_empty() {
             continue;
         }
-        if !attrs.is_empty() {
+        if !attrs.is_empty() && !attrs.ends_with(b";") {
             attrs.push(b';');
         }
         attrs.extend_from_slice(extra.attr);
         attrs.push(b'=');
         attrs.append(&mut written);
     }
-    // Without others the text stays as it is: an empty one differs from a missing one.
-    if attrs.len() == alone {
-        text.to_vec()
-    } else {
-        attrs
-    }
+    attrs
 }
 
 #[cfg(test)]

@@ -164,4 +164,11 @@ fn extra_attributes_stand_behind_the_others_last_one_first() {
     assert_eq!(with(Cell::Text(b"duid=a;"), x, Cell::Null), "duid=a;xa=x");
     assert_eq!(with(Cell::Null, Cell::Text(b""), y), "xb=5");
     assert_eq!(with(Cell::Null, Cell::Null, Cell::Null), "");
+    assert_eq!(with(Cell::Text(b";"), x, y), ";xb=5;xa=x");
+    for alone in [";", " ", "duid=a; "] {
+        assert_eq!(
+            with(Cell::Text(alone.as_bytes()), Cell::Null, Cell::Null),
+            alone
+        );
+    }
 }
