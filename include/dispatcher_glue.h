@@ -147,6 +147,12 @@ void glue_hostent_ip(struct ip_addr *ip, struct hostent *he, int nr);
 int glue_hostent_count(struct hostent *he);
 /* 1 if the server asks for IPv6 addresses of names (dns_try_ipv6), else 0. */
 int glue_dns_try_ipv6(void);
+/* 1 if this process reads connections of TCP, else 0. */
+int glue_is_tcp_receiver(void);
+/* Bytes that the server queues for a connection (tcp_conn_wq_max); -1 if it waits for the socket instead. */
+long glue_tcp_queue(void);
+/* 1 if replies of jsonrpcs have neither tabs nor line ends (its parameter pretty_format), else 0. */
+int glue_json_is_compact(void);
 /* The next number of this process's generator: 0 to KAM_RAND_MAX. */
 int glue_rand(void);
 /* Sends the request from this socket; NULL lets the server choose again. */

@@ -6,8 +6,11 @@
 #include "cfg_core.h"
 #include "dset.h"
 #include "parser/msg_parser.h"
+#include "pt.h"
 #include "resolve.h"
 #include "socket_info.h"
+#include "sr_module.h"
+#include "tcp_options.h"
 #include "xavp.h"
 #include "dispatcher_glue.h"
 
@@ -43,6 +46,33 @@ int glue_hostent_count(struct hostent *he)
 int glue_dns_try_ipv6(void)
 {
 	return cfg_get(core, core_cfg, dns_try_ipv6) != 0;
+}
+
+/* The length of the array differs between systems. */
+int glue_is_tcp_receiver(void)
+{
+	return strncmp(my_desc(), "tcp receiver", strlen("tcp receiver")) == 0;
+}
+
+/* The struct's layout differs between versions. */
+long glue_tcp_queue(void)
+{
+	struct cfg_group_tcp now;
+
+	tcp_options_get(&now);
+	return now.async ? (long)now.tcpconn_wq_max : -1;
+}
+
+/* The module's own variable can be found by its parameter alone. */
+int glue_json_is_compact(void)
+{
+	struct sr_module *jsonrpcs = find_module_by_name("jsonrpcs");
+	modparam_t type;
+	int *pretty = NULL;
+
+	if(jsonrpcs != NULL)
+		pretty = find_param_export(jsonrpcs, "pretty_format", INT_PARAM, &type);
+	return pretty != NULL && *pretty == 0;
 }
 
 /* Macro: rand() or random(), whichever the server seeds in each process. */

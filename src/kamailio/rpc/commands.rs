@@ -23,7 +23,8 @@ fn command(
 ) {
     // SAFETY: what the server called the command with, valid until it returns (core/rpc.h).
     let call = unsafe { RpcCall::new(rpc, context) };
-    let end = guard(|| match Module::get().map(|module| body(&call, module)) {
+    let run = |module| body(&call, module).and_then(|()| call.check_length());
+    let end = guard(|| match Module::get().map(run) {
         Some(Ok(())) => RpcEnd::Done,
         Some(Err(reason)) => RpcEnd::Fault(reason),
         None => RpcEnd::Fault("Module Not Started".into()),

@@ -11,12 +11,14 @@
 //! | [`ping`] | `dispatcher.ping_active` and `dispatcher.ping_status`. |
 //! | [`stats`] | `dispatcher.stats`. |
 //! | [`overload`] | `dispatcher.oclist`. |
+//! | [`http_limit`] | The size of a reply over HTTP. |
 //! | [`rpc_reply`] | A call of an RPC command: its arguments and its reply. |
 //! | `mi` | MI commands of Kamailio 4.x. |
 
 pub mod calls;
 pub mod commands;
 pub mod edits;
+mod http_limit;
 pub mod listing;
 #[cfg(server_has = "mi")]
 pub mod mi;

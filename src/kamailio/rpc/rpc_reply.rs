@@ -8,6 +8,7 @@ use core::ptr;
 use core::time::Duration;
 use std::borrow::Cow;
 
+use super::http_limit::{JsonLength, Place, text_length};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text;
 
@@ -23,6 +24,8 @@ pub struct RpcCall {
     context: *mut c_void,
     /// An argument was asked for that is neither a text nor a number.
     unreadable: Cell<bool>,
+    /// The reply so far.
+    length: JsonLength,
 }
 
 /// A struct or array inside a reply.
@@ -30,6 +33,8 @@ pub struct RpcCall {
 pub struct RpcNode<'c> {
     call: &'c RpcCall,
     handle: *mut c_void,
+    /// The place of its members.
+    place: Place,
 }
 
 /// A value for a struct's member.
@@ -44,6 +49,20 @@ pub enum RpcValue<'v> {
     Text(&'v [u8]),
     /// A missing text: `null` in JSON.
     Null,
+}
+
+impl RpcValue<'_> {
+    /// Returns the length of the value in JSON. Bytes that are no UTF-8 become three each.
+    fn json_length(&self) -> usize {
+        match self {
+            RpcValue::Int(number) => number.to_string().len(),
+            RpcValue::Unsigned(number) => number.to_string().len(),
+            RpcValue::Double(number) if number.fract() == 0.0 => format!("{number:.0}").len(),
+            RpcValue::Double(number) => format!("{number:.6}").len(),
+            RpcValue::Text(text) => text_length(String::from_utf8_lossy(text).as_bytes()),
+            RpcValue::Null => "null".len(),
+        }
+    }
 }
 
 impl<'v, T: AsRef<[u8]> + ?Sized> From<&'v T> for RpcValue<'v> {
@@ -101,6 +120,7 @@ impl RpcCall {
             rpc,
             context,
             unreadable: Cell::new(false),
+            length: JsonLength::default(),
         }
     }
 
@@ -123,6 +143,21 @@ impl RpcCall {
     /// Returns true if the call came through the server's module ctl, whose texts are any bytes. A command is not told
     /// its transport, but each transport has functions of its own for it.
     fn takes_bytes(&self) -> bool {
+        self.came_through(b"/ctl.so")
+    }
+
+    /// Refuses a reply that is too large for its transport, as far as that is known.
+    ///
+    /// # Errors
+    /// The text of the fault.
+    pub fn check_length(&self) -> Result<(), String> {
+        // jsonrpc-s is the name of the module in 4.x.
+        let is_json = self.came_through(b"/jsonrpcs.so") || self.came_through(b"/jsonrpc-s.so");
+        self.length.check(is_json)
+    }
+
+    /// Returns true if the call came through the server's module in this file.
+    fn came_through(&self, module: &[u8]) -> bool {
         let Some(add) = self.api().add else {
             return false;
         };
@@ -133,7 +168,7 @@ impl RpcCall {
         let file = unsafe { found.assume_init() }.dli_fname;
         // SAFETY: null, or the name of a loaded object, which stays as long as the object is loaded.
         let file = unsafe { text::c_bytes(file) };
-        known && file.is_some_and(|file| file.ends_with(b"/ctl.so"))
+        known && file.is_some_and(|file| file.ends_with(module))
     }
 
     /// Returns the next argument as a text, also if it is a number; `None` if there is no argument, or it is of
@@ -222,7 +257,11 @@ impl RpcCall {
         if added < 0 || handle.is_null() {
             Err(Full)
         } else {
-            Ok(RpcNode { call: self, handle })
+            Ok(RpcNode {
+                call: self,
+                handle,
+                place: Place::TOP,
+            })
         }
     }
 }
@@ -234,7 +273,10 @@ impl<'c> RpcNode<'c> {
     /// [`Full`].
     pub fn add<'v>(&self, name: &'static CStr, value: impl Into<RpcValue<'v>>) -> Result<(), Full> {
         let add = self.call.api().struct_add.ok_or(Full)?;
-        let added = match value.into() {
+        let value = value.into();
+        let length = &self.call.length;
+        length.add_value(self.place, name, value.json_length());
+        let added = match value {
             // SAFETY: `d` reads a name and an int.
             RpcValue::Int(number) => unsafe {
                 add(self.handle, format(c"d"), name.as_ptr(), number)
@@ -278,7 +320,7 @@ impl<'c> RpcNode<'c> {
     /// # Errors
     /// [`Full`].
     pub fn add_struct(&self, name: &'static CStr) -> Result<RpcNode<'c>, Full> {
-        self.add_node(c"{", name)
+        self.add_node(c"{", name, self.place.in_struct())
     }
 
     /// Adds a member that is an array of structs.
@@ -286,7 +328,7 @@ impl<'c> RpcNode<'c> {
     /// # Errors
     /// [`Full`].
     pub fn add_array(&self, name: &'static CStr) -> Result<RpcNode<'c>, Full> {
-        self.add_node(c"[", name)
+        self.add_node(c"[", name, self.place.in_array())
     }
 
     /// Adds a text to an array.
@@ -295,6 +337,7 @@ impl<'c> RpcNode<'c> {
     /// [`Full`].
     pub fn push(&self, value: &[u8]) -> Result<(), Full> {
         let value = self.call.presentable(value);
+        self.call.length.add_item(&value);
         let mut value = text::as_str(&value);
         let add = self.call.api().array_add.ok_or(Full)?;
         // SAFETY: `S` reads a text, and copies it.
@@ -302,7 +345,13 @@ impl<'c> RpcNode<'c> {
         if added < 0 { Err(Full) } else { Ok(()) }
     }
 
-    fn add_node(&self, kind: &'static CStr, name: &'static CStr) -> Result<RpcNode<'c>, Full> {
+    fn add_node(
+        &self,
+        kind: &'static CStr,
+        name: &'static CStr,
+        place: Place,
+    ) -> Result<RpcNode<'c>, Full> {
+        self.call.length.add_node(self.place, name);
         let mut handle = ptr::null_mut::<c_void>();
         let add = self.call.api().struct_add.ok_or(Full)?;
         // SAFETY: reads a name and writes one handle, which lives as long as the call.
@@ -313,6 +362,7 @@ impl<'c> RpcNode<'c> {
             Ok(RpcNode {
                 call: self.call,
                 handle,
+                place,
             })
         }
     }

@@ -16,6 +16,7 @@ mod listing;
 pub mod live;
 mod log;
 pub mod module;
+pub mod network;
 pub mod packaged;
 mod ports;
 mod probe;

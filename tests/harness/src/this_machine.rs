@@ -29,6 +29,20 @@ pub fn lacks_name_servers() -> bool {
     })
 }
 
+/// Returns true, after saying so, where nobody may make a network of his own: that needs root, and a container may
+/// refuse it.
+pub fn lacks_networks() -> bool {
+    let line = "ip link add one type veth peer name other && ip link set lo up";
+    let made = Command::new("unshare")
+        .args(["-n", "sh", "-c", line])
+        .output();
+    let lacks = !made.is_ok_and(|output| output.status.success());
+    if lacks {
+        skip_for_lack_of("networks", "`unshare -n` makes no network here");
+    }
+    lacks
+}
+
 /// Returns true, after saying so, where this user and group cannot run a program: they may not enter `/`.
 pub fn lacks_a_root_for((uid, gid): (u32, u32)) -> bool {
     let mut command = Command::new("true");

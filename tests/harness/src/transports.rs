@@ -1,7 +1,7 @@
 //! JSON-RPC through the transports of jsonrpcs besides the datagram socket: fifo and HTTP.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 use serde_json::{Value, json};
 
@@ -49,13 +49,21 @@ pub fn by_fifo(server: &Kamailio, method: &str, params: &Value) -> Result<Value,
 
 /// Through HTTP: xhttp hands the body to jsonrpcs.
 pub fn by_http(server: &Kamailio, method: &str, params: &Value) -> Result<Value, Fault> {
+    result(&http_text(server.addr(), method, params)?)
+}
+
+/// The body of the reply through HTTP.
+///
+/// # Errors
+/// A fault without a code if the connection ends before the body is whole.
+pub fn http_text(addr: SocketAddr, method: &str, params: &Value) -> Result<String, Fault> {
     let body = request(method, params).to_string();
-    let mut stream = TcpStream::connect(server.addr()).unwrap();
+    let mut stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(patience(10))).unwrap();
     let head = format!(
         "POST /RPC HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
          Connection: close\r\nContent-Length: {}\r\n\r\n",
-        server.addr(),
+        addr,
         body.len()
     );
     stream.write_all((head + &body).as_bytes()).unwrap();
@@ -66,7 +74,7 @@ pub fn by_http(server: &Kamailio, method: &str, params: &Value) -> Result<Value,
         whole = whole.or_else(|| message_length(&bytes));
         match whole {
             Some((head, length)) if bytes.len() >= head + length => {
-                return result(&String::from_utf8_lossy(&bytes[head..head + length]));
+                return Ok(String::from_utf8_lossy(&bytes[head..head + length]).into_owned());
             }
             _ if read == 0 => {
                 let text = format!("HTTP: the connection ended after {} bytes", bytes.len());

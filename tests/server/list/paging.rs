@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
-use harness::transports::{by_fifo, by_http};
-use harness::{Config, Fault, Kamailio, Module, Piece, Request, Uac, binrpc};
+use harness::network::from_afar;
+use harness::transports::{by_fifo, by_http, http_text};
+use harness::{
+    Config, Fault, Kamailio, Module, Piece, Request, Uac, binrpc, this_machine, this_server,
+};
 use serde_json::{Value, json};
 
 const DESTINATIONS: usize = 10_000;
@@ -289,5 +292,55 @@ fn the_set_filter_and_the_page_take_what_they_say() {
         (json!(["short", "all", -1, 5]), "Invalid Parameters"),
     ] {
         assert_eq!(ask(params.clone()).unwrap_err().text, expected, "{params}");
+    }
+}
+
+/// The server cuts what neither the socket nor its queue takes, after it has said 200. Over loopback the socket takes
+/// far more than over a line with the usual size of packets.
+#[test]
+fn a_reply_that_http_would_cut_is_refused() {
+    if this_server::lacks(&["jsonrpcs.so", "xhttp.so"]) || this_machine::lacks_networks() {
+        return;
+    }
+    for pretty in [1, 0] {
+        let config = config(1).far();
+        let server = start(config.modparam("jsonrpcs", "pretty_format", pretty));
+        let ask = |addr, count| {
+            let params = json!(["full", "all", 0, count]);
+            http_text(addr, "dispatcher.list", &params).unwrap()
+        };
+        let (mut whole, mut refused) = (0, 0);
+        from_afar(&server, |addr| {
+            let length = ask(addr, 100).len() / 100;
+            for count in (50..=800).step_by(30) {
+                let text = ask(addr, count);
+                let reply: Value = serde_json::from_str(&text).expect("whole JSON");
+                if let Some(fault) = reply["error"]["message"].as_str() {
+                    let said: Vec<usize> = fault
+                        .split(|c: char| !c.is_ascii_digit())
+                        .filter_map(|number| number.parse().ok())
+                        .collect();
+                    let [size, room, ..] = said[..] else {
+                        panic!("{fault}")
+                    };
+                    assert!(size > room && fault.contains("tcp_conn_wq_max"), "{fault}");
+                    assert!(
+                        fault.contains("dispatcher.list short all OFFSET COUNT"),
+                        "{fault}"
+                    );
+                    let exact = length * count;
+                    assert!(
+                        (exact..exact + exact / 20).contains(&size),
+                        "{exact}: {fault}"
+                    );
+                    refused += 1;
+                } else {
+                    assert_eq!(refused, 0, "a smaller one was refused");
+                    assert_eq!(reply["result"]["TOTAL"], DESTINATIONS);
+                    whole += 1;
+                }
+            }
+        });
+        assert!(whole > 2 && refused > 5, "{whole} whole, {refused} refused");
     }
 }
