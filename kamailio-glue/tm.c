@@ -28,8 +28,8 @@ int glue_ping_send(struct glue_ping *ping)
 {
 	uac_req_t request;
 
-	set_uac_req(&request, &ping->method, NULL, NULL, NULL, TMCB_LOCAL_COMPLETED, dsr_ping_done,
-			ping->record);
+	set_uac_req(&request, &ping->method, NULL, NULL, NULL, TMCB_LOCAL_COMPLETED | TMCB_REQUEST_SENT,
+			dsr_ping_done, ping->record);
 	set_socket_name(&request, &ping->sockname);
 	if (ping->socket.len > 0)
 		request.ssock = &ping->socket;

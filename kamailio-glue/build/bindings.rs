@@ -129,6 +129,8 @@ const VARIABLES: &[&str] = &[
     "version_table",
     "ksr_.*",
     "MAX_.*",
+    "TMCB_REQUEST_SENT",
+    "E_NO_SOCKET",
 ];
 
 /// Writes `kamailio.rs` for `src/kamailio/server/sys.rs`.

@@ -60,12 +60,13 @@ fn modes(report: &mut Report, modes: [i64; 2]) {
 
 /// All scenes at the same time, because they mostly wait.
 fn scenes(report: &mut Report) {
-    let scenes: [(&str, Scene); 5] = [
+    let scenes: [(&str, Scene); 6] = [
         ("two thresholds", two_thresholds),
         ("reply codes", reply_codes),
         ("set_state", set_state),
         ("list flags", list_flags),
         ("what a ping says", requests),
+        ("not sent", unsent),
     ];
     for (what, c, ours) in std::thread::scope(|scope| {
         let runs = scenes.map(|(what, scene)| {
@@ -231,10 +232,12 @@ fn list_flags(module: Module) -> Vec<String> {
 fn requests(module: Module) -> Vec<String> {
     let proxied = Crowd::start();
     let proxy = format!("0 0 obproxy={}", proxied.uri("proxy"));
+    let bracketed = format!("0 0 obproxy=\"Proxy<{}>\"", proxied.uri("proxy"));
     let lines = [
         ("plain", ""),
         ("from", "0 0 ping_from=sip:me@here.test"),
         ("proxied", proxy.as_str()),
+        ("bracketed", bracketed.as_str()),
     ];
     let scripts = lines.map(|(name, _)| (name, &[GOOD][..]));
     let config = Cast::config(1, 1).param("ds_ping_from", "sip:lb@here.test");
@@ -244,7 +247,12 @@ fn requests(module: Module) -> Vec<String> {
         crowd.pings(name).remove(0).message
     };
     let mut out = Vec::new();
-    for (crowd, name) in [(&crowd, "plain"), (&crowd, "from"), (&proxied, "proxied")] {
+    for (crowd, name) in [
+        (&crowd, "plain"),
+        (&crowd, "from"),
+        (&proxied, "proxied"),
+        (&proxied, "bracketed"),
+    ] {
         let message = ping(crowd, name);
         let port = crate::pair::neutral(&server, &message.start);
         let start = port.split('@').next().unwrap_or_default().to_owned();
@@ -267,6 +275,45 @@ fn requests(module: Module) -> Vec<String> {
             names.join(" "),
             values.join("; ")
         ));
+    }
+    out
+}
+
+/// What cannot be sent: no socket fits, what is to be a URI is none, the server's own sending fails.
+fn unsent(module: Module) -> Vec<String> {
+    let lines = [
+        ("sip:127.0.0.1:9;transport=tls", ""),
+        ("sip:127.0.0.1:9;transport=tcp", ""),
+        ("sips:127.0.0.1:9", ""),
+        ("sip:127.0.0.1:8", "obproxy=127.0.0.1:9"),
+        ("sip:127.0.0.1:7", "obproxy=sip:[::1]:9"),
+        ("sip:127.0.0.1:6", "obproxy=<sip:127.0.0.1:9"),
+        ("sip:240.0.0.1:9", ""),
+    ];
+    let mut out = Vec::new();
+    // In mode 0 a bad ping is the last one.
+    for (mode, threshold) in [(1, 1), (1, 2), (2, 1), (3, 1), (3, 2)] {
+        let config = Cast::config(mode, threshold).global("disable_tcp=yes");
+        let server = Kamailio::start(module, config.native().allow_log("udp_send"));
+        ignore_log(&server);
+        let crowd = Crowd::start();
+        crowd.script("clock", &[BAD]);
+        let list = lines.map(|(uri, attrs)| format!("1 {uri} 8 0 {attrs}\n"));
+        crowd.load(
+            &server,
+            &(list.concat() + &format!("1 {} 9\n", crowd.uri("clock"))),
+        );
+        crowd.wait_count(
+            "clock",
+            usize::try_from(threshold).expect("a number") + 2,
+            patience(20),
+        );
+        for (uri, attrs) in lines {
+            let flags = server.flags(1, uri);
+            out.push(format!(
+                "mode {mode}, threshold {threshold}, {uri} {attrs}: {flags}"
+            ));
+        }
     }
     out
 }

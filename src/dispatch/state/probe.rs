@@ -4,8 +4,10 @@ use super::compat::Compat;
 use super::transition::{Flip, MarkRules, Outcome, State};
 
 mod codes;
+mod unsent;
 
 pub use codes::ReplyCodes;
+pub use unsent::Unsent;
 
 /// Returns true if a destination in this state is pinged, by `ds_probing_mode`.
 ///

@@ -4,14 +4,14 @@ use core::ffi::c_int;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use std::ffi::CString;
 
-use super::ping_result::settle;
+use super::ping_result::{LEFT, settle};
 use crate::dispatch::list::destination::{Addr, SetId};
-use crate::dispatch::state::probe::is_pinged;
+use crate::dispatch::state::probe::{Unsent, is_pinged};
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::ping_params::PingSettings;
 use crate::kamailio::server::guard::guard;
-use crate::kamailio::server::log::{log_dbg, log_warn};
+use crate::kamailio::server::log::{log_dbg, log_info, log_warn};
 use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::net::{self, Uri};
 use crate::kamailio::server::sys;
@@ -19,7 +19,7 @@ use crate::kamailio::server::text::{self, Escaped};
 use crate::kamailio::server::time::now_us;
 use crate::shm::dest::destination::{self, Dest};
 use crate::shm::dest::next_hop::{NextHop, Resolved, fingerprint};
-use crate::shm::dest::probing::{Ended, Health};
+use crate::shm::dest::probing::Ended;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Vitals;
 use crate::shm::memory::refcount::Hold;
@@ -31,11 +31,20 @@ const LOST_AFTER_US: u64 = 300_000_000;
 /// A record that somebody holds.
 type Record<'m> = Hold<'m, ShmArena, DestRecord>;
 
-/// A ping that can be sent: copies of all it needs, so that nothing is pinned meanwhile.
+/// A ping that is due, with its destination's record: once for this process, and once for tm.
 struct Job<'m> {
     record: Record<'m>,
+    for_tm: Record<'m>,
+    request: Request,
+}
+
+/// The request of a ping: copies of all it needs, so that nothing is pinned meanwhile.
+struct Request {
+    set: SetId,
     uri: Vec<u8>,
     from: Vec<u8>,
+    /// The URI that it goes to: that of the destination, or the outbound proxy.
+    target: Vec<u8>,
     send_to: SendTo,
     socket: Socket,
 }
@@ -46,8 +55,8 @@ enum SendTo {
     Uri,
     /// This URI.
     Via(Vec<u8>),
-    /// Nowhere: the name does not resolve.
-    Nowhere,
+    /// Nowhere.
+    Nowhere(Unsent),
     /// Not known yet: nobody has resolved the name.
     Unresolved,
 }
@@ -86,20 +95,26 @@ pub fn ping(module: &'static Module, pings: &PingSettings, set: SetId, at: usize
     let Some(job) = job(module, pings, set, at) else {
         return Due::Done;
     };
-    if let SendTo::Unresolved = job.send_to {
+    if let SendTo::Unresolved = job.request.send_to {
         return Due::Again;
     }
     let now_us = now_us();
     let patience_us = LOST_AFTER_US + u64::from(pings.timeout_ms) * 1_000;
     let Ok(Vitals { health, .. }) = job.record.need_vitals(&ShmArena) else {
-        log_warn!("no shared memory to ping {}", Escaped(&job.uri));
+        log_warn!("no shared memory to ping {}", Escaped(&job.request.uri));
         return Due::Done;
     };
     if health.give_up(now_us.saturating_sub(patience_us)) {
-        log_warn!("tm never told the end of a ping of {}", Escaped(&job.uri));
+        log_warn!(
+            "tm never told the end of a ping of {}",
+            Escaped(&job.request.uri)
+        );
     }
-    if !health.begin(now_us, fingerprint(&job.uri)) {
-        log_dbg!("the last ping of {} is still on its way", Escaped(&job.uri));
+    if !health.begin(now_us, fingerprint(&job.request.uri)) {
+        log_dbg!(
+            "the last ping of {} is still on its way",
+            Escaped(&job.request.uri)
+        );
         return Due::Done;
     }
     send(module, pings, job);
@@ -121,10 +136,15 @@ fn job(
     let attrs = dest.attrs();
     Some(Job {
         record: module.store.hold(dest),
-        uri: dest.uri().to_vec(),
-        from: attrs.ping_from.unwrap_or(pings.from).to_vec(),
-        send_to: send_to(pings, dest, attrs.obproxy),
-        socket: socket(module, pings, dest),
+        for_tm: module.store.hold(dest),
+        request: Request {
+            set,
+            uri: dest.uri().to_vec(),
+            from: attrs.ping_from.unwrap_or(pings.from).to_vec(),
+            target: target(pings, dest, attrs.obproxy).to_vec(),
+            send_to: send_to(pings, dest, attrs.obproxy),
+            socket: socket(module, pings, dest),
+        },
     })
 }
 
@@ -155,16 +175,32 @@ fn socket(module: &Module, pings: &PingSettings, dest: &Dest) -> Socket {
         .unwrap_or_default()
 }
 
+/// Returns the URI of the outbound proxy for a destination's pings, if there is one.
+fn proxy<'d>(pings: &PingSettings, obproxy: Option<&'d [u8]>) -> Option<&'d [u8]> {
+    obproxy.or(pings.outbound_proxy).map(without_name)
+}
+
+/// Returns the URI in `"name" <URI>;parameters`, or the whole text if it has another form.
+fn without_name(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|&byte| byte == b'<');
+    let behind = start.and_then(|start| text.get(start + 1..));
+    let end = behind.and_then(|behind| behind.iter().position(|&byte| byte == b'>'));
+    behind
+        .zip(end)
+        .and_then(|(behind, end)| behind.get(..end))
+        .unwrap_or(text)
+}
+
 /// Returns the URI whose name is resolved for a destination's pings.
 pub fn target<'d>(pings: &PingSettings, dest: &'d Dest, obproxy: Option<&'d [u8]>) -> &'d [u8] {
-    obproxy.or(pings.outbound_proxy).unwrap_or(dest.uri())
+    proxy(pings, obproxy).unwrap_or(dest.uri())
 }
 
 fn send_to(pings: &PingSettings, dest: &Dest, obproxy: Option<&[u8]>) -> SendTo {
-    let proxy = obproxy.or(pings.outbound_proxy);
+    let proxy = proxy(pings, obproxy);
     let target = proxy.unwrap_or(dest.uri());
     let Some(parsed) = Uri::parse(target) else {
-        return SendTo::Nowhere;
+        return SendTo::Nowhere(Unsent::BadProxy);
     };
     let host = parsed.host();
     if net::literal(host).is_some() {
@@ -172,9 +208,9 @@ fn send_to(pings: &PingSettings, dest: &Dest, obproxy: Option<&[u8]>) -> SendTo 
     }
     match dest.record().next_hop(target) {
         Resolved::At(hop) => SendTo::Via(hop_uri(hop)),
-        Resolved::Nowhere => SendTo::Nowhere,
+        Resolved::Nowhere => SendTo::Nowhere(Unsent::NoAddress),
         // Nobody resolves what has no name.
-        Resolved::Unknown if host.is_empty() => SendTo::Nowhere,
+        Resolved::Unknown if host.is_empty() => SendTo::Nowhere(Unsent::NoHost),
         Resolved::Unknown => match dest.addrs().next().filter(|_| proxy.is_none()) {
             Some(addr) => SendTo::Via(hop_uri(net::hop(&parsed, addr))),
             None => SendTo::Unresolved,
@@ -197,27 +233,56 @@ fn hop_uri(hop: NextHop) -> Vec<u8> {
 /// one call into tm, in the process that sends.
 static TIMEOUT_MS: AtomicU32 = AtomicU32::new(0);
 
+/// Sends a ping, and says in the log if pings of its destination begin or cease to be sent.
 fn send(module: &'static Module, pings: &PingSettings, job: Job<'static>) {
-    if let SendTo::Nowhere = job.send_to {
-        return settle(module, &job.record, Ended::NoAddress, &[]);
+    let Job {
+        record,
+        for_tm,
+        request,
+    } = job;
+    let unsent = match request.send_to {
+        SendTo::Nowhere(why) => Some(why),
+        _ => give_to_tm(module, pings, &request, for_tm),
+    };
+    let Some(health) = record.health() else {
+        return;
+    };
+    if health.note_unsent(unsent, fingerprint(&request.target)) {
+        request.log(unsent);
     }
-    let to = [b"<", job.uri.as_slice(), b">"].concat();
-    let next_hop = match &job.send_to {
+    match unsent {
+        // tm will tell the end.
+        None | Some(Unsent::Kept) => {}
+        Some(Unsent::Dropped) => health.end(),
+        Some(why) => settle(module, &record, Ended::NotSent(why), &[]),
+    }
+}
+
+/// Has tm send a ping. Returns why it was not sent, if it was not.
+fn give_to_tm(
+    module: &'static Module,
+    pings: &PingSettings,
+    request: &Request,
+    record: Record<'static>,
+) -> Option<Unsent> {
+    let to = [b"<", request.uri.as_slice(), b">"].concat();
+    let next_hop = match &request.send_to {
         SendTo::Via(uri) => text::as_str(uri),
         _ => text::EMPTY,
     };
-    let record = job.record.into_raw();
+    let record = record.into_raw();
     let mut ping = sys::glue_ping {
         method: text::as_str(pings.method),
-        uri: text::as_str(&job.uri),
+        uri: text::as_str(&request.uri),
         to: text::as_str(&to),
-        from: text::as_str(&job.from),
+        from: text::as_str(&request.from),
         next_hop,
-        socket: text::as_terminated_str(&job.socket.place),
-        sockname: text::as_str(&job.socket.name),
+        socket: text::as_terminated_str(&request.socket.place),
+        sockname: text::as_str(&request.socket.name),
         record: record.as_ptr().cast(),
     };
     TIMEOUT_MS.store(pings.timeout_ms, Relaxed);
+    LEFT.store(false, Relaxed);
     // SAFETY: all texts live until the end of this function; tm was found in mod_init.
     let sent = unsafe { sys::glue_ping_send(&raw mut ping) };
     TIMEOUT_MS.store(0, Relaxed);
@@ -225,15 +290,53 @@ fn send(module: &'static Module, pings: &PingSettings, job: Job<'static>) {
     // no message is being handled here.
     unsafe { sys::ksr_msg_env_reset() };
     if sent > 0 {
-        return;
+        return (!LEFT.load(Relaxed)).then_some(Unsent::Kept);
     }
     // SAFETY: given away by `into_raw` above; tm did not take the ping, so it calls nobody back.
-    let record = unsafe { module.store.take_back(record) };
-    if sent == 0 {
-        log_dbg!("the ping of {} was dropped by a route", Escaped(&job.uri));
-        record.health().into_iter().for_each(Health::end);
-    } else {
-        settle(module, &record, Ended::NotSent, &[]);
+    drop(unsafe { module.store.take_back(record) });
+    Some(match sent {
+        0 => Unsent::Dropped,
+        sys::E_NO_SOCKET => Unsent::NoSocket,
+        _ => Unsent::Refused,
+    })
+}
+
+impl Request {
+    /// Logs that pings of the destination cannot be sent any more, or that they are sent again.
+    fn log(&self, unsent: Option<Unsent>) {
+        let (set, uri) = (self.set, Escaped(&self.uri));
+        let Some(why) = unsent else {
+            return log_info!("set {set}, {uri}: pings are sent again");
+        };
+        let about = match why {
+            Unsent::NoAddress => Uri::parse(&self.target).map(|uri| uri.host().to_vec()),
+            Unsent::BadProxy => Some(self.target.clone()),
+            Unsent::NoSocket => self.way(),
+            Unsent::NoHost | Unsent::Refused | Unsent::Kept | Unsent::Dropped => None,
+        };
+        let why = why.words();
+        match about {
+            Some(about) => log_warn!(
+                "set {set}, {uri}: pings cannot be sent: {why}: {}",
+                Escaped(&about)
+            ),
+            None => log_warn!("set {set}, {uri}: pings cannot be sent: {why}"),
+        }
+    }
+
+    /// Returns the transport and the kind of address by which it leaves.
+    fn way(&self) -> Option<Vec<u8>> {
+        let hop = match &self.send_to {
+            SendTo::Via(uri) => uri,
+            _ => &self.uri,
+        };
+        let uri = Uri::parse(hop)?;
+        let kind = match net::literal(uri.host())? {
+            Addr::V4(_) => "IPv4",
+            Addr::V6(_) => "IPv6",
+        };
+        let transport = net::transport_name(net::proto_of(&uri));
+        Some(format!("{transport}, {kind}").into_bytes())
     }
 }
 

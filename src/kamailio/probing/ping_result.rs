@@ -2,6 +2,7 @@
 
 use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::probe::{Ping, ReplyCodes, apply_ping};
@@ -24,14 +25,21 @@ use crate::shm::memory::refcount::Counted;
 /// The status that stands for no reply at all, for scripts and `ds_ping_reply_codes`.
 const REQUEST_TIMEOUT: i32 = 408;
 
-/// Takes the end of a ping from tm: a final reply, or none.
+/// True once the ping that this process is sending has left the server. tm tells of it inside the call that sends it,
+/// and again of each copy that it sends later, in a process that sends no pings.
+pub static LEFT: AtomicBool = AtomicBool::new(false);
+
+/// Takes news of a ping from tm: that it has left the server, or its end, a final reply or none.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_ping_done(
     _transaction: *mut sys::cell,
-    _type: c_int,
+    event: c_int,
     params: *mut sys::tmcb_params,
 ) {
     guard(|| {
+        if u32::try_from(event).is_ok_and(|event| event & sys::TMCB_REQUEST_SENT != 0) {
+            return LEFT.store(true, Relaxed);
+        }
         if let Some(module) = Module::get() {
             conclude(module, params);
         }
@@ -77,13 +85,18 @@ pub fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase
     let (status, round_trip_us) = match ended {
         Ended::Reply(status) => (status.into(), now_us.saturating_sub(sent_us).max(1)),
         Ended::Silence => (REQUEST_TIMEOUT, 0),
-        Ended::NoAddress | Ended::NotSent => (0, 0),
+        Ended::NotSent(_) => (0, 0),
     };
     let round_trip_us = u32::try_from(round_trip_us).unwrap_or(u32::MAX);
     let own_codes = pinged.and_then(|(_, codes)| codes);
     let codes = own_codes.unwrap_or_else(cfg::reply_codes);
     let good = status > 0 && codes.accepts(status, module.settings.compat);
-    health.note(ended, good, now_us / 1_000, round_trip_us);
+    // tm ends what did not leave the server as it ends what nobody answers.
+    let shown = match (ended, health.unsent()) {
+        (Ended::Silence, Some(why)) => Ended::NotSent(why),
+        _ => ended,
+    };
+    health.note(shown, good, now_us / 1_000, round_trip_us);
     measure(module, record, health, ended, round_trip_us);
     // Not before: the next ping may end in another process.
     health.end();
@@ -142,7 +155,7 @@ fn reason_of(ended: Ended, phrase: &[u8]) -> Reason<'_> {
             text: b"",
             from_reply: false,
         },
-        Ended::NoAddress | Ended::NotSent => Reason::NOT_SENT,
+        Ended::NotSent(_) => Reason::NOT_SENT,
     }
 }
 
@@ -161,7 +174,7 @@ fn measure(
     let after = match ended {
         Ended::Reply(_) => before.sample(round_trip_us / 1_000, alpha),
         Ended::Silence => before.timeout(),
-        Ended::NoAddress | Ended::NotSent => return,
+        Ended::NotSent(_) => return,
     };
     let change = || health.set_latency(&after);
     module

@@ -430,11 +430,13 @@ fn mark(dest: &Dest, target: &[u8]) -> NameKey {
 
 /// Returns the mark of the name that a destination's pings go to; `None` if they go to an address.
 fn ping_name(pings: &PingSettings, dest: &Dest) -> Option<NameKey> {
-    let Some(proxy) = dest.attrs().obproxy.or(pings.outbound_proxy) else {
+    let obproxy = dest.attrs().obproxy;
+    if obproxy.or(pings.outbound_proxy).is_none() {
         return is_name(dest.host()).then(|| mark(dest, dest.uri()));
-    };
-    let uri = Uri::parse(proxy)?;
-    is_name(uri.host()).then(|| mark(dest, proxy))
+    }
+    let target = target(pings, dest, obproxy);
+    let uri = Uri::parse(target)?;
+    is_name(uri.host()).then(|| mark(dest, target))
 }
 
 /// Resolves the name that a destination's pings go to, if it belongs to this task, and keeps the

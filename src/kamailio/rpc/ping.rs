@@ -5,7 +5,7 @@ use super::rpc_reply::{Full, RpcCall, RpcNode, integer};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::state::event::Cause;
-use crate::dispatch::state::probe::is_pinged;
+use crate::dispatch::state::probe::{Unsent, is_pinged};
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
@@ -148,8 +148,8 @@ fn ended(ended: Ended) -> String {
     match ended {
         Ended::Reply(status) => status.to_string(),
         Ended::Silence => "no reply".into(),
-        Ended::NoAddress => "the name does not resolve".into(),
-        Ended::NotSent => "could not be sent (see the log)".into(),
+        Ended::NotSent(why @ Unsent::NoAddress) => why.words().into(),
+        Ended::NotSent(why) => format!("could not be sent: {}", why.words()),
     }
 }
 

@@ -9,6 +9,7 @@ use core::sync::atomic::{
 };
 
 use crate::dispatch::state::latency::Latency;
+use crate::dispatch::state::probe::Unsent;
 
 use super::next_hop::Hop;
 
@@ -19,18 +20,15 @@ pub enum Ended {
     Reply(u16),
     /// Without a reply.
     Silence,
-    /// The name of the destination, or of its outbound proxy, leads nowhere.
-    NoAddress,
-    /// The server could not send it: no socket fits, or no memory.
-    NotSent,
+    /// It was not sent.
+    NotSent(Unsent),
 }
 
 impl Ended {
     fn pack(self) -> u32 {
         match self {
             Ended::Silence => 1,
-            Ended::NoAddress => 2,
-            Ended::NotSent => 3,
+            Ended::NotSent(why) => 1 + u32::from(why.number()),
             Ended::Reply(status) => status.into(),
         }
     }
@@ -39,8 +37,10 @@ impl Ended {
         match word {
             0 => None,
             1 => Some(Ended::Silence),
-            2 => Some(Ended::NoAddress),
-            3 => Some(Ended::NotSent),
+            word @ 2..100 => {
+                let why = u8::try_from(word - 1).ok().and_then(Unsent::from_number);
+                why.map(Ended::NotSent)
+            }
             status => u16::try_from(status).ok().map(Ended::Reply),
         }
     }
@@ -71,6 +71,8 @@ pub struct Health {
     last: AtomicU32,
     round_trip_us: AtomicU32,
     bad_in_row: AtomicU32,
+    /// Why the last ping was not sent, and which URI it was for; 0 if it was sent.
+    unsent: AtomicU32,
     latency: LatencyCell,
     /// When `ds_dns_mode` last asked for the name in its URI, in microseconds since 1970; 0 for never.
     asked_us: AtomicU64,
@@ -155,6 +157,20 @@ impl Health {
         self.asked_us.store(asked_us, Relaxed);
     }
 
+    /// Keeps why a ping to the URI with this fingerprint was not sent, or that it was. Returns true if that was not
+    /// known: of that URI, if it was not sent.
+    pub fn note_unsent(&self, why: Option<Unsent>, target: u64) -> bool {
+        let [a, b, c, ..] = target.to_le_bytes();
+        let word = why.map_or(0, |why| u32::from_le_bytes([why.number(), a, b, c]));
+        self.unsent.swap(word, SeqCst) != word
+    }
+
+    /// Returns why the last ping was not sent; `None` if it was.
+    pub fn unsent(&self) -> Option<Unsent> {
+        let [number, ..] = self.unsent.load(SeqCst).to_le_bytes();
+        Unsent::from_number(number)
+    }
+
     /// Ends the ping that is on its way, after its result was kept.
     pub fn end(&self) {
         self.sent_us.store(0, SeqCst);
@@ -212,6 +228,8 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
+    use super::Ended;
+    use crate::dispatch::state::probe::Unsent;
     use crate::shm::dest::record_slab::Records;
     use crate::shm::tests::Heap;
 
@@ -234,5 +252,35 @@ mod tests {
         }
         drop(record);
         assert_eq!(heap.taken(), 0);
+    }
+
+    #[test]
+    fn it_is_news_when_pings_begin_or_cease_to_be_sent() {
+        let heap = Heap::default();
+        let record = Records::new(&heap, 1, false).make().unwrap();
+        let health = &record.need_vitals(&heap).unwrap().health;
+        let note = |why, target| (health.note_unsent(why, target), health.unsent());
+        let (no_address, no_socket) = (Some(Unsent::NoAddress), Some(Unsent::NoSocket));
+        for (why, target, is_news) in [
+            (None, 7, false),
+            (no_address, 7, true),
+            (no_address, 7, false),
+            (no_address, 8, true),
+            (no_socket, 8, true),
+            (None, 8, true),
+            (None, 9, false),
+        ] {
+            assert_eq!(note(why, target), (is_news, why), "{why:?} {target}");
+        }
+        for ended in [
+            Ended::Silence,
+            Ended::Reply(100),
+            Ended::Reply(699),
+            Ended::NotSent(Unsent::NoAddress),
+            Ended::NotSent(Unsent::Dropped),
+        ] {
+            assert_eq!(Ended::unpack(ended.pack()), Some(ended));
+        }
+        assert_eq!([0, 50].map(Ended::unpack), [None; 2]);
     }
 }

@@ -13,3 +13,4 @@ mod startup;
 mod status;
 mod table;
 mod traces;
+mod unsent;

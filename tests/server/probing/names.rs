@@ -57,7 +57,8 @@ fn a_name_that_stops_to_resolve_delays_no_other_ping_and_is_a_failure() {
         .global("dns_retr_time=3")
         .global("dns_retr_no=1")
         .global("dns_cache_negative_ttl=1")
-        .global("dns_cache_gc_interval=1");
+        .global("dns_cache_gc_interval=1")
+        .expect_log("pings cannot be sent: the name does not resolve: gone.test");
     let server = play(&crowd, &dns, config, &["good", "gone"]);
     soon(&server, &uri(&crowd, "gone"), "AP");
     dns.set("gone.test", Name::Silent);
@@ -107,7 +108,9 @@ fn a_name_that_is_unknown_is_a_failure() {
     }
     let (crowd, dns) = (Crowd::start(), Dns::start());
     dns.set("gone.test", Name::Is(HERE));
-    let config = pinging().global("dns_cache_negative_ttl=1");
+    let config = pinging()
+        .global("dns_cache_negative_ttl=1")
+        .expect_log("pings cannot be sent: the name does not resolve: gone.test");
     let server = play(&crowd, &dns, config, &["gone"]);
     soon(&server, &uri(&crowd, "gone"), "AP");
     dns.set("gone.test", Name::Unknown);
@@ -156,7 +159,8 @@ fn pings_to_sips_never_leave_in_the_clear() {
     let config = pinging()
         .tcp()
         .allow_log("no corresponding socket")
-        .allow_log("no socket found");
+        .allow_log("no socket found")
+        .expect_log("pings cannot be sent: no local socket");
     let server = start(config.resolver(&dns));
     // The server of this test has no TLS.
     let uri = format!("sips:a@safe.test:{port};transport=tcp");

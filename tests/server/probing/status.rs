@@ -85,7 +85,11 @@ fn every_result_is_named() {
     assert!(why(&said).contains("no reply"), "{said}");
     assert_eq!(said["ROUND_TRIP_MS"], this_server::null());
 
-    let said = result(&server, &tcp, "could not be sent (see the log)");
+    let said = result(
+        &server,
+        &tcp,
+        "could not be sent: no local socket for the transport and the kind of address",
+    );
     assert_eq!(said["FLAGS"], "IP");
 
     dns.set("gone.test", Name::Unknown);
