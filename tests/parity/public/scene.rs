@@ -385,10 +385,8 @@ impl Scene {
             let pings = gate.pings().into_iter();
             let kinds: BTreeSet<String> = pings
                 .map(|ping| {
-                    let (from, _) = ping.text("From").split_once(";tag").map_or_else(
-                        || (ping.text("From"), String::new()),
-                        |(from, tag)| (from.to_owned(), tag.to_owned()),
-                    );
+                    let from = ping.text("From");
+                    let from = from.split(";tag").next().unwrap_or_default();
                     format!(
                         "{} From {from} To {} by {}",
                         ping.start,

@@ -310,7 +310,7 @@ pub const CASES: &[Case] = &[
             attrs_pvname "$var(attrs)"
             ds_ping_method "OPTIONS"
             ds_ping_from "sip:dispatcher@proxy.test"
-            ds_ping_interval 10
+            ds_ping_interval 1
             ds_probing_threshold 1
             ds_ping_reply_codes "class=2"
             ds_probing_mode 1
@@ -338,7 +338,7 @@ pub const CASES: &[Case] = &[
         "#,
         list: "# from a template\n100 sip:{{A}} 2 0 socket=udp:127.0.0.1:{{PORT}};node-1\n\
                100 sip:{{B}} 2 0 socket=udp:127.0.0.1:{{PORT}};node-2\n100 sip:{{C}} 0 0 node-3\n",
-        play: "INVITE 100 x4\nINVITE 100 from=ann x3\nINVITE rr x3",
+        play: "until A=AP B=AP C=AP\nINVITE 100 x4\nINVITE 100 from=ann x3\nINVITE rr x3",
         ..EMPTY
     },
     Case {
