@@ -556,3 +556,22 @@ mod links {
         }
     }
 }
+
+/// Who goes back to the packaged module must know what it refuses.
+#[test]
+fn every_parameter_that_the_packaged_module_lacks_is_named_for_the_way_back() {
+    let migrate = read(&root().join("doc/guide/migrate.md"));
+    let named: BTreeSet<&str> = code(&migrate).into_iter().collect();
+    let mut seen = 0;
+    for row in rows(&reference("parameters.md")) {
+        let [name, _, _, in_c, _] = row.as_slice() else {
+            continue;
+        };
+        let Some(name) = between(name, "[", "]").first().copied() else {
+            continue;
+        };
+        seen += 1;
+        assert!(in_c.is_empty() || named.contains(name), "{name}");
+    }
+    assert!(seen > 50, "the parameters were not found: {seen}");
+}

@@ -6,7 +6,9 @@ use crate::compare;
 use crate::keys;
 use crate::pair::Pair;
 use crate::report::Report;
-use harness::{Config, Kamailio, Module, Probe, Request, Value};
+use harness::{
+    Config, Kamailio, Module, Probe, Request, Value, check_config_as_it_is, this_server,
+};
 
 const LIST: &str = "\
     1 sip:127.0.0.1:7001 0 9 duid=a;socket=udp:127.0.0.1:{{PORT}};weight=60\n\
@@ -22,6 +24,36 @@ fn xavp_names_and_modes() {
 #[test]
 fn values_that_are_refused() {
     compare(|report, _| refused(report));
+}
+
+/// The column "in C" of doc/reference/parameters.md speaks of the C module of 5.6.
+#[test]
+fn parameters_that_c_lacks_are_marked() {
+    if this_server::core() != (5, 6) {
+        return;
+    }
+    compare(|report, _| {
+        let text = include_str!("../../doc/reference/parameters.md");
+        let rows = text.lines().filter(|line| line.starts_with("| ["));
+        for row in rows {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [_, name, kind, _, in_c, ..] = cells.as_slice() else {
+                panic!("no row of a parameter: {row}");
+            };
+            let name = name
+                .trim_start_matches('[')
+                .split(']')
+                .next()
+                .unwrap_or_default();
+            let config = Config::routes("request_route { exit; }").native();
+            let config = match kind.starts_with("int") {
+                true => config.param(name, 1),
+                false => config.param(name, "x"),
+            };
+            let known = check_config_as_it_is(Module::C, &config).is_ok();
+            report.check(&format!("parameter {name}"), known == in_c.is_empty(), in_c);
+        }
+    });
 }
 
 /// All combinations of the modes, and other names.

@@ -167,6 +167,30 @@ mod tests {
     }
 
     #[test]
+    fn causes_and_bits_are_documented() {
+        let events = include_str!("../../../doc/reference/events.md");
+        for number in 0..=5 {
+            let cause = Cause::from_number(number);
+            assert!(cause.number() == number || (number, cause) == (5, Start));
+            assert!(
+                events.contains(&format!("\n| `{}` | ", cause.name())),
+                "{cause:?}"
+            );
+        }
+        let parameters = include_str!("../../../doc/reference/parameters.md");
+        let section = parameters
+            .split("\n### event_callback_mode\n")
+            .nth(1)
+            .unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let cells = section
+            .split("\n| ")
+            .filter_map(|row| row.split(' ').next());
+        let bits = cells.filter_map(|cell| cell.parse::<i32>().ok());
+        assert_eq!(bits.sum::<i32>(), EventMode::KNOWN);
+    }
+
+    #[test]
     fn bit_4_tells_after_loads() {
         let tells = |number| EventMode::from_number(number, false).tells_after_load();
         assert_eq!([0, 1, 2, 3, 65_536, 8, -1].map(tells), [false; 7]);

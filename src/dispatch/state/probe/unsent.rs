@@ -73,4 +73,20 @@ mod tests {
         assert_eq!(words.len(), Unsent::ALL.len());
         assert_eq!([0, 8, 255].map(Unsent::from_number), [None; 3]);
     }
+
+    #[test]
+    fn each_reason_is_documented() {
+        let guide = include_str!("../../../../doc/guide/troubleshoot.md");
+        let messages = include_str!("../../../../doc/reference/log-messages.md");
+        for why in Unsent::ALL {
+            // What a route drops has no result.
+            let text = if why == Unsent::Dropped {
+                messages
+            } else {
+                guide
+            };
+            let words = why.words().replace(" drops it", "");
+            assert!(text.contains(&words), "{words}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use Compat::{V3_2, V5_6, V6_0, V6_1};
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use std::collections::BTreeSet;
 
 /// Draining.
 const D: u32 = State::DRAINING.bits();
@@ -392,6 +393,24 @@ fn words_of_all_states() {
             let used = words == "active" || words.ends_with("(still used)");
             assert!(named, "{bits} {compat:?}: {words}");
             assert_eq!(used, state.usable(compat), "{bits} {compat:?}: {words}");
+        }
+    }
+}
+
+/// All words and letters are in the tables of doc/reference/rpc.md.
+#[test]
+fn words_and_letters_are_documented() {
+    let rpc = include_str!("../../../../doc/reference/rpc.md");
+    let cells = rpc.split('`').skip(1).step_by(2);
+    let words: BTreeSet<&str> = cells.flat_map(|cell| cell.split([' ', ';'])).collect();
+    for bits in (0..64).flat_map(|bits| [bits, bits | D]) {
+        for compat in [V3_2, V5_6, V6_0, V6_1] {
+            let said = State(bits).words(compat);
+            assert!(said.split(' ').all(|word| words.contains(word)), "{said}");
+            for letter in State(bits).letters(compat) {
+                let letter = char::from(letter).to_string();
+                assert!(words.contains(letter.as_str()), "{letter}");
+            }
         }
     }
 }
