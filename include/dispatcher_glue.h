@@ -364,6 +364,8 @@ struct mi_root *dsr_mi_stats(struct mi_root *request, void *param);
 #ifdef DISPATCHER_PANIC_PROBE
 /* Panics on purpose; for the test of the guard only. */
 int dsr_panic_probe(struct sip_msg *msg, char *p1, char *p2);
+/* Ends the process for want of memory; for the test of its last line only. */
+int dsr_memory_probe(struct sip_msg *msg, char *p1, char *p2);
 #endif
 
 #endif

@@ -50,6 +50,7 @@ static cmd_export_t glue_cmds[] = {
 	PLAIN("bind_dispatcher", dsr_bind_dispatcher, 0, 0),
 #ifdef DISPATCHER_PANIC_PROBE
 	PLAIN("ds_panic_probe", dsr_panic_probe, 0, ANY_ROUTE),
+	PLAIN("ds_memory_probe", dsr_memory_probe, 0, ANY_ROUTE),
 #endif
 	{0, 0, 0, 0, 0, 0}
 };

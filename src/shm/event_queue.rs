@@ -13,8 +13,16 @@ use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, State};
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
 
-/// Most events that may wait.
-pub const MOST: usize = 100_000;
+/// Bytes of shared memory that the events that wait may take.
+pub const MOST_BYTES: usize = 8 << 20;
+
+/// Bytes that the server's allocator may take for a piece besides (100 with its default, qm).
+const PIECE: usize = 100;
+
+/// Returns the bytes that count for an event with a URI of this length.
+const fn cost(uri_len: usize) -> usize {
+    size_of::<Posted>() + uri_len + PIECE
+}
 
 /// An event that waits.
 struct Posted {
@@ -41,7 +49,10 @@ impl Free for Posted {
 struct Root {
     /// The events that wait, newest first.
     newest: AtomicPtr<Posted>,
-    count: AtomicUsize,
+    /// What they cost.
+    bytes: AtomicUsize,
+    /// Events that were not taken since the number was last asked for.
+    dropped: AtomicUsize,
 }
 
 // SAFETY: atomics; zeroed it is an empty queue.
@@ -75,7 +86,7 @@ unsafe impl<A: Arena + Sync> Sync for EventQueue<A> {}
 // SAFETY: the root is made of atomics and belongs to no process.
 unsafe impl<A: Arena + Send> Send for EventQueue<A> {}
 
-/// Why an event is not taken.
+/// The reason why an event is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refused {
     /// Shared memory is full.
@@ -111,12 +122,13 @@ impl<A: Arena> EventQueue<A> {
     /// [`Refused`]: it is not posted.
     pub fn post(&self, event: &QueuedEvent) -> Result<(), Refused> {
         let root = self.root();
-        let posted = if root.count.fetch_add(1, SeqCst) < MOST {
+        let cost = cost(event.uri.len());
+        let posted = if root.bytes.fetch_add(cost, SeqCst) + cost <= MOST_BYTES {
             write(&self.arena, event).map_err(Refused::from)
         } else {
             Err(Refused::TooMany)
         };
-        let mut posted = posted.inspect_err(|_| _ = root.count.fetch_sub(1, SeqCst))?;
+        let mut posted = posted.inspect_err(|_| _ = root.bytes.fetch_sub(cost, SeqCst))?;
         posted.next = root.newest.load(SeqCst);
         let raw = posted.as_ptr().as_ptr();
         let swap = |next| root.newest.compare_exchange(next, raw, SeqCst, SeqCst);
@@ -134,16 +146,27 @@ impl<A: Arena> EventQueue<A> {
             return Vec::new();
         }
         let mut at = root.newest.swap(ptr::null_mut(), SeqCst);
-        let mut events = Vec::new();
+        let (mut events, mut bytes) = (Vec::new(), 0);
         while let Some(posted) = NonNull::new(at) {
             // SAFETY: taken with the whole list, so ours alone, and it came from this arena.
             let posted = unsafe { Owned::new(posted, &self.arena) };
+            bytes += cost(posted.uri.get().len());
             events.push(read(&posted));
             at = posted.next;
         }
-        root.count.fetch_sub(events.len(), SeqCst);
+        root.bytes.fetch_sub(bytes, SeqCst);
         events.reverse();
         events
+    }
+
+    /// Counts events that were not posted. Returns true if they are the first since [`EventQueue::take_dropped`].
+    pub fn count_dropped(&self, events: usize) -> bool {
+        self.root().dropped.fetch_add(events, SeqCst) == 0
+    }
+
+    /// Returns the number of events that were not posted since the last call.
+    pub fn take_dropped(&self) -> usize {
+        self.root().dropped.swap(0, SeqCst)
     }
 
     /// Gives everything back, at the end of the server.

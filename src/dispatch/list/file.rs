@@ -17,15 +17,6 @@ use nom::{IResult, Parser};
 use super::destination::{Line, Origin, SetId};
 use crate::dispatch::text::{Excerpt, number};
 
-/// The contents of a list.
-#[derive(Clone, Debug, Default)]
-pub struct Parsed<'a> {
-    /// The destinations, in the order of the file.
-    pub lines: Vec<Line<'a>>,
-    /// The problems, in the order of the file.
-    pub problems: Vec<LineProblem<'a>>,
-}
-
 /// The severity of a [`LineProblem`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -164,28 +155,41 @@ impl fmt::Display for ProblemKind<'_> {
 /// The mark that some editors put in front of a text in UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads a whole list, without a byte order mark at its start. Every line that is neither blank nor a comment gives one
-/// [`Line`] or one [`LineProblem`] of severity [`Severity::Error`], so no destination of a list without errors is lost
-/// (doc/reference/list-file.md).
-#[must_use]
-pub fn parse(text: &[u8]) -> Parsed<'_> {
+/// Returns the lines of a list, without a byte order mark at its start.
+fn lines_of(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    let mut parsed = Parsed::default();
-    // Few lines of a list are shorter, so the vector need not grow.
-    parsed.lines.reserve(text.len() / 16);
-    for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
+    text.split(|byte| *byte == b'\n')
+}
+
+/// Returns the number of lines that may give a destination: all but blank ones and comments.
+#[must_use]
+pub fn count(text: &[u8]) -> usize {
+    let lines = lines_of(text);
+    lines
+        .filter(|line| !at_line_end(skip(blanks, line)))
+        .count()
+}
+
+/// Reads a whole list: puts its destinations into `lines`, and tells `on_problem` of the rest, both in the order of the
+/// file. Every line that [`count`] counts gives one [`Line`] or one [`LineProblem`] of severity [`Severity::Error`], so no
+/// destination of a list without errors is lost (doc/reference/list-file.md).
+pub fn parse<'a>(
+    text: &'a [u8],
+    lines: &mut Vec<Line<'a>>,
+    on_problem: &mut dyn FnMut(LineProblem<'a>),
+) {
+    for (index, line) in lines_of(text).enumerate() {
         let mut reader = LineReader {
             line,
             number: index.saturating_add(1),
             problems: Vec::new(),
         };
         match reader.destination() {
-            Ok(found) => parsed.lines.extend(found),
+            Ok(found) => lines.extend(found),
             Err(problem) => reader.problems.push(problem),
         }
-        parsed.problems.append(&mut reader.problems);
+        reader.problems.into_iter().for_each(&mut *on_problem);
     }
-    parsed
 }
 
 /// Returns the URI, with `sip:` in front of it if it has no scheme.

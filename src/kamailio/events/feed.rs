@@ -17,15 +17,20 @@ use crate::dispatch::state::event::{Cause, is_down};
 use crate::dispatch::state::transition::{Flip, State};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::listeners::Listeners;
+use crate::kamailio::server::heap;
 use crate::kamailio::server::log::{log_dbg, log_warn};
 use crate::kamailio::server::message::{Message, Reason};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::{Escaped, ScriptText};
+use crate::kamailio::server::time::now_us;
 use crate::shm::event_queue::{QueuedEvent, Refused};
 use crate::shm::table::sets::Table;
 
 /// Events that routes may cause during one delivery, so that routes that keep causing events come to an end.
 const MOST_RAISED: usize = 1_000;
+
+/// Microseconds of one tick after which no more events that were posted are told. The next tick goes on.
+const TICK_US: u64 = 500_000;
 
 /// Shows a state as `dispatcher.list` does.
 struct Letters(State, Compat);
@@ -45,6 +50,8 @@ pub struct Feed<'m> {
     reason: Vec<u8>,
     from_reply: bool,
     events: Vec<QueuedEvent>,
+    /// Events that found no memory.
+    lost: usize,
 }
 
 impl<'m> Feed<'m> {
@@ -62,6 +69,7 @@ impl<'m> Feed<'m> {
             reason: reason.text.to_vec(),
             from_reply: reason.from_reply,
             events: Vec::new(),
+            lost: 0,
         }
     }
 
@@ -98,7 +106,11 @@ impl<'m> Feed<'m> {
         }
         let flip = listeners.mode.event(cause, old, new, compat);
         if let Some(flip) = flip.filter(|&flip| listeners.want(flip)) {
-            let uri = uri.to_vec();
+            let room = heap::reserve(&mut self.events, 1);
+            let Ok(uri) = room.and_then(|()| heap::copy(uri)) else {
+                self.lost += 1;
+                return;
+            };
             self.events.push(QueuedEvent {
                 set,
                 uri,
@@ -159,14 +171,15 @@ impl<'m> Feed<'m> {
         let Some(event_queue) = &self.module.event_queue else {
             return;
         };
-        for (at, event) in self.events.iter().enumerate() {
-            let why = match event_queue.post(event) {
-                Ok(()) => continue,
-                Err(Refused::Memory(error)) => error.to_string(),
-                Err(Refused::TooMany) => "too many wait".into(),
-            };
-            log_warn!("{} events are dropped: {why}", self.events.len() - at);
-            return;
+        let mut posted = self.events.iter().map(|event| event_queue.post(event));
+        let refused = posted.find_map(Result::err);
+        let dropped = posted.len() + usize::from(refused.is_some()) + self.lost;
+        if dropped > 0 && event_queue.count_dropped(dropped) {
+            match refused {
+                Some(Refused::Memory(error)) => log_warn!("events are dropped: {error}"),
+                Some(Refused::TooMany) => log_warn!("events are dropped: too many wait"),
+                None => log_warn!("events are dropped: out of memory"),
+            }
         }
     }
 
@@ -176,6 +189,9 @@ impl<'m> Feed<'m> {
     /// message with compat before 6.1, all others on faked messages. Called from inside an event route, this
     /// only queues: the delivery that runs the route tells of it.
     pub fn deliver(self, mut script: Option<&mut Message>) {
+        if self.lost > 0 {
+            log_warn!("{} events are dropped: out of memory", self.lost);
+        }
         if self.events.is_empty() {
             return;
         }
@@ -214,14 +230,41 @@ impl<'m> Feed<'m> {
     }
 }
 
-/// Tells of what was posted since the last call. For a process that may run routes.
+thread_local! {
+    /// What this process took from the queue and has not yet told of.
+    static TAKEN: RefCell<VecDeque<QueuedEvent>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// Tells of what was posted, for [`TICK_US`] or a single event. For a process that may run routes.
+///
+/// It takes no more from the queue before all that it took is told, so what waits stays bounded.
 pub fn tell_of_posted(module: &Module) {
     let Some(event_queue) = &module.event_queue else {
         return;
     };
-    let mut feed = Feed::new(module, Cause::Rpc);
-    feed.events = event_queue.take();
-    feed.deliver(None);
+    TAKEN.with_borrow_mut(|taken| {
+        if taken.is_empty() {
+            *taken = event_queue.take().into();
+            say_dropped(event_queue.take_dropped());
+        }
+    });
+    let end_us = now_us() + TICK_US;
+    // Nothing is borrowed while a route runs.
+    while let Some(event) = TAKEN.with_borrow_mut(VecDeque::pop_front) {
+        let mut feed = Feed::new(module, Cause::Rpc);
+        feed.events.push(event);
+        feed.deliver(None);
+        if now_us() >= end_us {
+            break;
+        }
+    }
+}
+
+/// Says how many events were not posted while those waited that have just been taken.
+fn say_dropped(dropped: usize) {
+    if dropped > 0 {
+        log_warn!("{dropped} events were dropped");
+    }
 }
 
 /// An event that waits for its turn.
@@ -236,6 +279,8 @@ struct Queue {
     waiting: VecDeque<Waiting>,
     /// How many more events routes may cause during it.
     room: usize,
+    /// How many more they have caused.
+    dropped: usize,
 }
 
 thread_local! {
@@ -255,7 +300,11 @@ impl Delivery {
                 return None;
             }
             let (waiting, room) = (events.collect(), MOST_RAISED);
-            *queue = Some(Queue { waiting, room });
+            *queue = Some(Queue {
+                waiting,
+                room,
+                dropped: 0,
+            });
             Some(Delivery)
         })
     }
@@ -267,21 +316,26 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        QUEUE.set(None);
+        let dropped = QUEUE.take().map_or(0, |queue| queue.dropped);
+        if dropped > 0 {
+            log_warn!(
+                "event routes raised {MOST_RAISED} events while they ran: the rest is dropped: {dropped}"
+            );
+        }
     }
 }
 
 impl Queue {
     /// Takes events that a route has caused, as far as there is room.
     fn raise(&mut self, events: impl Iterator<Item = Waiting>) {
-        for event in events.take(self.room) {
-            self.room -= 1;
-            if self.room == 0 {
-                log_warn!(
-                    "event routes raised {MOST_RAISED} events while they ran: the rest is dropped"
-                );
+        for event in events {
+            match self.room.checked_sub(1) {
+                Some(left) => {
+                    self.room = left;
+                    self.waiting.push_back(event);
+                }
+                None => self.dropped += 1,
             }
-            self.waiting.push_back(event);
         }
     }
 }

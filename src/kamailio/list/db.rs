@@ -14,11 +14,15 @@ use crate::dispatch::list::destination::Line;
 use crate::dispatch::list::row::{self, Cell, LAST_VERSION, RowFault};
 use crate::kamailio::config::list_params::DbTable;
 use crate::kamailio::server::compat;
+use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::{self, as_str};
 
 /// Rows that a driver gives at once.
 const PIECE: c_int = 1000;
+
+/// Bytes of heap that the copy of a row takes at most besides its texts.
+const ROW_HEAP: usize = 300;
 
 /// The rows of a table, read.
 #[derive(Default)]
@@ -52,6 +56,14 @@ pub enum DbError {
     BrokenOff(usize),
     /// The answer has so many columns, not as many as were asked for.
     Columns(usize),
+    /// This process has no memory for the rows.
+    Memory(NoMemory),
+}
+
+impl From<NoMemory> for DbError {
+    fn from(error: NoMemory) -> Self {
+        DbError::Memory(error)
+    }
 }
 
 impl fmt::Display for DbError {
@@ -74,6 +86,7 @@ impl fmt::Display for DbError {
             DbError::Query(columns) => write!(f, "cannot query columns {columns}"),
             DbError::BrokenOff(rows) => write!(f, "the answer broke off after {rows} rows"),
             DbError::Columns(found) => write!(f, "the answer has {found} columns"),
+            DbError::Memory(error) => write!(f, "{error}"),
         }
     }
 }
@@ -382,8 +395,22 @@ impl Reader<'_> {
         DbError::Query(listed(columns) + &order)
     }
 
+    /// Makes sure that there is memory for copies of rows.
+    fn make_room(&mut self, rows: &[sys::db_row_t]) -> Result<(), NoMemory> {
+        let cells = rows.iter().flat_map(values).map(cell);
+        let texts = cells.map(|cell| match cell {
+            Cell::Text(text) => text.len(),
+            _ => 0,
+        });
+        let texts: usize = texts.sum();
+        heap::reserve(&mut self.rows.good, rows.len())?;
+        heap::reserve(&mut self.rows.bad, rows.len())?;
+        heap::need(2 * texts + rows.len() * ROW_HEAP)
+    }
+
     /// Copies rows, and returns how many they were.
     fn keep(&mut self, rows: &[sys::db_row_t]) -> Result<usize, DbError> {
+        self.make_room(rows)?;
         for row in rows {
             let values = values(row);
             if values.len() != self.columns {

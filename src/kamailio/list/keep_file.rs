@@ -11,6 +11,7 @@ use crate::dispatch::state::transition::{Flip, Outcome, State};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::Keep;
 use crate::kamailio::events::feed::Feed;
+use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::{log_err, log_info};
 use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::text::Whole;
@@ -23,6 +24,9 @@ use crate::shm::table::sets::Table;
 
 /// The bits that are kept.
 pub const KEPT: State = State::ADMINISTRATIVE.union(State::INACTIVE);
+
+/// Bytes of heap that a kept state takes at most besides its URI, while the file is read or written.
+const KEPT_HEAP: usize = 400;
 
 /// Returns a destination's state as it is kept.
 pub fn to_keep(record: &DestRecord, listed: State) -> State {
@@ -43,7 +47,8 @@ pub fn try_out(path: &[u8]) -> io::Result<()> {
 /// # Errors
 /// The reason why it was not written.
 pub fn keep(module: &Module, path: &[u8], written: &mut Vec<u8>) -> Result<(), String> {
-    let text = state_file::write(&all_kept(module));
+    let kept = all_kept(module).map_err(|error| error.to_string())?;
+    let text = state_file::write(&kept);
     if *written != text {
         plain_file::replace(path_of(path), &text)
             .map_err(|error| format!("{}: {error}", Whole(path)))?;
@@ -53,7 +58,10 @@ pub fn keep(module: &Module, path: &[u8], written: &mut Vec<u8>) -> Result<(), S
 }
 
 /// Returns the destinations whose states are kept beside the list, by set and as they are listed.
-fn all_kept(module: &Module) -> Vec<KeptState> {
+///
+/// # Errors
+/// [`NoMemory`].
+fn all_kept(module: &Module) -> Result<Vec<KeptState>, NoMemory> {
     let pinned = module.pin();
     let mut all = Vec::new();
     let sets = pinned.table().into_iter().flat_map(Table::sets);
@@ -65,14 +73,17 @@ fn all_kept(module: &Module) -> Vec<KeptState> {
                 set: dest.set,
                 listed: listed.bits(),
                 flags: flags.bits(),
-                uri: dest.uri().to_vec(),
+                uri: heap::copy(dest.uri())?,
                 number: number(Some(view), dest),
             };
+            heap::reserve(&mut all, 1)?;
             all.push((dest.line, kept));
         }
     }
+    let texts: usize = all.iter().map(|(_, kept)| kept.uri.len()).sum();
+    heap::need(all.len() * KEPT_HEAP + 3 * texts)?;
     all.sort_by_key(|(line, kept)| (kept.set, *line));
-    all.into_iter().map(|(_, kept)| kept).collect()
+    Ok(all.into_iter().map(|(_, kept)| kept).collect())
 }
 
 /// Returns the number of a destination among those of its set with the same URI, from 1, in the
@@ -104,6 +115,12 @@ pub fn restore(module: &Module, feed: &mut Feed<'_>) {
             return;
         }
     };
+    let lines = text.split(|&byte| byte == b'\n').count();
+    let dests = module.pin().table().map_or(0, Table::dest_count);
+    if let Err(error) = heap::need((lines + dests) * KEPT_HEAP + text.len()) {
+        log_err!("cannot read kept states from {}: {error}", Whole(path));
+        return;
+    }
     let (kept, bad) = state_file::read(&text);
     for line in bad {
         log_err!(

@@ -5,6 +5,7 @@ use super::keep_file::{KEPT, to_keep};
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::DbTable;
+use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::text::Escaped;
 use crate::shm::table::sets::Table;
@@ -15,6 +16,7 @@ use crate::shm::table::sets::Table;
 /// The reason why not all were written.
 pub fn keep(module: &Module, table: &DbTable) -> Result<(), String> {
     let replaced = KEPT.union(module.settings.compat.draining_numbers());
+    let full = |error: NoMemory| error.to_string();
     let mut records = Vec::new();
     let mut changes = Vec::new();
     {
@@ -25,10 +27,13 @@ pub fn keep(module: &Module, table: &DbTable) -> Result<(), String> {
             let listed = record.listed();
             let flags = to_keep(record, listed);
             if flags != listed {
+                heap::reserve(&mut records, 1).map_err(full)?;
+                heap::reserve(&mut changes, 1).map_err(full)?;
+                let uri = heap::copy(dest.uri()).map_err(full)?;
                 records.push(module.store.hold(dest));
                 changes.push(FlagsChange {
                     set: dest.set,
-                    uri: dest.uri().to_vec(),
+                    uri,
                     replaced: replaced.bits(),
                     flags: flags.bits() & KEPT.bits(),
                     written: Written::Not,

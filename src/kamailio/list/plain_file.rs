@@ -10,6 +10,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::kamailio::server::heap;
+
 /// The permission of others to write.
 const OTHERS_WRITE: u32 = 0o002;
 
@@ -29,7 +31,17 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
         .custom_flags(libc::O_NONBLOCK)
         .open(path)?;
     require_plain(&file.metadata()?)?;
+    read_all(&mut file)
+}
+
+/// Reads an open file to its end.
+///
+/// # Errors
+/// It cannot be read, or is larger than the memory that this process gets.
+pub fn read_all(file: &mut File) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
+    let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    heap::reserve(&mut text, len).map_err(io::Error::other)?;
     file.read_to_end(&mut text)?;
     Ok(text)
 }

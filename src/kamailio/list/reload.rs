@@ -14,6 +14,7 @@ use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::patience;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::ScriptRet;
+use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::{log_err, log_info, log_warn};
 use crate::kamailio::server::message::Message;
 use crate::kamailio::server::rand::ServerRandom;
@@ -21,36 +22,63 @@ use crate::kamailio::server::text::Escaped;
 use crate::shm::dest::destination::Dest;
 use crate::shm::table::lock::{Patience, Refusal};
 use crate::shm::table::new_table::{Changes, compare, plan_sets};
+use crate::shm::table::sets::Table;
 
 /// The number of reasons in the reply of a reload. The log has them all.
 const SHOWN: usize = 3;
+
+/// The number of reasons and of remarks in the reply of a check.
+const SHOWN_BY_CHECK: usize = 500;
+
+/// Bytes of heap that a destination takes at most when it is resolved, but for its URI and further addresses.
+const RESOLVED_HEAP: usize = size_of::<DestSpec<'_>>() + 100;
+
+/// Bytes of heap that it takes at most while the list is compared and written into shared memory.
+const BUILT_HEAP: usize = 250;
+
+/// Bytes of heap that each address takes then.
+const ADDRESS_HEAP: usize = 150;
+
+/// Bytes of heap that a destination of the running list takes at most, to be found again.
+const RUNNING_HEAP: usize = 200;
+
+/// Bytes of heap that it takes at most while the list is edited.
+const EDITED_HEAP: usize = 150;
+
+/// Bytes of heap that all the rest of a load takes at most, and the addresses of [`LINES_AT_ONCE`].
+const SPARE_HEAP: usize = 500_000;
+
+/// Lines that are resolved before the heap is asked for their addresses again.
+const LINES_AT_ONCE: usize = 256;
 
 /// The reason why a list was not taken. The running table stays.
 pub enum LoadError {
     /// It cannot be read: what it is, and why.
     Unreadable(String, ReadError),
-    /// It has lines or rows that are refused: its name, and what is wrong with each.
-    Lines(String, Vec<String>),
+    /// It has lines or rows that are refused: its name, how many, and what is wrong with the first of them.
+    Lines(String, usize, Vec<String>),
     /// It has no destination left, but the running list has some.
     Empty(String),
     /// It cannot be published.
     Refused(Refusal),
+    /// This process has no memory for it.
+    Heap(NoMemory),
 }
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LoadError::Unreadable(title, error) => write!(f, "cannot read {title}: {error}"),
-            LoadError::Lines(name, reasons) => {
-                let shown = reasons.get(..SHOWN).unwrap_or(reasons);
+            LoadError::Lines(name, count, shown) => {
                 write!(f, "{name}: {}", shown.join("; "))?;
-                match reasons.len().saturating_sub(shown.len()) {
+                match count.saturating_sub(shown.len()) {
                     0 => Ok(()),
                     more => write!(f, "; and {more} more"),
                 }
             }
             LoadError::Empty(title) => write!(f, "{title} has no destination left"),
             LoadError::Refused(error) => write!(f, "{error}"),
+            LoadError::Heap(error) => write!(f, "{error}"),
         }
     }
 }
@@ -103,9 +131,13 @@ pub fn load(
         log_err!("no dispatching list loaded from {}: {error}", source.kind());
         LoadError::Unreadable(source.title(), error)
     })?;
+    let no_memory = |error| {
+        log_err!("no dispatching list loaded from {}: {error}", source.kind());
+        LoadError::Heap(error)
+    };
     let mut validation = Validation::new(module, true);
-    let lines = validation.parse(&mut content);
-    let list = validation.resolve_all(&lines);
+    let lines = validation.parse(&mut content).map_err(no_memory)?;
+    let list = validation.resolve_all(&lines).map_err(no_memory)?;
     if let Some(error) = validation.verdict(&list, when_empty) {
         if let LoadError::Empty(_) = error {
             log_err!("{source}: the list has no destination left: the running list stays");
@@ -136,12 +168,24 @@ pub fn load(
 /// Returns what algorithm 9 would make of weights that do not add up to 100.
 fn weight_remarks(list: &[DestSpec<'_>]) -> Vec<String> {
     let plans = plan_sets(list);
+    let mut first = First::<SHOWN_BY_CHECK>::default();
     let remarks = plans.sets().filter_map(|(set, members)| {
         let members = members.iter().filter_map(|&at| list.get(at));
         let remark = weight_slots::remark(members.map(|spec| spec.attrs.weight))?;
         Some(format!("set {set}: {remark}"))
     });
-    remarks.collect()
+    remarks.for_each(|remark| first.push(remark));
+    first.into_shown()
+}
+
+/// Makes sure that an edit of the running list finds its memory: it goes through all sets and addresses.
+///
+/// # Errors
+/// [`NoMemory`].
+pub fn room_for_edit(module: &Module) -> Result<(), NoMemory> {
+    let size =
+        |table: &Table| table.dest_count() * EDITED_HEAP + table.address_count() * ADDRESS_HEAP;
+    heap::need(module.pin().table().map_or(0, size) + SPARE_HEAP)
 }
 
 /// `ds_reload()`: loads the list anew, from any process and any route.
@@ -166,32 +210,57 @@ pub fn ds_reload(msg: &mut Message) -> ScriptRet {
 /// Returns what [`load`] would do, without doing it or logging anything.
 ///
 /// # Errors
-/// [`LoadError::Unreadable`].
+/// [`LoadError::Unreadable`] and [`LoadError::Heap`].
 pub fn check(module: &Module) -> Result<Checked, LoadError> {
     let source = &module.settings.source;
     let content = source::read(source);
     let mut content = content.map_err(|error| LoadError::Unreadable(source.title(), error))?;
     let mut validation = Validation::new(module, false);
-    let lines = validation.parse(&mut content);
-    let list = validation.resolve_all(&lines);
+    let lines = validation.parse(&mut content).map_err(LoadError::Heap)?;
+    let list = validation.resolve_all(&lines).map_err(LoadError::Heap)?;
     Ok(Checked {
         refused: validation.verdict(&list, WhenEmpty::Refuse),
         remarks: weight_remarks(&list),
         changes: compare(&list, module.pin().table()),
         rejected: validation.rejected,
-        reasons: validation.reasons,
+        reasons: validation.reasons.into_shown(),
     })
+}
+
+/// The first `N` of some texts, and how many there are.
+#[derive(Default)]
+struct First<const N: usize> {
+    shown: Vec<String>,
+    count: usize,
+}
+
+impl<const N: usize> First<N> {
+    fn push(&mut self, text: String) {
+        self.count += 1;
+        if self.shown.len() < N {
+            self.shown.push(text);
+        }
+    }
+
+    /// Returns them, with a text more that says how many others there are.
+    fn into_shown(mut self) -> Vec<String> {
+        match self.count.saturating_sub(self.shown.len()) {
+            0 => {}
+            more => self.shown.push(format!("and {more} more")),
+        }
+        self.shown
+    }
 }
 
 /// Goes through a list, and keeps what is wrong with it.
 struct Validation<'m> {
     module: &'m Module,
-    /// Log it as well.
+    /// Log it, and do not keep it in `reasons`.
     log: bool,
     /// Reasons to refuse the whole list.
-    refused: Vec<String>,
+    refused: First<SHOWN>,
     /// Errors and warnings.
-    reasons: Vec<String>,
+    reasons: First<SHOWN_BY_CHECK>,
     /// Destinations that were left out.
     rejected: usize,
 }
@@ -201,8 +270,8 @@ impl<'m> Validation<'m> {
         Validation {
             module,
             log,
-            refused: Vec::new(),
-            reasons: Vec::new(),
+            refused: First::default(),
+            reasons: First::default(),
             rejected: 0,
         }
     }
@@ -212,9 +281,10 @@ impl<'m> Validation<'m> {
         let reason = format!("{}: {what}", self.module.settings.source);
         if self.log {
             log_err!("{reason}");
+        } else {
+            self.reasons.push(reason);
         }
         self.refused.push(what.to_string());
-        self.reasons.push(reason);
     }
 
     /// Notes what the operator should know.
@@ -222,8 +292,9 @@ impl<'m> Validation<'m> {
         let reason = format!("{}: {what}", self.module.settings.source);
         if self.log {
             log_warn!("{reason}");
+        } else {
+            self.reasons.push(reason);
         }
-        self.reasons.push(reason);
     }
 
     /// Notes a destination that is left out, or with `ds_load_mode` 1 refuses the whole list.
@@ -237,40 +308,47 @@ impl<'m> Validation<'m> {
     }
 
     /// Returns the lines of a list.
-    fn parse<'t>(&mut self, content: &'t mut Content) -> Vec<Line<'t>> {
-        let (problems, lines) = content.parse();
-        for problem in &problems {
-            match problem.grade {
-                Grade::Refused => self.refuse(&problem.text),
-                Grade::LeftOut => self.leave_out(&problem.text),
-                Grade::Noted => self.warn(&problem.text),
-            }
-        }
-        lines
+    fn parse<'t>(&mut self, content: &'t mut Content) -> Result<Vec<Line<'t>>, NoMemory> {
+        content.parse(&mut |grade, problem| match grade {
+            Grade::Refused => self.refuse(problem),
+            Grade::LeftOut => self.leave_out(problem),
+            Grade::Noted => self.warn(problem),
+        })
     }
 
-    fn resolve_all<'t>(&mut self, lines: &'t [Line<'_>]) -> Vec<DestSpec<'t>> {
+    /// Returns the destinations of a list. Makes sure before that all the rest of a load finds its memory.
+    fn resolve_all<'t>(&mut self, lines: &'t [Line<'_>]) -> Result<Vec<DestSpec<'t>>, NoMemory> {
+        let uris: usize = lines.iter().map(|line| line.uri.len()).sum();
+        let running = self.module.pin().table().map_or(0, Table::dest_count);
+        let built = lines.len() * BUILT_HEAP + running * RUNNING_HEAP + SPARE_HEAP;
+        heap::need(lines.len() * RESOLVED_HEAP + uris + built)?;
+        let mut addresses = 0;
         let mut list = Vec::with_capacity(lines.len());
-        for line in lines {
+        for (at, line) in lines.iter().enumerate() {
+            if at % LINES_AT_ONCE == 0 {
+                heap::need(SPARE_HEAP)?;
+            }
             match resolve(&self.module.settings, line) {
                 Ok((spec, warnings)) => {
                     for warning in warnings {
                         self.warn(&format_args!("{}: {warning}", shown(line)));
                     }
+                    addresses += spec.addrs.len();
                     list.push(spec);
                 }
                 Err(fault) => self.leave_out(&format_args!("{}: {fault}", line.origin)),
             }
         }
-        list
+        heap::need(built + addresses * ADDRESS_HEAP)?;
+        Ok(list)
     }
 
     /// Returns why the list is refused; `None` if it is taken.
     fn verdict(&mut self, list: &[DestSpec<'_>], when_empty: WhenEmpty) -> Option<LoadError> {
         let source = &self.module.settings.source;
-        if !self.refused.is_empty() {
-            let reasons = core::mem::take(&mut self.refused);
-            return Some(LoadError::Lines(source.short(), reasons));
+        if self.refused.count > 0 {
+            let First { shown, count } = core::mem::take(&mut self.refused);
+            return Some(LoadError::Lines(source.short(), count, shown));
         }
         let empty = when_empty == WhenEmpty::Refuse && list.is_empty() && !self.module.is_empty();
         empty.then(|| LoadError::Empty(source.title()))

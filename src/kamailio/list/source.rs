@@ -2,14 +2,17 @@
 
 use core::fmt;
 use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::{fs, io};
 
 use super::db::{self, DbError, Rows};
+use super::plain_file;
 use crate::dispatch::list::destination::{Line, Origin};
 use crate::dispatch::list::file::{self, Severity};
 use crate::dispatch::list::row::RowFault;
 use crate::kamailio::config::list_params::ListSource;
+use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::text::Escaped;
 
 /// The reason why a list cannot be read.
@@ -28,15 +31,11 @@ pub enum Content {
     Rows(Rows),
 }
 
-/// Something that is wrong with a list, found before its destinations are resolved.
-pub struct Problem {
-    /// Its consequence.
-    pub grade: Grade,
-    /// Its place and its description.
-    pub text: String,
-}
+/// Hears what is wrong with a list before its destinations are resolved: the consequence, and the place with a
+/// description.
+pub type OnProblem<'f> = dyn FnMut(Grade, &dyn fmt::Display) + 'f;
 
-/// The consequence of a [`Problem`].
+/// The consequence of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grade {
     /// The list is refused.
@@ -73,48 +72,52 @@ fn read_file(path: &[u8]) -> io::Result<Vec<u8>> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a plain file"));
     }
-    fs::read(path)
+    plain_file::read_all(&mut File::open(path)?)
 }
 
 impl Content {
-    /// Takes out what is wrong with it, and the destinations in their order.
-    pub fn parse(&mut self) -> (Vec<Problem>, Vec<Line<'_>>) {
+    /// Takes out the destinations in their order, and tells `on_problem` of what is wrong with the rest.
+    ///
+    /// # Errors
+    /// [`NoMemory`].
+    pub fn parse(&mut self, on_problem: &mut OnProblem<'_>) -> Result<Vec<Line<'_>>, NoMemory> {
         match self {
-            Content::Text(text) => parse_text(text),
-            Content::Rows(rows) => (problems(rows), core::mem::take(&mut rows.good)),
+            Content::Text(text) => parse_text(text, on_problem),
+            Content::Rows(rows) => {
+                tell_of_rows(rows, on_problem);
+                Ok(core::mem::take(&mut rows.good))
+            }
         }
     }
 }
 
-fn parse_text(text: &[u8]) -> (Vec<Problem>, Vec<Line<'_>>) {
-    let parsed = file::parse(text);
-    let problems = parsed.problems.iter().map(|problem| Problem {
-        grade: match problem.severity {
+fn parse_text<'t>(
+    text: &'t [u8],
+    on_problem: &mut OnProblem<'_>,
+) -> Result<Vec<Line<'t>>, NoMemory> {
+    let mut lines = Vec::new();
+    heap::reserve(&mut lines, file::count(text))?;
+    file::parse(text, &mut lines, &mut |problem| {
+        let grade = match problem.severity {
             Severity::Error => Grade::Refused,
             Severity::Warning => Grade::Noted,
-        },
-        text: problem.to_string(),
+        };
+        on_problem(grade, &problem);
     });
-    (problems.collect(), parsed.lines)
+    Ok(lines)
 }
 
-fn problems(rows: &Rows) -> Vec<Problem> {
-    let noted = |text: &str| Problem {
-        grade: Grade::Noted,
-        text: text.into(),
-    };
-    let mut problems = Vec::new();
+fn tell_of_rows(rows: &Rows, on_problem: &mut OnProblem<'_>) {
     if rows.no_extra {
-        problems.push(noted("ds_db_extra_attrs needs table version 4: not read"));
+        let what = "ds_db_extra_attrs needs table version 4: not read";
+        on_problem(Grade::Noted, &what);
     }
     if rows.good.is_empty() && rows.bad.is_empty() {
-        problems.push(noted("no row"));
+        on_problem(Grade::Noted, &"no row");
     }
-    problems.extend(rows.bad.iter().map(|fault| Problem {
-        grade: Grade::LeftOut,
-        text: named(fault),
-    }));
-    problems
+    for fault in &rows.bad {
+        on_problem(Grade::LeftOut, &named(fault));
+    }
 }
 
 /// Says what is wrong with a row, after its place, its set and its URI.

@@ -13,8 +13,8 @@ use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::{Keep, ListSource};
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::{log_err, log_info};
-use crate::kamailio::server::pace::Pace;
 use crate::kamailio::server::text::Whole;
+use crate::kamailio::server::time::Pace;
 
 /// Microseconds between two ticks.
 pub const TICK_US: i32 = 200_000;

@@ -1,8 +1,9 @@
-//! A script function that panics on purpose, for the test of the guard. Never in a release.
+//! Script functions that panic, or ask for too much memory, on purpose, for the tests of both. Never in a release.
 
 use crate::kamailio::server::guard::{ScriptRet, guard};
 use crate::kamailio::server::sys;
 use core::ffi::c_char;
+use core::hint::black_box;
 
 /// `ds_panic_probe()`: always panics; the script must see -1.
 #[unsafe(no_mangle)]
@@ -13,4 +14,18 @@ pub extern "C" fn dsr_panic_probe(
     _p2: *mut c_char,
 ) -> ScriptRet {
     guard(|| panic!("on purpose, 100%s\nsecond line"))
+}
+
+/// `ds_memory_probe()`: asks for more memory than there is; the process must end.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_memory_probe(
+    _msg: *mut sys::sip_msg,
+    _p1: *mut c_char,
+    _p2: *mut c_char,
+) -> ScriptRet {
+    guard(|| {
+        let much = Vec::<u8>::with_capacity(isize::MAX.unsigned_abs());
+        black_box(much.as_ptr());
+        ScriptRet::OK
+    })
 }

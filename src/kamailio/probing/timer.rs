@@ -13,7 +13,7 @@ use crate::dispatch::state::schedule::Schedule;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::ping_params::PingSettings;
 use crate::kamailio::server::guard::guard;
-use crate::kamailio::server::pace::Pace;
+use crate::kamailio::server::time::Pace;
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::probing::Health;
 use crate::shm::table::sets::Table;

@@ -13,6 +13,7 @@ use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::patience;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::entry;
+use crate::kamailio::list::reload::room_for_edit;
 use crate::kamailio::probing::resolver::{self, Peer};
 use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::net::Uri;
@@ -39,6 +40,7 @@ pub fn add(call: &RpcCall, module: &Module) -> Result<(), String> {
     let attrs = words.get(2).map(Vec::as_slice).unwrap_or_default();
     // A `;` alone is as no text here, as in the C module; in a list it is an empty text.
     let attrs = if attrs == b";" { b"" } else { attrs };
+    room_for_edit(module)?;
     check_reload_delta(module)?;
     let failed = |why: String| format!("Adding dispatcher dst failed: {why}");
     let of_this = |what: &dyn Display| failed(format!("set {set}, {}: {what}", Escaped(&uri)));
@@ -77,6 +79,7 @@ pub fn remove(call: &RpcCall, module: &Module) -> Result<(), String> {
     let (Some(set), Some(uri)) = (call.number(), call.text()) else {
         return Err(INVALID.into());
     };
+    room_for_edit(module)?;
     check_reload_delta(module)?;
     let listed = with_scheme(&uri);
     let removed = module
@@ -110,6 +113,7 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
         )
     };
     let mut revision = revision(module, &words).map_err(failed)?;
+    room_for_edit(module)?;
     check_reload_delta(module)?;
     let listed = with_scheme(&address);
     let duid = address.strip_prefix(b"duid=");

@@ -11,6 +11,7 @@ use crate::dispatch::list::destination::{Addr, SetId};
 use crate::dispatch::state::compat::Compat;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::list::unique_id;
+use crate::kamailio::server::heap;
 use crate::kamailio::server::net;
 use crate::shm::dest::destination::{self, Dest};
 use crate::shm::dest::probing::Health;
@@ -73,7 +74,10 @@ pub fn list(call: &RpcCall, module: &Module) -> Result<(), String> {
         return Err("No Destination Sets".into());
     };
     let sets: Vec<(SetId, &View)> = match wanted.set {
-        None => table.sets().collect(),
+        None => {
+            heap::need(table.len() * size_of::<(SetId, &View)>() * 4)?;
+            table.sets().collect()
+        }
         Some(set) => table
             .view(set)
             .map(|view| (set, view))

@@ -28,6 +28,16 @@ pub fn write_at(level: c_int, file: &str, line: u32, text: &str) {
     emit(level, &prefix.unwrap_or_default(), None, text);
 }
 
+/// Writes a critical message without taking memory of the heap, which may be used up.
+pub fn write_last(text: &str) {
+    emit(
+        sys::L_CRIT2,
+        c"dispatcher [src/kamailio/server/heap.rs]: ",
+        None,
+        text,
+    );
+}
+
 fn emit(level: c_int, prefix: &CStr, func: Option<&CStr>, text: &str) {
     let len = c_int::try_from(text.len()).unwrap_or(c_int::MAX);
     let func = func.map_or(core::ptr::null(), CStr::as_ptr);

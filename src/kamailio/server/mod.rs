@@ -11,8 +11,8 @@
 //! | [`text`] | The server's strings. |
 //! | [`memory`] | The server's shared memory. |
 //! | [`rand`] | The server's random numbers. |
-//! | [`time`] | Clocks. |
-//! | [`pace`] | How often a process repeats work that follows changes. |
+//! | [`heap`] | The heap of this process. |
+//! | [`time`] | Clocks, and how often a process repeats work that follows changes. |
 //! | [`message`] | SIP messages. |
 //! | [`pv`] | Pseudo-variables that the config names. |
 //! | [`pv_export`] | Pseudo-variables of our own. |
@@ -21,12 +21,12 @@
 pub mod compat;
 pub mod fixup;
 pub mod guard;
+pub mod heap;
 pub mod lock;
 pub mod log;
 pub mod memory;
 pub mod message;
 pub mod net;
-pub mod pace;
 pub mod pv;
 pub mod pv_export;
 pub mod rand;

@@ -1,4 +1,5 @@
-//! Clocks. All processes of the machine share the one that never goes back.
+//! Clocks, and how often a process follows changes of the lists. All processes of the machine share the clock that never
+//! goes back.
 
 /// Returns the seconds since some moment before the server started. They never wrap, unlike the server's own clock,
 /// whose seconds have 28 bits.
@@ -36,4 +37,60 @@ pub fn wall_of(moment_us: u64) -> u64 {
 pub fn wall_us() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0))
+}
+
+/// A process that walks may do so for one part of this many of its time.
+const REST: u64 = 20;
+
+/// The longest rest: what follows the lists may be this much late.
+const MOST_REST_US: u64 = 1_000_000;
+
+/// Lets a process walk over all lists after each change of `V`, their version, but for no more than
+/// a twentieth of its time: many edits of a large list then cost its followers few walks, and those
+/// of a small list are followed at once.
+pub struct Pace<V> {
+    seen: Option<V>,
+    not_before_us: u64,
+}
+
+/// A walk that has begun.
+pub struct Walk<V> {
+    version: V,
+    began_us: u64,
+}
+
+impl<V> Default for Pace<V> {
+    fn default() -> Self {
+        Pace {
+            seen: None,
+            not_before_us: 0,
+        }
+    }
+}
+
+impl<V: PartialEq> Pace<V> {
+    /// Begins a walk; `None` if the last walk saw this version, or ended a moment ago.
+    pub fn begin(&self, version: V) -> Option<Walk<V>> {
+        let began_us = now_us();
+        let is_due = self.seen.as_ref() != Some(&version) && began_us >= self.not_before_us;
+        is_due.then_some(Walk { version, began_us })
+    }
+
+    /// Returns true if the last walk saw this version.
+    pub fn has_seen(&self, version: &V) -> bool {
+        self.seen.as_ref() == Some(version)
+    }
+
+    /// Ends a walk that has followed the lists.
+    pub fn end(&mut self, walk: Walk<V>) {
+        let now_us = now_us();
+        let rest_us = REST * now_us.saturating_sub(walk.began_us);
+        self.not_before_us = now_us + rest_us.min(MOST_REST_US);
+        self.seen = Some(walk.version);
+    }
+
+    /// Allows the next walk in so many microseconds, after one that could not follow the lists.
+    pub fn retry_in(&mut self, us: u64) {
+        self.not_before_us = now_us() + us;
+    }
 }

@@ -96,6 +96,16 @@ impl Table {
         Ok(block.header())
     }
 
+    /// Returns the number of destinations of all sets.
+    pub fn dest_count(&self) -> usize {
+        self.sets().map(|(_, view)| view.dest_count()).sum()
+    }
+
+    /// Returns the number of addresses of all destinations.
+    pub fn address_count(&self) -> usize {
+        self.addrs().entries().len()
+    }
+
     /// Returns the index of addresses.
     fn addrs(&self) -> &AddrIndex {
         // SAFETY: `create` and `replace_addrs` were given one that is whole; it is freed with the

@@ -3,7 +3,7 @@
 use super::Heap;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, State};
-use crate::shm::event_queue::{EventQueue, MOST, QueuedEvent, Refused};
+use crate::shm::event_queue::{EventQueue, MOST_BYTES, QueuedEvent, Refused};
 use crate::shm::memory::arena::OutOfMemory;
 
 fn event(set: i32) -> QueuedEvent {
@@ -52,11 +52,27 @@ fn a_full_arena_refuses_and_keeps_the_rest() {
 #[cfg_attr(miri, ignore = "too many events for Miri")]
 fn too_many_are_refused() {
     let queue = EventQueue::create(Heap::default()).unwrap();
-    for _ in 0..MOST {
-        queue.post(&event(1)).unwrap();
+    let long = QueuedEvent {
+        uri: vec![b'a'; 10_000],
+        ..event(1)
+    };
+    for (event, least) in [(event(1), 40_000), (long, 800)] {
+        let posted = (0..).take_while(|_| queue.post(&event).is_ok()).count();
+        assert!((least..least * 2).contains(&posted), "{posted}");
+        assert!(posted * event.uri.len() < MOST_BYTES);
+        assert_eq!(queue.post(&event), Err(Refused::TooMany));
+        assert_eq!(queue.take().len(), posted);
     }
-    assert_eq!(queue.post(&event(1)), Err(Refused::TooMany));
-    assert_eq!(queue.take().len(), MOST);
     queue.post(&event(1)).unwrap();
+    unsafe { queue.destroy() };
+}
+
+#[test]
+fn what_is_dropped_is_counted_from_one_question_to_the_next() {
+    let queue = EventQueue::create(Heap::default()).unwrap();
+    assert!(queue.count_dropped(3));
+    assert!(!queue.count_dropped(4));
+    assert_eq!((queue.take_dropped(), queue.take_dropped()), (7, 0));
+    assert!(queue.count_dropped(1));
     unsafe { queue.destroy() };
 }

@@ -3,7 +3,7 @@
 
 mod daemon;
 mod faults;
-mod kind;
+pub(crate) mod kind;
 mod outage;
 mod rows;
 mod same;

@@ -1,4 +1,6 @@
 //! What outsiders and full machines can make of the module: log lines, memory, files, queues.
 
+mod events;
 mod log_lines;
+mod memory;
 mod state_file;

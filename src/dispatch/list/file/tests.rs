@@ -3,6 +3,23 @@
 use super::*;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+/// The contents of a list.
+#[derive(Debug, Default)]
+struct Parsed<'a> {
+    lines: Vec<Line<'a>>,
+    problems: Vec<LineProblem<'a>>,
+}
+
+fn parse(text: &[u8]) -> Parsed<'_> {
+    let mut parsed = Parsed::default();
+    let mut keep = |problem| parsed.problems.push(problem);
+    super::parse(text, &mut parsed.lines, &mut keep);
+    let is_error = |problem: &&LineProblem<'_>| problem.severity == Severity::Error;
+    let errors = parsed.problems.iter().filter(is_error).count();
+    assert_eq!(count(text), parsed.lines.len() + errors);
+    parsed
+}
+
 /// A line as `set uri flags priority attrs`, then ` / ` and each problem without its place.
 fn read(text: &str) -> String {
     let parsed = parse(text.as_bytes());
