@@ -65,12 +65,13 @@ impl Free for Call {
 }
 
 impl Call {
-    /// Fills a call that nobody else sees yet.
+    /// Fills a call that nobody else sees yet and that holds no record.
     pub(super) fn fill(&mut self, name: &CallName, text: &[u8], begun_s: u64, maker: u32) {
         self.id = name.id;
         self.caller = name.from;
         *self.begun_s.get_mut() = begun_s;
         *self.maker.get_mut() = maker;
+        *self.confirmed.get_mut() = false;
         self.text_len = u8::try_from(text.len()).unwrap_or(u8::MAX);
         for (to, from) in self.text.iter_mut().zip(text) {
             *to = *from;

@@ -18,7 +18,8 @@ use super::fingerprint::{CallIdPrint, CallName, FingerprintKey};
 use super::queue::Queue;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
-use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::arena::{Arena, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::refcount::Hold;
 use crate::shm::table::store::{Pinned, Store};
 
 /// Shared memory of a call, with what the chains and the server's default allocator, the most wasteful, take for it.
@@ -39,6 +40,10 @@ pub struct CallLimits {
 /// Seconds from one warning that the table is full to the next.
 const WARN_EVERY_S: u64 = 60;
 
+/// Calls that have ended and are kept for new ones: the server's default allocator takes thousands of steps to find
+/// memory for one.
+const MOST_SPARE: usize = 1_024;
+
 /// How many calls are looked at for one that makes room.
 const TRIES: usize = 16;
 
@@ -57,10 +62,18 @@ pub(super) struct Root<L> {
     warned_s: AtomicU64,
     /// The calls that make room.
     pub(super) queue: Mutex<L, Queue>,
+    /// Calls that have ended and hold nothing any more.
+    spare: Mutex<L, Spare>,
 }
 
 // SAFETY: a shared slice, atomics, a lock and pointers; zeroed it is a table without slots.
 unsafe impl<L: ShmSafe> ShmSafe for Root<L> {}
+
+/// Calls that wait to be used again.
+struct Spare {
+    calls: Ended,
+    count: usize,
+}
 
 /// One process's way to the calls. Made before the server forks, then copied by the fork.
 pub struct Calls<L: 'static> {
@@ -117,6 +130,8 @@ impl<L: RawMutex> Calls<L> {
         let root = block.fill();
         root.slots = slots;
         root.queue = Mutex::from_raw(L::INIT, Queue::empty());
+        let (calls, count) = (Ended::empty(), 0);
+        root.spare = Mutex::from_raw(L::INIT, Spare { calls, count });
         let root = block.header();
         Ok(Calls { root, key, limits })
     }
@@ -255,6 +270,9 @@ impl<L: RawMutex> Calls<L> {
             let unanswered = age_s >= u64::from(self.limits.init_expire_s);
             age_s >= u64::from(self.limits.expire_s) || unanswered && !call.confirmed.load(Relaxed)
         };
+        if self.up() == 0 {
+            self.free_spare(store.arena());
+        }
         let slots = self.slots().iter().skip(part).step_by(parts.max(1));
         let expire = |slot: &Slot<L>| {
             let mut chains = slot.0.lock();
@@ -266,15 +284,54 @@ impl<L: RawMutex> Calls<L> {
         slots.map(expire).sum()
     }
 
+    /// Makes a call that holds no record yet.
+    pub(super) fn make<'a, A: Arena>(
+        &self,
+        arena: &'a A,
+    ) -> Result<Owned<'a, A, Call>, OutOfMemory> {
+        let mut spare = self.root().spare.lock();
+        // SAFETY: calls are of the one arena that this function is always called with.
+        if let Some(call) = unsafe { spare.calls.pop(arena) } {
+            spare.count -= 1;
+            return Ok(call);
+        }
+        drop(spare);
+        let block = Plan::<Call>::of_header().alloc(arena)?;
+        // SAFETY: just made, and zeroes are a call.
+        Ok(unsafe { Owned::new(block.header(), arena) })
+    }
+
+    /// Keeps a call that has ended for a new one, or gives it back if there are enough.
+    fn reuse<A: Arena>(&self, call: Owned<'_, A, Call>) {
+        let mut spare = self.root().spare.lock();
+        if spare.count < MOST_SPARE {
+            spare.calls.push(call);
+            spare.count += 1;
+        }
+    }
+
+    /// Gives the calls back that wait to be used again.
+    fn free_spare(&self, arena: &impl Arena) {
+        let mut spare = self.root().spare.lock();
+        // SAFETY: calls are of the one arena that this function is always called with.
+        while let Some(call) = unsafe { spare.calls.pop(arena) } {
+            drop(call);
+        }
+        spare.count = 0;
+    }
+
     /// Takes calls from their destinations' counts, and gives them back; returns how many there were.
     fn finish<A: Arena>(&self, store: &Store<A, L>, process: usize, mut ended: Ended) -> usize {
         let mut count = 0;
         // SAFETY: `Calls::make` took all calls from this arena.
         while let Some(call) = unsafe { ended.pop(store.arena()) } {
             self.unqueue(&call);
-            if let Some(record) = call.record() {
-                unload(store, process, record);
+            if let Some(record) = NonNull::new(call.record.swap(ptr::null_mut(), Relaxed)) {
+                // SAFETY: `hold` gave it when the call was counted there, and the call holds it no more.
+                let record = unsafe { Hold::from_raw(record, store.arena()) };
+                unload(store, process, &record);
             }
+            self.reuse(call);
             count += 1;
         }
         if count > 0 {
@@ -339,6 +396,12 @@ impl<L: RawMutex> Calls<L> {
                 drop(call);
             }
             chains.tidy(arena);
+        }
+        // SAFETY: nobody else looks at them, as above.
+        let spare = unsafe { &mut *self.root().spare.data_ptr() };
+        // SAFETY: of this arena, and nobody is left to use them.
+        while let Some(call) = unsafe { spare.calls.pop(arena) } {
+            drop(call);
         }
         // SAFETY: made by `create`; nobody uses it again.
         unsafe { arena.free(self.root.cast()) };

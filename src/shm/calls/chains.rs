@@ -28,15 +28,27 @@ pub(super) struct Chains {
 
 /// Calls that were taken out of their chains.
 pub(super) struct Ended {
-    first: *mut Call,
+    first: Link,
 }
 
 impl Ended {
+    /// Returns a list without calls.
+    pub(super) const fn empty() -> Self {
+        let first = Link::new(ptr::null_mut());
+        Ended { first }
+    }
+
+    /// Puts a call in.
+    pub(super) fn push<A: Arena>(&mut self, call: Owned<'_, A, Call>) {
+        call.next.store(*self.first.get_mut(), Relaxed);
+        *self.first.get_mut() = call.into_raw().as_ptr();
+    }
+
     /// Takes the first call out.
     fn pop_raw(&mut self) -> Option<NonNull<Call>> {
-        let first = NonNull::new(self.first)?;
-        // SAFETY: a whole call, which `Chains::take` has put here and nobody has given back.
-        self.first = unsafe { first.as_ref() }.next.load(Relaxed);
+        let first = NonNull::new(*self.first.get_mut())?;
+        // SAFETY: a whole call, which `push` or `Chains::take` has put here and nobody has given back.
+        *self.first.get_mut() = unsafe { first.as_ref() }.next.load(Relaxed);
         Some(first)
     }
 
@@ -158,7 +170,9 @@ impl Chains {
             }
         }
         self.calls -= count;
-        Ended { first: ended }
+        Ended {
+            first: Link::new(ended),
+        }
     }
 
     /// Gives memory back where there are many more chains than calls.

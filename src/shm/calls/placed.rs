@@ -11,7 +11,7 @@ use super::chains::Chains;
 use super::fingerprint::CallName;
 use crate::dispatch::list::destination::SetId;
 use crate::shm::dest::destination::Dest;
-use crate::shm::memory::arena::{Arena, OutOfMemory, Owned, Plan, to_u32};
+use crate::shm::memory::arena::{Arena, OutOfMemory, Owned, to_u32};
 use crate::shm::memory::refcount::Hold;
 use crate::shm::set::view::View;
 use crate::shm::table::store::Store;
@@ -127,7 +127,8 @@ impl<L: RawMutex> Calls<L> {
         if !self.has_room(false) {
             self.evict(counting.store, counting.process);
         }
-        let call = self.make(&counting, call_id)?;
+        let mut call = self.make(counting.store.arena())?;
+        call.fill(&counting.call, call_id, counting.now_s, counting.maker());
         let mut chains = slot.lock();
         if let Some(at) = find(&chains, &counting) {
             // Another process was faster.
@@ -189,20 +190,6 @@ impl<L: RawMutex> Calls<L> {
     ) -> Option<Placed<'p, A, L>> {
         let reserved = counting.view.reserve(at);
         reserved.then(|| self.placed(counting, at, How::Moves))
-    }
-
-    /// Makes a call that holds no record yet.
-    fn make<'a, A: Arena>(
-        &self,
-        counting: &Counting<'a, A, L>,
-        call_id: &[u8],
-    ) -> Result<Owned<'a, A, Call>, OutOfMemory> {
-        let arena = counting.store.arena();
-        let mut block = Plan::<Call>::of_header().alloc(arena)?;
-        let (name, maker) = (&counting.call, counting.maker());
-        block.fill().fill(name, call_id, counting.now_s, maker);
-        // SAFETY: just made.
-        Ok(unsafe { Owned::new(block.header(), arena) })
     }
 
     /// Counts a call for a destination that was reserved for it.
