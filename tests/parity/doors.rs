@@ -1,5 +1,5 @@
-//! Doors: the same destinations by list file, table, `dispatcher.add` and `dispatcher.modify`, and the same words to
-//! every command.
+//! Doors: the same destinations by list file, table, `dispatcher.add` and `dispatcher.modify`, their states by
+//! `dispatcher.set_state`, and the same words to every command.
 //!
 //! Each case has a set of its own, so that many share a server and each is compared alone.
 
@@ -502,6 +502,26 @@ fn seen(server: &Kamailio) -> Seen {
     for (set, shown) in &mut seen {
         let lines = Probe::run(&uac, server.addr(), &format!("dst,{set},4|dump"));
         *shown += &neutral(server, &lines.join(" "));
+        // The door to its state, by the URI that the list shows.
+        let uri = shown
+            .split_once(" URI: ")
+            .and_then(|(_, rest)| rest.split_once(" FLAGS: "));
+        let uri = uri.expect("its URI").0;
+        let state = ["ip", "a", "tp", "dp"][set % 4];
+        let said = server.jsonrpc("dispatcher.set_state", json!([state, set, uri]));
+        *shown += &format!(" {state}: {said:?}");
+    }
+    let list = server
+        .kamcmd(&["dispatcher.list", "short"])
+        .unwrap_or_default();
+    let mut set = 0;
+    for line in list.lines().map(str::trim) {
+        if let Some(id) = line.strip_prefix("ID: ") {
+            set = id.parse().expect("a set's id");
+        }
+        if let (Some(shown), true) = (seen.get_mut(&set), line.starts_with("FLAGS: ")) {
+            *shown += &format!(" then {line}");
+        }
     }
     seen
 }

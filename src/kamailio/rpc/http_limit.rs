@@ -90,16 +90,16 @@ impl JsonLength {
     pub fn check(&self, is_json: bool) -> Result<(), String> {
         // SAFETY: a call without arguments that reads the table of processes.
         let over_http = is_json && unsafe { sys::glue_is_tcp_receiver() } != 0;
-        let Some(room) = over_http.then(room).flatten() else {
+        if !over_http {
             return Ok(());
-        };
+        }
         // SAFETY: a call without arguments that reads a parameter of a loaded module.
         let is_compact = unsafe { sys::glue_json_is_compact() } != 0;
         let layout = if is_compact { 0 } else { self.layout.get() };
         let size = HEAD + self.content.get() + layout;
-        if size <= room {
+        let Some(room) = room(size).filter(|&room| size > room) else {
             return Ok(());
-        }
+        };
         Err(format!(
             "Reply of {size} bytes, HTTP takes {room} (tcp_conn_wq_max): \
              ask for a page (dispatcher.list short all OFFSET COUNT)"
@@ -118,11 +118,16 @@ pub fn text_length(text: &[u8]) -> usize {
 }
 
 /// Returns how many bytes the server takes for the connection whose request this process serves: the send buffer of
-/// the socket, and the queue behind it. `None` if it waits for the socket, as with `tcp_async` off.
-fn room() -> Option<usize> {
+/// the socket, and the queue behind it. `None` if it waits for the socket, as with `tcp_async` off, or if the queue
+/// alone takes this size.
+fn room(size: usize) -> Option<usize> {
     // SAFETY: a call without arguments that reads the core's config of this process.
     let queue = usize::try_from(unsafe { sys::glue_tcp_queue() }).ok()?;
-    Some(send_buffer()? + queue)
+    // The process may have thousands of connections, which are not looked through for a small reply.
+    (size > queue)
+        .then(send_buffer)
+        .flatten()
+        .map(|buffer| buffer + queue)
 }
 
 /// Returns the size of the send buffer of the connection that has received something last. Of several at the same

@@ -24,6 +24,7 @@ fn all(kind: Kind) {
     rows::each_version_has_its_columns(&database);
     rows::columns_and_table_have_other_names(&database);
     rows::extra_columns_become_attributes(&database);
+    rows::text_that_is_not_utf_8_is_taken_with_a_warning(&database);
     faults::a_failed_reload_leaves_the_list(&database);
     faults::reloads_leak_nothing(&database);
     faults::a_start_needs_a_good_table(&database);

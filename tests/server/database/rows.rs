@@ -278,6 +278,30 @@ pub fn extra_columns_become_attributes(database: &Database) {
     assert!(bad.contains(expected), "{bad}");
 }
 
+/// Latin 1, for instance; the databases of the others keep it out.
+pub fn text_that_is_not_utf_8_is_taken_with_a_warning(database: &Database) {
+    if database.kind != Kind::Sqlite {
+        return;
+    }
+    database.create();
+    database.sql(
+        "INSERT INTO dispatcher (setid, destination, flags, priority, attrs) \
+         VALUES (1, 'sip:127.0.0.1:7001', 0, 0, CAST(X'6E6F74653DE9' AS TEXT));",
+    );
+    let server = start(database);
+    let text = r#"row 1: set 1, sip:127.0.0.1:7001: expected text in UTF-8, found "note=\xe9""#;
+    server.expect_log(text);
+    assert_eq!(server.log().matches(text).count(), 1);
+    assert_eq!(server.ports(1), ["7001"]);
+    // The last row can be deleted.
+    database.clear();
+    server.expect_log("the running list stays");
+    server.allow_log("no row");
+    server.kamcmd(&["dispatcher.reload"]).unwrap_err();
+    server.kamcmd(&["dispatcher.reload", "empty"]).unwrap();
+    assert!(server.dests(1).is_empty());
+}
+
 fn start_fails(database: &Database, name: &str, value: &str) -> String {
     fails_to_start(Module::Rust, config(database).param(name, value))
 }
