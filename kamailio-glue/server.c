@@ -71,7 +71,7 @@ int glue_json_is_compact(void)
 	int *pretty = NULL;
 
 	if(jsonrpcs != NULL)
-		pretty = find_param_export(jsonrpcs, "pretty_format", INT_PARAM, &type);
+		pretty = find_param_export(jsonrpcs, "pretty_format", PARAM_INT, &type);
 	return pretty != NULL && *pretty == 0;
 }
 
