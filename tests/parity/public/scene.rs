@@ -158,8 +158,10 @@ impl Scene {
     fn all(&mut self) {
         if self.case.pings_seldom() {
             // Ours has the first pings spread over the interval.
-            let stopped = self.server.jsonrpc("dispatcher.ping_active", json!([0]));
-            stopped.expect("pings are off");
+            let stopped = self
+                .server
+                .jsonrpc_text("dispatcher.ping_active", json!([0]));
+            self.say("no pings", &answer(&self.server, stopped));
         }
         if !self.case.pings_often() {
             // A first ping may have had its effect in ours.
