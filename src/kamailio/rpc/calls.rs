@@ -62,16 +62,11 @@ pub fn calls(call: &RpcCall, module: &Module) -> Result<(), String> {
     };
     let filter = Filter::read(call.text())?;
     let page = page(call.text(), call.text())?.unwrap_or(0..DEFAULT_COUNT);
-    let count = page.end.saturating_sub(page.start);
-    let shown = calls.list(
-        &module.store,
-        Module::process(),
-        filter.call_id(),
-        |info| filter.takes(info),
-        page.start,
-        count,
-    );
-    reply(call, calls, page.start, &shown)
+    let pinned = module.pin();
+    let shown = calls.list(&pinned, filter.call_id());
+    let shown = shown.filter(|info| filter.takes(info));
+    let shown = shown.skip(page.start).take(page.len());
+    reply(call, calls, page.start, shown)
         .map_err(|Full| "Reply too large for this transport: ask for fewer calls".into())
 }
 
@@ -79,7 +74,7 @@ fn reply(
     call: &RpcCall,
     calls: &ServerCalls,
     offset: usize,
-    shown: &[CallInfo],
+    shown: impl Iterator<Item = CallInfo>,
 ) -> Result<(), Full> {
     let top = call.add_struct()?;
     top.add(c"UP", calls.up())?;

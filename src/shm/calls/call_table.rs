@@ -147,9 +147,11 @@ impl<L: RawMutex> Calls<L> {
 
     /// Returns the slot of a Call-ID.
     pub(super) fn slot(&self, id: CallIdPrint) -> Option<&Mutex<L, Chains>> {
-        let slots = self.slots();
-        let slot = slots.get(id.slot & slots.len().wrapping_sub(1))?;
-        Some(&slot.0)
+        Some(&self.slots().get(self.slot_number(id))?.0)
+    }
+
+    fn slot_number(&self, id: CallIdPrint) -> usize {
+        id.slot & self.slots().len().wrapping_sub(1)
     }
 
     /// Returns the key of the fingerprints.
@@ -340,34 +342,26 @@ impl<L: RawMutex> Calls<L> {
         count
     }
 
-    /// Returns the calls that `which` takes, `offset` left out, at most `count`, in no order. With a Call-ID, only its
-    /// calls are looked at.
-    pub fn list<A: Arena>(
-        &self,
-        store: &Store<A, L>,
-        process: usize,
+    /// Iterates over the calls, in no order; with a Call-ID only over its calls. The calls of one slot are copied at a
+    /// time.
+    pub fn list<'a>(
+        &'a self,
+        pinned: &'a Pinned<'_>,
         call_id: Option<&[u8]>,
-        which: impl Fn(&CallInfo) -> bool,
-        offset: usize,
-        count: usize,
-    ) -> Vec<CallInfo> {
-        let pinned = store.pin(process);
+    ) -> impl Iterator<Item = CallInfo> + 'a {
         let id = call_id.map(|call_id| self.key.call_id(call_id));
-        let infos = |slot: &Mutex<L, Chains>| -> Vec<CallInfo> {
-            let chains = slot.lock();
+        let slots = match id.map(|id| self.slot_number(id)) {
+            Some(slot) => self.slots().get(slot..=slot),
+            None => Some(self.slots()),
+        };
+        let infos = move |slot: &Slot<L>| -> Vec<CallInfo> {
+            let chains = slot.0.lock();
             let calls = chains
                 .all()
                 .filter(|call| id.is_none_or(|id| call.id == id));
-            calls
-                .map(|call| self.info(call, &pinned))
-                .filter(&which)
-                .collect()
+            calls.map(|call| self.info(call, pinned)).collect()
         };
-        let infos: Box<dyn Iterator<Item = CallInfo>> = match id {
-            Some(id) => Box::new(self.slot(id).into_iter().flat_map(infos)),
-            None => Box::new(self.slots().iter().map(|slot| &slot.0).flat_map(infos)),
-        };
-        infos.skip(offset).take(count).collect()
+        slots.unwrap_or_default().iter().flat_map(infos)
     }
 
     fn info(&self, call: &Call, pinned: &Pinned<'_>) -> CallInfo {

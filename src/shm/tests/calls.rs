@@ -9,7 +9,7 @@ use super::store::{HeapStore, Spin, load, set_state, store};
 use super::{Heap, LONG, spec};
 use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::DestSpec;
-use crate::shm::calls::call_table::{CallLimits, Calls};
+use crate::shm::calls::call_table::{CallInfo, CallLimits, Calls};
 use crate::shm::calls::fingerprint::{CallName, FingerprintKey};
 use crate::shm::calls::placed::{Counting, How};
 use crate::shm::memory::arena::OutOfMemory;
@@ -142,13 +142,17 @@ impl Lab {
 
     /// Call-IDs that are listed, sorted.
     fn listed(&self) -> Vec<String> {
-        let all = self
-            .calls
-            .list(&self.store, 0, None, |_| true, 0, usize::MAX);
-        let text = |id: Vec<u8>| String::from_utf8(id).unwrap();
-        let mut all: Vec<String> = all.into_iter().map(|info| text(info.call_id)).collect();
+        let text = |info: CallInfo| String::from_utf8(info.call_id).unwrap();
+        let mut all: Vec<String> = self.infos(None).into_iter().map(text).collect();
         all.sort();
         all
+    }
+
+    /// What is listed of all calls, or of those with a Call-ID.
+    fn infos(&self, call_id: Option<&str>) -> Vec<CallInfo> {
+        let pinned = self.store.pin(0);
+        let call_id = call_id.map(str::as_bytes);
+        self.calls.list(&pinned, call_id).collect()
     }
 
     /// Calls by unique id, as the records count them.
@@ -295,10 +299,7 @@ fn a_call_has_one_size_and_long_call_ids_are_shown_cut_short() {
             "x".repeat(41) + "..."
         };
         assert_eq!(lab.listed(), [shown], "{len}");
-        let one = |id: &str| {
-            lab.calls
-                .list(&lab.store, 0, Some(id.as_bytes()), |_| true, 0, 9)
-        };
+        let one = |id: &str| lab.infos(Some(id));
         assert_eq!((one(&call_id).len(), one(&call_id[1..]).len()), (1, 0));
         assert_eq!(lab.end(&call_id), 1);
         taken
@@ -442,10 +443,9 @@ fn calls_expire_unless_they_are_confirmed() {
     assert_eq!(expire(9), 0);
     assert_eq!(expire(10), 1);
     assert_eq!(lab.listed(), ["kept"]);
-    let left = lab
-        .calls
-        .list(&lab.store, 0, None, |info| info.confirmed, 0, 9);
-    assert_eq!((left.len(), left[0].expires_s), (1, begin + 100));
+    let left = lab.infos(None);
+    assert_eq!((left.len(), left[0].confirmed), (1, true));
+    assert_eq!(left[0].expires_s, begin + 100);
     assert_eq!(expire(99), 0);
     assert_eq!(expire(100), 1);
     assert_eq!(lab.loads(), loads(&[("a", 0)]));
@@ -478,7 +478,7 @@ fn many_more_calls_than_slots_are_found_and_their_memory_is_given_back() {
         assert_eq!(lab.place(&name(call), 0), Placed::Known(0));
         assert!(call % 2 == 0 || lab.confirm(&name(call)));
     }
-    let all = lab.calls.list(&lab.store, 0, None, |_| true, 0, usize::MAX);
+    let all = lab.infos(None);
     assert_eq!((all.len(), lab.calls.up()), (count, count));
     assert_eq!(lab.calls.expire(&lab.store, 1, 10, 0, 1), count / 2);
     for call in (1..count).step_by(2) {
