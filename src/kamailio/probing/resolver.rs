@@ -38,10 +38,14 @@ use crate::shm::memory::refcount::Hold;
 use crate::shm::set::view::View;
 use crate::shm::table::edit::{EditError, Revision};
 use crate::shm::table::lock::{Patience, Refusal};
+use crate::shm::table::readdress::Answer;
 use crate::shm::table::sets::Table;
 
 /// Microseconds between two ticks of a resolver process.
 pub const TICK_US: i32 = 50_000;
+
+/// Milliseconds after which the answers that the process has are published, though others are still to come.
+const PUBLISH_MS: u64 = 100;
 
 /// Most addresses of one destination.
 const MAX_ADDRS: usize = 32;
@@ -191,12 +195,18 @@ fn refresh_until(
         if due.is_empty() {
             return;
         }
+        let mut answers = Vec::new();
         for named in due {
-            let peer = refresh(module, &named, patience::none());
-            if peer.is_some_and(|peer| agrees(&peer)) {
+            let Some(peer) = ask(module, &named) else {
+                continue;
+            };
+            let may_be = agrees(&peer);
+            answers.push((named, peer));
+            if may_be {
                 break;
             }
         }
+        publish(module, answers, patience::none);
     }
 }
 
@@ -263,8 +273,8 @@ fn asked_us(dest: &Dest) -> u64 {
     dest.record().health().map_or(0, Health::asked_us)
 }
 
-/// Asks for the addresses of a name, and publishes them if they differ from those that are known. Returns the answer.
-fn refresh(module: &Module, named: &Named<'_>, patience: Patience) -> Option<Peer> {
+/// Asks for the addresses of a name. Returns what they are now: what is known if none is new.
+fn ask(module: &Module, named: &Named<'_>) -> Option<Peer> {
     let most = most(&module.settings.dns);
     if let Ok(vitals) = named.record.need_vitals(&ShmArena) {
         vitals.health.set_asked_us(wall_us());
@@ -284,24 +294,38 @@ fn refresh(module: &Module, named: &Named<'_>, patience: Patience) -> Option<Pee
         return Some(known.clone());
     }
     peer.addrs.truncate(most);
-    let revision = Revision {
-        peer: Some((&peer.addrs, peer.port, peer.proto)),
-        ..Revision::default()
-    };
-    // A reload may have given the record another URI meanwhile.
-    let wanted = |dest: &Dest| {
-        core::ptr::eq(dest.record(), &raw const *named.record) && dest.uri() == named.uri
-    };
-    let uri = Some(named.uri.as_slice());
-    let changed = module.store.modify(
-        patience,
-        named.set,
-        uri,
-        wanted,
-        revision,
-        &mut ServerRandom,
-    );
-    match changed {
+    Some(peer)
+}
+
+/// Publishes the answers for names that differ from what is known, those for one set at a time.
+fn publish(module: &Module, mut answers: Vec<(Named<'_>, Peer)>, patience: impl Fn() -> Patience) {
+    answers.retain(|(named, peer)| named.peer != *peer);
+    answers.sort_by_key(|(named, _)| named.set);
+    for of_set in answers.chunk_by(|(one, _), (other, _)| one.set == other.set) {
+        let revised = of_set.iter().map(|(named, peer)| Answer {
+            record: &named.record,
+            uri: &named.uri,
+            now: Revision {
+                peer: Some((&peer.addrs, peer.port, peer.proto)),
+                ..Revision::default()
+            },
+        });
+        let revised: Vec<_> = revised.collect();
+        let Some((Named { set, .. }, _)) = of_set.first() else {
+            continue;
+        };
+        let done = module
+            .store
+            .readdress(patience(), *set, &revised, &mut ServerRandom);
+        for (named, _) in of_set {
+            tell(module, named, done);
+        }
+    }
+}
+
+/// Says what became of the answer for a name.
+fn tell(module: &Module, named: &Named<'_>, done: Result<(), EditError>) {
+    match done {
         Ok(()) => log_info!(
             "set {}, {}: the name has another address",
             named.set,
@@ -316,7 +340,6 @@ fn refresh(module: &Module, named: &Named<'_>, patience: Patience) -> Option<Pee
         }
         Err(error) => log_dbg!("{} keeps its address: {error}", Escaped(&named.uri)),
     }
-    Some(peer)
 }
 
 /// Identifies a destination's name across changes of the lists: the address of the record, and the
@@ -363,6 +386,7 @@ impl Resolver {
         };
         let name = |dest: &Dest| is_named(dest).then(|| mark(dest, dest.uri()));
         self.follow_lists(module, module.settings.dns.every_ms, name, next);
+        let (mut answers, mut since) = (Vec::new(), now_ms());
         while let Some(((set, at, known), _)) = self.schedule.pop_due(now_ms()) {
             let named = {
                 let pinned = module.pin();
@@ -371,10 +395,18 @@ impl Resolver {
                 dest.filter(|dest| name(dest) == Some(known))
                     .map(|dest| Named::of(module, dest))
             };
-            if let Some(named) = named {
-                refresh(module, &named, patience::of_command());
+            let answer = named.and_then(|named| {
+                let peer = ask(module, &named)?;
+                Some((named, peer))
+            });
+            answers.extend(answer);
+            // A slow name must not keep the answers for others back.
+            if now_ms() - since >= PUBLISH_MS {
+                publish(module, core::mem::take(&mut answers), patience::of_command);
+                since = now_ms();
             }
         }
+        publish(module, answers, patience::of_command);
     }
 
     fn find_due_hops(&mut self, module: &Module, pings: &PingSettings, task: Task) {

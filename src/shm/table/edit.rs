@@ -20,7 +20,7 @@ use crate::dispatch::state::transition::State;
 
 use super::lock::{Patience, Refusal};
 use super::new_table::{Loose, come_back, new_record};
-use super::sets::{SetEntry, Table};
+use super::sets::{SetEntry, Table, merge};
 use super::store::{OnChange, Store};
 use super::writer::{Retired, Writer};
 use crate::shm::dest::address::AddrIndex;
@@ -109,7 +109,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             table,
             set: spec.set,
             old,
-            added: made.dests.first().copied(),
+            added: made.dests.clone(),
             dropped: Vec::new(),
         };
         // A record that comes back is in no view yet, so nobody selects it before the edit is published.
@@ -152,7 +152,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             table,
             set,
             old: Some(view),
-            added: None,
+            added: Vec::new(),
             dropped,
         };
         let none = Loose::new(self.arena());
@@ -162,11 +162,11 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         Ok(count)
     }
 
-    /// Modifies the one destination of a set that `wanted` takes; with `uri`, only destinations whose URI equals it but
-    /// for letter case are asked. Its state changes only with `flags`. Failures, load and cursors stay.
+    /// Modifies a destination as [`Store::modify_and_tell`] does, and tells nobody.
     ///
     /// # Errors
-    /// All of [`EditError`]: nothing has changed.
+    /// As [`Store::modify_and_tell`].
+    #[cfg(any(test, feature = "internals"))]
     pub fn modify(
         &self,
         patience: Patience,
@@ -186,11 +186,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         )
     }
 
-    /// Modifies a destination as [`Store::modify`] does. If that sets the state, it calls `on_change` with the
-    /// destination and the state before, while the lock is held.
+    /// Modifies the one destination of a set that `wanted` takes; with a URI, only destinations whose URI equals it but
+    /// for letter case are asked. Its state changes only with `flags`: then it calls `on_change` with the destination
+    /// and the state before, while the lock is held. Failures, load and cursors stay.
     ///
     /// # Errors
-    /// As [`Store::modify`].
+    /// All of [`EditError`]: nothing has changed.
     pub fn modify_and_tell(
         &self,
         patience: Patience,
@@ -222,7 +223,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             table,
             set,
             old: Some(view),
-            added: made.dests.first().copied(),
+            added: made.dests.clone(),
             dropped,
         };
         let note = self.apply(&writer, &edit, made, random, || {})?;
@@ -263,7 +264,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing has changed.
-    fn apply<'s>(
+    pub(super) fn apply<'s>(
         &'s self,
         writer: &Writer<'_, A, L>,
         edit: &Edit<'_>,
@@ -331,14 +332,15 @@ fn relist(view: &View, record: &DestRecord, flags: State, on_change: &mut OnChan
 }
 
 /// One edit of one set.
-struct Edit<'e> {
-    table: &'e Table,
-    set: SetId,
+pub(super) struct Edit<'e> {
+    pub(super) table: &'e Table,
+    pub(super) set: SetId,
     /// The view of the set; `None` for a new set.
-    old: Option<&'e View>,
-    added: Option<NonNull<Dest>>,
+    pub(super) old: Option<&'e View>,
+    /// In the order of the set.
+    pub(super) added: Vec<NonNull<Dest>>,
     /// Increasing positions in the old view.
-    dropped: Vec<usize>,
+    pub(super) dropped: Vec<usize>,
 }
 
 impl Edit<'_> {
@@ -351,17 +353,12 @@ impl Edit<'_> {
     fn dests(&self) -> Vec<NonNull<Dest>> {
         let all = self.old.into_iter().flat_map(View::raw_dests).enumerate();
         let kept = all.filter(|(at, _)| self.dropped.binary_search(at).is_err());
-        let mut dests: Vec<_> = kept.map(|(_, dest)| dest).collect();
-        if let Some(added) = self.added {
-            let place = |dest: &NonNull<Dest>| {
-                // SAFETY: it is in the running view, which the holder of the writer lock keeps, or just made.
-                let dest = unsafe { dest.as_ref() };
-                (Reverse(dest.priority), Reverse(dest.line))
-            };
-            let at = dests.partition_point(|dest| place(dest) < place(&added));
-            dests.insert(at, added);
-        }
-        dests
+        let kept: Vec<_> = kept.map(|(_, dest)| dest).collect();
+        merge(&kept, &self.added, |dest| {
+            // SAFETY: it is in the running view, which the holder of the writer lock keeps, or just made.
+            let dest = unsafe { dest.as_ref() };
+            (Reverse(dest.priority), Reverse(dest.line))
+        })
     }
 
     /// Takes all memory that the edit needs.
@@ -381,8 +378,8 @@ impl Edit<'_> {
         let (mut addrs, mut table) = (None, None);
         if view.is_some() && self.old.is_some() {
             let dropped: Vec<_> = self.dropped_dests().collect();
-            // SAFETY: the destination goes with the view, which is published together with the index.
-            addrs = Some(unsafe { self.table.addrs_after(arena, &dropped, self.added) }?);
+            // SAFETY: the destinations go with the view, which is published together with the index.
+            addrs = Some(unsafe { self.table.addrs_after(arena, dropped, &self.added) }?);
         } else {
             table = Some(self.table_with(view.as_ref().map(Owned::as_ptr), arena)?);
         }
@@ -462,7 +459,7 @@ fn has_same(view: &View, spec: &DestSpec<'_>, but: Option<&Dest>) -> bool {
 }
 
 /// Returns what a list would say of a destination after a revision.
-fn revise<'r>(dest: &'r Dest, revision: Revision<'r>) -> DestSpec<'r> {
+pub(super) fn revise<'r>(dest: &'r Dest, revision: Revision<'r>) -> DestSpec<'r> {
     let spec = dest.spec();
     let (addrs, port, proto) = match revision.peer {
         Some((addrs, port, proto)) => (Cow::Borrowed(addrs), port, proto),

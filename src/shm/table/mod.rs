@@ -8,6 +8,7 @@
 //! | [`writer`] | What its holder does: publish, retire, give back. |
 //! | [`new_table`] | A whole table, built from a list. |
 //! | [`edit`] | Adding, removing and modifying one destination. |
+//! | [`readdress`] | New addresses for many destinations of a set. |
 //! | [`change`] | State changes by URI, set or duid. |
 //! | [`retained`] | Retained counters of destinations that are not listed any more. |
 
@@ -15,6 +16,7 @@ pub mod change;
 pub mod edit;
 pub mod lock;
 pub mod new_table;
+pub mod readdress;
 pub mod retained;
 pub mod sets;
 pub mod store;

@@ -119,31 +119,28 @@ impl Table {
     /// [`OutOfMemory`]: nothing was taken.
     ///
     /// # Safety
-    /// `added` lives for as long as it is listed.
+    /// `added` are in the order of their set, and live for as long as they are listed.
     pub(crate) unsafe fn addrs_after<'a, A: Arena>(
         &self,
         arena: &'a A,
-        dropped: &[NonNull<Dest>],
-        added: Option<NonNull<Dest>>,
+        mut dropped: Vec<NonNull<Dest>>,
+        added: &[NonNull<Dest>],
     ) -> Result<Owned<'a, A, AddrIndex>, OutOfMemory> {
         let running = self.addrs().entries();
+        dropped.sort_unstable();
         let stays = |entry: &&address::AddrEntry| {
-            entry
-                .raw_dest()
-                .is_some_and(|dest| !dropped.contains(&dest))
+            let dest = entry.raw_dest();
+            dest.is_some_and(|dest| dropped.binary_search(&dest).is_err())
         };
-        let mut entries: Vec<address::AddrEntry> = running.iter().filter(stays).copied().collect();
-        if let Some(added) = added {
-            // SAFETY: the caller's promise.
-            let place = self.place(unsafe { added.as_ref() });
-            let at = entries.partition_point(|entry| {
-                // SAFETY: of the running index, so in a running view.
-                let dest = entry.raw_dest().map(|dest| unsafe { dest.as_ref() });
-                dest.is_some_and(|dest| self.place(dest) < place)
-            });
-            // SAFETY: the caller's promise.
-            entries.splice(at..at, unsafe { address::AddrEntry::of(added) });
-        }
+        let kept: Vec<address::AddrEntry> = running.iter().filter(stays).copied().collect();
+        // SAFETY: the caller's promise.
+        let of = |dest: &NonNull<Dest>| unsafe { address::AddrEntry::of(*dest) };
+        let added: Vec<address::AddrEntry> = added.iter().flat_map(of).collect();
+        let entries = merge(&kept, &added, |entry| {
+            // SAFETY: of the running index, so in a running view, or the caller's promise.
+            let dest = entry.raw_dest().map(|dest| unsafe { dest.as_ref() });
+            dest.map(|dest| self.place(dest))
+        });
         // SAFETY: what is listed lives until an edit or a load replaces the index.
         unsafe { AddrIndex::create(arena, &entries) }
     }
@@ -306,6 +303,21 @@ impl SetSlot {
         // SAFETY: views live as long as their table, or are retired like it when replaced.
         unsafe { self.view.load(SeqCst).as_ref() }
     }
+}
+
+/// Puts `added` into `all`; both are in the order of the key, and none of `added` has a key of `all`.
+pub(super) fn merge<T: Copy, K: Ord>(all: &[T], added: &[T], key: impl Fn(&T) -> K) -> Vec<T> {
+    let mut merged = Vec::with_capacity(all.len() + added.len());
+    let mut rest = all;
+    for one in added {
+        let place = key(one);
+        let (before, after) = rest.split_at(rest.partition_point(|other| key(other) < place));
+        merged.extend_from_slice(before);
+        merged.push(*one);
+        rest = after;
+    }
+    merged.extend_from_slice(rest);
+    merged
 }
 
 /// Returns the first bucket to search for a set.

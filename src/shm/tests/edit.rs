@@ -6,13 +6,15 @@ use rand::{Rng, SeedableRng};
 use super::store::{RULES, dump, load, set_state, store};
 use super::{Heap, LONG, spec};
 use crate::dispatch::list::attrs;
-use crate::dispatch::list::destination::{Addr, DestSpec};
+use crate::dispatch::list::destination::{Addr, DestSpec, Proto};
 use crate::dispatch::list::order::post_order;
 use crate::dispatch::state::transition::State;
 use crate::shm::dest::address::{Match, Source};
+use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::OutOfMemory;
 use crate::shm::set::view::View;
 use crate::shm::table::edit::{EditError, Revision};
+use crate::shm::table::readdress::Answer;
 use crate::shm::table::store::ReloadState;
 use core::ptr;
 
@@ -191,6 +193,75 @@ fn model_dump(model: &Model) -> Vec<String> {
         format!("{id}:{}", dests.collect::<Vec<_>>().concat())
     };
     post_order(&ids).into_iter().map(one).collect()
+}
+
+#[test]
+fn all_answers_for_a_set_are_one_edit() {
+    const COUNT: u32 = 200;
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris: Vec<String> = (0..COUNT).map(|n| format!("sip:n{n}:{n}")).collect();
+    let lines = (0..).zip(&uris).map(|(n, uri)| spec(1, uri, 0, n % 3));
+    let list: Vec<DestSpec<'_>> = lines.chain([spec(2, "sip:z:1", 0, 0)]).collect();
+    load(&store, &list, ReloadState::Keep).unwrap();
+    set_state(&store, 1, "sip:n7:7", 4);
+    let before = dump(&store);
+    let addrs: Vec<Addr> = (0u8..200).map(|n| Addr::V4([10, 0, 0, n])).collect();
+    let pinned = store.pin(0);
+    let view = pinned.view(1).unwrap();
+    let number = |dest: &Dest| usize::from(dest.port);
+    let mut answers: Vec<Answer<'_>> = view
+        .dests()
+        .map(|dest| Answer {
+            record: dest.record(),
+            uri: dest.uri(),
+            now: Revision {
+                peer: Some((&addrs[number(dest)..=number(dest)], 9, Proto::TCP)),
+                ..Revision::default()
+            },
+        })
+        .collect();
+    // One that has another URI by now is passed over, and one that is there twice counts once.
+    answers[0].uri = b"sip:other:1";
+    answers.push(answers[5]);
+    let gone = view.dest(0).unwrap().uri().to_vec();
+    // Four pages, the note, the view and the index of addresses.
+    let needed = COUNT.div_ceil(64) as usize + 3;
+    for left in 0..needed {
+        heap.limit(Some(left));
+        let full = store.readdress(LONG, 1, &answers, &mut random());
+        assert_eq!(full, Err(OutOfMemory.into()), "{left} pieces");
+    }
+    heap.limit(Some(needed));
+    assert_eq!(store.readdress(LONG, 1, &answers, &mut random()), Ok(()));
+    heap.limit(None);
+    drop(pinned);
+    assert_eq!(dump(&store), before);
+    let pinned = store.pin(0);
+    for dest in pinned.view(1).unwrap().dests() {
+        let new = dest.uri() != gone;
+        assert_eq!((dest.proto == Proto::TCP, dest.port == 9), (new, new));
+    }
+    let source = |n: u8| Source {
+        addr: Addr::V4([10, 0, 0, n]).into(),
+        port: 9,
+        proto: Proto::TCP,
+    };
+    let want = Match {
+        port: true,
+        proto: true,
+        set: None,
+    };
+    let found = |n| pinned.table()?.find_source(source(n), want, |_| true);
+    let missing = (0u8..200).filter(|&n| found(n).is_none()).count();
+    assert_eq!(missing, 1);
+    assert_eq!(found(8).unwrap().uri(), b"sip:n8:8");
+    drop(pinned);
+    let none = store.readdress(LONG, 9, &[], &mut random());
+    assert_eq!(none, Err(EditError::NoSet));
+    assert_eq!(store.readdress(LONG, 2, &[], &mut random()), Ok(()));
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
 }
 
 #[test]
