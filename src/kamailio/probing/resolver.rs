@@ -238,7 +238,7 @@ fn due_names<'m>(
     let pinned = module.pin();
     let dests = wanted(pinned.table(), set).flat_map(View::dests);
     for (at, dest) in dests.enumerate().skip(*from) {
-        if is_named(dest) && asked_us(dest) < start_us && !has_answer(module, dest, start_us) {
+        if asked_us(dest) < start_us && !has_answer(module, dest, start_us) && is_named(dest) {
             if due.is_empty() {
                 *from = at;
             }

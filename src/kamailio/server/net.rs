@@ -84,6 +84,10 @@ pub fn key(ip: &sys::ip_addr) -> Option<Key> {
 
 /// Returns the address that a text spells out; `None` for a name.
 pub fn literal(host: &[u8]) -> Option<Addr> {
+    // Most names end with a letter, and have no colon.
+    if !host.last().is_some_and(u8::is_ascii_digit) && !host.contains(&b':') {
+        return None;
+    }
     if let Some(bytes) = destination::ipv4(host) {
         return Some(Addr::V4(bytes));
     }

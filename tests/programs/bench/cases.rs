@@ -26,6 +26,10 @@ pub enum Setting {
     CallLoad,
     /// As [`Setting::Bare`] with a name server of the bench.
     Names,
+    /// As [`Setting::Names`]; names are asked for in each call, of the server's cache.
+    NamesAsked,
+    /// As [`Setting::NamesAsked`]; answers are good for an hour.
+    NamesKept,
 }
 
 /// What a server has done when a call is counted.
@@ -58,13 +62,15 @@ pub const CALLS: u64 = 10_000;
 
 impl Setting {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Bare,
         Self::Default,
         Self::Failover,
         Self::OnDemand,
         Self::CallLoad,
         Self::Names,
+        Self::NamesAsked,
+        Self::NamesKept,
     ];
 }
 
@@ -226,6 +232,13 @@ fn from_list(key: &'static str, name: &'static str, sender: Sender) -> Case {
     let wanted = if sender == Sender::Stranger { -1 } else { 1 };
     let case = call(key, name, "ds_is_from_list();");
     case.sender(sender).wanted(wanted)
+}
+
+/// `ds_is_from_list()` of a stranger, with a setting of names that are asked for in it.
+fn asked(key: &'static str, name: &'static str, setting: Setting) -> Case {
+    let case = from_list(key, name, Sender::Stranger);
+    let case = case.sizes(&[10, 1_000, 10_000]).list(List::Names);
+    case.setting(setting).slow()
 }
 
 /// How the keys of [`of_allocators`] begin.
@@ -535,5 +548,15 @@ fn sources() -> Vec<Case> {
         .sizes(MIDDLE)
         .setting(Setting::Names)
         .list(List::Names),
+        asked(
+            "nameasked",
+            "ds_is_from_list, ds_dns_mode 3, miss",
+            Setting::NamesAsked,
+        ),
+        asked(
+            "namekept",
+            "ds_is_from_list, ds_dns_mode 3, ds_dns_ttl 3600, miss",
+            Setting::NamesKept,
+        ),
     ]
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::cases::{Age, CALLS, Case, List, Sender, Setting, Usable};
 use super::machine::{self, Floor};
-use harness::{Dns, Kamailio, Module, Name, Request, Uac};
+use harness::{Config, Dns, Kamailio, Module, Name, Request, Uac};
 
 /// Longest time that one message may take under callgrind.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -93,7 +93,18 @@ impl<'a> Counter<'a> {
             config = config.param("ds_hash_size", 16);
         }
         let mut dns = None;
-        if setting == Setting::Names {
+        if setting == Setting::NamesKept {
+            config = config.param("ds_dns_ttl", 3_600);
+        }
+        if matches!(setting, Setting::NamesAsked | Setting::NamesKept) {
+            let cache = ["dns_cache_min_ttl=3600", "dns_cache_mem=100000"];
+            config = cache.into_iter().fold(config, Config::global);
+            config = config.param("ds_dns_mode", 3);
+        }
+        if matches!(
+            setting,
+            Setting::Names | Setting::NamesAsked | Setting::NamesKept
+        ) {
             let allowed = Command::new("unshare").args(["-m", "true"]).status();
             if !allowed.is_ok_and(|status| status.success()) {
                 return Err("a name server of its own needs root".to_owned());
