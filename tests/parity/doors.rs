@@ -332,7 +332,7 @@ fn every_door(report: &mut Report, cases: &[Case]) {
                     report.compare(&format!("door {door} {what}"), &of(c), &of(ours));
                 }
             }
-            let [file, table, add, modify] = ours.each_ref().map(of);
+            let [file, table, add, modify] = ours.each_ref().map(|seen| without_reports(&of(seen)));
             let agree = table == add && add == modify && (file == table || !fits_a_line(case));
             let same = agree || against_itself() || only_some_doors(case);
             let detail = format!("file {file}\n table {table}\n add {add}\n modify {modify}");
@@ -350,6 +350,17 @@ fn kind(case: &Case) -> &'static str {
         "blanks around a text: "
     } else {
         ""
+    }
+}
+
+/// What is shown, but for the report of load: `modify` keeps it, and with it what the attributes said before the first.
+fn without_reports(shown: &str) -> String {
+    match shown.split_once(" OCRATE: ") {
+        Some((before, report)) => {
+            let rest = report.split_once(' ').map_or("", |(_, rest)| rest);
+            format!("{before} {rest}")
+        }
+        None => shown.to_owned(),
     }
 }
 

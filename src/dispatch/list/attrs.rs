@@ -235,8 +235,8 @@ pub fn trim_body(body: &[u8]) -> &[u8] {
 
 /// Reads an attribute text that [`trim_body`] has trimmed.
 ///
-/// Names are case-insensitive. If an attribute is there twice, the first one counts. Names that the module does not
-/// know are skipped.
+/// Names are case-insensitive. If an attribute is there twice, the first one counts; of `maxload`, `ocmin`, `ocmax` and
+/// `ocrate` the first with a `=`. Names that the module does not know are skipped.
 ///
 /// # Errors
 ///
@@ -387,7 +387,11 @@ impl<'a> AttrReader<'a> {
         if self.seen & (1 << bit) != 0 {
             return;
         }
-        self.seen |= 1 << bit;
+        // As in the C module, these do not count without a `=`, so that another one may follow.
+        let may_follow = matches!(*name, "maxload" | "ocmin" | "ocmax" | "ocrate");
+        if value.is_some() || !may_follow {
+            self.seen |= 1 << bit;
+        }
         match *name {
             "duid" => self.attrs.duid = value,
             "socket" => self.attrs.socket = value,

@@ -72,6 +72,17 @@ fn text_after_a_comma_is_ignored_and_said() {
     }
 }
 
+/// Read from `dispatcher.list` of the C modules 5.6.3 (maxload) and 6.0.1 (all four).
+#[test]
+fn some_numbers_count_only_with_a_value() {
+    let (attrs, warnings) = ok("maxload;maxload=7;ocmax;ocmax=9;ocmin;ocmin=8;ocrate;ocrate=6");
+    assert_eq!((attrs.maxload, attrs.ocrate), (7, 6));
+    assert_eq!((attrs.ocmin, attrs.ocmax), (8, 9));
+    assert_eq!(warnings.len(), 4);
+    assert_eq!(ok("maxload=\"\";maxload=7").0.maxload, 0);
+    assert_eq!(ok("weight;weight=7").0.weight, 0);
+}
+
 #[test]
 fn an_empty_text_is_as_none() {
     let attrs = quiet("duid=\"\";socket='';sockname=\"\";ping_socket='';obproxy=\"\";ping_from=");
