@@ -28,12 +28,86 @@ pub fn number<N: FromStr>(text: &[u8]) -> Option<N> {
     core::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Reads `name=value`, with blanks around both but not inside; the value begins behind the first `=`.
+/// Returns the URI of an address such as `"Name" <sip:u@h>`: what stands in angle brackets, or all of a text without them.
 #[must_use]
-pub fn name_value(item: &[u8]) -> Option<(&[u8], &[u8])> {
-    let equals = item.iter().position(|byte| *byte == b'=')?;
-    let (name, value) = item.split_at(equals);
-    let (name, value) = (name.trim_ascii(), value.get(1..)?.trim_ascii());
-    let is_word = |text: &[u8]| !text.is_empty() && !text.iter().any(u8::is_ascii_whitespace);
-    (is_word(name) && is_word(value)).then_some((name, value))
+pub fn bare_uri(address: &[u8]) -> &[u8] {
+    match cut(address, b"<").1.split_first() {
+        Some((_, uri)) => cut(uri, b">").0,
+        None => address,
+    }
+}
+
+/// One part of a text such as `code=404;class=5`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parameter<'t> {
+    /// The part as written, without the blanks around it.
+    pub item: &'t [u8],
+    /// What stands before the first `=`.
+    pub name: &'t [u8],
+    /// What stands behind it, without quotes around it; empty if there is no `=`.
+    pub value: &'t [u8],
+}
+
+/// The parts of a text such as `code=404;class=5`, as the server's own parser divides it: at each `;` that is not in
+/// quotes, up to the first comma.
+#[derive(Clone, Debug)]
+pub struct Parameters<'t> {
+    rest: &'t [u8],
+    /// What stands behind the comma: nobody reads it.
+    pub unread: &'t [u8],
+}
+
+impl<'t> Parameters<'t> {
+    /// Begins with the first part.
+    #[must_use]
+    pub const fn of(text: &'t [u8]) -> Self {
+        Parameters {
+            rest: text,
+            unread: b"",
+        }
+    }
+}
+
+impl<'t> Iterator for Parameters<'t> {
+    type Item = Parameter<'t>;
+
+    fn next(&mut self) -> Option<Parameter<'t>> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let text = self.rest;
+        let (name, behind) = cut(text, b"=;,");
+        let (value, end) = match behind.split_first() {
+            Some((b'=', value)) => value_of(value),
+            _ => (&b""[..], behind),
+        };
+        let item = text.get(..text.len() - end.len()).unwrap_or(text);
+        match end.split_first() {
+            Some((b',', unread)) => (self.rest, self.unread) = (b"", unread),
+            Some((_, rest)) => self.rest = rest,
+            None => self.rest = b"",
+        }
+        Some(Parameter {
+            item: item.trim_ascii(),
+            name: name.trim_ascii(),
+            value,
+        })
+    }
+}
+
+/// Divides a text before the first of some bytes.
+fn cut<'t>(text: &'t [u8], ends: &[u8]) -> (&'t [u8], &'t [u8]) {
+    let end = text.iter().position(|byte| ends.contains(byte));
+    text.split_at(end.unwrap_or(text.len()))
+}
+
+/// Returns the value that a text begins with, and the text from the `;` or comma behind it on.
+fn value_of(text: &[u8]) -> (&[u8], &[u8]) {
+    let text = text.trim_ascii_start();
+    if let Some((quote @ (b'"' | b'\''), quoted)) = text.split_first() {
+        let (value, behind) = cut(quoted, &[*quote]);
+        return (value, cut(behind, b";,").1);
+    }
+    let (value, end) = cut(text, b";,");
+    (value.trim_ascii(), end)
 }

@@ -182,15 +182,6 @@ pub const EXPLAINED: &[Difference] = &[
         },
     },
     Difference {
-        name: "list file that is a directory",
-        reason: "C starts with an empty list; ours refuses to start and says why",
-        applies: |what, c, ours| {
-            what.starts_with("start with list_file Text(\"{{DIR}}\")")
-                && c == "starts"
-                && ours == "refuses"
-        },
-    },
-    Difference {
         name: "counts of a reload",
         reason: "ours says before the documented text what the reload changed",
         applies: |what, c, ours| {
@@ -239,6 +230,71 @@ pub const EXPLAINED: &[Difference] = &[
                     .any(|name| what.ends_with(&format!("mode 0, {name}")))
                 && c.starts_with("IP IX.")
                 && ours.starts_with("IP IP IP")
+        },
+    },
+    Difference {
+        name: "list file that becomes a directory",
+        reason: "C drops every set at a reload; ours refuses the reload",
+        applies: |what, _, ours| {
+            what == "starts, [(\"list_file\", Text(\"{{DIR}}\"))]"
+                && ours.contains(" reload -1 -1;")
+        },
+    },
+    Difference {
+        name: "empty setting",
+        reason: "C takes \"\" for a name and refuses to start; ours for a setting that is not set",
+        applies: |what, c, ours| {
+            let names = ["db_url", "setid_pvname", "attrs_pvname"];
+            names
+                .iter()
+                .any(|name| what.contains(&format!("[(\"{name}\", Text(\"\"))]")))
+                && c == "refuses"
+                && ours.starts_with("starts")
+        },
+    },
+    Difference {
+        name: "empty xavp_ctx",
+        reason: "in C every selection fails; ours takes the default name, with a warning",
+        applies: |what, c, _| {
+            what.contains("(\"xavp_ctx\", Text(\"\"))")
+                && c.starts_with("starts SIP/2.0 200 rc -1 ")
+        },
+    },
+    Difference {
+        name: "calls with an empty xavp_dst",
+        reason: "C then counts no call for algorithm 10; ours does",
+        applies: |what, c, _| {
+            what.contains("(\"xavp_dst\", Text(\"\"))") && c.trim().starts_with("\"DLGLOAD\"")
+        },
+    },
+    Difference {
+        name: "reply codes that cannot be read",
+        reason: "C refuses to start with some of them; ours skips each, with a warning",
+        applies: |what, c, ours| {
+            let codes = what.starts_with("starts, reply codes ")
+                || what.contains("\"ds_ping_reply_codes\"");
+            codes && c == "refuses" && ours.starts_with("starts")
+        },
+    },
+    Difference {
+        name: "ping methods that begin calls",
+        reason: "an INVITE as a ping is a call that nobody ends; ours refuses to start",
+        applies: |what, _, ours| {
+            let methods = ["INVITE", "ACK", "CANCEL"];
+            methods
+                .iter()
+                .any(|method| what.ends_with(&format!("ds_ping_method \"{method}\"")))
+                && ours == "refuses"
+        },
+    },
+    Difference {
+        name: "empty settings of pings",
+        reason: "in C no ping can be sent and all goes down; ours takes the default",
+        applies: |what, c, ours| {
+            what.starts_with("starts, ping with ")
+                && what.ends_with(" \"\"")
+                && c == "nothing came IP"
+                && ours.ends_with(" AP")
         },
     },
     Difference {
@@ -292,7 +348,9 @@ pub const EXPLAINED: &[Difference] = &[
         reason: "with ds_dns_mode 0 and 8 C takes not even an address of the list for resolved; ours does",
         applies: |what, _, ours| {
             let mode = what.starts_with("ds_dns_mode 0") || what.starts_with("ds_dns_mode 8");
+            let sweep = what.starts_with("starts, [(\"ds_dns_mode\", Int(");
             mode && (ours.contains("rc=1") || ours.contains("IPADDR"))
+                || sweep && ours.contains("200 rc ")
         },
     },
     Difference {

@@ -450,8 +450,8 @@ impl<'a> AttrReader<'a> {
     fn reply_codes(&mut self, value: Option<&'a [u8]>) -> Option<&'a [u8]> {
         let codes = value.filter(|codes| !codes.trim_ascii().is_empty())?;
         let mut readable = true;
-        let read = ReplyCodes::parse_noting(codes, |_| readable = false);
-        if read.is_ok() && readable {
+        let _ = ReplyCodes::parse_noting(codes, |_| readable = false);
+        if readable {
             return Some(codes);
         }
         self.warnings.push(AttrWarning::NotReplyCodes(codes));

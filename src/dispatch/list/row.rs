@@ -5,7 +5,7 @@ use core::ops::RangeInclusive;
 
 use super::destination::{Line, Origin, SetId};
 use super::file::NumberField;
-use crate::dispatch::text::{self, Excerpt, name_value};
+use crate::dispatch::text::{self, Excerpt, Parameter, Parameters};
 
 /// The highest version of the table that is known.
 pub const LAST_VERSION: i32 = 4;
@@ -42,16 +42,28 @@ impl<'n> Columns<'n> {
     }
 }
 
-/// Reads `attr=column;attr=column`; `None` for any other text.
+/// Reads `attr=column;attr=column`. Returns false if there is anything else; it is skipped.
 #[must_use]
-pub fn extra_attrs(text: &[u8]) -> Option<Vec<Extra<'_>>> {
-    let text = text.trim_ascii();
-    let text = text.strip_suffix(b";").unwrap_or(text);
-    let pair = |item| {
-        let (attr, column) = name_value(item)?;
-        (!column.contains(&b'=')).then_some(Extra { attr, column })
+pub fn extra_attrs(text: &[u8]) -> (Vec<Extra<'_>>, bool) {
+    let is_word = |text: &[u8]| {
+        let not = |byte: &u8| byte.is_ascii_whitespace() || *byte == b'=';
+        !text.is_empty() && !text.iter().any(not)
     };
-    text.split(|byte| *byte == b';').map(pair).collect()
+    let is_pair = |part: &Parameter<'_>| is_word(part.name) && is_word(part.value);
+    let mut parts = Parameters::of(text);
+    let written: Vec<_> = parts
+        .by_ref()
+        .filter(|part| !part.item.is_empty())
+        .collect();
+    let pairs = written.iter().filter(|part| is_pair(part));
+    let extra: Vec<_> = pairs
+        .map(|part| Extra {
+            attr: part.name,
+            column: part.value,
+        })
+        .collect();
+    let all = extra.len() == written.len() && parts.unread.is_empty();
+    (extra, all)
 }
 
 /// A value as a driver gives it.

@@ -66,8 +66,7 @@ pub fn reply_codes() -> ReplyCodes {
     let codes = with_values(|values| {
         // SAFETY: a string of the group, which stays as long as the group.
         let text = unsafe { text::bytes(&values.ping_reply_codes) };
-        // The text was checked before the config or a command set it.
-        ReplyCodes::parse(text).unwrap_or_default()
+        ReplyCodes::parse(text)
     });
     codes.unwrap_or_default()
 }
@@ -99,8 +98,6 @@ pub extern "C" fn dsr_cfg_reply_codes(
         let text = unsafe { value.as_ref() }.map_or(core::ptr::null_mut(), |value| value.cast());
         // SAFETY: null, or a string that stays for the call (cfg/cfg_ctx.c).
         let text = unsafe { text::bytes_at(text) }.unwrap_or_default();
-        ping_params::check_reply_codes("ping_reply_codes", text)
-            .ok_or(())
-            .into()
+        InitRet::of(ping_params::takes_reply_codes(text))
     })
 }

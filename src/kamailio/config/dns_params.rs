@@ -1,6 +1,6 @@
 //! The parameters of names: `ds_dns_mode` and those that belong to it.
 
-use super::value::{Read, whole};
+use super::value::whole;
 use crate::kamailio::server::sys;
 
 /// When the names of destinations are asked for, and how.
@@ -24,20 +24,19 @@ pub struct DnsSettings {
 }
 
 /// Reads the parameters.
-pub(super) fn dns(raw: &sys::glue_modparams) -> Read<DnsSettings> {
-    let ms = |name, value| {
-        let seconds = whole(name, value, "seconds, 0 or more");
-        seconds.map(|seconds| u64::from(seconds) * 1_000)
-    };
-    let interval_ms = ms("ds_dns_interval", raw.ds_dns_interval)?;
+pub(super) fn dns(raw: &sys::glue_modparams) -> DnsSettings {
     let has = |bit| raw.ds_dns_mode & bit != 0;
-    Ok(DnsSettings {
+    let ms_if = |used: bool, name, value| match used {
+        true => u64::from(whole(name, value, "seconds, 0 or more")) * 1_000,
+        false => 0,
+    };
+    DnsSettings {
         at_load: has(1),
         at_match: has(2),
-        every_ms: if has(4) { interval_ms } else { 0 },
+        every_ms: ms_if(has(4), "ds_dns_interval", raw.ds_dns_interval),
         at_match_only: has(2) && !has(1 | 4),
         by_sip: has(8) && has(1 | 2 | 4),
-        ttl_ms: ms("ds_dns_ttl", raw.ds_dns_ttl)?,
+        ttl_ms: ms_if(has(2), "ds_dns_ttl", raw.ds_dns_ttl),
         all: raw.ds_dns_match_all != 0,
-    })
+    }
 }

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::value::{Read, bad, bytes, parsed, set, switch};
+use super::value::{Read, bad, bytes, parsed, remark, set, switch};
 use crate::dispatch::list::db_url;
 use crate::dispatch::list::row::{self, Columns};
 use crate::kamailio::server::sys;
@@ -99,8 +99,17 @@ pub(super) fn source(raw: &sys::glue_modparams) -> Read<ListSource> {
         b"" => bad(name, b"", "a name"),
         value => Ok(value),
     };
-    let (extra, expected) = (&raw.ds_db_extra_attrs, "attribute=column;attribute=column");
-    let extra = parsed("ds_db_extra_attrs", extra, row::extra_attrs, expected)?;
+    let written = bytes(&raw.ds_db_extra_attrs);
+    let (extra, all) = row::extra_attrs(written);
+    if !all {
+        let expected = "attribute=column;attribute=column";
+        remark(
+            "ds_db_extra_attrs",
+            written,
+            expected,
+            "what is no such pair is not read",
+        );
+    }
     Ok(ListSource::Table(DbTable {
         url,
         name: name("table_name", &raw.table_name)?,
@@ -112,7 +121,7 @@ pub(super) fn source(raw: &sys::glue_modparams) -> Read<ListSource> {
                 name("priority_col", &raw.priority_col)?,
                 name("attrs_col", &raw.attrs_col)?,
             ],
-            extra: extra.unwrap_or_default(),
+            extra,
         },
         order: set(&raw.order_col).map(<[u8]>::trim_ascii),
     }))

@@ -5,7 +5,7 @@ use super::list_params::{self, Keep, ListSource};
 use super::listeners::Listeners;
 use super::ping_params::{self, DefaultSocket, PingSettings};
 use super::results_params::{self, DST_MODES, Results};
-use super::value::{Read, bad_number, bytes, parsed, set, switch, whole};
+use super::value::{Read, bytes, parsed, remark_number, remark_rest, seconds_or_never, set, whole};
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::event::EventMode;
 use crate::dispatch::state::latency::Alpha;
@@ -92,9 +92,7 @@ impl Settings {
         let raw = &raw const sys::glue_modparams;
         // SAFETY: the server writes them while it reads the config, before mod_init; nobody since.
         let raw = unsafe { &*raw };
-        let settings = Self::check(raw).map_err(|bad| log_err!("{bad}")).ok()?;
-        ping_params::check_reply_codes("parameter ds_ping_reply_codes", settings.reply_codes)?;
-        Some(settings)
+        Self::check(raw).map_err(|bad| log_err!("{bad}")).ok()
     }
 
     /// Returns true if a selection writes its chosen destination alone, and failover makes the
@@ -115,7 +113,7 @@ impl Settings {
 
     fn check(raw: &sys::glue_modparams) -> Read<Self> {
         let compat = compat(raw)?;
-        let failover = raw.flags & FAILOVER != 0;
+        let failover = raw.flags & FAILOVER != 0 && results_params::keeps_destinations(raw);
         let setid = match set(&raw.setid_pvname) {
             Some(_) => variable("setid_pvname", &raw.setid_pvname)?,
             None => variable("setid_pvar", &raw.setid_pvar)?,
@@ -135,16 +133,16 @@ impl Settings {
             use_default: raw.use_default != 0,
             strict_load: raw.ds_load_mode != 0,
             attrs_none: raw.ds_attrs_none != 0,
-            reload_delta_s: whole("reload_delta", raw.reload_delta, "seconds, 0 or more")?,
-            call_load: call_load(raw)?,
-            dns: dns_params::dns(raw)?,
+            reload_delta_s: whole("reload_delta", raw.reload_delta, "seconds, 0 or more"),
+            call_load: call_load(raw),
+            dns: dns_params::dns(raw),
             reload_state: list_params::reload_state(raw)?,
-            mark: mark_rules(raw, compat)?,
-            reply_codes: bytes(&raw.ds_ping_reply_codes),
+            mark: mark_rules(raw, compat),
+            reply_codes: ping_params::reply_codes(raw),
             pings: ping_params::pings(raw)?,
             default_socket: ping_params::default_socket(raw)?,
             latency: ping_params::latency(raw, compat),
-            secondary_timer: switch("ds_timer_mode", raw.ds_timer_mode)?,
+            secondary_timer: ping_params::secondary_timer(raw),
             hash_pvar: parsed("hash_pvar", &raw.hash_pvar, Format::parse, hash_pvar)?,
             setid,
             attrs: variable("attrs_pvname", &raw.attrs_pvname)?,
@@ -155,16 +153,13 @@ impl Settings {
 }
 
 fn variable(name: &'static str, value: &sys::str_) -> Read<Option<Variable>> {
+    let expected = "a variable that can be written, as $var(x)";
     let parse = |value: &'static [u8]| {
-        let mut variable = Variable::parse(value)?;
+        let (mut variable, rest) = Variable::parse(value)?;
+        remark_rest(name, value, rest, expected);
         variable.is_writable().then_some(variable)
     };
-    parsed(
-        name,
-        value,
-        parse,
-        "a variable that can be written, as $var(x)",
-    )
+    parsed(name, value, parse, expected)
 }
 
 fn warn_of_unknown_bits(name: &str, value: i32, known: i32) {
@@ -214,53 +209,67 @@ const fn server_release() -> (u32, u32) {
     (version / 1000, version % 1000)
 }
 
-fn mark_rules(raw: &sys::glue_modparams, compat: Compat) -> Read<MarkRules> {
+fn mark_rules(raw: &sys::glue_modparams, compat: Compat) -> MarkRules {
     let threshold = |name, value| whole(name, value, "a number of failures, 0 or more");
     let probing = match (raw.ds_probing_threshold, raw.ds_probing_threshhold) {
         (sys::GLUE_UNSET, sys::GLUE_UNSET) => compat.default_probing_threshold(),
-        (sys::GLUE_UNSET, old) => threshold("ds_probing_threshhold", old)?,
-        (new, _) => threshold("ds_probing_threshold", new)?,
+        (sys::GLUE_UNSET, old) => threshold("ds_probing_threshhold", old),
+        (new, _) => threshold("ds_probing_threshold", new),
     };
-    Ok(MarkRules {
+    MarkRules {
         compat,
         probing_threshold: probing,
-        inactive_threshold: threshold("ds_inactive_threshold", raw.ds_inactive_threshold)?,
-        probing_mode: ping_params::probing_mode(raw)?,
-    })
+        inactive_threshold: threshold("ds_inactive_threshold", raw.ds_inactive_threshold),
+        probing_mode: ping_params::probing_mode(raw),
+    }
 }
 
-/// Largest `ds_hash_size`: 2^26 slots take a gigabyte.
-const MAX_HASH_SIZE: u32 = 26;
-
-fn call_load(raw: &sys::glue_modparams) -> Read<Option<CallLoad>> {
-    let seconds = |name, value| whole(name, value, "seconds, 0 or more");
-    let limits = CallLimits {
-        expire_s: seconds("ds_hash_expire", raw.ds_hash_expire)?,
-        init_expire_s: seconds("ds_hash_initexpire", raw.ds_hash_initexpire)?,
-        most: most_calls(raw)?,
+/// Reads how calls are counted. Returns `None` if they are not.
+fn call_load(raw: &sys::glue_modparams) -> Option<CallLoad> {
+    let expected = "a power of two, 0 (off) to 31";
+    let size = match raw.ds_hash_size {
+        0 => return None,
+        negative @ ..0 => {
+            remark_number("ds_hash_size", negative, expected, "call load is off");
+            return None;
+        }
+        size @ 1..=31 => size,
+        too_large => {
+            // The C module's shift leaves out the bits above.
+            let size = too_large % 32;
+            remark_number(
+                "ds_hash_size",
+                too_large,
+                expected,
+                &format!("{size} is used"),
+            );
+            size
+        }
     };
-    let check_s = seconds("ds_hash_check_interval", raw.ds_hash_check_interval)?;
-    let expected = "a power of two, 0 (off) to 26";
-    let size = whole("ds_hash_size", raw.ds_hash_size, expected)?;
-    if size > MAX_HASH_SIZE {
-        return bad_number("ds_hash_size", raw.ds_hash_size, expected);
+    let mut limits = CallLimits {
+        expire_s: seconds_or_never("ds_hash_expire", raw.ds_hash_expire),
+        init_expire_s: seconds_or_never("ds_hash_initexpire", raw.ds_hash_initexpire),
+        most: most_calls(raw),
+    };
+    let check_s = seconds_or_never("ds_hash_check_interval", raw.ds_hash_check_interval);
+    if check_s == u32::MAX {
+        (limits.expire_s, limits.init_expire_s) = (check_s, check_s);
     }
-    Ok((size > 0).then_some(CallLoad {
-        size,
+    Some(CallLoad {
+        size: size.unsigned_abs(),
         limits,
         check_s,
-    }))
+    })
 }
 
 /// Returns the most calls that are counted; by default as many as a quarter of the shared memory holds.
-fn most_calls(raw: &sys::glue_modparams) -> Read<usize> {
+fn most_calls(raw: &sys::glue_modparams) -> usize {
     let expected = "a number of calls, or 0 for a quarter of the shared memory";
-    let most = whole("ds_hash_max_calls", raw.ds_hash_max_calls, expected)?;
     let fit = memory::size() / 4 / CALL_BYTES;
-    Ok(match most {
+    match whole("ds_hash_max_calls", raw.ds_hash_max_calls, expected) {
         0 => fit,
         most => usize::try_from(most).unwrap_or(usize::MAX),
-    })
+    }
 }
 
 /// The first release whose C module takes a sum of bits as `event_callback_mode`.

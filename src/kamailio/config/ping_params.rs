@@ -1,9 +1,10 @@
 //! The parameters of pings.
 
-use super::value::{Read, bad, bad_number, bytes, set, whole};
+use super::value::{Read, bad, bytes, remark, remark_number, set, whole};
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::latency::Alpha;
 use crate::dispatch::state::probe::ReplyCodes;
+use crate::dispatch::text::bare_uri;
 use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::net::{self, Uri};
 use crate::kamailio::server::sys;
@@ -36,50 +37,98 @@ pub struct DefaultSocket {
     pub socket: usize,
 }
 
-/// Reads the parameters. Returns `None` if destinations are not pinged.
+/// Reads the parameters. Returns `None` if destinations are not pinged: then none of the others is looked at.
 pub(super) fn pings(raw: &sys::glue_modparams) -> Read<Option<PingSettings>> {
-    let method = bytes(&raw.ds_ping_method);
-    let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte);
-    // tm may report the end of an INVITE more than once, and a call would begin.
-    let unfit = matches!(method, b"ACK" | b"CANCEL" | b"INVITE");
-    if method.is_empty() || !method.iter().all(token) || unfit {
-        return bad("ds_ping_method", method, "a SIP method, as OPTIONS or INFO");
+    let expected = "seconds, 0 (no pings) or more";
+    let seconds = whole("ds_ping_interval", raw.ds_ping_interval, expected);
+    if seconds == 0 {
+        return Ok(None);
     }
-    let from = uri("ds_ping_from", &raw.ds_ping_from)?;
-    let from = match from {
-        Some(from) => from,
-        None => return bad("ds_ping_from", b"", "a SIP URI"),
-    };
-    let outbound_proxy = uri("outbound_proxy", &raw.outbound_proxy)?;
     let socket = set(&raw.ds_ping_socket);
     if let Some(place) = socket.filter(|place| net::socket_at(place).is_none()) {
         return bad("ds_ping_socket", place, LOCAL);
     }
-    let seconds = whole(
-        "ds_ping_interval",
-        raw.ds_ping_interval,
-        "seconds, 0 (no pings) or more",
-    )?;
-    let timeout_ms = whole(
-        "ds_ping_fr_timeout",
-        raw.ds_ping_fr_timeout,
-        "milliseconds, 0 (tm's fr_timer) or more",
-    )?;
-    Ok((seconds > 0).then_some(PingSettings {
-        method,
-        from,
+    let timeout_ms = raw.ds_ping_fr_timeout;
+    let expected = "milliseconds, 0 (tm's fr_timer) or more";
+    Ok(Some(PingSettings {
+        method: method(raw)?,
+        from: from(raw),
         interval_ms: u64::from(seconds) * 1_000,
-        timeout_ms,
-        outbound_proxy,
+        timeout_ms: whole("ds_ping_fr_timeout", timeout_ms, expected),
+        outbound_proxy: outbound_proxy(raw),
         socket,
     }))
 }
 
-fn uri(name: &'static str, value: &sys::str_) -> Read<Option<&'static [u8]>> {
-    match set(value) {
-        Some(uri) if Uri::parse(uri).is_none() => bad(name, uri, "a SIP URI"),
-        uri => Ok(uri),
+/// Returns true if the config asks for pings.
+fn on(raw: &sys::glue_modparams) -> bool {
+    raw.ds_ping_interval > 0
+}
+
+/// Reads the method of pings. What is no method is sent as it is, as the C module does.
+fn method(raw: &sys::glue_modparams) -> Read<&'static [u8]> {
+    let (name, expected) = ("ds_ping_method", "a SIP method, as OPTIONS or INFO");
+    let method = bytes(&raw.ds_ping_method);
+    // tm may report the end of an INVITE more than once, and a call would begin.
+    let unfit = ["ACK", "CANCEL", "INVITE"];
+    let asked = method.trim_ascii();
+    if unfit
+        .iter()
+        .any(|unfit| asked.eq_ignore_ascii_case(unfit.as_bytes()))
+    {
+        return bad(name, method, expected);
     }
+    if method.is_empty() {
+        // tm sends no request without one.
+        remark(name, method, expected, "OPTIONS is used");
+        return Ok(b"OPTIONS");
+    }
+    let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(byte);
+    if !method.iter().all(token) {
+        remark(name, method, expected, SENT);
+    }
+    Ok(method)
+}
+
+const SENT: &str = "it is sent as it is";
+
+/// The URI in the From of pings where none is set.
+const FROM: &[u8] = b"sip:dispatcher@localhost";
+
+/// Reads the From of pings. It only has to be one that destinations take.
+fn from(raw: &sys::glue_modparams) -> &'static [u8] {
+    let (name, from, expected) = ("ds_ping_from", bytes(&raw.ds_ping_from), "a SIP URI");
+    if from.is_empty() {
+        // tm sends no request without one.
+        remark(name, from, expected, "sip:dispatcher@localhost is used");
+        return FROM;
+    }
+    if !has_scheme(bare_uri(from)) {
+        remark(name, from, expected, SENT);
+    }
+    from
+}
+
+fn has_scheme(uri: &[u8]) -> bool {
+    let schemes = [&b"sip:"[..], b"sips:", b"tel:"];
+    schemes.iter().any(|scheme| {
+        let (given, rest) = uri.split_at_checked(scheme.len()).unwrap_or_default();
+        given.eq_ignore_ascii_case(scheme) && !rest.is_empty()
+    })
+}
+
+/// Reads where pings are sent to instead of to the destinations.
+fn outbound_proxy(raw: &sys::glue_modparams) -> Option<&'static [u8]> {
+    let proxy = set(&raw.outbound_proxy)?;
+    if Uri::parse(bare_uri(proxy)).is_none() {
+        remark(
+            "outbound_proxy",
+            proxy,
+            "a SIP URI",
+            "no ping can be sent to it",
+        );
+    }
+    Some(proxy)
 }
 
 const LOCAL: &str = "a local socket of this server, as udp:192.0.2.1:5060";
@@ -87,22 +136,20 @@ const LOCAL: &str = "a local socket of this server, as udp:192.0.2.1:5060";
 /// Reads the default socket.
 pub(super) fn default_socket(raw: &sys::glue_modparams) -> Read<DefaultSocket> {
     let (name, place) = (set(&raw.ds_default_sockname), set(&raw.ds_default_socket));
-    let of_place = match place {
-        None => 0,
-        Some(place) => match net::socket_at(place) {
-            Some(socket) => socket,
-            None => return bad("ds_default_socket", place, LOCAL),
-        },
+    let found = match (name, place) {
+        (None, None) => Some(0),
+        // The name is stronger, whatever the place is.
+        (Some(name), _) => net::socket_named(name),
+        (None, Some(place)) => net::socket_at(place),
     };
-    let socket = match name {
-        None => of_place,
-        Some(name) => match net::socket_named(name) {
-            Some(socket) => socket,
-            None => {
+    let Some(socket) = found else {
+        return match name {
+            Some(name) => {
                 let expected = "the name of a local socket of this server";
-                return bad("ds_default_sockname", name, expected);
+                bad("ds_default_sockname", name, expected)
             }
-        },
+            None => bad("ds_default_socket", place.unwrap_or_default(), LOCAL),
+        };
     };
     Ok(DefaultSocket {
         name,
@@ -112,31 +159,53 @@ pub(super) fn default_socket(raw: &sys::glue_modparams) -> Read<DefaultSocket> {
 }
 
 /// Reads which destinations are pinged (`ds_probing_mode`).
-pub(super) fn probing_mode(raw: &sys::glue_modparams) -> Read<i32> {
-    let expected = "0, 1, 2 or 3";
-    match raw.ds_probing_mode {
-        mode @ 0..=3 => Ok(mode),
-        other => bad_number("ds_probing_mode", other, expected),
+pub(super) fn probing_mode(raw: &sys::glue_modparams) -> i32 {
+    let mode = raw.ds_probing_mode;
+    if on(raw) && !(0..=3).contains(&mode) {
+        let instead = "what is in probing is pinged";
+        remark_number("ds_probing_mode", mode, "0, 1, 2 or 3", instead);
     }
+    mode
 }
 
-/// Checks reply codes. Returns `None` after the message if they cannot be read.
-pub(super) fn check_reply_codes(name: &str, value: &[u8]) -> Option<()> {
-    let ignored = |item| {
-        log_warn!(
-            "{name}: \"{}\" is no status of a reply and is ignored",
-            Whole(item)
-        );
-    };
-    let error = ReplyCodes::parse_noting(value, ignored).err();
-    if let Some(error) = &error {
+/// Returns true if housekeeping belongs to the secondary timer (`ds_timer_mode`).
+pub(super) fn secondary_timer(raw: &sys::glue_modparams) -> bool {
+    let mode = raw.ds_timer_mode;
+    if on(raw) && !(0..=1).contains(&mode) {
+        remark_number("ds_timer_mode", mode, "0 or 1", "0 is used");
+    }
+    mode == 1
+}
+
+/// Reads the reply codes of good pings. What cannot be read is skipped.
+pub(super) fn reply_codes(raw: &sys::glue_modparams) -> &'static [u8] {
+    let codes = bytes(&raw.ds_ping_reply_codes);
+    if let Some(skipped) = first_skipped(codes).filter(|_| on(raw)) {
+        let instead = format!("\"{}\" is not read", Whole(skipped));
+        remark("ds_ping_reply_codes", codes, CODES, &instead);
+    }
+    codes
+}
+
+const CODES: &str = "code=N (100 to 699) or class=N (1 to 6), separated by \";\"";
+
+fn first_skipped(codes: &[u8]) -> Option<&[u8]> {
+    let mut first = None;
+    let _ = ReplyCodes::parse_noting(codes, |item| first = first.or(Some(item)));
+    first
+}
+
+/// Returns true if reply codes that a command sets can be read as a whole; else after a log line.
+pub(super) fn takes_reply_codes(codes: &[u8]) -> bool {
+    let skipped = first_skipped(codes);
+    if let Some(skipped) = skipped {
         log_err!(
-            "{name}: found \"{}\" in \"{}\", expected code=N or class=N",
-            Whole(error.item),
-            Whole(value)
+            "ping_reply_codes: found \"{}\" in \"{}\", expected {CODES}",
+            Whole(skipped),
+            Whole(codes)
         );
     }
-    error.is_none().then_some(())
+    skipped.is_none()
 }
 
 /// Reads the weight by which round trips are estimated. Returns `None` if they are not measured.

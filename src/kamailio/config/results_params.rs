@@ -1,6 +1,6 @@
 //! The parameters of results: where a selection writes its destinations.
 
-use super::value::{Read, bad, bytes, parsed};
+use super::value::{Read, bytes, parsed, remark, remark_rest, set};
 use crate::dispatch::state::compat::Compat;
 use crate::kamailio::server::pv::Avp;
 use crate::kamailio::server::sys;
@@ -67,6 +67,8 @@ impl Avps {
 }
 
 /// Reads the parameters.
+///
+/// `failover` says if destinations are kept for it.
 pub(super) fn results(raw: &sys::glue_modparams, failover: bool, compat: Compat) -> Read<Results> {
     let avps = Avps {
         dst: avp("dst_avp", &raw.dst_avp)?,
@@ -79,8 +81,11 @@ pub(super) fn results(raw: &sys::glue_modparams, failover: bool, compat: Compat)
     let count = raw.xavp_ctx_mode & 1 == 0;
     Ok(Results {
         any: failover || count || avps.any(),
-        dst: xavp("xavp_dst", &raw.xavp_dst)?,
-        ctx: xavp("xavp_ctx", &raw.xavp_ctx)?,
+        dst: xavp("xavp_dst", &raw.xavp_dst),
+        ctx: match xavp("xavp_ctx", &raw.xavp_ctx) {
+            b"" => CTX,
+            name => name,
+        },
         attrs: raw.xavp_dst_mode & 1 == 0,
         socket: raw.xavp_dst_mode & 2 != 0,
         sockname: raw.xavp_dst_mode & 4 != 0,
@@ -92,19 +97,36 @@ pub(super) fn results(raw: &sys::glue_modparams, failover: bool, compat: Compat)
 }
 
 fn avp(name: &'static str, value: &sys::str_) -> Read<Option<Avp>> {
-    parsed(
-        name,
-        value,
-        Avp::parse,
-        "an AVP with a fixed name, as $avp(x)",
-    )
+    let expected = "an AVP with a fixed name, as $avp(x)";
+    let parse = |value: &'static [u8]| {
+        let (avp, rest) = Avp::parse(value)?;
+        remark_rest(name, value, rest, expected);
+        Some(avp)
+    };
+    parsed(name, value, parse, expected)
 }
 
-fn xavp(name: &'static str, value: &sys::str_) -> Read<&'static [u8]> {
+const XAVP: &str = "the name of an XAVP, as _dsdst_";
+/// The XAVP of the count where the config names none: in the C module every selection would fail.
+const CTX: &[u8] = b"_dsctx_";
+
+/// Reads the name of an XAVP. Scripts cannot read one with unusual characters, but failover can.
+fn xavp(name: &'static str, value: &sys::str_) -> &'static [u8] {
     let value = bytes(value);
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    if !value.is_empty() && value.iter().all(plain) {
-        return Ok(value);
+    if name == "xavp_ctx" && value.is_empty() {
+        remark(name, value, XAVP, "_dsctx_ is used");
+    } else if !value.iter().all(plain) {
+        remark(name, value, XAVP, "scripts cannot read it");
     }
-    bad(name, value, "the name of an XAVP, as _dsdst_")
+    value
+}
+
+/// Returns true if there is a name for the XAVP with the destinations. Without one there is no failover.
+pub(super) fn keeps_destinations(raw: &sys::glue_modparams) -> bool {
+    let named = set(&raw.xavp_dst).is_some();
+    if !named {
+        remark("xavp_dst", b"", XAVP, "failover is off");
+    }
+    named
 }

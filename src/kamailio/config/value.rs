@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::kamailio::server::log::log_warn;
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::{self, Whole};
 
@@ -66,9 +67,45 @@ pub(super) fn parsed<T>(
     }
 }
 
-/// Reads a number that is not negative.
-pub(super) fn whole(name: &'static str, value: i32, expected: &'static str) -> Read<u32> {
-    u32::try_from(value).or_else(|_| bad_number(name, value, expected))
+/// Warns of a value that means nothing, and says what is done instead.
+pub(super) fn remark(name: &str, value: &[u8], expected: &str, instead: &str) {
+    log_warn!(
+        "parameter {name}: found \"{}\", expected {expected}: {instead}",
+        Whole(value)
+    );
+}
+
+/// As [`remark`], of a number.
+pub(super) fn remark_number(name: &str, value: i32, expected: &str, instead: &str) {
+    remark(name, value.to_string().as_bytes(), expected, instead);
+}
+
+/// Warns of what follows a variable, which nobody reads.
+pub(super) fn remark_rest(name: &str, value: &[u8], rest: &[u8], expected: &str) {
+    if !rest.trim_ascii().is_empty() {
+        remark(
+            name,
+            value,
+            expected,
+            "what follows the variable is not read",
+        );
+    }
+}
+
+/// Reads a number that is not negative. A negative one counts as 0, after a warning.
+pub(super) fn whole(name: &str, value: i32, expected: &str) -> u32 {
+    u32::try_from(value).unwrap_or_else(|_| {
+        remark_number(name, value, expected, "0 is used");
+        0
+    })
+}
+
+/// Reads a number of seconds. A negative one never comes to its end, after a warning.
+pub(super) fn seconds_or_never(name: &str, value: i32) -> u32 {
+    u32::try_from(value).unwrap_or_else(|_| {
+        remark_number(name, value, "seconds, 0 or more", "the time never ends");
+        u32::MAX
+    })
 }
 
 /// Reads a number that is 0 or 1.
@@ -82,20 +119,14 @@ pub(super) fn switch(name: &'static str, value: i32) -> Read<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::{switch, whole};
-
-    #[test]
-    fn a_bad_number_is_named_with_what_was_expected() {
-        assert!(matches!(whole("p", 7, "0 or more"), Ok(7)));
-        let bad = whole("p", -1, "0 or more").map_err(|bad| bad.to_string());
-        let text = "parameter p: found \"-1\", expected 0 or more";
-        assert_eq!(bad, Err(text.to_owned()));
-    }
+    use super::switch;
 
     #[test]
     fn a_switch_is_0_or_1() {
         assert!(matches!(switch("p", 0), Ok(false)));
         assert!(matches!(switch("p", 1), Ok(true)));
-        assert!(switch("p", 2).is_err());
+        let bad = switch("p", 2).map_err(|bad| bad.to_string());
+        let text = "parameter p: found \"2\", expected 0 or 1";
+        assert_eq!(bad, Err(text.to_owned()));
     }
 }

@@ -127,10 +127,18 @@ pub fn load(
 ) -> Result<Loaded, LoadError> {
     let source = &module.settings.source;
     let ticket = module.store.ticket();
-    let mut content = source::read(source).map_err(|error| {
-        log_err!("no dispatching list loaded from {}: {error}", source.kind());
-        LoadError::Unreadable(source.title(), error)
-    })?;
+    let mut content = match source::read(source) {
+        Ok(content) => content,
+        // A mistake, but nothing is lost yet: destinations may come by commands, as with the C module.
+        Err(error) if error.is_directory() && feed.cause() == Cause::Start => {
+            log_warn!("no dispatching list loaded from {}: {error}", source.kind());
+            Content::Text(Vec::new())
+        }
+        Err(error) => {
+            log_err!("no dispatching list loaded from {}: {error}", source.kind());
+            return Err(LoadError::Unreadable(source.title(), error));
+        }
+    };
     let no_memory = |error| {
         log_err!("no dispatching list loaded from {}: {error}", source.kind());
         LoadError::Heap(error)

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use super::db::{self, DbError, Rows};
 use super::plain_file;
@@ -46,6 +47,13 @@ pub enum Grade {
     Noted,
 }
 
+impl ReadError {
+    /// Returns true if the file is a directory.
+    pub fn is_directory(&self) -> bool {
+        matches!(self, ReadError::File(error) if error.kind() == io::ErrorKind::IsADirectory)
+    }
+}
+
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -66,10 +74,13 @@ pub fn read(source: &ListSource) -> Result<Content, ReadError> {
     }
 }
 
-/// Reads a regular file. Others, such as a FIFO, might never end.
+/// Reads a regular file, or `/dev/null`. Others, such as a FIFO, might never end.
 fn read_file(path: &[u8]) -> io::Result<Vec<u8>> {
     let path = OsStr::from_bytes(path);
-    if !fs::metadata(path)?.is_file() {
+    let found = fs::metadata(path)?;
+    let is_null = || fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == found.rdev());
+    let ends = found.is_file() || found.file_type().is_char_device() && is_null();
+    if !ends && !found.is_dir() {
         return Err(io::Error::other("not a plain file"));
     }
     plain_file::read_all(&mut File::open(path)?)

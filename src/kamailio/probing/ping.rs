@@ -7,6 +7,7 @@ use std::ffi::CString;
 use super::ping_result::{LEFT, settle};
 use crate::dispatch::list::destination::{Addr, SetId};
 use crate::dispatch::state::probe::{Unsent, is_pinged};
+use crate::dispatch::text::bare_uri;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::ping_params::PingSettings;
@@ -177,18 +178,7 @@ fn socket(module: &Module, pings: &PingSettings, dest: &Dest) -> Socket {
 
 /// Returns the URI of the outbound proxy for a destination's pings, if there is one.
 fn proxy<'d>(pings: &PingSettings, obproxy: Option<&'d [u8]>) -> Option<&'d [u8]> {
-    obproxy.or(pings.outbound_proxy).map(without_name)
-}
-
-/// Returns the URI in `"name" <URI>;parameters`, or the whole text if it has another form.
-fn without_name(text: &[u8]) -> &[u8] {
-    let start = text.iter().position(|&byte| byte == b'<');
-    let behind = start.and_then(|start| text.get(start + 1..));
-    let end = behind.and_then(|behind| behind.iter().position(|&byte| byte == b'>'));
-    behind
-        .zip(end)
-        .and_then(|(behind, end)| behind.get(..end))
-        .unwrap_or(text)
+    obproxy.or(pings.outbound_proxy).map(bare_uri)
 }
 
 /// Returns the URI whose name is resolved for a destination's pings.

@@ -138,7 +138,7 @@ fn pinged_dest(module: &Module, record: &DestRecord) -> Option<(u64, Option<Repl
     let view = pinned.view(record.set())?;
     let dest = view.dest(view.position_of(record)?)?;
     let codes = dest.attrs().ping_reply_codes;
-    let codes = codes.and_then(|codes| ReplyCodes::parse(codes).ok());
+    let codes = codes.map(ReplyCodes::parse);
     Some((fingerprint(dest.uri()), codes))
 }
 

@@ -19,15 +19,17 @@ unsafe impl Sync for Variable {}
 unsafe impl Send for Variable {}
 
 impl Variable {
-    /// Parses the name of a variable; `None` if the text is anything but one variable.
-    pub fn parse(name: &'static [u8]) -> Option<Self> {
-        let mut name = text::as_str(name);
-        let end = name.s.wrapping_add(usize::try_from(name.len).ok()?);
+    /// Parses the variable that a text begins with. Returns it and what follows; `None` if there is none.
+    pub fn parse(text: &'static [u8]) -> Option<(Self, &'static [u8])> {
+        let mut name = text::as_str(text);
+        let start = name.s.addr();
         let mut spec = MaybeUninit::<sys::pv_spec_t>::zeroed();
         // SAFETY: the server fills the spec, and keeps pointers into the name, which stays.
         let parsed = unsafe { sys::pv_parse_spec2(&raw mut name, spec.as_mut_ptr(), 1) };
+        let rest = text.get(parsed.addr().checked_sub(start)?..)?;
         // SAFETY: a struct of integers and pointers, for which zeroes are a value.
-        (parsed == end).then(|| Variable(UnsafeCell::new(unsafe { spec.assume_init() })))
+        let spec = unsafe { spec.assume_init() };
+        Some((Variable(UnsafeCell::new(spec)), rest))
     }
 
     /// Returns true if scripts can write to it.
@@ -132,11 +134,11 @@ unsafe impl Sync for Avp {}
 unsafe impl Send for Avp {}
 
 impl Avp {
-    /// Parses `$avp(name)`, `$avp(s:name)` or `$avp(i:number)`; `None` for any other text.
-    pub fn parse(text: &'static [u8]) -> Option<Self> {
+    /// Parses `$avp(name)`, `$avp(s:name)` or `$avp(i:number)`. Returns it and what follows; `None` for any other text.
+    pub fn parse(text: &'static [u8]) -> Option<(Self, &'static [u8])> {
         Variable::parse(text)
-            .and_then(|mut variable| variable.as_avp())
-            .or_else(|| Self::parse_name(text))
+            .and_then(|(mut variable, rest)| Some((variable.as_avp()?, rest)))
+            .or_else(|| Some((Self::parse_name(text)?, &b""[..])))
     }
 
     /// Parses it without the class of variables `$avp`, which is the module pv's: old configs name their AVPs

@@ -62,17 +62,29 @@ fn expiry_reaches_all_of_a_table_that_is_checked_in_parts() {
 }
 
 #[test]
-fn bad_values_are_refused_at_the_start() {
+fn values_that_mean_nothing_are_named_once() {
+    let never = "expected seconds, 0 or more: the time never ends";
+    let size = "expected a power of two, 0 (off) to 31";
     let cases = [
-        ("ds_hash_size", -1),
-        ("ds_hash_size", 27),
-        ("ds_hash_expire", -1),
-        ("ds_hash_initexpire", -5),
-        ("ds_hash_check_interval", -1),
+        ("ds_hash_size", -1, format!("{size}: call load is off")),
+        ("ds_hash_size", 36, format!("{size}: 4 is used")),
+        ("ds_hash_expire", -1, never.to_owned()),
+        ("ds_hash_initexpire", -5, never.to_owned()),
+        ("ds_hash_check_interval", -1, never.to_owned()),
     ];
-    for (name, value) in cases {
-        let config = Config::routes("request_route { exit; }").param(name, value);
-        let log = fails_to_start(Module::Rust, config.list("1 sip:127.0.0.1:7001\n"));
-        assert!(log.contains(name), "{name}={value}: {log}");
+    let list = || Config::routes("request_route { exit; }").list("1 sip:127.0.0.1:7001\n");
+    for (name, value, warning) in cases {
+        let warning = format!("parameter {name}: found \"{value}\", {warning}");
+        let mut config = list().param(name, value).expect_log(&warning);
+        if name != "ds_hash_size" {
+            config = config.param("ds_hash_size", 4);
+        }
+        Kamailio::start(Module::Rust, config).stop();
+        // Of what is off nothing is said.
+        if name != "ds_hash_size" {
+            Kamailio::start(Module::Rust, list().param(name, value)).stop();
+        }
     }
+    let log = fails_to_start(Module::Rust, list().param("ds_hash_size", 31));
+    assert!(log.contains("cannot make the table of calls: "), "{log}");
 }

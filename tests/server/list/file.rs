@@ -243,16 +243,47 @@ fn ten_thousand_destinations_load() {
 
 #[test]
 fn a_list_that_cannot_be_read_stops_the_start_and_is_named() {
-    let log = fails_to_start(Module::Rust, plain().param("list_file", "{{DIR}}"));
-    assert!(
-        log.contains("no dispatching list loaded from file \""),
-        "{log}"
-    );
     let log = fails_to_start(Module::Rust, plain().param("list_file", "{{DIR}}/none/x"));
     assert!(
         log.contains("/none/x\": No such file or directory"),
         "{log}"
     );
+}
+
+#[test]
+fn the_list_may_be_dev_null_or_a_directory_at_the_start() {
+    let directory = "no dispatching list loaded from file \"";
+    let cases = [
+        (
+            "/dev/null",
+            "loaded 0 destinations",
+            "the list has no destination left",
+        ),
+        ("{{DIR}}", directory, "cannot read the list: Is a directory"),
+    ];
+    for (path, said, fault) in cases {
+        let config = plain().param("list_file", path).expect_log(said);
+        let server = start(config);
+        server.ignore_log();
+        server
+            .kamcmd(&["dispatcher.add", "1", "sip:127.0.0.1:7001"])
+            .unwrap();
+        let refused = server.kamcmd(&["dispatcher.reload"]).unwrap_err();
+        let named = refused.text.contains(fault) || refused.text.contains("no destination left");
+        assert!(named, "{path}: {refused}");
+        assert_eq!(server.flags(1, "sip:127.0.0.1:7001"), "AX", "{path}");
+    }
+}
+
+#[test]
+fn a_list_that_might_never_end_stops_the_start() {
+    for path in ["/dev/zero", "/dev/tty"] {
+        let log = fails_to_start(Module::Rust, plain().param("list_file", path));
+        let named = ["not a plain file", "No such"]
+            .iter()
+            .any(|why| log.contains(why));
+        assert!(named, "{path}: {log}");
+    }
 }
 
 #[test]

@@ -56,13 +56,7 @@ fn a_bad_avp_is_named_with_what_was_expected() {
         );
         refused(name, "$var(x)", &message);
     }
-    for value in [
-        "x",
-        "$avp($var(x))",
-        "$avp(a)$avp(b)",
-        "$avp(a) ",
-        "$xavp(a)",
-    ] {
+    for value in ["x", "$avp($var(x))", " $var(x)", "$xavp(a)"] {
         let message = format!(
             "parameter dst_avp: found \"{value}\", expected an AVP with a fixed name, as $avp(x)"
         );
@@ -74,7 +68,7 @@ fn a_bad_avp_is_named_with_what_was_expected() {
 fn a_bad_variable_is_named_with_what_was_expected() {
     let expected = "expected a variable that can be written, as $var(x)";
     for name in ["setid_pvname", "setid_pvar", "attrs_pvname"] {
-        for value in ["$ci", "x", "$var(x)y"] {
+        for value in ["$ci", "x", " $var(x)"] {
             refused(
                 name,
                 value,
@@ -92,30 +86,69 @@ fn a_bad_variable_is_named_with_what_was_expected() {
     }
 }
 
+/// The server starts, with one warning of ours about the parameter, which ends with `instead`.
+fn remarked(name: &str, value: impl Into<Value>, instead: &str) {
+    let value = value.into();
+    let shown = match &value {
+        Value::Int(number) => number.to_string(),
+        Value::Text(text) => text.clone(),
+    };
+    let warning = format!("parameter {name}: found \"{shown}\", expected ");
+    let config = with(name, value).param("flags", 2).expect_log(&warning);
+    let config = config.allow_log("the config uses names of version 3.2");
+    let server = Kamailio::start(Module::Rust, config);
+    let log = server.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(&warning)).collect();
+    assert_eq!(lines.len(), 1, "{name}: {lines:#?}");
+    assert!(lines[0].ends_with(instead), "{name}: {lines:#?}");
+    server.stop();
+}
+
 #[test]
-fn a_bad_xavp_name_is_named_with_what_was_expected() {
-    for name in ["xavp_dst", "xavp_ctx"] {
-        for value in ["", "a b", "x=>y", "a[0]"] {
-            let message = format!(
-                "parameter {name}: found \"{value}\", expected the name of an XAVP, as _dsdst_"
-            );
-            refused(name, value, &message);
-        }
+fn what_follows_a_variable_is_not_read() {
+    let rest = ": what follows the variable is not read";
+    for name in ["dst_avp", "sock_avp"] {
+        remarked(name, "$avp(a)$avp(b)", rest);
+    }
+    for name in ["setid_pvname", "setid_pvar", "attrs_pvname"] {
+        remarked(name, "$var(x)y", rest);
+    }
+    for (name, value) in [("dst_avp", "$avp(a) "), ("setid_pvname", "$var(x) ")] {
+        let config = with(name, value).allow_log("the config uses names of version 3.2");
+        Kamailio::start(Module::Rust, config).stop();
     }
 }
 
 #[test]
-fn a_negative_threshold_is_named_with_what_was_expected() {
+fn an_xavp_name_that_scripts_cannot_read_is_named() {
+    for name in ["xavp_dst", "xavp_ctx"] {
+        for value in ["a b", "x=>y", "a[0]"] {
+            remarked(name, value, ": scripts cannot read it");
+        }
+    }
+    remarked("xavp_dst", "", ": failover is off");
+    remarked("xavp_ctx", "", ": _dsctx_ is used");
+}
+
+#[test]
+fn a_negative_number_is_named_and_counts_as_0() {
     let names = [
         "ds_probing_threshold",
         "ds_probing_threshhold",
         "ds_inactive_threshold",
+        "reload_delta",
+        "ds_ping_interval",
     ];
     for name in names {
-        let message =
-            format!("parameter {name}: found \"-1\", expected a number of failures, 0 or more");
-        refused(name, -1, &message);
+        remarked(name, -1, ": 0 is used");
     }
+}
+
+#[test]
+fn a_good_name_is_stronger_than_a_place_that_is_none() {
+    let config = with("ds_default_sockname", "front").param("ds_default_socket", "udp:192.0.2.1:9");
+    let config = config.global("listen=udp:127.0.0.2:{{PORT}} name \"front\"");
+    Kamailio::start(Module::Rust, config).stop();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::*;
 const NAMES: [&[u8]; 5] = [b"setid", b"destination", b"flags", b"priority", b"attrs"];
 
 fn row(cells: &[Cell<'_>]) -> Result<Line<'static>, String> {
-    let extra = extra_attrs(b"xa=c1;xb=c2").unwrap();
+    let extra = extra_attrs(b"xa=c1;xb=c2").0;
     read(7, cells, &extra).map_err(|fault| fault.wrong.to_string())
 }
 
@@ -13,7 +13,7 @@ fn row(cells: &[Cell<'_>]) -> Result<Line<'static>, String> {
 fn each_version_has_its_columns() {
     let columns = Columns {
         names: NAMES,
-        extra: extra_attrs(b"xa=c1;xb=c2").unwrap(),
+        extra: extra_attrs(b"xa=c1;xb=c2").0,
     };
     let of = |version| columns.of_version(version).map(|names| names.len());
     let found: Vec<_> = (-1..=5).map(of).collect();
@@ -26,20 +26,32 @@ fn each_version_has_its_columns() {
 
 #[test]
 fn extra_attributes_are_pairs() {
-    let extra = extra_attrs(b" xa=c1; xb = c2 ;").unwrap();
-    let pairs: Vec<_> = extra.iter().map(|e| (e.attr, e.column)).collect();
-    assert_eq!(pairs, [(&b"xa"[..], &b"c1"[..]), (b"xb", b"c2")]);
-    for bad in [
-        "",
-        ";",
-        "xa",
-        "xa=",
-        "=c1",
-        "xa=c1;;xb=c2",
-        "xa=c1=c2",
-        "x a=c1",
-    ] {
-        assert_eq!(extra_attrs(bad.as_bytes()), None, "{bad}");
+    let good: &[(&str, &[(&str, &str)])] = &[
+        (" xa=c1; xb = c2 ;", &[("xa", "c1"), ("xb", "c2")]),
+        ("xa=c1;;xb=\"c2\"", &[("xa", "c1"), ("xb", "c2")]),
+        ("", &[]),
+        (";", &[]),
+    ];
+    let bad: &[(&str, &[(&str, &str)])] = &[
+        ("xa", &[]),
+        ("xa=", &[]),
+        ("=c1", &[]),
+        ("xa=c1=c2;xb=c2", &[("xb", "c2")]),
+        ("x a=c1", &[]),
+        ("xa=c1,xb=c2", &[("xa", "c1")]),
+    ];
+    let cases = good
+        .iter()
+        .map(|case| (case, true))
+        .chain(bad.iter().map(|case| (case, false)));
+    for ((text, want), whole) in cases {
+        let (extra, all) = extra_attrs(text.as_bytes());
+        let pairs: Vec<_> = extra.iter().map(|e| (e.attr, e.column)).collect();
+        let want: Vec<_> = want
+            .iter()
+            .map(|(a, c)| (a.as_bytes(), c.as_bytes()))
+            .collect();
+        assert_eq!((pairs, all), (want, whole), "{text}");
     }
 }
 

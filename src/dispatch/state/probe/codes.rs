@@ -1,9 +1,7 @@
 //! The reply codes of good pings: the parameter `ds_ping_reply_codes`.
 
-use core::fmt;
-
 use crate::dispatch::state::compat::Compat;
-use crate::dispatch::text::name_value;
+use crate::dispatch::text::Parameters;
 
 const FIRST: u16 = 100;
 const LAST: u16 = 699;
@@ -18,72 +16,43 @@ pub struct ReplyCodes {
     bits: [u64; WORDS],
 }
 
-/// The error of an item of the list that is not `name=value`. `Display` names the item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CodesError<'t> {
-    /// The item as written, without the blanks around it.
-    pub item: &'t [u8],
-}
-
-impl fmt::Display for CodesError<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "\"{}\" is no code=N or class=N",
-            self.item.escape_ascii()
-        )
-    }
-}
-
-impl core::error::Error for CodesError<'_> {}
-
 impl ReplyCodes {
-    /// Reads a list such as `class=2;code=403;code=488;class= 3`.
+    /// Reads a list such as `class=2;code=403;code=488;class= 3`, as the C module does.
     ///
-    /// Names may have any case, blanks may be anywhere but inside names and numbers, and items may be empty. Items that
-    /// mean nothing are skipped, see [`ReplyCodes::parse_noting`].
-    ///
-    /// # Errors
-    ///
-    /// [`CodesError`] for the first item that is not `name=value`.
-    pub fn parse(text: &[u8]) -> Result<ReplyCodes, CodesError<'_>> {
+    /// Names may have any case, blanks may be anywhere but inside names and numbers, values may have quotes, and what
+    /// follows the digits of a number does not count. What cannot be read is skipped, see
+    /// [`ReplyCodes::parse_noting`].
+    #[must_use]
+    pub fn parse(text: &[u8]) -> ReplyCodes {
         ReplyCodes::parse_noting(text, |_| ())
     }
 
-    /// Reads a list as [`ReplyCodes::parse`] does. `ignored` is called with each item that is skipped: a name other
-    /// than
-    /// `code` and `class`, a code outside 100 to 699, a class outside 1 to 6.
-    ///
-    /// # Errors
-    ///
-    /// As [`ReplyCodes::parse`].
-    pub fn parse_noting<'t>(
-        text: &'t [u8],
-        mut ignored: impl FnMut(&'t [u8]),
-    ) -> Result<ReplyCodes, CodesError<'t>> {
+    /// Reads a list as [`ReplyCodes::parse`] does. `skipped` is called with each part that means nothing: a name other
+    /// than `code` and `class`, a code outside 100 to 699, a class outside 1 to 6, and all that follows a comma.
+    #[must_use]
+    pub fn parse_noting<'t>(text: &'t [u8], mut skipped: impl FnMut(&'t [u8])) -> ReplyCodes {
         let mut codes = ReplyCodes::default();
-        for item in text.split(|byte| *byte == b';') {
-            let item = item.trim_ascii();
-            if item.is_empty() {
-                continue;
-            }
-            let (name, value) = name_value(item).ok_or(CodesError { item })?;
-            let range = match number(value) {
-                Some(code) if name.eq_ignore_ascii_case(b"code") => (code, code),
-                Some(class @ 1..=6) if name.eq_ignore_ascii_case(b"class") => {
+        let mut parts = Parameters::of(text);
+        for part in parts.by_ref().filter(|part| !part.item.is_empty()) {
+            let range = match number(part.value) {
+                code if part.name.eq_ignore_ascii_case(b"code") => (code, code),
+                class @ 1..=6 if part.name.eq_ignore_ascii_case(b"class") => {
                     (class * 100, class * 100 + 99)
                 }
                 _ => (0, 0),
             };
             if range.0 < FIRST || range.1 > LAST {
-                ignored(item);
+                skipped(part.item);
                 continue;
             }
             for code in range.0..=range.1 {
                 codes.add(code);
             }
         }
-        Ok(codes)
+        if !parts.unread.is_empty() {
+            skipped(parts.unread);
+        }
+        codes
     }
 
     /// Returns true if a reply with this code is good, even one that the server has made itself. Any 2xx is good; in
@@ -116,11 +85,14 @@ fn bit(code: u16) -> Option<(usize, u64)> {
     Some((usize::from(number / 64), 1 << (number % 64)))
 }
 
-/// Reads a decimal number; `None` for any other text, and for a number that is far too large.
-fn number(text: &[u8]) -> Option<u16> {
-    text.iter().try_fold(0u16, |sum, byte| {
-        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
-        sum.checked_mul(10)?.checked_add(u16::from(digit))
+/// Returns the number that a text begins with; 0 if it begins with none. A number that is far too large is the largest.
+fn number(text: &[u8]) -> u16 {
+    let text = text.trim_ascii_start();
+    let digits = text.strip_prefix(b"+").unwrap_or(text);
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0u16, |sum, digit| {
+        sum.saturating_mul(10)
+            .saturating_add(u16::from(digit - b'0'))
     })
 }
 
@@ -130,7 +102,7 @@ mod tests {
     use Compat::{V3_2, V5_6, V6_1};
 
     fn good(text: &str, compat: Compat) -> Vec<i32> {
-        let codes = ReplyCodes::parse(text.as_bytes()).unwrap();
+        let codes = ReplyCodes::parse(text.as_bytes());
         (-5..if cfg!(miri) { 705 } else { 70_000 })
             .filter(|code| codes.accepts(*code, compat))
             .collect()
@@ -171,12 +143,49 @@ mod tests {
     }
 
     #[test]
-    fn meaningless_items_are_passed_over_and_named() {
+    fn what_the_c_module_reads_is_read() {
+        // Recorded from the C module 5.6.3: the text, and the codes besides 2xx.
+        let rows: &[(&str, &[(i32, i32)])] = &[
+            ("501,403,404", &[]),
+            ("200", &[]),
+            ("404;403", &[]),
+            ("code:404", &[]),
+            ("code=404;503", &[(404, 404)]),
+            ("class=2;x", &[]),
+            ("class=2;code=404,code=480", &[(404, 404)]),
+            ("class=4xx", &[(400, 499)]),
+            ("code=404x", &[(404, 404)]),
+            ("x=404;code=503", &[(503, 503)]),
+            ("code = 404", &[(404, 404)]),
+            ("code=\"404\";code='503'", &[(404, 404), (503, 503)]),
+            ("code=+404", &[(404, 404)]),
+            ("code=-404;code=4x04;code=x404;code=4040", &[]),
+            ("class=44;class=0;class=7;class=-4", &[]),
+            ("code=65940;code=4294967700", &[]),
+            ("code=404:code=503", &[(404, 404)]),
+            ("code==404", &[]),
+            ("code=404=503", &[(404, 404)]),
+            ("a=\"b;code=404\";code=503", &[(503, 503)]),
+            (",code=404", &[]),
+            ("code=404;class;class=;=5", &[(404, 404)]),
+            ("\"code\"=404", &[]),
+            ("code=4\"04\"", &[]),
+        ];
+        for (text, ranges) in rows {
+            let mut want = codes(ranges);
+            want.extend(200..=299);
+            want.sort_unstable();
+            assert_eq!(good(text, V5_6), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_means_nothing_is_skipped_and_named() {
         let text = b"code=99; code=700;class=0;class=7;other=3;code=abc;code=-200;code=99999;\
-            class=22;code=404;code=65736";
-        let mut ignored = Vec::new();
-        let codes = ReplyCodes::parse_noting(text, |item| ignored.push(item)).unwrap();
-        let want: [&[u8]; 10] = [
+            class=22;code=404;code=65736;486;code,code=503 ;x";
+        let mut skipped = Vec::new();
+        let codes = ReplyCodes::parse_noting(text, |item| skipped.push(item));
+        let want: [&[u8]; 13] = [
             b"code=99",
             b"code=700",
             b"class=0",
@@ -187,28 +196,11 @@ mod tests {
             b"code=99999",
             b"class=22",
             b"code=65736",
+            b"486",
+            b"code",
+            b"code=503 ;x",
         ];
-        assert_eq!(ignored, want);
-        assert_eq!(codes, ReplyCodes::parse(b"code=404").unwrap());
-    }
-
-    #[test]
-    fn what_is_no_name_and_value_is_refused() {
-        for (text, item) in [
-            ("404", "404"),
-            ("code=404; 486 ;class=2", "486"),
-            ("code", "code"),
-            ("=3", "=3"),
-            ("code=", "code="),
-            ("code = ;class=2", "code ="),
-            ("code=404 code=486", "code=404 code=486"),
-            ("co de=404", "co de=404"),
-            ("code=404,486 ,3", "code=404,486 ,3"),
-        ] {
-            let error = ReplyCodes::parse(text.as_bytes()).unwrap_err();
-            assert_eq!(error.item, item.as_bytes(), "{text}");
-        }
-        let error = ReplyCodes::parse(b"a;b=1\xff").unwrap_err();
-        assert_eq!(error.to_string(), "\"a\" is no code=N or class=N");
+        assert_eq!(skipped, want);
+        assert_eq!(codes, ReplyCodes::parse(b"code=404"));
     }
 }
