@@ -221,7 +221,8 @@ fn a_flood_of_long_call_ids_leaves_the_memory_to_others() {
     };
     assert_eq!(ordinary(0).text("X-Rc"), "1");
     let before = used(&server);
-    let tail = "x".repeat(59_000);
+    // 6.0 takes no message above 32,767 bytes.
+    let tail = "x".repeat(30_000);
     for n in 0..1_500 {
         uac.send(server.addr(), &flood(&format!("{n}{tail}"), "1"));
         if n % 2 == 0 {
