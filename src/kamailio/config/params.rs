@@ -155,7 +155,7 @@ impl Settings {
 fn variable(name: &'static str, value: &sys::str_) -> Read<Option<Variable>> {
     let expected = "a variable that can be written, as $var(x)";
     let parse = |value: &'static [u8]| {
-        let (mut variable, rest) = Variable::parse(value)?;
+        let (variable, rest) = Variable::parse(value)?;
         remark_rest(name, value, rest, expected);
         variable.is_writable().then_some(variable)
     };

@@ -1,6 +1,5 @@
 //! Pseudo-variables that the config names: parsed once at the start, then read and written by script functions.
 
-use core::cell::UnsafeCell;
 use core::ffi::c_int;
 use core::mem::MaybeUninit;
 
@@ -10,7 +9,7 @@ use super::sys;
 use super::text;
 
 /// A variable that the config names, such as `$var(x)` or `$avp(y)`.
-pub struct Variable(UnsafeCell<sys::pv_spec_t>);
+pub struct Variable(sys::pv_spec_t);
 
 // SAFETY: written in mod_init only; each process of the server has one thread, and its own copy after the fork
 // (doc/dev/safety.md).
@@ -29,17 +28,17 @@ impl Variable {
         let rest = text.get(parsed.addr().checked_sub(start)?..)?;
         // SAFETY: a struct of integers and pointers, for which zeroes are a value.
         let spec = unsafe { spec.assume_init() };
-        Some((Variable(UnsafeCell::new(spec)), rest))
+        Some((Variable(spec), rest))
     }
 
     /// Returns true if scripts can write to it.
-    pub fn is_writable(&mut self) -> bool {
-        self.0.get_mut().setf.is_some()
+    pub fn is_writable(&self) -> bool {
+        self.0.setf.is_some()
     }
 
     /// Returns the AVP that it names; `None` if it is not an AVP with a fixed name.
-    fn as_avp(&mut self) -> Option<Avp> {
-        let spec = self.0.get_mut();
+    fn as_avp(&self) -> Option<Avp> {
+        let mut spec = self.0;
         if spec.type_ != sys::PVT_AVP {
             return None;
         }
@@ -57,9 +56,11 @@ impl Variable {
         let Ok(assign) = c_int::try_from(sys::EQ_T) else {
             return false;
         };
-        // SAFETY: a spec that the server has parsed, of which nobody has a reference now, and a live message; it
-        // copies the value.
-        unsafe { sys::pv_set_spec_value(msg.raw(), self.0.get(), assign, &raw mut value) >= 0 }
+        // The server asks for a spec that it may change, and a static is for reading.
+        let mut spec = self.0;
+        // SAFETY: a copy of a spec that the server has parsed, and a live message; it copies the value, and keeps no
+        // pointer to the spec (core/pvapi.c, pv_set_spec_value).
+        unsafe { sys::pv_set_spec_value(msg.raw(), &raw mut spec, assign, &raw mut value) >= 0 }
     }
 
     /// Writes a number; false if the server refuses.
@@ -137,7 +138,7 @@ impl Avp {
     /// Parses `$avp(name)`, `$avp(s:name)` or `$avp(i:number)`. Returns it and what follows; `None` for any other text.
     pub fn parse(text: &'static [u8]) -> Option<(Self, &'static [u8])> {
         Variable::parse(text)
-            .and_then(|(mut variable, rest)| Some((variable.as_avp()?, rest)))
+            .and_then(|(variable, rest)| Some((variable.as_avp()?, rest)))
             .or_else(|| Some((Self::parse_name(text)?, &b""[..])))
     }
 
