@@ -5,6 +5,7 @@ use once_cell::sync::OnceCell;
 use super::params::Settings;
 use super::shared::Shared;
 use crate::dispatch::list::destination::SetId;
+use crate::kamailio::server::guard::in_first_thread;
 use crate::kamailio::server::lock::ServerLock;
 use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::sys;
@@ -47,6 +48,7 @@ impl Module {
 
     /// Returns the number of this process, which is also its reader slot.
     pub fn process() -> usize {
+        debug_assert!(in_first_thread(), "a slot has one user");
         // SAFETY: an integer of this process, set by the server when it forked (core/pt.h).
         let number = unsafe { sys::process_no };
         // A negative number, of a process that the server does not count, is far above all slots.

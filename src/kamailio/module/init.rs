@@ -18,7 +18,7 @@ use crate::kamailio::list::reload::{self, WhenEmpty};
 use crate::kamailio::list::state_keeper;
 use crate::kamailio::list::unique_id;
 use crate::kamailio::select::call_load;
-use crate::kamailio::server::guard::{InitRet, guard};
+use crate::kamailio::server::guard::{InitRet, guard, in_first_thread};
 use crate::kamailio::server::lock::ServerLock;
 use crate::kamailio::server::log::{log_crit, log_err, log_warn};
 use crate::kamailio::server::memory::{self, ShmArena, leave_holes};
@@ -141,6 +141,12 @@ pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
 }
 
 fn start_child(rank: c_int) -> InitRet {
+    if !in_first_thread() {
+        log_crit!(
+            "a process starts in a thread that is not its first one: it would share our slots with others"
+        );
+        return InitRet::FAILED;
+    }
     match rank {
         sys::PROC_INIT => {
             // All modules have taken by now what they keep.

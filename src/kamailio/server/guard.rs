@@ -112,6 +112,12 @@ pub fn guard<R: EntryRet>(body: impl FnOnce() -> R) -> R {
     }
 }
 
+/// Returns true in the first thread of a process, which is the only one that may run our code (doc/dev/safety.md).
+pub fn in_first_thread() -> bool {
+    // SAFETY: only returns the number of this thread.
+    u32::try_from(unsafe { libc::gettid() }) == Ok(std::process::id())
+}
+
 /// Has every panic write to the server's log. The default hook writes to stderr, which is /dev/null in a
 /// daemon.
 pub fn install_hook() {
