@@ -32,14 +32,18 @@ setup-tests: setup ## install what the tests need besides: drivers, databases, k
 headers: setup ## fetch the installed server's headers into target/kamailio-src
 	@[ -n "$$KAMAILIO_SRC" ] || sh kamailio-glue/headers.sh target/kamailio-src
 
+# No path of this machine is in the module: two checkouts give the same one. The last prefix that fits counts.
+REMAPPED = RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=cargo \
+	--remap-path-prefix=$(CARGO_TARGET_DIR)=target --remap-path-prefix=$(CURDIR)=."
+
 build: headers ## build the module: target/release/dispatcher.so
-	$(CARGO) build --release --features kamailio
+	$(REMAPPED) $(CARGO) build --release --features kamailio
 	@mkdir -p $(dir $(MODULE))
 	@cp $(CARGO_TARGET_DIR)/release/libdispatcher.so $(MODULE).new && mv $(MODULE).new $(MODULE)
 
 # After `build`: cargo leaves both at one place. Built quickly, because only one test has it.
 probe: build
-	CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	$(REMAPPED) CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 		$(CARGO) build --release --features kamailio,panic-probe
 	@mkdir -p $(dir $(PROBE))
 	@cp $(CARGO_TARGET_DIR)/release/libdispatcher.so $(PROBE)

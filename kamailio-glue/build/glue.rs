@@ -64,7 +64,18 @@ impl Glue<'_> {
         build
             .warnings(true)
             .extra_warnings(false)
-            .flag("-fno-strict-aliasing");
+            .flag("-fno-strict-aliasing")
+            .flag_if_supported("-fstack-protector-strong")
+            // Two checkouts give the same object, and no path of the machine that built it is in it.
+            .flag_if_supported(format!("-ffile-prefix-map={}=.", self.root.display()))
+            .flag_if_supported(format!(
+                "-ffile-prefix-map={}=kamailio",
+                self.headers.root.display()
+            ));
+        // It needs an optimization level.
+        if std::env::var("OPT_LEVEL").is_ok_and(|level| level != "0") {
+            build.flag("-U_FORTIFY_SOURCE").flag("-D_FORTIFY_SOURCE=2");
+        }
         for option in self.options() {
             build.flag(option);
         }

@@ -46,6 +46,8 @@ pub fn build() -> Result<()> {
     // Modules that reopen themselves with RTLD_GLOBAL (app_jsdt, app_lua) would otherwise take
     // over our own references to `exports`.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
+    // What the server's loader has filled in is read-only afterwards.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,relro,-z,now");
     // Unit tests of the seam run without the server, and so call nothing of it.
     println!("cargo::rustc-link-arg=-Wl,--unresolved-symbols=ignore-all");
     server.link_libraries()?;

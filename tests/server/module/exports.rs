@@ -2,6 +2,7 @@
 //! every further name could be taken over by, or take over, another module's.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::path::PathBuf;
 use std::process::Command;
 
 /// The names that the loader asks for.
@@ -13,10 +14,14 @@ const LOOKED_UP: [&str; 5] = [
     "module_version",
 ];
 
+/// The file of the module under test.
+fn module() -> String {
+    std::env::var("DISPATCHER_SO").unwrap_or_else(|_| "target/release/dispatcher.so".to_owned())
+}
+
 /// The dynamic symbols of the module under test, as `nm` shows them with `option`.
 fn symbols(option: &str) -> Vec<String> {
-    let module = std::env::var("DISPATCHER_SO")
-        .unwrap_or_else(|_| "target/release/dispatcher.so".to_owned());
+    let module = module();
     let output = Command::new("nm")
         .args(["-D", option, &module])
         .output()
@@ -46,12 +51,45 @@ fn only_the_loaders_names_and_our_prefix_are_defined() {
     assert!(others.is_empty(), "also defined: {others:?}");
 }
 
+/// The Makefile takes the paths out; other builds may have them.
+#[test]
+fn no_path_of_the_machine_that_built_it_is_in_it() {
+    let module = PathBuf::from(module());
+    if !module.ends_with("target/release/dispatcher.so") {
+        return;
+    }
+    let bytes = std::fs::read(module).unwrap();
+    let home = std::env::var("HOME").unwrap_or_default() + "/.";
+    let here = harness::root().display().to_string();
+    for path in [home, here] {
+        let found = bytes
+            .windows(path.len())
+            .find(|bytes| *bytes == path.as_bytes());
+        assert!(found.is_none(), "{path} is in the module");
+    }
+}
+
+#[test]
+fn the_c_code_watches_its_stack_and_the_linker_protects_its_tables() {
+    assert!(
+        symbols("--undefined-only")
+            .iter()
+            .any(|name| name.starts_with("__stack_chk_fail"))
+    );
+    let headers = Command::new("readelf").args(["-lWd", &module()]).output();
+    let headers = String::from_utf8(headers.expect("readelf runs").stdout).unwrap();
+    assert!(
+        headers.contains("GNU_RELRO") && headers.contains("BIND_NOW"),
+        "{headers}"
+    );
+}
+
 #[test]
 fn the_panic_probe_is_not_in_a_release() {
     assert!(
         !symbols("--defined-only")
             .iter()
-            .any(|d| d == "dsr_panic_probe")
+            .any(|d| d.ends_with("_probe"))
     );
 }
 
