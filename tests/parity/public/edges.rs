@@ -371,4 +371,44 @@ pub const CASES: &[Case] = &[
                INVITE 100 to=dan",
         ..EMPTY
     },
+    Case {
+        name: "list from nowhere",
+        kind: "edge whose destinations come by RPC",
+        gates: "A=200/503",
+        setup: "list_file \"/dev/null\"\nds_ping_interval 1\nds_probing_mode 1\nds_probing_threshold 1\n",
+        routes: r#"
+            request_route {
+                route(START);
+                if (!ds_select_dst("1", "4")) {
+                    send_reply("480", "Empty");
+                    exit;
+                }
+                route(OUT);
+            }
+        "#,
+        list: "none",
+        play: "INVITE 100\nrpc dispatcher.add 1 sip:{{A}} 8\nuntil A=IP\nINVITE 100\n\
+               gates A=200\nuntil A=AP\nINVITE 100",
+        ..EMPTY
+    },
+    Case {
+        name: "From with an underscore",
+        kind: "docker-compose example with names of services",
+        gates: "A",
+        setup: "ds_ping_interval 1\nds_probing_mode 1\nds_ping_from \"sip:ping@sip_proxy\"\n",
+        routes: "request_route { sl_send_reply(\"404\", \"Not Here\"); }",
+        list: "1 sip:{{A}}\n",
+        play: "pinged A\nuntil A=AP",
+        ..EMPTY
+    },
+    Case {
+        name: "From in brackets",
+        kind: "guide of a provider",
+        gates: "A",
+        setup: "ds_ping_interval 1\nds_probing_mode 1\nds_ping_from \"<sip:ping@192.0.2.1>\"\n",
+        routes: "request_route { sl_send_reply(\"404\", \"Not Here\"); }",
+        list: "1 sip:{{A}}\n",
+        play: "pinged A\nuntil A=AP",
+        ..EMPTY
+    },
 ];

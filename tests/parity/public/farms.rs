@@ -422,4 +422,74 @@ pub const CASES: &[Case] = &[
         play: "MESSAGE 100 x100 share\nMESSAGE 100 x100 share",
         ..EMPTY
     },
+    Case {
+        name: "farm with codes in commas",
+        kind: "FreeSWITCH cluster with groups, primary and backup",
+        gates: "A B=200/501 C=200/480 D",
+        setup: r#"
+            flags 2
+            use_default 0
+            force_dst 1
+            hash_pvar "$avp(ds_grp)"
+            setid_pvname "$var(ds_setid)"
+            attrs_pvname "$var(ds_attrs)"
+            ds_ping_method "OPTIONS"
+            ds_ping_interval 1
+            ds_probing_threshold 3
+            ds_probing_mode 1
+            ds_ping_reply_codes "501,403,404,400,200"
+            ds_ping_from "sip:sipcheck@edge.test"
+            xavp_dst "ds_dst"
+            xavp_ctx "ds_ctx"
+        "#,
+        routes: r#"
+            request_route {
+                route(START);
+                $var(rules) = "1=0";
+                if (ds_list_exists("2")) $var(rules) = "1=0;2=0";
+                ds_select_routes("$var(rules)", "2");
+                if ($xavp(ds_ctx=>cnt) == 0) {
+                    sl_send_reply("480", "No Server");
+                    exit;
+                }
+                append_hf("X-Way: $xavp(ds_ctx=>cnt) of $xavp(ds_dst=>grp): $xavp(ds_dst=>uri)\r\n");
+                ds_set_dst();
+                route(OUT);
+            }
+        "#,
+        list: "1 sip:{{A}} 0 0 zone=local\n1 sip:{{B}} 0 0 zone=local\n1 sip:{{C}} 0 0 zone=local\n\
+               2 sip:{{D}} 0 0 zone=far\n",
+        play: "until A=AP B=IP C=IP D=AP\nINVITE 100 x3\nINVITE 101 from=bob",
+        ..EMPTY
+    },
+    Case {
+        name: "shares with and without flags",
+        kind: "media farm with relative weights",
+        gates: "A B C",
+        setup: r#"
+            flags 2
+            ds_ping_method "OPTIONS"
+            ds_probing_threshold 3
+            ds_inactive_threshold 10
+            ds_probing_mode 3
+            ds_ping_interval 1
+            ds_ping_reply_codes "501,403,404,400,200"
+            ds_ping_from "sip:edge@media.test"
+        "#,
+        routes: r#"
+            request_route {
+                if (!ds_select_dst("$rU", "11")) {
+                    sl_send_reply("404", "No Destination");
+                    exit;
+                }
+                append_to_reply("X-Said: $du\r\n");
+                sl_send_reply("200", "OK");
+            }
+        "#,
+        list: "100 sip:{{A}} 10 rweight=50\n100 sip:{{B}} 10 weight=50;rweight=50\n\
+               101 sip:{{A}} 0 10 rweight=50,maxload=80\n101 sip:{{B}} 0 10 weight=50;rweight=50\n\
+               101 sip:{{C}} 10 10 rweight=100\n",
+        play: "until A=AP,AX B=AP,AX C=AP\nMESSAGE 100 x100 share\nMESSAGE 101 x100 share\nMESSAGE 102",
+        ..EMPTY
+    },
 ];

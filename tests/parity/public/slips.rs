@@ -93,4 +93,25 @@ pub const CASES: &[Case] = &[
         list: "10 sip:{{A}}\n",
         ..EMPTY
     },
+    Case {
+        name: "variable where the name belongs",
+        kind: "softswitch that was carried over from 4.x",
+        gates: "A B",
+        setup: "flags 2\nxavp_dst \"$avp(dsdst)\"\nxavp_ctx \"$avp(dscnt)\"\nsetid_pvname \"$avp(dsgrp)\"\n",
+        routes: r#"
+            request_route {
+                route(START);
+                ds_select_dst("2", "4");
+                append_hf("X-Way: $avp(dscnt) $(avp(dsdst)[0]) $(avp(dsdst)[1])\r\n");
+                t_on_failure("NEXT");
+                route(OUT);
+            }
+            failure_route[NEXT] {
+                if (ds_next_dst()) t_relay();
+            }
+        "#,
+        list: "2 sip:{{A}}\n2 sip:{{B}}\n",
+        play: "INVITE 100 x2\ngates A=503\nINVITE 100 x2",
+        ..EMPTY
+    },
 ];

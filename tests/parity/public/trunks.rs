@@ -361,4 +361,63 @@ pub const CASES: &[Case] = &[
                REGISTER cid\nREGISTER cid",
         ..EMPTY
     },
+    Case {
+        name: "two hundred only",
+        kind: "guide for health checks",
+        gates: "A B=200/404",
+        setup: r#"
+            ds_ping_method "OPTIONS"
+            ds_ping_interval 1
+            ds_probing_threshold 2
+            ds_inactive_threshold 2
+            ds_ping_reply_codes "200"
+            ds_probing_mode 1
+        "#,
+        routes: r#"
+            request_route {
+                route(START);
+                $var(setid) = 10;
+                if (!ds_select_dst($var(setid), "4")) {
+                    sl_send_reply("503", "None Healthy");
+                    exit;
+                }
+                route(OUT);
+            }
+            event_route[dispatcher:dst-up] {
+                xlog("L_INFO", "note: up $du\n");
+            }
+            event_route[dispatcher:dst-down] {
+                xlog("L_WARN", "note: down $du $rm $ru\n");
+            }
+        "#,
+        list: "10 sip:{{A}}\n10 sip:{{B}}\n",
+        play: "until A=AP B=IP\nINVITE 100 x2\nlogged 1 down\ngates B=200/200\nuntil A=AP B=AP\nlogged 1 up",
+        ..EMPTY
+    },
+    Case {
+        name: "five hundreds by letters",
+        kind: "assistant-written guide for OpenSIPS",
+        gates: "A B=200/503",
+        setup: r#"
+            ds_ping_method "OPTIONS"
+            ds_ping_interval 1
+            ds_probing_mode 1
+            ds_probing_threshold 1
+            ds_ping_reply_codes "5xx,timeout"
+        "#,
+        routes: "request_route { ds_select_dst(\"1\", \"4\"); t_relay(); }",
+        list: "1 sip:{{A}}\n1 sip:{{B}}\n",
+        play: "pinged AB\nuntil A=AP B=IP",
+        ..EMPTY
+    },
+    Case {
+        name: "codes of another product",
+        kind: "guide for OpenSIPS",
+        gates: "A=200/501 B=200/403 C=200/486",
+        setup: "ds_ping_interval 1\nds_probing_mode 1\nds_probing_threshold 1\nds_ping_reply_codes \"501, 403\"\n",
+        routes: "request_route { ds_select_dst(\"1\", \"4\"); t_relay(); }",
+        list: "1 sip:{{A}}\n1 sip:{{B}}\n1 sip:{{C}}\n",
+        play: "until A=IP B=IP C=IP\ngates A=200/200\nuntil A=AP B=IP C=IP",
+        ..EMPTY
+    },
 ];
