@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::compare_alone;
 use crate::report::Report;
-use harness::{Config, Crowd, Kamailio, Module, Probe, Step, Uac, patience, poll};
+use harness::{Config, Crowd, Kamailio, Module, Probe, Step, Uac, packaged, patience, poll};
 
 const GOOD: Step = Step::Code(200);
 const BAD: Step = Step::Code(503);
@@ -172,7 +172,11 @@ fn play(stage: &Stage) -> Vec<(String, String)> {
 /// Returns what two functions say of a destination that is alone in its set.
 fn selected(stage: &Stage, set: usize, name: &str) -> String {
     let uri = stage.crowd.uri(name);
-    let operations = format!("active,{set},{uri}|dst,{set},8");
+    let active = match packaged::has("ds_is_active") {
+        true => format!("active,{set},{uri}|"),
+        false => String::new(),
+    };
+    let operations = format!("{active}dst,{set},8");
     let lines = Probe::run(&Uac::new(), stage.server.addr(), &operations);
     let codes = lines.iter().filter_map(|line| {
         let rest = line.split_once(" rc=")?.1;
