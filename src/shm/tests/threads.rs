@@ -3,7 +3,7 @@
 
 use core::alloc::Layout;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use std::alloc;
 use std::thread;
 
@@ -24,6 +24,7 @@ use crate::shm::calls::placed::Counting;
 use crate::shm::dest::address::{Key, Match, Source};
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::{Arena, Plan};
+use crate::shm::memory::epoch::Epochs;
 use crate::shm::set::maxima::Maxima;
 use crate::shm::set::sums::Sums;
 use crate::shm::set::usable::Usable;
@@ -215,6 +216,47 @@ fn threads_count_move_and_end_calls_at_once() {
     unsafe { calls.destroy(store.0.arena()) };
     unsafe { store.0.destroy() };
     assert_eq!(store.0.arena().0.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_pinned_reader_sees_nothing_that_was_freed() {
+    let rounds = if cfg!(miri) { 200 } else { 100_000 };
+    let heap = Heap::default();
+    let mut block = Plan::<Epochs>::of_header().alloc(&heap).unwrap();
+    block.fill().make_slots(&heap, 2).unwrap();
+    block.fill().start();
+    let shared = Shared(&*block.fill());
+    let shared = &shared;
+    let link = AtomicPtr::new(Box::into_raw(Box::new(1)));
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let Shared(epochs) = shared;
+            while !stop.load(Ordering::Relaxed) {
+                let pinned = epochs.pin(1);
+                // As every link is loaded over which a reader comes to what is retired later.
+                let node = unsafe { &*link.load(Ordering::SeqCst) };
+                assert!(*node > 0);
+                drop(pinned);
+            }
+        });
+        let Shared(epochs) = shared;
+        for number in 2..rounds {
+            let new = Box::into_raw(Box::new(number));
+            let old = link.swap(new, Ordering::SeqCst);
+            let retired = epochs.advance();
+            while epochs.oldest() <= retired {
+                thread::yield_now();
+            }
+            unsafe { *old = 0 };
+            drop(unsafe { Box::from_raw(old) });
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    drop(unsafe { Box::from_raw(link.into_inner()) });
+    block.fill().free_slots(&heap);
+    unsafe { heap.free(block.header().cast()) };
+    assert_eq!(heap.0.load(Ordering::Relaxed), 0);
 }
 
 #[test]
