@@ -60,6 +60,13 @@ impl Module {
         self.store.pin(Self::process())
     }
 
+    /// Returns true if this process holds a pin or the writer lock, for which others may have to wait.
+    pub fn holds() -> bool {
+        MODULE
+            .get()
+            .is_some_and(|module| module.store.is_held_by(Self::process()))
+    }
+
     /// Returns true if there is no set.
     pub fn is_empty(&self) -> bool {
         self.pin().table().is_none_or(Table::is_empty)

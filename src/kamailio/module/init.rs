@@ -20,7 +20,7 @@ use crate::kamailio::list::unique_id;
 use crate::kamailio::select::call_load;
 use crate::kamailio::server::guard::{InitRet, guard, in_first_thread};
 use crate::kamailio::server::lock::ServerLock;
-use crate::kamailio::server::log::{log_crit, log_err, log_warn};
+use crate::kamailio::server::log::{self, log_crit, log_err, log_warn};
 use crate::kamailio::server::memory::{self, ShmArena, leave_holes};
 use crate::kamailio::server::rand;
 use crate::kamailio::server::sys;
@@ -55,6 +55,7 @@ fn start() -> Option<()> {
         prepare_pings(pings)?;
     }
     processes::announce(&settings)?;
+    log::wait_while(Module::holds);
     if !make(settings)?.keep() {
         log_crit!("initialised twice");
         return None;

@@ -102,14 +102,16 @@ impl EntryRet for RpcEnd {
 ///
 /// Locks are released while the panic unwinds.
 pub fn guard<R: EntryRet>(body: impl FnOnce() -> R) -> R {
-    match panic::catch_unwind(AssertUnwindSafe(body)) {
+    let value = match panic::catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,
         Err(payload) => {
             // The payload leaks, because its own Drop might panic again.
             core::mem::forget(payload);
             R::ON_PANIC
         }
-    }
+    };
+    log::write_waiting();
+    value
 }
 
 /// Returns true in the first thread of a process, which is the only one that may run our code (doc/dev/safety.md).

@@ -1,12 +1,96 @@
 //! The server's log, with the place in the Rust source: `dispatcher [src/…/x.rs:42]: pick(): …`.
 //!
 //! The level is tested before anything is formatted, and the text is an argument of `%.*s`, never a format.
+//!
+//! Whoever writes to a log may have to wait for it. Lines that are logged while this process holds what others wait for
+//! (see [`wait_while`]) are written afterwards, at the latest when the entry point ends.
 
 use core::ffi::{CStr, c_int};
 use core::fmt;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::cell::RefCell;
 use std::ffi::CString;
 
+use once_cell::sync::OnceCell;
+
 use super::sys;
+
+/// The most lines that wait; further ones are written at once.
+const MOST_WAITING: usize = 1_000;
+
+/// A line that waits.
+struct Line {
+    level: c_int,
+    prefix: CString,
+    func: Option<CString>,
+    text: String,
+}
+
+impl Line {
+    fn emit(&self) {
+        emit(self.level, &self.prefix, self.func.as_deref(), &self.text);
+    }
+}
+
+/// The lines of this process that wait, in order.
+struct Waiting(Vec<Line>);
+
+impl Waiting {
+    /// Takes one more line. Returns those that are to be written now.
+    fn pass(&mut self, line: Line, must_wait: bool) -> Vec<Line> {
+        if must_wait && self.0.len() >= MOST_WAITING {
+            return vec![line];
+        }
+        self.0.push(line);
+        if must_wait {
+            Vec::new()
+        } else {
+            core::mem::take(&mut self.0)
+        }
+    }
+}
+
+thread_local! {
+    static WAITING: RefCell<Waiting> = const { RefCell::new(Waiting(Vec::new())) };
+}
+
+/// True while lines of this process wait.
+static ANY_WAITS: AtomicBool = AtomicBool::new(false);
+
+/// Says whether lines have to wait, and writes those that do. Pointers, so that tests of the guard need no server.
+struct Rule {
+    holds: fn() -> bool,
+    write_all: fn(),
+}
+
+static RULE: OnceCell<Rule> = OnceCell::new();
+
+/// Lets lines wait while `holds` is true of this process. For the start.
+pub fn wait_while(holds: fn() -> bool) {
+    // The server starts once in a process.
+    let _ = RULE.set(Rule { holds, write_all });
+}
+
+fn must_wait() -> bool {
+    RULE.get().is_some_and(|rule| (rule.holds)())
+}
+
+/// Writes the lines that wait, unless they still have to.
+#[inline]
+pub fn write_waiting() {
+    if ANY_WAITS.load(Relaxed) {
+        RULE.get().into_iter().for_each(|rule| (rule.write_all)());
+    }
+}
+
+fn write_all() {
+    if must_wait() {
+        return;
+    }
+    ANY_WAITS.store(false, Relaxed);
+    let waiting = WAITING.with_borrow_mut(|waiting| core::mem::take(&mut waiting.0));
+    waiting.iter().for_each(Line::emit);
+}
 
 /// Returns true if a message of this level would be written now.
 pub fn on(level: c_int) -> bool {
@@ -19,7 +103,17 @@ pub fn on(level: c_int) -> bool {
 /// `path` is the full name of a function inside the caller, see [`crate::kamailio::server::log::log_at!`].
 pub fn write(level: c_int, prefix: &CStr, path: &str, message: fmt::Arguments<'_>) {
     let func = CString::new(function_of(path)).ok();
-    emit(level, prefix, func.as_deref(), &message.to_string());
+    let text = message.to_string();
+    let line = Line {
+        level,
+        prefix: prefix.to_owned(),
+        func,
+        text,
+    };
+    let must_wait = must_wait();
+    ANY_WAITS.store(must_wait, Relaxed);
+    let now = WAITING.with_borrow_mut(|waiting| waiting.pass(line, must_wait));
+    now.iter().for_each(Line::emit);
 }
 
 /// Writes one message with a place that is known only at run time.
@@ -102,7 +196,26 @@ pub(crate) use {log_at, log_crit, log_dbg, log_err, log_info, log_warn};
 
 #[cfg(test)]
 mod tests {
-    use super::function_of;
+    use super::{CString, Line, MOST_WAITING, Waiting, function_of};
+
+    #[test]
+    fn lines_wait_as_long_as_others_wait_for_this_process() {
+        let line = |text: usize| Line {
+            level: 3,
+            prefix: CString::default(),
+            func: None,
+            text: text.to_string(),
+        };
+        let mut waiting = Waiting(Vec::new());
+        for number in 0..MOST_WAITING {
+            assert!(waiting.pass(line(number), true).is_empty());
+        }
+        assert_eq!(waiting.pass(line(7), true).len(), 1, "no more than that");
+        let now = waiting.pass(line(MOST_WAITING), false);
+        let numbers = now.iter().map(|line| line.text.parse::<usize>().unwrap());
+        assert!(numbers.eq(0..=MOST_WAITING), "all, in order");
+        assert!(waiting.0.is_empty());
+    }
 
     #[test]
     fn the_function_is_the_last_part_of_its_path() {

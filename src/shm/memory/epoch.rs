@@ -125,6 +125,14 @@ impl Epochs {
         pinned.filter(|&epoch| epoch != 0).min().unwrap_or(u64::MAX)
     }
 
+    /// Returns true if the process with this number, which is the caller, holds a pin.
+    pub fn is_pinned(&self, process: usize) -> bool {
+        match self.slots.get().get(process) {
+            Some(slot) => slot.pins.load(Relaxed) > 0,
+            None => self.strays.load(Relaxed) > 0,
+        }
+    }
+
     /// Tells the process id of the process with this number, which is the caller.
     pub fn introduce(&self, process: usize) {
         if let Some(slot) = self.slots.get().get(process) {

@@ -144,6 +144,11 @@ impl<L: RawMutex, T> WriterLock<L, T> {
         })
     }
 
+    /// Returns true if this process holds the lock.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.holder.load(SeqCst) >> 32 == u64::from(std::process::id())
+    }
+
     /// Returns who holds the lock, and since when as far as that was watched.
     pub(crate) fn held(&self, now_s: u64) -> Option<Held> {
         let holder = self.holder.load(SeqCst);

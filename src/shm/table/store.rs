@@ -271,6 +271,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         self.root().epochs.introduce(process);
     }
 
+    /// Returns true if the process with this number, which is the caller, holds a pin or the writer lock.
+    pub fn is_held_by(&self, process: usize) -> bool {
+        let root = self.root();
+        root.epochs.is_pinned(process) || root.writer.is_ours()
+    }
+
     /// Looks once a second, in one process, at who pins the table and who holds the writer lock. Returns the readers
     /// and the writer that have just become long ones.
     pub fn watch(&self, now_s: u64) -> (Vec<Held>, Option<Held>) {

@@ -107,7 +107,9 @@ fn whoever_holds_the_writer_lock_is_named_and_not_waited_for() {
     let store = store(&heap);
     load(&store, &[spec(1, "sip:a:1", 0, 0)], ReloadState::Keep).unwrap();
     assert_eq!(store.holdings(0).writer, None);
+    assert!(!store.is_held_by(1));
     store.leak_writer_lock();
+    assert!(store.is_held_by(1));
     let pid = std::process::id();
     let holder = |for_s| Held { pid, for_s };
     for (second, told) in [(100, None), (109, None), (110, Some(10)), (111, None)] {
@@ -140,11 +142,13 @@ fn a_pin_that_lasts_is_told_of_once_and_many_short_ones_are_not() {
     let heap = Heap::default();
     let store = store(&heap);
     store.introduce(1);
+    assert!(!store.is_held_by(1));
     let reader = |for_s| Held {
         pid: std::process::id(),
         for_s,
     };
     let mut pinned = store.pin(1);
+    assert!(store.is_held_by(1) && !store.is_held_by(0));
     for second in 0..30 {
         assert_eq!(store.watch(second), (vec![], None));
         assert_eq!(store.holdings(second).reader, None);
