@@ -151,10 +151,12 @@ soak: build ## change the lists under load for SOAK_SECONDS (default 600)
 race: build ## let reloads and edits meet calls, in the C module and in ours (RACE_SECONDS, default 60)
 	@$(CARGO) run --quiet -p dispatcher-programs --bin race
 
-miri: ## run the unit tests under Miri (needs rustup's nightly with miri)
+miri: ## run the unit tests under Miri, two of them with many schedules (needs rustup's nightly with miri)
 	@$(CARGO) +nightly miri --version >/dev/null 2>&1 || \
 		{ echo "miri: first run: rustup toolchain install nightly --component miri,rust-src" >&2; exit 1; }
 	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-many-seeds=0..8" $(CARGO) +nightly miri test --lib -- \
+		a_pinned_reader_sees threads_look_for_addresses
 
 valgrind: setup-tests build ## run the demo and the server tests with the server under memcheck
 	VALGRIND=1 $(CARGO) run --quiet -p dispatcher-programs --bin demo
