@@ -34,10 +34,13 @@ pub trait Candidates {
 
     /// Returns the sum of the weights of the usable candidates below `to`; `None` when no destination has such a
     /// weight, usable or not.
-    fn weight_below(&self, by: Weights, to: usize) -> Option<u32>;
+    fn weight_below(&self, by: Weights, to: usize, exact: bool) -> Option<u32>;
 
     /// Returns the candidate whose weight covers this point of the sum.
-    fn at_weight(&self, by: Weights, point: u32) -> Option<usize>;
+    fn at_weight(&self, by: Weights, point: u32, exact: bool) -> Option<usize>;
+
+    /// Returns true if the sums of weights are `exact` now. If they are not, each destination is asked for its weight.
+    fn sums_are_exact(&self) -> bool;
 
     /// Returns the priority of a destination.
     fn priority(&self, at: usize) -> i32;

@@ -25,16 +25,17 @@ fn take_turn(set: &impl Candidates, from: usize) -> Option<usize> {
 fn take_share(set: &impl Candidates, by: Weights, from: usize) -> Option<usize> {
     let end = set.candidate_count();
     for _ in 0..RETRIES {
+        let exact = set.sums_are_exact();
         let before = match from {
             0 => 0,
-            from => set.weight_below(by, from)?,
+            from => set.weight_below(by, from, exact)?,
         };
-        let whole = set.weight_below(by, end)?.saturating_sub(before);
+        let whole = set.weight_below(by, end, exact)?.saturating_sub(before);
         if whole == 0 {
             return None;
         }
         let point = set.cursors().take_point(by, whole);
-        let found = set.at_weight(by, before.saturating_add(point));
+        let found = set.at_weight(by, before.saturating_add(point), exact);
         // A destination whose state changes just now may still have a weight.
         if let Some(at) = found.filter(|&at| at >= from && is_usable(set, at)) {
             return Some(at);
@@ -53,7 +54,7 @@ pub fn by_share(set: &impl Candidates) -> Option<usize> {
 #[cold]
 fn without_share(set: &impl Candidates) -> Option<usize> {
     let in_turn = |_| take_turn(set, 0);
-    let weighted = set.weight_below(Weights::Relative, 0);
+    let weighted = set.weight_below(Weights::Relative, 0, true);
     weighted.and_then(in_turn).or_else(|| set.walk(0))
 }
 

@@ -76,11 +76,18 @@ fn must_wait() -> bool {
 }
 
 /// Writes the lines that wait, unless they still have to.
-#[inline]
+#[inline(always)]
 pub fn write_waiting() {
     if ANY_WAITS.load(Relaxed) {
-        RULE.get().into_iter().for_each(|rule| (rule.write_all)());
+        write_by_rule();
     }
+}
+
+/// Out of line, so that entry points stay small.
+#[cold]
+#[inline(never)]
+fn write_by_rule() {
+    RULE.get().into_iter().for_each(|rule| (rule.write_all)());
 }
 
 fn write_all() {

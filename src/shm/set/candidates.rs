@@ -42,6 +42,7 @@ impl View {
 
     /// Returns the sum of the shares below `to`, by the records alone.
     #[cold]
+    #[inline(never)]
     fn sum_shares(&self, by: Weights, to: usize) -> u32 {
         let shares = (0..to.min(self.dest_count())).map(|at| self.ranks.share(self, by, at));
         shares.fold(0, u32::wrapping_add)
@@ -49,6 +50,7 @@ impl View {
 
     /// Returns the destination whose share covers this point of the sum, by the records alone.
     #[cold]
+    #[inline(never)]
     fn scan_shares(&self, by: Weights, point: u32) -> Option<usize> {
         let mut left = point;
         (0..self.dest_count()).find(|&at| {
@@ -164,22 +166,31 @@ impl Candidates for View {
         self.weight_slots.get().first()
     }
 
-    fn weight_below(&self, by: Weights, to: usize) -> Option<u32> {
+    #[inline]
+    fn weight_below(&self, by: Weights, to: usize, exact: bool) -> Option<u32> {
         let weights = self.ranks.weights(by);
         if weights.is_empty() {
             return None;
         }
-        if self.record().is_quiet() {
-            return Some(weights.below(to));
-        }
-        Some(self.sum_shares(by, to))
+        Some(if exact {
+            weights.below(to)
+        } else {
+            self.sum_shares(by, to)
+        })
     }
 
-    fn at_weight(&self, by: Weights, point: u32) -> Option<usize> {
-        if self.record().is_quiet() {
-            return self.ranks.weights(by).find(point);
+    #[inline]
+    fn at_weight(&self, by: Weights, point: u32, exact: bool) -> Option<usize> {
+        if exact {
+            self.ranks.weights(by).find(point)
+        } else {
+            self.scan_shares(by, point)
         }
-        self.scan_shares(by, point)
+    }
+
+    #[inline]
+    fn sums_are_exact(&self) -> bool {
+        self.record().is_quiet()
     }
 
     fn priority(&self, at: usize) -> i32 {

@@ -60,14 +60,18 @@ impl Candidates for Set {
     fn weight_slots(&self) -> Option<&Slots> {
         self.slots.as_ref()
     }
-    fn weight_below(&self, _: Weights, to: usize) -> Option<u32> {
+    fn weight_below(&self, _: Weights, to: usize, _: bool) -> Option<u32> {
         let shares = self.weights.iter().zip(&self.states).take(to);
         let usable = shares.filter(|(_, state)| **state == 1);
         let is_weighted = self.weights.iter().any(|&weight| weight > 0);
         is_weighted.then(|| usable.map(|(weight, _)| weight).sum())
     }
-    fn at_weight(&self, by: Weights, point: u32) -> Option<usize> {
-        (0..self.len()).find(|&at| self.weight_below(by, at + 1) > Some(point))
+    fn sums_are_exact(&self) -> bool {
+        true
+    }
+
+    fn at_weight(&self, by: Weights, point: u32, exact: bool) -> Option<usize> {
+        (0..self.len()).find(|&at| self.weight_below(by, at + 1, exact) > Some(point))
     }
     fn priority(&self, at: usize) -> i32 {
         self.priorities[at]
