@@ -160,7 +160,8 @@ fn list_dest(
     if detail == Detail::Full {
         list_address(module, &node, dest)?;
         if overload {
-            overload::state(&node, OVERLOAD, dest)?;
+            // The C module has doubles here, and whole numbers in `dispatcher.oclist`.
+            overload::state(&node, OVERLOAD, dest, |number| f64::from(number).into())?;
         }
     }
     let has_attrs = dest.has_attrs() || (overload && detail == Detail::Full);
@@ -231,8 +232,8 @@ fn list_attrs(node: &RpcNode<'_>, dest: &Dest, compat: Compat) -> Result<(), Ful
     }
     node.add(c"OBPROXY", attrs.obproxy)?;
     if compat.lists_overload() {
-        node.add(c"OCMIN", attrs.ocmin)?;
-        node.add(c"OCMAX", attrs.ocmax)?;
+        node.add(c"OCMIN", f64::from(attrs.ocmin))?;
+        node.add(c"OCMAX", f64::from(attrs.ocmax))?;
     }
     Ok(())
 }
