@@ -12,24 +12,22 @@ use crate::kamailio::select::routes;
 use crate::kamailio::select::select_dst;
 use crate::kamailio::server::fixup::Arg;
 use crate::kamailio::server::guard::ScriptRet;
-use crate::kamailio::server::message::{MessageArg, Target};
+use crate::kamailio::server::message::{Message, MessageArg, Target};
 
+/// Runs a selection. `limit` has a type of its own at each call, so that each function is compiled for itself.
 #[inline(always)]
 fn select(
     msg: MessageArg,
     target: Target,
     set: Arg,
     algorithm: Arg,
-    limit: Option<Arg>,
+    limit: impl FnOnce(&Message) -> Option<i32>,
 ) -> ScriptRet {
     msg.run(move |msg| {
         let request = Request {
             set: set.number(msg, "the set")?,
             algorithm: algorithm.number(msg, "the algorithm")?,
-            limit: match limit {
-                Some(limit) => limit.number(msg, "the limit")?,
-                None => UNLIMITED,
-            },
+            limit: limit(msg)?,
             target,
             behind: None,
         };
@@ -40,7 +38,7 @@ fn select(
 /// `ds_select_dst`(set, algorithm).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_select_dst(msg: MessageArg, set: Arg, alg: Arg) -> ScriptRet {
-    select(msg, Target::DstUri, set, alg, None)
+    select(msg, Target::DstUri, set, alg, |_| Some(UNLIMITED))
 }
 
 /// `ds_select_dst`(set, algorithm, limit).
@@ -51,13 +49,15 @@ pub extern "C" fn dsr_select_dst_limit(
     alg: Arg,
     limit: Arg,
 ) -> ScriptRet {
-    select(msg, Target::DstUri, set, alg, Some(limit))
+    select(msg, Target::DstUri, set, alg, move |msg| {
+        limit.number(msg, "the limit")
+    })
 }
 
 /// `ds_select_domain`(set, algorithm).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_select_domain(msg: MessageArg, set: Arg, alg: Arg) -> ScriptRet {
-    select(msg, Target::Domain, set, alg, None)
+    select(msg, Target::Domain, set, alg, |_| Some(UNLIMITED))
 }
 
 /// `ds_select_domain`(set, algorithm, limit).
@@ -68,19 +68,23 @@ pub extern "C" fn dsr_select_domain_limit(
     alg: Arg,
     limit: Arg,
 ) -> ScriptRet {
-    select(msg, Target::Domain, set, alg, Some(limit))
+    select(msg, Target::Domain, set, alg, move |msg| {
+        limit.number(msg, "the limit")
+    })
 }
 
 /// `ds_select`(set, algorithm).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_select(msg: MessageArg, set: Arg, alg: Arg) -> ScriptRet {
-    select(msg, Target::Nothing, set, alg, None)
+    select(msg, Target::Nothing, set, alg, |_| Some(UNLIMITED))
 }
 
 /// `ds_select`(set, algorithm, limit).
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_select_limit(msg: MessageArg, set: Arg, alg: Arg, limit: Arg) -> ScriptRet {
-    select(msg, Target::Nothing, set, alg, Some(limit))
+    select(msg, Target::Nothing, set, alg, move |msg| {
+        limit.number(msg, "the limit")
+    })
 }
 
 fn routes(msg: MessageArg, rules: Arg, mode: Arg, limit: Option<Arg>) -> ScriptRet {
