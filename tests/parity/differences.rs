@@ -20,6 +20,14 @@ pub const EXPLAINED: &[Difference] = &[
         applies: |what, c, ours| starts_with_old_name(what, c, ours, |name| name.ends_with("_avp")),
     },
     Difference {
+        name: "AVP parameters",
+        reason: "they choose compat 3.2, which lists no overload control",
+        applies: |what, c, ours| {
+            let lists = what.starts_with("public config ") && what.contains(": list");
+            lists && c != ours && c.replace("\"OCMAX\":100,\"OCMIN\":0,", "") == ours
+        },
+    },
+    Difference {
         name: "ds_probing_threshhold",
         reason: "C knows the new spelling only; ours both",
         applies: |what, c, ours| {

@@ -324,9 +324,19 @@ fn what_cannot_be_counted_goes_to_destinations_without_a_limit_alone() {
 }
 
 #[test]
-fn values_of_the_bound_that_mean_nothing_are_refused() {
-    let log = harness::fails_to_start(Module::Rust, flood_config(-1));
-    assert!(log.contains("ds_hash_max_calls"), "{log}");
+fn a_bound_below_0_is_the_default() {
+    let most = |value| {
+        let config = flood_config(value);
+        let warned = "parameter ds_hash_max_calls: found \"-1\"";
+        let config = match value {
+            0 => config,
+            _ => config.expect_log(warned),
+        };
+        let server = Kamailio::start(Module::Rust, config);
+        let calls = server.jsonrpc("dispatcher.calls", json!(["all"]));
+        calls.unwrap()["MAX"].clone()
+    };
+    assert_eq!(most(-1), most(0));
 }
 
 #[test]
