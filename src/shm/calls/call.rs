@@ -4,7 +4,8 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 
-use super::fingerprint::{CallIdPrint, CallName, TagPrint};
+use super::fingerprint::CallKey;
+use crate::dispatch::list::destination::SetId;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::{Arena, Free, ShmSafe};
 use crate::shm::memory::refcount::Counted;
@@ -30,8 +31,7 @@ pub struct Call {
     pub(super) newer: Link,
     /// The record of its destination, which it holds; null before it is in a chain. Behind the lock of its slot.
     pub(super) record: AtomicPtr<Counted<DestRecord>>,
-    pub(super) id: CallIdPrint,
-    pub(super) caller: TagPrint,
+    pub(super) key: CallKey,
     /// The second in which it was counted for its destination. Behind the lock of its slot.
     pub(super) begun_s: AtomicU64,
     /// The process that has counted it, as long as no other selection has found it. Behind the lock of its slot.
@@ -66,9 +66,8 @@ impl Free for Call {
 
 impl Call {
     /// Fills a call that nobody else sees yet and that holds no record.
-    pub(super) fn fill(&mut self, name: &CallName, text: &[u8], begun_s: u64, maker: u32) {
-        self.id = name.id;
-        self.caller = name.from;
+    pub(super) fn fill(&mut self, key: CallKey, text: &[u8], begun_s: u64, maker: u32) {
+        self.key = key;
         *self.begun_s.get_mut() = begun_s;
         *self.maker.get_mut() = maker;
         *self.confirmed.get_mut() = false;
@@ -88,9 +87,9 @@ impl Call {
         shown
     }
 
-    /// Returns true if a message with this name belongs to it.
-    pub(super) fn is(&self, name: &CallName) -> bool {
-        self.id == name.id && (self.caller == name.from || self.caller == name.to)
+    /// Returns true if it is counted in the set, while the lock of its slot is held.
+    pub(super) fn is_in(&self, set: SetId) -> bool {
+        self.record().is_some_and(|record| record.set() == set)
     }
 
     /// Returns the record of its destination, while the lock of its slot is held.

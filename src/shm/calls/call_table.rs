@@ -14,7 +14,7 @@ use crate::dispatch::list::destination::SetId;
 
 use super::call::Call;
 use super::chains::{Chains, Ended};
-use super::fingerprint::{CallIdPrint, CallName, FingerprintKey};
+use super::fingerprint::{CallIdPrint, CallKey, CallName, FingerprintKey};
 use super::queue::Queue;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
@@ -192,14 +192,14 @@ impl<L: RawMutex> Calls<L> {
     pub(super) fn evict<A: Arena>(&self, store: &Store<A, L>, process: usize) {
         let pinned = store.pin(process);
         for _ in 0..TRIES {
-            let Some((id, caller)) = self.root().queue.lock().pop() else {
+            let Some(key) = self.root().queue.lock().pop() else {
                 return;
             };
             let may_go = |call: &Call| {
                 let confirmed = call.confirmed.load(Relaxed);
-                call.id == id && call.caller == caller && !confirmed && !is_limited(&pinned, call)
+                !confirmed && !is_limited(&pinned, call)
             };
-            if self.take(store, process, id, may_go) > 0 {
+            if self.take(store, process, key, may_go) > 0 {
                 return;
             }
         }
@@ -207,32 +207,37 @@ impl<L: RawMutex> Calls<L> {
 
     /// Returns true if the call is counted in the set.
     pub fn is_counted(&self, set: SetId, name: &CallName) -> bool {
-        let is = |call: &Call| call.is(name) && call.record().is_some_and(|r| r.set() == set);
         let slot = self.slot(name.id);
-        slot.is_some_and(|slot| slot.lock().with_id(name.id).any(is))
+        slot.is_some_and(|slot| slot.lock().with_name(name).any(|call| call.is_in(set)))
     }
 
     /// Ends a call in all sets; returns in how many it was counted.
     pub fn end<A: Arena>(&self, store: &Store<A, L>, process: usize, name: &CallName) -> usize {
-        self.take(store, process, name.id, |call| call.is(name))
+        let take = |key| self.take(store, process, key, |_| true);
+        name.keys().map(take).sum()
     }
 
     /// Ends all calls of a Call-ID, whoever the caller is; returns how many there were.
     pub fn release<A: Arena>(&self, store: &Store<A, L>, process: usize, call_id: &[u8]) -> usize {
         let id = self.key.call_id(call_id);
-        self.take(store, process, id, |call| call.id == id)
+        let Some(slot) = self.slot(id) else { return 0 };
+        let ended = slot.lock().take(None, |call| call.key.id == id);
+        self.finish(store, process, ended)
     }
 
-    /// Ends those calls of a Call-ID's chain that `which` accepts; returns how many there were.
+    /// Ends those calls with a key that `which` accepts, one in each set; returns how many there were.
     pub(super) fn take<A: Arena>(
         &self,
         store: &Store<A, L>,
         process: usize,
-        id: CallIdPrint,
+        key: CallKey,
         which: impl Fn(&Call) -> bool,
     ) -> usize {
-        let Some(slot) = self.slot(id) else { return 0 };
-        let ended = slot.lock().take(Some(id), which);
+        let Some(slot) = self.slot(key.id) else {
+            return 0;
+        };
+        let which = |call: &Call| call.key == key && which(call);
+        let ended = slot.lock().take(Some(key), which);
         self.finish(store, process, ended)
     }
 
@@ -242,7 +247,7 @@ impl<L: RawMutex> Calls<L> {
             return false;
         };
         let mut confirmed = false;
-        for call in slot.lock().with_id(name.id).filter(|call| call.is(name)) {
+        for call in slot.lock().with_name(name) {
             call.confirmed.store(true, Relaxed);
             self.unqueue(call);
             confirmed = true;
@@ -358,7 +363,7 @@ impl<L: RawMutex> Calls<L> {
             let chains = slot.0.lock();
             let calls = chains
                 .all()
-                .filter(|call| id.is_none_or(|id| call.id == id));
+                .filter(|call| id.is_none_or(|id| call.key.id == id));
             calls.map(|call| self.info(call, pinned)).collect()
         };
         slots.unwrap_or_default().iter().flat_map(infos)
@@ -373,6 +378,13 @@ impl<L: RawMutex> Calls<L> {
             confirmed: call.confirmed.load(Relaxed),
             expires_s: (call.begun_s.load(Relaxed)).saturating_add(self.limits.expire_s.into()),
         }
+    }
+
+    /// Returns the number of calls in the longest chain.
+    #[cfg(test)]
+    pub fn longest_chain(&self) -> usize {
+        let lengths = self.slots().iter().map(|slot| slot.0.lock().longest());
+        lengths.max().unwrap_or_default()
     }
 
     /// Gives everything back, at the end of the server.

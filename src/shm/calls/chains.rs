@@ -8,7 +8,7 @@ use core::slice;
 use core::sync::atomic::Ordering::Relaxed;
 
 use super::call::{Call, Link};
-use super::fingerprint::CallIdPrint;
+use super::fingerprint::{CallKey, CallName};
 use crate::shm::memory::arena::{Arena, Owned, ShmSlice};
 
 /// Calls for each chain before there are more chains.
@@ -21,7 +21,7 @@ const MORE: usize = 4;
 pub(super) struct Chains {
     /// The only chain, while there are not many.
     one: Link,
-    /// Chains by the fingerprint of their calls, a power of two of them; empty before they are needed.
+    /// Chains by the keys of their calls, a power of two of them; empty before they are needed.
     many: ShmSlice<Link>,
     calls: usize,
 }
@@ -93,10 +93,10 @@ impl Chains {
         }
     }
 
-    /// Returns the head of the chain of a fingerprint.
-    fn head(&self, id: CallIdPrint) -> Option<&Link> {
+    /// Returns the head of the chain of a key.
+    fn head(&self, key: CallKey) -> Option<&Link> {
         let heads = self.heads();
-        heads.get(id.chain & heads.len().wrapping_sub(1))
+        heads.get(key.chain() & heads.len().wrapping_sub(1))
     }
 
     /// Returns all calls.
@@ -104,10 +104,13 @@ impl Chains {
         self.heads().iter().flat_map(walk)
     }
 
-    /// Returns the calls with a Call-ID.
-    pub(super) fn with_id(&self, id: CallIdPrint) -> impl Iterator<Item = &Call> {
-        let chain = self.head(id).into_iter().flat_map(walk);
-        chain.filter(move |call| call.id == id)
+    /// Returns the calls that a message with this name belongs to.
+    pub(super) fn with_name(&self, name: &CallName) -> impl Iterator<Item = &Call> {
+        let with_key = |key| {
+            let chain = self.head(key).into_iter().flat_map(walk);
+            chain.filter(move |call| call.key == key)
+        };
+        name.keys().flat_map(with_key)
     }
 
     /// Puts a call in. If there are many calls for each chain, memory is taken for more chains, if there is any.
@@ -123,7 +126,7 @@ impl Chains {
     fn push(&mut self, call: NonNull<Call>) {
         // SAFETY: a whole call that is in no chain.
         let there = unsafe { call.as_ref() };
-        if let Some(head) = self.head(there.id) {
+        if let Some(head) = self.head(there.key) {
             there.next.store(head.load(Relaxed), Relaxed);
             head.store(call.as_ptr(), Relaxed);
             self.calls += 1;
@@ -149,10 +152,10 @@ impl Chains {
         }
     }
 
-    /// Takes those calls out that `which` accepts: of the chain of a fingerprint, or of all chains.
-    pub(super) fn take(&mut self, id: Option<CallIdPrint>, which: impl Fn(&Call) -> bool) -> Ended {
-        let heads = match id {
-            Some(id) => self.head(id).map(slice::from_ref).unwrap_or_default(),
+    /// Takes those calls out that `which` accepts: of the chain of a key, or of all chains.
+    pub(super) fn take(&mut self, key: Option<CallKey>, which: impl Fn(&Call) -> bool) -> Ended {
+        let heads = match key {
+            Some(key) => self.head(key).map(slice::from_ref).unwrap_or_default(),
             None => self.heads(),
         };
         let (mut ended, mut count) = (ptr::null_mut(), 0);
@@ -173,6 +176,13 @@ impl Chains {
         Ended {
             first: Link::new(ended),
         }
+    }
+
+    /// Returns the number of calls in the longest chain.
+    #[cfg(test)]
+    pub(super) fn longest(&self) -> usize {
+        let lengths = self.heads().iter().map(|head| walk(head).count());
+        lengths.max().unwrap_or_default()
     }
 
     /// Gives memory back where there are many more chains than calls.

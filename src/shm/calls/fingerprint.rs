@@ -3,6 +3,8 @@
 //! A caller chooses these texts. Without the key nobody can choose texts whose fingerprints collide, so the slots and
 //! chains of the call table may go by fingerprints.
 
+use core::iter;
+
 use siphasher::{sip, sip128};
 
 /// The key of all fingerprints of a server.
@@ -14,13 +16,20 @@ pub struct FingerprintKey(pub u64, pub u64);
 pub struct CallIdPrint {
     /// Chooses the slot of the call table.
     pub(super) slot: usize,
-    /// Chooses the chain of the slot.
+    /// Chooses the chain of the slot, with the caller's tag.
     pub(super) chain: usize,
 }
 
 /// The fingerprint of a tag. A missing tag has that of the empty text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TagPrint(u64);
+
+/// What a call is found by: its Call-ID, and the tag of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallKey {
+    pub(super) id: CallIdPrint,
+    pub(super) caller: TagPrint,
+}
 
 /// The call that a message belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +40,29 @@ pub struct CallName {
     pub from: TagPrint,
     /// The tag in To, or that in From again where the caller's cannot be in To.
     pub to: TagPrint,
+}
+
+impl CallKey {
+    /// Returns the number that chooses the chain. One Call-ID has many chains, as many callers may use it.
+    pub(super) fn chain(self) -> usize {
+        // All bits fit: other machines than those with 64 bits are refused at build time.
+        self.id.chain ^ usize::try_from(self.caller.0).unwrap_or_default()
+    }
+}
+
+impl CallName {
+    /// Returns the key of the call if this message begins it.
+    pub(super) fn new_key(&self) -> CallKey {
+        let (id, caller) = (self.id, self.from);
+        CallKey { id, caller }
+    }
+
+    /// Returns the keys of the calls that the message may belong to: one, or two.
+    pub(super) fn keys(&self) -> impl Iterator<Item = CallKey> + use<> {
+        let (id, caller) = (self.id, self.to);
+        let by_to = (self.to != self.from).then_some(CallKey { id, caller });
+        iter::once(self.new_key()).chain(by_to)
+    }
 }
 
 impl FingerprintKey {

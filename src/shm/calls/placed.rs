@@ -33,11 +33,6 @@ pub struct Counting<'p, A: Arena, L: 'static> {
 }
 
 impl<A: Arena, L: RawMutex> Counting<'_, A, L> {
-    /// Returns true for the call that is to be counted.
-    fn is(&self, call: &Call) -> bool {
-        call.is(&self.call) && call.record().is_some_and(|record| record.set() == self.set)
-    }
-
     /// Returns the process as calls name it.
     fn maker(&self) -> u32 {
         to_u32(self.process & 0xFFFF)
@@ -128,7 +123,12 @@ impl<L: RawMutex> Calls<L> {
             self.evict(counting.store, counting.process);
         }
         let mut call = self.make(counting.store.arena())?;
-        call.fill(&counting.call, call_id, counting.now_s, counting.maker());
+        call.fill(
+            counting.call.new_key(),
+            call_id,
+            counting.now_s,
+            counting.maker(),
+        );
         let mut chains = slot.lock();
         if let Some(at) = find(&chains, &counting) {
             // Another process was faster.
@@ -212,8 +212,9 @@ impl<L: RawMutex> Calls<L> {
     /// Takes a new call back, unless another selection has found it meanwhile.
     fn take_back<A: Arena>(&self, counting: &Counting<'_, A, L>) {
         let maker = counting.maker();
-        self.take(counting.store, counting.process, counting.call.id, |call| {
-            counting.is(call) && call.maker.load(Relaxed) == maker
+        let key = counting.call.new_key();
+        self.take(counting.store, counting.process, key, |call| {
+            call.is_in(counting.set) && call.maker.load(Relaxed) == maker
         });
     }
 
@@ -227,11 +228,11 @@ impl<L: RawMutex> Calls<L> {
         let mut record = store.hold(dest).into_raw();
         let chains = slot.lock();
         let call = chains
-            .with_id(counting.call.id)
-            .find(|call| counting.is(call));
+            .with_name(&counting.call)
+            .find(|call| call.is_in(counting.set));
         if let Some(call) = call {
             let old = call.record.swap(record.as_ptr(), Relaxed);
-            // It was not null: `is` has looked at it.
+            // It was not null: `is_in` has looked at it.
             record = NonNull::new(old).unwrap_or(record);
             call.begun_s.store(counting.now_s, Relaxed);
             call.confirmed.store(false, Relaxed);
@@ -253,8 +254,8 @@ fn find<A: Arena, L: RawMutex>(
     chains: &Chains,
     counting: &Counting<'_, A, L>,
 ) -> Option<Option<usize>> {
-    let mut calls = chains.with_id(counting.call.id);
-    let call = calls.find(|call| counting.is(call))?;
+    let mut calls = chains.with_name(&counting.call);
+    let call = calls.find(|call| call.is_in(counting.set))?;
     call.maker.store(NOBODY, Relaxed);
     Some(position(counting.view, call))
 }

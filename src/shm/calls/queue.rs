@@ -5,7 +5,7 @@ use core::ptr;
 use core::sync::atomic::Ordering::{Relaxed, Release};
 
 use super::call::{Call, Link};
-use super::fingerprint::{CallIdPrint, TagPrint};
+use super::fingerprint::CallKey;
 
 /// The queue. It lies behind a lock, which is taken last: whoever holds it asks for no other.
 pub(super) struct Queue {
@@ -56,12 +56,12 @@ impl Queue {
         call.queued.store(false, Release);
     }
 
-    /// Takes the oldest call out, and returns its Call-ID and its caller.
-    pub(super) fn pop(&mut self) -> Option<(CallIdPrint, TagPrint)> {
+    /// Takes the oldest call out, and returns its key.
+    pub(super) fn pop(&mut self) -> Option<CallKey> {
         let link = Link::new(self.oldest.load(Relaxed));
         let oldest = follow(&link)?;
-        let name = (oldest.id, oldest.caller);
+        let key = oldest.key;
         self.remove(oldest);
-        Some(name)
+        Some(key)
     }
 }

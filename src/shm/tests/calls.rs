@@ -493,6 +493,30 @@ fn many_more_calls_than_slots_are_found_and_their_memory_is_given_back() {
 }
 
 #[test]
+fn one_call_id_with_many_tags_makes_no_long_chain() {
+    let lab = Lab::new(&[with_duid("sip:a:1", "duid=a")]);
+    let count = if cfg!(miri) { 100 } else { 4_000 };
+    let name = |call: usize| format!("1 {call}");
+    for call in 0..count {
+        assert_eq!(lab.place(&name(call), 0), Placed::New(0));
+    }
+    let longest = lab.calls.longest_chain();
+    assert!(longest < 32, "{longest} calls in one chain");
+    // Each is found by the tag of either side, and all by their Call-ID.
+    for call in [0, count / 2, count - 1] {
+        assert_eq!(lab.place(&name(call), 0), Placed::Known(0));
+        let tag = call.to_string();
+        let of_callee = lab.calls.key().call(b"1", b"callee", Some(tag.as_bytes()));
+        assert!(lab.calls.is_counted(1, &of_callee));
+    }
+    assert_eq!(lab.infos(Some("1")).len(), count);
+    assert_eq!(lab.end("1 0"), 1);
+    assert_eq!(lab.calls.release(&lab.store, 1, b"1"), count - 1);
+    assert_eq!((lab.loads(), lab.calls.up()), (loads(&[("a", 0)]), 0));
+    lab.destroy();
+}
+
+#[test]
 fn random_calls_agree_with_a_model() {
     let mut rng = StdRng::seed_from_u64(5);
     let bodies: Vec<(String, String)> = (0..5)

@@ -10,7 +10,8 @@ const METHOD: &str = "\
 One worker, `-m 64 -x qm`, `ds_hash_size` 9, INVITEs over UDP for which the script calls
 `ds_select_dst(\"1\", \"10\", \"1\")` and exits. *One more INVITE*: nanoseconds of the worker on the processor for
 all of an INVITE, parsing included, the least of nine rounds of 200, with 24,500 calls up. Plain Call-IDs are
-numbers; colliding ones are one text of 32 letters in other letter cases. *Flood*: a stranger sends INVITEs to a
+numbers; colliding ones are one text of 32 letters in other letter cases; one Call-ID comes with another tag in From
+each time, which the C module does not look at. *Flood*: a stranger sends INVITEs to a
 destination without `maxload` all the time, first with Call-IDs of 60,000 bytes, then 2,000 a second with short
 ones. Ten times a second another caller makes a call to a destination with `maxload=50` in another set, with a
 transaction of tm, and ends it. Good are those of its requests that are answered with 200 and went to their
@@ -50,6 +51,9 @@ const ROUTES: &str = r#"request_route {
 }
 "#;
 
+/// Makes the INVITE of a call by its number.
+type Invite = fn(usize) -> Request;
+
 /// What a flood has left.
 struct Left {
     free: f64,
@@ -62,16 +66,15 @@ struct Left {
 /// The part of the page, with floods of so many seconds.
 pub fn part(seconds: u64) -> String {
     let mut table = Table::new(&["what"], &["C", "ours", "ours / C"]);
-    for (what, call_id) in [
-        (
-            "one more INVITE, plain Call-IDs, ns",
-            plain as fn(usize) -> String,
-        ),
+    let calls: [(&str, Invite); 3] = [
+        ("one more INVITE, plain Call-IDs, ns", plain),
         ("one more INVITE, colliding Call-IDs, ns", colliding),
-    ] {
+        ("one more INVITE, one Call-ID, ns", tagged),
+    ];
+    for (what, invite) in calls {
         let [c, ours] = [Module::C, Module::Rust].map(|module| {
             eprintln!("{module:?}: {what}");
-            let figure = one_more(module, call_id);
+            let figure = one_more(module, invite);
             figure
                 .inspect_err(|why| eprintln!("{module:?}: {why}"))
                 .ok()
@@ -110,15 +113,24 @@ fn start(module: Module) -> Result<(Kamailio, Vec<Process>), String> {
     Ok((server, workers))
 }
 
-/// The Call-ID of a call, 32 bytes long.
-fn plain(n: usize) -> String {
+/// The number of a call as a text of 32 bytes.
+fn text(n: usize) -> String {
     format!("{:032x}", n.wrapping_mul(0x9E37_79B9_7F4A_7C15))
 }
 
-/// The Call-ID of a call, a text whose letter cases are the call's number.
-fn colliding(n: usize) -> String {
+fn plain(n: usize) -> Request {
+    invite(&text(n))
+}
+
+/// A Call-ID whose letter cases are the call's number.
+fn colliding(n: usize) -> Request {
     let letter = |bit: usize| if n >> bit & 1 == 1 { 'Q' } else { 'q' };
-    (0..32).map(letter).collect()
+    let call_id: String = (0..32).map(letter).collect();
+    invite(&call_id)
+}
+
+fn tagged(n: usize) -> Request {
+    invite("one Call-ID of 32 bytes for all.").from_tag(&text(n))
 }
 
 fn invite(call_id: &str) -> Request {
@@ -135,13 +147,13 @@ fn read(server: &Kamailio, uac: &Uac) -> Result<(), String> {
 }
 
 /// Nanoseconds of one more INVITE.
-fn one_more(module: Module, call_id: fn(usize) -> String) -> Result<f64, String> {
+fn one_more(module: Module, invite: Invite) -> Result<f64, String> {
     let (server, workers) = start(module)?;
     let uac = Uac::new();
     let mut next = 0;
     let mut send = |count: usize| {
         for n in 0..count {
-            uac.send(server.addr(), &invite(&call_id(next + n)));
+            uac.send(server.addr(), &invite(next + n));
             if n % 20 == 19 {
                 read(&server, &uac)?;
             }
@@ -179,7 +191,7 @@ fn flood(module: Module, time: Duration) -> Result<Left, String> {
             good += call(&server, &caller, asked);
         }
         for n in 0..RATE {
-            stranger.send(server.addr(), &invite(&plain(sent + n)));
+            stranger.send(server.addr(), &plain(sent + n));
         }
         sent += RATE;
         std::thread::sleep(Duration::from_millis(1));
