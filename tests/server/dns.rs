@@ -168,6 +168,35 @@ fn an_answer_is_good_for_ds_dns_ttl() {
 }
 
 #[test]
+fn after_a_change_of_the_list_an_answer_is_asked_for_again() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
+    let dns = Dns::start();
+    dns.set("gw.test", Name::Is(HERE));
+    let server = start(&dns, &[("ds_dns_mode", 2), ("ds_dns_ttl", 600)]);
+    assert!(is_from(&server));
+    server.kamcmd(&["dispatcher.reload"]).unwrap();
+    assert!(is_from(&server), "a load asks nobody");
+    assert_eq!(address(&server), HERE.to_string());
+    let modify = |flags| {
+        let modify = ["dispatcher.modify", "1", URI, "flags", flags];
+        server.kamcmd(&modify).unwrap();
+    };
+    modify("16");
+    modify("0");
+    assert!(is_from(&server), "a change of flags asks nobody");
+    let duid = |uri| format!("1 {uri} 0 0 duid=a\n");
+    server.write_list(duid(URI));
+    server.kamcmd(&["dispatcher.reload"]).unwrap();
+    assert!(is_from(&server));
+    dns.set("other.test", Name::Is(HERE));
+    server.write_list(duid("sip:other.test"));
+    server.kamcmd(&["dispatcher.reload"]).unwrap();
+    assert!(is_from(&server), "nobody has asked for this name");
+}
+
+#[test]
 fn mode_4_follows_a_name_without_any_request() {
     if this_machine::lacks_name_servers() {
         return;

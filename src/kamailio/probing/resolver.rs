@@ -67,10 +67,12 @@ struct Named<'m> {
     record: Hold<'m, ShmArena, DestRecord>,
     uri: Vec<u8>,
     peer: Peer,
+    /// The version of the lists that it is from, or an earlier one.
+    version: u64,
 }
 
 impl<'m> Named<'m> {
-    fn of(module: &'m Module, dest: &Dest) -> Self {
+    fn of(module: &'m Module, dest: &Dest, version: u64) -> Self {
         Named {
             set: dest.set,
             record: module.store.hold(dest),
@@ -80,6 +82,23 @@ impl<'m> Named<'m> {
                 port: dest.port,
                 proto: dest.proto,
             },
+            version,
+        }
+    }
+
+    /// Has the name asked for again if lists came meanwhile that have no answer for it.
+    fn ask_again_if_lost(&self, module: &Module) {
+        if module.store.version() == self.version {
+            return;
+        }
+        let pinned = module.pin();
+        let Some(view) = pinned.view(self.set) else {
+            return;
+        };
+        let running = view.position_of(&self.record).and_then(|at| view.dest(at));
+        if running.is_some_and(|dest| dest.uri() != self.uri || dest.addrs().next().is_none()) {
+            self.record.forget_question();
+            view.forget_names_due();
         }
     }
 }
@@ -235,6 +254,7 @@ fn due_names<'m>(
     is_found: impl Fn(&Dest) -> bool,
 ) -> Vec<Named<'m>> {
     let mut due = Vec::new();
+    let version = module.store.version();
     let pinned = module.pin();
     let dests = wanted(pinned.table(), set).flat_map(View::dests);
     for (at, dest) in dests.enumerate().skip(*from) {
@@ -242,7 +262,7 @@ fn due_names<'m>(
             if due.is_empty() {
                 *from = at;
             }
-            due.push(Named::of(module, dest));
+            due.push(Named::of(module, dest, version));
             if due.len() == most {
                 break;
             }
@@ -281,6 +301,7 @@ fn ask(module: &Module, named: &Named<'_>) -> Option<Peer> {
     }
     let uri = Uri::parse(&named.uri)?;
     let mut peer = Peer::resolved(&module.settings, &uri);
+    named.ask_again_if_lost(module);
     if peer.addrs.is_empty() {
         log_dbg!("{} does not resolve", Escaped(&named.uri));
         return None;
@@ -389,11 +410,12 @@ impl Resolver {
         let (mut answers, mut since) = (Vec::new(), now_ms());
         while let Some(((set, at, known), _)) = self.schedule.pop_due(now_ms()) {
             let named = {
+                let version = module.store.version();
                 let pinned = module.pin();
                 let dest = pinned.view(set).and_then(|view| view.dest(at));
                 // Lists that have changed since may have another destination here.
                 dest.filter(|dest| name(dest) == Some(known))
-                    .map(|dest| Named::of(module, dest))
+                    .map(|dest| Named::of(module, dest, version))
             };
             let answer = named.and_then(|named| {
                 let peer = ask(module, &named)?;

@@ -149,12 +149,12 @@ impl Health {
 
     /// Returns when the name was last asked for, in microseconds since 1970; 0 for never.
     pub fn asked_us(&self) -> u64 {
-        self.asked_us.load(Relaxed)
+        self.asked_us.load(SeqCst)
     }
 
     /// Says when the name was asked for.
     pub fn set_asked_us(&self, asked_us: u64) {
-        self.asked_us.store(asked_us, Relaxed);
+        self.asked_us.store(asked_us, SeqCst);
     }
 
     /// Keeps why a ping to the URI with this fingerprint was not sent, or that it was. Returns true if that was not

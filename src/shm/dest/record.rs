@@ -120,6 +120,13 @@ impl DestRecord {
         self.health().map(Health::latency).unwrap_or_default()
     }
 
+    /// Forgets that the name in its URI was asked for.
+    pub fn forget_question(&self) {
+        if let Some(health) = self.health() {
+            health.set_asked_us(0);
+        }
+    }
+
     /// Returns the next hop of this URI, as far as it was resolved.
     pub fn next_hop(&self, target: &[u8]) -> Resolved {
         self.health()

@@ -1,13 +1,18 @@
 //! The time at which the first name of a set is due to be resolved: before it nobody walks over the set.
 
-use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use crate::shm::memory::arena::ShmSafe;
 
-/// The time of the first name that is due, in microseconds, as the last walk over the set found it; 0 if nobody knows.
-pub struct NamesDue(AtomicU64);
+/// When the first name is due.
+pub struct NamesDue {
+    /// The time in microseconds, as the last walk over the set found it; 0 if nobody knows.
+    first_us: AtomicU64,
+    /// How often it was forgotten.
+    forgotten: AtomicU32,
+}
 
-// SAFETY: an atomic; zeroed it says that nobody knows.
+// SAFETY: atomics; zeroed it says that nobody knows.
 unsafe impl ShmSafe for NamesDue {}
 
 /// The time in a set without names.
@@ -17,7 +22,7 @@ impl NamesDue {
     /// Returns true if a name is due: if it was asked for at least `ttl_us` ago, by a clock that may be set. The times
     /// at which the names of the set were asked for are looked at only if one may be due.
     pub fn any(&self, now_us: u64, ttl_us: u64, asked_us: impl Iterator<Item = u64>) -> bool {
-        let known = self.0.load(Relaxed);
+        let known = self.first_us.load(SeqCst);
         let is_ahead = |due: u64| {
             let left = due.checked_sub(now_us);
             left.is_some_and(|left| (1..=ttl_us).contains(&left))
@@ -25,6 +30,7 @@ impl NamesDue {
         if known == NO_NAMES || is_ahead(known) {
             return false;
         }
+        let forgotten = self.forgotten.load(SeqCst);
         let mut first = NO_NAMES;
         for asked in asked_us {
             let due = asked.saturating_add(ttl_us);
@@ -33,8 +39,18 @@ impl NamesDue {
             }
             first = first.min(due);
         }
-        self.0.store(first, Relaxed);
+        self.first_us.store(first, SeqCst);
+        // The walk may have seen times of before.
+        if self.forgotten.load(SeqCst) != forgotten {
+            self.first_us.store(0, SeqCst);
+        }
         false
+    }
+
+    /// Has the next request walk over the set, after the time of a name was set back.
+    pub fn forget(&self) {
+        self.forgotten.fetch_add(1, SeqCst);
+        self.first_us.store(0, SeqCst);
     }
 }
 
@@ -46,6 +62,13 @@ mod tests {
 
     const TTL: u64 = 100;
 
+    fn new() -> NamesDue {
+        NamesDue {
+            first_us: AtomicU64::new(0),
+            forgotten: AtomicU32::new(0),
+        }
+    }
+
     /// Asks about names with these times; yields the answer, and how many times were looked at.
     fn ask(due: &NamesDue, now: u64, asked: &[u64]) -> (bool, usize) {
         let looked = Cell::new(0);
@@ -56,7 +79,7 @@ mod tests {
 
     #[test]
     fn nobody_looks_before_the_first_name_is_due() {
-        let due = NamesDue(AtomicU64::new(0));
+        let due = new();
         let mut asked = vec![1_000; 10_000];
         asked[7] = 950;
         assert_eq!(ask(&due, 1_000, &asked), (false, 10_000));
@@ -72,21 +95,33 @@ mod tests {
 
     #[test]
     fn a_set_without_names_is_looked_at_once() {
-        let due = NamesDue(AtomicU64::new(0));
+        let due = new();
         assert_eq!(ask(&due, 5, &[]), (false, 0));
         assert_eq!(ask(&due, 5_000, &[1]), (false, 0));
     }
 
     #[test]
+    fn a_time_that_is_set_back_during_a_walk_is_seen() {
+        let due = new();
+        let asked = [1_000, 1_000].into_iter();
+        let walk = asked.inspect(|_| due.forget());
+        assert!(!due.any(1_000, TTL, walk), "nobody has set it back yet");
+        assert_eq!(ask(&due, 1_001, &[1_000, 0]), (true, 2));
+        assert_eq!(ask(&due, 1_001, &[1_000]), (false, 1));
+        due.forget();
+        assert_eq!(ask(&due, 1_001, &[0]), (true, 1));
+    }
+
+    #[test]
     fn names_are_due_when_the_clock_is_set_back() {
-        let due = NamesDue(AtomicU64::new(0));
+        let due = new();
         assert_eq!(ask(&due, 1_000, &[1_000]), (false, 1));
         assert_eq!(ask(&due, 10, &[1_000]), (true, 1));
     }
 
     #[test]
     fn without_a_ttl_names_are_always_due() {
-        let due = NamesDue(AtomicU64::new(0));
+        let due = new();
         assert!(due.any(1_000, 0, [1_000].into_iter()));
         assert!(due.any(1_000, 0, [1_000].into_iter()));
     }

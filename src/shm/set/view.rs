@@ -103,6 +103,11 @@ impl View {
         self.names_due.any(now_us, ttl_us, asked_us)
     }
 
+    /// Has names looked for that are due, see [`NamesDue::forget`].
+    pub fn forget_names_due(&self) {
+        self.names_due.forget();
+    }
+
     /// Returns the number of destinations, usable or not.
     pub fn dest_count(&self) -> usize {
         self.dests.len()

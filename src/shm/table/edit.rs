@@ -122,6 +122,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let note = self.apply(&writer, &edit, made, random, relist)?;
         // SAFETY: the edit is published, and drops nothing.
         unsafe { writer.retire(note) };
+        // SAFETY: the destination that was added holds it.
+        unsafe { writer.ask_again(kept.as_slice()) };
         Ok(())
     }
 
@@ -230,8 +232,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         if let Some((flags, view)) = revision.flags.zip(table.view(set)) {
             relist(view, dest.record(), flags, on_change);
         }
+        let has_addrs = revision.peer.is_none_or(|(addrs, ..)| !addrs.is_empty());
+        let unanswered = (!has_addrs).then(|| dest.counted());
         // SAFETY: the edit is published, so only readers of before reach what it drops.
         unsafe { writer.retire(note) };
+        // SAFETY: the destination that was modified holds it.
+        unsafe { writer.ask_again(unanswered.as_slice()) };
         Ok(())
     }
 

@@ -284,6 +284,8 @@ pub(crate) struct Built {
     pub relists: bool,
     /// The records that come back, each with its line of the list, which has yet to set its state.
     pub returned: Vec<(usize, KeptRecord)>,
+    /// The records that go on without the answer for their name, which is to be asked for again.
+    pub unanswered: Vec<KeptRecord>,
 }
 
 /// Builds a table from a list, over the records of the running table where the same destinations
@@ -308,6 +310,7 @@ pub(crate) fn build(
         fresh: HashSet::new(),
         relists: false,
         returned: Vec::new(),
+        unanswered: Vec::new(),
     };
     let kept = build.kept(retained);
     let plans = plan_sets(list);
@@ -332,6 +335,7 @@ pub(crate) fn build(
         fresh: build.fresh,
         relists: build.relists,
         returned: build.returned,
+        unanswered: build.unanswered,
     })
 }
 
@@ -387,6 +391,7 @@ struct Build<'a, A: Arena> {
     fresh: HashSet<usize>,
     relists: bool,
     returned: Vec<(usize, KeptRecord)>,
+    unanswered: Vec<KeptRecord>,
 }
 
 impl<'a, A: Arena> Build<'a, A> {
@@ -407,6 +412,10 @@ impl<'a, A: Arena> Build<'a, A> {
                 self.returned.push((line, returned));
                 Some(returned)
             });
+            let is_of_this = dest.is_some_and(|dest| dest.uri() == &*spec.uri);
+            if spec.addrs.is_empty() || !is_of_this {
+                self.unanswered.extend(record);
+            }
             kept.push(record);
         }
         self.changes.removed = running.left;

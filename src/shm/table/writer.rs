@@ -11,7 +11,7 @@ use crate::dispatch::list::destination::DestSpec;
 use crate::dispatch::state::transition::State;
 
 use super::lock::{Locked, Patience, Refusal};
-use super::new_table::{self, Changes};
+use super::new_table::{self, Changes, KeptRecord};
 use super::retained::Retained;
 use super::sets::Table;
 use super::store::{OnChange, ReloadState, Store, Ticket};
@@ -308,6 +308,8 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         records().for_each(SetRecord::end_change);
         // SAFETY: the table in it was just replaced.
         unsafe { self.retire(note) };
+        // SAFETY: the new table holds them.
+        unsafe { self.ask_again(&built.unanswered) };
         self.held.ticket = ticket;
         Ok(built.changes)
     }
@@ -328,6 +330,25 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         }
         self.held.notes.push(ManuallyDrop::into_inner(note));
         self.collect();
+    }
+
+    /// Has the names of listed destinations asked for again, of which the running lists have no answer.
+    ///
+    /// It comes after the change is counted in [`Store::version`]: who asked for a name of the lists before sees that
+    /// by then, or asked before this.
+    ///
+    /// # Safety
+    /// The running table holds the records.
+    pub(crate) unsafe fn ask_again(&self, records: &[KeptRecord]) {
+        if records.is_empty() {
+            return;
+        }
+        for record in records {
+            // SAFETY: the caller's promise.
+            unsafe { record.as_ref() }.forget_question();
+        }
+        let sets = self.table().into_iter().flat_map(Table::sets);
+        sets.for_each(|(_, view)| view.forget_names_due());
     }
 
     /// Retains the counters of the destinations that have left the lists.

@@ -3,6 +3,7 @@
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+use super::calls::with_duid;
 use super::store::{RULES, dump, load, set_state, store};
 use super::{Heap, LONG, spec};
 use crate::dispatch::list::attrs;
@@ -483,4 +484,69 @@ fn positions_are_found_in_a_view_that_was_replaced() {
         let same = |other: &crate::shm::dest::destination::Dest| other.uri() == dest.uri();
         assert_eq!(now.position_of(dest.record()), now.dests().position(same));
     }
+}
+
+#[test]
+fn a_name_is_asked_for_again_where_the_lists_lose_its_answer() {
+    const ASKED: u64 = 500;
+    let heap = Heap::default();
+    let store = store(&heap);
+    let resolved = with_duid("sip:a:1", "duid=a");
+    let unresolved = DestSpec {
+        addrs: [].as_slice().into(),
+        ..resolved.clone()
+    };
+    let renamed = with_duid("sip:b:1", "duid=a");
+    let reload = |spec: &DestSpec<'_>| {
+        load(&store, core::slice::from_ref(spec), ReloadState::Keep).unwrap();
+    };
+    let modify = |revision: Revision<'_>| {
+        store
+            .modify(LONG, 1, None, |_| true, revision, &mut random())
+            .unwrap();
+    };
+    let new_peer = |addrs| Revision {
+        peer: Some((addrs, 1, Proto::NONE)),
+        ..Revision::default()
+    };
+    let changes: [(&str, &dyn Fn(), bool); 7] = [
+        ("the same list", &|| reload(&resolved), false),
+        ("no address", &|| reload(&unresolved), true),
+        ("another URI", &|| reload(&renamed), true),
+        ("another priority", &|| modify(Revision::default()), false),
+        ("modified, no address", &|| modify(new_peer(&[])), true),
+        (
+            "modified, an address",
+            &|| modify(new_peer(&[Addr::V4([127, 0, 0, 2])])),
+            false,
+        ),
+        (
+            "it comes back",
+            &|| {
+                store.remove(LONG, 1, b"sip:b:1", &mut random()).unwrap();
+                store.add(LONG, &resolved, &mut random()).unwrap();
+            },
+            true,
+        ),
+    ];
+    reload(&resolved);
+    assert!(store.pin(0).view(1).unwrap().reserve(0), "it is retained");
+    for (what, change, is_lost) in changes {
+        let health = |dest: &Dest| dest.record().need_vitals(&heap).unwrap().health.asked_us();
+        let is_due = || {
+            let pinned = store.pin(0);
+            let view = pinned.view(1).unwrap();
+            view.any_name_due(ASKED, 100, |dest| Some(health(dest)))
+        };
+        let pinned = store.pin(0);
+        let dest = pinned.view(1).unwrap().dest(0).unwrap();
+        let vitals = dest.record().need_vitals(&heap).unwrap();
+        vitals.health.set_asked_us(ASKED);
+        drop(pinned);
+        assert!(!is_due());
+        change();
+        assert_eq!(is_due(), is_lost, "{what}");
+    }
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
 }
