@@ -33,7 +33,10 @@ impl View {
             let Some(at) = found.or_else(|| self.scan_least()) else {
                 break;
             };
-            if self.reserve(at) {
+            if !self.is_usable(at) {
+                // Nor has such a process told the tree that a destination is out.
+                self.sync_load(at);
+            } else if self.reserve(at) {
                 return Some(at);
             }
         }

@@ -70,6 +70,15 @@ fn held_up<T>(first: T, truth: impl Fn() -> T, meanwhile: impl Fn()) -> impl Fn(
     }
 }
 
+/// A change that takes a destination down.
+fn down(_: State, failures: u32) -> Outcome {
+    Outcome {
+        state: State::INACTIVE,
+        failures,
+        flip: None,
+    }
+}
+
 /// Checks that every algorithm finds exactly these, first and as a failover order.
 fn finds(view: &View, usable: &[usize]) {
     for start in STARTS {
@@ -207,6 +216,32 @@ fn a_tree_that_is_behind_makes_nobody_full() {
     view.rooms.set_leaf(30, u32::MAX);
     view.sync_load(30);
     assert_eq!(view.find_least(), Some(30));
+    drop(pinned);
+    unsafe { store.destroy() };
+}
+
+#[test]
+fn a_tree_that_is_behind_gives_no_call_to_who_is_down() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris = uris(3);
+    let list: Vec<_> = uris.iter().map(|uri| with_duid(uri, "duid=a")).collect();
+    load(&store, &list, ReloadState::Keep).unwrap();
+    let pinned = store.pin(0);
+    let view = pinned.view(1).unwrap();
+    // A process takes them down, and is held up before the tree follows.
+    for at in [0, 2] {
+        view.record().begin_change();
+        view.dest(at).unwrap().record().change(down);
+    }
+    for _ in 0..5 {
+        assert_eq!(view.reserve_least(), Some(1));
+    }
+    assert_eq!(view.find_least(), Some(1));
+    view.dest(1).unwrap().record().change(down);
+    assert_eq!(view.reserve_least(), None);
+    let loads = view.dests().map(|dest| dest.record().load());
+    assert_eq!(loads.collect::<Vec<_>>(), [0, 5, 0]);
     drop(pinned);
     unsafe { store.destroy() };
 }
