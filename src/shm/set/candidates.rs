@@ -19,7 +19,7 @@ impl View {
     fn find_usable(&self, from: usize, to: usize) -> Option<usize> {
         let ended = self.record().changes_ended();
         let found = self.usable.set_in(from, to).find(|&at| self.is_usable(at));
-        if self.record().changes() == ended {
+        if self.agrees_since(ended) {
             return found;
         }
         self.scan(from, found.unwrap_or(to), View::is_usable)
@@ -130,7 +130,7 @@ impl Candidates for View {
         let ended = self.record().changes_ended();
         let mut draining = self.draining.set_in(from, to);
         let found = draining.find(|&at| self.is_draining(at));
-        if self.record().changes() == ended {
+        if self.agrees_since(ended) {
             return found;
         }
         self.scan(from, found.unwrap_or(to), View::is_draining)
@@ -142,7 +142,7 @@ impl Candidates for View {
         let before = |&at: &usize| self.usable.last(at);
         let mut found = core::iter::successors(self.usable.last(to), before);
         let found = found.find(|&at| self.is_usable(at));
-        if self.record().changes() == ended {
+        if self.agrees_since(ended) {
             return found;
         }
         let behind = found.map_or(0, |at| at + 1);
@@ -190,7 +190,7 @@ impl Candidates for View {
 
     #[inline]
     fn sums_are_exact(&self) -> bool {
-        self.record().is_quiet()
+        self.is_quiet()
     }
 
     fn priority(&self, at: usize) -> i32 {
@@ -199,7 +199,7 @@ impl Candidates for View {
 
     fn best_rank(&self, below: Option<u32>) -> Option<u32> {
         // The default destination has no rank.
-        let best = if self.record().is_quiet() {
+        let best = if self.is_quiet() {
             let ranks = self.ranks.best();
             below.map_or_else(|| ranks.greatest(), |below| ranks.greatest_below(below))
         } else {
@@ -216,7 +216,7 @@ impl Candidates for View {
         let ended = self.record().changes_ended();
         let mut best = self.ranks.best().at_least(rank, from, to);
         let found = best.find(|&at| ranks::rank(self, at) == rank);
-        if self.record().changes() == ended {
+        if self.agrees_since(ended) {
             return found;
         }
         let mut before = from..found.unwrap_or(to).min(self.dest_count());

@@ -75,11 +75,4 @@ impl SetRecord {
     pub fn changes_ended(&self) -> u32 {
         self.ended.load(Ordering::SeqCst)
     }
-
-    /// Returns true if no change is under way, so that bitmaps and trees agree with the records.
-    #[inline]
-    pub fn is_quiet(&self) -> bool {
-        let ended = self.changes_ended();
-        self.changes() == ended
-    }
 }

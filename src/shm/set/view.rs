@@ -4,6 +4,7 @@
 //! trees, follows the records, so that a change of state costs no new view.
 
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use crate::dispatch::hash::fold_hash;
 use crate::dispatch::select::candidates::Candidates;
@@ -61,6 +62,8 @@ pub struct View {
     /// The weight slots of algorithm 9, if a destination has a weight.
     pub(super) weight_slots: ShmSlice<Slots>,
     names_due: NamesDue,
+    /// True once another view, or none, has taken its place.
+    replaced: AtomicBool,
     /// The room of each destination, if calls are counted.
     pub(in crate::shm) rooms: Maxima,
     pub(in crate::shm) ranks: Ranks,
@@ -140,6 +143,24 @@ impl View {
         unsafe { &*self.record }
     }
 
+    /// Says that another view, or none, has taken its place, so that bitmaps and trees follow no changes any more. It
+    /// comes before the change of the set that the replacement is has ended.
+    pub(crate) fn set_replaced(&self) {
+        self.replaced.store(true, SeqCst);
+    }
+
+    /// Returns true if bitmaps and trees have agreed with the records since as many changes of the set had ended.
+    #[inline]
+    pub(super) fn agrees_since(&self, changes_ended: u32) -> bool {
+        self.record().changes() == changes_ended && !self.replaced.load(SeqCst)
+    }
+
+    /// Returns true if bitmaps and trees agree with the records: no change is under way that they follow.
+    #[inline]
+    pub fn is_quiet(&self) -> bool {
+        self.agrees_since(self.record().changes_ended())
+    }
+
     /// Returns the record of the set, for another holder (see [`Dest::counted`]).
     pub fn counted(&self) -> NonNull<Counted<SetRecord>> {
         // SAFETY: `create` was given a record.
@@ -182,7 +203,8 @@ impl View {
 
     /// Returns true if any destination drains, or may do so: while a change is under way, nobody knows better.
     pub fn any_draining(&self) -> bool {
-        self.draining.any() || !self.record().is_quiet()
+        let ended = self.record().changes_ended();
+        self.draining.any() || !self.agrees_since(ended)
     }
 
     /// Returns true if any destination is selected.

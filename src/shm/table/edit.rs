@@ -313,6 +313,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             // SAFETY: it is whole, and belongs to the table from here on.
             note.addrs = unsafe { edit.table.replace_addrs(addrs.into_raw()) };
         }
+        edit.old.into_iter().for_each(View::set_replaced);
         if let Some(view) = view {
             // SAFETY: it is published, and only the holder of the writer lock, which is this process, replaces it.
             let view = unsafe { view.as_ref() };

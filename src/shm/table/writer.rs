@@ -21,7 +21,6 @@ use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record::NOWHERE;
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
 use crate::shm::memory::list::{Linked, List, Queue};
-use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::View;
 
 /// The data that only the holder of the writer lock may touch.
@@ -280,8 +279,8 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
             }
         };
         // From here on, until the views are settled, readers ask the records.
-        let records = || new.sets().map(|(_, view)| view.record());
-        records().for_each(SetRecord::begin_change);
+        new.sets()
+            .for_each(|(_, view)| view.record().begin_change());
         for &(line, record) in &built.returned {
             if let Some(spec) = list.get(line) {
                 // SAFETY: the retained counters hold it, and the new table does.
@@ -296,6 +295,11 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         let mut note = ManuallyDrop::new(note);
         // SAFETY: whole, and from here on it belongs to the root.
         note.whole = unsafe { self.publish(built.table) };
+        // SAFETY: only the note has it, which gives it back later.
+        let replaced = unsafe { note.whole.as_ref() }.into_iter();
+        replaced
+            .flat_map(Table::sets)
+            .for_each(|(_, view)| view.set_replaced());
         relist(&|state| !rules.usable(state), on_change);
         if !built.fresh.is_empty() {
             let dests = new.sets().flat_map(|(_, view)| view.dests());
@@ -304,8 +308,10 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
                 .filter(is_fresh)
                 .for_each(|dest| on_change(dest, State::ACTIVE));
         }
-        new.sets().for_each(|(_, view)| view.settle());
-        records().for_each(SetRecord::end_change);
+        for (_, view) in new.sets() {
+            view.settle();
+            view.record().end_change();
+        }
         // SAFETY: the table in it was just replaced.
         unsafe { self.retire(note) };
         // SAFETY: the new table holds them.
@@ -399,7 +405,8 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
     }
 }
 
-/// Sets the states that a load asks for, of those that `which` takes. A change of each set is under way.
+/// Sets the states that a load asks for, of those that `which` takes. Each counts as a change of its own: a search that
+/// finds nothing, because one comes up behind it and another one goes down ahead of it, is repeated.
 fn relist(
     table: &Table,
     ticket: Ticket,
@@ -412,8 +419,10 @@ fn relist(
             let record = dest.record();
             let asked = states == ReloadState::FromList || record.listed_otherwise(dest.listed);
             if asked && record.is_known_to(ticket.number()) && which(dest.listed) {
+                view.record().begin_change();
                 let before = record.relist(dest.listed);
                 view.sync(at);
+                view.record().end_change();
                 on_change(dest, before);
             }
         }

@@ -7,7 +7,7 @@ use rand::{RngCore, SeedableRng};
 
 use super::calls::with_duid;
 use super::store::{HeapStore, load, set_state, store};
-use super::{Heap, spec};
+use super::{Heap, LONG, spec};
 use crate::dispatch::list::attrs::Attrs;
 use crate::dispatch::list::destination::DestSpec;
 use crate::dispatch::select::algorithm::{Start, choose};
@@ -16,6 +16,7 @@ use crate::dispatch::select::turns::Weights;
 use crate::dispatch::state::transition::{Outcome, State};
 use crate::shm::dest::destination::Dest;
 use crate::shm::set::view::View;
+use crate::shm::table::edit::Revision;
 use crate::shm::table::store::ReloadState;
 
 const STARTS: [Start; 9] = [
@@ -247,6 +248,102 @@ fn a_tree_that_is_behind_gives_no_call_to_who_is_down() {
 }
 
 #[test]
+fn each_change_that_a_load_makes_counts() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris = uris(4);
+    let with_flags = |flags: [u32; 4]| -> Vec<_> {
+        let lines = uris.iter().zip(flags);
+        lines.map(|(uri, flags)| spec(1, uri, flags, 0)).collect()
+    };
+    load(&store, &with_flags([0, 1, 0, 1]), ReloadState::Keep).unwrap();
+    let pinned = store.pin(0);
+    let record = pinned.view(1).unwrap().record();
+    let mut seen = vec![record.changes()];
+    let is_quiet = || record.changes() == record.changes_ended();
+    let mut told = |_: &Dest, _| {
+        assert!(!is_quiet(), "the load is under way");
+        seen.push(record.changes());
+    };
+    let turned = with_flags([1, 0, 1, 0]);
+    let random = &mut StdRng::seed_from_u64(1);
+    let (ticket, keep) = (store.ticket(), ReloadState::Keep);
+    store
+        .load_and_tell(LONG, ticket, &turned, keep, random, &mut told)
+        .unwrap();
+    assert!(is_quiet());
+    assert_eq!(seen.len(), 5);
+    assert!(seen.is_sorted_by(|one, next| one < next), "{seen:?}");
+    drop(pinned);
+    unsafe { store.destroy() };
+}
+
+#[test]
+fn a_replaced_view_is_not_believed() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let uris = uris(70);
+    let mut random = StdRng::seed_from_u64(1);
+    let reload: &dyn Fn(&HeapStore) = &|store| {
+        load(store, &list(&uris), ReloadState::Keep).unwrap();
+    };
+    let edit: &dyn Fn(&HeapStore) = &|store| {
+        let random = &mut StdRng::seed_from_u64(1);
+        let raised = Revision {
+            priority: Some(1),
+            ..Revision::default()
+        };
+        let all = |_: &Dest| true;
+        store
+            .modify(LONG, 1, Some(b"sip:a:9"), all, raised, random)
+            .unwrap();
+    };
+    for replace in [reload, edit] {
+        load(&store, &list(&uris), ReloadState::Keep).unwrap();
+        let pinned = store.pin(0);
+        let view = pinned.view(1).unwrap();
+        for at in 0..70 {
+            let uri = String::from_utf8_lossy(view.dest(at).unwrap().uri());
+            set_state(&store, 1, &uri, if at == 40 { 0 } else { 1 });
+        }
+        finds(view, &[40]);
+        replace(&store);
+        // Only the new view follows these.
+        let newer = store.pin(1);
+        let newer = newer.view(1).unwrap();
+        let set = |at: usize, state| {
+            let record = view.dest(at).unwrap().record();
+            newer.record().begin_change();
+            record.change(|_, failures| Outcome {
+                state,
+                failures,
+                flip: None,
+            });
+            newer.sync(newer.position_of(record).unwrap());
+            newer.record().end_change();
+        };
+        set(3, State::ACTIVE);
+        set(40, State::INACTIVE);
+        finds(view, &[3]);
+        set(67, State::DRAINING);
+        assert!(view.any_draining());
+        assert_eq!(view.next_draining(0, 70), Some(67));
+        assert_eq!(newer.any_draining(), newer.next_draining(0, 70).is_some());
+        drop(pinned);
+    }
+    // A set that has left the lists has no newer view.
+    let pinned = store.pin(0);
+    let view = pinned.view(1).unwrap();
+    for uri in &uris {
+        store.remove(LONG, 1, uri.as_bytes(), &mut random).unwrap();
+    }
+    assert!(!view.sums_are_exact());
+    drop(pinned);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+#[test]
 fn a_change_by_uri_is_followed_where_a_reload_has_renamed_the_destination() {
     let heap = Heap::default();
     let store = store(&heap);
@@ -272,7 +369,7 @@ fn a_change_by_uri_is_followed_where_a_reload_has_renamed_the_destination() {
     let view = pinned.view(1).unwrap();
     let renamed = view.find_uri(b"sip:c:1").next().unwrap();
     assert!(!view.is_usable(renamed));
-    assert!(view.record().is_quiet());
+    assert!(view.is_quiet());
     assert_eq!(view.next_bit(renamed), (renamed == 0).then_some(1));
     drop(pinned);
     unsafe { store.destroy() };
