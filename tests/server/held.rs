@@ -30,6 +30,11 @@ fn signal(pid: i32, number: i32) {
 
 /// The process that answers JSON-RPC; `kamcmd` is answered by another one.
 fn json_process(server: &Kamailio) -> u32 {
+    // It may answer before the server has counted it.
+    wait_for("the process", patience(5), || find_json_process(server))
+}
+
+fn find_json_process(server: &Kamailio) -> Option<u32> {
     let list = server.jsonrpc("core.ps", json!([])).expect("core.ps");
     let items = list.as_array().expect("an array");
     let name = |item: &Value| item.as_str().map(str::to_lowercase).unwrap_or_default();
@@ -37,10 +42,13 @@ fn json_process(server: &Kamailio) -> u32 {
         let name = name(&pair[1]);
         name.contains("jsonrpc") && name.contains("datagram")
     });
-    let pid = &pair.unwrap_or_else(|| panic!("no such process: {list}"))[0];
+    let pid = &pair?[0];
     let number = pid.as_u64().or_else(|| pid.as_str()?.parse().ok());
-    u32::try_from(number.unwrap()).unwrap()
+    u32::try_from(number?).ok()
 }
+
+/// A command that a route runs.
+const ADD: &str = r#"{"jsonrpc": "2.0", "method": "dispatcher.add", "params": [1, "sip:127.0.0.1:7010"], "id": 1}"#;
 
 /// A list of so many destinations.
 fn list(count: usize) -> String {
@@ -56,8 +64,12 @@ fn list(count: usize) -> String {
 }
 
 fn config(count: usize) -> Config {
-    let reload = Probe::new().op("reload", "ds_reload();");
-    reload.config().children(4).shm_mb(64).list(list(count))
+    let change = Probe::new().op("reload", "ds_reload();");
+    let change = change.op(
+        "command",
+        &format!("jsonrpc_exec('{ADD}'); $du = $_s(sip:$jsonrpl(code));"),
+    );
+    change.config().children(4).shm_mb(64).list(list(count))
 }
 
 /// A number of `dispatcher.stats`, in a struct inside it if `part` is one.
@@ -184,10 +196,15 @@ fn a_writer_that_is_stopped_makes_no_worker_wait_for_long_and_is_named() {
             }
         });
         // The first seconds of the holder are not watched yet.
-        for _ in 0..3 {
+        let changes = [
+            ("reload", "rc=-1"),
+            ("reload", "rc=-1"),
+            ("command", "du=sip:500"),
+        ];
+        for (change, fails) in changes {
             let begun = Instant::now();
-            let lines = Probe::run(&workers, server.addr(), "reload");
-            assert!(lines[0].contains("rc=-1"), "{lines:?}");
+            let lines = Probe::run(&workers, server.addr(), change);
+            assert!(lines[0].contains(fails), "{lines:?}");
             let took = begun.elapsed();
             assert!(took >= Duration::from_millis(900), "{took:?}");
             assert!(took < patience(4), "{took:?}");

@@ -133,6 +133,7 @@ fn prepare_pings(pings: &PingSettings) -> Option<()> {
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
     guard(|| {
+        patience::set_rank(rank);
         let started = start_child(rank);
         if let Some(module) = Module::get() {
             module.store.introduce(Module::process());
