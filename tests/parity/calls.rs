@@ -114,7 +114,6 @@ fn unset(report: &mut Report) {
         "dst,2,10|nextdst|unset",
         "dst,2,4|unset",
         "dst,2,4|nextdst|unset",
-        "dst,2,10|dst,2,4|unset",
         "dst,2,4|dst,2,10|unset",
         "sel,1,4|unset",
         "dst,9,4|unset",
@@ -126,5 +125,16 @@ fn unset(report: &mut Report) {
             let request = request(method, &format!("{method}-{n}"), "x", recipe);
             ask(report, &pair, &format!("{method}: {recipe}"), request);
         }
+    }
+    // A transaction in which another algorithm has selected last. C's count of an INVITE stays, ours ends.
+    let what = "another algorithm has selected last";
+    for method in ["OPTIONS", "BYE", "MESSAGE", "INVITE"] {
+        let recipe = "dst,2,10|dst,2,4|unset";
+        ask(
+            report,
+            &pair,
+            what,
+            request(method, &format!("{method}-last"), "x", recipe),
+        );
     }
 }

@@ -182,15 +182,41 @@ pub fn move_to<'p>(
     calls.move_to(counting(module, set, view, call), at)
 }
 
-/// Runs `ds_load_update()`: a BYE or CANCEL ends the call, and a 2xx to its INVITE confirms it. Returns false only if
-/// the message cannot be parsed.
+/// Keeps what [`move_to`] has reserved, because the message was sent. A request of a dialog moves nothing: the dialog
+/// goes on where it is.
+pub fn moved(msg: &Message, placed: ServerPlaced<'_>) {
+    if !msg.has_to_tag() {
+        placed.keep();
+    }
+}
+
+/// Ends what is counted in a set for a message that was sent to another set, which does not count it.
+pub fn leave(module: &Module, calls: &ServerCalls, msg: &Message, set: SetId) {
+    if msg.has_to_tag() {
+        return;
+    }
+    if let Some(call) = call_of(calls, msg) {
+        calls.end_unconfirmed(&module.store, Module::process(), &call, Some(set));
+    }
+}
+
+/// Runs `ds_load_update()`: a BYE ends the call, a CANCEL ends it unless it is answered, and a 2xx to its INVITE
+/// confirms it. Returns false only if the message cannot be parsed.
 pub fn update(msg: &Message) -> bool {
     let Some((module, calls)) = table() else {
         return true;
     };
     let call = || call_of(calls, msg);
-    if msg.is_end_of_call() {
+    if msg.is_bye() {
         let ended = call().map(|call| calls.end(&module.store, Module::process(), &call));
+        return ended.is_some();
+    }
+    if msg.is_cancel() {
+        // One with a tag in To cancels a re-INVITE.
+        let ended = call().map(|call| {
+            !msg.has_to_tag()
+                && calls.end_unconfirmed(&module.store, Module::process(), &call, None)
+        });
         return ended.is_some();
     }
     match msg.is_answer() {
@@ -200,22 +226,28 @@ pub fn update(msg: &Message) -> bool {
     }
 }
 
-/// Runs `ds_load_unset()`: ends the call, and returns true if it was counted. An INVITE that call load has not sent on
-/// changes nothing, and returns true, too: it may be a re-INVITE of a call that goes on.
+/// Runs `ds_load_unset()`: ends the call, and returns true if it was counted. An INVITE, a CANCEL or a reply to one says
+/// nothing of a call that is answered, so that stays. An INVITE that no selection has sent on and one of a dialog change
+/// nothing, and return true: the call goes on.
 pub fn unset(msg: &Message) -> bool {
     let Some((module, calls)) = table() else {
         return false;
     };
     let results = &module.settings.results;
-    let current = results.current(msg);
-    let goes_elsewhere = current.is_some_and(|current| current.duid.is_none());
-    if msg.is_invite() && (goes_elsewhere || !results.has_selected()) {
-        return true;
+    let is_invite = msg.is_invite();
+    let in_dialog = (is_invite || msg.is_cancel()) && msg.has_to_tag();
+    if in_dialog || is_invite && !results.has_selected() {
+        return is_invite;
     }
     let Some(call) = call_of(calls, msg) else {
         return false;
     };
-    calls.end(&module.store, Module::process(), &call) > 0
+    if !msg.is_of_invite() {
+        return calls.end(&module.store, Module::process(), &call) > 0;
+    }
+    let counted = calls.end_unconfirmed(&module.store, Module::process(), &call, None);
+    let current = results.current(msg).filter(|_| is_invite);
+    counted || current.is_some_and(|current| current.duid.is_none())
 }
 
 /// Runs `ds_load_unset(callid)`: ends all calls with this Call-ID, and returns true if there was one.

@@ -60,8 +60,8 @@ fn send_to_current(module: &Module, msg: &mut Message, target: Target) -> Script
     ScriptRet::FAILED
 }
 
-/// Goes on to the next destination that takes the call, and moves its count there. Changes nothing if the call is not
-/// counted.
+/// Goes on to the next destination that takes the call, and moves its count there; behind the last of a set that counts
+/// the count ends. Changes nothing if the call is not counted.
 fn next_counted(
     module: &Module,
     calls: &ServerCalls,
@@ -80,7 +80,11 @@ fn next_counted(
             return ScriptRet::FAILED;
         };
         let Some(duid) = current.duid else {
-            return send_to_current(module, msg, target);
+            let sent = send_to_current(module, msg, target);
+            if sent == ScriptRet::OK {
+                call_load::leave(module, calls, msg, set);
+            }
+            return sent;
         };
         let pinned = module.pin();
         let placed = pinned.view(set).and_then(|view| {
@@ -91,7 +95,7 @@ fn next_counted(
         if let Some(placed) = placed {
             let sent = send_to_current(module, msg, target);
             if sent == ScriptRet::OK {
-                placed.keep();
+                call_load::moved(msg, placed);
             }
             return sent;
         }
@@ -102,8 +106,9 @@ fn next_counted(
 /// to a list, or is the last one of its order.
 fn next_on_demand(module: &Module, msg: &mut Message, target: Target) -> Option<ScriptRet> {
     let mut cursor = FailoverCursor::parse(module.settings.results.cursor(msg)?)?;
-    if let Some(calls) = calls(module, &cursor) {
-        if !call_load::is_counted(calls, msg, cursor.here().set) {
+    let counted = calls(module, &cursor).map(|calls| (calls, cursor.here().set));
+    if let Some((calls, set)) = counted {
+        if !call_load::is_counted(calls, msg, set) {
             return Some(ScriptRet::FAILED);
         }
     }
@@ -113,7 +118,13 @@ fn next_on_demand(module: &Module, msg: &mut Message, target: Target) -> Option<
             let step = |view: &View| step(module, msg, target, view, &mut cursor);
             let sent = module.store.try_set(Module::process(), set, step);
             if let Tried::Done(_) = sent {
-                return Some(conclude(set, &sent));
+                let result = conclude(set, &sent);
+                if let Some((calls, left)) = counted.filter(|&(_, left)| left != set) {
+                    if result == ScriptRet::OK {
+                        call_load::leave(module, calls, msg, left);
+                    }
+                }
+                return Some(result);
             }
         }
         if !cursor.next_set() {
@@ -152,7 +163,7 @@ fn step(
         return Some(Err(Failure::Refused));
     }
     if let Some(placed) = placed {
-        placed.keep();
+        call_load::moved(msg, placed);
     }
     Some(Ok(()))
 }

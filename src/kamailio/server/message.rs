@@ -211,9 +211,18 @@ impl Message {
         self.method() == sys::METHOD_CANCEL
     }
 
-    /// Returns true for a request that ends a call.
-    pub fn is_end_of_call(&self) -> bool {
-        matches!(self.method(), sys::METHOD_BYE | sys::METHOD_CANCEL)
+    /// Returns true for a BYE.
+    pub fn is_bye(&self) -> bool {
+        self.method() == sys::METHOD_BYE
+    }
+
+    /// Returns true for an INVITE or a CANCEL, and for a reply to one.
+    pub fn is_of_invite(&self) -> bool {
+        let method = match self.reply() {
+            Some(_) => self.reply_method().unwrap_or_default(),
+            None => self.method(),
+        };
+        matches!(method, sys::METHOD_INVITE | sys::METHOD_CANCEL)
     }
 
     /// Returns true for a request that begins a call or a subscription unless it is in one.
@@ -227,7 +236,8 @@ impl Message {
         matches!(self.method(), sys::METHOD_ACK | sys::METHOD_CANCEL) || self.has_to_tag()
     }
 
-    fn has_to_tag(&self) -> bool {
+    /// Returns true if its To has a tag.
+    pub fn has_to_tag(&self) -> bool {
         !self.tag_in_to().is_empty()
     }
 
@@ -269,6 +279,12 @@ impl Message {
         let Some((status, _)) = self.reply() else {
             return Some(false);
         };
+        let invite = self.reply_method()? == sys::METHOD_INVITE;
+        Some(invite && (200..300).contains(&status))
+    }
+
+    /// Returns the method of the request that a reply answers; `None` after a log line if it cannot be parsed.
+    fn reply_method(&self) -> Option<sys::request_method> {
         if !self.parse_header(sys::KSR_HDR_CSEQ_F) || self.fields().cseq.is_null() {
             log_err!("no CSeq in a reply");
             return None;
@@ -278,9 +294,7 @@ impl Message {
             .parsed
             .cast::<sys::cseq_body>();
         // SAFETY: null, or this struct: the server parses a CSeq when it finds one (parser/msg_parser.c).
-        let cseq = unsafe { parsed.as_ref() }?;
-        let invite = cseq.method_id == sys::METHOD_INVITE;
-        Some(invite && (200..300).contains(&status))
+        Some(unsafe { parsed.as_ref() }?.method_id)
     }
 
     /// Returns the Call-ID; `None` after a log line if there is none.

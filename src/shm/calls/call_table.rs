@@ -4,6 +4,7 @@
 //! place in a table, so that a reload or a removal neither breaks it nor loses its count; the record lives until its
 //! last call has ended. One call may be counted once in each set.
 
+use core::cell::Cell;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::{Acquire, Relaxed};
 use core::sync::atomic::{AtomicU64, AtomicUsize};
@@ -211,10 +212,30 @@ impl<L: RawMutex> Calls<L> {
         slot.is_some_and(|slot| slot.lock().with_name(name).any(|call| call.is_in(set)))
     }
 
-    /// Ends a call in all sets; returns in how many it was counted.
+    /// Ends a call in all sets, confirmed or not; returns in how many it was counted.
     pub fn end<A: Arena>(&self, store: &Store<A, L>, process: usize, name: &CallName) -> usize {
         let take = |key| self.take(store, process, key, |_| true);
         name.keys().map(take).sum()
+    }
+
+    /// Ends what nobody has confirmed of a call, in one set or in all; returns true if the call was counted there.
+    pub fn end_unconfirmed<A: Arena>(
+        &self,
+        store: &Store<A, L>,
+        process: usize,
+        name: &CallName,
+        set: Option<SetId>,
+    ) -> bool {
+        let counted = Cell::new(false);
+        let which = |call: &Call| {
+            let is_there = set.is_none_or(|set| call.is_in(set));
+            counted.set(counted.get() || is_there);
+            is_there && !call.confirmed.load(Relaxed)
+        };
+        for key in name.keys() {
+            self.take(store, process, key, which);
+        }
+        counted.get()
     }
 
     /// Ends all calls of a Call-ID, whoever the caller is; returns how many there were.

@@ -219,7 +219,8 @@ impl<L: RawMutex> Calls<L> {
     }
 
     /// Counts a call for the destination that was reserved for it, and no longer for the one before. There its time
-    /// begins anew. A call that has ended meanwhile is not counted again.
+    /// begins anew. A call that has ended meanwhile is not counted again, and one that is confirmed stays where it is:
+    /// it goes on there, whatever becomes of this request.
     fn finish_move<A: Arena>(&self, counting: &Counting<'_, A, L>, at: usize) {
         let Counting { store, process, .. } = *counting;
         let (Some(dest), Some(slot)) = (counting.view.dest(at), self.slot(counting.call.id)) else {
@@ -229,13 +230,13 @@ impl<L: RawMutex> Calls<L> {
         let chains = slot.lock();
         let call = chains
             .with_name(&counting.call)
-            .find(|call| call.is_in(counting.set));
+            .find(|call| call.is_in(counting.set) && !call.confirmed.load(Relaxed));
         if let Some(call) = call {
             let old = call.record.swap(record.as_ptr(), Relaxed);
             // It was not null: `is_in` has looked at it.
             record = NonNull::new(old).unwrap_or(record);
             call.begun_s.store(counting.now_s, Relaxed);
-            call.confirmed.store(false, Relaxed);
+            call.maker.store(NOBODY, Relaxed);
             self.unqueue(call);
             if dest.maxload == 0 {
                 self.root().queue.lock().push(call);

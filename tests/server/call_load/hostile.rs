@@ -88,7 +88,7 @@ fn either_side_ends_a_call_also_without_a_tag() {
 }
 
 /// Return codes in what the probe says, with a letter for the destination where the call is.
-fn codes(lines: &[String]) -> String {
+pub fn codes(lines: &[String]) -> String {
     let code = |line: &String| Some(line.split(" rc=").nth(1)?.split(' ').next()?.to_owned());
     lines.iter().filter_map(code).collect::<Vec<_>>().join(" ")
 }

@@ -1,5 +1,6 @@
 //! Call-load dispatching (algorithm 10) on the real server.
 
+mod answered;
 mod bursts;
 mod desk;
 mod hostile;

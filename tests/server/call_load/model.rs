@@ -65,8 +65,8 @@ impl Caller<'_> {
                     counted.1 = true;
                 }
             }
-            68..78 => self.ended(&call, |desk| desk.answer(486, &call)),
-            78..84 => self.ended(&call, |desk| {
+            68..78 => self.refused(&call, |desk| desk.answer(486, &call)),
+            78..84 => self.refused(&call, |desk| {
                 assert_eq!(desk.ask("CANCEL", "update", &call).rc, 1);
             }),
             84..97 => self.ended(&call, |desk| assert_eq!(desk.bye(&call).rc, 1)),
@@ -81,6 +81,13 @@ impl Caller<'_> {
                 });
             }
         }
+    }
+
+    /// What ends a call unless it is answered.
+    fn refused(&mut self, call: &str, how: impl FnOnce(&Desk<'_>)) {
+        how(&self.desk);
+        self.calls
+            .retain(|id, (_, answered)| id != call || *answered);
     }
 
     fn ended(&mut self, call: &str, how: impl FnOnce(&Desk<'_>)) {
@@ -100,6 +107,7 @@ impl Caller<'_> {
         match there {
             Some((old, _)) if *old == id => {}
             Some((old, _)) if steady(old) => panic!("{call} was at {old}, is sent to {id}"),
+            Some((_, true)) => {}
             _ => {
                 self.calls.insert(call.to_owned(), (id, false));
             }
@@ -113,6 +121,7 @@ impl Caller<'_> {
         let moved = said.moves > 0;
         match self.calls.get(call) {
             Some((old, _)) if *old == id && !moved => {}
+            Some((_, true)) => {}
             _ => {
                 self.calls.insert(call.to_owned(), (id, false));
             }

@@ -8,17 +8,18 @@ use harness::{
 /// `X-Do` says where a call that fails is ended, and how.
 const ROUTES: &str = r#"
 request_route {
-    if (is_method("BYE|CANCEL")) {
-        ds_load_update();
-    }
     if (is_method("CANCEL")) {
         if (t_check_trans()) {
+            ds_load_update();
             t_relay();
         }
         exit;
     }
     if (has_totag()) {
         if (loose_route()) {
+            if (is_method("BYE")) {
+                ds_load_update();
+            }
             t_relay();
         }
         exit;
@@ -37,7 +38,10 @@ request_route {
     t_on_branch("BRANCH");
     t_on_reply("REPLY");
     t_on_failure("FAILURE");
-    t_relay();
+    if (!t_relay()) {
+        ds_load_unset();
+        sl_reply_error();
+    }
 }
 branch_route[BRANCH] {
     if ($hdr(X-Do) == "branch") {
@@ -188,6 +192,17 @@ fn a_cancelled_call_ends() {
     assert_eq!(loads(&server), "a=0 b=0");
 }
 
+#[test]
+fn a_request_that_tm_cannot_send_is_not_counted() {
+    let list = "1 sip:127.0.0.1:7001;transport=tls 0 0 duid=a\n";
+    let config = Config::routes(ROUTES).list(list).param("flags", 2);
+    let config = config.param("ds_hash_size", 6).only_critical();
+    let server = Kamailio::start(Module::Rust, config);
+    let status = status(Uac::new().call(server.addr(), invite("")));
+    assert!(status.is_some_and(|status| status >= 300), "{status:?}");
+    assert_eq!((loads(&server).as_str(), up(&server)), ("a=0", 0));
+}
+
 /// The whole of a stateless balancer, as `doc/reference/functions.md` shows it.
 const STATELESS: &str = r#"#!KAMAILIO
 debug=2
@@ -209,14 +224,17 @@ modparam("jsonrpcs", "transport", 4)
 modparam("jsonrpcs", "dgram_socket", "{{DIR}}/rpc")
 {{PARAMS}}
 request_route {
-    if (is_method("BYE|CANCEL")) {
-        ds_load_update();
-    }
     if (has_totag()) {
         if (loose_route()) {
+            if (is_method("BYE")) {
+                ds_load_update();
+            }
             forward();
         }
         exit;
+    }
+    if (is_method("CANCEL")) {
+        ds_load_update();
     }
     if (!ds_select_dst("1", "10")) {
         sl_send_reply("503", "Full");
@@ -251,6 +269,20 @@ fn a_stateless_balancer_counts_its_calls() {
     assert_eq!(first.bye().status(), Some(200));
     assert_eq!(loads(&server), "a=0 b=0");
     assert_eq!(status(uac.call(server.addr(), invite(""))), Some(486));
+    assert_eq!((loads(&server).as_str(), up(&server)), ("a=0 b=0", 0));
+}
+
+#[test]
+fn a_refused_re_invite_leaves_the_call_of_a_stateless_balancer() {
+    let a = Uas::start(Answer::Code(200));
+    let config = Config::raw(STATELESS).list(list(&[&a]));
+    let server = Kamailio::start(Module::Rust, config.param("ds_hash_size", 6));
+    let uac = Uac::new();
+    let call = uac.call(server.addr(), invite("")).ok().unwrap();
+    a.set_answer_to("INVITE", 488);
+    assert_eq!(call.again("INVITE", 2).status(), Some(488));
+    assert_eq!((loads(&server).as_str(), up(&server)), ("a=1 b=0", 1));
+    assert_eq!(call.bye().status(), Some(200));
     assert_eq!((loads(&server).as_str(), up(&server)), ("a=0 b=0", 0));
 }
 
@@ -302,9 +334,10 @@ fn kemi_scripts_count_too() {
     assert_eq!(eval("OPTIONS", by_name), "0");
     assert_eq!(eval("OPTIONS", by_name), "-1");
     assert_eq!(loads(&server), "a=0 b=0");
-    // An INVITE that another algorithm has sent on may be one of a call that goes on.
-    assert_eq!(eval("INVITE", select), "1");
+    // An INVITE that another algorithm has sent on need not be counted.
     let other = format!("KSR.dispatcher.ds_select_dst(1, 4) + {unset}");
     assert_eq!(eval("INVITE", &other), "1");
-    assert_eq!(loads(&server), "a=1 b=0");
+    assert_eq!(eval("INVITE", select), "1");
+    assert_eq!(eval("INVITE", &other), "1");
+    assert_eq!(loads(&server), "a=0 b=0");
 }
