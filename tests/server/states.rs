@@ -96,7 +96,42 @@ fn a_list_that_has_changed_wins() {
     .unwrap();
     let server = Kamailio::start(Module::Rust, config(&file));
     assert_eq!([7001, 7002].map(|port| flags(&server, port)), ["AX", "DP"]);
-    wait_for_lines(&file, &["1 8 12 sip:127.0.0.1:7002"]);
+    wait_for_lines(&file, &["1 8 12 sip:127.0.0.1:7002", "2 0 4 sip:gone"]);
+}
+
+#[test]
+fn a_destination_that_is_left_out_at_the_start_keeps_its_state() {
+    let dir = TempDir::new();
+    let file = dir.path().join("states");
+    let lines = [
+        "1 0 4 sip:127.0.0.1:7001",
+        "1 0 1 sip:127.0.0.1:7004 2",
+        "3 0 4 sip:127.0.0.1:7009",
+        "3 8 4 sip:127.0.0.1:7009 2",
+    ];
+    fs::write(&file, lines.join("\n")).unwrap();
+    let short = "1 sip:127.0.0.1:7001\n1 sip:127.0.0.1:7004\n";
+    for _ in 0..2 {
+        let server = Kamailio::start(Module::Rust, config(&file).list(short));
+        assert_eq!(flags(&server, 7001), "DX");
+        wait_for_lines(&file, &lines);
+        server.stop();
+    }
+    let server = Kamailio::start(Module::Rust, config(&file).list(short));
+    wait_for_lines(&file, &lines);
+    // A load that brings it gives it its state.
+    server.write_list(format!(
+        "{LIST}3 sip:127.0.0.1:7009\n3 sip:127.0.0.1:7009\n"
+    ));
+    server.jsonrpc("dispatcher.reload", json!([])).unwrap();
+    wait_for_lines(&file, &lines[..3]);
+    let states = |server: &Kamailio, set| {
+        let dests = server.dests(set);
+        let flags = dests.into_iter().map(|(_, flags)| flags);
+        flags.collect::<Vec<_>>()
+    };
+    assert_eq!(states(&server, 3), ["AX", "DX"]);
+    assert_eq!(states(&server, 1), ["IX", "AX", "DX", "AP", "DX"]);
 }
 
 #[test]

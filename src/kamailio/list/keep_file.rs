@@ -1,15 +1,13 @@
 //! Kept states in a file of their own: written after changes, read after the first load.
 
-use std::collections::HashMap;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 
 use super::plain_file::{self, path_of};
-use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::state_file::{self, KeptState};
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, Outcome, State};
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::list_params::Keep;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::{log_err, log_info};
@@ -42,26 +40,101 @@ pub fn try_out(path: &[u8]) -> io::Result<()> {
     plain_file::try_out(path_of(path), &state_file::write(&[]))
 }
 
-/// Writes the file, if its text is no longer `written`.
-///
-/// # Errors
-/// The reason why it was not written.
-pub fn keep(module: &Module, path: &[u8], written: &mut Vec<u8>) -> Result<(), String> {
-    let kept = all_kept(module).map_err(|error| error.to_string())?;
-    let text = state_file::write(&kept);
-    if *written != text {
-        plain_file::replace(path_of(path), &text)
-            .map_err(|error| format!("{}: {error}", Whole(path)))?;
-        *written = text;
-    }
-    Ok(())
+/// The file, as the process that writes it knows it.
+#[derive(Default)]
+pub struct KeptFile {
+    /// The text that was written last.
+    written: Vec<u8>,
+    /// True while there may be a file that nobody has read: it is put aside before the first write.
+    is_unread: bool,
+    /// Lines of destinations that no list has had since the start.
+    left_out: Vec<KeptState>,
 }
 
-/// Returns the destinations whose states are kept beside the list, by set and as they are listed.
+impl KeptFile {
+    /// Writes the file, if its text has changed.
+    ///
+    /// # Errors
+    /// The reason why it was not written.
+    pub fn keep(&mut self, module: &Module, path: &[u8]) -> Result<(), String> {
+        self.restore_listed(module)?;
+        let kept = all_kept(module, &self.left_out)?;
+        let text = state_file::write(&kept);
+        if self.written != text {
+            let failed = |error| format!("{}: {error}", Whole(path));
+            self.put_aside(path).map_err(failed)?;
+            plain_file::replace(path_of(path), &text).map_err(failed)?;
+            self.written = text;
+        }
+        Ok(())
+    }
+
+    /// Leaves a file that was not read to the operator.
+    fn put_aside(&mut self, path: &[u8]) -> io::Result<()> {
+        if !self.is_unread {
+            return Ok(());
+        }
+        let aside = plain_file::put_aside(path_of(path))?;
+        self.is_unread = false;
+        if let Some(aside) = aside {
+            log_err!(
+                "{} was not read: it is now {}",
+                Whole(path),
+                Whole(aside.as_os_str().as_bytes())
+            );
+        }
+        Ok(())
+    }
+
+    /// Gives destinations that a load has brought the states of their lines.
+    ///
+    /// # Errors
+    /// [`NoMemory`].
+    fn restore_listed(&mut self, module: &Module) -> Result<(), NoMemory> {
+        if self.left_out.is_empty() {
+            return Ok(());
+        }
+        heap::need(self.left_out.len() * KEPT_HEAP)?;
+        let mut feed = Feed::new(module, Cause::Reload);
+        self.restore_all(module, &mut feed);
+        feed.post();
+        Ok(())
+    }
+
+    /// Gives the destinations that are listed the states of their lines, and takes out these lines. A list whose flags
+    /// for a destination have changed since wins, as does what an operator has set meanwhile.
+    fn restore_all(&mut self, module: &Module, feed: &mut Feed<'_>) {
+        let state = |number| State::from_kept(number, module.settings.compat);
+        let mut found = Vec::new();
+        {
+            let pinned = module.pin();
+            self.left_out.retain(|kept| {
+                let Some(dest) = pinned.view(kept.set).and_then(|view| dest_of(view, kept)) else {
+                    return true;
+                };
+                let by_operator = dest.record().cause().0 == Cause::Rpc;
+                if state(kept.listed) == dest.listed && !by_operator {
+                    found.push((dest.line, module.store.hold(dest), state(kept.flags)));
+                }
+                false
+            });
+        }
+        found.sort_by_key(|(line, ..)| *line);
+        for (_, record, flags) in &found {
+            restore_one(module, record, *flags, feed);
+        }
+        if !found.is_empty() {
+            log_info!("{} states of destinations restored", found.len());
+        }
+    }
+}
+
+/// Returns the destinations whose states are kept beside the list, by set and as they are listed; then those that are
+/// left out of the list.
 ///
 /// # Errors
 /// [`NoMemory`].
-fn all_kept(module: &Module) -> Result<Vec<KeptState>, NoMemory> {
+fn all_kept(module: &Module, left_out: &[KeptState]) -> Result<Vec<KeptState>, NoMemory> {
     let pinned = module.pin();
     let mut all = Vec::new();
     let sets = pinned.table().into_iter().flat_map(Table::sets);
@@ -74,53 +147,71 @@ fn all_kept(module: &Module) -> Result<Vec<KeptState>, NoMemory> {
                 listed: listed.bits(),
                 flags: flags.bits(),
                 uri: heap::copy(dest.uri())?,
-                number: number(Some(view), dest),
+                number: number(view, dest),
             };
             heap::reserve(&mut all, 1)?;
             all.push((dest.line, kept));
         }
     }
-    let texts: usize = all.iter().map(|(_, kept)| kept.uri.len()).sum();
-    heap::need(all.len() * KEPT_HEAP + 3 * texts)?;
+    let lines = all.iter().map(|(_, kept)| kept).chain(left_out);
+    let texts: usize = lines.map(|kept| kept.uri.len()).sum();
+    heap::need((all.len() + left_out.len()) * KEPT_HEAP + 4 * texts)?;
     all.sort_by_key(|(line, kept)| (kept.set, *line));
-    Ok(all.into_iter().map(|(_, kept)| kept).collect())
+    let listed = all.into_iter().map(|(_, kept)| kept);
+    Ok(listed.chain(left_out.iter().cloned()).collect())
+}
+
+/// Returns the destinations of a set with the same URI, in the order of the set.
+fn alike<'v>(view: &'v View, uri: &'v [u8]) -> impl Iterator<Item = &'v Dest> {
+    let found = view.find_uri(uri).filter_map(|at| view.dest(at));
+    found.filter(move |dest| dest.uri() == uri)
 }
 
 /// Returns the number of a destination among those of its set with the same URI, from 1, in the
 /// order of the list.
-fn number(view: Option<&View>, dest: &Dest) -> usize {
-    let alike = view.into_iter().flat_map(|view| {
-        let found = view.find_uri(dest.uri());
-        found.filter_map(|at| view.dest(at))
-    });
-    let before = alike.filter(|other| other.uri() == dest.uri() && other.line < dest.line);
+fn number(view: &View, dest: &Dest) -> usize {
+    let before = alike(view, dest.uri()).filter(|other| other.line < dest.line);
     before.count() + 1
 }
 
-/// Gives the destinations the states that the file keeps, after the first load. A list whose flags
-/// for a destination have changed since wins.
-pub fn restore(module: &Module, feed: &mut Feed<'_>) {
-    let Keep::File(path) = &module.settings.keep else {
-        return;
-    };
-    // The log says why it is not used.
+/// Returns the destination that a line is about.
+fn dest_of<'v>(view: &'v View, kept: &'v KeptState) -> Option<&'v Dest> {
+    let mut alike: Vec<_> = alike(view, &kept.uri).collect();
+    alike.sort_by_key(|dest| dest.line);
+    alike.get(kept.number.checked_sub(1)?).copied()
+}
+
+/// Gives the destinations the states that the file keeps, after the first load, and returns what the process that
+/// writes the file has to know.
+pub fn restore(module: &Module, path: &[u8], feed: &mut Feed<'_>) -> KeptFile {
+    let mut file = KeptFile::default();
     if plain_file::require_safe(path_of(path)).is_err() {
-        return;
+        // The log says why when the file is tried out.
+        file.is_unread = true;
+        return file;
     }
-    let text = match plain_file::read(path_of(path)) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+    match read(path) {
+        Ok(left_out) => {
+            file.left_out = left_out;
+            file.restore_all(module, feed);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
             log_err!("cannot read kept states from {}: {error}", Whole(path));
-            return;
+            file.is_unread = true;
         }
-    };
-    let lines = text.split(|&byte| byte == b'\n').count();
-    let dests = module.pin().table().map_or(0, Table::dest_count);
-    if let Err(error) = heap::need((lines + dests) * KEPT_HEAP + text.len()) {
-        log_err!("cannot read kept states from {}: {error}", Whole(path));
-        return;
     }
+    file
+}
+
+/// Reads the file's lines; those that cannot be read are logged.
+///
+/// # Errors
+/// The file cannot be read.
+fn read(path: &[u8]) -> io::Result<Vec<KeptState>> {
+    let text = plain_file::read(path_of(path))?;
+    let lines = text.split(|&byte| byte == b'\n').count();
+    heap::need(lines * KEPT_HEAP + 2 * text.len()).map_err(io::Error::other)?;
     let (kept, bad) = state_file::read(&text);
     for line in bad {
         log_err!(
@@ -128,33 +219,7 @@ pub fn restore(module: &Module, feed: &mut Feed<'_>) {
             Whole(path)
         );
     }
-    let kept: HashMap<(SetId, &[u8], usize), &KeptState> = kept
-        .iter()
-        .map(|one| ((one.set, one.uri.as_slice(), one.number), one))
-        .collect();
-    if kept.is_empty() {
-        return;
-    }
-    let mut found = Vec::new();
-    {
-        let pinned = module.pin();
-        for dest in pinned
-            .table()
-            .map(Table::dests_as_they_came)
-            .unwrap_or_default()
-        {
-            let number = number(pinned.view(dest.set), dest);
-            let wanted = kept.get(&(dest.set, dest.uri(), number));
-            let state = |number| State::from_kept(number, module.settings.compat);
-            if let Some(wanted) = wanted.filter(|wanted| state(wanted.listed) == dest.listed) {
-                found.push((module.store.hold(dest), state(wanted.flags)));
-            }
-        }
-    }
-    for (record, flags) in &found {
-        restore_one(module, record, *flags, feed);
-    }
-    log_info!("{} states of destinations restored", found.len());
+    Ok(kept)
 }
 
 fn restore_one(

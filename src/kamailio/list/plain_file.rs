@@ -3,6 +3,9 @@
 //! A file is replaced by another one beside it, which nobody but the server's user may open. In a directory that other
 //! users can write to, they could put a link or a file of their own in the way, so nothing is read or written there.
 
+use core::hash::{BuildHasher, Hasher};
+use core::time::Duration;
+use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -15,6 +18,9 @@ use crate::kamailio::server::heap;
 /// The permission of others to write.
 const OTHERS_WRITE: u32 = 0o002;
 
+/// The age at which a file that nobody seems to write any more is removed.
+const STALE: Duration = Duration::from_secs(60);
+
 /// Returns the path with these bytes.
 pub fn path_of(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
@@ -25,31 +31,41 @@ pub fn path_of(bytes: &[u8]) -> &Path {
 /// # Errors
 /// It cannot be read, or is no plain file.
 pub fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a FIFO without O_NONBLOCK waits for somebody to write to it.
-    let mut file = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_NONBLOCK)
-        .open(path)?;
-    require_plain(&file.metadata()?)?;
-    read_all(&mut file)
+    read_if(path, fs::Metadata::is_file)
 }
 
-/// Reads an open file to its end.
+/// Reads a file to its end, if what was opened is of a kind that `ends`.
 ///
 /// # Errors
-/// It cannot be read, or is larger than the memory that this process gets.
-pub fn read_all(file: &mut File) -> io::Result<Vec<u8>> {
+/// It cannot be read, is of another kind, or is larger than the memory that this process gets.
+pub fn read_if(path: &Path, ends: impl FnOnce(&fs::Metadata) -> bool) -> io::Result<Vec<u8>> {
+    let mut file = open(path)?;
+    let found = file.metadata()?;
+    require(ends(&found))?;
     let mut text = Vec::new();
-    let len = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+    let len = usize::try_from(found.len()).unwrap_or(usize::MAX);
     heap::reserve(&mut text, len).map_err(io::Error::other)?;
     file.read_to_end(&mut text)?;
     Ok(text)
 }
 
+/// Opens a file for reading. Without `O_NONBLOCK`, a FIFO would wait for somebody to write to it.
+fn open(path: &Path) -> io::Result<File> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path);
+    // A socket cannot be opened.
+    opened.map_err(|error| match error.raw_os_error() {
+        Some(libc::ENXIO) => not_plain(),
+        _ => error,
+    })
+}
+
 /// Writes a file in one step: at any moment it holds the old text or the new one.
 ///
 /// # Errors
-/// It is as it was, but for an error of the last step, the sync of its directory.
+/// It is as it was.
 pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     require_safe(path)?;
     let beside = beside(path);
@@ -58,16 +74,44 @@ pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&beside);
     }
     replaced?;
-    File::open(folder_of(path))?.sync_all()
+    // The file is replaced, wherever its directory may only be written to or cannot be synced.
+    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    Ok(())
 }
 
-/// Writes a text where [`replace`] would, and removes it again; also removes what servers left there that were killed
-/// while they wrote.
+/// Gives a file the first free name of `NAME.unread`, `NAME.unread.2`, and so on; returns that name, or `None` if
+/// there is no such file.
 ///
 /// # Errors
-/// [`replace`] would fail.
+/// The file has its old name.
+pub fn put_aside(path: &Path) -> io::Result<Option<PathBuf>> {
+    require_safe(path)?;
+    let named = |end: String| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    let numbered = (2..).map(|number: u64| named(format!(".unread.{number}")));
+    let mut names = std::iter::once(named(".unread".into())).chain(numbered);
+    let free = names.find(|name| fs::symlink_metadata(name).is_err());
+    let free = free.ok_or(io::ErrorKind::AlreadyExists)?;
+    match fs::rename(path, &free) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        renamed => renamed.map(|()| Some(free)),
+    }
+}
+
+/// Tries to open a file that is there, and writes a text where [`replace`] would, and removes it again; also removes
+/// what servers left there that were killed while they wrote.
+///
+/// # Errors
+/// [`read`] or [`replace`] would fail.
 pub fn try_out(path: &Path, text: &[u8]) -> io::Result<()> {
     require_safe(path)?;
+    match open(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     remove_stale(path);
     let beside = beside(path);
     let written = write_new(&beside, text);
@@ -81,7 +125,7 @@ pub fn try_out(path: &Path, text: &[u8]) -> io::Result<()> {
 /// The path is something else than a plain file, or other users can write to its directory.
 pub fn require_safe(path: &Path) -> io::Result<()> {
     match fs::metadata(path) {
-        Ok(found) => require_plain(&found)?,
+        Ok(found) => require(found.is_file())?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
@@ -92,12 +136,12 @@ pub fn require_safe(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn require_plain(found: &fs::Metadata) -> io::Result<()> {
-    if found.is_file() {
-        Ok(())
-    } else {
-        Err(io::Error::other("not a plain file"))
-    }
+fn require(is_plain: bool) -> io::Result<()> {
+    if is_plain { Ok(()) } else { Err(not_plain()) }
+}
+
+fn not_plain() -> io::Error {
+    io::Error::other("not a plain file")
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -107,19 +151,16 @@ fn folder_of(path: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
-/// Returns the name that this process writes to: `NAME.PID.new`.
+/// Returns a name to write to: `NAME.PID.RANDOM.new`. Servers in other containers may have a process of the same number.
 fn beside(path: &Path) -> PathBuf {
     let mut beside = path.as_os_str().to_owned();
-    beside.push(format!(".{}.new", std::process::id()));
+    let random = RandomState::new().build_hasher().finish();
+    beside.push(format!(".{}.{random}.new", std::process::id()));
     beside.into()
 }
 
-/// Writes a file that is not there yet; what is left there of a process with the same number goes first.
+/// Writes a file that is not there yet.
 fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -130,25 +171,34 @@ fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Removes files beside `path` that [`replace`] of processes that have ended left there.
+/// Removes files beside `path` that [`replace`] of processes that have ended left there. Processes in other containers
+/// cannot be seen, but none writes for longer than [`STALE`].
 fn remove_stale(path: &Path) {
     let Some(name) = path.file_name() else { return };
-    for entry in fs::read_dir(folder_of(path))
-        .into_iter()
-        .flatten()
-        .flatten()
-    {
+    let entries = fs::read_dir(folder_of(path)).into_iter().flatten();
+    for entry in entries.flatten() {
         let found = entry.file_name();
-        let pid = found.as_bytes().strip_prefix(name.as_bytes());
-        let pid = pid.and_then(|rest| rest.strip_prefix(b".")?.strip_suffix(b".new"));
-        let is_pid = |pid: &&[u8]| !pid.is_empty() && pid.iter().all(u8::is_ascii_digit);
-        let Some(pid) = pid.filter(is_pid) else {
+        let Some(pid) = writer(name.as_bytes(), found.as_bytes()) else {
             continue;
         };
-        if !Path::new("/proc").join(OsStr::from_bytes(pid)).exists() {
+        let changed = entry.metadata().and_then(|found| found.modified());
+        let is_old = changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > STALE));
+        if is_old && !Path::new("/proc").join(OsStr::from_bytes(pid)).exists() {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// Returns the number of the process that has written a file, if its name is one of [`beside`].
+fn writer<'f>(name: &[u8], found: &'f [u8]) -> Option<&'f [u8]> {
+    let rest = found.strip_prefix(name)?.strip_prefix(b".")?;
+    let mut numbers = rest.strip_suffix(b".new")?.split(|&byte| byte == b'.');
+    let is_number = |text: &&[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let (pid, _) = (
+        numbers.next().filter(is_number)?,
+        numbers.next().filter(is_number)?,
+    );
+    numbers.next().is_none().then_some(pid)
 }
 
 #[cfg(test)]
@@ -190,7 +240,8 @@ mod tests {
         let folder = Folder::new("link");
         let (file, other) = (folder.0.join("st"), folder.0.join("other"));
         fs::write(&other, "mine").unwrap();
-        symlink(&other, beside(&file)).unwrap();
+        symlink(&other, &file).unwrap();
+        assert!(write_new(&file, b"text").is_err());
         replace(&file, b"text").unwrap();
         assert_eq!(fs::read(&other).unwrap(), b"mine");
         let written = fs::symlink_metadata(&file).unwrap();
@@ -204,20 +255,49 @@ mod tests {
     fn what_dead_processes_left_is_removed() {
         let folder = Folder::new("stale");
         let file = folder.0.join("st");
-        let mine = std::process::id();
-        for name in [
+        let old = std::time::SystemTime::now() - 2 * STALE;
+        let left = [
+            "st..7.new",
+            "st.1.7.new",
+            "st.4294967295.7.new",
+            "st.4294967295.7.newer",
             "st.4294967295.new",
-            "st.1.new",
-            "st.x.new",
-            "st..new",
-            "st.4294967295.newer",
-        ] {
-            fs::write(folder.0.join(name), "").unwrap();
+            "st.4294967295.x.new",
+            "st.x.7.new",
+        ];
+        for name in left {
+            let made = File::create(folder.0.join(name)).unwrap();
+            made.set_modified(old).unwrap();
         }
-        fs::write(folder.0.join(format!("st.{mine}.new")), "").unwrap();
+        // A server in another container may be writing it.
+        fs::write(folder.0.join("st.4294967295.8.new"), "").unwrap();
         try_out(&file, b"text").unwrap();
-        let kept = ["st..new", "st.1.new", "st.4294967295.newer", "st.x.new"];
+        let mut kept: Vec<_> = left.into_iter().collect();
+        kept[2] = "st.4294967295.8.new";
+        kept.sort_unstable();
         assert_eq!(folder.names(), kept);
+    }
+
+    #[test]
+    fn servers_with_the_same_number_write_to_different_names() {
+        let path = Path::new("st");
+        assert_ne!(beside(path), beside(path));
+    }
+
+    #[test]
+    fn what_is_put_aside_replaces_nothing() {
+        let folder = Folder::new("aside");
+        let file = folder.0.join("st");
+        assert_eq!(put_aside(&file).unwrap(), None);
+        for name in ["st.unread", "st.unread.2", "st.unread.3"] {
+            fs::write(&file, name).unwrap();
+            let aside = put_aside(&file).unwrap().unwrap();
+            assert_eq!(aside, folder.0.join(name));
+        }
+        for name in ["st.unread", "st.unread.2", "st.unread.3"] {
+            assert_eq!(fs::read(folder.0.join(name)).unwrap(), name.as_bytes());
+        }
+        assert_eq!(folder.names().len(), 3);
     }
 
     #[test]

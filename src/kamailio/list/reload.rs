@@ -6,7 +6,7 @@ use core::fmt;
 
 use super::entry::resolve;
 use super::source::{self, Content, Grade, ReadError};
-use super::{keep_file, reload_delta};
+use super::{reload_delta, state_keeper};
 use crate::dispatch::list::destination::{DestSpec, Line, Origin};
 use crate::dispatch::select::weight_slots;
 use crate::dispatch::state::event::Cause;
@@ -161,7 +161,7 @@ pub fn load(
         LoadError::Refused(error)
     })?;
     if feed.cause() == Cause::Start {
-        keep_file::restore(module, feed);
+        state_keeper::restore(module, feed);
     }
     match changes {
         Some(_) => log_info!("loaded {} destinations", list.len()),

@@ -1,10 +1,8 @@
 //! Reads the list, from a file or from a table of a database. Both give the same lines.
 
 use core::fmt;
-use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use super::db::{self, DbError, Rows};
@@ -76,14 +74,11 @@ pub fn read(source: &ListSource) -> Result<Content, ReadError> {
 
 /// Reads a regular file, or `/dev/null`. Others, such as a FIFO, might never end.
 fn read_file(path: &[u8]) -> io::Result<Vec<u8>> {
-    let path = OsStr::from_bytes(path);
-    let found = fs::metadata(path)?;
-    let is_null = || fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == found.rdev());
-    let ends = found.is_file() || found.file_type().is_char_device() && is_null();
-    if !ends && !found.is_dir() {
-        return Err(io::Error::other("not a plain file"));
-    }
-    plain_file::read_all(&mut File::open(path)?)
+    plain_file::read_if(plain_file::path_of(path), |found| {
+        let is_null = || fs::metadata("/dev/null").is_ok_and(|null| null.rdev() == found.rdev());
+        // A directory is opened, and refuses to be read.
+        found.is_file() || found.is_dir() || found.file_type().is_char_device() && is_null()
+    })
 }
 
 impl Content {

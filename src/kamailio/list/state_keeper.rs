@@ -8,9 +8,11 @@ use core::ffi::{c_uint, c_void};
 use core::sync::atomic::Ordering::SeqCst;
 use std::io::ErrorKind;
 
-use super::{keep_file, keep_table};
+use super::keep_file::{self, KeptFile};
+use super::keep_table;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::{Keep, ListSource};
+use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::{log_err, log_info};
 use crate::kamailio::server::text::Whole;
@@ -27,8 +29,8 @@ const RETRY_US: u64 = 2_000_000;
 struct Keeper {
     /// Follows the count of changes and the version of the lists.
     pace: Pace<(u32, u64)>,
-    /// Text of the file.
-    text: Vec<u8>,
+    /// The file, as the process that forked this one has found it.
+    file: KeptFile,
 }
 
 thread_local! {
@@ -53,6 +55,14 @@ pub fn try_out(module: &Module) -> Option<()> {
             not_kept(module, &why);
             Some(())
         }
+    }
+}
+
+/// Gives the destinations the states that a file keeps, after the first load. This process becomes the parent of the one
+/// that writes the file.
+pub fn restore(module: &Module, feed: &mut Feed<'_>) {
+    if let Keep::File(path) = &module.settings.keep {
+        KEEPER.with_borrow_mut(|keeper| keeper.file = keep_file::restore(module, path, feed));
     }
 }
 
@@ -88,7 +98,7 @@ impl Keeper {
             return;
         };
         let kept = match (&module.settings.keep, &module.settings.source) {
-            (Keep::File(path), _) => keep_file::keep(module, path, &mut self.text),
+            (Keep::File(path), _) => self.file.keep(module, path),
             (Keep::Table, ListSource::Table(table)) => keep_table::keep(module, table),
             _ => Ok(()),
         };

@@ -1,7 +1,7 @@
 //! `state_file` where it cannot be written, or where others could put something in its place.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use harness::{
@@ -16,6 +16,10 @@ fn config(file: &Path) -> Config {
     Config::routes("request_route { exit; }")
         .list("1 sip:127.0.0.1:7001\n")
         .param("state_file", file.to_str().unwrap())
+}
+
+fn as_nobody(config: Config) -> Config {
+    config.arg("-u").arg("65534").arg("-g").arg("65534")
 }
 
 fn allow_all(folder: &Path, mode: u32) {
@@ -56,8 +60,11 @@ fn a_directory_that_others_can_write_to_is_not_used() {
     let server = Kamailio::start(Module::Rust, config);
     assert_eq!(server.flags(1, "sip:127.0.0.1:7001"), "AX");
     assert_eq!(set(&server, "drain"), LOST);
+    server.expect_log("states was not read: it is now");
     allow_all(&folder, 0o755);
     wait_for_flags(&file, "65536");
+    let unread = fs::read_to_string(folder.join("states.unread"));
+    assert_eq!(unread.unwrap(), "1 0 4 sip:127.0.0.1:7001\n");
     server.wait_log("states of destinations are kept again");
     assert_eq!(set(&server, "d"), OK);
     wait_for_flags(&file, "4");
@@ -78,8 +85,14 @@ fn links_in_its_way_are_not_followed() {
     let folder = folder(&dir);
     let (file, other) = (folder.join("states"), dir.path().join("other"));
     fs::write(&other, "mine\n").unwrap();
+    let stale = folder.join("states.4294967295.7.new");
     symlink(&other, folder.join("states.new")).unwrap();
-    symlink(&other, folder.join("states.4294967295.new")).unwrap();
+    symlink(&other, &stale).unwrap();
+    let touch = std::process::Command::new("touch")
+        .args(["-h", "-d", "2 minutes ago"])
+        .arg(&stale)
+        .status();
+    assert!(touch.unwrap().success());
     let server = Kamailio::start(Module::Rust, config(&file));
     assert_eq!(set(&server, "d"), OK);
     wait_for_flags(&file, "4");
@@ -164,7 +177,45 @@ fn it_is_tried_as_the_user_that_the_server_runs_as() {
     let dir = TempDir::new();
     let folder = folder(&dir);
     allow_all(&folder, 0o700);
-    let as_nobody = |config: Config| config.arg("-u").arg("65534").arg("-g").arg("65534");
     let log = fails_to_start(Module::Rust, as_nobody(config(&folder.join("states"))));
     assert!(log.contains("folder/states: Permission denied"), "{log}");
+}
+
+#[test]
+fn a_file_that_its_user_may_not_read_stops_the_start() {
+    let nobody = (65_534, 65_534);
+    if this_machine::lacks_a_root_for(nobody) {
+        return;
+    }
+    let dir = TempDir::new();
+    let folder = folder(&dir);
+    chown(&folder, Some(nobody.0), Some(nobody.1)).unwrap();
+    let file = folder.join("states");
+    let line = "1 0 4 sip:127.0.0.1:7001\n";
+    fs::write(&file, line).unwrap();
+    allow_all(&file, 0o600);
+    let log = fails_to_start(Module::Rust, as_nobody(config(&file)));
+    assert!(log.contains("states: Permission denied"), "{log}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), line);
+}
+
+#[test]
+fn a_directory_that_can_only_be_written_to_is_enough() {
+    let nobody = (65_534, 65_534);
+    if this_machine::lacks_a_root_for(nobody) {
+        return;
+    }
+    let dir = TempDir::new();
+    let folder = folder(&dir);
+    chown(&folder, Some(nobody.0), Some(nobody.1)).unwrap();
+    allow_all(&folder, 0o300);
+    // The other modules' sockets are not in a directory of the user's.
+    let config = as_nobody(config(&folder.join("states")))
+        .allow_log("cannot delete the socket")
+        .allow_log("could not delete unix socket");
+    let server = Kamailio::start(Module::Rust, config);
+    assert_eq!(set(&server, "d"), OK);
+    wait_for_flags(&folder.join("states"), "4");
+    assert_eq!(set(&server, "drain"), OK);
+    wait_for_flags(&folder.join("states"), "65536");
 }
