@@ -3,10 +3,7 @@
 //! One ping is on its way to a destination at a time, and whoever got its result writes; anybody
 //! reads at any time. Times are of the clock that all processes of a machine share.
 
-use core::sync::atomic::{
-    AtomicU32, AtomicU64,
-    Ordering::{Relaxed, SeqCst},
-};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 use crate::dispatch::state::latency::Latency;
 use crate::dispatch::state::probe::Unsent;
@@ -82,8 +79,8 @@ pub struct Health {
 
 /// A [`Latency`] in shared memory; fractions as the bits of an `f64`.
 ///
-/// Its fields are written one by one: a reader in between sees some of before, which is good
-/// enough for figures to look at.
+/// Its fields are written one by one: a reader in between sees some of before, which is good enough for figures to look
+/// at. Shares and ranks follow them as they follow states (`set/ranks.rs`), so they are of the same order: `SeqCst`.
 struct LatencyCell {
     average: AtomicU64,
     deviation: AtomicU64,
@@ -96,26 +93,26 @@ struct LatencyCell {
 
 impl LatencyCell {
     fn get(&self) -> Latency {
-        let fraction = |bits: &AtomicU64| f64::from_bits(bits.load(Relaxed));
+        let fraction = |bits: &AtomicU64| f64::from_bits(bits.load(SeqCst));
         Latency {
             average: fraction(&self.average),
             deviation: fraction(&self.deviation),
             estimate: fraction(&self.estimate),
             m2: fraction(&self.m2),
-            max: self.max.load(Relaxed),
-            timeouts: self.timeouts.load(Relaxed),
-            samples: self.samples.load(Relaxed),
+            max: self.max.load(SeqCst),
+            timeouts: self.timeouts.load(SeqCst),
+            samples: self.samples.load(SeqCst),
         }
     }
 
     fn set(&self, new: &Latency) {
-        self.average.store(new.average.to_bits(), Relaxed);
-        self.deviation.store(new.deviation.to_bits(), Relaxed);
-        self.estimate.store(new.estimate.to_bits(), Relaxed);
-        self.m2.store(new.m2.to_bits(), Relaxed);
-        self.max.store(new.max, Relaxed);
-        self.timeouts.store(new.timeouts, Relaxed);
-        self.samples.store(new.samples, Relaxed);
+        self.average.store(new.average.to_bits(), SeqCst);
+        self.deviation.store(new.deviation.to_bits(), SeqCst);
+        self.estimate.store(new.estimate.to_bits(), SeqCst);
+        self.m2.store(new.m2.to_bits(), SeqCst);
+        self.max.store(new.max, SeqCst);
+        self.timeouts.store(new.timeouts, SeqCst);
+        self.samples.store(new.samples, SeqCst);
     }
 }
 

@@ -34,7 +34,8 @@ pub struct RecordSlab {
     /// Records that somebody holds; one more while more may be given out.
     live: AtomicU32,
     records: ShmSlice<Counted<DestRecord>>,
-    /// As many as there are records, in a piece of their own; null before they are needed.
+    /// As many as there are records, in a piece of their own; null before they are needed. Whoever follows a change of
+    /// what is in them also sees that they are there, so it is of the same order as that: `SeqCst`.
     vitals: AtomicPtr<Vitals>,
 }
 
@@ -75,7 +76,7 @@ impl RecordSlab {
 
     /// Returns the vitals of one of its records.
     pub(crate) fn vitals(&self, record: &DestRecord) -> Option<&Vitals> {
-        let vitals = NonNull::new(self.vitals.load(Ordering::Acquire))?;
+        let vitals = NonNull::new(self.vitals.load(Ordering::SeqCst))?;
         let of_slab = self.records.get().as_ptr_range();
         let record = ptr::from_ref(record).cast();
         if !of_slab.contains(&record) {
@@ -90,7 +91,7 @@ impl RecordSlab {
 
     /// Takes memory for the vitals of its records, unless that was done before.
     pub(crate) fn make_vitals(&self, arena: &impl Arena) -> Result<(), OutOfMemory> {
-        if !self.vitals.load(Ordering::Acquire).is_null() {
+        if !self.vitals.load(Ordering::SeqCst).is_null() {
             return Ok(());
         }
         let made = ShmSlice::<Vitals>::create(arena, self.records.len())?;
@@ -98,8 +99,8 @@ impl RecordSlab {
         let swap = self.vitals.compare_exchange(
             ptr::null_mut(),
             first,
-            Ordering::AcqRel,
-            Ordering::Acquire,
+            Ordering::SeqCst,
+            Ordering::SeqCst,
         );
         if swap.is_err() {
             // SAFETY: another process was faster; nobody has seen this one.
