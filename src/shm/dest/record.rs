@@ -143,6 +143,11 @@ impl DestRecord {
         self.home()?.vitals(self)
     }
 
+    /// Returns its size in bytes, with its vitals.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.vitals().map_or(0, size_of_val)
+    }
+
     /// Returns its vitals, and allocates them first if they are missing.
     ///
     /// # Errors

@@ -90,15 +90,15 @@ impl Retained {
         closed: List::EMPTY,
     };
 
-    /// Retains the record of a destination that has left the lists. Without memory or without a
-    /// unique id it is not retained: if the destination comes back, it counts from 0.
-    pub fn keep(&mut self, arena: &impl Arena, dest: &Dest, epoch: u64) {
-        let counter = dest
-            .duid()
-            .map(|duid| Counter::create(arena, dest, duid, epoch));
-        if let Some(Ok(counter)) = counter {
-            self.fresh.push(counter);
-        }
+    /// Retains the record of a destination that has left the lists. Returns the bytes that this takes. Without memory or
+    /// without a unique id it is not retained: if the destination comes back, it counts from 0.
+    pub fn keep(&mut self, arena: &impl Arena, dest: &Dest, epoch: u64) -> usize {
+        let Some(duid) = dest.duid() else { return 0 };
+        let Ok(counter) = Counter::create(arena, dest, duid, epoch) else {
+            return 0;
+        };
+        self.fresh.push(counter);
+        size_of::<Counter>() + duid.len()
     }
 
     /// Returns the record of a destination that comes back, the first that is not listed again and `is_left`.

@@ -21,6 +21,7 @@ use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record::NOWHERE;
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
 use crate::shm::memory::list::{Linked, List, Queue};
+use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::View;
 
 /// The data that only the holder of the writer lock may touch.
@@ -97,7 +98,7 @@ pub(crate) struct Retired {
     pub(crate) view: *mut View,
     /// Destinations of that view.
     pub(crate) dests: ShmSlice<*mut Dest>,
-    /// The bytes of all of it.
+    /// The bytes of all of it, and of the records that have left the lists with it.
     bytes: usize,
 }
 
@@ -330,10 +331,8 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         root.versions.fetch_add(1, SeqCst);
         // SAFETY: it was replaced, and is given back with the note.
         unsafe { note.weigh() };
+        note.bytes += self.let_go(&note);
         root.backlog.add(&note);
-        if self.store.rules().call_load {
-            self.retain_counters(&note);
-        }
         self.held.notes.push(ManuallyDrop::into_inner(note));
         self.collect();
     }
@@ -357,26 +356,42 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         sets.for_each(|(_, view)| view.forget_names_due());
     }
 
-    /// Retains the counters of the destinations that have left the lists.
-    fn retain_counters(&mut self, retired: &Retired) {
-        let arena = self.store.arena();
+    /// Lets the destinations and sets go that have left the lists; with call load, the counters of the destinations are
+    /// retained. Returns the bytes of what is known of them, which is given back no earlier than the note.
+    fn let_go(&mut self, retired: &Retired) -> usize {
+        let (arena, counts_calls) = (self.store.arena(), self.store.rules().call_load);
         let (running, held) = self.parts();
         // SAFETY: replaced, but not given back before the note is in the list.
         let whole = unsafe { retired.whole.as_ref() };
-        let of_whole = whole
-            .into_iter()
-            .flat_map(Table::sets)
-            .flat_map(|(_, view)| view.dests());
+        let of_whole = || {
+            whole
+                .into_iter()
+                .flat_map(Table::sets)
+                .map(|(_, view)| view)
+        };
         let single = retired.dests.get().iter();
         // SAFETY: replaced, but not given back before the note is in the list.
         let single = single.filter_map(|dest| unsafe { dest.as_ref() });
-        for dest in of_whole.chain(single) {
+        let mut bytes = 0;
+        for dest in of_whole().flat_map(View::dests).chain(single) {
             let view = running.and_then(|table| table.view(dest.set));
-            if !view.is_some_and(|view| view.lists(dest.record())) {
+            if view.is_some_and(|view| view.lists(dest.record())) {
+                continue;
+            }
+            bytes += dest.record().bytes();
+            if counts_calls {
                 dest.record().set_position(NOWHERE);
-                held.retained.keep(arena, dest, retired.epoch);
+                bytes += held.retained.keep(arena, dest, retired.epoch);
             }
         }
+        // SAFETY: replaced, but not given back before the note is in the list.
+        let view = unsafe { retired.view.as_ref() };
+        let is_gone = |view: &&View| {
+            let set = view.dest(0).map(|dest| dest.set);
+            set.is_some_and(|set| running.is_none_or(|table| table.view(set).is_none()))
+        };
+        let gone = of_whole().chain(view).filter(is_gone).count();
+        bytes + gone * size_of::<SetRecord>()
     }
 
     /// Gives back what was replaced and no reader can see any more.

@@ -5,12 +5,19 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::store::{HeapStore, load, store};
+use parking_lot::lock_api::RawMutex;
+
+use super::calls::with_duid;
+use super::store::{HeapStore, RULES, Spin, load, store};
 use super::{Heap, LONG, spec};
+use crate::dispatch::list::destination::DestSpec;
+use crate::shm::dest::record::DestRecord;
+use crate::shm::dest::record_slab::Vitals;
 use crate::shm::memory::epoch::Held;
+use crate::shm::set::view::Rules;
 use crate::shm::table::edit::{EditError, Revision};
 use crate::shm::table::lock::{Patience, Refusal};
-use crate::shm::table::store::ReloadState;
+use crate::shm::table::store::{ReloadState, Store};
 
 fn raise(store: &HeapStore, patience: Patience, priority: i32) -> Result<(), EditError> {
     let revision = Revision {
@@ -99,6 +106,52 @@ fn what_is_counted_as_kept_is_what_was_taken() {
     assert!(all < kept && kept < all + 256, "{kept} of {all}");
     drop(pinned);
     unsafe { store.destroy() };
+}
+
+#[test]
+fn what_left_the_lists_is_counted_as_kept_with_all_that_is_known_of_it() {
+    const EACH: usize = if cfg!(miri) { 8 } else { 128 };
+    let heap = Heap::default();
+    let watched = Rules {
+        watched: true,
+        ..RULES
+    };
+    let store = Store::create(heap.clone(), Spin::INIT, watched).unwrap();
+    unsafe { store.make_slots(2) }.unwrap();
+    let reload = |round: usize| {
+        let uris: Vec<String> = (0..EACH).map(|n| format!("sip:{round}-{n}:1")).collect();
+        let list: Vec<_> = uris
+            .iter()
+            .map(|uri| DestSpec {
+                set: i32::try_from(round).unwrap(),
+                ..with_duid(uri, "duid=the_same")
+            })
+            .collect();
+        load(&store, &list, ReloadState::Keep).unwrap();
+    };
+    reload(0);
+    let before = heap.bytes();
+    let pinned = store.pin(1);
+    for round in 1..6 {
+        reload(round);
+        let more = (heap.bytes() - before) as u64;
+        let kept = store.holdings(0).bytes;
+        assert!(kept * 100 >= more * 95, "{round}: {kept} of {more}");
+        assert!(kept <= more, "{round}: {kept} of {more}");
+    }
+    let kept = store.holdings(0).bytes;
+    let mut random = StdRng::seed_from_u64(1);
+    let uris: Vec<String> = (0..EACH).map(|n| format!("sip:5-{n}:1")).collect();
+    for uri in &uris {
+        store.remove(LONG, 5, uri.as_bytes(), &mut random).unwrap();
+    }
+    let of_records = EACH * (size_of::<DestRecord>() + size_of::<Vitals>());
+    assert!(store.holdings(0).bytes > kept + of_records as u64);
+    drop(pinned);
+    store.collect();
+    assert_eq!(store.holdings(0).bytes, 0);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
 }
 
 #[test]
