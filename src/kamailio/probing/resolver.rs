@@ -358,6 +358,9 @@ fn tell(module: &Module, named: &Named<'_>, done: Result<(), EditError>) {
                 let ttl_us = module.settings.dns.ttl_ms * 1_000;
                 health.set_asked_us((wall_us() + 1_000_000).saturating_sub(ttl_us));
             }
+            let pinned = module.pin();
+            let view = pinned.view(named.set);
+            view.into_iter().for_each(View::forget_names_due);
         }
         Err(error) => log_dbg!("{} keeps its address: {error}", Escaped(&named.uri)),
     }
