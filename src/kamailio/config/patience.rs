@@ -45,6 +45,8 @@ pub fn of_command() -> Patience {
 }
 
 fn of(wait_ms: u64) -> Patience {
-    let now_s = watch_s();
-    Patience { wait_ms, now_s }
+    Patience {
+        wait_ms,
+        now_s: watch_s,
+    }
 }

@@ -23,8 +23,9 @@ impl Watch {
     /// once for how many seconds it has been so, if these are [`LONG_S`] or more.
     pub fn look(&self, value: u64, now_s: u64) -> Option<u64> {
         if self.seen.load(SeqCst) != value {
-            self.seen.store(value, SeqCst);
+            // In this order nobody takes the time of the value before for that of this one.
             self.since_s.store(now_s, SeqCst);
+            self.seen.store(value, SeqCst);
         }
         let for_s = self.seconds(value, now_s);
         if for_s < LONG_S || self.told.load(SeqCst) == value {

@@ -18,8 +18,8 @@ use crate::shm::memory::watch::Watch;
 pub struct Patience {
     /// Milliseconds; with 0 it tries once.
     pub wait_ms: u64,
-    /// The time in seconds, by the clock that the lock is watched by.
-    pub now_s: u64,
+    /// The clock that the lock is watched by, in seconds.
+    pub now_s: fn() -> u64,
 }
 
 impl Patience {
@@ -27,7 +27,7 @@ impl Patience {
     #[cfg(any(test, feature = "internals"))]
     pub const LONG: Self = Patience {
         wait_ms: 60_000,
-        now_s: 0,
+        now_s: || 0,
     };
 }
 
@@ -125,7 +125,9 @@ impl<L: RawMutex, T> WriterLock<L, T> {
             }
             let left = wait.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                return Err(Refusal::Busy(self.held(patience.now_s).unwrap_or(UNKNOWN)));
+                return Err(Refusal::Busy(
+                    self.held((patience.now_s)()).unwrap_or(UNKNOWN),
+                ));
             }
             thread::sleep(pause.min(left));
             pause = (pause * 2).min(LONGEST_PAUSE);

@@ -212,7 +212,10 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let (bytes, most) = (&root.backlog.bytes, &root.backlog.most);
         let (bytes, most) = (bytes.load(SeqCst), most.load(SeqCst));
         if most > 0 && bytes >= most {
-            return Err(Refusal::Kept(bytes, root.epochs.oldest_pin(patience.now_s)));
+            return Err(Refusal::Kept(
+                bytes,
+                root.epochs.oldest_pin((patience.now_s)()),
+            ));
         }
         Ok(writer)
     }

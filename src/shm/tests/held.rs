@@ -1,5 +1,6 @@
 //! Processes that hold a pin or the writer lock for long: what they cost the others, and who is told.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
@@ -33,6 +34,12 @@ fn raise(store: &HeapStore, patience: Patience, priority: i32) -> Result<(), Edi
         revision,
         &mut random,
     )
+}
+
+/// A clock whose seconds are milliseconds.
+fn fast_s() -> u64 {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    125 + u64::try_from(BEGIN.elapsed().as_millis()).unwrap()
 }
 
 #[test]
@@ -172,16 +179,25 @@ fn whoever_holds_the_writer_lock_is_named_and_not_waited_for() {
     assert_eq!(store.holdings(130).writer, Some(holder(30)));
     for wait_ms in [0, 30] {
         let begun = Instant::now();
+        let begun_s = fast_s();
         let patience = Patience {
             wait_ms,
-            now_s: 125,
+            now_s: fast_s,
         };
-        let why = Refusal::Busy(holder(25));
-        assert_eq!(raise(&store, patience, 1), Err(EditError::Refused(why)));
+        let refused = raise(&store, patience, 1);
+        let Err(EditError::Refused(why @ Refusal::Busy(Held { for_s, .. }))) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(why, Refusal::Busy(holder(for_s)));
+        // The lock has been seen since second 100.
+        assert!(
+            for_s >= begun_s + wait_ms - 100,
+            "{for_s} s from {begun_s} on"
+        );
         let took = begun.elapsed();
         assert!(took >= Duration::from_millis(wait_ms));
         assert!(took < Duration::from_secs(5), "{took:?}");
-        let text = format!("process {pid} has been changing the lists for 25 s");
+        let text = format!("process {pid} has been changing the lists for {for_s} s");
         assert_eq!(why.to_string(), text);
     }
     // Nor is it waited for at the tick.
