@@ -65,3 +65,38 @@ fn a_flood_of_changes_waits_in_a_bounded_queue() {
     assert!(used(&server) - before < 1 << 20);
     assert_eq!(server.log().matches("dropped").count(), 3, "{log}");
 }
+
+/// Routes that raise events for ever, after many commands: one line counts what all of them have dropped.
+#[test]
+fn what_routes_raise_too_much_is_said_once_for_all_commands() {
+    let routes = r#"
+request_route { exit; }
+route[MARK] {
+    $shv(n) = $shv(n) + 1;
+    $xavp(_dsdst_=>grp) = 2;
+    $xavp(_dsdst_[0]=>uri) = "sip:127.0.0.1:7001";
+    if ($shv(n) mod 2 == 0) ds_mark_dst("a"); else ds_mark_dst("i");
+}
+event_route[dispatcher:dst-down] { route(MARK); }
+event_route[dispatcher:dst-up] { route(MARK); }
+"#;
+    let said = "event routes raised 1000 events while they ran: the rest is dropped: ";
+    let line = |n: i64| format!("1 sip:127.0.0.{n}:7000\n");
+    let config = Config::routes(routes)
+        .param("event_callback_mode", 65_536)
+        .param("flags", 2)
+        .modparam("pv", "shvset", "n=i:0")
+        .list((1..=50).map(line).collect::<String>() + "2 sip:127.0.0.1:7001\n")
+        .expect_log(said);
+    let server = Kamailio::start(Module::Rust, config);
+    server
+        .jsonrpc("dispatcher.set_state", json!(["i", 1, "all"]))
+        .unwrap();
+    // Each of the 50 routes runs for 1,000 events more, and the last of these raises one too many.
+    let each = 1_001;
+    wait_for("all events", patience(30), || {
+        (told(&server) == 50 * each).then_some(())
+    });
+    server.wait_log(&format!("{said}50\n"));
+    assert_eq!(server.log().matches(said).count(), 1);
+}
