@@ -24,6 +24,9 @@ const PIECE: c_int = 1000;
 /// Bytes of heap that the copy of a row takes at most besides its texts.
 const ROW_HEAP: usize = 300;
 
+/// Bytes of heap that the name of an attribute with a column of its own takes in each row besides its text.
+const NAME_HEAP: usize = 24;
+
 /// The rows of a table, read.
 #[derive(Default)]
 pub struct Rows {
@@ -405,7 +408,9 @@ impl Reader<'_> {
         let texts: usize = texts.sum();
         heap::reserve(&mut self.rows.good, rows.len())?;
         heap::reserve(&mut self.rows.bad, rows.len())?;
-        heap::need(2 * texts + rows.len() * ROW_HEAP)
+        let extra = self.table.columns.extra.iter();
+        let names: usize = extra.map(|extra| extra.attr.len() + NAME_HEAP).sum();
+        heap::need(2 * texts + rows.len() * (ROW_HEAP + 2 * names))
     }
 
     /// Copies rows, and returns how many they were.
