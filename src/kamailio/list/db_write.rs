@@ -32,39 +32,83 @@ pub enum Written {
     NoRow,
     /// The row has these flags now.
     Flags(u32),
-    /// The row took these flags for others: its column is too small. It has its old flags again.
+    /// The row took these flags for others: its column is too small. It has its old flags again, or a [`WriteBack`].
     Refused(u32),
 }
 
-/// Writes flags, one row after the other, as far as the database takes them. May wait.
+/// Flags that a row had before it took others than it was given; it gets them back when the database takes them.
+pub struct WriteBack {
+    set: SetId,
+    uri: Vec<u8>,
+    /// The flags that the row took.
+    taken: u32,
+    /// The flags that it had.
+    flags: u32,
+}
+
+/// Writes flags, one row after the other, as far as the database takes them, after those that `owed` says. May wait.
 ///
 /// Rows with the same set and URI are written alike.
 ///
 /// # Errors
-/// The reason why it went no further.
-pub fn change_flags(table: &DbTable, changes: &mut [FlagsChange]) -> Result<(), String> {
+/// The reason why not all were written.
+pub fn change_flags(
+    table: &DbTable,
+    changes: &mut [FlagsChange],
+    owed: &mut Vec<WriteBack>,
+) -> Result<(), String> {
     let failed = |error: DbError| format!("{table}: {error}");
     let driver = Driver::bind(table.url).map_err(failed)?;
     // The connection keeps a pointer to it.
     let name = as_str(table.name);
     let connection = driver.connect(table.url).map_err(failed)?;
     connection.use_table(&raw const name).map_err(failed)?;
+    owed.retain(|back| write_back(table, &connection, back).is_none());
+    let mut are_all_written = true;
     for change in changes {
-        change.written = change_row(table, &connection, change)
-            .ok_or_else(|| format!("{table}: the database refuses to write flags"))?;
+        if let Some(written) = change_row(table, &connection, change, owed) {
+            change.written = written;
+            continue;
+        }
+        are_all_written = false;
+        // Either this row is refused, or the database is gone: then the others would only wait for it.
+        let another = MatchingRows::new(table, change.set, b"");
+        if another.flags(&connection).is_none() {
+            break;
+        }
     }
-    Ok(())
+    if are_all_written && owed.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{table}: the database refuses to write flags"))
+    }
 }
 
-/// Writes the flags of one destination. Returns `None` if the database fails.
+/// Gives a row its old flags, unless somebody else has changed them since. Returns `None` if the database fails.
+fn write_back(table: &DbTable, connection: &Connection<'_>, back: &WriteBack) -> Option<()> {
+    let rows = MatchingRows::new(table, back.set, &back.uri);
+    match rows.flags(connection)? {
+        Some(found) if found == back.taken => rows.set_flags(connection, back.flags),
+        _ => Some(()),
+    }
+}
+
+/// Writes the flags of one destination. Returns `None` if the database fails, or the row still has to get its old flags.
 fn change_row(
     table: &DbTable,
     connection: &Connection<'_>,
     change: &FlagsChange,
+    owed: &mut Vec<WriteBack>,
 ) -> Option<Written> {
     // A table may leave the scheme out.
     let short = change.uri.strip_prefix(b"sip:");
     for uri in [Some(change.uri.as_slice()), short].into_iter().flatten() {
+        if owed
+            .iter()
+            .any(|back| (back.set, back.uri.as_slice()) == (change.set, uri))
+        {
+            return None;
+        }
         let rows = MatchingRows::new(table, change.set, uri);
         if let Some(now) = rows.flags(connection)? {
             let flags = (now & !change.replaced) | change.flags;
@@ -75,7 +119,14 @@ fn change_row(
             // Some databases put the nearest number that fits into a small column, with all its bits set.
             return match rows.flags(connection)? {
                 Some(found) if found != flags => {
-                    rows.set_flags(connection, now)?;
+                    if rows.set_flags(connection, now).is_none() {
+                        owed.push(WriteBack {
+                            set: change.set,
+                            uri: uri.to_vec(),
+                            taken: found,
+                            flags: now,
+                        });
+                    }
                     Some(Written::Refused(found))
                 }
                 _ => Some(Written::Flags(flags)),

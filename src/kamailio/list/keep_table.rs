@@ -1,6 +1,6 @@
 //! Kept states in the table that the list is in.
 
-use super::db_write::{self, FlagsChange, Written};
+use super::db_write::{self, FlagsChange, WriteBack, Written};
 use super::keep_file::{KEPT, to_keep};
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::instance::Module;
@@ -10,11 +10,11 @@ use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::text::Escaped;
 use crate::shm::table::sets::Table;
 
-/// Writes the flags of the destinations whose rows say otherwise. May wait.
+/// Writes the flags of the destinations whose rows say otherwise, and old flags that are `owed`. May wait.
 ///
 /// # Errors
 /// The reason why not all were written.
-pub fn keep(module: &Module, table: &DbTable) -> Result<(), String> {
+pub fn keep(module: &Module, table: &DbTable, owed: &mut Vec<WriteBack>) -> Result<(), String> {
     let replaced = KEPT.union(module.settings.compat.draining_numbers());
     let full = |error: NoMemory| error.to_string();
     let mut records = Vec::new();
@@ -41,10 +41,10 @@ pub fn keep(module: &Module, table: &DbTable) -> Result<(), String> {
             }
         }
     }
-    if changes.is_empty() {
+    if changes.is_empty() && owed.is_empty() {
         return Ok(());
     }
-    let done = db_write::change_flags(table, &mut changes);
+    let done = db_write::change_flags(table, &mut changes, owed);
     let written = |change: &&FlagsChange| matches!(change.written, Written::Flags(_));
     let written = changes.iter().filter(written).count();
     if written > 0 {

@@ -8,6 +8,7 @@ use core::ffi::{c_uint, c_void};
 use core::sync::atomic::Ordering::SeqCst;
 use std::io::ErrorKind;
 
+use super::db_write::WriteBack;
 use super::keep_file::{self, KeptFile};
 use super::keep_table;
 use crate::kamailio::config::instance::Module;
@@ -31,6 +32,8 @@ struct Keeper {
     pace: Pace<(u32, u64)>,
     /// The file, as the process that forked this one has found it.
     file: KeptFile,
+    /// Flags that rows of the table still have to get back.
+    owed: Vec<WriteBack>,
 }
 
 thread_local! {
@@ -99,7 +102,9 @@ impl Keeper {
         };
         let kept = match (&module.settings.keep, &module.settings.source) {
             (Keep::File(path), _) => self.file.keep(module, path),
-            (Keep::Table, ListSource::Table(table)) => keep_table::keep(module, table),
+            (Keep::Table, ListSource::Table(table)) => {
+                keep_table::keep(module, table, &mut self.owed)
+            }
             _ => Ok(()),
         };
         match kept {

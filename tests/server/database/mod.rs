@@ -31,6 +31,8 @@ fn all(kind: Kind) {
     sizes::a_large_table_needs_no_large_pool(&database);
     states::states_survive_a_restart(&database);
     states::a_small_column_keeps_its_number(&database);
+    states::a_row_that_is_refused_keeps_no_other_back(&database);
+    states::old_flags_are_written_back(&database);
     outage::a_lost_database_leaves_the_list(&mut database);
 }
 

@@ -116,3 +116,68 @@ pub fn a_small_column_keeps_its_number(database: &Database) {
     let found = ["sip:127.0.0.1:7001", "sip:127.0.0.1:7002"].map(|uri| server.flags(1, uri));
     assert_eq!(found, ["AP", "DP"]);
 }
+
+/// Waits until the row with this port has these flags, in SQLite.
+fn wait_for_flags(database: &Database, port: u16, flags: u32) {
+    let asked = format!("SELECT flags FROM dispatcher WHERE destination = 'sip:127.0.0.1:{port}'");
+    wait_for("flags in a row", patience(10), || {
+        let answer = database.client().arg(&asked).output().unwrap();
+        (answer.stdout.trim_ascii() == flags.to_string().as_bytes()).then_some(())
+    });
+}
+
+/// A row that the database refuses keeps back no other, whatever their order.
+pub fn a_row_that_is_refused_keeps_no_other_back(database: &Database) {
+    if database.kind != Kind::Sqlite {
+        return;
+    }
+    database.create();
+    database.sql(
+        "CREATE TRIGGER refuses BEFORE UPDATE ON dispatcher WHEN old.destination = 'sip:127.0.0.1:7002'
+         BEGIN SELECT RAISE(ABORT, 'no'); END;",
+    );
+    let row = |port: u16| Row::new(1, &format!("sip:127.0.0.1:{port}"), 8, 0, "");
+    database.fill(&[7001, 7002, 7003].map(row));
+    let config = config(database)
+        .param("db_state_mode", 1)
+        .expect_log("the database refuses to write flags")
+        .allow_log("db_sqlite");
+    let server = Kamailio::start(Module::Rust, config);
+    set(&server, "d", "all");
+    wait_for_written(&server, 2);
+    server.wait_log("states of destinations are not kept, trying again:");
+    for (port, flags) in [(7001, 12), (7002, 8), (7003, 12)] {
+        wait_for_flags(database, port, flags);
+    }
+    database.sql("PRAGMA busy_timeout = 5000; DROP TRIGGER refuses;");
+    wait_for_flags(database, 7002, 12);
+    server.wait_log("states of destinations are kept again");
+}
+
+/// A row that has taken other flags than it was given gets its old ones back, however often the database refuses.
+pub fn old_flags_are_written_back(database: &Database) {
+    if database.kind != Kind::Sqlite {
+        return;
+    }
+    database.create();
+    database.sql(
+        "CREATE TRIGGER small AFTER UPDATE ON dispatcher WHEN new.flags > 32767
+         BEGIN UPDATE dispatcher SET flags = 32767 WHERE id = new.id; END;
+         CREATE TRIGGER refuses BEFORE UPDATE ON dispatcher WHEN old.flags = 32767
+         BEGIN SELECT RAISE(ABORT, 'no'); END;",
+    );
+    database.fill(&[Row::new(1, "sip:127.0.0.1:7001", 8, 0, "")]);
+    let config = config(database)
+        .param("db_state_mode", 1)
+        .expect_log("its row holds 32767 after a write of other flags")
+        .expect_log("the database refuses to write flags")
+        .allow_log("db_sqlite");
+    let server = Kamailio::start(Module::Rust, config);
+    set(&server, "drain", "sip:127.0.0.1:7001");
+    server.wait_log("states of destinations are not kept, trying again:");
+    wait_for_flags(database, 7001, 32767);
+    set(&server, "d", "sip:127.0.0.1:7001");
+    database.sql("PRAGMA busy_timeout = 5000; DROP TRIGGER refuses; DROP TRIGGER small;");
+    wait_for_flags(database, 7001, 12);
+    server.wait_log("states of destinations are kept again");
+}
