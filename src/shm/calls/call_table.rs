@@ -6,7 +6,7 @@
 
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::Ordering::{Acquire, Relaxed};
+use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU64, AtomicUsize};
 
 use parking_lot::lock_api::{Mutex, RawMutex};
@@ -177,15 +177,16 @@ impl<L: RawMutex> Calls<L> {
         self.up() >= self.limits.most && warned.fetch_update(Relaxed, Relaxed, due).is_ok()
     }
 
-    /// Returns true if one more call may be counted.
-    pub(super) fn has_room(&self, limited: bool) -> bool {
+    /// Takes the room of one more call; false if the table is full.
+    pub(super) fn take_room(&self, limited: bool) -> bool {
         let most = self.limits.most;
-        self.up()
-            < if limited {
-                most.saturating_mul(2)
-            } else {
-                most
-            }
+        let most = if limited {
+            most.saturating_mul(2)
+        } else {
+            most
+        };
+        let more = |up| (up < most).then_some(up + 1);
+        self.root().up.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 
     /// Ends the oldest call that nobody has confirmed, of a destination without `maxload`.
@@ -270,18 +271,10 @@ impl<L: RawMutex> Calls<L> {
         let mut confirmed = false;
         for call in slot.lock().with_name(name) {
             call.confirmed.store(true, Relaxed);
-            self.unqueue(call);
+            self.root().queue.lock().remove(call);
             confirmed = true;
         }
         confirmed
-    }
-
-    /// Takes a call out of the queue, if it is there. Nobody puts it there meanwhile.
-    pub(super) fn unqueue(&self, call: &Call) {
-        // Acquire: whoever has taken it out is done with it.
-        if call.queued.load(Acquire) {
-            self.root().queue.lock().remove(call);
-        }
     }
 
     /// Ends the calls whose time is over, in a part of the table: slots `part` of `parts`. Returns how many there were.
@@ -329,8 +322,8 @@ impl<L: RawMutex> Calls<L> {
         Ok(unsafe { Owned::new(block.header(), arena) })
     }
 
-    /// Keeps a call that has ended for a new one, or gives it back if there are enough.
-    fn reuse<A: Arena>(&self, call: Owned<'_, A, Call>) {
+    /// Keeps a call that holds no record for a new one, or gives it back if there are enough.
+    pub(super) fn reuse<A: Arena>(&self, call: Owned<'_, A, Call>) {
         let mut spare = self.root().spare.lock();
         if spare.count < MOST_SPARE {
             spare.calls.push(call);
@@ -350,10 +343,16 @@ impl<L: RawMutex> Calls<L> {
 
     /// Takes calls from their destinations' counts, and gives them back; returns how many there were.
     fn finish<A: Arena>(&self, store: &Store<A, L>, process: usize, mut ended: Ended) -> usize {
+        if ended.is_empty() {
+            return 0;
+        }
+        // From then on nobody else reaches them.
+        let mut queue = self.root().queue.lock();
+        ended.all().for_each(|call| queue.remove(call));
+        drop(queue);
         let mut count = 0;
         // SAFETY: `Calls::make` took all calls from this arena.
         while let Some(call) = unsafe { ended.pop(store.arena()) } {
-            self.unqueue(&call);
             if let Some(record) = NonNull::new(call.record.swap(ptr::null_mut(), Relaxed)) {
                 // SAFETY: `hold` gave it when the call was counted there, and the call holds it no more.
                 let record = unsafe { Hold::from_raw(record, store.arena()) };
@@ -362,9 +361,7 @@ impl<L: RawMutex> Calls<L> {
             self.reuse(call);
             count += 1;
         }
-        if count > 0 {
-            self.root().up.fetch_sub(count, Relaxed);
-        }
+        self.root().up.fetch_sub(count, Relaxed);
         count
     }
 

@@ -44,6 +44,16 @@ impl Ended {
         *self.first.get_mut() = call.into_raw().as_ptr();
     }
 
+    /// Returns true if there is no call.
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.load(Relaxed).is_null()
+    }
+
+    /// Returns the calls.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Call> {
+        walk(&self.first)
+    }
+
     /// Takes the first call out.
     fn pop_raw(&mut self) -> Option<NonNull<Call>> {
         let first = NonNull::new(*self.first.get_mut())?;
@@ -66,7 +76,8 @@ impl Ended {
 /// Returns the call that a link leads to.
 fn follow(link: &Link) -> Option<&Call> {
     // SAFETY: links of a chain lead to calls that are in it, and these are given back only after they have been taken
-    // out behind the slot's lock, which the caller holds as long as it has the link.
+    // out behind the slot's lock, which the caller holds as long as it has the link. Calls in `Ended` belong to it
+    // alone, and leave it by `Ended::pop`, which needs it mutably.
     unsafe { link.load(Relaxed).as_ref() }
 }
 

@@ -3,7 +3,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering::Relaxed;
 
-use parking_lot::lock_api::RawMutex;
+use parking_lot::lock_api::{Mutex, RawMutex};
 
 use super::call::{Call, NOBODY};
 use super::call_table::{Calls, unload};
@@ -59,6 +59,16 @@ pub enum How {
     Uncounted,
 }
 
+/// Why a call is not counted anew.
+enum NotNew {
+    /// It is counted already, for the destination at this position, if that takes messages.
+    Known(Option<usize>),
+    /// The table is full, and the destination at this position takes it uncounted.
+    Uncounted(usize),
+    /// No destination takes it.
+    Refused,
+}
+
 /// A destination for a call. What was counted for it is taken back when this is dropped, unless it is kept.
 #[must_use]
 pub struct Placed<'p, A: Arena, L: RawMutex + 'static> {
@@ -103,7 +113,8 @@ impl<L: RawMutex> Calls<L> {
     /// call whose destination is gone or out moves to another one. Returns `None` if no destination takes the call.
     ///
     /// A new call is found and counted under the lock of its slot, so that it is never counted twice, not even for a
-    /// moment, however many copies of it come at once.
+    /// moment, however many copies of it come at once. Only while another call makes room in a full table may copies of
+    /// it hold a reservation each.
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing is counted.
@@ -119,38 +130,62 @@ impl<L: RawMutex> Calls<L> {
         if let Some(at) = there {
             return Ok(self.placed_before(counting, at));
         }
-        if !self.has_room(false) {
-            self.evict(counting.store, counting.process);
-        }
         let mut call = self.make(counting.store.arena())?;
-        call.fill(
-            counting.call.new_key(),
-            call_id,
-            counting.now_s,
-            counting.maker(),
-        );
-        let mut chains = slot.lock();
-        if let Some(at) = find(&chains, &counting) {
-            // Another process was faster.
-            drop(chains);
-            return Ok(self.placed_before(counting, at));
-        }
-        let view = counting.view;
-        let Some((at, dest)) = view
-            .reserve_least()
-            .and_then(|at| Some((at, view.dest(at)?)))
-        else {
-            return Ok(None);
+        let key = counting.call.new_key();
+        call.fill(key, call_id, counting.now_s, counting.maker());
+        let (call, why) = match self.count(&counting, slot, call) {
+            Ok(at) => return Ok(Some(self.placed(counting, at, How::New))),
+            Err(refused) => refused,
         };
-        let limited = dest.maxload != 0;
-        if self.has_room(limited) {
-            self.put(&counting, &mut chains, call, dest);
-            return Ok(Some(self.placed(counting, at, How::New)));
+        self.reuse(call);
+        Ok(match why {
+            NotNew::Known(at) => self.placed_before(counting, at),
+            NotNew::Uncounted(at) => Some(self.placed(counting, at, How::Uncounted)),
+            NotNew::Refused => None,
+        })
+    }
+
+    /// Counts a call for the destination with the fewest calls, and returns its position; or gives the call back, and
+    /// says why.
+    fn count<'a, A: Arena>(
+        &self,
+        counting: &Counting<'a, A, L>,
+        slot: &Mutex<L, Chains>,
+        call: Owned<'a, A, Call>,
+    ) -> Result<usize, (Owned<'a, A, Call>, NotNew)> {
+        let mut chains = slot.lock();
+        if let Some(at) = find(&chains, counting) {
+            // Another process was faster.
+            return Err((call, NotNew::Known(at)));
         }
-        drop(chains);
+        let reserved = counting.view.reserve_least();
+        let dest = reserved.and_then(|at| Some((at, counting.view.dest(at)?)));
+        let Some((at, dest)) = dest else {
+            return Err((call, NotNew::Refused));
+        };
+        if self.up() == self.most() {
+            // The call that makes room may lie in this slot.
+            drop(chains);
+            self.evict(counting.store, counting.process);
+            chains = slot.lock();
+            if let Some(there) = find(&chains, counting) {
+                counting.unreserve(at);
+                return Err((call, NotNew::Known(there)));
+            }
+        }
+        let limited = dest.maxload != 0;
+        if self.take_room(limited) {
+            self.put(counting, &mut chains, call, dest);
+            return Ok(at);
+        }
         counting.unreserve(at);
         // What cannot be counted cannot be limited.
-        Ok((!limited).then(|| self.placed(counting, at, How::Uncounted)))
+        let why = if limited {
+            NotNew::Refused
+        } else {
+            NotNew::Uncounted(at)
+        };
+        Err((call, why))
     }
 
     /// Returns the place of a call that is counted already, by the position of its destination.
@@ -192,7 +227,7 @@ impl<L: RawMutex> Calls<L> {
         reserved.then(|| self.placed(counting, at, How::Moves))
     }
 
-    /// Counts a call for a destination that was reserved for it.
+    /// Counts a call for a destination that was reserved for it, in the room that was taken for it.
     fn put<A: Arena>(
         &self,
         counting: &Counting<'_, A, L>,
@@ -202,7 +237,6 @@ impl<L: RawMutex> Calls<L> {
     ) {
         let record = counting.store.hold(dest).into_raw();
         call.record.store(record.as_ptr(), Relaxed);
-        self.root().up.fetch_add(1, Relaxed);
         if dest.maxload == 0 {
             self.root().queue.lock().push(&call);
         }
@@ -237,9 +271,10 @@ impl<L: RawMutex> Calls<L> {
             record = NonNull::new(old).unwrap_or(record);
             call.begun_s.store(counting.now_s, Relaxed);
             call.maker.store(NOBODY, Relaxed);
-            self.unqueue(call);
+            let mut queue = self.root().queue.lock();
+            queue.remove(call);
             if dest.maxload == 0 {
-                self.root().queue.lock().push(call);
+                queue.push(call);
             }
         }
         drop(chains);

@@ -2,7 +2,7 @@
 //! `maxload`, the oldest first.
 
 use core::ptr;
-use core::sync::atomic::Ordering::{Relaxed, Release};
+use core::sync::atomic::Ordering::Relaxed;
 
 use super::call::{Call, Link};
 use super::fingerprint::CallKey;
@@ -16,7 +16,7 @@ pub(super) struct Queue {
 /// Returns the call that a link leads to.
 fn follow(link: &Link) -> Option<&Call> {
     // SAFETY: links of the queue lead to calls in it, and a call leaves the queue before it is given back
-    // (`Calls::finish`), behind the queue's lock, which the caller holds.
+    // (`Calls::finish`) behind the queue's lock, which the caller holds.
     unsafe { link.load(Relaxed).as_ref() }
 }
 
@@ -43,8 +43,7 @@ impl Queue {
         call.queued.store(true, Relaxed);
     }
 
-    /// Takes a call out, if it is there. Nothing of the call is touched any more when it says that it is out: from
-    /// then on others may give it back without the queue's lock.
+    /// Takes a call out, if it is there.
     pub(super) fn remove(&mut self, call: &Call) {
         if !call.queued.load(Relaxed) {
             return;
@@ -53,7 +52,7 @@ impl Queue {
         before.store(call.newer.load(Relaxed), Relaxed);
         let behind = follow(&call.newer).map_or(&self.newest, |newer| &newer.older);
         behind.store(call.older.load(Relaxed), Relaxed);
-        call.queued.store(false, Release);
+        call.queued.store(false, Relaxed);
     }
 
     /// Takes the oldest call out, and returns its key.

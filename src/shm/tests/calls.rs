@@ -379,6 +379,45 @@ fn destinations_with_a_limit_count_beyond_a_full_table_but_not_for_ever() {
 }
 
 #[test]
+fn a_refused_call_gives_up_no_other_and_leaves_its_memory_to_the_next() {
+    let lab = Lab::with_most(&[with_duid("sip:a:1", "duid=a")], 2);
+    assert_eq!(lab.place("1", 0), Placed::New(0));
+    assert_eq!(lab.place("2", 0), Placed::New(0));
+    set_state(&lab.store, 1, "sip:a:1", 1);
+    assert_eq!(lab.place("3", 0), Placed::Full);
+    assert_eq!(lab.listed(), ["1", "2"]);
+    lab.heap.limit(Some(0));
+    assert_eq!(lab.try_place(1, "4", 0, true), Ok(Placed::Full));
+    set_state(&lab.store, 1, "sip:a:1", 0);
+    assert_eq!(lab.try_place(1, "5", 0, true), Ok(Placed::New(0)));
+    assert_eq!(lab.listed(), ["2", "5"]);
+    lab.heap.limit(None);
+    lab.destroy();
+}
+
+#[test]
+fn a_call_that_cannot_be_counted_gives_up_no_other() {
+    let list = [
+        with_duid("sip:b:1", "duid=b;maxload=9"),
+        with_duid("sip:a:1", "duid=a"),
+    ];
+    let lab = Lab::with_most(&list, 2);
+    assert_eq!(lab.place("1", 0), Placed::New(0));
+    assert!(lab.confirm("1"));
+    assert_eq!(lab.place("2", 0), Placed::New(1));
+    assert!(lab.confirm("2"));
+    // More are up than the table holds, and one of them comes to a destination without a limit.
+    set_state(&lab.store, 1, "sip:a:1", 1);
+    assert_eq!(lab.place("3", 0), Placed::New(1));
+    set_state(&lab.store, 1, "sip:a:1", 0);
+    assert!(lab.move_to("3", 0, true));
+    set_state(&lab.store, 1, "sip:b:1", 1);
+    assert_eq!(lab.place("4", 0), Placed::Uncounted(0));
+    assert_eq!(lab.listed(), ["1", "2", "3"]);
+    lab.destroy();
+}
+
+#[test]
 fn the_warning_of_a_full_table_comes_once_a_minute() {
     let lab = Lab::with_most(&[with_duid("sip:a:1", "duid=a")], 1);
     assert!(!lab.calls.is_full_anew(5));
