@@ -141,8 +141,7 @@ fn warn_full(calls: &ServerCalls) {
 fn warn_without_duid(module: &Module, set: SetId) {
     let uri = {
         let pinned = module.pin();
-        let view = pinned.view(set);
-        let without = view.and_then(|view| view.dests().find(|dest| dest.duid().is_none()));
+        let without = pinned.view(set).and_then(View::without_duid);
         without.map(|dest| dest.uri().to_vec())
     };
     if let Some(uri) = uri {

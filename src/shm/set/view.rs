@@ -64,6 +64,8 @@ pub struct View {
     names_due: NamesDue,
     /// True once another view, or none, has taken its place.
     replaced: AtomicBool,
+    /// True if calls are counted, and a destination has no unique id.
+    pub(super) lacks_duid: bool,
     /// The room of each destination, if calls are counted.
     pub(in crate::shm) rooms: Maxima,
     pub(in crate::shm) ranks: Ranks,
@@ -109,6 +111,12 @@ impl View {
     /// Has names looked for that are due, see [`NamesDue::forget`].
     pub fn forget_names_due(&self) {
         self.names_due.forget();
+    }
+
+    /// Returns a destination that gets no calls because it has no unique id, where calls are counted.
+    pub fn without_duid(&self) -> Option<&Dest> {
+        let mut dests = self.lacks_duid.then(|| self.dests())?;
+        dests.find(|dest| dest.duid().is_none())
     }
 
     /// Returns the number of destinations, usable or not.

@@ -69,6 +69,7 @@ impl View {
         let uris = Uris::plan(&mut plan, len);
         let weight_slots = plan.array(slots.iter().len());
         let rooms = Maxima::plan(&mut plan, counted);
+        let lacks_duid = rules.call_load && dests.clone().any(|dest| dest.duid().is_none());
         let dest_bytes = dests.clone().map(Dest::bytes).sum();
         let ranks = Ranks::plan(&mut plan, dests);
         let bytes = plan.bytes();
@@ -81,6 +82,7 @@ impl View {
         (view.usable, view.draining, view.uris) = (usable, draining, uris);
         (view.rooms, view.ranks) = (rooms, ranks);
         view.unusable = rules.unusable;
+        view.lacks_duid = lacks_duid;
         (view.candidates, view.bytes, view.dest_bytes) = (candidates, bytes, dest_bytes);
         // SAFETY: the block is ours alone until it is published.
         let weight_slots = unsafe { view.weight_slots.fill() };
