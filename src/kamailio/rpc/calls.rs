@@ -1,11 +1,15 @@
 //! `dispatcher.calls` and `dispatcher.release`: the calls that call load counts.
 
+use core::ops::{ControlFlow, Range};
+
 use super::rpc_reply::{Full, INVALID, RpcCall, integer, page};
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::select::call_load::ServerCalls;
+use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::time::now_s;
 use crate::shm::calls::call_table::CallInfo;
+use crate::shm::table::store::Pinned;
 
 /// Calls that are shown where no count is given.
 const DEFAULT_COUNT: usize = 100;
@@ -36,7 +40,7 @@ impl Filter {
         }
     }
 
-    fn takes(&self, call: &CallInfo) -> bool {
+    fn takes(&self, call: &CallInfo<'_>) -> bool {
         match self {
             Filter::All | Filter::CallId(_) => true,
             Filter::Set(set) => call.set == *set,
@@ -63,18 +67,44 @@ pub fn calls(call: &RpcCall, module: &Module) -> Result<(), String> {
     let filter = Filter::read(call.text())?;
     let page = page(call.text(), call.text())?.unwrap_or(0..DEFAULT_COUNT);
     let pinned = module.pin();
-    let shown = calls.list(&pinned, filter.call_id());
-    let shown = shown.filter(|info| filter.takes(info));
-    let shown = shown.skip(page.start).take(page.len());
-    reply(call, calls, page.start, shown)
+    let shown = collect(calls, &pinned, &filter, page.clone())?;
+    reply(call, calls, page.start, &shown)
         .map_err(|Full| "Reply too large for this transport: ask for fewer calls".into())
+}
+
+/// Returns the calls of a page.
+fn collect<'p>(
+    calls: &ServerCalls,
+    pinned: &'p Pinned<'_>,
+    filter: &Filter,
+    page: Range<usize>,
+) -> Result<Vec<CallInfo<'p>>, NoMemory> {
+    let mut shown = Vec::new();
+    let mut place = 0..page.end;
+    let stop = calls.visit(pinned, filter.call_id(), |info| {
+        if !filter.takes(&info) {
+            return ControlFlow::Continue(());
+        }
+        match place.next() {
+            None => return ControlFlow::Break(Ok(())),
+            Some(place) if place < page.start => return ControlFlow::Continue(()),
+            Some(_) => {}
+        }
+        if let Err(why) = heap::reserve(&mut shown, 1) {
+            return ControlFlow::Break(Err(why));
+        }
+        shown.push(info);
+        ControlFlow::Continue(())
+    });
+    stop.break_value().unwrap_or(Ok(()))?;
+    Ok(shown)
 }
 
 fn reply(
     call: &RpcCall,
     calls: &ServerCalls,
     offset: usize,
-    shown: impl Iterator<Item = CallInfo>,
+    shown: &[CallInfo<'_>],
 ) -> Result<(), Full> {
     let top = call.add_struct()?;
     top.add(c"UP", calls.up())?;
@@ -83,9 +113,9 @@ fn reply(
     let list = top.add_array(c"CALLS")?;
     for info in shown {
         let node = list.add_struct(c"CALL")?;
-        node.add(c"CALLID", &info.call_id)?;
+        node.add(c"CALLID", &info.call_id.shown())?;
         node.add(c"SET", info.set)?;
-        node.add(c"DUID", &info.duid)?;
+        node.add(c"DUID", info.duid)?;
         let state: &[u8] = if info.confirmed {
             b"confirmed"
         } else {

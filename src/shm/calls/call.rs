@@ -64,6 +64,25 @@ impl Free for Call {
     }
 }
 
+/// A Call-ID, as far as a call keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallIdText {
+    len: u8,
+    start: [u8; TEXT],
+}
+
+impl CallIdText {
+    /// Returns the text; three dots stand for the end of a long one.
+    pub fn shown(&self) -> Vec<u8> {
+        let len = usize::from(self.len);
+        let mut shown = self.start.get(..len).unwrap_or(&self.start).to_vec();
+        if len > TEXT {
+            shown.extend_from_slice(b"...");
+        }
+        shown
+    }
+}
+
 impl Call {
     /// Fills a call that nobody else sees yet and that holds no record.
     pub(super) fn fill(&mut self, key: CallKey, text: &[u8], begun_s: u64, maker: u32) {
@@ -77,14 +96,12 @@ impl Call {
         }
     }
 
-    /// Returns its Call-ID; three dots stand for the end of a long one.
-    pub(super) fn shown(&self) -> Vec<u8> {
-        let len = usize::from(self.text_len);
-        let mut shown = self.text.get(..len).unwrap_or(&self.text).to_vec();
-        if len > TEXT {
-            shown.extend_from_slice(b"...");
+    /// Returns its Call-ID, as far as it is kept.
+    pub(super) fn text(&self) -> CallIdText {
+        CallIdText {
+            len: self.text_len,
+            start: self.text,
         }
-        shown
     }
 
     /// Returns true if it is counted in the set, while the lock of its slot is held.

@@ -5,6 +5,7 @@
 //! last call has ended. One call may be counted once in each set.
 
 use core::cell::Cell;
+use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU64, AtomicUsize};
@@ -13,7 +14,7 @@ use parking_lot::lock_api::{Mutex, RawMutex};
 
 use crate::dispatch::list::destination::SetId;
 
-use super::call::Call;
+use super::call::{Call, CallIdText};
 use super::chains::{Chains, Ended};
 use super::fingerprint::{CallIdPrint, CallKey, CallName, FingerprintKey};
 use super::queue::Queue;
@@ -88,15 +89,15 @@ unsafe impl<L: Sync> Sync for Calls<L> {}
 // SAFETY: the root is made for several processes, and belongs to none.
 unsafe impl<L: Sync> Send for Calls<L> {}
 
-/// A call as a caller sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallInfo {
-    /// Its Call-ID; three dots stand for the end of a long one.
-    pub call_id: Vec<u8>,
+/// A call as a caller sees it. It takes no memory of its own, as it is made under the lock of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallInfo<'p> {
+    /// Its Call-ID.
+    pub call_id: CallIdText,
     /// The set in which it is counted.
     pub set: SetId,
     /// Unique id of its destination; empty when that has left the lists.
-    pub duid: Vec<u8>,
+    pub duid: &'p [u8],
     /// True if a 2xx has confirmed it.
     pub confirmed: bool,
     /// The second in which it ends by itself.
@@ -365,34 +366,34 @@ impl<L: RawMutex> Calls<L> {
         count
     }
 
-    /// Iterates over the calls, in no order; with a Call-ID only over its calls. The calls of one slot are copied at a
-    /// time.
-    pub fn list<'a>(
-        &'a self,
-        pinned: &'a Pinned<'_>,
+    /// Shows the calls to `see`, in no order, until it breaks; with a Call-ID only its calls. The lock of a call's slot
+    /// is held meanwhile.
+    pub fn visit<'p, B>(
+        &self,
+        pinned: &'p Pinned<'_>,
         call_id: Option<&[u8]>,
-    ) -> impl Iterator<Item = CallInfo> + 'a {
+        mut see: impl FnMut(CallInfo<'p>) -> ControlFlow<B>,
+    ) -> ControlFlow<B> {
         let id = call_id.map(|call_id| self.key.call_id(call_id));
         let slots = match id.map(|id| self.slot_number(id)) {
             Some(slot) => self.slots().get(slot..=slot),
             None => Some(self.slots()),
         };
-        let infos = move |slot: &Slot<L>| -> Vec<CallInfo> {
+        for slot in slots.unwrap_or_default() {
             let chains = slot.0.lock();
-            let calls = chains
-                .all()
-                .filter(|call| id.is_none_or(|id| call.key.id == id));
-            calls.map(|call| self.info(call, pinned)).collect()
-        };
-        slots.unwrap_or_default().iter().flat_map(infos)
+            let is_asked_for = |call: &&Call| id.is_none_or(|id| call.key.id == id);
+            let mut calls = chains.all().filter(is_asked_for);
+            calls.try_for_each(|call| see(self.info(call, pinned)))?;
+        }
+        ControlFlow::Continue(())
     }
 
-    fn info(&self, call: &Call, pinned: &Pinned<'_>) -> CallInfo {
+    fn info<'p>(&self, call: &Call, pinned: &'p Pinned<'_>) -> CallInfo<'p> {
         let dest = dest_of(pinned, call);
         CallInfo {
-            call_id: call.shown(),
+            call_id: call.text(),
             set: call.record().map_or(0, DestRecord::set),
-            duid: dest.and_then(Dest::duid).unwrap_or_default().to_vec(),
+            duid: dest.and_then(Dest::duid).unwrap_or_default(),
             confirmed: call.confirmed.load(Relaxed),
             expires_s: (call.begun_s.load(Relaxed)).saturating_add(self.limits.expire_s.into()),
         }

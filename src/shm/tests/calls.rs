@@ -1,6 +1,7 @@
 //! Calls that are counted: against a model, over reloads and edits, and from several processes.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -9,7 +10,7 @@ use super::store::{HeapStore, Spin, load, set_state, store};
 use super::{Heap, LONG, spec};
 use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::DestSpec;
-use crate::shm::calls::call_table::{CallInfo, CallLimits, Calls};
+use crate::shm::calls::call_table::{CallLimits, Calls};
 use crate::shm::calls::fingerprint::{CallName, FingerprintKey};
 use crate::shm::calls::placed::{Counting, How};
 use crate::shm::memory::arena::OutOfMemory;
@@ -142,17 +143,25 @@ impl Lab {
 
     /// Call-IDs that are listed, sorted.
     fn listed(&self) -> Vec<String> {
-        let text = |info: CallInfo| String::from_utf8(info.call_id).unwrap();
-        let mut all: Vec<String> = self.infos(None).into_iter().map(text).collect();
+        let infos = self.infos(None).into_iter();
+        let mut all: Vec<String> = infos.map(|(text, ..)| text).collect();
         all.sort();
         all
     }
 
-    /// What is listed of all calls, or of those with a Call-ID.
-    fn infos(&self, call_id: Option<&str>) -> Vec<CallInfo> {
+    /// Call-ID, state and expiry of all calls, or of those with a Call-ID.
+    fn infos(&self, call_id: Option<&str>) -> Vec<(String, bool, u64)> {
         let pinned = self.store.pin(0);
-        let call_id = call_id.map(str::as_bytes);
-        self.calls.list(&pinned, call_id).collect()
+        let mut infos = Vec::new();
+        let end = self
+            .calls
+            .visit::<()>(&pinned, call_id.map(str::as_bytes), |info| {
+                let text = String::from_utf8(info.call_id.shown()).unwrap();
+                infos.push((text, info.confirmed, info.expires_s));
+                ControlFlow::Continue(())
+            });
+        assert!(end.is_continue());
+        infos
     }
 
     /// Calls by unique id, as the records count them.
@@ -483,11 +492,31 @@ fn calls_expire_unless_they_are_confirmed() {
     assert_eq!(expire(10), 1);
     assert_eq!(lab.listed(), ["kept"]);
     let left = lab.infos(None);
-    assert_eq!((left.len(), left[0].confirmed), (1, true));
-    assert_eq!(left[0].expires_s, begin + 100);
+    assert_eq!(left, [("kept".to_owned(), true, begin + 100)]);
     assert_eq!(expire(99), 0);
     assert_eq!(expire(100), 1);
     assert_eq!(lab.loads(), loads(&[("a", 0)]));
+    lab.destroy();
+}
+
+#[test]
+fn a_visit_ends_when_the_visitor_has_seen_enough() {
+    let lab = Lab::new(&[with_duid("sip:a:1", "duid=a")]);
+    (0..20).for_each(|call| assert_eq!(lab.place(&call.to_string(), 0), Placed::New(0)));
+    let pinned = lab.store.pin(0);
+    let mut seen = 0;
+    let end = lab.calls.visit(&pinned, None, |info| {
+        assert_eq!((info.set, info.duid), (1, &b"a"[..]));
+        seen += 1;
+        match seen {
+            3 => ControlFlow::Break("enough"),
+            _ => ControlFlow::Continue(()),
+        }
+    });
+    assert_eq!((end, seen), (ControlFlow::Break("enough"), 3));
+    drop(pinned);
+    // No slot is left locked.
+    assert_eq!(lab.infos(None).len(), 20);
     lab.destroy();
 }
 
