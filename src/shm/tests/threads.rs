@@ -261,7 +261,7 @@ fn a_pinned_reader_sees_nothing_that_was_freed() {
 
 #[test]
 fn threads_look_for_addresses_while_others_edit() {
-    let rounds = if cfg!(miri) { 12 } else { 2_000 };
+    let rounds = if cfg!(miri) { 4 } else { 2_000 };
     let store = Everywhere(Store::create(Heap::default(), Spin::INIT, RULES).unwrap());
     unsafe { store.0.make_slots(3) }.unwrap();
     let store = &store;
