@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use harness::{Config, Kamailio, Module, Probe, Uac, patience, wait_for};
+use harness::transports;
+use harness::{Config, Kamailio, Module, Probe, Uac, patience, this_server, wait_for};
 use serde_json::{Value, json};
 
 /// A process that is stopped, and goes on when this is dropped.
@@ -235,4 +236,29 @@ fn a_writer_that_is_stopped_makes_no_worker_wait_for_long_and_is_named() {
         .unwrap();
     let named = format!("{busy}has been changing the lists for ");
     assert!(server.log().contains(&named), "the log names the holder");
+}
+
+#[test]
+fn a_command_over_http_makes_its_worker_wait_no_longer_than_a_route() {
+    if this_server::lacks(&["jsonrpcs.so", "xhttp.so"]) {
+        return;
+    }
+    let routes = "request_route { sl_send_reply(\"200\", \"OK\"); }\n\
+                  event_route[xhttp:request] { jsonrpc_dispatch(); }";
+    let config = Config::routes(routes).shm_mb(64).list(list(20_000));
+    let server = Kamailio::start(Module::Rust, config.all_transports());
+    let by_http = |command, params: &Value| transports::by_http(&server, command, params);
+    let (pid, stopped) = stop_while(&server, "dispatcher.reload", |pid| {
+        // Inside the server's allocator it holds the lock of that, too, and nobody answers.
+        stat(&server, "WRITER", "PID") == u64::from(pid)
+            && by_http("core.uptime", &json!([])).is_ok()
+    });
+    let begun = Instant::now();
+    let answer = by_http("dispatcher.add", &json!([1, "sip:127.0.0.1:7009"]));
+    let took = begun.elapsed();
+    let fault = answer.expect_err("the lists stay");
+    assert!(fault.text.contains(&format!("process {pid}")), "{fault}");
+    assert!(took >= Duration::from_millis(900), "{took:?}");
+    assert!(took < patience(4), "{took:?}");
+    drop(stopped);
 }
