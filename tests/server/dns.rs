@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use serde_json::json;
+
 use harness::{
     Config, Dns, Kamailio, Module, Name, Request, Uac, patience, this_machine, this_server,
     wait_for,
@@ -311,4 +313,111 @@ fn all_addresses_count_with_ds_dns_match_all() {
         // The server may turn the addresses round.
         assert_eq!(is_from(&server), found || first_is_here, "{all} {first}");
     }
+}
+
+/// The shared variables that take what is left of shared memory.
+const VARIABLES: usize = 300;
+
+/// What fills shared memory: destinations of set 8, and variables.
+#[derive(Default)]
+struct Ballast {
+    dests: usize,
+    variables: usize,
+}
+
+impl Ballast {
+    /// Takes all shared memory; returns true if there was any.
+    fn fill(&mut self, server: &Kamailio) -> bool {
+        let before = (self.dests, self.variables);
+        let attrs = format!("note={}", "x".repeat(20_000));
+        let uri = |n: usize| json!([8, format!("sip:10.0.{}.{}", n / 250, n % 250), 0, 0, attrs]);
+        while server.jsonrpc("dispatcher.add", uri(self.dests)).is_ok() {
+            self.dests += 1;
+        }
+        for size in (3..13).rev().map(|bits| 1 << bits) {
+            let value = "x".repeat(size);
+            let set = |n: usize| json!([format!("v{n}"), "str", value]);
+            while self.variables < VARIABLES
+                && server.jsonrpc("pv.shvSet", set(self.variables)).is_ok()
+            {
+                self.variables += 1;
+            }
+        }
+        (self.dests, self.variables) != before
+    }
+
+    fn give_variables_back(&self, server: &Kamailio) {
+        for n in 0..self.variables {
+            let number = json!([format!("v{n}"), "int", 1]);
+            server.jsonrpc("pv.shvSet", number).unwrap();
+        }
+    }
+}
+
+/// A server with little shared memory, whose own lines about that do not matter.
+fn small(dns: &Dns, params: &[(&str, i64)]) -> Kamailio {
+    let mut config = config(dns, params).shm_mb(6).global("use_dns_cache=off");
+    for n in 0..VARIABLES {
+        config = config.modparam("pv", "shvset", format!("v{n}=s:"));
+    }
+    let server = Kamailio::start(Module::Rust, config);
+    for line in ["ERROR: <core> ", "WARNING: <core> ", "ERROR: pv "] {
+        server.allow_log(line);
+    }
+    server
+}
+
+#[test]
+fn mode_4_tries_again_what_found_no_memory() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
+    let dns = Dns::start();
+    dns.set("gw.test", Name::Is(ELSEWHERE));
+    let server = small(&dns, &[("ds_dns_mode", 5), ("ds_dns_interval", 6)]);
+    wait_for("the first question", patience(5), || {
+        (asked_at(&server) > 0.0).then_some(())
+    });
+    let said = "names keep their old addresses, trying again: ";
+    server.expect_log(said);
+    let mut ballast = Ballast::default();
+    ballast.fill(&server);
+    dns.set("gw.test", Name::Is(HERE));
+    // Replaced lists are freed a little later.
+    wait_for("an answer that is not taken", patience(15), || {
+        ballast.fill(&server);
+        server.log().contains(said).then_some(())
+    });
+    ballast.give_variables_back(&server);
+    wait_for("the address, before the interval ends", patience(3), || {
+        (address(&server) == HERE.to_string()).then_some(())
+    });
+    assert_eq!(server.log().matches(said).count(), 1);
+}
+
+#[test]
+fn mode_2_asks_once_for_a_name_whose_question_finds_no_memory() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
+    let dns = Dns::start();
+    dns.set("gw.test", Name::Is(ELSEWHERE));
+    let server = small(&dns, &[("ds_dns_mode", 3)]);
+    let loaded = dns.asked("gw.test").len();
+    let mut ballast = Ballast::default();
+    let mut since = std::time::Instant::now();
+    // Replaced lists are freed a little later.
+    wait_for("no memory for two seconds", patience(30), || {
+        if ballast.fill(&server) {
+            since = std::time::Instant::now();
+        }
+        (since.elapsed().as_secs() >= 2).then_some(())
+    });
+    let said = "names are asked for too often: ";
+    server.expect_log(said);
+    for round in 1..=3 {
+        assert!(!is_from(&server));
+        assert_eq!(dns.asked("gw.test").len(), loaded + round * loaded);
+    }
+    assert_eq!(server.log().matches(said).count(), 1);
 }

@@ -12,6 +12,7 @@
 //! | [`cfg`] | Values of the cfg framework, which change at run time. |
 //! | [`shared`] | Words in shared memory that all processes read and write. |
 //! | [`patience`] | How long a process waits for its turn to change the lists. |
+//! | [`room`] | The memory that a change of the lists needs. |
 //! | [`instance`] | The module's instance, inherited by each process. |
 
 pub mod cfg;
@@ -23,5 +24,6 @@ pub mod params;
 pub mod patience;
 pub mod ping_params;
 pub mod results_params;
+pub mod room;
 pub mod shared;
 mod value;

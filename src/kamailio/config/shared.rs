@@ -15,6 +15,10 @@ pub struct Shared {
     pub state_changes: AtomicU32,
     /// Not 0 while the states that operators set are to be kept but cannot be written.
     pub states_not_kept: AtomicU32,
+    /// Not 0 while the lists do not take the answers for names.
+    pub answers_not_taken: AtomicU32,
+    /// Not 0 once the time of a question for a name could not be kept.
+    pub questions_not_kept: AtomicU32,
     /// When the lists were last changed, for `reload_delta`: seconds of `server::time`, plus 1; 0 before the first
     /// change.
     pub lists_changed_s: AtomicU64,

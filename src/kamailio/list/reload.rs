@@ -12,6 +12,7 @@ use crate::dispatch::select::weight_slots;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::patience;
+use crate::kamailio::config::room::{ADDRESS_HEAP, SPARE_HEAP};
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::heap::{self, NoMemory};
@@ -36,17 +37,8 @@ const RESOLVED_HEAP: usize = size_of::<DestSpec<'_>>() + 100;
 /// Bytes of heap that it takes at most while the list is compared and written into shared memory.
 const BUILT_HEAP: usize = 250;
 
-/// Bytes of heap that each address takes then.
-const ADDRESS_HEAP: usize = 150;
-
 /// Bytes of heap that a destination of the running list takes at most, to be found again.
 const RUNNING_HEAP: usize = 200;
-
-/// Bytes of heap that it takes at most while the list is edited.
-const EDITED_HEAP: usize = 150;
-
-/// Bytes of heap that all the rest of a load takes at most, and the addresses of [`LINES_AT_ONCE`].
-const SPARE_HEAP: usize = 500_000;
 
 /// Lines that are resolved before the heap is asked for their addresses again.
 const LINES_AT_ONCE: usize = 256;
@@ -184,16 +176,6 @@ fn weight_remarks(list: &[DestSpec<'_>]) -> Vec<String> {
     });
     remarks.for_each(|remark| first.push(remark));
     first.into_shown()
-}
-
-/// Makes sure that an edit of the running list finds its memory: it goes through all sets and addresses.
-///
-/// # Errors
-/// [`NoMemory`].
-pub fn room_for_edit(module: &Module) -> Result<(), NoMemory> {
-    let size =
-        |table: &Table| table.dest_count() * EDITED_HEAP + table.address_count() * ADDRESS_HEAP;
-    heap::need(module.pin().table().map_or(0, size) + SPARE_HEAP)
 }
 
 /// `ds_reload()`: loads the list anew, from any process and any route.

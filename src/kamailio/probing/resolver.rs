@@ -10,7 +10,9 @@
 
 use core::cell::RefCell;
 use core::ffi::{c_uint, c_void};
-use std::collections::HashMap;
+use core::fmt;
+use core::sync::atomic::Ordering::SeqCst;
+use std::collections::{HashMap, HashSet};
 
 use super::ping::target;
 use crate::dispatch::list::destination::{Addr, Proto, SetId};
@@ -21,8 +23,9 @@ use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::Settings;
 use crate::kamailio::config::patience;
 use crate::kamailio::config::ping_params::PingSettings;
+use crate::kamailio::config::room::room_for_edit;
 use crate::kamailio::server::guard::guard;
-use crate::kamailio::server::log::{log_dbg, log_info};
+use crate::kamailio::server::log::{log_dbg, log_err, log_info};
 use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::net::{self, Uri};
 use crate::kamailio::server::rand::ServerRandom;
@@ -46,6 +49,9 @@ pub const TICK_US: i32 = 50_000;
 
 /// Milliseconds after which the answers that the process has are published, though others are still to come.
 const PUBLISH_MS: u64 = 100;
+
+/// Milliseconds after which a name is asked for again whose answer could not be published.
+const AGAIN_MS: u64 = 1_000;
 
 /// Most addresses of one destination.
 const MAX_ADDRS: usize = 32;
@@ -84,6 +90,10 @@ impl<'m> Named<'m> {
             },
             version,
         }
+    }
+
+    fn key(&self) -> NameKey {
+        key(&self.record, &self.uri)
     }
 
     /// Has the name asked for again if lists came meanwhile that have no answer for it.
@@ -208,14 +218,15 @@ fn refresh_until(
     if !any_due(module, set, start_us) {
         return;
     }
-    let mut from = 0;
+    let mut walk = Walk::default();
     for doubled in 3..usize::BITS {
-        let due = due_names(module, set, start_us, &mut from, 1 << doubled, &is_found);
+        let due = due_names(module, set, start_us, &mut walk, 1 << doubled, &is_found);
         if due.is_empty() {
             return;
         }
         let mut answers = Vec::new();
-        for named in due {
+        for (at, named) in due {
+            walk.asked = at + 1;
             let Some(peer) = ask(module, &named) else {
                 continue;
             };
@@ -227,6 +238,15 @@ fn refresh_until(
         }
         publish(module, answers, patience::none);
     }
+}
+
+/// A request's walk over the destinations, by places in the order of listing.
+#[derive(Default)]
+struct Walk {
+    /// The place where it goes on.
+    from: usize,
+    /// The place behind the last name that it has asked for. It asks for no name twice, whatever became of the answer.
+    asked: usize,
 }
 
 /// Returns the set with this number, or all sets, in the order of listing.
@@ -243,26 +263,27 @@ fn any_due(module: &Module, set: Option<SetId>, now_us: u64) -> bool {
     wanted(pinned.table(), set).any(|view| view.any_name_due(now_us, ttl_us, asked_us))
 }
 
-/// Returns the next names without an answer that was good at the start of the request or came later: at most `most` of
-/// them, and none behind a destination that is found. Moves `from` to the first of them.
+/// Returns the next names without an answer that was good at the start of the request or came later, with their places:
+/// at most `most` of them, and none behind a destination that is found. Moves the walk to the first of them.
 fn due_names<'m>(
     module: &'m Module,
     set: Option<SetId>,
     start_us: u64,
-    from: &mut usize,
+    walk: &mut Walk,
     most: usize,
     is_found: impl Fn(&Dest) -> bool,
-) -> Vec<Named<'m>> {
+) -> Vec<(usize, Named<'m>)> {
     let mut due = Vec::new();
     let version = module.store.version();
     let pinned = module.pin();
     let dests = wanted(pinned.table(), set).flat_map(View::dests);
-    for (at, dest) in dests.enumerate().skip(*from) {
-        if asked_us(dest) < start_us && !has_answer(module, dest, start_us) && is_named(dest) {
+    for (at, dest) in dests.enumerate().skip(walk.from) {
+        let is_unknown = asked_us(dest) < start_us && !has_answer(module, dest, start_us);
+        if at >= walk.asked && is_unknown && is_named(dest) {
             if due.is_empty() {
-                *from = at;
+                walk.from = at;
             }
-            due.push(Named::of(module, dest, version));
+            due.push((at, Named::of(module, dest, version)));
             if due.len() == most {
                 break;
             }
@@ -296,8 +317,13 @@ fn asked_us(dest: &Dest) -> u64 {
 /// Asks for the addresses of a name. Returns what they are now: what is known if none is new.
 fn ask(module: &Module, named: &Named<'_>) -> Option<Peer> {
     let most = most(&module.settings.dns);
-    if let Ok(vitals) = named.record.need_vitals(&ShmArena) {
-        vitals.health.set_asked_us(wall_us());
+    match named.record.need_vitals(&ShmArena) {
+        Ok(vitals) => vitals.health.set_asked_us(wall_us()),
+        Err(error) => {
+            if module.shared.questions_not_kept.swap(1, SeqCst) == 0 {
+                log_err!("names are asked for too often: {error}");
+            }
+        }
     }
     let uri = Uri::parse(&named.uri)?;
     let mut peer = Peer::resolved(&module.settings, &uri);
@@ -318,52 +344,85 @@ fn ask(module: &Module, named: &Named<'_>) -> Option<Peer> {
     Some(peer)
 }
 
-/// Publishes the answers for names that differ from what is known, those for one set at a time.
-fn publish(module: &Module, mut answers: Vec<(Named<'_>, Peer)>, patience: impl Fn() -> Patience) {
+/// Publishes the answers for names that differ from what is known, those for one set at a time. Returns the names whose
+/// answers could not be published now.
+fn publish(
+    module: &Module,
+    mut answers: Vec<(Named<'_>, Peer)>,
+    patience: impl Fn() -> Patience,
+) -> Vec<NameKey> {
     answers.retain(|(named, peer)| named.peer != *peer);
     answers.sort_by_key(|(named, _)| named.set);
+    let mut lost = Vec::new();
     for of_set in answers.chunk_by(|(one, _), (other, _)| one.set == other.set) {
-        let revised = of_set.iter().map(|(named, peer)| Answer {
-            record: &named.record,
-            uri: &named.uri,
-            now: Revision {
-                peer: Some((&peer.addrs, peer.port, peer.proto)),
-                ..Revision::default()
-            },
-        });
-        let revised: Vec<_> = revised.collect();
-        let Some((Named { set, .. }, _)) = of_set.first() else {
-            continue;
-        };
-        let done = module
-            .store
-            .readdress(patience(), *set, &revised, &mut ServerRandom);
-        for (named, _) in of_set {
-            tell(module, named, done);
+        if let Err(NotNow) = readdress(module, of_set, patience()) {
+            for (named, _) in of_set {
+                ask_again_soon(module, named);
+                lost.push(named.key());
+            }
         }
+    }
+    lost
+}
+
+/// The lists cannot be changed now.
+struct NotNow;
+
+/// Gives the destinations of one set their addresses; passes over what has left the lists.
+fn readdress(
+    module: &Module,
+    answers: &[(Named<'_>, Peer)],
+    patience: Patience,
+) -> Result<(), NotNow> {
+    let Some((Named { set, .. }, _)) = answers.first() else {
+        return Ok(());
+    };
+    if let Err(error) = room_for_edit(module) {
+        not_taken(module, &error);
+        return Err(NotNow);
+    }
+    let revised = answers.iter().map(|(named, peer)| Answer {
+        record: &named.record,
+        uri: &named.uri,
+        now: Revision {
+            peer: Some((&peer.addrs, peer.port, peer.proto)),
+            ..Revision::default()
+        },
+    });
+    let revised: Vec<_> = revised.collect();
+    let uris = answers.iter().map(|(named, _)| Escaped(&named.uri));
+    let store = &module.store;
+    match store.readdress(patience, *set, &revised, &mut ServerRandom) {
+        Ok(()) => {
+            module.shared.answers_not_taken.store(0, SeqCst);
+            uris.for_each(|uri| log_info!("set {set}, {uri}: the name has another address"));
+        }
+        Err(EditError::Refused(Refusal::Busy(_))) => return Err(NotNow),
+        Err(EditError::Refused(why)) => {
+            not_taken(module, &why);
+            return Err(NotNow);
+        }
+        Err(error) => uris.for_each(|uri| log_dbg!("{uri} keeps its address: {error}")),
+    }
+    Ok(())
+}
+
+/// Says, once until it works again, that names keep their old addresses.
+fn not_taken(module: &Module, why: &dyn fmt::Display) {
+    if module.shared.answers_not_taken.swap(1, SeqCst) == 0 {
+        log_err!("names keep their old addresses, trying again: {why}");
     }
 }
 
-/// Says what became of the answer for a name.
-fn tell(module: &Module, named: &Named<'_>, done: Result<(), EditError>) {
-    match done {
-        Ok(()) => log_info!(
-            "set {}, {}: the name has another address",
-            named.set,
-            Escaped(&named.uri)
-        ),
-        Err(EditError::Refused(Refusal::Busy(_))) => {
-            // Nobody waits for that, but the next request asks again, in a second.
-            if let Some(health) = named.record.health() {
-                let ttl_us = module.settings.dns.ttl_ms * 1_000;
-                health.set_asked_us((wall_us() + 1_000_000).saturating_sub(ttl_us));
-            }
-            let pinned = module.pin();
-            let view = pinned.view(named.set);
-            view.into_iter().for_each(View::forget_names_due);
-        }
-        Err(error) => log_dbg!("{} keeps its address: {error}", Escaped(&named.uri)),
+/// Has the next request ask again, in a second.
+fn ask_again_soon(module: &Module, named: &Named<'_>) {
+    if let Some(health) = named.record.health() {
+        let ttl_us = module.settings.dns.ttl_ms * 1_000;
+        health.set_asked_us((wall_us() + 1_000 * AGAIN_MS).saturating_sub(ttl_us));
     }
+    let pinned = module.pin();
+    let view = pinned.view(named.set);
+    view.into_iter().for_each(View::forget_names_due);
 }
 
 /// Identifies a destination's name across changes of the lists: the address of the record, and the
@@ -378,6 +437,10 @@ type NamePlace = (SetId, usize, NameKey);
 struct Resolver {
     schedule: Schedule<NamePlace>,
     pace: Pace<u64>,
+    /// The names whose answers could not be published. They are asked for again.
+    lost: HashSet<NameKey>,
+    /// The time of that.
+    again_ms: u64,
 }
 
 thread_local! {
@@ -410,8 +473,9 @@ impl Resolver {
         };
         let name = |dest: &Dest| is_named(dest).then(|| mark(dest, dest.uri()));
         self.follow_lists(module, module.settings.dns.every_ms, name, next);
+        let mut again = self.take_lost(module);
         let (mut answers, mut since) = (Vec::new(), now_ms());
-        while let Some(((set, at, known), _)) = self.schedule.pop_due(now_ms()) {
+        while let Some((set, at, known)) = again.pop().or_else(|| self.next_due()) {
             let named = {
                 let version = module.store.version();
                 let pinned = module.pin();
@@ -427,11 +491,35 @@ impl Resolver {
             answers.extend(answer);
             // A slow name must not keep the answers for others back.
             if now_ms() - since >= PUBLISH_MS {
-                publish(module, core::mem::take(&mut answers), patience::of_command);
+                self.publish(module, core::mem::take(&mut answers));
                 since = now_ms();
             }
         }
-        publish(module, answers, patience::of_command);
+        self.publish(module, answers);
+    }
+
+    fn next_due(&mut self) -> Option<NamePlace> {
+        self.schedule.pop_due(now_ms()).map(|(place, _)| place)
+    }
+
+    fn publish(&mut self, module: &Module, answers: Vec<(Named<'_>, Peer)>) {
+        let lost = publish(module, answers, patience::of_command);
+        if !lost.is_empty() {
+            self.lost.extend(lost);
+            self.again_ms = now_ms() + AGAIN_MS;
+        }
+    }
+
+    /// Takes the places of the names whose answers could not be published, once it is time to ask again.
+    fn take_lost(&mut self, module: &Module) -> Vec<NamePlace> {
+        // Places of older lists may be those of other names by now.
+        let is_time = now_ms() >= self.again_ms && self.pace.has_seen(&module.store.version());
+        if self.lost.is_empty() || !is_time {
+            return Vec::new();
+        }
+        let lost = core::mem::take(&mut self.lost);
+        let places = self.schedule.iter().map(|(place, _)| place);
+        places.filter(|(.., mark)| lost.contains(mark)).collect()
     }
 
     fn find_due_hops(&mut self, module: &Module, pings: &PingSettings, task: Task) {
@@ -479,10 +567,11 @@ impl Resolver {
 }
 
 fn mark(dest: &Dest, target: &[u8]) -> NameKey {
-    (
-        core::ptr::from_ref(dest.record()).addr(),
-        fingerprint(target),
-    )
+    key(dest.record(), target)
+}
+
+fn key(record: &DestRecord, target: &[u8]) -> NameKey {
+    (core::ptr::from_ref(record).addr(), fingerprint(target))
 }
 
 /// Returns the mark of the name that a destination's pings go to; `None` if they go to an address.

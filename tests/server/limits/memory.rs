@@ -1,9 +1,13 @@
 //! Lists that need more memory than a process gets: the command says so, and the server lives on.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::process::Command;
 
-use harness::{Config, Fault, Kamailio, Module, Request, Uac, patience, this_server, wait_for};
+use harness::{
+    Config, Dns, Fault, Kamailio, Module, Name, Request, Uac, patience, this_machine, this_server,
+    wait_for,
+};
 use serde_json::json;
 
 use crate::database::kind::{Database, Kind, Row};
@@ -153,6 +157,39 @@ fn a_large_table() {
     let large = |n: i64| Row::new(n % 9, &format!("sip:10.0.0.1:{}", 1_024 + n), 0, 0, &attrs);
     database.fill(&(0..15_000).map(large).collect::<Vec<_>>());
     survives_on(&server);
+}
+
+/// Addresses of names are taken by a process that may lack the memory for an edit, too.
+#[test]
+fn an_answer_for_a_name() {
+    if this_machine::lacks_name_servers() {
+        return;
+    }
+    let address = |server: &Kamailio| server.dest(1, 0)["IPADDR"].as_str().unwrap().to_owned();
+    let dns = Dns::start();
+    dns.set("gw.test", Name::Is(Ipv4Addr::LOCALHOST));
+    let said = "names keep their old addresses, trying again: out of memory";
+    let config = config()
+        .param("ds_dns_mode", 5)
+        .param("ds_dns_interval", 1)
+        .global("use_dns_cache=off")
+        .list("1 sip:gw.test\n")
+        .resolver(&dns)
+        .expect_log(said);
+    let server = Kamailio::start(Module::Rust, config);
+    let line = |n: u32| format!("2 sip:10.0.{}.{}\n", n >> 8, n & 255);
+    let many: String = (0..30_000).map(line).collect();
+    server.write_list(format!("1 sip:gw.test\n{many}"));
+    rpc(&server, "dispatcher.reload").unwrap();
+    limit(&server, 0);
+    dns.set("gw.test", Name::Is(Ipv4Addr::new(192, 0, 2, 1)));
+    server.wait_log(said);
+    assert_eq!(address(&server), "127.0.0.1");
+    limit(&server, 1_000);
+    wait_for("the new address", patience(5), || {
+        (address(&server) == "192.0.2.1").then_some(())
+    });
+    assert_eq!(server.log().matches(said).count(), 1);
 }
 
 /// Where nothing could be refused, the process ends, and with it the server. The log says who it was.
