@@ -215,7 +215,7 @@ fn used(server: &Kamailio) -> i64 {
 /// Shared memory in use once calls that ended are given back, with the tick behind the last one.
 fn settled(server: &Kamailio) -> i64 {
     let (mut least, mut since) = (i64::MAX, Instant::now());
-    wait_for("shared memory to be given back", patience(10), || {
+    wait_for("shared memory to be given back", patience(30), || {
         let now = used(server);
         if now < least {
             (least, since) = (now, Instant::now());
