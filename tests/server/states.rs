@@ -138,10 +138,16 @@ fn a_destination_that_is_left_out_at_the_start_keeps_its_state() {
 fn a_line_that_cannot_be_read_is_named_and_the_others_count() {
     let dir = TempDir::new();
     let file = dir.path().join("states");
-    fs::write(&file, "1 0 4 sip:127.0.0.1:7001\nrubbish\n").unwrap();
-    let config = config(&file).expect_log("states: line 2: expected set, flags, flags and URI");
+    let text = "1 0 4 sip:127.0.0.1:7001\nrubbish\n";
+    fs::write(&file, text).unwrap();
+    let config = config(&file)
+        .expect_log("states: line 2: expected set, flags, flags and URI")
+        .expect_log("states was not read in full: it is now");
     let server = Kamailio::start(Module::Rust, config);
     assert_eq!(flags(&server, 7001), "DX");
+    wait_for_lines(&file, &["1 0 4 sip:127.0.0.1:7001"]);
+    let unread = fs::read_to_string(dir.path().join("states.unread"));
+    assert_eq!(unread.unwrap(), text);
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub fn try_out(path: &[u8]) -> io::Result<()> {
 pub struct KeptFile {
     /// The text that was written last.
     written: Vec<u8>,
-    /// True while there may be a file that nobody has read: it is put aside before the first write.
+    /// True while there may be a file that has lines which nobody has read: it is put aside before the first write.
     is_unread: bool,
     /// Lines of destinations that no list has had since the start.
     left_out: Vec<KeptState>,
@@ -69,7 +69,7 @@ impl KeptFile {
         Ok(())
     }
 
-    /// Leaves a file that was not read to the operator.
+    /// Leaves a file that was not read in full to the operator.
     fn put_aside(&mut self, path: &[u8]) -> io::Result<()> {
         if !self.is_unread {
             return Ok(());
@@ -78,7 +78,7 @@ impl KeptFile {
         self.is_unread = false;
         if let Some(aside) = aside {
             log_err!(
-                "{} was not read: it is now {}",
+                "{} was not read in full: it is now {}",
                 Whole(path),
                 Whole(aside.as_os_str().as_bytes())
             );
@@ -191,8 +191,9 @@ pub fn restore(module: &Module, path: &[u8], feed: &mut Feed<'_>) -> KeptFile {
         return file;
     }
     match read(path) {
-        Ok(left_out) => {
+        Ok((left_out, is_whole)) => {
             file.left_out = left_out;
+            file.is_unread = !is_whole;
             file.restore_all(module, feed);
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -204,22 +205,22 @@ pub fn restore(module: &Module, path: &[u8], feed: &mut Feed<'_>) -> KeptFile {
     file
 }
 
-/// Reads the file's lines; those that cannot be read are logged.
+/// Reads the file's lines, and says if these are all; those that cannot be read are logged.
 ///
 /// # Errors
 /// The file cannot be read.
-fn read(path: &[u8]) -> io::Result<Vec<KeptState>> {
+fn read(path: &[u8]) -> io::Result<(Vec<KeptState>, bool)> {
     let text = plain_file::read(path_of(path))?;
     let lines = text.split(|&byte| byte == b'\n').count();
     heap::need(lines * KEPT_HEAP + 2 * text.len()).map_err(io::Error::other)?;
     let (kept, bad) = state_file::read(&text);
-    for line in bad {
+    for line in &bad {
         log_err!(
             "{}: line {line}: expected set, flags, flags and URI: ignored",
             Whole(path)
         );
     }
-    Ok(kept)
+    Ok((kept, bad.is_empty()))
 }
 
 fn restore_one(
