@@ -137,4 +137,7 @@ fn unset(report: &mut Report) {
             request(method, &format!("{method}-last"), "x", recipe),
         );
     }
+    let pair = Pair::start(config());
+    let tagged = request("INVITE", "tagged", "x", "dst,2,10|unset").tagged("callee");
+    ask(report, &pair, "an INVITE of a dialog", tagged);
 }
