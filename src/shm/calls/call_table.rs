@@ -211,13 +211,13 @@ impl<L: RawMutex> Calls<L> {
     /// Returns true if the call is counted in the set.
     pub fn is_counted(&self, set: SetId, name: &CallName) -> bool {
         let slot = self.slot(name.id);
-        slot.is_some_and(|slot| slot.lock().with_name(name).any(|call| call.is_in(set)))
+        slot.is_some_and(|slot| slot.lock().find(name, set).is_some())
     }
 
     /// Ends a call in all sets, confirmed or not; returns in how many it was counted.
     pub fn end<A: Arena>(&self, store: &Store<A, L>, process: usize, name: &CallName) -> usize {
         let take = |key| self.take(store, process, key, |_| true);
-        name.keys().map(take).sum()
+        take(name.new_key()) + name.other_key().map_or(0, take)
     }
 
     /// Ends what nobody has confirmed of a call, in one set or in all; returns true if the call was counted there.
@@ -234,7 +234,8 @@ impl<L: RawMutex> Calls<L> {
             counted.set(counted.get() || is_there);
             is_there && !call.confirmed.load(Relaxed)
         };
-        for key in name.keys() {
+        self.take(store, process, name.new_key(), which);
+        if let Some(key) = name.other_key() {
             self.take(store, process, key, which);
         }
         counted.get()
@@ -269,11 +270,17 @@ impl<L: RawMutex> Calls<L> {
         let Some(slot) = self.slot(name.id) else {
             return false;
         };
+        let chains = slot.lock();
         let mut confirmed = false;
-        for call in slot.lock().with_name(name) {
-            call.confirmed.store(true, Relaxed);
-            self.root().queue.lock().remove(call);
-            confirmed = true;
+        for key in [Some(name.new_key()), name.other_key()]
+            .into_iter()
+            .flatten()
+        {
+            for call in chains.with_key(key) {
+                call.confirmed.store(true, Relaxed);
+                self.root().queue.lock().remove(call);
+                confirmed = true;
+            }
         }
         confirmed
     }

@@ -9,6 +9,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::call::{Call, Link};
 use super::fingerprint::{CallKey, CallName};
+use crate::dispatch::list::destination::SetId;
 use crate::shm::memory::arena::{Arena, Owned, ShmSlice};
 
 /// Calls for each chain before there are more chains.
@@ -115,13 +116,17 @@ impl Chains {
         self.heads().iter().flat_map(walk)
     }
 
-    /// Returns the calls that a message with this name belongs to.
-    pub(super) fn with_name(&self, name: &CallName) -> impl Iterator<Item = &Call> {
-        let with_key = |key| {
-            let chain = self.head(key).into_iter().flat_map(walk);
-            chain.filter(move |call| call.key == key)
-        };
-        name.keys().flat_map(with_key)
+    /// Returns the calls with a key: one in each set.
+    pub(super) fn with_key(&self, key: CallKey) -> impl Iterator<Item = &Call> {
+        let first = self.head(key).and_then(follow);
+        let chain = iter::successors(first, |call| follow(&call.next));
+        chain.filter(move |call| call.key == key)
+    }
+
+    /// Returns the call of a set that a message with this name belongs to.
+    pub(super) fn find(&self, name: &CallName, set: SetId) -> Option<&Call> {
+        let find = |key| self.with_key(key).find(|call| call.is_in(set));
+        find(name.new_key()).or_else(|| find(name.other_key()?))
     }
 
     /// Puts a call in. If there are many calls for each chain, memory is taken for more chains, if there is any.

@@ -3,8 +3,6 @@
 //! A caller chooses these texts. Without the key nobody can choose texts whose fingerprints collide, so the slots and
 //! chains of the call table may go by fingerprints.
 
-use core::iter;
-
 use siphasher::{sip, sip128};
 
 /// The key of all fingerprints of a server.
@@ -57,11 +55,10 @@ impl CallName {
         CallKey { id, caller }
     }
 
-    /// Returns the keys of the calls that the message may belong to: one, or two.
-    pub(super) fn keys(&self) -> impl Iterator<Item = CallKey> + use<> {
+    /// Returns the other key that the message's call may have: that of its To.
+    pub(super) fn other_key(&self) -> Option<CallKey> {
         let (id, caller) = (self.id, self.to);
-        let by_to = (self.to != self.from).then_some(CallKey { id, caller });
-        iter::once(self.new_key()).chain(by_to)
+        (self.to != self.from).then_some(CallKey { id, caller })
     }
 }
 

@@ -262,9 +262,8 @@ impl<L: RawMutex> Calls<L> {
         };
         let mut record = store.hold(dest).into_raw();
         let chains = slot.lock();
-        let call = chains
-            .with_name(&counting.call)
-            .find(|call| call.is_in(counting.set) && !call.confirmed.load(Relaxed));
+        let call = chains.find(&counting.call, counting.set);
+        let call = call.filter(|call| !call.confirmed.load(Relaxed));
         if let Some(call) = call {
             let old = call.record.swap(record.as_ptr(), Relaxed);
             // It was not null: `is_in` has looked at it.
@@ -290,8 +289,7 @@ fn find<A: Arena, L: RawMutex>(
     chains: &Chains,
     counting: &Counting<'_, A, L>,
 ) -> Option<Option<usize>> {
-    let mut calls = chains.with_name(&counting.call);
-    let call = calls.find(|call| call.is_in(counting.set))?;
+    let call = chains.find(&counting.call, counting.set)?;
     call.maker.store(NOBODY, Relaxed);
     Some(position(counting.view, call))
 }
