@@ -42,9 +42,9 @@ pub fn bare_uri(address: &[u8]) -> &[u8] {
 pub struct Parameter<'t> {
     /// The part as written, without the blanks around it.
     pub item: &'t [u8],
-    /// What stands before the first `=`.
+    /// The text before the first `=`.
     pub name: &'t [u8],
-    /// What stands behind it, without quotes around it; empty if there is no `=`.
+    /// The text behind it, without quotes around it; empty if there is no `=`.
     pub value: &'t [u8],
 }
 
@@ -53,7 +53,7 @@ pub struct Parameter<'t> {
 #[derive(Clone, Debug)]
 pub struct Parameters<'t> {
     rest: &'t [u8],
-    /// What stands behind the comma: nobody reads it.
+    /// The text behind the comma, which nobody reads.
     pub unread: &'t [u8],
 }
 

@@ -25,7 +25,7 @@ impl State {
     /// whatever marks and pings find out. The number is far above those of the C module, which may grow.
     pub const DRAINING: State = State(65_536);
 
-    /// What 3.2 calls probing: not selected until a ping is good.
+    /// The state that 3.2 calls probing: not selected until a ping is good.
     pub(crate) const OUT_AND_PINGED: State = State::INACTIVE.union(State::PROBING);
     /// The flags that the list sets for good; no change of state touches them.
     pub(crate) const OPTIONS: State = State::NODNS.union(State::NOPING);

@@ -231,7 +231,7 @@ impl<'m> Feed<'m> {
 }
 
 thread_local! {
-    /// What this process took from the queue and has not yet told of.
+    /// The events that this process took from the queue and has not yet told of.
     static TAKEN: RefCell<VecDeque<QueuedEvent>> = const { RefCell::new(VecDeque::new()) };
 }
 

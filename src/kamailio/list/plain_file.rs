@@ -1,4 +1,4 @@
-//! Plain files: read without waiting for what is none, and replaced in one step.
+//! Plain files: a read never waits for another kind of file, and a file is replaced in one step.
 //!
 //! A file is replaced by another one beside it, which nobody but the server's user may open. In a directory that other
 //! users can write to, they could put a link or a file of their own in the way, so nothing is read or written there.

@@ -75,7 +75,7 @@ impl fmt::Display for LoadError {
     }
 }
 
-/// What a load makes of a list without destinations while there are some.
+/// The way in which a load takes a list without destinations while there are some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenEmpty {
     /// It is refused: half-written files and failed queries are empty, too.

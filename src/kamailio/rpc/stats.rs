@@ -18,7 +18,7 @@ pub struct Stats {
     pub calls: u64,
     /// The bytes of the lists, without states and calls.
     pub list_bytes: usize,
-    /// What readers and writers hold.
+    /// The memory of what was replaced, and the processes that read and change the lists.
     pub held: Holdings,
 }
 
