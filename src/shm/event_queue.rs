@@ -6,12 +6,12 @@
 //! stack that is pushed, and taken whole, by one atomic step each.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
 
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, State};
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
 
 /// Bytes of shared memory that the events that wait may take.
 pub const MOST_BYTES: usize = 8 << 20;

@@ -1,13 +1,13 @@
 //! A counted call: one size, whatever its Call-ID.
 
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 
 use super::fingerprint::CallKey;
 use crate::dispatch::list::destination::SetId;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::{Arena, Free, ShmSafe};
+use crate::shm::memory::atomic::Ordering::Relaxed;
+use crate::shm::memory::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64};
 use crate::shm::memory::refcount::Counted;
 
 /// The bytes of a Call-ID that a call keeps, for those who list calls.
@@ -87,9 +87,9 @@ impl Call {
     /// Fills a call that nobody else sees yet and that holds no record.
     pub(super) fn fill(&mut self, key: CallKey, text: &[u8], begun_s: u64, maker: u32) {
         self.key = key;
-        *self.begun_s.get_mut() = begun_s;
-        *self.maker.get_mut() = maker;
-        *self.confirmed.get_mut() = false;
+        self.begun_s.store(begun_s, Relaxed);
+        self.maker.store(maker, Relaxed);
+        self.confirmed.store(false, Relaxed);
         self.text_len = u8::try_from(text.len()).unwrap_or(u8::MAX);
         for (to, from) in self.text.iter_mut().zip(text) {
             *to = *from;

@@ -7,8 +7,6 @@
 use core::cell::Cell;
 use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::Ordering::Relaxed;
-use core::sync::atomic::{AtomicU64, AtomicUsize};
 
 use parking_lot::lock_api::{Mutex, RawMutex};
 
@@ -21,6 +19,8 @@ use super::queue::Queue;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::atomic::Ordering::Relaxed;
+use crate::shm::memory::atomic::{AtomicU64, AtomicUsize};
 use crate::shm::memory::refcount::Hold;
 use crate::shm::table::store::{Pinned, Store};
 

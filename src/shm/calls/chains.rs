@@ -5,12 +5,12 @@
 use core::iter;
 use core::ptr::{self, NonNull};
 use core::slice;
-use core::sync::atomic::Ordering::Relaxed;
 
 use super::call::{Call, Link};
 use super::fingerprint::{CallKey, CallName};
 use crate::dispatch::list::destination::SetId;
 use crate::shm::memory::arena::{Arena, Owned, ShmSlice};
+use crate::shm::memory::atomic::Ordering::Relaxed;
 
 /// Calls for each chain before there are more chains.
 const LONG: usize = 4;
@@ -41,8 +41,8 @@ impl Ended {
 
     /// Puts a call in.
     pub(super) fn push<A: Arena>(&mut self, call: Owned<'_, A, Call>) {
-        call.next.store(*self.first.get_mut(), Relaxed);
-        *self.first.get_mut() = call.into_raw().as_ptr();
+        call.next.store(self.first.load(Relaxed), Relaxed);
+        self.first.store(call.into_raw().as_ptr(), Relaxed);
     }
 
     /// Returns true if there is no call.
@@ -57,9 +57,10 @@ impl Ended {
 
     /// Takes the first call out.
     fn pop_raw(&mut self) -> Option<NonNull<Call>> {
-        let first = NonNull::new(*self.first.get_mut())?;
+        let first = NonNull::new(self.first.load(Relaxed))?;
         // SAFETY: a whole call, which `push` or `Chains::take` has put here and nobody has given back.
-        *self.first.get_mut() = unsafe { first.as_ref() }.next.load(Relaxed);
+        let rest = unsafe { first.as_ref() }.next.load(Relaxed);
+        self.first.store(rest, Relaxed);
         Some(first)
     }
 

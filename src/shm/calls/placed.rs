@@ -1,7 +1,6 @@
 //! Placing a call: finding or choosing its destination, and what is taken back if its request is not sent.
 
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::lock_api::{Mutex, RawMutex};
 
@@ -12,6 +11,7 @@ use super::fingerprint::CallName;
 use crate::dispatch::list::destination::SetId;
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Owned, to_u32};
+use crate::shm::memory::atomic::Ordering::Relaxed;
 use crate::shm::memory::refcount::Hold;
 use crate::shm::set::view::View;
 use crate::shm::table::store::Store;

@@ -2,10 +2,10 @@
 //! `maxload`, the oldest first.
 
 use core::ptr;
-use core::sync::atomic::Ordering::Relaxed;
 
 use super::call::{Call, Link};
 use super::fingerprint::CallKey;
+use crate::shm::memory::atomic::Ordering::Relaxed;
 
 /// The queue. It lies behind a lock, which is taken last: whoever holds it asks for no other.
 pub(super) struct Queue {

@@ -6,13 +6,13 @@
 //! size without locks; the longest unused of eight makes room for a new one.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use core::sync::atomic::{AtomicPtr, AtomicU64};
 
 use crate::dispatch::list::destination::SetId;
 
 use super::fingerprint::FingerprintKey;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe};
+use crate::shm::memory::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::shm::memory::atomic::{AtomicPtr, AtomicU64};
 
 /// Entries that a call may be in.
 const WAYS: usize = 8;

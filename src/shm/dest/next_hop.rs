@@ -1,10 +1,10 @@
 //! The next hop of a URI that names a host: processes that resolve names write it, all read it.
 
 use core::hash::Hasher;
-use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::hash::DefaultHasher;
 
 use crate::dispatch::list::destination::{Addr, Proto};
+use crate::shm::memory::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// Where to send what goes to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Overload control of one destination: which share of its turns it is passed over, and until when.
 
-use core::sync::atomic::{
+use crate::shm::memory::atomic::{
     AtomicI32, AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };

@@ -1,13 +1,13 @@
 //! Pages: slabs of destinations as lists describe them, with their texts and addresses.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::dispatch::list::destination::{Addr, DestSpec};
 
 use super::destination::Dest;
 use super::record::DestRecord;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice, to_u32};
+use crate::shm::memory::atomic::{AtomicU32, Ordering};
 use crate::shm::memory::refcount::Hold;
 
 /// A slab of destinations. Given back with the last of them.
@@ -57,7 +57,7 @@ impl Page {
         );
         let of_page = block.slice(&addr_field);
         let page = block.fill();
-        page.live = AtomicU32::new(to_u32(drafts.len()));
+        page.live.store(to_u32(drafts.len()), Ordering::Relaxed);
         page.addrs = of_page;
         // SAFETY: the page is ours alone until it is published.
         let mut free_addrs = unsafe { addrs.fill() };

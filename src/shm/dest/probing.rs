@@ -3,12 +3,11 @@
 //! One ping is on its way to a destination at a time, and whoever got its result writes; anybody
 //! reads at any time. Times are of the clock that all processes of a machine share.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
-
 use crate::dispatch::state::latency::Latency;
 use crate::dispatch::state::probe::Unsent;
 
 use super::next_hop::Hop;
+use crate::shm::memory::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// How a ping ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

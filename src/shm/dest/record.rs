@@ -4,7 +4,6 @@
 //! at any time without a lock.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::event::Cause;
@@ -16,6 +15,7 @@ use super::overload::Overload;
 use super::probing::Health;
 use super::record_slab::{RecordSlab, Vitals};
 use crate::shm::memory::arena::{Arena, OutOfMemory, ShmSafe, to_u32};
+use crate::shm::memory::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::shm::memory::refcount::{Counted, Kept};
 
 /// The state and the counters of one destination.

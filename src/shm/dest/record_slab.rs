@@ -7,12 +7,12 @@
 
 use core::ops::Range;
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 use super::overload::Overload;
 use super::probing::Health;
 use super::record::DestRecord;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::shm::memory::refcount::{Counted, Hold};
 
 /// Most records of one slab: one record that stays keeps no more neighbours than these.
@@ -50,7 +50,7 @@ impl RecordSlab {
         let mut block = plan.alloc(arena)?;
         let records = block.slice(&records);
         let slab = block.fill();
-        slab.live = AtomicU32::new(1);
+        slab.live.store(1, Ordering::Relaxed);
         slab.records = records;
         Ok(block.header())
     }

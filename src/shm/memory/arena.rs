@@ -9,6 +9,8 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
+use super::atomic::{AtomicPtr, AtomicU32, AtomicU64};
+
 /// A source of memory that all processes of the server see at the same address.
 ///
 /// # Safety
@@ -50,14 +52,14 @@ macro_rules! shm_safe {
     )* };
 }
 shm_safe!(u8, u16, u32, u64, usize, i32);
-shm_safe!(core::sync::atomic::AtomicU32, core::sync::atomic::AtomicU64);
+shm_safe!(AtomicU32, AtomicU64);
 
 // SAFETY: null is a value, the arena's addresses are the same in every process, and what is there
 // is safe to share.
 unsafe impl<T: ShmSafe> ShmSafe for *mut T {}
 // SAFETY: null is a value, the arena's addresses are the same in every process, and what is there
 // is safe to share.
-unsafe impl<T: ShmSafe> ShmSafe for core::sync::atomic::AtomicPtr<T> {}
+unsafe impl<T: ShmSafe> ShmSafe for AtomicPtr<T> {}
 // SAFETY: an array of values that are safe one by one.
 unsafe impl<T: ShmSafe, const N: usize> ShmSafe for [T; N] {}
 

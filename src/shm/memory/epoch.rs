@@ -14,10 +14,9 @@
 //! with it all that is replaced meanwhile: [`Epochs::watch`] tells of it, and what is held has a bound
 //! (`table/writer.rs`).
 
-use core::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
-use core::sync::atomic::{AtomicU32, AtomicU64};
-
 use super::arena::{Arena, OutOfMemory, ShmSafe, ShmSlice};
+use super::atomic::Ordering::{Relaxed, Release, SeqCst};
+use super::atomic::{AtomicU32, AtomicU64};
 use super::watch::Watch;
 
 /// The pin of one process. Its words are in the middle of two cache lines that are its own, wherever

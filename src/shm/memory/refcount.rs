@@ -2,9 +2,9 @@
 
 use core::ops::Deref;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::arena::{Arena, ShmSafe};
+use super::atomic::{AtomicU32, Ordering};
 
 /// A value that counts its holders, and knows where its memory goes after the last one.
 pub trait Kept: ShmSafe {

@@ -1,8 +1,7 @@
 //! For how long something has been as it is, as one process sees it that looks once a second.
 
-use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
-
 use super::arena::ShmSafe;
+use super::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// Seconds after which a pin or the writer lock is held for long.
 pub const LONG_S: u64 = 10;

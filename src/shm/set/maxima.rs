@@ -6,12 +6,11 @@
 //! [`Maxima::sync`], which copies the truth until it stands still, so that the last of several
 //! changes wins.
 
-use core::sync::atomic::{
+use crate::shm::memory::arena::{Block, Plan, ShmSafe, ShmSlice, to_u32};
+use crate::shm::memory::atomic::{
     AtomicU32,
     Ordering::{Relaxed, SeqCst},
 };
-
-use crate::shm::memory::arena::{Block, Plan, ShmSafe, ShmSlice, to_u32};
 
 /// Children of a node: those of one cache line.
 const FAN: usize = 16;

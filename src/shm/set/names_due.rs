@@ -1,8 +1,7 @@
 //! The time at which the first name of a set is due to be resolved: before it nobody walks over the set.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
-
 use crate::shm::memory::arena::ShmSafe;
+use crate::shm::memory::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
 /// When the first name is due.
 pub struct NamesDue {

@@ -1,11 +1,11 @@
 //! The record of a set, kept over reloads: its cursors, and the numbers of its changes.
 
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::dispatch::select::turns::Cursors;
 
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe};
+use crate::shm::memory::atomic::{AtomicU32, Ordering};
 use crate::shm::memory::refcount::{Counted, Hold, Kept};
 
 /// The record of a set. Each selection writes its cursors, so they lie in the middle of two cache

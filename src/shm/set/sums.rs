@@ -4,12 +4,11 @@
 //! nodes as the number of destinations has bits, so it does not matter in which order several changes come. The truth
 //! is in the records: [`Sums::sync`] copies it until it stands still.
 
-use core::sync::atomic::{
+use crate::shm::memory::arena::{Block, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::atomic::{
     AtomicU32,
     Ordering::{Relaxed, SeqCst},
 };
-
-use crate::shm::memory::arena::{Block, Plan, ShmSafe, ShmSlice};
 
 /// The sums of one set. Lives in shared memory, inside the set's view.
 pub struct Sums {

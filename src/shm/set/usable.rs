@@ -7,12 +7,11 @@
 //! followed by [`Usable::sync`], which copies the truth until it stands still, so that the last of
 //! several changes wins whatever their order.
 
-use core::sync::atomic::{
+use crate::shm::memory::arena::{Block, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::atomic::{
     AtomicU32, AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
-
-use crate::shm::memory::arena::{Block, Plan, ShmSafe, ShmSlice};
 
 /// Bits in a word.
 const WORD: usize = 64;

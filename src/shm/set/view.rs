@@ -4,7 +4,6 @@
 //! trees, follows the records, so that a change of state costs no new view.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use crate::dispatch::hash::fold_hash;
 use crate::dispatch::select::candidates::Candidates;
@@ -20,6 +19,7 @@ use super::usable::Usable;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::{DestRecord, NOWHERE};
 use crate::shm::memory::arena::{Arena, Free, ShmSafe, ShmSlice};
+use crate::shm::memory::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::shm::memory::refcount::Counted;
 
 /// The rules that all views are built by, fixed at the start.

@@ -8,7 +8,6 @@ use core::cmp::Reverse;
 use core::fmt;
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
-use core::sync::atomic::Ordering::SeqCst;
 use std::borrow::Cow;
 
 use parking_lot::lock_api::RawMutex;
@@ -29,6 +28,7 @@ use crate::shm::dest::page::{Draft, Page};
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Records;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Owned};
+use crate::shm::memory::atomic::Ordering::SeqCst;
 use crate::shm::memory::refcount::{Counted, Hold};
 use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::{Rules, View};

@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use core::time::Duration;
 use std::thread;
 use std::time::Instant;
@@ -10,6 +9,7 @@ use std::time::Instant;
 use parking_lot::lock_api::{Mutex, MutexGuard, RawMutex};
 
 use crate::shm::memory::arena::{OutOfMemory, ShmSafe};
+use crate::shm::memory::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 use crate::shm::memory::epoch::Held;
 use crate::shm::memory::watch::Watch;
 

@@ -5,7 +5,6 @@
 
 use core::cmp::Reverse;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
 use crate::dispatch::hash::spread;
 use crate::dispatch::list::destination::SetId;
@@ -14,6 +13,7 @@ use crate::dispatch::list::order;
 use crate::shm::dest::address::{self, AddrIndex, Match, Source};
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::atomic::{AtomicPtr, Ordering::Relaxed, Ordering::SeqCst};
 use crate::shm::set::view::View;
 
 /// One set of a table: its number and its published view.
@@ -86,13 +86,13 @@ impl Table {
         let filled = unsafe { slots.fill() };
         for (slot, entry) in filled.iter_mut().zip(listed) {
             (slot.id, slot.born) = (entry.id, entry.born);
-            slot.view = AtomicPtr::new(entry.view);
+            slot.view.store(entry.view, Relaxed);
         }
         // SAFETY: the block is ours alone until it is published.
         index_ids(filled, unsafe { buckets.fill() });
         let table = block.fill();
         (table.slots, table.buckets, table.bytes) = (slots, buckets, bytes);
-        table.addrs = AtomicPtr::new(addrs.into_raw().as_ptr());
+        table.addrs.store(addrs.into_raw().as_ptr(), Relaxed);
         Ok(block.header())
     }
 

@@ -6,7 +6,6 @@
 //! When memory runs out on the way, the running table stays as it was.
 
 use core::ptr::{self, NonNull};
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering::SeqCst};
 
 use parking_lot::lock_api::RawMutex;
 use rand::RngCore;
@@ -21,6 +20,7 @@ use super::writer::{Backlog, Retirement};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe};
+use crate::shm::memory::atomic::{AtomicPtr, AtomicU64, Ordering::SeqCst};
 use crate::shm::memory::epoch::{Epochs, Held, Pin};
 use crate::shm::memory::refcount::{Counted, Hold};
 use crate::shm::set::view::{Rules, View};

@@ -2,7 +2,6 @@
 
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use parking_lot::lock_api::RawMutex;
 use rand::RngCore;
@@ -20,6 +19,7 @@ use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record::NOWHERE;
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
+use crate::shm::memory::atomic::{AtomicU64, Ordering::SeqCst};
 use crate::shm::memory::list::{Linked, List, Queue};
 use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::View;
