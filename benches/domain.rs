@@ -14,7 +14,7 @@ use dispatcher::shm::dest::address::{Match, Source};
 use dispatcher::shm::set::view::Rules;
 use dispatcher::shm::table::store::{ReloadState, Store};
 use dispatcher_bench::{Heap, Spin};
-use parking_lot::lock_api::RawMutex;
+use lock_api::RawMutex;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 

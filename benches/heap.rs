@@ -5,7 +5,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dispatcher::shm::memory::arena::{Arena, ShmSafe};
-use parking_lot::lock_api::{GuardSend, RawMutex};
+use lock_api::{GuardSend, RawMutex};
 
 /// Room in front of each piece for its size; keeps the piece aligned.
 const FRONT: usize = 16;

@@ -1,6 +1,6 @@
 //! The module in one process: its settings and its way to the shared table.
 
-use once_cell::sync::OnceCell;
+use std::sync::OnceLock;
 
 use super::params::Settings;
 use super::shared::Shared;
@@ -33,7 +33,7 @@ pub struct Module {
     pub event_queue: Option<EventQueue<ShmArena>>,
 }
 
-static MODULE: OnceCell<Module> = OnceCell::new();
+static MODULE: OnceLock<Module> = OnceLock::new();
 
 impl Module {
     /// Keeps the module for this process and its children. Returns false if there is one already.

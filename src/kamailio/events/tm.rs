@@ -6,8 +6,7 @@
 
 use core::ffi::c_int;
 use core::ptr;
-
-use once_cell::sync::OnceCell;
+use std::sync::OnceLock;
 
 use super::faked_msg::FakedMessage;
 use crate::kamailio::server::message::{Message, MessageNumber};
@@ -28,7 +27,7 @@ struct Tm {
 }
 
 /// tm, found by this process when it first needs it; `None` inside for a config without it.
-static TM: OnceCell<Option<Tm>> = OnceCell::new();
+static TM: OnceLock<Option<Tm>> = OnceLock::new();
 
 impl Tm {
     fn find() -> Option<Self> {

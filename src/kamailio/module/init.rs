@@ -3,7 +3,7 @@
 use core::ffi::{c_int, c_uint, c_void};
 use core::ptr;
 
-use parking_lot::lock_api::RawMutex;
+use lock_api::RawMutex;
 
 use super::processes;
 use crate::dispatch::state::event::Cause;

@@ -1,12 +1,12 @@
 //! The server's lock between processes, behind `lock_api`, whose guards release it on unwind.
 //!
-//! Locks of std and parking_lot do not work in shared memory: their queues of waiters belong to one process, so a
-//! waiter in another one never wakes.
+//! Locks of std do not work in shared memory: their queues of waiters belong to one process, so a waiter in another
+//! one never wakes.
 
 use super::sys;
 use crate::shm::memory::arena::ShmSafe;
 use core::cell::UnsafeCell;
-use parking_lot::lock_api::{GuardNoSend, RawMutex};
+use lock_api::{GuardNoSend, RawMutex};
 
 /// A lock that lives in shared memory; all bytes zero is unlocked.
 #[repr(transparent)]

@@ -10,8 +10,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::cell::RefCell;
 use std::ffi::CString;
-
-use once_cell::sync::OnceCell;
+use std::sync::OnceLock;
 
 use super::sys;
 
@@ -63,7 +62,7 @@ struct Rule {
     write_all: fn(),
 }
 
-static RULE: OnceCell<Rule> = OnceCell::new();
+static RULE: OnceLock<Rule> = OnceLock::new();
 
 /// Lets lines wait while `holds` is true of this process. For the start.
 pub fn wait_while(holds: fn() -> bool) {

@@ -8,7 +8,7 @@ use core::cell::Cell;
 use core::ops::ControlFlow;
 use core::ptr::{self, NonNull};
 
-use parking_lot::lock_api::{Mutex, RawMutex};
+use lock_api::{Mutex, RawMutex};
 
 use crate::dispatch::list::destination::SetId;
 

@@ -2,7 +2,7 @@
 
 use core::ptr::NonNull;
 
-use parking_lot::lock_api::{Mutex, RawMutex};
+use lock_api::{Mutex, RawMutex};
 
 use super::call::{Call, NOBODY};
 use super::call_table::{Calls, unload};

@@ -5,7 +5,7 @@
 
 use core::ptr;
 
-use parking_lot::lock_api::RawMutex;
+use lock_api::RawMutex;
 
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::transition::{Outcome, State};

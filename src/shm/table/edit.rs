@@ -10,7 +10,7 @@ use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 use std::borrow::Cow;
 
-use parking_lot::lock_api::RawMutex;
+use lock_api::RawMutex;
 use rand::RngCore;
 
 use crate::dispatch::list::attrs::Attrs;

@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::thread;
 use std::time::Instant;
 
-use parking_lot::lock_api::{Mutex, MutexGuard, RawMutex};
+use lock_api::{Mutex, MutexGuard, RawMutex};
 
 use crate::shm::memory::arena::{OutOfMemory, ShmSafe};
 use crate::shm::memory::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};

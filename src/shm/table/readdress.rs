@@ -2,7 +2,7 @@
 
 use core::ptr;
 
-use parking_lot::lock_api::RawMutex;
+use lock_api::RawMutex;
 use rand::RngCore;
 
 use crate::dispatch::list::destination::SetId;

@@ -7,7 +7,7 @@
 
 use core::ptr::{self, NonNull};
 
-use parking_lot::lock_api::RawMutex;
+use lock_api::RawMutex;
 use rand::RngCore;
 
 use crate::dispatch::list::destination::{DestSpec, SetId};

@@ -3,7 +3,7 @@
 use core::mem::ManuallyDrop;
 use core::ptr::NonNull;
 
-use parking_lot::lock_api::RawMutex;
+use lock_api::RawMutex;
 use rand::RngCore;
 
 use crate::dispatch::list::destination::DestSpec;

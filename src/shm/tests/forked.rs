@@ -6,7 +6,7 @@ use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use parking_lot::lock_api::RawMutex;
+use lock_api::RawMutex;
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use parking_lot::lock_api::RawMutex;
+use lock_api::RawMutex;
 
 use super::calls::with_duid;
 use super::store::{HeapStore, RULES, Spin, load, store};

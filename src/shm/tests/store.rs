@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::lock_api::{GuardSend, RawMutex};
+use lock_api::{GuardSend, RawMutex};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 

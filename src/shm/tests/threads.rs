@@ -7,7 +7,7 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering
 use std::alloc;
 use std::thread;
 
-use parking_lot::lock_api::RawMutex;
+use lock_api::RawMutex;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
