@@ -97,7 +97,7 @@ lint: headers ## check format and clippy, with and without the seam
 	@if $(CARGO) fmt --version >/dev/null 2>&1; then set -x; $(CARGO) fmt --all --check; \
 		else echo "lint: no rustfmt here, format not checked"; fi
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; \
-		$(CARGO) clippy --all-targets --features dispatcher/server-tests -p dispatcher -p dispatcher-harness \
+		$(CARGO) clippy --all-targets --features dispatcher/server-tests,dispatcher/models -p dispatcher -p dispatcher-harness \
 			-p dispatcher-programs -- -D warnings && \
 		$(CARGO) check -p dispatcher-bench --benches && \
 		$(CARGO) clippy --release --lib --features kamailio,panic-probe -- -D warnings; \

@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
-use super::atomic::{AtomicPtr, AtomicU32, AtomicU64};
+use super::atomic::{self, AtomicPtr, AtomicU32, AtomicU64};
 
 /// A source of memory that all processes of the server see at the same address.
 ///
@@ -155,6 +155,7 @@ impl<H> Block<H> {
     where
         H: ShmSafe,
     {
+        atomic::writes(self.base.as_ptr());
         // SAFETY: zeroed by `Plan::alloc`, which is a value of `H`; nobody else sees the piece.
         unsafe { self.base.cast().as_mut() }
     }
@@ -228,6 +229,7 @@ impl<T> ShmSlice<T> {
         if self.len == 0 {
             return &[];
         }
+        atomic::reads(self.start);
         // SAFETY: `Block::slice` made it over zeroed memory of this type, which lives as long as
         // the header that holds `self`.
         unsafe { core::slice::from_raw_parts(self.start, self.len) }
@@ -242,6 +244,7 @@ impl<T> ShmSlice<T> {
         if self.len == 0 {
             return &mut [];
         }
+        atomic::writes(self.start);
         // SAFETY: `Block::slice` made it over zeroed memory of this type, which lives as long as the
         // header that holds `self`; that it is ours alone is the caller's promise.
         unsafe { core::slice::from_raw_parts_mut(self.start, self.len) }

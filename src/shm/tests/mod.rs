@@ -11,6 +11,8 @@ mod event_queue;
 mod forked;
 mod held;
 mod laggard;
+#[cfg(feature = "models")]
+pub mod models;
 mod retained;
 
 mod shares;

@@ -1,0 +1,16 @@
+//! Models: the product's own functions with every interleaving, or every ordering, that a model explores.
+//!
+//! With the feature `models` the atomics of this layer are [`atomic`]'s. Inside a model they are those of its explorer,
+//! loom or shuttle, and outside of one they are core's: so all other tests run as they do without the feature.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`atomic`] | Atomics that ask the running model what they do. |
+//! | [`memory`] | Shared memory of a model: its pieces, its arena, its lock. |
+//! | [`place`] | Places of operations in the source, and what a model changes there. |
+//! | [`run`] | Runs of a model, and what they report. |
+
+pub mod atomic;
+pub mod memory;
+pub mod place;
+pub mod run;
