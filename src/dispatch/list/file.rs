@@ -213,7 +213,7 @@ pub fn with_scheme(uri: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Returns true for white space inside a line. `\r` is such, so that files with CR LF read the same.
-const fn is_blank(byte: u8) -> bool {
+pub(super) const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r')
 }
 

@@ -5,6 +5,7 @@
 use std::io::Write;
 
 use super::destination::SetId;
+use super::file::is_blank;
 use crate::dispatch::text::number;
 
 /// The first lines of each file.
@@ -47,11 +48,12 @@ pub fn write(kept: &[KeptState]) -> Vec<u8> {
 pub fn read(text: &[u8]) -> (Vec<KeptState>, Vec<usize>) {
     let (mut kept, mut bad) = (Vec::new(), Vec::new());
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
-        let line = line.trim_ascii();
-        if line.is_empty() || line.starts_with(b"#") {
+        let words = line.split(|&byte| is_blank(byte));
+        let mut words = words.filter(|word| !word.is_empty()).peekable();
+        if words.peek().is_none_or(|word| word.starts_with(b"#")) {
             continue;
         }
-        match read_line(line) {
+        match read_words(words) {
             Some(one) => kept.push(one),
             None => bad.push(number),
         }
@@ -59,15 +61,14 @@ pub fn read(text: &[u8]) -> (Vec<KeptState>, Vec<usize>) {
     (kept, bad)
 }
 
-fn read_line(line: &[u8]) -> Option<KeptState> {
-    let mut words = line.split(u8::is_ascii_whitespace);
+fn read_words<'t>(mut words: impl Iterator<Item = &'t [u8]>) -> Option<KeptState> {
     let kept = KeptState {
         set: number(words.next()?)?,
         listed: number(words.next()?)?,
         flags: number(words.next()?)?,
-        uri: words.next().filter(|uri| !uri.is_empty())?.to_vec(),
+        uri: words.next()?.to_vec(),
         number: match words.next() {
-            Some(word) => number(word)?,
+            Some(word) => number(word).filter(|&number| number > 0)?,
             None => 1,
         },
     };
@@ -93,6 +94,8 @@ mod tests {
         let all = [
             kept(1, 12, b"sip:192.0.2.1:5060;transport=tcp", 1),
             kept(-2, 72, b"sip:\xffname", 3),
+            // A form feed is no blank in a list.
+            kept(3, 4, b"sip:\x0cname\x0c", 1),
         ];
         assert_eq!(read(&write(&all)), (all.to_vec(), vec![]));
         assert_eq!(read(&write(&[])), (vec![], vec![]));
@@ -100,12 +103,13 @@ mod tests {
 
     #[test]
     fn a_line_that_cannot_be_read_spares_the_others() {
-        let text = b"1 0 4 sip:a\nx 0 4 sip:b\n1 0 sip:c\n1 0 4 sip:d 2 5\n1 0 4\n\n1 0 64 sip:e 2";
+        let text = b"1 0 4 sip:a\nx 0 4 sip:b\n1 0 sip:c\n1 0 4 sip:d 2 5\n1 0 4\n \n\
+            1 0 4 sip:f 0\n1  0\t64 sip:e 2 \r";
         let (kept, bad) = read(text);
         let uris: Vec<&[u8]> = kept.iter().map(|one| one.uri.as_slice()).collect();
         assert_eq!(
             (uris, bad),
-            (vec![&b"sip:a"[..], b"sip:e"], vec![2, 3, 4, 5])
+            (vec![&b"sip:a"[..], b"sip:e"], vec![2, 3, 4, 5, 7])
         );
     }
 }
