@@ -372,6 +372,8 @@ struct AttrReader<'a> {
     attrs: Attrs<'a>,
     warnings: Vec<AttrWarning<'a>>,
     seen: u16,
+    /// The names that stood there without a `=`, and do not count: one warning of each is enough.
+    seen_bare: u16,
 }
 
 impl<'a> AttrReader<'a> {
@@ -384,14 +386,18 @@ impl<'a> AttrReader<'a> {
         else {
             return;
         };
-        if self.seen & (1 << bit) != 0 {
-            return;
-        }
         // As in the C module, these do not count without a `=`, so that another one may follow.
         let may_follow = matches!(*name, "maxload" | "ocmin" | "ocmax" | "ocrate");
-        if value.is_some() || !may_follow {
-            self.seen |= 1 << bit;
+        let seen = self.seen & (1 << bit) != 0;
+        let read = if value.is_none() && may_follow {
+            &mut self.seen_bare
+        } else {
+            &mut self.seen
+        };
+        if seen || *read & (1 << bit) != 0 {
+            return;
         }
+        *read |= 1 << bit;
         match *name {
             "duid" => self.attrs.duid = value,
             "socket" => self.attrs.socket = value,

@@ -79,6 +79,10 @@ fn some_numbers_count_only_with_a_value() {
     assert_eq!((attrs.maxload, attrs.ocrate), (7, 6));
     assert_eq!((attrs.ocmin, attrs.ocmax), (8, 9));
     assert_eq!(warnings.len(), 4);
+    // Lists can repeat a name without end; one warning of each is enough.
+    let body = format!("{}ocmax=9;{}x", "ocmax;".repeat(9), "maxload;".repeat(9));
+    let (attrs, warnings) = ok(&body);
+    assert_eq!((attrs.ocmax, warnings.len()), (9, 2));
     assert_eq!(ok("maxload=\"\";maxload=7").0.maxload, 0);
     assert_eq!(ok("weight;weight=7").0.weight, 0);
 }
