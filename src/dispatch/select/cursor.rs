@@ -5,6 +5,7 @@
 //! A text that somebody has changed leads to other destinations of the set at worst.
 
 use core::fmt::{self, Write as _};
+use std::collections::VecDeque;
 
 use nom::character::complete::{char, i32, u32, usize};
 use nom::combinator::all_consuming;
@@ -40,7 +41,7 @@ pub struct FailoverCursor {
     /// The destination that the current set's order has come to.
     here: Step,
     /// The choices in the sets that come after the current one.
-    behind: Vec<Step>,
+    behind: VecDeque<Step>,
 }
 
 impl FailoverCursor {
@@ -51,13 +52,13 @@ impl FailoverCursor {
             before: 0,
             tried: vec![here.number],
             here,
-            behind: Vec::new(),
+            behind: VecDeque::new(),
         }
     }
 
     /// Adds the choice in a set that comes after all others.
     pub fn add(&mut self, choice: Step) {
-        self.behind.push(choice);
+        self.behind.push_back(choice);
     }
 
     /// Returns the destination that the current set's order has come to.
@@ -94,10 +95,10 @@ impl FailoverCursor {
 
     /// Goes over to the set behind; false if there is none.
     pub fn next_set(&mut self) -> bool {
-        if self.behind.is_empty() {
+        let Some(behind) = self.behind.pop_front() else {
             return false;
-        }
-        self.here = self.behind.remove(0);
+        };
+        self.here = behind;
         self.before = self.tried.len();
         true
     }
@@ -154,7 +155,7 @@ fn cursor(text: &[u8]) -> IResult<&[u8], FailoverCursor> {
         before,
         tried,
         here,
-        behind,
+        behind: behind.into(),
     };
     Ok((rest, cursor))
 }
