@@ -17,8 +17,8 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
 .PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-seam test-server test-parity \
-	test-matrix test-aarch64 prove lint bench bench-compare bench-live bench-growth bench-calls bench-traffic \
-	bench-hostile bench-ping bench-domain bench-all soak race miri valgrind clean
+	test-fuzz test-matrix test-aarch64 prove lint bench bench-compare bench-live bench-growth bench-calls bench-traffic \
+	bench-hostile bench-ping bench-domain bench-all soak race fuzz miri valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,9 +80,12 @@ test-server: setup-tests probe ## test the module inside the real Kamailio
 test-parity: setup-tests build ## compare the module with the packaged C module (PARITY_SEED: other random cases)
 	$(CARGO) test --features server-tests --test parity
 
+test-fuzz: ## run the fuzz targets on mutated inputs (FUZZ_INPUTS=, FUZZ_SEED=, FUZZ_TARGET=: others)
+	$(CARGO) test --profile fuzz -p dispatcher-fuzz
+
 # One after the other, whatever becomes of one.
 prove: ## run what takes longer than `make test`: all of the matrix, aarch64, Miri, soak, race, valgrind
-	@failed=; for part in test-matrix test-aarch64 miri soak race valgrind; do \
+	@failed=; for part in test-matrix test-aarch64 fuzz miri soak race valgrind; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 		[ -z "$$failed" ] || { echo "prove: failed:$$failed" >&2; exit 1; }
 
@@ -98,7 +101,7 @@ lint: headers ## check format and clippy, with and without the seam
 		else echo "lint: no rustfmt here, format not checked"; fi
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; \
 		$(CARGO) clippy --all-targets --features dispatcher/server-tests,dispatcher/models -p dispatcher -p dispatcher-harness \
-			-p dispatcher-programs -- -D warnings && \
+			-p dispatcher-programs -p dispatcher-fuzz -- -D warnings && \
 		$(CARGO) check -p dispatcher-bench --benches && \
 		$(CARGO) clippy --release --lib --features kamailio,panic-probe -- -D warnings; \
 		else echo "lint: no clippy here, lints not checked"; fi
@@ -150,6 +153,10 @@ soak: build ## change the lists under load for SOAK_SECONDS (default 600)
 
 race: build ## let reloads and edits meet calls, in the C module and in ours (RACE_SECONDS, default 60)
 	@$(CARGO) run --quiet -p dispatcher-programs --bin race
+
+# An input that breaks a rule is kept, and run again by TARGET=name INPUT=file: doc/dev/fuzzing.md.
+fuzz: ## fuzz what is read from text, with coverage (TARGET=: one, SECONDS=60: each; needs rustup's nightly and g++)
+	@CARGO="$(CARGO)" TARGET="$(TARGET)" INPUT="$(INPUT)" SECONDS_EACH="$(SECONDS)" sh tests/fuzz/run.sh
 
 miri: ## run the unit tests under Miri, two of them with many schedules (needs rustup's nightly with miri)
 	@$(CARGO) +nightly miri --version >/dev/null 2>&1 || \

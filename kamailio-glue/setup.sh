@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what building needs, and with the argument `tests` what testing needs, from the
-# distribution's own packages. Quick and silent when all of it is there.
+# Installs what building needs, and with the argument `tests` what testing needs, or with `fuzz` what `make fuzz`
+# needs, from the distribution's own packages. Quick and silent when all of it is there.
 set -eu
 
 RUST=1.85            # as rust-version in Cargo.toml
@@ -139,6 +139,7 @@ if [ "$tests" = tests ]; then
 	choose_engines
 	choose_configs
 fi
+[ "$tests" != fuzz ] || need g++
 
 if [ -n "$missing" ]; then
 	echo "setup: installing$missing"

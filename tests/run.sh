@@ -56,6 +56,7 @@ part build build probe
 [ -z "$bad" ] || finish
 part lint lint
 part unit test-unit test-seam
+part fuzz test-fuzz
 part server test-server
 part parity test-parity
 release=$("${KAMAILIO:-kamailio}" -v | sed -n 's/^version: [^ ]* \([0-9]*\.[0-9]*\).*/\1/p')
