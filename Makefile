@@ -17,8 +17,8 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
 .PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-seam test-server test-parity \
-	test-fuzz test-matrix test-aarch64 prove lint bench bench-compare bench-live bench-growth bench-calls bench-traffic \
-	bench-hostile bench-ping bench-domain bench-all soak race fuzz miri valgrind clean
+	test-fuzz test-matrix test-aarch64 supply reproducible prove lint bench bench-compare bench-live bench-growth \
+	bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all soak race fuzz miri valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,14 +37,14 @@ REMAPPED = RUSTFLAGS="$$RUSTFLAGS --remap-path-prefix=$${CARGO_HOME:-$$HOME/.car
 	--remap-path-prefix=$(CARGO_TARGET_DIR)=target --remap-path-prefix=$(CURDIR)=."
 
 build: headers ## build the module: target/release/dispatcher.so
-	$(REMAPPED) $(CARGO) build --release --features kamailio
+	$(REMAPPED) $(CARGO) build --locked --release --features kamailio
 	@mkdir -p $(dir $(MODULE))
 	@cp $(CARGO_TARGET_DIR)/release/libdispatcher.so $(MODULE).new && mv $(MODULE).new $(MODULE)
 
 # After `build`: cargo leaves both at one place. Built quickly, because only one test has it.
 probe: build
 	$(REMAPPED) CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
-		$(CARGO) build --release --features kamailio,panic-probe
+		$(CARGO) build --locked --release --features kamailio,panic-probe
 	@mkdir -p $(dir $(PROBE))
 	@cp $(CARGO_TARGET_DIR)/release/libdispatcher.so $(PROBE)
 
@@ -66,7 +66,7 @@ test-one: ## run the tests with T in their name, wherever they are (make test-on
 
 # The feature is that of the other tests: so nothing is built twice.
 test-unit: ## test the domain and the shared memory; needs no Kamailio
-	$(CARGO) test --features server-tests --lib --test differences --test documents --test layout
+	$(CARGO) test --features server-tests --lib --test differences --test documents --test layout --test supply
 
 test-seam: headers ## test what in the seam needs the server's headers, but no server
 	$(CARGO) test --features server-tests,kamailio --lib kamailio::
@@ -83,9 +83,15 @@ test-parity: setup-tests build ## compare the module with the packaged C module 
 test-fuzz: ## run the fuzz targets on mutated inputs (FUZZ_INPUTS=, FUZZ_SEED=, FUZZ_TARGET=: others)
 	$(CARGO) test --profile fuzz -p dispatcher-fuzz
 
+supply: headers ## check other people's crates: licences, versions, advisories; write a bill of materials
+	@CARGO="$(CARGO)" sh tests/supply/run.sh
+
+reproducible: headers ## build in two clones with different paths, and compare the modules byte by byte
+	@MAKE="$(MAKE)" sh tests/supply/reproducible.sh
+
 # One after the other, whatever becomes of one.
-prove: ## run what takes longer than `make test`: all of the matrix, aarch64, Miri, soak, race, valgrind
-	@failed=; for part in test-matrix test-aarch64 fuzz miri soak race valgrind; do \
+prove: ## run what takes longer than `make test`: all of the matrix, aarch64, Miri, soak, race, valgrind, supply
+	@failed=; for part in supply reproducible test-matrix test-aarch64 fuzz miri soak race valgrind; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 		[ -z "$$failed" ] || { echo "prove: failed:$$failed" >&2; exit 1; }
 
