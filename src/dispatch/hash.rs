@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn fold_hash_spreads_uris_that_differ_in_little() {
-        const BUCKETS: usize = 1024;
+        const BUCKETS: usize = if cfg!(miri) { 32 } else { 1024 };
         for base in [
             "sip:10.0.0.1:",
             "sip:a",
