@@ -18,7 +18,8 @@ use crate::dispatch::list::destination::{Addr, DestSpec, Proto, SetId};
 use crate::dispatch::state::transition::State;
 
 use super::lock::{Patience, Refusal};
-use super::new_table::{Loose, come_back, new_record};
+use super::new_table::{Loose, come_back, new_record, set_record};
+use super::retained::Retained;
 use super::sets::{SetEntry, Table, merge};
 use super::store::{OnChange, Store};
 use super::writer::{Retired, Writer};
@@ -30,7 +31,6 @@ use crate::shm::dest::record_slab::Records;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Owned};
 use crate::shm::memory::atomic::Ordering::SeqCst;
 use crate::shm::memory::refcount::{Counted, Hold};
-use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::{Rules, View};
 
 /// Why a set stays as it is.
@@ -283,7 +283,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             view,
             addrs,
             table,
-        } = edit.prepare(self.arena(), self.rules(), random)?;
+        } = edit.prepare(self.arena(), self.rules(), &writer.held().retained, random)?;
         // Nothing can fail from here on. Readers may still see what the note is about: a panic leaks it.
         let mut note = ManuallyDrop::new(note);
         made.publish();
@@ -376,12 +376,13 @@ impl Edit<'_> {
         &self,
         arena: &'a A,
         rules: Rules,
+        retained: &Retained,
         random: &mut impl RngCore,
     ) -> Result<Prepared<'a, A>, OutOfMemory> {
         let note = Retired::note(arena, self.dropped.len())?;
         // SAFETY: the view was just made of this arena, and nobody else has it.
         let own = |view| unsafe { Owned::new(view, arena) };
-        let view = self.view(arena, rules, random)?.map(own);
+        let view = self.view(arena, rules, retained, random)?.map(own);
         let (mut addrs, mut table) = (None, None);
         if view.is_some() && self.old.is_some() {
             let dropped: Vec<_> = self.dropped_dests().collect();
@@ -406,17 +407,14 @@ impl Edit<'_> {
         &self,
         arena: &impl Arena,
         rules: Rules,
+        retained: &Retained,
         random: &mut impl RngCore,
     ) -> Result<Option<NonNull<View>>, OutOfMemory> {
         let dests = self.dests();
         if dests.is_empty() {
             return Ok(None);
         }
-        let record = match self.old {
-            // SAFETY: the running view holds the record.
-            Some(old) => unsafe { Hold::new(old.counted(), arena) },
-            None => SetRecord::create(arena)?,
-        };
+        let record = set_record(arena, self.set, self.old, retained)?;
         // SAFETY: the record is held, and the destinations go with the view.
         unsafe { View::create(arena, rules, record.counted, &dests, random) }.map(Some)
     }

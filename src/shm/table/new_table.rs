@@ -315,7 +315,7 @@ pub(crate) fn build(
     let kept = build.kept(retained);
     let plans = plan_sets(list);
     let loose = build.dests(&plans, &kept)?;
-    let views = build.views(&plans, &loose.dests, random)?;
+    let views = build.views(&plans, &loose.dests, retained, random)?;
     let sets = plans.sets().map(|(id, _)| id).zip(&views);
     let entries: Vec<SetEntry> = (0..)
         .zip(sets)
@@ -348,6 +348,25 @@ pub(crate) fn come_back(
 ) -> Option<KeptRecord> {
     let is_left = |record: KeptRecord| taken.iter().all(|&(_, other)| other != record);
     retained.find(spec.set, spec.attrs.duid?, is_left)
+}
+
+/// Returns the record of a set: that of its running view, else that which the set had when it left the lists, as long as
+/// records of its destinations are retained, else a new one.
+///
+/// # Errors
+/// [`OutOfMemory`]: nothing was taken.
+pub(crate) fn set_record<'a, A: Arena>(
+    arena: &'a A,
+    id: SetId,
+    running: Option<&View>,
+    retained: &Retained,
+) -> Result<Hold<'a, A, SetRecord>, OutOfMemory> {
+    let known = running.map(View::counted);
+    match known.or_else(|| retained.set_record(id)) {
+        // SAFETY: the running view or the retained counters hold it; the writer lock is held.
+        Some(record) => Ok(unsafe { Hold::new(record, arena) }),
+        None => SetRecord::create(arena),
+    }
 }
 
 /// Makes a new record for a destination of a list.
@@ -471,17 +490,15 @@ impl<'a, A: Arena> Build<'a, A> {
         &self,
         plans: &Plans,
         dests: &[NonNull<Dest>],
+        retained: &Retained,
         random: &mut impl RngCore,
     ) -> Result<Vec<Owned<'a, A, View>>, OutOfMemory> {
         let mut left = dests;
         let view = |(id, members): (SetId, &[usize])| {
             let (of_set, later) = left.split_at(members.len().min(left.len()));
             left = later;
-            let record = match self.running.and_then(|table| table.view(id)) {
-                // SAFETY: the running view holds it.
-                Some(view) => unsafe { Hold::new(view.counted(), self.arena) },
-                None => SetRecord::create(self.arena)?,
-            };
+            let running = self.running.and_then(|table| table.view(id));
+            let record = set_record(self.arena, id, running, retained)?;
             // SAFETY: the record is held, and the destinations are published with the view.
             let view =
                 unsafe { View::create(self.arena, self.rules, record.counted, of_set, random) };

@@ -13,12 +13,17 @@ use crate::shm::dest::record::{DestRecord, NOWHERE};
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
 use crate::shm::memory::list::{Linked, List, Queue};
 use crate::shm::memory::refcount::Counted;
+use crate::shm::set::set_record::SetRecord;
+use crate::shm::set::view::View;
 
 /// The record of a destination that is in no list.
 struct Counter {
     next: List<Counter>,
     /// It is held; null only before it is written.
     record: *mut Counted<DestRecord>,
+    /// The record of its set, which is held as well. A process that is held up in a change of the destination has
+    /// counted the change there, so a set to which the destination comes back goes on with it.
+    set_record: *mut Counted<SetRecord>,
     set: SetId,
     /// The last epoch in which readers could find the destination: until it is past, calls may come.
     epoch: u64,
@@ -39,12 +44,19 @@ impl Linked for Counter {
 }
 
 impl Free for Counter {
-    /// Lets its record go as well.
+    /// Lets both records go as well.
     unsafe fn free(counter: NonNull<Self>, arena: &impl Arena) {
         // SAFETY: it is given back last.
-        if let Some(record) = NonNull::new(unsafe { counter.as_ref() }.record) {
+        let &Counter {
+            record, set_record, ..
+        } = unsafe { counter.as_ref() };
+        if let Some(record) = NonNull::new(record) {
             // SAFETY: the counter holds it, and both came from this arena.
             unsafe { Counted::release(record, arena) };
+        }
+        if let Some(set_record) = NonNull::new(set_record) {
+            // SAFETY: the counter holds it, and both came from this arena.
+            unsafe { Counted::release(set_record, arena) };
         }
         // SAFETY: the caller's promise.
         unsafe { arena.free(counter.cast()) };
@@ -52,10 +64,10 @@ impl Free for Counter {
 }
 
 impl Counter {
-    /// Makes a counter over the record of a destination with this unique id.
+    /// Makes a counter over the record of a destination with this unique id, of this view.
     fn create<'a, A: Arena>(
         arena: &'a A,
-        dest: &Dest,
+        (view, dest): (&View, &Dest),
         duid: &[u8],
         epoch: u64,
     ) -> Result<Owned<'a, A, Self>, OutOfMemory> {
@@ -67,9 +79,12 @@ impl Counter {
         unsafe { text.fill() }.copy_from_slice(duid);
         let counter = block.fill();
         counter.record = dest.counted().as_ptr();
+        counter.set_record = view.counted().as_ptr();
         (counter.set, counter.epoch, counter.duid) = (dest.set, epoch, text);
         // SAFETY: the destination, which is borrowed, holds its record.
         unsafe { dest.counted().as_ref() }.retain();
+        // SAFETY: the view, which is borrowed, holds its record.
+        unsafe { view.counted().as_ref() }.retain();
         // SAFETY: just made, of this arena.
         Ok(unsafe { Owned::new(block.header(), arena) })
     }
@@ -90,11 +105,11 @@ impl Retained {
         closed: List::EMPTY,
     };
 
-    /// Retains the record of a destination that has left the lists. Returns the bytes that this takes. Without memory or
+    /// Retains the record of a destination that has left the lists with this view. Returns the bytes that this takes. Without memory or
     /// without a unique id it is not retained: if the destination comes back, it counts from 0.
-    pub fn keep(&mut self, arena: &impl Arena, dest: &Dest, epoch: u64) -> usize {
+    pub fn keep(&mut self, arena: &impl Arena, (view, dest): (&View, &Dest), epoch: u64) -> usize {
         let Some(duid) = dest.duid() else { return 0 };
-        let Ok(counter) = Counter::create(arena, dest, duid, epoch) else {
+        let Ok(counter) = Counter::create(arena, (view, dest), duid, epoch) else {
             return 0;
         };
         self.fresh.push(counter);
@@ -118,6 +133,12 @@ impl Retained {
             let is_gone = unsafe { record.as_ref() }.position() == NOWHERE;
             is_gone && is_left(record)
         })
+    }
+
+    /// Returns the record that a set had when destinations left it whose records are retained.
+    pub fn set_record(&self, set: SetId) -> Option<NonNull<Counted<SetRecord>>> {
+        let mut counters = self.fresh.iter().chain(self.closed.iter());
+        NonNull::new(counters.find(|counter| counter.set == set)?.set_record)
     }
 
     /// Lets go of the records that `is_over` accepts, because they are listed again or have no calls any more, of those

@@ -372,23 +372,25 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
                 .flat_map(Table::sets)
                 .map(|(_, view)| view)
         };
+        // SAFETY: replaced, but not given back before the note is in the list.
+        let view = unsafe { retired.view.as_ref() };
         let single = retired.dests.get().iter();
         // SAFETY: replaced, but not given back before the note is in the list.
         let single = single.filter_map(|dest| unsafe { dest.as_ref() });
+        let single = single.filter_map(|dest| Some((view?, dest)));
+        let all = of_whole().flat_map(|view| view.dests().map(move |dest| (view, dest)));
         let mut bytes = 0;
-        for dest in of_whole().flat_map(View::dests).chain(single) {
-            let view = running.and_then(|table| table.view(dest.set));
-            if view.is_some_and(|view| view.lists(dest.record())) {
+        for (view, dest) in all.chain(single) {
+            let running = running.and_then(|table| table.view(dest.set));
+            if running.is_some_and(|view| view.lists(dest.record())) {
                 continue;
             }
             bytes += dest.record().bytes();
             if counts_calls {
                 dest.record().set_position(NOWHERE);
-                bytes += held.retained.keep(arena, dest, retired.epoch);
+                bytes += held.retained.keep(arena, (view, dest), retired.epoch);
             }
         }
-        // SAFETY: replaced, but not given back before the note is in the list.
-        let view = unsafe { retired.view.as_ref() };
         let is_gone = |view: &&View| {
             let set = view.dest(0).map(|dest| dest.set);
             set.is_some_and(|set| running.is_none_or(|table| table.view(set).is_none()))

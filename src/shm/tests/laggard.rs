@@ -410,3 +410,59 @@ fn a_process_that_stops_for_ever_in_a_change_costs_nothing_but_time() {
         }
     });
 }
+
+#[test]
+fn a_change_hides_nobody_whose_set_has_left_and_come_back_meanwhile() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let out = |duid| DestSpec {
+        flags: State::INACTIVE,
+        ..with_duid("sip:a:1", duid)
+    };
+    let other = spec(2, "sip:b:1", 0, 0);
+    let come_back: [&dyn Fn(); 2] = [
+        &|| {
+            let random = &mut StdRng::seed_from_u64(1);
+            store.remove(LONG, 1, b"sip:a:1", random).unwrap();
+            store.add(LONG, &out("duid=a"), random).unwrap();
+        },
+        &|| {
+            load(&store, core::slice::from_ref(&other), ReloadState::Keep).unwrap();
+            load(&store, &[out("duid=a"), other.clone()], ReloadState::Keep).unwrap();
+        },
+    ];
+    for leave_and_come_back in come_back {
+        load(
+            &store,
+            &[out("duid=a"), other.clone()],
+            ReloadState::FromList,
+        )
+        .unwrap();
+        let asked = Cell::new(0);
+        let up = |_: State, failures| {
+            asked.set(asked.get() + 1);
+            if asked.get() == 2 {
+                leave_and_come_back();
+            }
+            Outcome {
+                state: State::ACTIVE,
+                failures,
+                flip: None,
+            }
+        };
+        // The record is changed, and the view that runs does not follow it yet.
+        let told = |_: &Dest, _, _| {
+            let pinned = store.pin(0);
+            let view = pinned.view(1).unwrap();
+            assert!(view.is_usable(0));
+            finds(view, &[0]);
+        };
+        store.change(1, 1, None, |_| true, up, told).unwrap();
+        assert!(asked.get() > 1);
+        let pinned = store.pin(0);
+        assert!(pinned.view(1).unwrap().is_quiet());
+        finds(pinned.view(1).unwrap(), &[0]);
+    }
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
