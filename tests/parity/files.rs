@@ -107,7 +107,8 @@ fn file(rng: &mut StdRng, n: u32) -> String {
     list
 }
 
-fn line(rng: &mut StdRng) -> String {
+/// One line, mostly a right one.
+pub fn line(rng: &mut StdRng) -> String {
     match rng.random_range(0..20) {
         0 => return String::new(),
         1 => return "   \t ".to_owned(),

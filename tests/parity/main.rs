@@ -18,6 +18,7 @@ mod groups;
 mod hashed_texts;
 mod keys;
 mod mark;
+mod mutated;
 mod old_names;
 mod overload;
 mod pair;

@@ -4,6 +4,7 @@
 mod calls;
 mod changes;
 mod order;
+mod spoiled;
 mod surface;
 
 use harness::{Config, Kamailio, Module, Probe, Request, Uac};
