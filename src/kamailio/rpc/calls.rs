@@ -2,8 +2,8 @@
 
 use core::ops::{ControlFlow, Range};
 
-use super::rpc_reply::{Full, INVALID, RpcCall, integer, page};
-use crate::dispatch::list::destination::SetId;
+use super::rpc_reply::{Full, RpcCall};
+use crate::dispatch::words::{CallFilter, INVALID, page};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::select::call_load::ServerCalls;
 use crate::kamailio::server::heap::{self, NoMemory};
@@ -14,45 +14,12 @@ use crate::shm::table::store::Pinned;
 /// Calls that are shown where no count is given.
 const DEFAULT_COUNT: usize = 100;
 
-/// Which calls a caller wants to see.
-enum Filter {
-    All,
-    Set(SetId),
-    Duid(Vec<u8>),
-    CallId(Vec<u8>),
-}
-
-impl Filter {
-    fn read(word: Option<Vec<u8>>) -> Result<Self, String> {
-        let Some(word) = word else {
-            return Ok(Filter::All);
-        };
-        let named = |name: &[u8]| word.strip_prefix(name).map(<[u8]>::to_vec);
-        match (named(b"set="), named(b"duid="), named(b"callid=")) {
-            _ if word == b"all" => Ok(Filter::All),
-            (Some(set), ..) => match integer(&set) {
-                Some(set) => Ok(Filter::Set(set)),
-                None => Err(INVALID.into()),
-            },
-            (_, Some(duid), _) => Ok(Filter::Duid(duid)),
-            (.., Some(call_id)) => Ok(Filter::CallId(call_id)),
-            _ => Err("Invalid Parameters: expected all, set=N, duid=ID or callid=ID".into()),
-        }
-    }
-
-    fn takes(&self, call: &CallInfo<'_>) -> bool {
-        match self {
-            Filter::All | Filter::CallId(_) => true,
-            Filter::Set(set) => call.set == *set,
-            Filter::Duid(duid) => call.duid.eq_ignore_ascii_case(duid),
-        }
-    }
-
-    fn call_id(&self) -> Option<&[u8]> {
-        match self {
-            Filter::CallId(call_id) => Some(call_id),
-            _ => None,
-        }
+/// Returns true if a caller wants to see a call.
+fn takes(filter: &CallFilter, call: &CallInfo<'_>) -> bool {
+    match filter {
+        CallFilter::All | CallFilter::CallId(_) => true,
+        CallFilter::Set(set) => call.set == *set,
+        CallFilter::Duid(duid) => call.duid.eq_ignore_ascii_case(duid),
     }
 }
 
@@ -64,8 +31,8 @@ pub fn calls(call: &RpcCall, module: &Module) -> Result<(), String> {
     let Some(calls) = &module.calls else {
         return Err("Call Load Is Off (ds_hash_size is 0)".into());
     };
-    let filter = Filter::read(call.text())?;
-    let page = page(call.text(), call.text())?.unwrap_or(0..DEFAULT_COUNT);
+    let filter = CallFilter::read(call.text().as_deref())?;
+    let page = page(call.text().as_deref(), call.text().as_deref())?.unwrap_or(0..DEFAULT_COUNT);
     let pinned = module.pin();
     let shown = collect(calls, &pinned, &filter, page.clone())?;
     reply(call, calls, page.start, &shown)
@@ -76,13 +43,17 @@ pub fn calls(call: &RpcCall, module: &Module) -> Result<(), String> {
 fn collect<'p>(
     calls: &ServerCalls,
     pinned: &'p Pinned<'_>,
-    filter: &Filter,
+    filter: &CallFilter,
     page: Range<usize>,
 ) -> Result<Vec<CallInfo<'p>>, NoMemory> {
     let mut shown = Vec::new();
     let mut place = 0..page.end;
-    let stop = calls.visit(pinned, filter.call_id(), |info| {
-        if !filter.takes(&info) {
+    let call_id = match filter {
+        CallFilter::CallId(call_id) => Some(call_id.as_slice()),
+        _ => None,
+    };
+    let stop = calls.visit(pinned, call_id, |info| {
+        if !takes(filter, &info) {
             return ControlFlow::Continue(());
         }
         match place.next() {

@@ -3,12 +3,13 @@
 use core::fmt::Display;
 
 use super::reload::check_reload_delta;
-use super::rpc_reply::{INVALID, RpcCall, integer};
+use super::rpc_reply::RpcCall;
 use crate::dispatch::list::destination::{Line, Origin, SetId};
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::list::row;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::State;
+use crate::dispatch::words::{self, INVALID};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::patience;
 use crate::kamailio::config::room::room_for_edit;
@@ -35,8 +36,8 @@ pub fn add(call: &RpcCall, module: &Module) -> Result<(), String> {
     if set < 0 {
         return Err(INVALID.into());
     }
-    let flags = optional(words.first(), parse_flags)?;
-    let priority = optional(words.get(1), integer)?;
+    let flags = optional(words.first(), words::flags)?;
+    let priority = optional(words.get(1), words::integer)?;
     let attrs = words.get(2).map(Vec::as_slice).unwrap_or_default();
     // A `;` alone is as no text here, as in the C module; in a list it is an empty text.
     let attrs = if attrs == b";" { b"" } else { attrs };
@@ -147,15 +148,6 @@ fn optional<T>(
         .transpose()
 }
 
-/// Decimal, or hexadecimal behind `0x`, as in a list.
-fn parse_flags(word: &[u8]) -> Option<u32> {
-    let word = core::str::from_utf8(word).ok()?;
-    match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
-        Some(digits) => u32::from_str_radix(digits, 16).ok(),
-        None => word.parse().ok(),
-    }
-}
-
 /// Returns what new flags ask `ds_is_from_list` to compare: no address with flag 16, else those of the host if
 /// it is not resolved yet, as at a load. `None` leaves all as it is.
 fn peer(
@@ -202,10 +194,10 @@ fn revision<'w>(module: &Module, words: &'w [Vec<u8>]) -> Result<Revision<'w>, S
         let bad = || format!("bad value for {}: \"{}\"", Escaped(name), Escaped(value));
         match name.as_slice() {
             b"flags" => {
-                let flags = parse_flags(value).ok_or_else(bad)?;
+                let flags = words::flags(value).ok_or_else(bad)?;
                 revision.flags = Some(State::from_list_flags(flags, module.settings.compat));
             }
-            b"priority" => revision.priority = Some(integer(value).ok_or_else(bad)?),
+            b"priority" => revision.priority = Some(words::integer(value).ok_or_else(bad)?),
             b"attrs" => {
                 row::check_attrs(value).map_err(|wrong| wrong.to_string())?;
                 entry::check_text(value)?;

@@ -2,13 +2,13 @@
 
 use core::ffi::CStr;
 use core::net::IpAddr;
-use core::ops::Range;
 
 use super::overload;
 use super::ping;
-use super::rpc_reply::{Full, INVALID, RpcCall, RpcNode, integer, page};
+use super::rpc_reply::{Full, RpcCall, RpcNode};
 use crate::dispatch::list::destination::{Addr, SetId};
 use crate::dispatch::state::compat::Compat;
+use crate::dispatch::words::{Detail, Listed};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::list::unique_id;
 use crate::kamailio::server::heap;
@@ -21,54 +21,12 @@ use crate::shm::table::sets::Table;
 /// The names of a report of load in `dispatcher.list`, in the order of [`overload::state`].
 const OVERLOAD: [&CStr; 5] = [c"OCRATE", c"OCIDX", c"OCSEQ", c"OCTIME_SEC", c"OCTIME_USEC"];
 
-/// The detail in which each destination is shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Detail {
-    Short,
-    Normal,
-    Full,
-}
-
-/// The part of the list that a caller asks for.
-struct Wanted {
-    detail: Detail,
-    /// The set; `None` for all sets.
-    set: Option<SetId>,
-    /// The destinations, by their number in the order of listing; `None` for all.
-    page: Option<Range<usize>>,
-}
-
-impl Wanted {
-    /// Reads `[short|full] [set|all] [offset count]`. Any other first word is ignored, as in the C
-    /// module.
-    fn read(call: &RpcCall) -> Result<Self, String> {
-        let mut words = call.words().into_iter().peekable();
-        let word = words.peek().map(|word| word.to_ascii_lowercase());
-        let detail = match word.as_deref() {
-            Some(b"short") => Detail::Short,
-            Some(b"full") => Detail::Full,
-            _ => Detail::Normal,
-        };
-        let is_set = |word: &Vec<u8>| word == b"all" || integer(word).is_some();
-        if !words.peek().is_some_and(is_set) {
-            words.next();
-        }
-        let set = match words.next() {
-            None => None,
-            Some(word) if word == b"all" => None,
-            Some(word) => Some(integer(&word).ok_or(INVALID)?),
-        };
-        let page = page(words.next(), words.next())?;
-        Ok(Wanted { detail, set, page })
-    }
-}
-
 /// Answers the command.
 ///
 /// # Errors
 /// The text of the fault.
 pub fn list(call: &RpcCall, module: &Module) -> Result<(), String> {
-    let wanted = Wanted::read(call)?;
+    let wanted = Listed::read(&call.words())?;
     let pinned = module.pin();
     let Some(table) = pinned.table().filter(|table| !table.is_empty()) else {
         return Err("No Destination Sets".into());
@@ -98,7 +56,7 @@ fn reply(
     call: &RpcCall,
     module: &Module,
     table: &Table,
-    wanted: &Wanted,
+    wanted: &Listed,
     sets: &[(SetId, &View)],
 ) -> Result<(), Full> {
     let top = call.add_struct()?;

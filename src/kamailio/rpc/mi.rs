@@ -6,12 +6,13 @@
 
 use core::ffi::{c_int, c_uint, c_void};
 
-use super::rpc_reply::{Full, integer};
+use super::rpc_reply::Full;
 use super::stats::Stats;
 use super::{reload, states};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::state::transition::{RpcStateError, State};
+use crate::dispatch::words::integer;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::list::state_keeper;
 use crate::kamailio::server::guard::guard;

@@ -3,20 +3,17 @@
 use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::mem::MaybeUninit;
-use core::ops::Range;
 use core::ptr;
 use core::time::Duration;
 use std::borrow::Cow;
 
 use super::http_limit::{JsonLength, Place, text_length};
+use crate::dispatch::words::{INVALID, integer};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text;
 
 /// Longest text of a fault that ctl gives to its client (ctl/binrpc_run.c, FAULT_START_BUF).
 const MAX_FAULT: usize = 250;
-
-/// The fault of a command with too few arguments, or wrong ones.
-pub const INVALID: &str = "Invalid Parameters";
 
 /// A call of a command: its arguments and its reply.
 pub struct RpcCall {
@@ -365,73 +362,5 @@ impl<'c> RpcNode<'c> {
                 place,
             })
         }
-    }
-}
-
-/// Returns the number that a whole word is.
-///
-/// Some transports write a negative number as an unsigned one of 32 or 64 bits.
-pub fn integer(word: &[u8]) -> Option<i32> {
-    let word = core::str::from_utf8(word).ok()?;
-    let wide = || Some(i64::from_ne_bytes(word.parse::<u64>().ok()?.to_ne_bytes()));
-    let number: i64 = word.parse().ok().or_else(wide)?;
-    let unsigned = || {
-        u32::try_from(number)
-            .ok()
-            .map(|number| i32::from_ne_bytes(number.to_ne_bytes()))
-    };
-    i32::try_from(number).ok().or_else(unsigned)
-}
-
-/// Reads an offset and a count; `None` where neither is given.
-///
-/// # Errors
-/// The text of the fault.
-pub fn page(
-    offset: Option<Vec<u8>>,
-    count: Option<Vec<u8>>,
-) -> Result<Option<Range<usize>>, String> {
-    let natural = |word: &[u8]| integer(word).and_then(|number| number.try_into().ok());
-    match (offset, count) {
-        (None, _) => Ok(None),
-        (Some(offset), Some(count)) => {
-            let offset: usize = natural(&offset).ok_or(INVALID)?;
-            let count: usize = natural(&count).ok_or(INVALID)?;
-            Ok(Some(offset..offset.saturating_add(count)))
-        }
-        (Some(_), None) => Err("Invalid Parameters: an offset needs a count".into()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{integer, page};
-
-    #[test]
-    fn a_number_is_all_of_a_word() {
-        for (word, number) in [("7", 7), ("-7", -7), ("0", 0), ("2147483647", i32::MAX)] {
-            assert_eq!(integer(word.as_bytes()), Some(number), "{word}");
-        }
-        for word in ["", " 7", "7a", "0x7", "1.5", "4294967296"] {
-            assert_eq!(integer(word.as_bytes()), None, "{word}");
-        }
-    }
-
-    #[test]
-    fn a_number_without_a_sign_may_be_a_negative_one() {
-        assert_eq!(integer(b"4294967295"), Some(-1));
-        assert_eq!(integer(b"18446744073709551615"), Some(-1));
-    }
-
-    #[test]
-    fn a_page_has_an_offset_and_a_count() {
-        let page = |words: [Option<&str>; 2]| {
-            let [offset, count] = words.map(|word| word.map(|word| word.as_bytes().to_vec()));
-            page(offset, count)
-        };
-        assert_eq!(page([None, None]), Ok(None));
-        assert_eq!(page([Some("2"), Some("3")]), Ok(Some(2..5)));
-        assert!(page([Some("-1"), Some("3")]).is_err());
-        assert!(page([Some("2"), None]).is_err());
     }
 }

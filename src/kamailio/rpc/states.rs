@@ -1,10 +1,11 @@
 //! `dispatcher.set_state` and `dispatcher.set_duid_state`.
 
-use super::rpc_reply::{INVALID, RpcCall};
+use super::rpc_reply::RpcCall;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Outcome, State, apply_set};
+use crate::dispatch::words::INVALID;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::state_keeper;

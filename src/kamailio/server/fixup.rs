@@ -9,6 +9,7 @@ use super::log::log_err;
 use super::message::Message;
 use super::sys;
 use super::text;
+use crate::dispatch::words::script_number;
 
 /// An argument of a script function while the config is read. Only the server makes one.
 #[repr(transparent)]
@@ -110,15 +111,7 @@ fn number_of_variable(msg: &Message, variable: *mut sys::pv_spec_t) -> Option<i3
         return compat::narrow(value.ri);
     }
     // SAFETY: the value stays until the server evaluates the next variable; it is parsed before that.
-    parse(unsafe { text::bytes(&value.rs) })
-}
-
-/// Parses a decimal number that is all of the text. An empty text is 0, as in the C module.
-fn parse(text: &[u8]) -> Option<i32> {
-    match core::str::from_utf8(text).ok()?.trim() {
-        "" => Some(0),
-        digits => digits.parse().ok(),
-    }
+    script_number(unsafe { text::bytes(&value.rs) })
 }
 
 /// Copies a parameter's text: the next evaluation may use the server's buffer again.
@@ -129,20 +122,4 @@ fn text_of(msg: &Message, param: &sys::fparam_t) -> Option<Vec<u8>> {
     let got = unsafe { sys::get_str_fparam(&raw mut value, msg.raw(), param) };
     // SAFETY: the server's buffer, which stays until it evaluates the next text.
     (got == 0).then(|| unsafe { text::bytes(&value) }.to_vec())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse;
-
-    #[test]
-    fn numbers_are_all_of_the_text() {
-        for (text, number) in [("7", 7), (" -7\t", -7), ("", 0), (" ", 0), ("+7", 7)] {
-            assert_eq!(parse(text.as_bytes()), Some(number), "{text:?}");
-        }
-        for text in ["7a", "a", "0x7", "7 7", "2147483648"] {
-            assert_eq!(parse(text.as_bytes()), None, "{text:?}");
-        }
-        assert_eq!(parse(b"\xff"), None);
-    }
 }
