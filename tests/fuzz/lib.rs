@@ -33,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     targets::routes::TARGET,
     targets::reply_codes::TARGET,
     targets::states::TARGET,
+    targets::words::TARGET,
     targets::uris::TARGET,
     targets::excerpt::TARGET,
     targets::hash::TARGET,

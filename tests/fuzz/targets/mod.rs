@@ -12,6 +12,7 @@
 //! | [`routes`] | The rules of `ds_select_routes`. |
 //! | [`reply_codes`] | `ds_ping_reply_codes`. |
 //! | [`states`] | Words and numbers that mean a state. |
+//! | [`words`] | Words of commands and scripts. |
 //! | [`uris`] | URIs, schemes and addresses. |
 //! | [`excerpt`] | Texts that messages show. |
 //! | [`hash`] | Texts that are hashed. |
@@ -29,6 +30,7 @@ pub mod row;
 pub mod state_file;
 pub mod states;
 pub mod uris;
+pub mod words;
 
 /// Returns true if `part` lies within `text`: it is not a copy.
 fn lies_in(part: &[u8], text: &[u8]) -> bool {
