@@ -18,7 +18,7 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 
 .PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-seam test-server test-parity \
 	test-fuzz test-matrix test-aarch64 supply reproducible prove lint bench bench-compare bench-live bench-growth \
-	bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all soak race fuzz miri valgrind clean
+	bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all torture race fuzz miri valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,8 +90,8 @@ reproducible: headers ## build in two clones with different paths, and compare t
 	@MAKE="$(MAKE)" sh tests/supply/reproducible.sh
 
 # One after the other, whatever becomes of one.
-prove: ## run what takes longer than `make test`: all of the matrix, aarch64, Miri, soak, race, valgrind, supply
-	@failed=; for part in supply reproducible test-matrix test-aarch64 fuzz miri soak race valgrind; do \
+prove: ## run what takes longer than `make test`: all of the matrix, aarch64, Miri, torture, race, valgrind, supply
+	@failed=; for part in supply reproducible test-matrix test-aarch64 fuzz miri torture race valgrind; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 		[ -z "$$failed" ] || { echo "prove: failed:$$failed" >&2; exit 1; }
 
@@ -154,8 +154,8 @@ bench-all: build ## take all figures of doc/dev/reports/bench.md (CALLS=: with 1
 		echo "== $$part"; $(MAKE) --no-print-directory $$part CASES= CALLS=$(CALLS) || failed="$$failed $$part"; done; \
 		[ -z "$$failed" ] || { echo "bench-all: failed:$$failed" >&2; exit 1; }
 
-soak: build ## change the lists under load for SOAK_SECONDS (default 600)
-	@$(CARGO) run --quiet -p dispatcher-programs --bin soak
+torture: build ## faults of all kinds under load, beside a model (TORTURE_SECONDS, default 600; TORTURE_SEED)
+	@$(CARGO) run --quiet -p dispatcher-programs --bin torture
 
 race: build ## let reloads and edits meet calls, in the C module and in ours (RACE_SECONDS, default 60)
 	@$(CARGO) run --quiet -p dispatcher-programs --bin race

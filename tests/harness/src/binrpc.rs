@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Fault, patience};
 
@@ -30,8 +31,13 @@ const COOKIE: [u8; 4] = *b"test";
 
 /// Runs a command; yields its whole reply.
 pub fn binrpc(dir: &Path, command: &[&str]) -> Result<Vec<Piece>, Fault> {
+    binrpc_within(dir, command, patience(20))
+}
+
+/// As [`binrpc`], but gives up after `limit`.
+pub fn binrpc_within(dir: &Path, command: &[&str], limit: Duration) -> Result<Vec<Piece>, Fault> {
     let command: Vec<Vec<u8>> = command.iter().map(|word| text_record(word)).collect();
-    let body = call(dir, &command.concat())?;
+    let body = call(dir, &command.concat(), limit)?;
     Ok(records(&body).into_iter().map(Record::piece).collect())
 }
 
@@ -42,7 +48,7 @@ pub fn typed_binrpc(dir: &Path, command: &[&str]) -> Result<String, Fault> {
         .iter()
         .map(|word| word.parse().map_or_else(|_| text_record(word), int_record))
         .collect();
-    let body = call(dir, &command.concat())?;
+    let body = call(dir, &command.concat(), patience(20))?;
     let (mut out, mut depth) = (String::new(), 0);
     for record in records(&body) {
         if record.piece() == Piece::Close {
@@ -57,13 +63,13 @@ pub fn typed_binrpc(dir: &Path, command: &[&str]) -> Result<String, Fault> {
 }
 
 /// Sends a command; yields the body of the reply.
-fn call(dir: &Path, body: &[u8]) -> Result<Vec<u8>, Fault> {
+fn call(dir: &Path, body: &[u8], limit: Duration) -> Result<Vec<u8>, Fault> {
     let lost = |error: std::io::Error| Fault {
         code: 0,
         text: format!("ctl: {error}"),
     };
     let mut stream = UnixStream::connect(dir.join("ctl")).map_err(lost)?;
-    stream.set_read_timeout(Some(patience(20))).map_err(lost)?;
+    stream.set_read_timeout(Some(limit)).map_err(lost)?;
     let length = u16::try_from(body.len()).expect("a short command");
     let mut packet = vec![0xA1, 0x07];
     packet.extend(length.to_be_bytes());

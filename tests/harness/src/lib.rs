@@ -34,7 +34,7 @@ mod valgrind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use binrpc::{Piece, binrpc, typed_binrpc};
+pub use binrpc::{Piece, binrpc, binrpc_within, typed_binrpc};
 pub use c_module::c_module;
 pub use cast::{Cast, STARTS};
 pub use config::{Config, Value};

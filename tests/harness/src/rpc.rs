@@ -5,11 +5,14 @@ use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::{Piece, binrpc, fifo, module, this_server};
+
+/// How often somebody who waits for an answer looks whether the server is there.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// A fault that the server answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +114,8 @@ fn exchange(
     params: &Value,
     limit: Duration,
 ) -> std::io::Result<Vec<u8>> {
-    socket.set_read_timeout(Some(limit))?;
+    let end = Instant::now() + limit;
+    socket.set_read_timeout(Some(limit.min(LOOK)))?;
     let request = json!({"jsonrpc": "2.0", "method": method, "params": params, "id": 1});
     socket.send_to(request.to_string().as_bytes(), dir.join("rpc"))?;
     let mut buffer = vec![0; 1 << 20];
@@ -119,6 +123,10 @@ fn exchange(
     let length = loop {
         match socket.recv(&mut buffer) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < end => {
+                // Where the server has ended, nobody has the socket any more.
+                UnixDatagram::unbound()?.connect(dir.join("rpc"))?;
+            }
             received => break received?,
         }
     };

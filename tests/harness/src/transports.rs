@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -49,7 +50,17 @@ pub fn by_fifo(server: &Kamailio, method: &str, params: &Value) -> Result<Value,
 
 /// Through HTTP: xhttp hands the body to jsonrpcs.
 pub fn by_http(server: &Kamailio, method: &str, params: &Value) -> Result<Value, Fault> {
-    result(&http_text(server.addr(), method, params)?)
+    by_http_within(server.addr(), method, params, patience(10))
+}
+
+/// As [`by_http`], for a server at an address; gives up when nothing comes for `limit`.
+pub fn by_http_within(
+    addr: SocketAddr,
+    method: &str,
+    params: &Value,
+    limit: Duration,
+) -> Result<Value, Fault> {
+    result(&http_text_within(addr, method, params, limit)?)
 }
 
 /// The body of the reply through HTTP.
@@ -57,16 +68,29 @@ pub fn by_http(server: &Kamailio, method: &str, params: &Value) -> Result<Value,
 /// # Errors
 /// A fault without a code if the connection ends before the body is whole.
 pub fn http_text(addr: SocketAddr, method: &str, params: &Value) -> Result<String, Fault> {
+    http_text_within(addr, method, params, patience(10))
+}
+
+fn http_text_within(
+    addr: SocketAddr,
+    method: &str,
+    params: &Value,
+    limit: Duration,
+) -> Result<String, Fault> {
+    let lost = |error: std::io::Error| Fault {
+        code: 0,
+        text: format!("HTTP: {error}"),
+    };
     let body = request(method, params).to_string();
-    let mut stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(patience(10))).unwrap();
+    let mut stream = TcpStream::connect(addr).map_err(lost)?;
+    stream.set_read_timeout(Some(limit)).map_err(lost)?;
     let head = format!(
         "POST /RPC HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n\
          Connection: close\r\nContent-Length: {}\r\n\r\n",
         addr,
         body.len()
     );
-    stream.write_all((head + &body).as_bytes()).unwrap();
+    stream.write_all((head + &body).as_bytes()).map_err(lost)?;
     let (mut bytes, mut chunk, mut whole) = (Vec::new(), vec![0; 65_536], None);
     loop {
         let read = stream.read(&mut chunk).unwrap_or(0);

@@ -1,8 +1,10 @@
 //! SIP callers: single requests, pipelined batches, calls, and TCP.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::patience;
@@ -11,10 +13,14 @@ use super::sip::{Message, Request, param};
 /// First retransmission interval (RFC 3261, T1).
 const T1: Duration = Duration::from_millis(500);
 
+/// How often a caller looks whether it waits in vain.
+const LOOK: Duration = Duration::from_millis(200);
+
 /// A caller with a UDP socket of its own.
 pub struct Uac {
     socket: UdpSocket,
     local: SocketAddr,
+    in_vain: Arc<AtomicBool>,
 }
 
 impl Uac {
@@ -27,7 +33,16 @@ impl Uac {
     pub fn at(ip: IpAddr, port: u16) -> Self {
         let socket = UdpSocket::bind((ip, port)).expect("the caller's socket");
         let local = socket.local_addr().expect("the caller's address");
-        Self { socket, local }
+        Self {
+            socket,
+            local,
+            in_vain: Arc::default(),
+        }
+    }
+
+    /// Waits for no reply any more once this is true.
+    pub fn in_vain_once(&mut self, in_vain: &Arc<AtomicBool>) {
+        self.in_vain = Arc::clone(in_vain);
     }
 
     /// Its own address.
@@ -84,8 +99,9 @@ impl Uac {
         let (mut interval, mut answered) = (T1, false);
         self.send_bytes(dest, &bytes);
         let mut again = Instant::now() + interval;
-        while Instant::now() < end {
+        while Instant::now() < end && !self.in_vain.load(Ordering::Relaxed) {
             let wait = if answered { end } else { again.min(end) };
+            let wait = wait.min(Instant::now() + LOOK);
             match self.receive(wait.saturating_duration_since(Instant::now())) {
                 Some(reply) if reply.branch() != request.branch => {}
                 Some(reply) if reply.status().is_some_and(|code| code < 200) => answered = true,
@@ -96,7 +112,7 @@ impl Uac {
                     return Some(reply);
                 }
                 Some(_) => {}
-                None if !answered => {
+                None if !answered && Instant::now() >= again => {
                     self.send_bytes(dest, &bytes);
                     interval *= 2;
                     again = Instant::now() + interval;
@@ -114,9 +130,20 @@ impl Uac {
 
     /// Sends INVITE and, when it is accepted, ACK.
     pub fn call(&self, dest: SocketAddr, invite: Request) -> Result<Call<'_>, Message> {
-        let reply = self.request(dest, &invite);
+        self.try_call(dest, invite, patience(15))
+            .expect("a final reply to the INVITE")
+    }
+
+    /// As [`Uac::call`]; `None` when `limit` passes without a final reply.
+    pub fn try_call(
+        &self,
+        dest: SocketAddr,
+        invite: Request,
+        limit: Duration,
+    ) -> Option<Result<Call<'_>, Message>> {
+        let reply = self.try_request(dest, &invite, limit)?;
         if reply.status() >= Some(300) {
-            return Err(reply);
+            return Some(Err(reply));
         }
         let call = Call {
             uac: self,
@@ -125,7 +152,7 @@ impl Uac {
             reply,
         };
         call.send_ack();
-        Ok(call)
+        Some(Ok(call))
     }
 
     /// Sends all requests, at most `window` unanswered at a time, each exactly once.
@@ -225,8 +252,14 @@ impl Call<'_> {
 
     /// Hangs up; yields the final reply to the BYE.
     pub fn bye(self) -> Message {
-        self.uac
-            .request(self.dest, &self.invite.in_dialog("BYE", 2, &self.reply))
+        self.try_bye(patience(15))
+            .expect("a final reply to the BYE")
+    }
+
+    /// As [`Call::bye`]; `None` when `limit` passes.
+    pub fn try_bye(self, limit: Duration) -> Option<Message> {
+        let bye = self.invite.in_dialog("BYE", 2, &self.reply);
+        self.uac.try_request(self.dest, &bye, limit)
     }
 }
 
@@ -239,12 +272,17 @@ pub struct TcpUac {
 impl TcpUac {
     /// Connects.
     pub fn connect(dest: SocketAddr) -> Self {
-        let stream = TcpStream::connect(dest).expect("a TCP connection to the server");
-        stream
-            .set_read_timeout(Some(patience(10)))
-            .expect("a read timeout");
-        let local = stream.local_addr().expect("the caller's address");
-        Self { stream, local }
+        Self::try_connect(dest).expect("a TCP connection to the server")
+    }
+
+    /// As [`TcpUac::connect`].
+    ///
+    /// # Errors
+    /// Nobody takes the connection.
+    pub fn try_connect(dest: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(dest)?;
+        let local = stream.local_addr()?;
+        Ok(Self { stream, local })
     }
 
     /// Its own address.
@@ -254,21 +292,31 @@ impl TcpUac {
 
     /// Sends a request and yields the first message that comes back.
     pub fn request(&mut self, request: &Request) -> Message {
-        self.stream
-            .write_all(&request.render(self.local, "TCP"))
-            .expect("send over TCP");
+        self.try_request(request, patience(10))
+            .expect("a reply over TCP")
+    }
+
+    /// As [`TcpUac::request`].
+    ///
+    /// # Errors
+    /// The connection ends, or nothing more comes for `limit`.
+    pub fn try_request(&mut self, request: &Request, limit: Duration) -> std::io::Result<Message> {
+        self.stream.set_read_timeout(Some(limit))?;
+        self.stream.write_all(&request.render(self.local, "TCP"))?;
         let mut bytes = Vec::new();
         let mut chunk = [0; 4096];
         loop {
-            let length = self.stream.read(&mut chunk).expect("a reply over TCP");
-            assert!(length > 0, "the server closed the connection");
+            let length = self.stream.read(&mut chunk)?;
+            if length == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
             bytes.extend_from_slice(&chunk[..length]);
             let Some(message) = Message::parse(&bytes) else {
                 continue;
             };
             let expected: usize = message.text("Content-Length").parse().unwrap_or(0);
             if message.body.len() >= expected {
-                return message;
+                return Ok(message);
             }
         }
     }

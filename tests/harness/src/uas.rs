@@ -143,6 +143,7 @@ impl Uas {
         let mut seen = self.seen.lock().unwrap();
         seen.requests.clear();
         seen.transactions.clear();
+        seen.replies.clear();
     }
 }
 

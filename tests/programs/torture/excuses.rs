@@ -1,0 +1,61 @@
+//! Lines of the server's log that a fault explains.
+
+use super::scene::{Kind, Weather};
+
+/// Part of a line, and the faults of which one must have been.
+const EXCUSES: &[(&str, &[Kind])] = &[
+    (
+        "no dispatching list loaded from file",
+        &[Kind::File, Kind::Heap],
+    ),
+    ("refuse(): ", &[Kind::File]),
+    ("the list has no destination left", &[Kind::File]),
+    (" destinations not loaded: process ", &[Kind::Stop]),
+    (" destinations not loaded: another process ", &[Kind::Stop]),
+    (" bytes of replaced lists cannot be freed", &[Kind::Stop]),
+    (" has been reading the lists for ", &[Kind::Stop]),
+    (" has been changing the lists for ", &[Kind::Stop]),
+    ("out of shared memory", &[Kind::Pool, Kind::Stop]),
+    ("no memory for the results of set ", &[Kind::Pool]),
+    ("events are dropped", &[Kind::Pool, Kind::Heap]),
+    ("events were dropped", &[Kind::Pool, Kind::Heap]),
+    ("no shared memory to ping ", &[Kind::Pool]),
+    (" pings cannot be sent: ", &[Kind::Pool]),
+    ("out of memory", &[Kind::Heap]),
+    (
+        "states of destinations are not kept, trying again",
+        &[Kind::Keep],
+    ),
+    // Whoever asked a process that was stopped has gone.
+    ("tsend_datagram_ev: failed to send", &[Kind::Stop]),
+    ("rpc_send: send failed", &[Kind::Stop]),
+    ("failed to send the response", &[Kind::Stop]),
+];
+
+/// Returns the lines of a log that are errors, or warnings of ours, and that no fault of this life explains.
+pub fn unexplained<'l>(log: &'l str, weather: &Weather) -> Vec<&'l str> {
+    let is_bad = |line: &&str| {
+        [
+            " ERROR: ",
+            " BUG: ",
+            " CRITICAL: ",
+            " ALERT: ",
+            " WARNING: dispatcher ",
+        ]
+        .iter()
+        .any(|level| line.contains(level))
+    };
+    let is_explained = |line: &&str| {
+        // Other modules say each on its own that they get no memory.
+        let of_others = line.contains(" ERROR: ") && !line.contains(": dispatcher ");
+        of_others && weather.ever(Kind::Pool)
+            || EXCUSES.iter().any(|(part, kinds)| {
+                line.contains(part)
+                    && (kinds.is_empty() || kinds.iter().any(|kind| weather.ever(*kind)))
+            })
+    };
+    log.lines()
+        .filter(is_bad)
+        .filter(|line| !is_explained(line))
+        .collect()
+}

@@ -1,0 +1,78 @@
+//! `make torture`: a real server under load, with every fault that a machine can have, beside a model of what must hold.
+//!
+//! | file | what it has |
+//! | --- | --- |
+//! | `actor` | what does something again and again: the trait, and who is on the stage |
+//! | `scene` | what all actors share: the server, the model, the ledger, what is disturbed |
+//! | `model` | what must hold: states, calls, lists, edits, events |
+//! | `world` | the config, the lists, the destinations that answer |
+//! | `life` | one server from start to end, in rounds |
+//! | `quiet` | the comparison of the server with the model, when nothing is under way |
+//! | `callers` | actors that make calls and selections |
+//! | `operators` | actors that set states, edit, reload and list |
+//! | `processes` | faults: processes that are stopped, go on, or are killed |
+//! | `machine` | faults: memory, heap, disk, clock |
+//! | `ledger` | what was done, what went wrong |
+//! | `excuses` | log lines that a fault explains |
+//!
+//! `TORTURE_SECONDS` (600) is how long it takes, `TORTURE_SEED` repeats the choices of a run.
+
+mod actor;
+mod callers;
+mod excuses;
+mod ledger;
+mod life;
+mod machine;
+mod model;
+mod operators;
+mod processes;
+mod quiet;
+mod scene;
+mod world;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use ledger::Ledger;
+use life::{End, Run};
+use world::{Scale, World};
+
+fn main() -> ExitCode {
+    let seconds = number("TORTURE_SECONDS").unwrap_or(600);
+    let by_clock = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.map_or(0, |now| u64::from(now.subsec_micros()))
+    };
+    let seed = number("TORTURE_SEED").unwrap_or_else(by_clock);
+    println!("torture: TORTURE_SEED={seed} TORTURE_SECONDS={seconds}");
+    let begun = Instant::now();
+    let mut run = Run::new(World::new(Scale::of(seconds)), Ledger::new(seed));
+    let mut random = StdRng::seed_from_u64(seed);
+    let end = begun + Duration::from_secs(seconds);
+    let mut lives = 0;
+    while lives == 0 || (Instant::now() < end && !run.ledger.is_full()) {
+        let how = End::choose(lives, &mut random);
+        run.live(how, &mut random, end);
+        lives += 1;
+    }
+    println!(
+        "torture: {} s, {lives} servers\n{}",
+        begun.elapsed().as_secs(),
+        run.ledger
+    );
+    if run.ledger.violations() == 0 {
+        println!("torture: OK");
+        return ExitCode::SUCCESS;
+    }
+    println!("torture: FAILED with TORTURE_SEED={seed}");
+    ExitCode::FAILURE
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+}

@@ -1,0 +1,349 @@
+//! Faults of processes: they are stopped at any place, and go on, or are killed there.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rand::Rng;
+use rand::rngs::StdRng;
+use serde_json::{Value, json};
+
+use super::actor::Actor;
+use super::scene::{Disturbance, Kind, Scene};
+use harness::{Kamailio, Piece, binrpc_within, poll};
+
+/// After so long the log names a process that holds something.
+const NAMED_MS: u64 = 10_000;
+/// A pin is shown once it is older than a second.
+const SHOWN: Duration = Duration::from_millis(1_900);
+/// How long the figures are waited for while a process is stopped.
+const FIGURES: Duration = Duration::from_millis(900);
+
+/// The actors of this file.
+pub fn cast() -> Vec<Box<dyn Actor>> {
+    vec![Box::new(Stopper), Box::new(Hunter)]
+}
+
+/// A process of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its id.
+    pub pid: i32,
+    /// Its name, without numbers.
+    pub name: String,
+}
+
+impl Process {
+    fn has(&self, words: &str) -> bool {
+        self.name.contains(words)
+    }
+}
+
+/// Returns all processes but the main one, as the server names them, once the last one is there.
+pub fn processes(server: &Kamailio) -> Vec<Process> {
+    let all = || named(server);
+    let has_last = |all: &Vec<Process>| all.iter().any(|process| process.has("tcp main"));
+    poll(
+        Duration::from_millis(20),
+        Duration::from_secs(20),
+        all,
+        has_last,
+    )
+}
+
+fn named(server: &Kamailio) -> Vec<Process> {
+    let list = server.jsonrpc("core.ps", json!([])).unwrap_or_default();
+    let items = list.as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().map_or(value.to_string(), str::to_owned);
+    let all = items.chunks(2).filter_map(|pair| {
+        let pid = text(pair.first()?).parse().ok()?;
+        let name = text(pair.get(1)?).to_lowercase();
+        let words = name.split_whitespace().filter(|word| {
+            !word.contains(|c: char| c.is_ascii_digit() || c == '=' || c == '/')
+                && *word != "(generic)"
+        });
+        let name = words.take(3).collect::<Vec<&str>>().join(" ");
+        Some(Process { pid, name })
+    });
+    all.filter(|process| !process.has("main process -") && !process.has("attendant"))
+        .collect()
+}
+
+/// Returns the children that the main process has.
+pub fn children(server: &Kamailio) -> Vec<i32> {
+    let path = format!("/proc/{0}/task/{0}/children", server.pid());
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let mut pids: Vec<i32> = text
+        .split_whitespace()
+        .filter_map(|pid| pid.parse().ok())
+        .collect();
+    pids.sort_unstable();
+    pids
+}
+
+/// Sends a signal to a process of the server.
+fn signal(pid: i32, number: i32) -> bool {
+    // SAFETY: a system call without memory (kill(2)); the process is a child of the server, which this program started.
+    unsafe { libc::kill(pid, number) == 0 }
+}
+
+/// A process that is stopped, and goes on when this is dropped.
+pub struct Stopped<'s> {
+    /// Which.
+    pub process: Process,
+    /// What it was stopped at.
+    pub at: Place,
+    _disturbances: Vec<Disturbance<'s>>,
+}
+
+/// What a stopped process holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing that is seen from outside, or it was not looked at.
+    Elsewhere,
+    /// A pin: it reads the lists.
+    Pin,
+    /// The lock: it changes the lists.
+    Lock,
+    /// Something that all others need too: nobody answers.
+    Everything,
+}
+
+impl<'s> Stopped<'s> {
+    fn stop(scene: &'s Scene<'_>, process: &Process) -> Self {
+        let mut disturbances = vec![scene.weather.begin(Kind::Stop)];
+        if process.has("dispatcher states") {
+            disturbances.push(scene.weather.begin(Kind::Keep));
+        }
+        if process.has("timer") {
+            disturbances.push(scene.weather.begin(Kind::Timer));
+        }
+        signal(process.pid, libc::SIGSTOP);
+        Self {
+            process: process.clone(),
+            at: Place::Elsewhere,
+            _disturbances: disturbances,
+        }
+    }
+
+    /// Looks for the lock, and if there is `time`, for a pin, and counts what was found.
+    fn look(&mut self, scene: &Scene<'_>, time: Duration) -> Place {
+        let end = Instant::now() + time;
+        let pid = i64::from(self.process.pid);
+        loop {
+            self.at = match figures(scene, &self.process) {
+                None => Place::Everything,
+                Some(figures) if figures.writer == pid => Place::Lock,
+                Some(figures) if figures.reader == pid => Place::Pin,
+                Some(_) => Place::Elsewhere,
+            };
+            if self.at != Place::Elsewhere || Instant::now() >= end {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        match self.at {
+            Place::Elsewhere => {}
+            Place::Pin => scene.ledger.fault("stops that hit a pin"),
+            Place::Lock => scene.ledger.fault("stops that hit the lock"),
+            Place::Everything => scene.ledger.fault("stops after which nobody answered"),
+        }
+        self.at
+    }
+
+    /// Kills it where it is.
+    pub fn kill(self) {
+        signal(self.process.pid, libc::SIGKILL);
+    }
+}
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        signal(self.process.pid, libc::SIGCONT);
+    }
+}
+
+/// What `dispatcher.stats` says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Figures {
+    /// The process that has been reading for longest; 0: none.
+    pub reader: i64,
+    /// The process that changes the lists.
+    pub writer: i64,
+    /// Destinations.
+    pub destinations: i64,
+    /// Bytes that wait to be freed.
+    pub replaced: i64,
+}
+
+/// Asks for the figures a process that is not `stopped`; `None` if it does not answer soon.
+fn figures(scene: &Scene<'_>, stopped: &Process) -> Option<Figures> {
+    if stopped.has("ctl") {
+        return figures_by_datagram(scene.server, FIGURES);
+    }
+    let pieces = binrpc_within(scene.server.dir(), &["dispatcher.stats"], FIGURES).ok()?;
+    let (mut path, mut last) = (Vec::new(), String::new());
+    let mut found = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Name(name) => last = name,
+            Piece::Open => path.push(std::mem::take(&mut last)),
+            Piece::Close => {
+                path.pop();
+            }
+            Piece::Int(number) => {
+                let part = path.last().cloned().unwrap_or_default();
+                found.push((format!("{part}.{last}"), number));
+            }
+            _ => {}
+        }
+    }
+    let number = |name: &str| found.iter().find(|(key, _)| key == name).map(|(_, n)| *n);
+    Some(Figures {
+        reader: number("READER.PID")?,
+        writer: number("WRITER.PID")?,
+        ..Figures::default()
+    })
+}
+
+/// Asks for the figures through the unix socket for datagrams.
+pub fn figures_by_datagram(server: &Kamailio, limit: Duration) -> Option<Figures> {
+    let stats = server
+        .jsonrpc_within("dispatcher.stats", json!([]), limit)
+        .ok()?;
+    let number = |value: &Value| value.as_i64();
+    Some(Figures {
+        reader: number(&stats["READER"]["PID"])?,
+        writer: number(&stats["WRITER"]["PID"])?,
+        destinations: number(&stats["DESTINATIONS"])?,
+        replaced: number(&stats["MEMORY"]["REPLACED"])?,
+    })
+}
+
+/// Stops processes by chance, for times by chance.
+struct Stopper;
+
+impl Actor for Stopper {
+    fn act(&mut self, scene: &Scene<'_>, random: &mut StdRng) {
+        let most = f64::from(u32::try_from(scene.scale().stop_ms).unwrap_or(u32::MAX));
+        // From a millisecond to the longest time, each order of magnitude alike.
+        let time = most.powf(random.random_range(0.0..1.0));
+        let mut time = Duration::from_millis(time as u64);
+        let all = &scene.processes;
+        let chosen: Vec<&Process> = match random.random_range(0..10) {
+            0 => {
+                time = time.min(Duration::from_millis(1_500));
+                all.iter()
+                    .filter(|process| process.has("udp receiver"))
+                    .collect()
+            }
+            1 | 2 => (0..3)
+                .map(|_| &all[random.random_range(0..all.len())])
+                .collect(),
+            _ => vec![&all[random.random_range(0..all.len())]],
+        };
+        let begun = Instant::now();
+        let mut stopped: Vec<Stopped<'_>> = chosen
+            .into_iter()
+            .map(|process| Stopped::stop(scene, process))
+            .collect();
+        for one in &mut stopped {
+            scene
+                .ledger
+                .fault(&format!("stops of {}", one.process.name));
+            if time > Duration::from_millis(20) {
+                let enough = time > SHOWN;
+                one.look(scene, if enough { SHOWN } else { Duration::ZERO });
+            }
+        }
+        scene.rest(time.saturating_sub(begun.elapsed()));
+        drop(stopped);
+        scene.rest(Duration::from_millis(random.random_range(0..300)));
+    }
+}
+
+/// Stops a process again and again until it holds a pin or the lock, and then for a while.
+struct Hunter;
+
+impl Actor for Hunter {
+    fn act(&mut self, scene: &Scene<'_>, random: &mut StdRng) {
+        let prey = if random.random() {
+            Place::Pin
+        } else {
+            Place::Lock
+        };
+        if let Some(stopped) = hunt(scene, random, prey) {
+            hold(scene, random, &stopped);
+        }
+        scene.rest(Duration::from_millis(random.random_range(0..500)));
+    }
+}
+
+/// Holds a process that was stopped well, now and then until the log must have named it.
+fn hold(scene: &Scene<'_>, random: &mut StdRng, stopped: &Stopped<'_>) {
+    let begun = Instant::now();
+    let most = scene.scale().stop_ms;
+    let long = most > NAMED_MS && random.random_range(0..4) == 0;
+    let time = if long {
+        most
+    } else {
+        random.random_range(1..most / 3)
+    };
+    scene.rest(Duration::from_millis(time));
+    let held = begun.elapsed() >= Duration::from_millis(NAMED_MS + 1_500);
+    if !held || scene.weather.disturbed(Kind::Timer, begun) {
+        return;
+    }
+    let what = match stopped.at {
+        Place::Pin => "reading",
+        _ => "changing",
+    };
+    let warning = format!(
+        "process {} has been {what} the lists for",
+        stopped.process.pid
+    );
+    let said = || scene.server.log().contains(&warning);
+    if poll(
+        Duration::from_millis(100),
+        Duration::from_secs(3),
+        said,
+        |said| *said,
+    ) {
+        scene
+            .ledger
+            .did("warnings of a process that holds something");
+    } else if !scene.weather.disturbed(Kind::Timer, begun) {
+        scene.wrong(&format!("no warning: {warning}"));
+    }
+}
+
+/// Stops a process that holds this, if one is met soon.
+pub fn hunt<'s>(scene: &'s Scene<'_>, random: &mut StdRng, prey: Place) -> Option<Stopped<'s>> {
+    let busy = |process: &&Process| {
+        let asks = process.has("datagram") || process.has("ctl");
+        asks || process.has("tcp receiver") && prey == Place::Lock
+    };
+    let busy: Vec<&Process> = scene.processes.iter().filter(busy).collect();
+    let process = busy[random.random_range(0..busy.len())];
+    let (tries, time) = match prey {
+        Place::Pin => (4, SHOWN),
+        _ => (100, Duration::ZERO),
+    };
+    for _ in 0..tries {
+        if !scene.goes_on() {
+            return None;
+        }
+        let mut stopped = Stopped::stop(scene, process);
+        if stopped.look(scene, time) == prey {
+            return Some(stopped);
+        }
+        drop(stopped);
+        std::thread::sleep(Duration::from_millis(random.random_range(1..30)));
+    }
+    None
+}
+
+/// Stops any process, wherever it is.
+pub fn stop_any<'s>(scene: &'s Scene<'_>, random: &mut StdRng) -> Stopped<'s> {
+    let all = &scene.processes;
+    Stopped::stop(scene, &all[random.random_range(0..all.len())])
+}

@@ -1,0 +1,390 @@
+//! What is there in every life: the config, the lists, the destinations that answer.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::machine::Clock;
+use harness::{Answer, Config, TempDir, Uas};
+
+/// Calls are counted here, and not relayed; commands change the states of all but the first two destinations.
+pub const CALLED: i64 = 1;
+/// Calls are counted here and relayed to destinations that answer, now and then with an error, or not.
+pub const RELAYED: i64 = 2;
+/// Only commands change the states, of all but the first destination.
+pub const TOLD: i64 = 3;
+/// Destinations come and go by edits, beside lasting ones.
+pub const EDITED: [i64; 2] = [4, 5];
+/// Only the list changes the states.
+pub const LISTED: i64 = 7;
+/// Only pings change the states.
+pub const PINGED: i64 = 8;
+/// The first of the sets that make the list long.
+pub const BALLAST: i64 = 20;
+
+/// The sets whose states commands change, with the number of destinations that each has.
+pub const COMMANDED: [(i64, usize); 2] = [(CALLED, 8), (TOLD, 40)];
+/// Destinations of an edited set that are in every file.
+pub const LASTING: usize = 8;
+/// Destinations of an edited set that are in no file.
+pub const PASSING: usize = 12;
+/// Destinations of the listed set.
+pub const IN_LIST: usize = 10;
+/// The most calls of a called destination that has a limit.
+pub const MAXLOAD: usize = 6;
+
+/// How hard the torture is.
+pub struct Scale {
+    /// Length of a round. Unit: milliseconds.
+    pub round_ms: u64,
+    /// The most rounds of a life.
+    pub rounds: usize,
+    /// The longest time that a process is stopped. Unit: milliseconds.
+    pub stop_ms: u64,
+    /// How long tm remembers a transaction: longer than anything is stopped. Unit: milliseconds.
+    pub wait_ms: i64,
+    /// Destinations that only make the list long.
+    pub ballast: usize,
+}
+
+impl Scale {
+    /// A small one for a run of less than a minute, as in `make test`.
+    pub fn of(seconds: u64) -> Self {
+        if seconds < 60 {
+            return Self {
+                round_ms: 3_000,
+                rounds: 2,
+                stop_ms: 1_500,
+                wait_ms: 4_000,
+                ballast: 8_000,
+            };
+        }
+        Self {
+            round_ms: 8_000,
+            rounds: 5,
+            stop_ms: 12_500,
+            wait_ms: 26_000,
+            ballast: 20_000,
+        }
+    }
+}
+
+/// The world.
+pub struct World {
+    /// How hard the torture is.
+    pub scale: Scale,
+    /// Destinations of the relayed set; the first one always answers well.
+    pub relayed: Vec<Uas>,
+    /// Destinations of the pinged set.
+    pub pinged: Vec<Uas>,
+    /// The wall clock that the servers see.
+    pub clock: Clock,
+    /// A small disk with the state file, if this machine lets us mount one.
+    pub disk: Option<PathBuf>,
+    folder: TempDir,
+}
+
+impl World {
+    /// Makes it.
+    pub fn new(scale: Scale) -> Self {
+        let folder = TempDir::new();
+        let disk = mount(folder.path());
+        let well = || Uas::start(Answer::Code(200));
+        Self {
+            scale,
+            relayed: (0..4).map(|_| well()).collect(),
+            pinged: (0..4).map(|_| well()).collect(),
+            clock: Clock::make(folder.path()),
+            disk,
+            folder,
+        }
+    }
+
+    /// The state file, the same in all lives.
+    pub fn state_file(&self) -> PathBuf {
+        let folder = self.disk.as_deref().unwrap_or(self.folder.path());
+        folder.join("states")
+    }
+
+    /// The list of a version. Only the listed set differs.
+    pub fn list(&self, version: u64) -> String {
+        let mut list = String::new();
+        for n in 0..COMMANDED[0].1 {
+            let most = if n < 2 { 0 } else { MAXLOAD };
+            let _ = writeln!(
+                list,
+                "{CALLED} {} 0 {} duid=c{n};maxload={most}",
+                uri(CALLED, n),
+                50 - n
+            );
+        }
+        for (n, uas) in self.relayed.iter().enumerate() {
+            let _ = writeln!(list, "{RELAYED} {} 0 0 duid=r{n}", uas.uri());
+        }
+        for n in 0..COMMANDED[1].1 {
+            let attrs = duid(n).map_or("weight=2".to_owned(), |duid| format!("duid={duid}"));
+            let _ = writeln!(list, "{TOLD} {} 0 {} {attrs}", uri(TOLD, n), 50 - n);
+        }
+        for set in EDITED {
+            for n in 0..LASTING {
+                let _ = writeln!(list, "{set} {} 0 {} weight=5", uri(set, n), 50 - n);
+            }
+        }
+        for n in 0..IN_LIST {
+            let bits = listed_state(version, n).bits();
+            let _ = writeln!(
+                list,
+                "{LISTED} {} {bits} {} v={version}",
+                uri(LISTED, n),
+                50 - n
+            );
+        }
+        for uas in &self.pinged {
+            let _ = writeln!(list, "{PINGED} {} 8", uas.uri());
+        }
+        for n in 0..self.scale.ballast {
+            let set = BALLAST + i64::try_from(n % 6).expect("a small number");
+            let _ = writeln!(
+                list,
+                "{set} sip:10.{}.{}.{}:5060 0 0 weight={};duid=b{n}",
+                n >> 16,
+                n >> 8 & 255,
+                n & 255,
+                n % 90 + 1
+            );
+        }
+        list
+    }
+
+    /// Number of destinations of each list.
+    pub fn count(&self) -> usize {
+        let commanded: usize = COMMANDED.iter().map(|(_, count)| count).sum();
+        let answering = self.relayed.len() + self.pinged.len();
+        commanded + answering + EDITED.len() * LASTING + IN_LIST + self.scale.ballast
+    }
+
+    /// The config of a server, with one of the server's allocators.
+    pub fn config(&self, allocator: &str) -> Config {
+        let state_file = self.state_file();
+        let environment = self.clock.environment();
+        let mut under = vec!["env"];
+        under.extend(environment.iter().map(String::as_str));
+        Config::routes(ROUTES)
+            .list(self.list(0))
+            .under(&under)
+            .children(4)
+            .all_transports()
+            .memory_manager(allocator)
+            .shm_mb(128)
+            .global("debug=0")
+            .global("tcp_children=3")
+            .global("tcp_rd_buf_size=65536")
+            // Names that do not resolve would be kept in the memory that is measured.
+            .global("use_dns_cache=off")
+            .global("disable_core_dump=yes")
+            .global("exit_timeout=15")
+            .modparam("jsonrpcs", "pretty_format", 0)
+            .modparam("tm", "fr_timer", 1_500)
+            .modparam("tm", "fr_inv_timer", 5_000)
+            .modparam("tm", "wt_timer", self.scale.wait_ms)
+            .modparam("htable", "htable", "fill=>size=12;")
+            .modparam("htable", "htable", "told=>size=6;initval=0;")
+            .param("flags", 2)
+            .param("reload_delta", 0)
+            .param("ds_hash_size", 8)
+            // Gives back what ended calls have left.
+            .param("ds_hash_check_interval", 1)
+            .param("ds_ping_interval", 1)
+            .param("ds_ping_latency_stats", 1)
+            .param("ds_probing_mode", 3)
+            .param("event_callback_mode", 65_536)
+            .param("state_file", state_file.to_str().expect("a path in UTF-8"))
+            .only_critical()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if let Some(disk) = &self.disk {
+            let _ = Command::new("umount").arg("-l").arg(disk).status();
+        }
+    }
+}
+
+/// The URI of a destination that nobody answers for.
+pub fn uri(set: i64, n: usize) -> String {
+    format!("sip:127.0.{set}.{n}:7001")
+}
+
+/// The duid of a destination of the told set; every other one has none.
+pub fn duid(n: usize) -> Option<String> {
+    (n % 2 == 0).then(|| format!("k{n}"))
+}
+
+/// The state that a version of the list asks for.
+pub fn listed_state(version: u64, n: usize) -> super::model::State {
+    let n = u64::try_from(n).expect("a small number");
+    let mixed = (version * 31 + n).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61;
+    super::model::STATES[usize::try_from(mixed % 4).expect("below 4")]
+}
+
+/// Mounts a small disk, which only this program and its children see; none where that is not allowed.
+fn mount(folder: &Path) -> Option<PathBuf> {
+    // SAFETY: unshare takes a number (unshare(2)); no other thread of this program runs yet that uses paths.
+    let alone = unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0;
+    let disk = folder.join("disk");
+    fs::create_dir(&disk).expect("a folder for the disk");
+    let run = |words: &[&str]| {
+        let status = Command::new(words[0]).args(&words[1..]).arg(&disk).status();
+        status.is_ok_and(|status| status.success())
+    };
+    let mounted = alone
+        && Command::new("mount")
+            .args(["--make-rprivate", "/"])
+            .status()
+            .is_ok_and(|status| status.success())
+        && run(&["mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "none"]);
+    if !mounted {
+        println!("torture: no disk is filled, because nobody may mount one here (that needs root)");
+    }
+    mounted.then_some(disk)
+}
+
+/// The user part of a request over TCP says what to do; `relay` comes over UDP, with all of its dialog.
+const ROUTES: &str = r#"
+request_route {
+    if (!is_present_hf("X-Desk")) {
+        if (is_method("ACK|CANCEL|BYE")) {
+            route(DIALOG);
+        } else if (is_method("INVITE")) {
+            route(RELAY);
+        } else {
+            sl_send_reply("200", "OK");
+        }
+        exit;
+    }
+    $var(rc) = 0;
+    $var(id) = "";
+    switch ($rU) {
+    case "call":
+        ds_select_dst("1", "10");
+        $var(rc) = $rc;
+        if ($var(rc) == 1) {
+            $var(id) = $xavp(_dsdst_=>dstid);
+        }
+        break;
+    case "end":
+        ds_load_update();
+        $var(rc) = $rc;
+        break;
+    case "sel0":
+        ds_select_dst("3", "0", "1");
+        $var(rc) = $rc;
+        break;
+    case "sel4":
+        ds_select_dst("3", "4", "3");
+        $var(rc) = $rc;
+        break;
+    case "sel8":
+        ds_select_dst("3", "8");
+        $var(rc) = $rc;
+        break;
+    case "sel9":
+        ds_select_dst("3", "9", "2");
+        $var(rc) = $rc;
+        break;
+    case "reload":
+        ds_reload();
+        $var(rc) = $rc;
+        break;
+    case "rpc":
+        jsonrpc_exec("$rb");
+        $var(rc) = $jsonrpl(code);
+        set_reply_body("$jsonrpl(body)", "application/json");
+        break;
+    case "fill":
+        route(FILL);
+        break;
+    case "empty":
+        sht_rm_name_re("fill=>.*");
+        break;
+    }
+    append_to_reply("X-Rc: $var(rc)\r\nX-Du: $du\r\nX-Id: $var(id)\r\n");
+    sl_send_reply("200", "OK");
+}
+route[RELAY] {
+    t_check_trans();
+    record_route();
+    if (!t_newtran()) {
+        exit;
+    }
+    if (!ds_select_dst("2", "10")) {
+        t_reply("404", "No destination");
+        exit;
+    }
+    t_on_reply("ANSWER");
+    t_on_failure("FAIL");
+    if (!t_relay()) {
+        ds_load_unset();
+        t_reply("500", "Not relayed");
+    }
+}
+route[DIALOG] {
+    if (loose_route()) {
+        if (is_method("BYE")) {
+            ds_load_update();
+        }
+        t_relay();
+    } else if (t_check_trans()) {
+        t_relay();
+    }
+}
+onreply_route[ANSWER] {
+    if (is_method("INVITE") && status =~ "^2") {
+        ds_load_update();
+    }
+    return 1;
+}
+failure_route[FAIL] {
+    if (!t_is_canceled() && ds_next_dst()) {
+        t_on_failure("FAIL");
+        t_relay();
+        exit;
+    }
+    ds_load_unset();
+}
+route[FILL] {
+    $var(piece) = "0123456789abcdef0123456789abcdef";
+    $var(i) = 0;
+    while ($var(i) < $(hdr(X-Double){s.int})) {
+        $var(piece) = $var(piece) + $var(piece);
+        $var(i) = $var(i) + 1;
+    }
+    $var(i) = 0;
+    while ($var(i) < $(hdr(X-Count){s.int})) {
+        $var(key) = $hdr(X-Double) + "-" + $var(i);
+        $sht(fill=>$var(key)) = $var(piece);
+        if ($sht(fill=>$var(key)) == $null) {
+            break;
+        }
+        $var(i) = $var(i) + 1;
+    }
+    $var(rc) = $var(i);
+}
+event_route[xhttp:request] {
+    jsonrpc_dispatch();
+}
+event_route[dispatcher:dst-down] {
+    if ($dsv(cause) == "rpc") {
+        $var(key) = "down" + $dsv(setid);
+        $var(n) = $shtinc(told=>$var(key));
+    }
+}
+event_route[dispatcher:dst-up] {
+    if ($dsv(cause) == "rpc") {
+        $var(key) = "up" + $dsv(setid);
+        $var(n) = $shtinc(told=>$var(key));
+    }
+}
+"#;
