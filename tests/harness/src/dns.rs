@@ -24,6 +24,8 @@ pub enum Name {
     Is(Ipv4Addr),
     /// These two addresses.
     Both(Ipv4Addr, Ipv4Addr),
+    /// So many addresses.
+    Many(u8),
     /// A service (SRV): this name and port.
     Service(&'static str, u16),
     /// A pointer (NAPTR): this kind of service is at that name.
@@ -125,6 +127,10 @@ fn serve(socket: &UdpSocket, inside: &Mutex<Inside>) {
         Name::Unknown => reply(query, &[], 3),
         Name::Is(ip) => addresses(query, kind, &[ip]),
         Name::Both(one, other) => addresses(query, kind, &[one, other]),
+        Name::Many(count) => {
+            let ips: Vec<_> = (1..=count).map(|n| Ipv4Addr::new(192, 0, 2, n)).collect();
+            addresses(query, kind, &ips)
+        }
         Name::Service(target, port) => {
             let found = (kind == TYPE_SRV).then(|| service(target, port));
             reply(query, found.as_slice(), 0)

@@ -3,4 +3,5 @@
 mod events;
 mod log_lines;
 mod memory;
+mod shared_memory;
 mod state_file;
