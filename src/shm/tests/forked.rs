@@ -25,12 +25,12 @@ const SIZE: usize = 512 << 20;
 /// An arena in a shared mapping. What is freed is overwritten and never handed out again, so that
 /// whoever still reads it is found out.
 #[derive(Clone, Copy)]
-struct Mapping {
+pub struct Mapping {
     base: NonNull<u8>,
 }
 
 impl Mapping {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let (prot, flags) = (
             libc::PROT_READ | libc::PROT_WRITE,
             libc::MAP_SHARED | libc::MAP_ANONYMOUS,
@@ -58,12 +58,12 @@ impl Mapping {
     }
 
     /// Pieces that are taken.
-    fn live(&self) -> &AtomicU64 {
+    pub fn live(&self) -> &AtomicU64 {
         unsafe { self.base.add(8).cast().as_ref() }
     }
 
     /// A counter for the test's own use.
-    fn counter(&self, number: usize) -> &AtomicU64 {
+    pub fn counter(&self, number: usize) -> &AtomicU64 {
         unsafe { self.base.add(16 + 8 * number).cast().as_ref() }
     }
 }
@@ -89,7 +89,7 @@ unsafe impl Arena for Mapping {
 }
 
 /// Runs `work` in that many child processes; `beside` runs in this one meanwhile.
-fn in_children(children: usize, work: impl Fn(usize), beside: impl FnOnce()) {
+pub fn in_children(children: usize, work: impl Fn(usize), beside: impl FnOnce()) {
     let start = |number| match unsafe { libc::fork() } {
         0 => {
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(number)));
@@ -114,7 +114,7 @@ fn uris(count: usize) -> Vec<String> {
     (0..count).map(|n| format!("sip:a:{n}")).collect()
 }
 
-fn shared_store(mapping: Mapping) -> Store<Mapping, Spin> {
+pub fn shared_store(mapping: Mapping) -> Store<Mapping, Spin> {
     let store = Store::create(mapping, Spin::INIT, RULES).unwrap();
     unsafe { store.make_slots(9) }.unwrap();
     store

@@ -13,6 +13,7 @@ mod held;
 mod laggard;
 #[cfg(feature = "models")]
 pub mod models;
+mod processes;
 mod retained;
 
 mod shares;

@@ -5,11 +5,12 @@ use core::ops::ControlFlow;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::{Shared, agrees, at_once, destroy, load, random, rounds, shared, toggle};
+use super::{agrees, at_once, destroy, load, random, rounds, shared, toggle};
 use crate::shm::calls::call_table::{CallLimits, Calls};
 use crate::shm::calls::fingerprint::FingerprintKey;
 use crate::shm::calls::placed::Counting;
-use crate::shm::table::store::ReloadState;
+use crate::shm::memory::arena::Arena;
+use crate::shm::table::store::{ReloadState, Store};
 use crate::shm::tests::LONG;
 use crate::shm::tests::calls::with_duid;
 use crate::shm::tests::store::{RULES, Spin};
@@ -23,7 +24,8 @@ const MOST: usize = 8;
 /// Call-IDs.
 const IDS: u8 = 16;
 
-pub(super) fn call_table(store: &Shared) -> Calls<Spin> {
+/// Makes a table of a few calls.
+pub fn call_table<A: Arena>(store: &Store<A, Spin>) -> Calls<Spin> {
     let limits = CallLimits {
         expire_s: 100,
         init_expire_s: 10,
@@ -33,7 +35,12 @@ pub(super) fn call_table(store: &Shared) -> Calls<Spin> {
 }
 
 /// Does something with a call of set 1, as a process.
-pub(super) fn act(store: &Shared, calls: &Calls<Spin>, process: usize, random: &mut StdRng) {
+pub fn act<A: Arena>(
+    store: &Store<A, Spin>,
+    calls: &Calls<Spin>,
+    process: usize,
+    random: &mut StdRng,
+) {
     let call_id = [random.random_range(0..IDS)];
     let call = calls.key().call(&call_id, b"x", None);
     let pinned = store.pin(process);
@@ -77,7 +84,7 @@ pub(super) fn act(store: &Shared, calls: &Calls<Spin>, process: usize, random: &
 }
 
 /// Ends all calls. None may be left in the count of a destination that is listed.
-pub(super) fn end_all(store: &Shared, calls: &Calls<Spin>) {
+pub fn end_all<A: Arena>(store: &Store<A, Spin>, calls: &Calls<Spin>) {
     assert!(calls.up() <= usize::from(IDS));
     let pinned = store.pin(0);
     let load = || -> u32 {

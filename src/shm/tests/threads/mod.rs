@@ -10,7 +10,7 @@
 //! | [`lists`] | Readers with edits and reloads. |
 //! | [`queues`] | Posters and takers of events, and sticky calls. |
 
-mod calls;
+pub mod calls;
 mod everything;
 mod faults;
 mod follow;
