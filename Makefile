@@ -18,7 +18,8 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 
 .PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-seam test-server test-parity \
 	test-fuzz test-matrix test-aarch64 supply reproducible prove lint bench bench-compare bench-live bench-growth \
-	bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all torture race fuzz miri valgrind clean
+	bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all torture race fuzz miri tsan \
+	test-miri valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,9 +90,12 @@ supply: headers ## check other people's crates: licences, versions, advisories; 
 reproducible: headers ## build in two clones with different paths, and compare the modules byte by byte
 	@MAKE="$(MAKE)" sh tests/supply/reproducible.sh
 
+test-miri: ## run a part of the tests with threads under Miri (skipped where there is none)
+	@CARGO="$(CARGO)" sh tests/programs/threads/miri.sh quick
+
 # One after the other, whatever becomes of one.
-prove: ## run what takes longer than `make test`: all of the matrix, aarch64, Miri, torture, race, valgrind, supply
-	@failed=; for part in supply reproducible test-matrix test-aarch64 fuzz miri torture race valgrind; do \
+prove: ## run what takes longer than `make test`: all of the matrix, aarch64, Miri, TSan, torture, race, valgrind, supply
+	@failed=; for part in supply reproducible test-matrix test-aarch64 fuzz miri tsan torture race valgrind; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 		[ -z "$$failed" ] || { echo "prove: failed:$$failed" >&2; exit 1; }
 
@@ -164,12 +168,12 @@ race: build ## let reloads and edits meet calls, in the C module and in ours (RA
 fuzz: ## fuzz what is read from text, with coverage (TARGET=: one, SECONDS=60: each; needs rustup's nightly and g++)
 	@CARGO="$(CARGO)" TARGET="$(TARGET)" INPUT="$(INPUT)" SECONDS_EACH="$(SECONDS)" sh tests/fuzz/run.sh
 
-miri: ## run the unit tests under Miri, two of them with many schedules (needs rustup's nightly with miri)
-	@$(CARGO) +nightly miri --version >/dev/null 2>&1 || \
-		{ echo "miri: first run: rustup toolchain install nightly --component miri,rust-src" >&2; exit 1; }
-	MIRIFLAGS=-Zmiri-disable-isolation $(CARGO) +nightly miri test --lib
-	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-many-seeds=0..8" $(CARGO) +nightly miri test --lib -- \
-		a_pinned_reader_sees threads_look_for_addresses
+# What each sees, and what it does not: doc/dev/threads.md.
+miri: ## run the unit tests under Miri, those with threads by MIRI_SEEDS (8) seeds (needs rustup's nightly with miri)
+	@CARGO="$(CARGO)" sh tests/programs/threads/miri.sh
+
+tsan: ## run the shared-memory tests under ThreadSanitizer, SHM_ROUNDS (10) times as long (needs rustup's nightly)
+	@CARGO="$(CARGO)" sh tests/programs/threads/tsan.sh
 
 valgrind: setup-tests build ## run the demo and the server tests with the server under memcheck
 	VALGRIND=1 $(CARGO) run --quiet -p dispatcher-programs --bin demo

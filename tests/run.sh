@@ -57,6 +57,7 @@ part build build probe
 part lint lint
 part unit test-unit test-seam
 part fuzz test-fuzz
+part miri test-miri
 part server test-server
 part parity test-parity
 release=$("${KAMAILIO:-kamailio}" -v | sed -n 's/^version: [^ ]* \([0-9]*\.[0-9]*\).*/\1/p')
