@@ -60,6 +60,7 @@ part fuzz test-fuzz
 part miri test-miri
 part server test-server
 part parity test-parity
+part torture torture TORTURE_SECONDS=20 TORTURE_SEED=1
 release=$("${KAMAILIO:-kamailio}" -v | sed -n 's/^version: [^ ]* \([0-9]*\.[0-9]*\).*/\1/p')
 echo "== skipped"
 sh tests/skipped.sh "$release" all "$out/all-skips" || bad="$bad skipped"

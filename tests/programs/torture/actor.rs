@@ -2,6 +2,7 @@
 
 use rand::rngs::StdRng;
 
+use super::overload::Reports;
 use super::scene::Scene;
 use super::{callers, machine, operators, processes};
 
@@ -26,6 +27,7 @@ pub fn cast() -> Vec<Box<dyn Actor>> {
     let mut cast: Vec<Box<dyn Actor>> = Vec::new();
     cast.extend(callers::cast());
     cast.extend(operators::cast());
+    cast.push(Box::new(Reports::default()));
     cast.extend(processes::cast());
     cast.extend(machine::cast());
     cast

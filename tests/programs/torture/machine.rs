@@ -76,6 +76,10 @@ impl Actor for Heap {
             return scene.wrong(&format!("{process:?} is gone"));
         };
         let disturbance = scene.weather.begin(Kind::Heap);
+        let _keep = process
+            .name
+            .contains("dispatcher states")
+            .then(|| scene.weather.begin(Kind::Keep));
         limit(process.pid, (size + room) * 1_024);
         scene.ledger.fault("processes without more memory");
         scene.rest(Duration::from_millis(random.random_range(50..1_000)));

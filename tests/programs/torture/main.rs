@@ -10,6 +10,7 @@
 //! | `quiet` | the comparison of the server with the model, when nothing is under way |
 //! | `callers` | actors that make calls and selections |
 //! | `operators` | actors that set states, edit, reload and list |
+//! | `overload` | an actor that reports destinations as overloaded |
 //! | `processes` | faults: processes that are stopped, go on, or are killed |
 //! | `machine` | faults: memory, heap, disk, clock |
 //! | `ledger` | what was done, what went wrong |
@@ -25,6 +26,7 @@ mod life;
 mod machine;
 mod model;
 mod operators;
+mod overload;
 mod processes;
 mod quiet;
 mod scene;
@@ -53,8 +55,13 @@ fn main() -> ExitCode {
     let mut random = StdRng::seed_from_u64(seed);
     let end = begun + Duration::from_secs(seconds);
     let mut lives = 0;
-    while lives == 0 || (Instant::now() < end && !run.ledger.is_full()) {
+    while lives < 2 || (Instant::now() < end && !run.ledger.is_full()) {
         let how = End::choose(lives, &mut random);
+        let (time, violations) = (begun.elapsed().as_secs(), run.ledger.violations());
+        println!(
+            "torture: {time} s, {violations} violations; server {} ends by {how:?}",
+            lives + 1
+        );
         run.live(how, &mut random, end);
         lives += 1;
     }

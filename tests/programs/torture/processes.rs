@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::actor::Actor;
 use super::scene::{Disturbance, Kind, Scene};
-use harness::{Kamailio, Piece, binrpc_within, poll};
+use harness::lab::ask_rpc;
+use harness::{Kamailio, Uac, poll};
 
 /// After so long the log names a process that holds something.
 const NAMED_MS: u64 = 10_000;
@@ -130,7 +131,7 @@ impl<'s> Stopped<'s> {
         let end = Instant::now() + time;
         let pid = i64::from(self.process.pid);
         loop {
-            self.at = match figures(scene, &self.process) {
+            self.at = match figures(scene) {
                 None => Place::Everything,
                 Some(figures) if figures.writer == pid => Place::Lock,
                 Some(figures) if figures.reader == pid => Place::Pin,
@@ -175,48 +176,31 @@ pub struct Figures {
     pub replaced: i64,
 }
 
-/// Asks for the figures a process that is not `stopped`; `None` if it does not answer soon.
-fn figures(scene: &Scene<'_>, stopped: &Process) -> Option<Figures> {
-    if stopped.has("ctl") {
-        return figures_by_datagram(scene.server, FIGURES);
+impl Figures {
+    fn read(stats: &Value) -> Option<Self> {
+        Some(Self {
+            reader: stats["READER"]["PID"].as_i64()?,
+            writer: stats["WRITER"]["PID"].as_i64()?,
+            destinations: stats["DESTINATIONS"].as_i64()?,
+            replaced: stats["MEMORY"]["REPLACED"].as_i64()?,
+        })
     }
-    let pieces = binrpc_within(scene.server.dir(), &["dispatcher.stats"], FIGURES).ok()?;
-    let (mut path, mut last) = (Vec::new(), String::new());
-    let mut found = Vec::new();
-    for piece in pieces {
-        match piece {
-            Piece::Name(name) => last = name,
-            Piece::Open => path.push(std::mem::take(&mut last)),
-            Piece::Close => {
-                path.pop();
-            }
-            Piece::Int(number) => {
-                let part = path.last().cloned().unwrap_or_default();
-                found.push((format!("{part}.{last}"), number));
-            }
-            _ => {}
-        }
-    }
-    let number = |name: &str| found.iter().find(|(key, _)| key == name).map(|(_, n)| *n);
-    Some(Figures {
-        reader: number("READER.PID")?,
-        writer: number("WRITER.PID")?,
-        ..Figures::default()
-    })
+}
+
+/// Asks a UDP worker for the figures: none of them ever waits for the lock. `None` if nobody answers soon.
+fn figures(scene: &Scene<'_>) -> Option<Figures> {
+    let request = ask_rpc("dispatcher.stats", json!([])).header("X-Desk", "1");
+    let mut uac = Uac::new();
+    uac.in_vain_once(&scene.dying);
+    let reply = uac.try_request(scene.server.addr(), &request, FIGURES)?;
+    let body: Value = serde_json::from_str(&reply.body_text()).ok()?;
+    Figures::read(&body["result"])
 }
 
 /// Asks for the figures through the unix socket for datagrams.
 pub fn figures_by_datagram(server: &Kamailio, limit: Duration) -> Option<Figures> {
-    let stats = server
-        .jsonrpc_within("dispatcher.stats", json!([]), limit)
-        .ok()?;
-    let number = |value: &Value| value.as_i64();
-    Some(Figures {
-        reader: number(&stats["READER"]["PID"])?,
-        writer: number(&stats["WRITER"]["PID"])?,
-        destinations: number(&stats["DESTINATIONS"])?,
-        replaced: number(&stats["MEMORY"]["REPLACED"])?,
-    })
+    let stats = server.jsonrpc_within("dispatcher.stats", json!([]), limit);
+    stats.ok().and_then(|stats| Figures::read(&stats))
 }
 
 /// Stops processes by chance, for times by chance.

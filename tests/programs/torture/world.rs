@@ -20,6 +20,8 @@ pub const EDITED: [i64; 2] = [4, 5];
 pub const LISTED: i64 = 7;
 /// Only pings change the states.
 pub const PINGED: i64 = 8;
+/// Destinations report that they are overloaded.
+pub const OVERLOADED: i64 = 9;
 /// The first of the sets that make the list long.
 pub const BALLAST: i64 = 20;
 
@@ -31,6 +33,8 @@ pub const LASTING: usize = 8;
 pub const PASSING: usize = 12;
 /// Destinations of the listed set.
 pub const IN_LIST: usize = 10;
+/// Destinations that report overload.
+pub const REPORTING: usize = 6;
 /// The most calls of a called destination that has a limit.
 pub const MAXLOAD: usize = 6;
 
@@ -54,7 +58,7 @@ impl Scale {
         if seconds < 60 {
             return Self {
                 round_ms: 3_000,
-                rounds: 2,
+                rounds: 1,
                 stop_ms: 1_500,
                 wait_ms: 4_000,
                 ballast: 8_000,
@@ -143,6 +147,9 @@ impl World {
         for uas in &self.pinged {
             let _ = writeln!(list, "{PINGED} {} 8", uas.uri());
         }
+        for n in 0..REPORTING {
+            let _ = writeln!(list, "{OVERLOADED} {}", uri(OVERLOADED, n));
+        }
         for n in 0..self.scale.ballast {
             let set = BALLAST + i64::try_from(n % 6).expect("a small number");
             let _ = writeln!(
@@ -161,7 +168,7 @@ impl World {
     pub fn count(&self) -> usize {
         let commanded: usize = COMMANDED.iter().map(|(_, count)| count).sum();
         let answering = self.relayed.len() + self.pinged.len();
-        commanded + answering + EDITED.len() * LASTING + IN_LIST + self.scale.ballast
+        commanded + answering + EDITED.len() * LASTING + IN_LIST + REPORTING + self.scale.ballast
     }
 
     /// The config of a server, with one of the server's allocators.
@@ -293,6 +300,11 @@ request_route {
     case "sel9":
         ds_select_dst("3", "9", "2");
         $var(rc) = $rc;
+        break;
+    case "report":
+        ds_oc_set_attrs("9", "$hdr(X-Uri)", "$hdr(X-Rate)", "86400000", "$hdr(X-Number)");
+        $var(rc) = $rc;
+        ds_select_dst("9", "64", "1");
         break;
     case "reload":
         ds_reload();
