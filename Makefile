@@ -19,7 +19,7 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 .PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-seam test-server test-parity \
 	test-fuzz test-matrix test-aarch64 supply reproducible prove lint bench bench-compare bench-live bench-growth \
 	bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all torture race fuzz miri tsan \
-	test-miri valgrind clean
+	test-miri asan valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,7 +73,7 @@ test-seam: headers ## test what in the seam needs the server's headers, but no s
 	$(CARGO) test --features server-tests,kamailio --lib kamailio::
 
 # These tests mostly wait, so more of them run than there are processors.
-test-server test-parity test-matrix: export RUST_TEST_THREADS ?= 4
+test-server test-parity test-matrix asan: export RUST_TEST_THREADS ?= 4
 
 test-server: setup-tests probe ## test the module inside the real Kamailio
 	$(CARGO) test --features server-tests --test server
@@ -94,8 +94,8 @@ test-miri: ## run a part of the tests with threads under Miri (skipped where the
 	@CARGO="$(CARGO)" sh tests/programs/threads/miri.sh quick
 
 # One after the other, whatever becomes of one.
-prove: ## run what takes longer than `make test`: all of the matrix, aarch64, Miri, TSan, torture, race, valgrind, supply
-	@failed=; for part in supply reproducible test-matrix test-aarch64 fuzz miri tsan torture race valgrind; do \
+prove: ## run what takes longer than `make test`: all of the matrix, aarch64, Miri, TSan, ASan, torture, race, valgrind, supply
+	@failed=; for part in supply reproducible test-matrix test-aarch64 fuzz miri tsan asan torture race valgrind; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 		[ -z "$$failed" ] || { echo "prove: failed:$$failed" >&2; exit 1; }
 
@@ -110,10 +110,10 @@ lint: headers ## check format and clippy, with and without the seam
 	@if $(CARGO) fmt --version >/dev/null 2>&1; then set -x; $(CARGO) fmt --all --check; \
 		else echo "lint: no rustfmt here, format not checked"; fi
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; \
-		$(CARGO) clippy --all-targets --features dispatcher/server-tests,dispatcher/models -p dispatcher -p dispatcher-harness \
-			-p dispatcher-programs -p dispatcher-fuzz -- -D warnings && \
+		$(CARGO) clippy --all-targets --features dispatcher/server-tests,dispatcher/models,dispatcher/sanitizers \
+			-p dispatcher -p dispatcher-harness -p dispatcher-programs -p dispatcher-fuzz -- -D warnings && \
 		$(CARGO) check -p dispatcher-bench --benches && \
-		$(CARGO) clippy --release --lib --features kamailio,panic-probe -- -D warnings; \
+		$(CARGO) clippy --release --lib --features kamailio,panic-probe,sanitizers -- -D warnings; \
 		else echo "lint: no clippy here, lints not checked"; fi
 
 BENCH = $(CARGO) run --quiet -p dispatcher-programs --bin bench --
@@ -174,6 +174,11 @@ miri: ## run the unit tests under Miri, those with threads by MIRI_SEEDS (8) see
 
 tsan: ## run the shared-memory tests under ThreadSanitizer, SHM_ROUNDS (10) times as long (needs rustup's nightly)
 	@CARGO="$(CARGO)" sh tests/programs/threads/tsan.sh
+
+# T=name: only the server tests with it in their name.
+asan: setup-tests headers ## run the unit and server tests with AddressSanitizer, UndefinedBehaviorSanitizer and overflow checks
+	@sh kamailio-glue/setup.sh sanitizers
+	@CARGO="$(CARGO)" sh tests/asan.sh $(T)
 
 valgrind: setup-tests build ## run the demo and the server tests with the server under memcheck
 	VALGRIND=1 $(CARGO) run --quiet -p dispatcher-programs --bin demo

@@ -368,4 +368,12 @@ int dsr_panic_probe(struct sip_msg *msg, char *p1, char *p2);
 int dsr_memory_probe(struct sip_msg *msg, char *p1, char *p2);
 #endif
 
+#ifdef DISPATCHER_FAULT_PROBE
+/* Makes the mistake of that name on purpose; for the test of the sanitizers only. */
+int dsr_fault_probe(struct sip_msg *msg, char *kind, char *p2);
+/* The mistakes in C: reads the element at `place` of an array of 16, or adds 1 to a number. */
+int glue_stack_fault(int place);
+int glue_sum_fault(int number);
+#endif
+
 #endif

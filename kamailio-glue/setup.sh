@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what building needs, and with the argument `tests` what testing needs, or with `fuzz` what `make fuzz`
-# needs, from the distribution's own packages. Quick and silent when all of it is there.
+# Installs what building needs, with the argument `tests` what testing needs, with `fuzz` what `make fuzz` needs, or with
+# `sanitizers` what `make asan` needs, from the distribution's own packages. Quick and silent when all of it is there.
 set -eu
 
 RUST=1.85            # as rust-version in Cargo.toml
@@ -74,6 +74,12 @@ choose_libclang() {
 	need "libclang1-${version:-14}"
 }
 
+# A compiler, the runtime of its sanitizers, and what names the places in their reports.
+choose_sanitizers() {
+	choose_libclang
+	need clang "libclang-rt-${version:-14}-dev" llvm
+}
+
 has_postgres() { ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null 2>&1; }
 
 # Databases for the tests, which start servers of their own: the programs are enough. MariaDB's are
@@ -140,6 +146,7 @@ if [ "$tests" = tests ]; then
 	choose_configs
 fi
 [ "$tests" != fuzz ] || need g++
+[ "$tests" != sanitizers ] || choose_sanitizers
 
 if [ -n "$missing" ]; then
 	echo "setup: installing$missing"

@@ -52,6 +52,9 @@ static cmd_export_t glue_cmds[] = {
 	PLAIN("ds_panic_probe", dsr_panic_probe, 0, ANY_ROUTE),
 	PLAIN("ds_memory_probe", dsr_memory_probe, 0, ANY_ROUTE),
 #endif
+#ifdef DISPATCHER_FAULT_PROBE
+	PLAIN("ds_fault_probe", dsr_fault_probe, 1, ANY_ROUTE),
+#endif
 	{0, 0, 0, 0, 0, 0}
 };
 

@@ -13,6 +13,14 @@ const SOURCES: [&str; 9] = [
     "tables.c", "kemi.c", "events.c", "log.c", "lock.c", "mem.c", "server.c", "cfg.c", "tm.c",
 ];
 
+/// Options of `make asan`, whose compiler is clang: what it finds ends the process.
+const SANITIZERS: [&str; 4] = [
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=undefined",
+    "-fno-omit-frame-pointer",
+    "-g",
+];
+
 /// All that a C compilation needs.
 pub struct Glue<'a> {
     /// The package's directory.
@@ -48,6 +56,9 @@ impl Glue<'_> {
         if cfg!(feature = "panic-probe") {
             options.push("-DDISPATCHER_PANIC_PROBE".to_owned());
         }
+        if cfg!(feature = "sanitizers") {
+            options.push("-DDISPATCHER_FAULT_PROBE".to_owned());
+        }
         options
     }
 
@@ -72,8 +83,10 @@ impl Glue<'_> {
                 "-ffile-prefix-map={}=kamailio",
                 self.headers.root.display()
             ));
-        // It needs an optimization level.
-        if std::env::var("OPT_LEVEL").is_ok_and(|level| level != "0") {
+        // It needs an optimization level; sanitizers do not see through it.
+        if !cfg!(feature = "sanitizers")
+            && std::env::var("OPT_LEVEL").is_ok_and(|level| level != "0")
+        {
             build.flag("-U_FORTIFY_SOURCE").flag("-D_FORTIFY_SOURCE=2");
         }
         for option in self.options() {
@@ -89,7 +102,8 @@ impl Glue<'_> {
         let output = self
             .c_compiler()?
             .to_command()
-            .arg("-shared")
+            // Where Rust has a sanitizer, cc asks for it here as well, and variables would grow.
+            .args(["-shared", "-fno-sanitize=all"])
             .arg("-o")
             .arg(&so)
             .arg(self.root.join("kamailio-glue/probe.c"))
@@ -155,7 +169,12 @@ impl Glue<'_> {
     pub fn compile(&self) -> Result<()> {
         let dir = self.root.join("kamailio-glue");
         let files = SOURCES.iter().map(|name| dir.join(name));
-        self.compiler()
+        let mut build = self.compiler();
+        if cfg!(feature = "sanitizers") {
+            let probe = dir.join("fault_probe.c");
+            build.flags(SANITIZERS).file(probe);
+        }
+        build
             .files(files)
             .try_compile("dispatcher_glue")
             .map_err(|_| "the glue does not compile: see the compiler's words above".to_owned())

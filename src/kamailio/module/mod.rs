@@ -5,9 +5,12 @@
 //! | [`exports`] | The symbols that the loader looks up. |
 //! | [`init`] | Start, fork and stop. |
 //! | [`processes`] | Helper processes and timers. |
+//! | `fault_probe` | A script function that makes mistakes on purpose, for a test. |
 //! | `panic_probe` | A script function that panics on purpose, for a test. |
 
 pub mod exports;
+#[cfg(feature = "sanitizers")]
+pub mod fault_probe;
 pub mod init;
 #[cfg(feature = "panic-probe")]
 pub mod panic_probe;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{
     Config, Fault, Module, TempDir, free_port, module, packaged, patience, rpc, this_server,
 };
-use super::{under_valgrind, valgrind, wait_for};
+use super::{sanitizer, under_valgrind, valgrind, wait_for};
 
 /// A server. Dropping it stops it and checks its log; it must be dropped by the thread that
 /// started it, because the kernel stops the server when that thread ends.
@@ -295,6 +295,11 @@ impl Kamailio {
         ended
     }
 
+    /// Ends a server whose faults are the measure; yields them.
+    pub fn faults(mut self) -> Vec<String> {
+        self.finish()
+    }
+
     /// Ends the server; yields what was wrong with its life.
     fn finish(&mut self) -> Vec<String> {
         let mut faults = Vec::new();
@@ -312,6 +317,7 @@ impl Kamailio {
         if under_valgrind() {
             faults.extend(valgrind::faults(self.dir.path()));
         }
+        faults.extend(sanitizer::faults(self.dir.path()));
         faults
     }
 }
@@ -397,6 +403,7 @@ fn check(dir: &Path, config: &Config) -> Result<String, String> {
         .args(["-c", "-E", "-f"])
         .arg(dir.join("kamailio.cfg"));
     command.arg("-w").arg(dir).arg("-Y").arg(dir);
+    sanitizer::preload(&mut command, dir);
     let out = command.args(&config.args).output().expect("kamailio runs");
     let text = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).into_owned();
     if out.status.success() {
@@ -481,6 +488,7 @@ fn command(config: &Config, dir: &Path) -> Command {
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("log file"))
         .stderr(log);
+    sanitizer::preload(&mut command, dir);
     command.process_group(0);
     // SAFETY: prctl is async-signal-safe (signal-safety(7) rules for the child between fork and
     // exec) and touches nothing but the child's own death signal.

@@ -2,7 +2,8 @@
 //!
 //! Environment: `DISPATCHER_SO` names our module (default `target/release/dispatcher.so`),
 //! `KAMAILIO`, `KAMCMD` and `KAMAILIO_MODULES` override what `PATH` and the server itself say,
-//! `VALGRIND=1` runs every server under memcheck, `KEEP=1` keeps the working directories.
+//! `VALGRIND=1` runs every server under memcheck, `SANITIZER` names the runtime of a module that
+//! was built with sanitizers, `KEEP=1` keeps the working directories.
 mod binrpc;
 mod c_module;
 mod cast;
@@ -21,6 +22,7 @@ pub mod packaged;
 mod ports;
 mod probe;
 mod rpc;
+pub mod sanitizer;
 mod service;
 mod sip;
 mod tempdir;
@@ -62,9 +64,14 @@ pub fn under_valgrind() -> bool {
     std::env::var_os("VALGRIND").is_some_and(|v| v != "0" && !v.is_empty())
 }
 
-/// `seconds` as a deadline, stretched when the servers run under valgrind.
+/// `seconds` as a deadline, stretched when the servers run under valgrind or with sanitizers.
 pub fn patience(seconds: u64) -> Duration {
-    Duration::from_secs(seconds * if under_valgrind() { 12 } else { 1 })
+    let slowness = match () {
+        () if under_valgrind() => 12,
+        () if sanitizer::is_on() => 3,
+        () => 1,
+    };
+    Duration::from_secs(seconds * slowness)
 }
 
 /// Calls `probe` every few milliseconds until it yields a value; panics after `limit`.

@@ -44,7 +44,7 @@ impl Announced {
     }
 
     fn is_bad(&self, line: &str) -> bool {
-        if [" BUG: ", " CRITICAL: ", " ALERT: ", "AddressSanitizer"]
+        if [" BUG: ", " CRITICAL: ", " ALERT: "]
             .iter()
             .any(|w| line.contains(w))
         {

@@ -1,7 +1,9 @@
 //! Shared memory: flat over thousands of changes, and a list that does not fit changes nothing.
 
 use harness::lab::lab;
-use harness::{Kamailio, Module, Request, Uac, patience, poll, under_valgrind, wait_for};
+use harness::{
+    Kamailio, Module, Request, Uac, patience, poll, sanitizer, under_valgrind, wait_for,
+};
 use serde_json::{Value, json};
 
 /// Times that something is done.
@@ -27,6 +29,7 @@ fn used(server: &Kamailio) -> i64 {
 
 /// Waits until the memory in use is at most `limit`: what was replaced goes with the next tick.
 fn falls_to(server: &Kamailio, limit: i64) {
+    let limit = limit + sanitizer::kept();
     let step = std::time::Duration::from_millis(20);
     let last = poll(step, patience(10), || used(server), |used| *used <= limit);
     assert!(

@@ -5,4 +5,6 @@ mod exports;
 mod panic;
 mod parameters;
 mod processes;
+#[cfg(feature = "sanitizers")]
+mod sanitizers;
 mod surface;

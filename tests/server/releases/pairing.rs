@@ -6,7 +6,7 @@
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Output};
 
-use harness::{Module, TempDir, module};
+use harness::{Module, TempDir, module, sanitizer};
 
 /// Runs the server with a copy of our module in which `from` became `to`, of the same length.
 fn run_with(from: &str, to: &str, mode: &str) -> Output {
@@ -36,7 +36,9 @@ fn run_with(from: &str, to: &str, mode: &str) -> Output {
         file.display()
     );
     std::fs::write(&config, text).expect("the config");
-    Command::new(module::kamailio())
+    let mut command = Command::new(module::kamailio());
+    sanitizer::preload(&mut command, dir.path());
+    command
         .args([mode, "-E", "-w"])
         .arg(dir.path())
         .arg("-f")
