@@ -69,18 +69,27 @@ fn no_path_of_the_machine_that_built_it_is_in_it() {
     }
 }
 
+/// As in Debian's packages.
 #[test]
 fn the_c_code_watches_its_stack_and_the_linker_protects_its_tables() {
+    let called = symbols("--undefined-only");
+    let calls = |name: fn(&str) -> bool| called.iter().any(|called| name(called));
+    assert!(calls(|name| name.starts_with("__stack_chk_fail")));
+    let fortified = |name: &str| name.split('@').next().unwrap().ends_with("_chk");
     assert!(
-        symbols("--undefined-only")
-            .iter()
-            .any(|name| name.starts_with("__stack_chk_fail"))
+        calls(fortified),
+        "no function that knows its bounds: {called:?}"
     );
     let headers = Command::new("readelf").args(["-lWd", &module()]).output();
     let headers = String::from_utf8(headers.expect("readelf runs").stdout).unwrap();
     assert!(
         headers.contains("GNU_RELRO") && headers.contains("BIND_NOW"),
         "{headers}"
+    );
+    let stack = headers.lines().find(|line| line.contains("GNU_STACK"));
+    assert!(
+        stack.is_some_and(|line| line.contains(" RW ")),
+        "code may run on the stack: {headers}"
     );
 }
 
