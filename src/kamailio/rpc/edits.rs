@@ -9,6 +9,7 @@ use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::list::row;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::State;
+use crate::dispatch::text::Escaped;
 use crate::dispatch::words::{self, INVALID};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::patience;
@@ -19,7 +20,6 @@ use crate::kamailio::probing::resolver::{self, Peer};
 use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::net::Uri;
 use crate::kamailio::server::rand::ServerRandom;
-use crate::kamailio::server::text::Escaped;
 use crate::shm::dest::destination::Dest;
 use crate::shm::table::edit::Revision;
 
