@@ -305,6 +305,13 @@ impl<'c> Answer<'c> {
         unsafe { items(rows, result.n) }
     }
 
+    /// Returns false for an answer that never began. db_mysql takes a connection that breaks before the columns for
+    /// a statement without rows, and says that all is well.
+    fn has_begun(&self) -> bool {
+        // SAFETY: null, or a result that lives until this is dropped or fetches the next piece.
+        unsafe { self.result.as_ref() }.is_none_or(|result| result.col.n > 0)
+    }
+
     /// Fetches the next piece; `None` when that fails.
     fn next(&mut self) -> Option<()> {
         let driver = self.connection.driver;
@@ -350,6 +357,9 @@ impl Reader<'_> {
     fn read_by_fetch(&mut self, connection: &Connection, columns: &[&[u8]]) -> Result<(), DbError> {
         let answer = connection.query(columns, &[], self.table.order);
         let mut answer = answer.ok_or_else(|| self.no_query(columns))?;
+        if !answer.has_begun() {
+            return Err(DbError::BrokenOff(0));
+        }
         while self.keep(answer.rows())? > 0 {
             answer.next().ok_or(DbError::BrokenOff(self.count))?;
         }

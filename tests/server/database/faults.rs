@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::kind::{Database, PASSWORD, Row};
+use harness::database::{Database, PASSWORD, Row};
 use harness::{Config, Kamailio, Module, Probe, Uac, fails_to_start};
 
 pub fn config(database: &Database) -> Config {

@@ -1,19 +1,16 @@
 //! Lists from a database: the same tests for SQLite, text files, MariaDB and PostgreSQL, which the
 //! tests start themselves, each in a directory and on a port of its own.
 
-mod daemon;
 mod faults;
-pub(crate) mod kind;
 mod outage;
 mod rows;
 mod same;
 mod sizes;
 mod states;
-mod text;
 mod tools;
 
+use harness::database::{Database, Kind, postgres_account};
 use harness::{this_machine, this_server};
-use kind::{Database, Kind};
 
 /// Runs the tests that every database must pass, on one server of its kind.
 fn all(kind: Kind) {
@@ -59,7 +56,7 @@ fn postgres() {
     if this_server::lacks(&["db_postgres.so"]) {
         return;
     }
-    if daemon::postgres_account().is_some_and(this_machine::lacks_a_root_for) {
+    if postgres_account().is_some_and(this_machine::lacks_a_root_for) {
         return;
     }
     all(Kind::Postgres);

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::faults::{call, config, rows};
-use super::kind::{Database, Kind};
-use harness::{Fault, Kamailio, Module, Uac, patience};
+use harness::database::{Database, Kind, text};
+use harness::{Door, Fault, Kamailio, Module, Uac, Way, patience};
 
 pub fn a_lost_database_leaves_the_list(database: &mut Database) {
     database.create();
@@ -20,6 +20,7 @@ pub fn a_lost_database_leaves_the_list(database: &mut Database) {
         Kind::MariaDb | Kind::Postgres => {
             slow(database, &server);
             killed(database, &server);
+            cut(database);
         }
     }
     let said = server.kamcmd(&["dispatcher.reload"]).expect("good again");
@@ -45,7 +46,7 @@ fn refused(database: &Database, server: &Kamailio, reason: &str) {
 
 /// The driver keeps a table whose file is gone, but not one whose file is no table.
 fn spoilt(database: &Database, server: &Kamailio) {
-    super::text::spoil(database.dir.path(), "version");
+    text::spoil(database.dir.path(), "version");
     refused(database, server, "cannot read the table's version");
     database.create();
     database.fill(&rows());
@@ -101,6 +102,21 @@ fn slow(database: &Database, server: &Kamailio) {
             assert!(text.contains("cannot connect to the database"), "{text}");
         }
     });
+}
+
+/// A connection that ends anywhere in the answers is not an empty list.
+fn cut(database: &Database) {
+    let door = Door::before(database.daemon.as_ref().expect("a server").port);
+    let url = database.url_through(&door);
+    let server = Kamailio::start(Module::Rust, config(database).param("db_url", url).only_critical());
+    let mut taken = 0;
+    for bytes in (0..2_500).step_by(20) {
+        door.set(Way::BreaksAfter(bytes));
+        let said = server.kamcmd(&["dispatcher.reload", "empty"]);
+        assert_eq!(server.dests(1).len(), 3, "after {bytes} bytes: {said:?}");
+        taken += i32::from(said.is_ok());
+    }
+    assert!((1..125).contains(&taken), "{taken} of 125 answers came whole");
 }
 
 fn killed(database: &mut Database, server: &Kamailio) {

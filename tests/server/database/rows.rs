@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::kind::{Database, Kind, Row};
+use harness::database::{Database, Kind, Row, text};
 use harness::{Config, Kamailio, Module, fails_to_start};
 
 fn config(database: &Database) -> Config {
@@ -168,7 +168,7 @@ pub fn a_strict_load_refuses_bad_rows(database: &Database) {
 
 pub fn each_version_has_its_columns(database: &Database) {
     for version in 1..=4_u8 {
-        let mut columns = super::text::COLUMNS[..=usize::from(version)].to_vec();
+        let mut columns = text::COLUMNS[..=usize::from(version)].to_vec();
         if version == 4 {
             columns.push(("extra", "int"));
         }
@@ -238,7 +238,7 @@ pub fn columns_and_table_have_other_names(database: &Database) {
 }
 
 pub fn extra_columns_become_attributes(database: &Database) {
-    let mut columns = super::text::COLUMNS.to_vec();
+    let mut columns = text::COLUMNS.to_vec();
     columns.extend([("c1", "text"), ("c2", "int")]);
     database.create_with("dispatcher", 4, &columns);
     let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();

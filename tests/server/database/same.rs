@@ -1,6 +1,6 @@
 //! The same 2,000 destinations from a file and from a database: the same list and the same picks.
 
-use super::kind::{Database, Kind, Row};
+use harness::database::{Database, Kind, Row};
 use harness::{Config, Kamailio, Module, Probe, Request, Uac};
 
 const SETS: usize = 20;

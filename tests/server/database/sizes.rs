@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde_json::json;
 
 use super::faults::{call, config, rows};
-use super::kind::{Database, Row};
+use harness::database::{Database, Row};
 use harness::{Kamailio, Module, Uac, patience, under_valgrind};
 
 /// Rows of the large table.

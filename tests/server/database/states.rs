@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::faults::config;
-use super::kind::{Database, Kind, Row};
+use harness::database::{Database, Kind, Row};
 use harness::{Kamailio, Module, patience, wait_for};
 
 /// Waits until the server has written so many flags, at once or one after the other.

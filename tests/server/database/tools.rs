@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use super::kind::{Database, Kind};
 use super::rows::plain;
+use harness::database::{Database, Kind};
 use harness::{Kamailio, this_server};
 
 fn kamcli(database: &Database, server: &Kamailio, args: &[&str]) -> String {

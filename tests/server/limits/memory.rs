@@ -10,7 +10,7 @@ use harness::{
 };
 use serde_json::json;
 
-use crate::database::kind::{Database, Kind, Row};
+use harness::database::{Database, Kind, Row};
 
 /// Megabytes that the process gets besides what it has.
 const ROOMS: [u64; 6] = [0, 2, 8, 25, 60, 1_000];

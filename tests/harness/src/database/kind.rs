@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use super::daemon::Daemon;
 use super::text;
-use harness::{Config, TempDir};
+use crate::{Config, Door, TempDir};
 
 /// The kinds that are tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +51,12 @@ impl Row {
 
 /// The table that ships, `doc/db`.
 const SCHEMAS: [(Kind, &str); 3] = [
-    (Kind::Sqlite, include_str!("../../../doc/db/sqlite.sql")),
-    (Kind::MariaDb, include_str!("../../../doc/db/mysql.sql")),
-    (Kind::Postgres, include_str!("../../../doc/db/postgres.sql")),
+    (Kind::Sqlite, include_str!("../../../../doc/db/sqlite.sql")),
+    (Kind::MariaDb, include_str!("../../../../doc/db/mysql.sql")),
+    (
+        Kind::Postgres,
+        include_str!("../../../../doc/db/postgres.sql"),
+    ),
 ];
 
 impl Database {
@@ -74,7 +77,16 @@ impl Database {
 
     /// Returns the value of `db_url`.
     pub fn url(&self) -> String {
-        let (dir, port) = (self.dir.path().display(), self.port());
+        self.url_at(self.port())
+    }
+
+    /// Returns the value of `db_url` for connections through a door before the database's server.
+    pub fn url_through(&self, door: &Door) -> String {
+        self.url_at(door.port)
+    }
+
+    fn url_at(&self, port: u16) -> String {
+        let dir = self.dir.path().display();
         match self.kind {
             Kind::Sqlite => format!("sqlite:///{dir}/list.db"),
             Kind::Text => format!("text://{dir}"),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::kind::PASSWORD;
-use harness::{free_port, patience, poll, wait_for};
+use crate::{free_port, patience, poll, wait_for};
 
 /// A server; ended when it is dropped.
 pub struct Daemon {

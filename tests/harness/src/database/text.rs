@@ -31,11 +31,15 @@ fn read(dir: &Path, table: &str) -> String {
 
 /// The tables as they ship.
 pub fn create(dir: &Path) {
-    write(dir, "version", include_str!("../../../doc/db/text/version"));
+    write(
+        dir,
+        "version",
+        include_str!("../../../../doc/db/text/version"),
+    );
     write(
         dir,
         "dispatcher",
-        include_str!("../../../doc/db/text/dispatcher"),
+        include_str!("../../../../doc/db/text/dispatcher"),
     );
 }
 
