@@ -18,7 +18,7 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 
 .PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-seam test-server test-parity \
 	test-fuzz test-matrix test-aarch64 supply reproducible prove lint bench bench-compare bench-live bench-growth \
-	bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all torture race fuzz miri tsan \
+	bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all torture garbage race fuzz miri tsan \
 	test-miri asan valgrind clean
 
 help: ## print this list
@@ -77,6 +77,7 @@ test-server test-parity test-matrix asan: export RUST_TEST_THREADS ?= 4
 
 test-server: setup-tests probe ## test the module inside the real Kamailio
 	$(CARGO) test --features server-tests --test server
+	$(CARGO) test -p dispatcher-programs --bin garbage
 
 test-parity: setup-tests build ## compare the module with the packaged C module (PARITY_SEED: other random cases)
 	$(CARGO) test --features server-tests --test parity
@@ -95,7 +96,7 @@ test-miri: ## run a part of the tests with threads under Miri (skipped where the
 
 # One after the other, whatever becomes of one.
 prove: ## run what takes longer than `make test`: all of the matrix, aarch64, Miri, TSan, ASan, torture, race, valgrind, supply
-	@failed=; for part in supply reproducible test-matrix test-aarch64 fuzz miri tsan asan torture race valgrind; do \
+	@failed=; for part in supply reproducible test-matrix test-aarch64 fuzz miri tsan asan torture garbage race valgrind; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 		[ -z "$$failed" ] || { echo "prove: failed:$$failed" >&2; exit 1; }
 
@@ -160,6 +161,9 @@ bench-all: build ## take all figures of doc/dev/reports/bench.md (CALLS=: with 1
 
 torture: build ## faults of all kinds under load, beside a model (TORTURE_SECONDS, default 600; TORTURE_SEED)
 	@$(CARGO) run --quiet -p dispatcher-programs --bin torture
+
+garbage: setup-tests build ## garbage from callers, operators, scripts, DNS, databases (GARBAGE_SECONDS, default 300; GARBAGE_SEED)
+	@$(CARGO) run --quiet -p dispatcher-programs --bin garbage
 
 race: build ## let reloads and edits meet calls, in the C module and in ours (RACE_SECONDS, default 60)
 	@$(CARGO) run --quiet -p dispatcher-programs --bin race

@@ -9,12 +9,16 @@ make=${MAKE:-make} cargo=${CARGO:-cargo}
 
 # The file that defines the test says which program has it.
 function=${1##*::}
-found=$(find src tests/server tests/parity tests/fuzz tests/*.rs -name '*.rs' -exec awk -v name="$function" '
+found=$(find src tests/server tests/parity tests/fuzz tests/programs/garbage tests/*.rs -name '*.rs' -exec awk -v name="$function" '
 	/^ *#\[test\]/ { test = 1 }
 	test && /^ *fn / { if (index($2, name)) print FILENAME; test = 0 }
 ' {} + | sort -u)
 [ -n "$found" ] || { echo "test-one: no test has $function in its name" >&2; exit 2; }
 case $found in *tests/fuzz/*) exec $cargo test --profile fuzz -p dispatcher-fuzz -- "$1" ;; esac
+case $found in *tests/programs/*)
+	$make --no-print-directory setup-tests build
+	exec $cargo test -p dispatcher-programs --bin garbage -- "$1" ;;
+esac
 programs=$(echo "$found" | sed 's!^src/.*!--lib!; s!^tests/\([a-z]*\)[/.].*!--test \1!' | sort -u | tr '\n' ' ')
 case $programs in *server* | *parity*) $make --no-print-directory setup-tests build ;; esac
 features=server-tests

@@ -38,9 +38,13 @@ pub enum Name {
     Unknown,
 }
 
+/// Makes the answers to a question of whatever bytes it likes, each sent after a while; `None`: the name's own answer.
+type Liar = Box<dyn FnMut(&str, &[u8]) -> Option<Vec<(Duration, Vec<u8>)>> + Send>;
+
 #[derive(Default)]
 struct Inside {
     names: HashMap<String, Name>,
+    liar: Option<Liar>,
     asked: Vec<(String, Instant)>,
     /// Slow answers: when, what, to whom.
     due: Vec<(Instant, Vec<u8>, SocketAddr)>,
@@ -65,6 +69,14 @@ impl Dns {
     pub fn set(&self, name: &str, answer: Name) {
         let mut inside = self.service.known();
         inside.names.insert(name.to_owned(), answer);
+    }
+
+    /// Lets `liar` answer, from now on: it gets the name that is asked for and the question as it came.
+    pub fn lie(
+        &self,
+        liar: impl FnMut(&str, &[u8]) -> Option<Vec<(Duration, Vec<u8>)>> + Send + 'static,
+    ) {
+        self.service.known().liar = Some(Box::new(liar));
     }
 
     /// When a name was asked for.
@@ -117,6 +129,15 @@ fn serve(socket: &UdpSocket, inside: &Mutex<Inside>) {
     };
     let mut inside = inside.lock().unwrap();
     inside.asked.push((name.clone(), Instant::now()));
+    let lies = inside.liar.as_mut().and_then(|liar| liar(&name, query));
+    if let Some(lies) = lies {
+        let due = lies
+            .into_iter()
+            .map(|(after, reply)| (Instant::now() + after, reply, peer));
+        inside.due.extend(due);
+        send_due(&mut inside, socket);
+        return;
+    }
     let reply = match inside.names.get(&name).copied().unwrap_or(Name::Unknown) {
         Name::Silent => return,
         Name::Slow(ip, after) => {

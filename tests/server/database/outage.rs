@@ -108,7 +108,10 @@ fn slow(database: &Database, server: &Kamailio) {
 fn cut(database: &Database) {
     let door = Door::before(database.daemon.as_ref().expect("a server").port);
     let url = database.url_through(&door);
-    let server = Kamailio::start(Module::Rust, config(database).param("db_url", url).only_critical());
+    let server = Kamailio::start(
+        Module::Rust,
+        config(database).param("db_url", url).only_critical(),
+    );
     let mut taken = 0;
     for bytes in (0..2_500).step_by(20) {
         door.set(Way::BreaksAfter(bytes));
@@ -116,7 +119,10 @@ fn cut(database: &Database) {
         assert_eq!(server.dests(1).len(), 3, "after {bytes} bytes: {said:?}");
         taken += i32::from(said.is_ok());
     }
-    assert!((1..125).contains(&taken), "{taken} of 125 answers came whole");
+    assert!(
+        (1..125).contains(&taken),
+        "{taken} of 125 answers came whole"
+    );
 }
 
 fn killed(database: &mut Database, server: &Kamailio) {

@@ -1,0 +1,104 @@
+//! `make garbage`: garbage and hostile services, from everybody that the server talks to, and calls that must go on.
+//!
+//! | file | what it has |
+//! | --- | --- |
+//! | `act` | one server from start to end: who acts on it, and what must hold in the end |
+//! | `canary` | requests and calls that must be answered rightly while garbage comes |
+//! | `chance` | chance from a seed |
+//! | `database` | a database that hangs, breaks off, is killed, or has garbage in it |
+//! | `dns` | a name server that lies |
+//! | `forms` | SIP messages in the forms of RFC 4475 |
+//! | `frames` | packets of ctl's binary protocol |
+//! | `kemi` | calls of KEMI functions with arguments of any number and type |
+//! | `lies` | DNS answers that are wrong |
+//! | `mutate` | changes to bytes that were right |
+//! | `peers` | destinations that answer with garbage |
+//! | `rpc` | garbage to every command through every transport |
+//! | `sip` | SIP garbage into every function |
+//! | `stage` | the server that it all goes to |
+//! | `words` | words for arguments |
+//!
+//! `GARBAGE_SECONDS` (300) is how long it takes, `GARBAGE_SEED` repeats the choices of a run. The tests do a little of
+//! each, with one seed.
+
+mod act;
+mod canary;
+mod chance;
+mod database;
+mod dns;
+mod forms;
+mod frames;
+mod kemi;
+mod lies;
+mod mutate;
+mod peers;
+mod rpc;
+mod sip;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use stage::{Counts, NAMED, Stage, VARIANTS};
+
+fn main() -> ExitCode {
+    let seconds = number("GARBAGE_SECONDS").unwrap_or(300);
+    let by_clock = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.map_or(0, |now| u64::from(now.subsec_micros()))
+    };
+    let seed = number("GARBAGE_SEED").unwrap_or_else(by_clock);
+    println!("garbage: GARBAGE_SEED={seed} GARBAGE_SECONDS={seconds}");
+    if Stage::is_impossible() {
+        return ExitCode::FAILURE;
+    }
+    let (begun, mut counts, mut wrong) = (Instant::now(), Counts::new(), Vec::new());
+    let end = begun + Duration::from_secs(seconds);
+    let mut servers = 0;
+    while servers == 0 || (Instant::now() < end && wrong.is_empty()) {
+        let (seed, of) = (
+            seed.wrapping_add(servers),
+            usize::try_from(servers).unwrap_or(0),
+        );
+        // What a server says of garbage fills a disk, so the one that says all of it lives shortly.
+        let variant = VARIANTS[of / 3 % VARIANTS.len()];
+        let life = Duration::from_secs(if variant.debug > -2 { 3 } else { 40 });
+        let until = (Instant::now() + life).min(end);
+        let go_on = move |_| Instant::now() < until;
+        let acted = match of % 3 {
+            0 => act::garbage(variant, seed, go_on),
+            1 => act::names(NAMED[of / 3 % NAMED.len()], seed, go_on),
+            _ => act::rows(seed, go_on),
+        };
+        match acted {
+            Ok(done) => act::add(&mut counts, done),
+            Err(faults) => wrong = faults,
+        }
+        servers += 1;
+    }
+    for (what, count) in &counts {
+        println!("garbage: {count:>9} {what}");
+    }
+    println!(
+        "garbage: {} s, {servers} servers",
+        begun.elapsed().as_secs()
+    );
+    for fault in &wrong {
+        println!("garbage: {fault}");
+    }
+    if wrong.is_empty() {
+        println!("garbage: OK");
+        return ExitCode::SUCCESS;
+    }
+    println!("garbage: FAILED with GARBAGE_SEED={seed}");
+    ExitCode::FAILURE
+}
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    let number = text.parse();
+    Some(number.unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+}
