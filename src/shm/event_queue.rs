@@ -3,7 +3,7 @@
 //!
 //! A process that may not run routes itself, such as one that executes an RPC command, posts what it
 //! changed; another process takes all that waits. Neither ever waits for the other: the queue is a
-//! stack that is pushed, and taken whole, by one atomic step each.
+//! stack that is pushed, and taken whole, by one atomic step each. Numbers of bytes and events are only counted.
 
 use core::ptr::{self, NonNull};
 
@@ -11,7 +11,8 @@ use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, State};
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
-use crate::shm::memory::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
+use crate::shm::memory::atomic::Ordering::{Acquire, Relaxed, Release};
+use crate::shm::memory::atomic::{AtomicPtr, AtomicUsize};
 
 /// Bytes of shared memory that the events that wait may take.
 pub const MOST_BYTES: usize = 8 << 20;
@@ -123,15 +124,15 @@ impl<A: Arena> EventQueue<A> {
     pub fn post(&self, event: &QueuedEvent) -> Result<(), Refused> {
         let root = self.root();
         let cost = cost(event.uri.len());
-        let posted = if root.bytes.fetch_add(cost, SeqCst) + cost <= MOST_BYTES {
+        let posted = if root.bytes.fetch_add(cost, Relaxed) + cost <= MOST_BYTES {
             write(&self.arena, event).map_err(Refused::from)
         } else {
             Err(Refused::TooMany)
         };
-        let mut posted = posted.inspect_err(|_| _ = root.bytes.fetch_sub(cost, SeqCst))?;
-        posted.next = root.newest.load(SeqCst);
+        let mut posted = posted.inspect_err(|_| _ = root.bytes.fetch_sub(cost, Relaxed))?;
+        posted.next = root.newest.load(Relaxed);
         let raw = posted.as_ptr().as_ptr();
-        let swap = |next| root.newest.compare_exchange(next, raw, SeqCst, SeqCst);
+        let swap = |next| root.newest.compare_exchange(next, raw, Release, Relaxed);
         while let Err(newer) = swap(posted.next) {
             posted.next = newer;
         }
@@ -142,10 +143,10 @@ impl<A: Arena> EventQueue<A> {
     /// Takes all events that wait, oldest first.
     pub fn take(&self) -> Vec<QueuedEvent> {
         let root = self.root();
-        if root.newest.load(SeqCst).is_null() {
+        if root.newest.load(Relaxed).is_null() {
             return Vec::new();
         }
-        let mut at = root.newest.swap(ptr::null_mut(), SeqCst);
+        let mut at = root.newest.swap(ptr::null_mut(), Acquire);
         let (mut events, mut bytes) = (Vec::new(), 0);
         while let Some(posted) = NonNull::new(at) {
             // SAFETY: taken with the whole list, so ours alone, and it came from this arena.
@@ -154,19 +155,25 @@ impl<A: Arena> EventQueue<A> {
             events.push(read(&posted));
             at = posted.next;
         }
-        root.bytes.fetch_sub(bytes, SeqCst);
+        root.bytes.fetch_sub(bytes, Relaxed);
         events.reverse();
         events
     }
 
+    /// Returns what the events that wait cost, in bytes.
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.root().bytes.load(Relaxed)
+    }
+
     /// Counts events that were not posted. Returns true if they are the first since [`EventQueue::take_dropped`].
     pub fn count_dropped(&self, events: usize) -> bool {
-        self.root().dropped.fetch_add(events, SeqCst) == 0
+        self.root().dropped.fetch_add(events, Relaxed) == 0
     }
 
     /// Returns the number of events that were not posted since the last call.
     pub fn take_dropped(&self) -> usize {
-        self.root().dropped.swap(0, SeqCst)
+        self.root().dropped.swap(0, Relaxed)
     }
 
     /// Gives everything back, at the end of the server.

@@ -11,7 +11,7 @@ use crate::dispatch::list::destination::SetId;
 
 use super::fingerprint::FingerprintKey;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe};
-use crate::shm::memory::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::shm::memory::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::shm::memory::atomic::{AtomicPtr, AtomicU64};
 
 /// Entries that a call may be in.
@@ -96,7 +96,7 @@ impl StickyCalls {
             let place = unsafe { &self.root.as_ref().entries };
             let none = ptr::null_mut();
             if place
-                .compare_exchange(none, made.as_ptr(), AcqRel, Acquire)
+                .compare_exchange(none, made.as_ptr(), Release, Relaxed)
                 .is_err()
             {
                 // SAFETY: another process was faster; nobody has seen this one.
@@ -167,7 +167,7 @@ impl StickyCalls {
     /// No other process is left, and the table is not used again.
     pub unsafe fn destroy(&self, arena: &impl Arena) {
         // SAFETY: made by `create`, and still there.
-        let entries = unsafe { self.root.as_ref() }.entries.load(Acquire);
+        let entries = unsafe { self.root.as_ref() }.entries.load(Relaxed);
         if let Some(entries) = NonNull::new(entries) {
             // SAFETY: from this arena; nobody uses it again.
             unsafe { arena.free(entries.cast()) };

@@ -4,7 +4,8 @@ use core::hash::Hasher;
 use std::hash::DefaultHasher;
 
 use crate::dispatch::list::destination::{Addr, Proto};
-use crate::shm::memory::atomic::{AtomicU64, Ordering::SeqCst};
+use crate::shm::memory::atomic::AtomicU64;
+use crate::shm::memory::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Where to send what goes to a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,8 @@ const RETRIES: usize = 64;
 /// A [`Resolved`] in shared memory, with the URI that it belongs to. Zeroed it is unknown.
 ///
 /// The first word holds kind, transport, port, and a number that grows with each change, so that
-/// a reader notices when what is behind it changed meanwhile. A destination may get another URI:
+/// a reader notices when what is behind it changed meanwhile: who reads one of the words that a writer has stored also
+/// finds the first word changed by then. A destination may get another URI:
 /// what was found for the old one says nothing about the new one.
 pub struct Hop {
     word: AtomicU64,
@@ -65,15 +67,22 @@ fn pack(change: u64, kind: u8, proto: Proto, port: u16) -> u64 {
     (change << 32) | (u64::from(port) << 16) | (u64::from(proto.0) << 8) | u64::from(kind)
 }
 
+fn is_busy(word: u64) -> bool {
+    word.to_le_bytes()[0] == BUSY
+}
+
 impl Hop {
     /// Returns what is known of the name in this URI.
     pub fn get(&self, target: &[u8]) -> Resolved {
         let wanted = fingerprint(target);
         for _ in 0..RETRIES {
-            let word = self.word.load(SeqCst);
-            let target = self.target.load(SeqCst);
-            let halves = self.halves.each_ref().map(|half| half.load(SeqCst));
-            if word.to_le_bytes()[0] != BUSY && self.word.load(SeqCst) == word {
+            let word = self.word.load(Acquire);
+            if is_busy(word) {
+                continue;
+            }
+            let target = self.target.load(Acquire);
+            let halves = self.halves.each_ref().map(|half| half.load(Acquire));
+            if self.word.load(Relaxed) == word {
                 return if target == wanted {
                     read(word, halves)
                 } else {
@@ -86,7 +95,7 @@ impl Hop {
 
     /// Returns the stamp of what is known now. Draw it before you ask for a name.
     pub fn stamp(&self) -> Stamp {
-        Stamp(self.word.load(SeqCst))
+        Stamp(self.word.load(Relaxed))
     }
 
     /// Keeps what was found for a URI, unless another process has kept something since `stamp`.
@@ -94,15 +103,15 @@ impl Hop {
         let Stamp(before) = stamp;
         let change = (before >> 32).wrapping_add(1);
         let busy = pack(change, BUSY, Proto::NONE, 0);
-        let is_ours = before.to_le_bytes()[0] != BUSY
+        let is_ours = !is_busy(before)
             && self
                 .word
-                .compare_exchange(before, busy, SeqCst, SeqCst)
+                .compare_exchange(before, busy, Acquire, Relaxed)
                 .is_ok();
         if !is_ours {
             return;
         }
-        self.target.store(fingerprint(target), SeqCst);
+        self.target.store(fingerprint(target), Release);
         let word = match found {
             Resolved::Unknown => pack(change, UNKNOWN, Proto::NONE, 0),
             Resolved::Nowhere => pack(change, NOWHERE, Proto::NONE, 0),
@@ -115,12 +124,12 @@ impl Hop {
                 };
                 let [first, second] = split(bytes);
                 let [one, other] = &self.halves;
-                one.store(u64::from_ne_bytes(first), SeqCst);
-                other.store(u64::from_ne_bytes(second), SeqCst);
+                one.store(u64::from_ne_bytes(first), Release);
+                other.store(u64::from_ne_bytes(second), Release);
                 pack(change, kind, hop.proto, hop.port)
             }
         };
-        self.word.store(word, SeqCst);
+        self.word.store(word, Release);
     }
 }
 

@@ -6,17 +6,26 @@
 //! epoch at or before that one. Readers never wait, writers never wait for readers.
 //!
 //! It is sound across processes because slots and epoch are atomics in memory that all processes map
-//! at one address, and all accesses that order a pin against a publication are sequentially
-//! consistent: either the writer that scans the slots sees the pin, or the reader that pinned sees
-//! the new pointer. So whoever publishes what is retired later, or loads it, uses `SeqCst` and one
-//! pointer for it: to a table, a view, an index of addresses. A process that dies with a pin set takes
-//! the whole server down with it (`doc/dev/safety.md`, children). One that is stopped holds its pin, and
-//! with it all that is replaced meanwhile: [`Epochs::watch`] tells of it, and what is held has a bound
-//! (`table/writer.rs`).
+//! at one address, and because of two fences. The reader's is between its pin and its loads of pointers;
+//! the writer's is in [`Epochs::advance`], between the replacement and the scan of the slots. One of them
+//! comes first:
+//!
+//! - The reader's: then the scan sees its pin, or what the process wrote there later.
+//! - The writer's: then the reader sees the new pointer. A reader whose pin is of a later epoch also has
+//!   seen that epoch begin, which came after the writer's fence.
+//!
+//! Accesses that are `SeqCst` would not do without the fences, unless all pointers to what is retired were
+//! accessed so too. A published pointer is stored with `Release` and loaded with `Acquire`, as any other.
+//! What a process writes to its slot is a `Release`, and the scan an `Acquire`: all that was read under an
+//! earlier pin was read before whoever sees a later one frees it. Loom proves it (`doc/dev/models.md`).
+//!
+//! A process that dies with a pin set takes the whole server down with it (`doc/dev/safety.md`, children).
+//! One that is stopped holds its pin, and with it all that is replaced meanwhile: [`Epochs::watch`] tells
+//! of it, and what is held has a bound (`table/writer.rs`).
 
 use super::arena::{Arena, OutOfMemory, ShmSafe, ShmSlice};
-use super::atomic::Ordering::{Relaxed, Release, SeqCst};
-use super::atomic::{AtomicU32, AtomicU64};
+use super::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use super::atomic::{AtomicU32, AtomicU64, fence};
 use super::watch::Watch;
 
 /// The pin of one process. Its words are in the middle of two cache lines that are its own, wherever
@@ -68,7 +77,7 @@ unsafe impl ShmSafe for Epochs {}
 impl Epochs {
     /// Sets the first epoch; epoch 0 means "not pinned".
     pub fn start(&self) {
-        self.now.store(1, SeqCst);
+        self.now.store(1, Relaxed);
     }
 
     /// Makes a slot for each of `processes` processes, numbered from 0.
@@ -101,26 +110,32 @@ impl Epochs {
                 let pins = slot.pins.load(Relaxed);
                 slot.pins.store(pins + 1, Relaxed);
                 if pins == 0 {
-                    slot.epoch.store(self.now.load(SeqCst), SeqCst);
+                    let now = self.now.load(Relaxed);
+                    slot.epoch.store(now, Release);
+                    fence(SeqCst);
                 }
             }
-            None => _ = self.strays.fetch_add(1, SeqCst),
+            None => {
+                self.strays.fetch_add(1, Relaxed);
+                fence(SeqCst);
+            }
         }
         Pin { epochs: self, slot }
     }
 
     /// Ends the current epoch, after a piece was replaced; returns the epoch that ended.
     pub fn advance(&self) -> u64 {
-        self.now.fetch_add(1, SeqCst)
+        fence(SeqCst);
+        self.now.fetch_add(1, Relaxed)
     }
 
     /// Returns the oldest epoch that a reader has pinned: what was replaced in an earlier one can be seen by nobody.
     /// It is 0 while there are readers without a slot, and the greatest number if there is no reader.
     pub fn oldest(&self) -> u64 {
-        if self.strays.load(SeqCst) > 0 {
+        if self.strays.load(Acquire) > 0 {
             return 0;
         }
-        let pinned = self.slots.get().iter().map(|slot| slot.epoch.load(SeqCst));
+        let pinned = self.slots.get().iter().map(|slot| slot.epoch.load(Acquire));
         pinned.filter(|&epoch| epoch != 0).min().unwrap_or(u64::MAX)
     }
 
@@ -145,7 +160,7 @@ impl Epochs {
     pub fn watch(&self, now_s: u64) -> Vec<Held> {
         let slots = self.slots.get().iter();
         let long = slots.filter_map(|slot| {
-            let for_s = slot.watch.look(slot.epoch.load(SeqCst), now_s)?;
+            let for_s = slot.watch.look(slot.epoch.load(Relaxed), now_s)?;
             Some(slot.held(for_s))
         });
         let long = long.collect();
@@ -156,7 +171,7 @@ impl Epochs {
     /// Returns the pin that has lasted longest, of those that have lasted for more than a second.
     pub fn oldest_pin(&self, now_s: u64) -> Option<Held> {
         let slots = self.slots.get().iter();
-        let pins = slots.map(|slot| slot.held(slot.watch.seconds(slot.epoch.load(SeqCst), now_s)));
+        let pins = slots.map(|slot| slot.held(slot.watch.seconds(slot.epoch.load(Relaxed), now_s)));
         let lasting = pins.filter(|pin| pin.for_s > 1);
         lasting.max_by_key(|pin| pin.for_s)
     }
@@ -173,7 +188,7 @@ impl Drop for Pin<'_> {
     #[inline]
     fn drop(&mut self) {
         let Some(slot) = self.slot else {
-            self.epochs.strays.fetch_sub(1, SeqCst);
+            self.epochs.strays.fetch_sub(1, Release);
             return;
         };
         let pins = slot.pins.load(Relaxed).wrapping_sub(1);

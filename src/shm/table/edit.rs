@@ -29,7 +29,7 @@ use crate::shm::dest::page::{Draft, Page};
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Records;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Owned};
-use crate::shm::memory::atomic::Ordering::SeqCst;
+use crate::shm::memory::atomic::Ordering::{Relaxed, SeqCst};
 use crate::shm::memory::refcount::{Counted, Hold};
 use crate::shm::set::view::{Rules, View};
 
@@ -302,7 +302,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         if let Some(slot) = edit.table.slot(edit.set) {
             note.view = match view.filter(|_| table.is_none()) {
                 Some(new) => slot.view.swap(new.as_ptr(), SeqCst),
-                None => slot.view.load(SeqCst),
+                None => slot.view.load(Relaxed),
             };
         }
         if let Some(table) = table {

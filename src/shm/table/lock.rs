@@ -9,7 +9,7 @@ use std::time::Instant;
 use lock_api::{Mutex, MutexGuard, RawMutex};
 
 use crate::shm::memory::arena::{OutOfMemory, ShmSafe};
-use crate::shm::memory::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use crate::shm::memory::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use crate::shm::memory::epoch::Held;
 use crate::shm::memory::watch::Watch;
 
@@ -89,7 +89,8 @@ impl fmt::Display for Doing {
 /// The writer lock, over what only its holder may touch.
 pub(crate) struct WriterLock<L, T> {
     lock: Mutex<L, T>,
-    /// The process id of the holder above, and below how often the lock was taken; 0 while nobody holds it.
+    /// The process id of the holder above, and below how often the lock was taken; 0 while nobody holds it. It is for
+    /// reports, and for the holder itself: the lock alone orders what is done behind it.
     holder: AtomicU64,
     turns: AtomicU32,
     /// How long it has been held.
@@ -137,9 +138,9 @@ impl<L: RawMutex, T> WriterLock<L, T> {
     /// Takes the lock if it is free.
     pub(crate) fn try_take(&self) -> Option<Locked<'_, L, T>> {
         let guard = self.lock.try_lock()?;
-        let turn = self.turns.fetch_add(1, SeqCst);
+        let turn = self.turns.fetch_add(1, Relaxed);
         let pid = u64::from(std::process::id());
-        self.holder.store((pid << 32) | u64::from(turn), SeqCst);
+        self.holder.store((pid << 32) | u64::from(turn), Relaxed);
         Some(Locked {
             guard,
             holder: &self.holder,
@@ -148,12 +149,12 @@ impl<L: RawMutex, T> WriterLock<L, T> {
 
     /// Returns true if this process holds the lock.
     pub(crate) fn is_ours(&self) -> bool {
-        self.holder.load(SeqCst) >> 32 == u64::from(std::process::id())
+        self.holder.load(Relaxed) >> 32 == u64::from(std::process::id())
     }
 
     /// Returns who holds the lock, and since when as far as that was watched.
     pub(crate) fn held(&self, now_s: u64) -> Option<Held> {
-        let holder = self.holder.load(SeqCst);
+        let holder = self.holder.load(Relaxed);
         let pid = u32::try_from(holder >> 32).unwrap_or(0);
         let for_s = self.watch.seconds(holder, now_s);
         (pid != 0).then_some(Held { pid, for_s })
@@ -161,7 +162,7 @@ impl<L: RawMutex, T> WriterLock<L, T> {
 
     /// Looks at the lock, once a second. Returns its holder, if it has just become one for long.
     pub(crate) fn watch(&self, now_s: u64) -> Option<Held> {
-        let holder = self.holder.load(SeqCst);
+        let holder = self.holder.load(Relaxed);
         let for_s = self.watch.look(holder, now_s)?;
         let pid = u32::try_from(holder >> 32).unwrap_or(0);
         Some(Held { pid, for_s })
@@ -190,6 +191,6 @@ impl<L: RawMutex, T> DerefMut for Locked<'_, L, T> {
 impl<L: RawMutex, T> Drop for Locked<'_, L, T> {
     fn drop(&mut self) {
         // The guard is dropped after this, and the next holder comes after that.
-        self.holder.store(0, SeqCst);
+        self.holder.store(0, Relaxed);
     }
 }

@@ -13,7 +13,8 @@ use crate::dispatch::list::order;
 use crate::shm::dest::address::{self, AddrIndex, Match, Source};
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
-use crate::shm::memory::atomic::{AtomicPtr, Ordering::Relaxed, Ordering::SeqCst};
+use crate::shm::memory::atomic::AtomicPtr;
+use crate::shm::memory::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use crate::shm::set::view::View;
 
 /// One set of a table: its number and its published view.
@@ -110,7 +111,7 @@ impl Table {
     fn addrs(&self) -> &AddrIndex {
         // SAFETY: `create` and `replace_addrs` were given one that is whole; it is freed with the
         // table, or retired like it when replaced.
-        unsafe { &*self.addrs.load(SeqCst) }
+        unsafe { &*self.addrs.load(Acquire) }
     }
 
     /// Returns the index of addresses after an edit inside a set.
@@ -150,7 +151,7 @@ impl Table {
     /// # Safety
     /// The index stays until it was replaced and retired.
     pub(crate) unsafe fn replace_addrs(&self, addrs: NonNull<AddrIndex>) -> *mut AddrIndex {
-        self.addrs.swap(addrs.as_ptr(), SeqCst)
+        self.addrs.swap(addrs.as_ptr(), Release)
     }
 
     /// Returns what the slots were made from, with the views of this moment.
@@ -158,7 +159,7 @@ impl Table {
         let entry = |slot: &SetSlot| SetEntry {
             id: slot.id,
             born: slot.born,
-            view: slot.view.load(SeqCst),
+            view: slot.view.load(Relaxed),
         };
         self.slots.get().iter().map(entry).collect()
     }
@@ -273,7 +274,7 @@ impl Table {
     pub unsafe fn free_with_views(table: NonNull<Table>, arena: &impl Arena) {
         // SAFETY: it is given back last.
         for slot in unsafe { table.as_ref() }.slots.get() {
-            if let Some(view) = NonNull::new(slot.view.load(SeqCst)) {
+            if let Some(view) = NonNull::new(slot.view.load(Relaxed)) {
                 // SAFETY: a published view belongs to its table alone.
                 unsafe { View::free_with_dests(view, arena) };
             }
@@ -287,7 +288,7 @@ impl Free for Table {
     /// Frees its index with it; its views stay.
     unsafe fn free(table: NonNull<Self>, arena: &impl Arena) {
         // SAFETY: it is given back last.
-        let addrs = unsafe { table.as_ref() }.addrs.load(SeqCst);
+        let addrs = unsafe { table.as_ref() }.addrs.load(Relaxed);
         if let Some(addrs) = NonNull::new(addrs) {
             // SAFETY: the index belongs to its table alone.
             unsafe { AddrIndex::free(addrs, arena) };

@@ -20,7 +20,10 @@ use super::writer::{Backlog, Retirement};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe};
-use crate::shm::memory::atomic::{AtomicPtr, AtomicU64, Ordering::SeqCst};
+use crate::shm::memory::atomic::{
+    AtomicPtr, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use crate::shm::memory::epoch::{Epochs, Held, Pin};
 use crate::shm::memory::refcount::{Counted, Hold};
 use crate::shm::set::view::{Rules, View};
@@ -263,7 +266,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
 
     /// Sets the bytes of replaced lists at which nothing more is replaced, before they are given back; 0 for no bound.
     pub fn bound_backlog(&self, bytes: u64) {
-        self.root().backlog.most.store(bytes, SeqCst);
+        self.root().backlog.most.store(bytes, Relaxed);
     }
 
     /// Tells who the process with this number is, which is the caller.
@@ -288,9 +291,9 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     pub fn holdings(&self, now_s: u64) -> Holdings {
         let root = self.root();
         Holdings {
-            notes: root.backlog.notes.load(SeqCst),
-            bytes: root.backlog.bytes.load(SeqCst),
-            most: root.backlog.most.load(SeqCst),
+            notes: root.backlog.notes.load(Relaxed),
+            bytes: root.backlog.bytes.load(Relaxed),
+            most: root.backlog.most.load(Relaxed),
             reader: root.epochs.oldest_pin(now_s),
             writer: root.writer.held(now_s),
         }
@@ -342,7 +345,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let writer = unsafe { &mut *writer };
         // SAFETY: all of it came from this arena; no other process is left.
         unsafe { writer.free_all(&self.arena) };
-        if let Some(table) = NonNull::new(self.root().table.swap(ptr::null_mut(), SeqCst)) {
+        if let Some(table) = NonNull::new(self.root().table.swap(ptr::null_mut(), Relaxed)) {
             // SAFETY: it came from this arena; no other process is left that could see it.
             unsafe { Table::free_with_views(table, &self.arena) };
         }

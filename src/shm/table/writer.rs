@@ -19,7 +19,10 @@ use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record::NOWHERE;
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
-use crate::shm::memory::atomic::{AtomicU64, Ordering::SeqCst};
+use crate::shm::memory::atomic::{
+    AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use crate::shm::memory::list::{Linked, List, Queue};
 use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::View;
@@ -54,7 +57,7 @@ impl Retirement {
     }
 }
 
-/// How much was replaced and is not given back yet. Only the holder of the writer lock changes it.
+/// How much was replaced and is not given back yet. Only the holder of the writer lock changes it; others report it.
 pub(crate) struct Backlog {
     /// The number of notes.
     pub(crate) notes: AtomicU64,
@@ -69,13 +72,13 @@ unsafe impl ShmSafe for Backlog {}
 
 impl Backlog {
     fn add(&self, note: &Retired) {
-        self.notes.fetch_add(1, SeqCst);
-        self.bytes.fetch_add(note.bytes(), SeqCst);
+        self.notes.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(note.bytes(), Relaxed);
     }
 
     fn take(&self, note: &Retired) {
-        self.notes.fetch_sub(1, SeqCst);
-        self.bytes.fetch_sub(note.bytes(), SeqCst);
+        self.notes.fetch_sub(1, Relaxed);
+        self.bytes.fetch_sub(note.bytes(), Relaxed);
     }
 }
 
@@ -210,7 +213,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let mut writer = Writer { store: self, held };
         writer.collect();
         let (bytes, most) = (&root.backlog.bytes, &root.backlog.most);
-        let (bytes, most) = (bytes.load(SeqCst), most.load(SeqCst));
+        let (bytes, most) = (bytes.load(Relaxed), most.load(Relaxed));
         if most > 0 && bytes >= most {
             return Err(Refusal::Kept(
                 bytes,
@@ -234,7 +237,7 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
     /// Returns the running table.
     pub(crate) fn table(&self) -> Option<&Table> {
         // SAFETY: only the holder of the lock replaces it, and gives it back through `&mut self`.
-        unsafe { self.store.root().table.load(SeqCst).as_ref() }
+        unsafe { self.store.root().table.load(Relaxed).as_ref() }
     }
 
     /// Returns what only the holder of the lock may touch.
@@ -246,7 +249,7 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
     fn parts(&mut self) -> (Option<&Table>, &mut Retirement) {
         // SAFETY: only the holder of the lock replaces it, and gives it back through `&mut self`,
         // which is borrowed for as long as the result lives.
-        let table = unsafe { self.store.root().table.load(SeqCst).as_ref() };
+        let table = unsafe { self.store.root().table.load(Relaxed).as_ref() };
         (table, &mut self.held)
     }
 
