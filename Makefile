@@ -17,8 +17,9 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
 .PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-seam test-server test-parity \
-	test-fuzz test-matrix test-aarch64 supply reproducible prove lint bench bench-compare bench-live bench-growth \
-	bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all torture garbage race fuzz miri tsan \
+	test-fuzz models models-full test-matrix test-aarch64 supply reproducible prove lint bench bench-compare \
+	bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all torture garbage \
+	race fuzz miri tsan \
 	test-miri asan valgrind clean
 
 help: ## print this list
@@ -69,6 +70,13 @@ test-one: ## run the tests with T in their name, wherever they are (make test-on
 test-unit: ## test the domain and the shared memory; needs no Kamailio
 	$(CARGO) test --features server-tests --lib --test differences --test documents --test layout --test supply
 
+models: ## explore models of the shared memory with loom and shuttle, as far as fits into a minute (doc/dev/models.md)
+	$(CARGO) test --features server-tests,models --lib shm::tests::models:: -- --nocapture
+
+models-full: ## explore those models with more preemptions, and try what is said to make no difference
+	MODELS=full CARGO_PROFILE_TEST_OPT_LEVEL=2 \
+		$(CARGO) test --features server-tests,models --lib shm::tests::models:: -- --nocapture
+
 test-seam: headers ## test what in the seam needs the server's headers, but no server
 	$(CARGO) test --features server-tests,kamailio --lib kamailio::
 
@@ -95,8 +103,9 @@ test-miri: ## run a part of the tests with threads under Miri (skipped where the
 	@CARGO="$(CARGO)" sh tests/programs/threads/miri.sh quick
 
 # One after the other, whatever becomes of one.
-prove: ## run what takes longer than `make test`: all of the matrix, aarch64, Miri, TSan, ASan, torture, race, valgrind, supply
-	@failed=; for part in supply reproducible test-matrix test-aarch64 fuzz miri tsan asan torture garbage race valgrind; do \
+prove: ## run what takes longer than `make test`: all of the matrix, aarch64, models, Miri, TSan, ASan, torture, supply ...
+	@failed=; for part in supply reproducible test-matrix test-aarch64 models-full fuzz miri tsan asan torture garbage \
+			race valgrind; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 		[ -z "$$failed" ] || { echo "prove: failed:$$failed" >&2; exit 1; }
 

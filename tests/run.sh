@@ -56,6 +56,7 @@ part build build probe
 [ -z "$bad" ] || finish
 part lint lint
 part unit test-unit test-seam
+part models models
 part fuzz test-fuzz
 part miri test-miri
 part server test-server

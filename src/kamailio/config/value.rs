@@ -2,10 +2,9 @@
 
 use core::fmt;
 
-use crate::dispatch::text::Whole;
 use crate::kamailio::server::log::log_warn;
 use crate::kamailio::server::sys;
-use crate::kamailio::server::text;
+use crate::kamailio::server::text::{self, Whole};
 
 /// A parameter whose value cannot be used.
 pub(super) struct BadValue {

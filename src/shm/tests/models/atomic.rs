@@ -237,14 +237,26 @@ macro_rules! atomic {
             }
 
             #[track_caller]
-            pub fn compare_exchange(&self, old: $value, new: $value, success: Ordering, failure: Ordering) -> Result<$value, $value> {
+            pub fn compare_exchange(
+                &self,
+                old: $value,
+                new: $value,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<$value, $value> {
                 let swap = self.word().exchange(Self::to_word(old), Self::to_word(new), [success, failure]);
                 swap.map(Self::of_word).map_err(Self::of_word)
             }
 
             #[track_caller]
-            pub fn fetch_update(&self, set: Ordering, fetch: Ordering, mut to: impl FnMut($value) -> Option<$value>) -> Result<$value, $value> {
-                let update = self.word().update([set, fetch], |seen| to(Self::of_word(seen)).map(Self::to_word));
+            pub fn fetch_update(
+                &self,
+                set: Ordering,
+                fetch: Ordering,
+                mut to: impl FnMut($value) -> Option<$value>,
+            ) -> Result<$value, $value> {
+                let next = |seen| to(Self::of_word(seen)).map(Self::to_word);
+                let update = self.word().update([set, fetch], next);
                 update.map(Self::of_word).map_err(Self::of_word)
             }
 

@@ -35,7 +35,7 @@ pub enum Change {
 pub struct Mutation {
     /// The file, from `src/shm` on.
     pub file: &'static str,
-    /// The text of the line, without indentation. One line of the file has it.
+    /// The text of the line, as [`Place::text`] has it.
     pub line: &'static str,
     /// The kind of the operation in that line.
     pub kind: Kind,
@@ -93,25 +93,35 @@ impl Place {
         &self.file[at..]
     }
 
-    /// Returns the text of the line, without indentation.
+    /// Returns the text of the line, without indentation; with its number in brackets where others of the file have it
+    /// too.
     pub fn text(&self) -> String {
         let text = text_of(self.file);
-        let line = text.lines().nth(self.line as usize - 1);
-        line.unwrap_or_default().trim().to_owned()
+        let lines = names(&text).find(|(number, _)| *number == self.line);
+        lines.map(|(_, name)| name).unwrap_or_default()
     }
+}
+
+/// Returns the lines of a file, with a name for each that no other has.
+fn names(text: &str) -> impl Iterator<Item = (u32, String)> {
+    let all: Vec<&str> = text.lines().map(str::trim).collect();
+    (1..).zip(text.lines()).map(move |(number, line)| {
+        let line = line.trim();
+        let same = |lines: &[&str]| lines.iter().filter(|other| **other == line).count();
+        let name = match same(&all) {
+            1 => line.to_owned(),
+            _ => format!("{line} [{}]", same(&all[..number as usize])),
+        };
+        (number, name)
+    })
 }
 
 impl Mutation {
     /// Returns the number of its line.
     fn number(&self) -> u32 {
         let text = text_of(&format!("{SOURCE}/{}", self.file));
-        let lines = (1..).zip(text.lines());
-        let lines: Vec<u32> = lines
-            .filter(|(_, line)| line.trim() == self.line)
-            .map(|(number, _)| number)
-            .collect();
-        assert_eq!(lines.len(), 1, "lines of {self:?}: {lines:?}");
-        lines[0]
+        let line = names(&text).find(|(_, name)| name == self.line);
+        line.unwrap_or_else(|| panic!("no line of {self:?}")).0
     }
 }
 

@@ -183,7 +183,7 @@ mod tests {
         let fault = |change| {
             Some(Mutation {
                 file: "event_queue.rs",
-                line: "let swap = |next| root.newest.compare_exchange(next, raw, SeqCst, SeqCst);",
+                line: "let swap = |next| root.newest.compare_exchange(next, raw, Release, Relaxed);",
                 kind: Kind::Exchange,
                 change,
             })
