@@ -19,8 +19,8 @@ pub fn cast() -> Vec<Box<dyn Actor>> {
     vec![
         Box::new(Desk::default()),
         Box::new(Desk::default()),
-        Box::new(Relay(Uac::new())),
-        Box::new(Relay(Uac::new())),
+        Box::new(Relay::new("a")),
+        Box::new(Relay::new("b")),
         Box::new(Selector(Uac::new())),
         Box::new(Selector(Uac::new())),
         Box::new(Moods),
@@ -120,7 +120,22 @@ impl Actor for Desk {
 }
 
 /// Makes calls through the server over UDP: they are relayed, fail over, and end before the next act.
-struct Relay(Uac);
+struct Relay {
+    name: &'static str,
+    uac: Uac,
+    /// The last INVITE.
+    number: u64,
+}
+
+impl Relay {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            uac: Uac::new(),
+            number: 0,
+        }
+    }
+}
 
 impl Actor for Relay {
     fn act(&mut self, scene: &Scene<'_>, random: &mut StdRng) {
@@ -129,11 +144,13 @@ impl Actor for Relay {
             return;
         };
         let begun = Instant::now();
-        self.0.in_vain_once(&scene.dying);
+        self.uac.in_vain_once(&scene.dying);
         let mut up = Vec::new();
         for _ in 0..random.random_range(1..6) {
-            let invite = Request::new("INVITE", "sip:relay@torture.test");
-            match self.0.try_call(scene.server.addr(), invite, LIMIT) {
+            self.number += 1;
+            let from = format!("sip:{}-{}@client.test", self.name, self.number);
+            let invite = Request::new("INVITE", "sip:relay@torture.test").from(from);
+            match self.uac.try_call(scene.server.addr(), invite, LIMIT) {
                 Some(Ok(call)) => up.push(call),
                 Some(Err(reply)) if reply.status() == Some(404) => {
                     scene.wrong("no destination though one is always usable");

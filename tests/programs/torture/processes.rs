@@ -203,15 +203,18 @@ pub fn figures_by_datagram(server: &Kamailio, limit: Duration) -> Option<Figures
     stats.ok().and_then(|stats| Figures::read(&stats))
 }
 
+/// Returns a time from a millisecond to so many, each order of magnitude alike.
+fn up_to(most_ms: u64, random: &mut StdRng) -> Duration {
+    let most = f64::from(u32::try_from(most_ms).unwrap_or(u32::MAX));
+    Duration::from_secs_f64(most.powf(random.random_range(0.0..1.0)) / 1_000.0)
+}
+
 /// Stops processes by chance, for times by chance.
 struct Stopper;
 
 impl Actor for Stopper {
     fn act(&mut self, scene: &Scene<'_>, random: &mut StdRng) {
-        let most = f64::from(u32::try_from(scene.scale().stop_ms).unwrap_or(u32::MAX));
-        // From a millisecond to the longest time, each order of magnitude alike.
-        let time = most.powf(random.random_range(0.0..1.0));
-        let mut time = Duration::from_millis(time as u64);
+        let mut time = up_to(scene.scale().stop_ms, random);
         let all = &scene.processes;
         let chosen: Vec<&Process> = match random.random_range(0..10) {
             0 => {
@@ -266,13 +269,12 @@ impl Actor for Hunter {
 fn hold(scene: &Scene<'_>, random: &mut StdRng, stopped: &Stopped<'_>) {
     let begun = Instant::now();
     let most = scene.scale().stop_ms;
-    let long = most > NAMED_MS && random.random_range(0..4) == 0;
-    let time = if long {
-        most
-    } else {
-        random.random_range(1..most / 3)
+    let long = most > NAMED_MS && random.random_range(0..8) == 0;
+    let time = match long {
+        true => Duration::from_millis(most),
+        false => up_to(most / 3, random),
     };
-    scene.rest(Duration::from_millis(time));
+    scene.rest(time);
     let held = begun.elapsed() >= Duration::from_millis(NAMED_MS + 1_500);
     if !held || scene.weather.disturbed(Kind::Timer, begun) {
         return;

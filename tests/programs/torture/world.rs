@@ -197,6 +197,7 @@ impl World {
             .modparam("tm", "wt_timer", self.scale.wait_ms)
             .modparam("htable", "htable", "fill=>size=12;")
             .modparam("htable", "htable", "told=>size=6;initval=0;")
+            .modparam("htable", "htable", "final=>size=4;initval=0;")
             .param("flags", 2)
             .param("reload_delta", 0)
             .param("ds_hash_size", 8)
@@ -258,7 +259,11 @@ fn mount(folder: &Path) -> Option<PathBuf> {
     mounted.then_some(disk)
 }
 
-/// The user part of a request over TCP says what to do; `relay` comes over UDP, with all of its dialog.
+/// The user part of a request over TCP says what to do; what is relayed comes over UDP, with all of its dialog.
+///
+/// A worker that was stopped with a copy of an INVITE makes another call of it if tm has forgotten the first one meanwhile:
+/// where the wall clock goes forward, Kamailio lets all its timers end. So callers number their INVITEs, and what is not
+/// newer than one with a final reply, which an ACK shows, is refused.
 const ROUTES: &str = r#"
 request_route {
     if (!is_present_hf("X-Desk")) {
@@ -331,6 +336,12 @@ route[RELAY] {
     if (!t_newtran()) {
         exit;
     }
+    $var(caller) = $(fU{s.select,0,-});
+    $var(number) = $(fU{s.select,1,-}{s.int});
+    if ($var(number) <= $sht(final=>$var(caller))) {
+        t_reply("500", "A copy");
+        exit;
+    }
     if (!ds_select_dst("2", "10")) {
         t_reply("404", "No destination");
         exit;
@@ -343,6 +354,11 @@ route[RELAY] {
     }
 }
 route[DIALOG] {
+    $var(caller) = $(fU{s.select,0,-});
+    $var(number) = $(fU{s.select,1,-}{s.int});
+    if (!is_method("CANCEL") && $var(number) > $sht(final=>$var(caller))) {
+        $sht(final=>$var(caller)) = $var(number);
+    }
     if (loose_route()) {
         if (is_method("BYE")) {
             ds_load_update();
