@@ -9,8 +9,7 @@
 //! | [`select`] | The algorithms, and the failover order behind the selected destination. |
 //! | [`state`] | States of a destination, and what changes them: marks, commands and pings. |
 //! | [`hash`] | Hash values: those of the C module, bit for bit, and one for tables. |
-//! | [`text`] | Small texts: what messages show of a text, and the parts of parameters. |
-//! | [`words`] | Words of commands and scripts: numbers, and what a command is to show. |
+//! | [`text`] | Small texts: what messages show of a text, white space, and the parts of parameters. |
 
 // Holds for all files of the domain.
 #![forbid(unsafe_code)]
@@ -20,4 +19,3 @@ pub mod list;
 pub mod select;
 pub mod state;
 pub mod text;
-pub mod words;

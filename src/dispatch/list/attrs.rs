@@ -10,7 +10,7 @@ use nom::sequence::{delimited, pair};
 use nom::{IResult, Parser};
 
 use crate::dispatch::state::probe::ReplyCodes;
-use crate::dispatch::text::{self, Excerpt};
+use crate::dispatch::text::{self, Excerpt, is_white, trim, trim_end, trim_start};
 
 /// The attributes that the module knows, out of an attribute text (doc/reference/list-file.md).
 ///
@@ -229,7 +229,7 @@ impl fmt::Display for AttrError {
 /// This is the text that lists and scripts show.
 #[must_use]
 pub fn trim_body(body: &[u8]) -> &[u8] {
-    let body = trim_end(trim_start(body));
+    let body = trim(body);
     body.strip_suffix(b";").unwrap_or(body)
 }
 
@@ -299,7 +299,7 @@ fn parameter(input: &[u8]) -> Result<Parameter<'_>, (&[u8], AttrErrorKind)> {
 
 /// Reads a name, which may be empty.
 fn name(input: &[u8]) -> IResult<&[u8], &[u8]> {
-    take_till(|byte: u8| is_blank(byte) || matches!(byte, b',' | b'=' | b';')).parse(input)
+    take_till(|byte: u8| is_white(byte) || matches!(byte, b',' | b'=' | b';')).parse(input)
 }
 
 /// Reads a value in quotes of either kind, or without quotes. A backslash has no special meaning.
@@ -308,26 +308,8 @@ fn value(input: &[u8]) -> IResult<&[u8], &[u8]> {
     let single = delimited(char('\''), take_till(|byte| byte == b'\''), char('\''));
     match input.first() {
         Some(b'"' | b'\'') => alt((double, single)).parse(input),
-        _ => take_till1(|byte| is_blank(byte) || matches!(byte, b',' | b';')).parse(input),
+        _ => take_till1(|byte| is_white(byte) || matches!(byte, b',' | b';')).parse(input),
     }
-}
-
-/// Returns true for white space between attributes. A form feed is not such, as in the C module.
-const fn is_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
-}
-
-/// Returns the text without white space at its start.
-fn trim_start(text: &[u8]) -> &[u8] {
-    let from = text.iter().position(|&byte| !is_blank(byte));
-    text.get(from.unwrap_or(text.len())..).unwrap_or_default()
-}
-
-/// Returns the text without white space at its end.
-fn trim_end(text: &[u8]) -> &[u8] {
-    let last = text.iter().rposition(|&byte| !is_blank(byte));
-    text.get(..last.map_or(0, |last| last + 1))
-        .unwrap_or_default()
 }
 
 /// Returns the number that a value begins with, or the nearest one that fits `i32`, and true if the value is just that

@@ -9,6 +9,7 @@
 //! | [`db_url`] | The database URL, and how it may be shown without its password. |
 //! | [`order`] | The order in which sets are listed. |
 //! | [`state_file`] | The text of the file that keeps states over restarts. |
+//! | [`words`] | Words of commands and scripts: numbers, and what a command is to show. |
 
 pub mod attrs;
 pub mod db_url;
@@ -17,3 +18,4 @@ pub mod file;
 pub mod order;
 pub mod row;
 pub mod state_file;
+pub mod words;

@@ -8,8 +8,8 @@ use std::path::Path;
 use super::value::{Read, bad, bytes, parsed, remark, set, switch};
 use crate::dispatch::list::db_url;
 use crate::dispatch::list::row::{self, Columns};
+use crate::dispatch::text::Whole;
 use crate::kamailio::server::sys;
-use crate::kamailio::server::text::Whole;
 use crate::shm::table::store::ReloadState;
 
 /// The place of the list of destinations.

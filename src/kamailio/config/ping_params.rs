@@ -4,11 +4,10 @@ use super::value::{Read, bad, bytes, remark, remark_number, set, whole};
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::latency::Alpha;
 use crate::dispatch::state::probe::ReplyCodes;
-use crate::dispatch::text::bare_uri;
+use crate::dispatch::text::{Whole, bare_uri};
 use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::net::{self, Uri};
 use crate::kamailio::server::sys;
-use crate::kamailio::server::text::Whole;
 
 /// The settings of pings.
 pub struct PingSettings {

@@ -2,9 +2,10 @@
 
 use core::fmt;
 
+use crate::dispatch::text::Whole;
 use crate::kamailio::server::log::log_warn;
 use crate::kamailio::server::sys;
-use crate::kamailio::server::text::{self, Whole};
+use crate::kamailio::server::text;
 
 /// A parameter whose value cannot be used.
 pub(super) struct BadValue {

@@ -7,11 +7,12 @@ use super::environment::{SavedEnvironment, SavedRouteType};
 use super::faked_msg::FakedMessage;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::transition::Flip;
+use crate::dispatch::text::Escaped;
 use crate::kamailio::config::listeners::{Listeners, Who, route_name};
 use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::message::{Message, MessageNumber};
 use crate::kamailio::server::sys;
-use crate::kamailio::server::text::{self, Escaped, ScriptText};
+use crate::kamailio::server::text::{self, ScriptText};
 
 /// An event, with what `$dsv` says of it.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use crate::dispatch::list::attrs::{self, AttrWarning, Attrs};
 use crate::dispatch::list::destination::{DestSpec, Line, Origin};
 use crate::dispatch::list::file;
 use crate::dispatch::state::transition::State;
+use crate::dispatch::text::Escaped;
 use crate::kamailio::config::params::Settings;
 use crate::kamailio::probing::resolver::{self, Peer};
 use crate::kamailio::server::net::{self, Uri};
-use crate::kamailio::server::text::Escaped;
 
 /// Attributes with the local socket that they name.
 pub struct ResolvedAttrs<'t> {

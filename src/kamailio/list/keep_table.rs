@@ -3,11 +3,11 @@
 use super::db_write::{self, FlagsChange, WriteBack, Written};
 use super::keep_file::{KEPT, to_keep};
 use crate::dispatch::state::transition::State;
+use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::DbTable;
 use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::{log_info, log_warn};
-use crate::kamailio::server::text::Escaped;
 use crate::shm::table::sets::Table;
 
 /// Writes the flags of the destinations whose rows say otherwise, and old flags that are `owed`. May wait.

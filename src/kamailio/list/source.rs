@@ -10,9 +10,9 @@ use super::plain_file;
 use crate::dispatch::list::destination::{Line, Origin};
 use crate::dispatch::list::file::{self, Severity};
 use crate::dispatch::list::row::RowFault;
+use crate::dispatch::text::Escaped;
 use crate::kamailio::config::list_params::ListSource;
 use crate::kamailio::server::heap::{self, NoMemory};
-use crate::kamailio::server::text::Escaped;
 
 /// The reason why a list cannot be read.
 pub enum ReadError {

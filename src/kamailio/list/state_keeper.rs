@@ -11,12 +11,12 @@ use std::io::ErrorKind;
 use super::db_write::WriteBack;
 use super::keep_file::{self, KeptFile};
 use super::keep_table;
+use crate::dispatch::text::Whole;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::{Keep, ListSource};
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::{log_err, log_info};
-use crate::kamailio::server::text::Whole;
 use crate::kamailio::server::time::Pace;
 
 /// Microseconds between two ticks.

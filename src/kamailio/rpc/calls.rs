@@ -3,7 +3,7 @@
 use core::ops::{ControlFlow, Range};
 
 use super::rpc_reply::{Full, RpcCall};
-use crate::dispatch::words::{CallFilter, INVALID, page};
+use crate::dispatch::list::words::{CallFilter, INVALID, page};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::select::call_load::ServerCalls;
 use crate::kamailio::server::heap::{self, NoMemory};

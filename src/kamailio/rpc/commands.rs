@@ -8,7 +8,7 @@ use core::ffi::{c_int, c_void};
 use super::rpc_reply::{Full, RpcCall, RpcValue};
 use super::{calls, edits, listing, overload, ping, reload, states, stats};
 use crate::dispatch::hash::hash;
-use crate::dispatch::words::INVALID;
+use crate::dispatch::list::words::INVALID;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::guard::{RpcEnd, guard};
 use crate::kamailio::server::sys;

@@ -4,7 +4,7 @@ use core::ffi::CStr;
 
 use super::rpc_reply::{Full, RpcCall, RpcNode, RpcValue};
 use crate::dispatch::list::destination::SetId;
-use crate::dispatch::words::INVALID;
+use crate::dispatch::list::words::INVALID;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::time::wall_of;
 use crate::shm::dest::destination::Dest;

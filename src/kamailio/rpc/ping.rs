@@ -4,10 +4,10 @@
 use super::rpc_reply::{Full, RpcCall, RpcNode};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
+use crate::dispatch::list::words::integer;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::probe::{Unsent, is_pinged};
 use crate::dispatch::state::transition::State;
-use crate::dispatch::words::integer;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::probing::ping::{pings_on, set_pings};

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::borrow::Cow;
 
 use super::http_limit::{JsonLength, Place, text_length};
-use crate::dispatch::words::{INVALID, integer};
+use crate::dispatch::list::words::{INVALID, integer};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text;
 

@@ -3,13 +3,13 @@
 use super::rpc_reply::RpcCall;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
+use crate::dispatch::list::words::INVALID;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Outcome, State, apply_set};
-use crate::dispatch::words::INVALID;
+use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::state_keeper;
-use crate::kamailio::server::text::Escaped;
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
 use crate::shm::table::edit::EditError;

@@ -4,10 +4,10 @@
 
 use core::ffi::c_int;
 
+use crate::dispatch::text::Escaped;
 use crate::kamailio::server::fixup::FixupArg;
 use crate::kamailio::server::guard::{InitRet, guard};
 use crate::kamailio::server::log::log_err;
-use crate::kamailio::server::text::Escaped;
 
 /// An argument of a script function.
 enum Expected {

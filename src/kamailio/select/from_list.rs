@@ -1,13 +1,13 @@
 //! `ds_is_from_list`, `ds_list_exists` and `ds_is_active`: questions of a script about the lists.
 
 use crate::dispatch::list::destination::{Addr, SetId};
+use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::probing::resolver::{self, Peer};
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err};
 use crate::kamailio::server::message::Message;
 use crate::kamailio::server::net::Uri;
-use crate::kamailio::server::text::Escaped;
 use crate::shm::dest::address::{Match, Source};
 use crate::shm::dest::destination::Dest;
 use crate::shm::table::sets::Table;

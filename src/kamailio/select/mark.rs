@@ -4,13 +4,13 @@ use super::records::Current;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Mark, apply_mark};
+use crate::dispatch::text::Escaped;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
 use crate::kamailio::server::message::Message;
-use crate::kamailio::server::text::Escaped;
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
 

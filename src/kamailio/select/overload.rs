@@ -1,11 +1,11 @@
 //! `ds_oc_set_attrs`: what a destination reports of its load, for algorithm 64.
 
 use crate::dispatch::list::destination::SetId;
+use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::log_dbg;
 use crate::kamailio::server::memory::ShmArena;
-use crate::kamailio::server::text::Escaped;
 use crate::kamailio::server::time::now_us;
 use crate::shm::dest::destination::Dest;
 

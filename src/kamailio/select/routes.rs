@@ -4,11 +4,11 @@ use super::records::Tail;
 use super::request::Request;
 use super::select_dst;
 use crate::dispatch::select::routes;
+use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::message::{Message, Target};
-use crate::kamailio::server::text::Escaped;
 
 /// Returns which part of the message changes, by the first letter of the mode.
 fn target(mode: &[u8]) -> Option<Target> {

@@ -9,7 +9,7 @@ use super::log::log_err;
 use super::message::Message;
 use super::sys;
 use super::text;
-use crate::dispatch::words::script_number;
+use crate::dispatch::list::words::script_number;
 
 /// An argument of a script function while the config is read. Only the server makes one.
 #[repr(transparent)]

@@ -9,7 +9,7 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 
 use super::log;
 use super::sys;
-use super::text::Escaped;
+use crate::dispatch::text::Escaped;
 
 /// A return value of an entry point, one of which tells the server about a panic.
 pub trait EntryRet {

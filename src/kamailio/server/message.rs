@@ -11,6 +11,7 @@ use super::sys;
 use super::text;
 use crate::dispatch::hash::hash;
 use crate::dispatch::list::destination::Proto;
+use crate::dispatch::text::{trim, trim_end};
 use crate::shm::dest::address::Source;
 
 /// A branch without a preference of its own (core/qvalue.h).
@@ -314,7 +315,7 @@ impl Message {
         // SAFETY: the header's text lies in the message, which `self` borrows.
         let body = unsafe { text::bytes(&header.body) };
         // The parser has skipped the white space before it (parser/msg_parser.c).
-        Some(text::trim_end(body))
+        Some(trim_end(body))
     }
 
     /// Hashes the Call-ID; `None` after a log line if there is none.
@@ -373,7 +374,7 @@ impl Message {
         let user = self
             .auth_user(sys::KSR_HDR_PROXYAUTH_F, |msg| msg.proxy_auth)
             .or_else(|| self.auth_user(sys::KSR_HDR_AUTHORIZATION_F, |msg| msg.authorization))?;
-        (!user.is_empty()).then(|| hash(text::trim(user), None))
+        (!user.is_empty()).then(|| hash(trim(user), None))
     }
 
     /// Returns the user part of the user name in a header with credentials, empty without one; `None` if there is no

@@ -7,7 +7,8 @@ use super::compat;
 use super::guard::EntryRet;
 use super::log::log_err;
 use super::sys;
-use super::text::{Escaped, ScriptText, StrArg};
+use super::text::{ScriptText, StrArg};
+use crate::dispatch::text::Escaped;
 
 /// The result of reading a variable: 0, or negative if the server is to complain.
 #[repr(transparent)]

@@ -3,7 +3,6 @@
 use super::sys;
 use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int};
-use core::fmt;
 use core::ptr;
 use core::slice;
 
@@ -60,25 +59,6 @@ pub fn as_terminated_str(b: &CStr) -> sys::str_ {
     }
 }
 
-/// Returns a text without the white space at its ends, as the server has it (core/trim.h): a form feed stays.
-pub fn trim(text: &[u8]) -> &[u8] {
-    let first = text.iter().position(|byte| !WHITE.contains(byte));
-    first.map_or(b"", |at| trim_end(text.get(at..).unwrap_or_default()))
-}
-
-/// Returns a text without the white space at its end, as [`trim`] does.
-pub fn trim_end(mut text: &[u8]) -> &[u8] {
-    while let Some((last, rest)) = text.split_last() {
-        if !WHITE.contains(last) {
-            break;
-        }
-        text = rest;
-    }
-    text
-}
-
-const WHITE: &[u8] = b" \t\r\n";
-
 /// The server's empty string.
 pub const EMPTY: sys::str_ = sys::str_ {
     s: ptr::null_mut(),
@@ -129,115 +109,9 @@ impl StrArg {
     }
 }
 
-/// Shows bytes from outside in a log line or a fault, in at most [`Escaped::MAX`] bytes: text as it is, other bytes as
-/// `\x1b`. A longer text is cut and ends with `...`, so what follows it in the line is still read.
-pub struct Escaped<'a>(pub &'a [u8]);
-
-impl Escaped<'_> {
-    /// The most bytes that are shown.
-    pub const MAX: usize = 120;
-}
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A byte more than may be shown is enough to see that the text is too long.
-        let start = self.0.get(..=Self::MAX).unwrap_or(self.0);
-        let mut shown = Cut(String::new());
-        let fits = escape(start, &mut shown).is_ok();
-        let Cut(mut shown) = shown;
-        if !fits {
-            let mut end = shown.len().min(Self::MAX - "...".len());
-            while !shown.is_char_boundary(end) {
-                end -= 1;
-            }
-            shown.truncate(end);
-            shown.push_str("...");
-        }
-        f.write_str(&shown)
-    }
-}
-
-/// Shows a text of the config, such as the name of a file, as [`Escaped`] does, but whole: only the operator makes it
-/// long, and needs its end.
-pub struct Whole<'a>(pub &'a [u8]);
-
-impl fmt::Display for Whole<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        escape(self.0, f)
-    }
-}
-
-/// A text that takes no more than [`Escaped::MAX`] bytes.
-struct Cut(String);
-
-impl fmt::Write for Cut {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        if self.0.len() + piece.len() > Escaped::MAX {
-            return Err(fmt::Error);
-        }
-        self.0.push_str(piece);
-        Ok(())
-    }
-}
-
-/// Writes text as it is, and control characters, backslashes and bytes that are no text as escapes.
-fn escape(bytes: &[u8], f: &mut impl fmt::Write) -> fmt::Result {
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c.is_control() || c == '\\' {
-                write!(f, "{}", c.escape_default())?;
-            } else {
-                f.write_char(c)?;
-            }
-        }
-        for b in chunk.invalid() {
-            write!(f, "\\x{b:02x}")?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bytes_from_outside_are_escaped() {
-        let shown = |bytes| Escaped(bytes).to_string();
-        assert_eq!(shown(b"sip:a@b.test"), "sip:a@b.test");
-        assert_eq!(shown(b"a\r\n\\"), r"a\r\n\\");
-        assert_eq!(shown("\u{e9}\u{7f}".as_bytes()), "\u{e9}\\u{7f}");
-        assert_eq!(shown(b"\xff\xe9x"), r"\xff\xe9x");
-    }
-
-    #[test]
-    fn long_texts_are_cut() {
-        let fits = [b'a'; Escaped::MAX];
-        assert_eq!(Escaped(&fits).to_string(), "a".repeat(Escaped::MAX));
-        let start = "a".repeat(Escaped::MAX - 3);
-        assert_eq!(
-            Escaped(&[b'a'; Escaped::MAX + 1]).to_string(),
-            start + "..."
-        );
-        // Neither escapes nor characters of several bytes make it longer.
-        for long in [
-            vec![0xff; 60_000],
-            vec![1; 60_000],
-            "\u{20ac}".repeat(500).into_bytes(),
-        ] {
-            let shown = Escaped(&long).to_string();
-            assert!(
-                shown.len() <= Escaped::MAX && shown.ends_with("..."),
-                "{shown}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_operators_own_text_is_whole() {
-        let long = [b'\n'; Escaped::MAX];
-        assert_eq!(Whole(&long).to_string(), r"\n".repeat(Escaped::MAX));
-    }
 
     #[test]
     fn a_string_without_pointer_or_length_is_empty() {

@@ -1,7 +1,8 @@
 //! Texts that messages show.
 
-use dispatcher::dispatch::text::Excerpt;
+use dispatcher::dispatch::text::{Escaped, Excerpt, Whole, trim};
 
+use super::lies_in;
 use crate::Target;
 
 pub const TARGET: Target = Target {
@@ -26,6 +27,18 @@ pub const TARGET: Target = Target {
 };
 
 fn run(text: &[u8]) {
+    let whole = Whole(text).to_string();
+    let escaped = Escaped(text).to_string();
+    assert!(!whole.chars().any(char::is_control) && !escaped.chars().any(char::is_control));
+    // A control character of two bytes takes six.
+    assert!(whole.len() <= 6 * text.len());
+    match escaped.strip_suffix("...") {
+        _ if whole.len() <= Escaped::MAX => assert_eq!(escaped, whole),
+        Some(start) => assert!(whole.starts_with(start) && escaped.len() <= Escaped::MAX),
+        None => panic!("a long text is cut"),
+    }
+    let trimmed = trim(text);
+    assert!(lies_in(trimmed, text) && trim(trimmed) == trimmed);
     let shown = Excerpt(text).to_string();
     assert!(shown.len() <= 2 + 40 * 4 + "…".len());
     let (kept, is_cut) = match shown.strip_suffix("…\"") {

@@ -1,7 +1,7 @@
 //! Words of commands and scripts. Blanks divide the words of a command.
 
 use dispatcher::dispatch::list::file;
-use dispatcher::dispatch::words::{self, CallFilter, Detail, Listed};
+use dispatcher::dispatch::list::words::{self, CallFilter, Detail, Listed};
 
 use crate::Target;
 

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use crate::dispatch::list::destination::SetId;
+use super::destination::SetId;
 use crate::dispatch::text::number;
 
 /// The fault of a command whose words cannot be read.
