@@ -68,7 +68,7 @@ test-one: ## run the tests with T in their name, wherever they are (make test-on
 
 # The feature is that of the other tests: so nothing is built twice.
 test-unit: ## test the domain and the shared memory; needs no Kamailio
-	$(CARGO) test --features server-tests --lib --test differences --test documents --test layout --test supply
+	$(CARGO) test --features server-tests --lib --test differences --test documents --test layout --test supply --test argument
 
 models: ## explore models of the shared memory with loom and shuttle, as far as fits into a minute (doc/dev/models.md)
 	$(CARGO) test --features server-tests,models --lib shm::tests::models:: -- --nocapture

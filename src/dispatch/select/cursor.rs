@@ -283,11 +283,12 @@ mod tests {
             let mut cursor = FailoverCursor::begin(limit, step(1, Order::Around, 0, 1));
             cursor.add(step(2, Order::Around, 0, 6));
             cursor.add(step(3, Order::Around, 0, 11));
-            let mut given = vec![1];
+            let (mut given, mut tried) = (vec![1], vec![1]);
             for number in 2u32.. {
                 let last = given.last_mut().unwrap();
                 if cursor.has_more() && *last < 5 {
                     cursor.step(0, number);
+                    tried.push(number);
                     *last += 1;
                 } else if cursor.next_set() {
                     assert!(cursor.is_fresh());
@@ -297,7 +298,12 @@ mod tests {
                 }
             }
             assert_eq!(given, expected, "limit {limit}");
-            assert!(cursor.has_tried(1) && !cursor.has_tried(0) && !cursor.has_tried(99));
+            let read = FailoverCursor::parse(cursor.to_string().as_bytes()).unwrap();
+            for number in 0..40 {
+                let expected = tried.contains(&number);
+                assert_eq!(cursor.has_tried(number), expected, "{number}");
+                assert_eq!(read.has_tried(number), expected, "{number}, read again");
+            }
         }
     }
 }

@@ -145,6 +145,23 @@ fn payload_text<'a>(info: &'a PanicHookInfo<'_>) -> &'a str {
 mod tests {
     use super::*;
 
+    /// Tests run in threads of their own; a child of one has a single thread.
+    #[test]
+    fn another_thread_is_not_the_first() {
+        assert!(!in_first_thread());
+        // SAFETY: the child asks for its number and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let wrong = i32::from(!in_first_thread());
+            // SAFETY: ends this process, without what a test would do at its end.
+            unsafe { libc::_exit(wrong) };
+        }
+        let mut status = -1;
+        // SAFETY: our own child, and a number that outlives the call.
+        let ended = unsafe { libc::waitpid(child, &raw mut status, 0) };
+        assert_eq!((ended, status), (child, 0));
+    }
+
     #[test]
     #[allow(clippy::panic)]
     fn a_panic_becomes_the_failure_of_that_kind_of_function() {

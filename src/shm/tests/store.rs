@@ -260,10 +260,20 @@ fn pins_may_end_in_any_order() {
     let inner = store.pin(1);
     drop(outer);
     load(&store, &[spec(1, "sip:b:1", 0, 0)], ReloadState::Keep).unwrap();
+    // A pin that begins later does not shorten the first one.
+    let later = store.pin(1);
     store.collect();
     assert_eq!(store.retired(), 1);
     assert_eq!(inner.view(1).unwrap().dest(0).unwrap().uri(), b"sip:a:1");
+    assert_eq!(later.view(1).unwrap().dest(0).unwrap().uri(), b"sip:b:1");
     drop(inner);
+    store.collect();
+    assert_eq!(
+        store.retired(),
+        1,
+        "the first one counts until all are gone"
+    );
+    drop(later);
     store.collect();
     assert_eq!(store.retired(), 0);
     // A number like a -1 that was converted is no process's either.

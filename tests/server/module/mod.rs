@@ -5,6 +5,7 @@ mod exports;
 mod panic;
 mod parameters;
 mod processes;
+mod promises;
 #[cfg(feature = "sanitizers")]
 mod sanitizers;
 mod surface;
