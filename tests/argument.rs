@@ -100,6 +100,7 @@ fn section<'p>(page: &'p str, heading: &str) -> &'p str {
 fn every_test_that_the_argument_names_is_there() {
     let tests = tests();
     let makefile = read("Makefile");
+    let models = read("doc/dev/models.md");
     for page in [SAFETY, CLAIMS] {
         let text = read(page);
         let mut seen = 0;
@@ -108,6 +109,11 @@ fn every_test_that_the_argument_names_is_there() {
                 let target = target.split(' ').next().unwrap();
                 let rule = format!("\n{target}:");
                 assert!(makefile.contains(&rule), "{page}: no target {target}");
+            }
+            if page == CLAIMS && name.contains("::") {
+                let (model, short) = (format!("`{name}`"), name.rsplit("::").next().unwrap());
+                let is_there = models.contains(&model) || models.contains(&format!("`{short}`"));
+                assert!(is_there, "{page}: no model {name}");
             }
             // Names of functions and parameters look alike, but are not where tests are cited.
             if is_name(name) && is_cited(&text, name) {
