@@ -194,8 +194,8 @@ asan: setup-tests headers ## run the unit and server tests with AddressSanitizer
 	@CARGO="$(CARGO)" sh tests/asan.sh $(T)
 
 valgrind: setup-tests build ## run the demo and the server tests with the server under memcheck
-	VALGRIND=1 $(CARGO) run --quiet -p dispatcher-programs --bin demo
-	VALGRIND=1 $(CARGO) test --features server-tests --test server
+	$(if $(T),,VALGRIND=1 $(CARGO) run --quiet -p dispatcher-programs --bin demo)
+	VALGRIND=1 $(CARGO) test --features server-tests --test server -- $(T)
 
 clean: ## remove all that was built
 	$(CARGO) clean

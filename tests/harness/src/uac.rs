@@ -10,8 +10,11 @@ use std::time::{Duration, Instant};
 use super::patience;
 use super::sip::{Message, Request, param};
 
-/// First retransmission interval (RFC 3261, T1).
-const T1: Duration = Duration::from_millis(500);
+/// Returns the first retransmission interval: half a second (RFC 3261, T1), and longer where the server is slow. A script
+/// without transactions selects again for a retransmission.
+fn t1() -> Duration {
+    patience(1) / 2
+}
 
 /// How often a caller looks whether it waits in vain.
 const LOOK: Duration = Duration::from_millis(200);
@@ -96,7 +99,7 @@ impl Uac {
     ) -> Option<Message> {
         let bytes = request.render(self.local, "UDP");
         let end = Instant::now() + limit;
-        let (mut interval, mut answered) = (T1, false);
+        let (mut interval, mut answered) = (t1(), false);
         self.send_bytes(dest, &bytes);
         let mut again = Instant::now() + interval;
         while Instant::now() < end && !self.in_vain.load(Ordering::Relaxed) {

@@ -9,11 +9,18 @@ pub fn command(program: &Path, dir: &Path) -> Command {
     command
         .arg(format!("--log-file={}/vg.%p.log", dir.display()))
         .args(["--num-callers=30", "--error-limit=no"])
+        // Each process is looked at where it ends.
+        .args(["--leak-check=full", "--show-leak-kinds=definite"])
+        .arg(concat!(
+            "--suppressions=",
+            env!("CARGO_MANIFEST_DIR"),
+            "/memcheck.supp"
+        ))
         .arg(program);
     command
 }
 
-/// Every error block of memcheck in `dir` that has a frame of the dispatcher module.
+/// Every error or leak of memcheck in `dir` that has a frame of the dispatcher module.
 pub fn faults(dir: &Path) -> Vec<String> {
     let Ok(files) = std::fs::read_dir(dir) else {
         return Vec::new();
