@@ -1,5 +1,7 @@
 //! The failover cursor in a record, which scripts can write: read, and followed through real sets.
 
+use std::collections::BTreeSet;
+
 use dispatcher::dispatch::list::attrs::Attrs;
 use dispatcher::dispatch::list::destination::{DestSpec, Proto};
 use dispatcher::dispatch::select::candidates::Candidates;
@@ -67,11 +69,11 @@ fn follow(store: &Store<Heap, Spin>, mut cursor: FailoverCursor) {
                 break;
             };
             let at = cursor.here().at;
-            let mut found = following(view, here.order, at);
-            let next = found
-                .by_ref()
-                .find(|&at| !cursor.has_tried(number(view, at)));
-            assert!(found.count() <= view.dest_count(), "an order ends");
+            let order: Vec<_> = following(view, here.order, at).collect();
+            let distinct: BTreeSet<_> = order.iter().collect();
+            assert_eq!(order.len(), distinct.len(), "none comes twice");
+            let mut order = order.into_iter();
+            let next = order.find(|&at| !cursor.has_tried(number(view, at)));
             let Some(next) = next else { break };
             assert!(view.is_usable(next) || next + 1 == view.len());
             assert!(!cursor.has_tried(number(view, next)));
