@@ -29,6 +29,7 @@ fn what_is_posted_is_taken_once_and_in_order() {
         assert_eq!(queue.take(), events);
         assert_eq!(queue.take(), []);
         assert_eq!(heap.taken(), 1, "only the queue itself");
+        assert_eq!(queue.bytes(), 0);
     }
     queue.post(&event(1)).unwrap();
     unsafe { queue.destroy() };
