@@ -23,7 +23,7 @@ pub fn cast() -> Vec<Box<dyn Actor>> {
         Box::new(Relay::new("b")),
         Box::new(Selector(Uac::new())),
         Box::new(Selector(Uac::new())),
-        Box::new(Moods),
+        Box::new(Moods::default()),
     ]
 }
 
@@ -218,10 +218,18 @@ impl Actor for Selector {
 }
 
 /// Destinations answer well, badly or not at all.
-struct Moods;
+#[derive(Default)]
+struct Moods {
+    /// The destinations have forgotten the round before.
+    begun: bool,
+}
 
 impl Actor for Moods {
     fn act(&mut self, scene: &Scene<'_>, random: &mut StdRng) {
+        if !std::mem::replace(&mut self.begun, true) {
+            let all = scene.world.relayed.iter().chain(&scene.world.pinged);
+            all.for_each(harness::Uas::clear);
+        }
         let moods = [
             Answer::Code(200),
             Answer::Code(200),
@@ -244,10 +252,11 @@ impl Actor for Moods {
     }
 
     fn check(&mut self, scene: &Scene<'_>) {
+        self.begun = false;
         for uas in scene.world.relayed.iter().chain(&scene.world.pinged) {
             uas.set_answer(Answer::Code(200));
-            (0..uas.count("OPTIONS")).for_each(|_| scene.ledger.did("pings"));
-            uas.clear();
+            let pings = uas.count("OPTIONS");
+            (0..pings).for_each(|_| scene.ledger.did("pings"));
         }
     }
 }

@@ -139,7 +139,10 @@ fn calls(scene: &Scene<'_>) {
     }
     let relayed: i64 = shown(scene, RELAYED).iter().map(|dest| dest.load).sum();
     if relayed != 0 {
-        scene.wrong(&format!("{relayed} calls are counted that have ended"));
+        scene.wrong(&format!(
+            "{relayed} calls are counted that have ended: {}",
+            traces(scene)
+        ));
     }
     let asked = json!([format!("set={CALLED}"), 0, known.len() + 5]);
     let reply = scene.ask("dispatcher.calls", asked).unwrap_or_default();
@@ -155,6 +158,24 @@ fn calls(scene: &Scene<'_>) {
     if found != known {
         scene.wrong(&format!("calls are {found:?}, must be {known:?}"));
     }
+}
+
+/// Returns what the destinations have seen of the relayed calls that are counted.
+fn traces(scene: &Scene<'_>) -> String {
+    let asked = json!([format!("set={RELAYED}"), 0, 5]);
+    let reply = scene.ask("dispatcher.calls", asked).unwrap_or_default();
+    let calls = reply["CALLS"].as_array().cloned().unwrap_or_default();
+    let trace = |call: &Value| {
+        let id = call["CALL"]["CALLID"].as_str().unwrap_or_default();
+        let seen = scene.world.relayed.iter().enumerate().flat_map(|(n, uas)| {
+            let requests = uas.requests().into_iter();
+            let of_call = requests.filter(|request| request.text("Call-ID") == id);
+            of_call
+                .map(move |request| format!("r{n}: {} {}", request.method(), request.text("From")))
+        });
+        format!("{} {:?}", call["CALL"], seen.collect::<Vec<String>>())
+    };
+    calls.iter().map(trace).collect::<Vec<String>>().join("; ")
 }
 
 /// The lists are those of a file that was loaded, with the edits since.
