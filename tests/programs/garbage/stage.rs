@@ -37,7 +37,8 @@ const PINGS: i64 = 10;
 const LINE: usize = 500;
 
 /// What the server itself says of garbage at the levels that are else for faults.
-const EXPECTED: [&str; 4] = [
+const EXPECTED: [&str; 5] = [
+    "set_core_dump(): core limits increased only",
     "parse_uri(): BUG: bad  state",
     "get_send_socket2(): unsupported proto",
     "srv_sip_resolvehost(): unknown proto",
