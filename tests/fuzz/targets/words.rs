@@ -106,7 +106,10 @@ fn check_filter(text: &[u8]) {
     let again = match CallFilter::read(Some(text)) {
         Err(_) => return,
         Ok(CallFilter::All) => b"all".to_vec(),
-        Ok(CallFilter::Set(set)) => format!("set={set}").into_bytes(),
+        Ok(CallFilter::Set(set)) => {
+            assert_eq!(words::integer(&text[b"set=".len()..]), Some(set));
+            format!("set={set}").into_bytes()
+        }
         Ok(CallFilter::Duid(duid)) => [b"duid=", &duid[..]].concat(),
         Ok(CallFilter::CallId(call_id)) => [b"callid=", &call_id[..]].concat(),
     };
