@@ -31,24 +31,24 @@ impl<T> List<T> {
 }
 
 /// A list whose items come out in the order in which they were put in. Zeroed it is empty.
-pub(crate) struct Queue<T> {
+pub(crate) struct Fifo<T> {
     items: List<T>,
     last: *mut T,
 }
 
 // SAFETY: null is a value, the arena's addresses are the same in every process, and the items are
 // safe to share.
-unsafe impl<T: ShmSafe> ShmSafe for Queue<T> {}
+unsafe impl<T: ShmSafe> ShmSafe for Fifo<T> {}
 
-impl<T> Queue<T> {
+impl<T> Fifo<T> {
     /// The empty queue.
-    pub(crate) const EMPTY: Self = Queue {
+    pub(crate) const EMPTY: Self = Fifo {
         items: List::EMPTY,
         last: ptr::null_mut(),
     };
 }
 
-impl<T: Linked> Queue<T> {
+impl<T: Linked> Fifo<T> {
     /// Returns the items, the first that was put in first.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.items.iter()

@@ -11,7 +11,7 @@ use crate::dispatch::list::destination::SetId;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::{DestRecord, NOWHERE};
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
-use crate::shm::memory::list::{Linked, List, Queue};
+use crate::shm::memory::list::{Fifo, Linked, List};
 use crate::shm::memory::refcount::Counted;
 use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::View;
@@ -93,7 +93,7 @@ impl Counter {
 /// All retained counters. They live in shared memory, behind the writer lock.
 pub struct Retained {
     /// Those whose destinations readers may still find, in the order of their epochs.
-    fresh: Queue<Counter>,
+    fresh: Fifo<Counter>,
     /// The others: no new calls come to them.
     closed: List<Counter>,
 }
@@ -101,7 +101,7 @@ pub struct Retained {
 impl Retained {
     /// No counters.
     pub const EMPTY: Self = Retained {
-        fresh: Queue::EMPTY,
+        fresh: Fifo::EMPTY,
         closed: List::EMPTY,
     };
 
@@ -179,7 +179,7 @@ impl Retained {
     /// All records came from this arena, and no process is left.
     pub unsafe fn free(&mut self, arena: &impl Arena) {
         // SAFETY: the caller's promise.
-        unsafe { core::mem::replace(&mut self.fresh, Queue::EMPTY).free(arena) };
+        unsafe { core::mem::replace(&mut self.fresh, Fifo::EMPTY).free(arena) };
         // SAFETY: the caller's promise.
         unsafe { core::mem::replace(&mut self.closed, List::EMPTY).free(arena) };
     }

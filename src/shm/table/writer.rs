@@ -23,14 +23,14 @@ use crate::shm::memory::atomic::{
     AtomicU64,
     Ordering::{Relaxed, SeqCst},
 };
-use crate::shm::memory::list::{Linked, List, Queue};
+use crate::shm::memory::list::{Fifo, Linked, List};
 use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::View;
 
 /// The data that only the holder of the writer lock may touch.
 pub struct Retirement {
     /// Notes of replaced pieces, in the order of their epochs.
-    notes: Queue<Retired>,
+    notes: Fifo<Retired>,
     /// The ticket of the running table.
     pub(crate) ticket: Ticket,
     /// The counters of removed destinations that still have calls.
@@ -40,7 +40,7 @@ pub struct Retirement {
 impl Retirement {
     /// Nothing was replaced yet.
     pub(crate) const EMPTY: Self = Retirement {
-        notes: Queue::EMPTY,
+        notes: Fifo::EMPTY,
         ticket: Ticket::NONE,
         retained: Retained::EMPTY,
     };
@@ -53,7 +53,7 @@ impl Retirement {
         // SAFETY: the caller's promise.
         unsafe { self.retained.free(arena) };
         // SAFETY: the caller's promise.
-        unsafe { core::mem::replace(&mut self.notes, Queue::EMPTY).free(arena) };
+        unsafe { core::mem::replace(&mut self.notes, Fifo::EMPTY).free(arena) };
     }
 }
 
