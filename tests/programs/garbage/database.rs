@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use harness::database::Database;
-use harness::{Door, Fault, Request, Uac, Way, patience};
+use harness::{Door, Fault, Request, Uac, Way, patience, poll};
 use serde_json::{Value, json};
 
 use super::canary::Canary;
@@ -184,6 +184,20 @@ pub fn run(
     let mut round = 0;
     // What pings change is not the matter here.
     let _ = stage.server.jsonrpc("dispatcher.ping_active", json!(["0"]));
+    let waiting = || {
+        let pings = stage.server.jsonrpc("dispatcher.ping_status", json!([]));
+        let pings = pings.unwrap_or_default();
+        let targets = pings["TARGETS"].as_array().cloned().unwrap_or_default();
+        targets
+            .iter()
+            .any(|target| !target["DEST"]["WAITING_MS"].is_null())
+    };
+    poll(
+        Duration::from_millis(50),
+        patience(10),
+        waiting,
+        |waiting| !*waiting,
+    );
     let disabled = stage
         .server
         .jsonrpc("dispatcher.set_state", json!(["d", 3, "all"]));
