@@ -1,27 +1,30 @@
 //! The time at which the first name of a set is due to be resolved: before it nobody walks over the set.
 
 use crate::shm::memory::arena::ShmSafe;
-use crate::shm::memory::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use crate::shm::memory::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// When the first name is due.
 pub struct NamesDue {
-    /// The time in microseconds, as the last walk over the set found it; 0 if nobody knows.
-    first_us: AtomicU64,
-    /// How often it was forgotten.
-    forgotten: AtomicU32,
+    /// The time in microseconds, as the last walk over the set found it; 0 if nobody knows. Above it, how often it was
+    /// forgotten: one word, so that a process that is held up at the end of its walk brings back nothing forgotten.
+    word: AtomicU64,
 }
 
-// SAFETY: atomics; zeroed it says that nobody knows.
+// SAFETY: an atomic; zeroed it says that nobody knows.
 unsafe impl ShmSafe for NamesDue {}
 
-/// The time in a set without names.
-const NO_NAMES: u64 = u64::MAX;
+/// Bits of the time: enough for 142 years.
+const TIME_BITS: u32 = 52;
+
+/// The time in a set without names, which is the latest.
+const NO_NAMES: u64 = (1 << TIME_BITS) - 1;
 
 impl NamesDue {
     /// Returns true if a name is due: if it was asked for at least `ttl_us` ago, by a clock that may be set. The times
     /// at which the names of the set were asked for are looked at only if one may be due.
     pub fn any(&self, now_us: u64, ttl_us: u64, asked_us: impl Iterator<Item = u64>) -> bool {
-        let known = self.first_us.load(SeqCst);
+        let word = self.word.load(SeqCst);
+        let known = word & NO_NAMES;
         let is_ahead = |due: u64| {
             let left = due.checked_sub(now_us);
             left.is_some_and(|left| (1..=ttl_us).contains(&left))
@@ -29,7 +32,6 @@ impl NamesDue {
         if known == NO_NAMES || is_ahead(known) {
             return false;
         }
-        let forgotten = self.forgotten.load(SeqCst);
         let mut first = NO_NAMES;
         for asked in asked_us {
             let due = asked.saturating_add(ttl_us);
@@ -38,18 +40,17 @@ impl NamesDue {
             }
             first = first.min(due);
         }
-        self.first_us.store(first, SeqCst);
-        // The walk may have seen times of before.
-        if self.forgotten.load(SeqCst) != forgotten {
-            self.first_us.store(0, SeqCst);
-        }
+        // If it was forgotten meanwhile, the walk may have seen times of before.
+        let found = word & !NO_NAMES | first;
+        let _ = self.word.compare_exchange(word, found, SeqCst, SeqCst);
         false
     }
 
     /// Has the next request walk over the set, after the time of a name was set back.
     pub fn forget(&self) {
-        self.forgotten.fetch_add(1, SeqCst);
-        self.first_us.store(0, SeqCst);
+        let forgotten = |word: u64| Some((word >> TIME_BITS).wrapping_add(1) << TIME_BITS);
+        // It always has a next value.
+        let _ = self.word.fetch_update(SeqCst, SeqCst, forgotten);
     }
 }
 
@@ -65,8 +66,7 @@ mod tests {
 
     fn new() -> NamesDue {
         NamesDue {
-            first_us: AtomicU64::new(0),
-            forgotten: AtomicU32::new(0),
+            word: AtomicU64::new(0),
         }
     }
 
