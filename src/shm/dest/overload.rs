@@ -29,7 +29,8 @@ impl Overload {
         self.rate.store(rate.min(100), Relaxed);
     }
 
-    /// Takes a report; false when a newer one was taken already.
+    /// Takes a report; false when a newer one was taken already. Of two that come at one moment, what counts until the
+    /// next one is that of who writes last.
     pub fn report(&self, seq: i32, rate: u32, until_us: u64) -> bool {
         let newer = |last| (seq > last).then_some(seq);
         if self.seq.fetch_update(SeqCst, SeqCst, newer).is_err() {

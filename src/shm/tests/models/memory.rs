@@ -19,6 +19,7 @@ use std::thread;
 use lock_api::{GuardSend, RawMutex};
 
 use super::atomic::{Operations, Word};
+use super::interleavings;
 use crate::shm::memory::arena::{Arena, ShmSafe};
 
 /// Who explores.
@@ -204,7 +205,7 @@ pub fn is_loom() -> bool {
 /// Lets other threads of the model go first, where the explorer is shuttle.
 fn shuttle_point() {
     if shuttle::current::try_get_current_task().is_some() {
-        shuttle::sync::atomic::AtomicBool::new(false).load(core::sync::atomic::Ordering::SeqCst);
+        interleavings::world::wait_for_turn();
     }
 }
 
@@ -301,6 +302,11 @@ pub fn assert_private(word: Word<'_>) {
 pub struct Pieces;
 
 impl Pieces {
+    /// Panics if what is there was freed.
+    pub fn assert_there<T>(self, what: &T) {
+        reads(what);
+    }
+
     /// Returns the number of pieces that are taken.
     pub fn taken(self) -> usize {
         let execution = execution().unwrap();

@@ -6,12 +6,14 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`atomic`] | Atomics that ask the running model what they do. |
+//! | `interleavings` | Models of what processes do in turn, with shuttle. |
 //! | [`memory`] | Shared memory of a model: its pieces, its arena, its lock. |
 //! | [`orderings`] | Models of orderings, with loom. |
 //! | [`place`] | Places of operations in the source, and what a model changes there. |
 //! | [`run`] | Runs of a model, and what they report. |
 
 pub mod atomic;
+pub(super) mod interleavings;
 pub mod memory;
 mod orderings;
 pub mod place;

@@ -150,6 +150,30 @@ pub fn watch(mutation: Option<Mutation>) {
     });
 }
 
+/// Begins to note places, and to leave out what is done at this one, or nothing.
+pub fn watch_place(left_out: Option<Place>) {
+    let mutation = left_out.map(|place| {
+        let mutation = Mutation {
+            file: place.file,
+            line: "",
+            kind: place.kind,
+            change: Change::LeftOut,
+        };
+        (mutation, place.line)
+    });
+    let on = true;
+    WATCHED.set(Watched {
+        mutation,
+        on,
+        ..Watched::default()
+    });
+}
+
+/// Notes nothing and changes nothing, or does so again.
+pub fn pause(pause: bool) {
+    WATCHED.with_borrow_mut(|watched| watched.on = !pause);
+}
+
 /// Ends that. Returns the places, and whether that of the mutation is among them.
 pub fn unwatch() -> (BTreeSet<Place>, bool) {
     let watched = WATCHED.take();

@@ -1,0 +1,458 @@
+//! Calls that several processes count, move, confirm and end.
+
+use core::mem;
+
+use super::explore::{How, Model};
+use super::farm::{Farm, ONCE, RULES, bits, look_on, processes};
+use super::world::{Gate, Search, quiet};
+use crate::dispatch::list::destination::DestSpec;
+use crate::dispatch::select::candidates::Candidates;
+use crate::dispatch::state::transition::State;
+use crate::shm::calls::call_table::{CallLimits, Calls};
+use crate::shm::calls::fingerprint::FingerprintKey;
+use crate::shm::calls::placed::{Counting, How as Placed};
+use crate::shm::calls::sticky::StickyCalls;
+use crate::shm::set::view::View;
+use crate::shm::table::store::ReloadState;
+use crate::shm::tests::calls::with_duid;
+use crate::shm::tests::models::memory::Pieces as Pool;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+/// A farm with a table of calls, and a watch over its limits.
+struct Desk {
+    farm: Farm,
+    calls: Calls<Gate>,
+    watch: Search,
+}
+
+impl Desk {
+    fn new(list: &[DestSpec<'_>], most: usize) -> Self {
+        let farm = Farm::new(RULES, 5, list);
+        let limits = CallLimits {
+            expire_s: 100,
+            init_expire_s: 10,
+            most,
+        };
+        // One slot: all calls meet.
+        let calls = quiet(|| Calls::create(&Pool, 0, FingerprintKey(1, 2), limits).unwrap());
+        let watch = watch(&farm);
+        Desk { farm, calls, watch }
+    }
+
+    /// Places a call, and keeps it if it is sent. Returns where it came to, and how.
+    fn place(&self, process: usize, call: &str, sent: bool) -> Option<(usize, Placed)> {
+        let pinned = self.farm.pin(process);
+        let view = pinned.view(1).unwrap();
+        let counting = self.counting(process, view, call);
+        let search = look_on(view, has_room);
+        let placed = self.calls.place(counting, call.as_bytes()).unwrap();
+        let seen = search.end();
+        let Some(placed) = placed else {
+            assert!(seen.always == 0, "full, though {seen:?}");
+            return None;
+        };
+        let came = (placed.at(), placed.how());
+        if sent {
+            placed.keep();
+        }
+        Some(came)
+    }
+
+    fn counting<'p>(
+        &'p self,
+        process: usize,
+        view: &'p View,
+        call: &str,
+    ) -> Counting<'p, Pool, Gate> {
+        let call = self.calls.key().call(call.as_bytes(), b"x", None);
+        Counting {
+            store: &self.farm,
+            process,
+            set: 1,
+            view,
+            call,
+            now_s: 0,
+        }
+    }
+
+    fn move_to(&self, process: usize, call: &str, at: usize, sent: bool) -> bool {
+        let pinned = self.farm.pin(process);
+        let view = pinned.view(1).unwrap();
+        let placed = self.calls.move_to(self.counting(process, view, call), at);
+        let moves = placed.is_some();
+        if let Some(placed) = placed.filter(|_| sent) {
+            placed.keep();
+        }
+        moves
+    }
+
+    fn end_call(&self, process: usize, call: &str) -> usize {
+        let name = self.calls.key().call(call.as_bytes(), b"x", None);
+        self.calls.end(&self.farm, process, &name)
+    }
+
+    /// Returns how many calls each destination has, when all processes have ended.
+    fn loads(&self) -> Vec<u32> {
+        quiet(|| {
+            let pinned = self.farm.pin(0);
+            pinned
+                .view(1)
+                .unwrap()
+                .dests()
+                .map(|dest| dest.record().load())
+                .collect()
+        })
+    }
+
+    /// Ends all calls, of which there must be so many, and gives everything back.
+    fn end(self, up: usize) {
+        let counted: u32 = self.loads().iter().sum();
+        assert_eq!(
+            (self.calls.up(), counted as usize),
+            (up, up),
+            "calls and their count"
+        );
+        quiet(|| {
+            // As the table has them, and no others.
+            assert_eq!(self.calls.expire(&self.farm, 0, 100, 0, 1), up);
+            assert_eq!(self.calls.up(), 0);
+        });
+        assert!(
+            self.loads().iter().all(|&load| load == 0),
+            "{:?}",
+            self.loads()
+        );
+        self.watch.end();
+        quiet(|| unsafe { self.calls.destroy(&Pool) });
+        self.farm.end();
+    }
+}
+
+fn has_room(view: &View, at: usize) -> bool {
+    view.dest(at)
+        .is_some_and(|dest| view.is_usable(at) && dest.has_room())
+}
+
+/// Asserts at each step that no destination has more calls than it may.
+fn watch(farm: &Farm) -> Search {
+    let farm: &'static Farm = unsafe { mem::transmute(farm) };
+    let pinned = quiet(|| mem::ManuallyDrop::new(farm.pin(0)));
+    let _ = &pinned;
+    let records: Vec<(*const crate::shm::dest::record::DestRecord, i32)> = quiet(|| {
+        let view = pinned.view(1).unwrap();
+        view.dests()
+            .map(|dest| (&raw const *dest.record(), dest.maxload))
+            .collect()
+    });
+    quiet(|| drop(mem::ManuallyDrop::into_inner(pinned)));
+    Search::begin(move || {
+        for &(record, maxload) in &records {
+            let load = unsafe { &*record }.load();
+            assert!(
+                maxload == 0 || load <= maxload.unsigned_abs(),
+                "{load} of {maxload}"
+            );
+        }
+        1
+    })
+}
+
+fn limited() -> [DestSpec<'static>; 2] {
+    [
+        with_duid("sip:b:1", "duid=b;maxload=1"),
+        with_duid("sip:a:1", "duid=a;maxload=1"),
+    ]
+}
+
+fn unlimited() -> [DestSpec<'static>; 2] {
+    [
+        with_duid("sip:b:1", "duid=b"),
+        with_duid("sip:a:1", "duid=a"),
+    ]
+}
+
+/// Three calls come to two destinations that hold one each, and one of them ends.
+fn more_calls_than_room() {
+    let desk = Desk::new(&limited(), usize::MAX);
+    let counted = core::cell::Cell::new(0);
+    let place = |(process, call): (usize, &str)| {
+        if desk.place(process, call, true).is_some() {
+            counted.set(counted.get() + 1);
+        }
+    };
+    let both = |(process, call): (usize, &str)| {
+        place((process, call));
+        let ended = desk.end_call(process, call);
+        counted.set(counted.get() - ended);
+    };
+    processes(&[&|| place((1, "one")), &|| place((2, "two")), &|| {
+        both((3, "three"))
+    }]);
+    desk.end(counted.get());
+}
+
+/// The same call comes twice, and one of its requests is not sent; a third process ends it.
+fn one_call_twice(ends: bool) {
+    let desk = Desk::new(&limited(), usize::MAX);
+    quiet(|| desk.farm.mark(0, "sip:b:1", |_| State::INACTIVE));
+    let view: *const View = quiet(|| &raw const *desk.farm.pin(0).view(1).unwrap());
+    // It is never counted twice, not even for a moment.
+    let once = Search::begin(move || {
+        let loads = unsafe { &*view }.dests().map(|dest| dest.record().load());
+        assert!(loads.sum::<u32>() <= 1);
+        1
+    });
+    let ended = core::cell::Cell::new(0);
+    let place = |(process, sent): (usize, bool)| {
+        desk.place(process, "one", sent);
+    };
+    let end = |process| {
+        ended.set(if ends {
+            desk.end_call(process, "one")
+        } else {
+            0
+        })
+    };
+    processes(&[&|| place((1, true)), &|| place((2, false)), &|| end(3)]);
+    once.end();
+    let up = desk.calls.up();
+    // Whoever sends its request keeps what was counted, or has found it counted, unless it was ended.
+    assert!(up == 1 || ended.get() > 0, "{up} up, {} ended", ended.get());
+    desk.end(up);
+}
+
+/// A call moves while others move, confirm or end it.
+fn moves(confirms: bool) {
+    let list = [
+        with_duid("sip:c:1", "duid=c;maxload=1"),
+        with_duid("sip:b:1", "duid=b;maxload=1"),
+        with_duid("sip:a:1", "duid=a;maxload=1"),
+    ];
+    let desk = Desk::new(&list, usize::MAX);
+    quiet(|| desk.place(0, "one", true));
+    let run = |process: usize| match process {
+        1 => _ = desk.move_to(1, "one", 1, true),
+        2 => _ = desk.move_to(2, "one", 2, true),
+        _ if confirms => {
+            let name = desk.calls.key().call(b"one", b"x", None);
+            assert!(desk.calls.confirm(&name));
+        }
+        _ => assert_eq!(desk.end_call(3, "one"), 1),
+    };
+    processes(&[&|| run(1), &|| run(2), &|| run(3)]);
+    // What is confirmed stays when unconfirmed calls expire.
+    let expired = quiet(|| desk.calls.expire(&desk.farm, 0, 10, 0, 1));
+    assert_eq!(expired, 0);
+    desk.end(usize::from(confirms));
+}
+
+/// A request that is not sent takes its call back while another process moves the call: once it is moved, it stays.
+fn a_move_and_a_request_that_is_not_sent() {
+    let desk = Desk::new(&limited(), usize::MAX);
+    let moved = core::cell::Cell::new(false);
+    let run = |process: usize| match process {
+        1 => _ = desk.place(1, "one", false),
+        _ => {
+            desk.move_to(2, "one", 1, true);
+            moved.set(desk.loads().get(1) == Some(&1));
+        }
+    };
+    processes(&[&|| run(1), &|| run(2)]);
+    let up = desk.calls.up();
+    // Nobody else takes it back.
+    assert!(up == 1 || !moved.get(), "{up}");
+    desk.end(up);
+}
+
+/// A call's destination goes down while the call comes again, and another call comes.
+fn moves_away_from_who_is_down() {
+    let desk = Desk::new(&limited(), usize::MAX);
+    quiet(|| desk.place(0, "one", true));
+    let run = |process: usize| match process {
+        1 => _ = desk.farm.toggle(1, "sip:a:1"),
+        2 => _ = desk.place(2, "one", true),
+        _ => _ = desk.place(3, "two", false),
+    };
+    processes(&[&|| run(1), &|| run(2), &|| run(3)]);
+    desk.end(1);
+}
+
+/// The table holds one call: the oldest that is not confirmed makes room.
+fn calls_make_room() {
+    let desk = Desk::new(&unlimited(), 1);
+    let calls: &'static Calls<Gate> = unsafe { mem::transmute(&desk.calls) };
+    let bound = Search::begin(move || {
+        assert!(calls.up() <= 1, "{} are counted", calls.up());
+        1
+    });
+    quiet(|| desk.place(0, "old", true));
+    let run = |process: usize| match process {
+        1 => _ = desk.place(1, "one", true),
+        2 => _ = desk.place(2, "two", true),
+        _ => {
+            let name = desk.calls.key().call(b"one", b"x", None);
+            desk.calls.confirm(&name);
+        }
+    };
+    processes(&[&|| run(1), &|| run(2), &|| run(3)]);
+    bound.end();
+    let up = desk.calls.up();
+    desk.end(up);
+}
+
+/// Calls make room for others while one of them is confirmed: who is in the queue, and nobody else, can make room.
+fn the_queue_of_those_that_make_room() {
+    let desk = Desk::new(&unlimited(), 3);
+    quiet(|| ["first", "second", "third"].map(|call| desk.place(0, call, true)));
+    let confirmed = core::cell::Cell::new(false);
+    let run = |process: usize| match process {
+        1 => _ = desk.place(1, "one", true),
+        2 => _ = desk.end_call(2, "second"),
+        _ => {
+            let name = desk.calls.key().call(b"third", b"x", None);
+            confirmed.set(desk.calls.confirm(&name));
+        }
+    };
+    processes(&[&|| run(1), &|| run(2), &|| run(3)]);
+    quiet(|| {
+        // However many come, each finds one that makes room, and it is never the one that was confirmed.
+        for call in ["a", "b", "c", "d", "e", "f"] {
+            let placed = desk.place(0, call, true);
+            assert!(matches!(placed, Some((_, Placed::New))), "{placed:?}");
+        }
+        let name = desk.calls.key().call(b"third", b"x", None);
+        let third = desk.calls.is_counted(1, &name);
+        assert_eq!(confirmed.get(), third);
+        let one = desk.calls.key().call(b"one", b"x", None);
+        assert!(
+            !desk.calls.is_counted(1, &one),
+            "it is older than all others"
+        );
+        let expired = desk.calls.expire(&desk.farm, 0, 10, 0, 1);
+        assert_eq!(desk.calls.up(), usize::from(third));
+        assert_eq!(expired, 3 - usize::from(third));
+    });
+    let up = desk.calls.up();
+    desk.end(up);
+}
+
+/// Calls expire while one is confirmed and another one comes, which takes what the first left.
+fn calls_expire() {
+    let desk = Desk::new(&limited(), usize::MAX);
+    quiet(|| desk.place(0, "one", true));
+    let expired = core::cell::Cell::new(0);
+    let confirmed = core::cell::Cell::new(false);
+    let run = |process: usize| match process {
+        1 => expired.set(desk.calls.expire(&desk.farm, 1, 10, 0, 1)),
+        2 => {
+            let name = desk.calls.key().call(b"one", b"x", None);
+            confirmed.set(desk.calls.confirm(&name));
+        }
+        _ => _ = desk.place(3, "two", true),
+    };
+    processes(&[&|| run(1), &|| run(2), &|| run(3)]);
+    let name = desk.calls.key().call(b"one", b"x", None);
+    let more = quiet(|| desk.calls.expire(&desk.farm, 0, 10, 0, 1));
+    let is_up = quiet(|| desk.calls.is_counted(1, &name));
+    assert_eq!(
+        is_up,
+        confirmed.get(),
+        "confirmed calls stay, the others do not"
+    );
+    expired.set(expired.get() + more);
+    assert!(confirmed.get() || expired.get() > 0);
+    desk.end(2 - expired.get());
+}
+
+/// A destination leaves the lists and comes back while calls begin and end there: its count stays.
+fn calls_over_removals() {
+    let desk = Desk::new(&limited(), usize::MAX);
+    quiet(|| desk.place(0, "old", true));
+    let run = |process: usize| match process {
+        1 => {
+            let random = &mut StdRng::seed_from_u64(1);
+            assert_eq!(desk.farm.remove(ONCE, 1, b"sip:a:1", random), Ok(1));
+            let [_, a] = limited();
+            desk.farm.add(ONCE, &a, random).unwrap();
+        }
+        2 => assert_eq!(desk.end_call(2, "old"), 1),
+        _ => _ = desk.place(3, "new", true),
+    };
+    processes(&[&|| run(1), &|| run(2), &|| run(3)]);
+    let up = desk.calls.up();
+    desk.end(up);
+}
+
+/// Lists are loaded anew while calls begin and end.
+fn calls_over_reloads() {
+    let desk = Desk::new(&limited(), usize::MAX);
+    quiet(|| desk.place(0, "old", true));
+    let run = |process: usize| match process {
+        1 => {
+            let [b, a] = limited();
+            assert!(desk.farm.reload(&[a, b], ReloadState::Keep));
+        }
+        2 => assert_eq!(desk.end_call(2, "old"), 1),
+        _ => _ = desk.place(3, "new", true),
+    };
+    processes(&[&|| run(1), &|| run(2), &|| run(3)]);
+    desk.end(1);
+}
+
+/// Calls of a draining destination are noted by two processes at once.
+fn sticky() {
+    let calls = quiet(|| StickyCalls::create(&Pool, FingerprintKey(1, 2)).unwrap());
+    processes(&[
+        &|| {
+            calls.note(&Pool, 1, b"one", 5).unwrap();
+            assert!(calls.knows(1, b"one", 6));
+        },
+        &|| {
+            calls.note(&Pool, 1, b"two", 5).unwrap();
+            assert!(calls.knows(1, b"two", 6));
+        },
+    ]);
+    quiet(|| {
+        assert!(calls.knows(1, b"one", 7) && calls.knows(1, b"two", 7));
+        unsafe { calls.destroy(&Pool) };
+    });
+}
+
+const QUICK: &[How] = &[How::Stops(1, 60), How::Random(20)];
+const FULL: &[How] = &[
+    How::Stops(2, 300_000),
+    How::Random(50_000),
+    How::Priorities(4, 50_000),
+];
+
+macro_rules! model {
+    ($name:literal, $run:expr) => {
+        Model {
+            name: $name,
+            run: || $run,
+            quick: QUICK,
+            full: FULL,
+        }
+    };
+}
+
+pub const MODELS: &[Model] = &[
+    model!("more calls than room", more_calls_than_room()),
+    model!("one call twice", one_call_twice(false)),
+    model!("one call twice, ended", one_call_twice(true)),
+    model!("moves and an end", moves(false)),
+    model!("moves and a confirmation", moves(true)),
+    model!(
+        "a move and a request that is not sent",
+        a_move_and_a_request_that_is_not_sent()
+    ),
+    model!("moves away from who is down", moves_away_from_who_is_down()),
+    model!("calls make room", calls_make_room()),
+    model!("the queue", the_queue_of_those_that_make_room()),
+    model!("calls expire", calls_expire()),
+    model!("calls over removals", calls_over_removals()),
+    model!("calls over reloads", calls_over_reloads()),
+    model!("sticky calls", sticky()),
+];
