@@ -8,7 +8,7 @@ use crate::dispatch::list::destination::{Addr, DestSpec, Proto, SetId};
 use crate::dispatch::state::transition::State;
 
 use super::address::Key;
-use super::page::Page;
+use super::page::{Page, PageAddr};
 use super::record::DestRecord;
 use crate::shm::memory::arena::{Arena, ShmSafe, to_u32};
 use crate::shm::memory::refcount::Counted;
@@ -184,11 +184,11 @@ impl Dest {
 
     /// Returns its resolved addresses.
     pub fn addrs(&self) -> impl Iterator<Item = Addr> {
-        self.addr_slice().iter().copied()
+        self.addr_slice().iter().copied().map(Addr::from)
     }
 
     /// Returns its resolved addresses, where they lie.
-    pub(crate) fn addr_slice(&self) -> &[Addr] {
+    fn addr_slice(&self) -> &[PageAddr] {
         // SAFETY: its page lives as long as this.
         let of_page = unsafe { &*self.page }.addrs();
         let own = of_page.get(self.addr_at as usize..);
@@ -209,7 +209,7 @@ impl Dest {
             host: self.host_at as usize..(self.host_at + self.host_len) as usize,
             port: self.port,
             proto: self.proto,
-            addrs: self.addr_slice().into(),
+            addrs: self.addrs().collect(),
             flags: self.listed,
             priority: self.priority,
             attrs_body: self.attrs_body(),

@@ -14,14 +14,44 @@ use crate::shm::memory::refcount::Hold;
 pub struct Page {
     /// Destinations that are not yet given back.
     live: AtomicU32,
-    addrs: ShmSlice<Addr>,
+    addrs: ShmSlice<PageAddr>,
 }
 
 // SAFETY: an atomic and a shared slice; zeroed it has no destinations.
 unsafe impl ShmSafe for Page {}
 
-// SAFETY: bytes whose first is the kind; zeroed it is an IPv4 address.
-unsafe impl ShmSafe for Addr {}
+/// An address as it lies in a page. All its bytes are written, also those behind an IPv4 address: memcheck would go on
+/// to take bytes that this process left undefined for undefined when another process has long used their place.
+#[derive(Clone, Copy)]
+pub(crate) struct PageAddr {
+    is_v6: u8,
+    bytes: [u8; 16],
+}
+
+// SAFETY: bytes; zeroed it is an IPv4 address.
+unsafe impl ShmSafe for PageAddr {}
+
+impl From<Addr> for PageAddr {
+    fn from(addr: Addr) -> Self {
+        match addr {
+            Addr::V4([a, b, c, d]) => PageAddr {
+                is_v6: 0,
+                bytes: [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            },
+            Addr::V6(bytes) => PageAddr { is_v6: 1, bytes },
+        }
+    }
+}
+
+impl From<PageAddr> for Addr {
+    fn from(PageAddr { is_v6, bytes }: PageAddr) -> Self {
+        let [a, b, c, d, ..] = bytes;
+        match is_v6 {
+            0 => Addr::V4([a, b, c, d]),
+            _ => Addr::V6(bytes),
+        }
+    }
+}
 
 /// A destination for a page: what its line says, its place in the list, and what runs of it.
 pub(crate) struct Draft<'d, A: Arena> {
@@ -66,9 +96,12 @@ impl Page {
         let mut addr_at = 0;
         for (at, draft) in drafts.into_iter().enumerate() {
             let Draft { spec, line, record } = draft;
-            append(&mut free_addrs, &spec.addrs);
-            append(&mut free_text, &spec.uri);
-            append(&mut free_text, spec.attrs_body);
+            append(
+                &mut free_addrs,
+                spec.addrs.iter().copied().map(PageAddr::from),
+            );
+            append(&mut free_text, spec.uri.iter().copied());
+            append(&mut free_text, spec.attrs_body.iter().copied());
             let Some(first) = dests.start() else { break };
             // SAFETY: the array has a place for each draft.
             let mut dest = unsafe { first.add(at) };
@@ -86,7 +119,7 @@ impl Page {
     }
 
     /// Returns the addresses of its destinations.
-    pub(crate) fn addrs(&self) -> &[Addr] {
+    pub(crate) fn addrs(&self) -> &[PageAddr] {
         self.addrs.get()
     }
 
@@ -105,11 +138,13 @@ impl Page {
 }
 
 /// Copies values to the start of what is free.
-fn append<T: Copy>(free: &mut &mut [T], values: &[T]) {
+fn append<T>(free: &mut &mut [T], values: impl ExactSizeIterator<Item = T>) {
     let Some((to, rest)) = core::mem::take(free).split_at_mut_checked(values.len()) else {
         debug_assert!(false, "planned too small");
         return;
     };
-    to.copy_from_slice(values);
+    to.iter_mut()
+        .zip(values)
+        .for_each(|(to, value)| *to = value);
     *free = rest;
 }
