@@ -1,7 +1,8 @@
 //! Atomics that are core's in memory, and whose operations are those of the running model.
 
-// Values go through the widest word.
+// Values go through the widest word. Methods are those of core, which documents them.
 #![allow(
+    missing_docs,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::useless_conversion
