@@ -382,7 +382,9 @@ failure_route[FAIL] {
             exit;
         }
     }
-    ds_load_unset();
+    # The call has failed for good, because no caller sends a second INVITE with one Call-ID. A 2xx may have confirmed
+    # it nonetheless, where it came while the timer was already failing the call; without the Call-ID the count stayed.
+    ds_load_unset("$ci");
 }
 route[FILL] {
     $var(piece) = "0123456789abcdef0123456789abcdef";
