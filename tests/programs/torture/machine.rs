@@ -10,6 +10,7 @@ use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::actor::Actor;
+use super::processes::Process;
 use super::scene::{Kind, LIMIT, Scene, request};
 use harness::TcpUac;
 
@@ -80,25 +81,29 @@ impl Actor for Heap {
             .name
             .contains("dispatcher states")
             .then(|| scene.weather.begin(Kind::Keep));
-        limit(process.pid, (size + room) * 1_024);
+        limit(process, (size + room) * 1_024);
         scene.ledger.fault("processes without more memory");
         scene.rest(Duration::from_millis(random.random_range(50..1_000)));
-        limit(process.pid, libc::RLIM_INFINITY);
+        limit(process, libc::RLIM_INFINITY);
         drop(disturbance);
         scene.rest(Duration::from_millis(random.random_range(0..1_000)));
     }
 }
 
 /// Lets a process have so many bytes of address space.
-fn limit(pid: i32, bytes: u64) {
+fn limit(process: &Process, bytes: u64) {
+    // No call takes a descriptor; the id is that of the process as long as it is there.
+    if !process.is_there() {
+        return;
+    }
     let limits = libc::rlimit {
         rlim_cur: bytes,
         rlim_max: libc::RLIM_INFINITY,
     };
-    // SAFETY: reads one struct that outlives the call (prlimit(2)); the process is a child of our server.
+    // SAFETY: reads one struct that outlives the call (prlimit(2)); the process is a child of our server, and was there just now.
     let _ = unsafe {
         libc::prlimit(
-            pid,
+            process.pid,
             libc::RLIMIT_AS,
             &raw const limits,
             std::ptr::null_mut(),

@@ -1,6 +1,8 @@
 //! Faults of processes: they are stopped at any place, and go on, or are killed there.
 
 use std::fs;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::Rng;
@@ -25,15 +27,39 @@ pub fn cast() -> Vec<Box<dyn Actor>> {
 }
 
 /// A process of the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Process {
     /// Its id.
     pub pid: i32,
     /// Its name, without numbers.
     pub name: String,
+    /// The process itself: it may end, and another one get its id.
+    handle: Arc<OwnedFd>,
 }
 
 impl Process {
+    /// Opens a process that runs; `None` if it does not.
+    pub fn open(pid: i32, name: String) -> Option<Self> {
+        // SAFETY: a system call without memory (pidfd_open(2)).
+        let handle = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        let handle = RawFd::try_from(handle).ok().filter(|handle| *handle >= 0)?;
+        // SAFETY: the call has returned a descriptor, which nobody else has.
+        let handle = Arc::new(unsafe { OwnedFd::from_raw_fd(handle) });
+        Some(Self { pid, name, handle })
+    }
+
+    /// Sends a signal, and returns true if the process is there.
+    pub fn signal(&self, number: i32) -> bool {
+        let (handle, none) = (self.handle.as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
+        // SAFETY: a system call that reads no memory where there is no siginfo_t (pidfd_send_signal(2)).
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, handle, number, none, 0) == 0 }
+    }
+
+    /// Returns true while the process has its id.
+    pub fn is_there(&self) -> bool {
+        self.signal(0)
+    }
+
     fn has(&self, words: &str) -> bool {
         self.name.contains(words)
     }
@@ -63,7 +89,7 @@ fn named(server: &Kamailio) -> Vec<Process> {
                 && *word != "(generic)"
         });
         let name = words.take(3).collect::<Vec<&str>>().join(" ");
-        Some(Process { pid, name })
+        Process::open(pid, name)
     });
     all.filter(|process| !process.has("main process -") && !process.has("attendant"))
         .collect()
@@ -79,12 +105,6 @@ pub fn children(server: &Kamailio) -> Vec<i32> {
         .collect();
     pids.sort_unstable();
     pids
-}
-
-/// Sends a signal to a process of the server.
-fn signal(pid: i32, number: i32) -> bool {
-    // SAFETY: a system call without memory (kill(2)); the process is a child of the server, which this program started.
-    unsafe { libc::kill(pid, number) == 0 }
 }
 
 /// A process that is stopped, and goes on when this is dropped.
@@ -118,7 +138,7 @@ impl<'s> Stopped<'s> {
         if process.has("timer") {
             disturbances.push(scene.weather.begin(Kind::Timer));
         }
-        signal(process.pid, libc::SIGSTOP);
+        process.signal(libc::SIGSTOP);
         Self {
             process: process.clone(),
             at: Place::Elsewhere,
@@ -153,13 +173,13 @@ impl<'s> Stopped<'s> {
 
     /// Kills it where it is.
     pub fn kill(self) {
-        signal(self.process.pid, libc::SIGKILL);
+        self.process.signal(libc::SIGKILL);
     }
 }
 
 impl Drop for Stopped<'_> {
     fn drop(&mut self) {
-        signal(self.process.pid, libc::SIGCONT);
+        self.process.signal(libc::SIGCONT);
     }
 }
 
