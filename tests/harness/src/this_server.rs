@@ -86,16 +86,24 @@ pub fn skip_for_lack_of(lack: &str, reason: &str) {
     say_skipped("", lack, reason);
 }
 
+/// As [`skip_part`], where it is the machine that lacks something.
+pub fn skip_part_for_lack_of(part: &str, lack: &str, reason: &str) {
+    say_skipped(part, lack, reason);
+}
+
 /// Writes a line: topic, test, part or nothing for all of the test, what the machine lacks or
 /// nothing where it is the server, reason.
 fn say_skipped(part: &str, lack: &str, reason: &str) {
     let program = std::env::current_exe().expect("this program's path");
     let program = program.file_stem().expect("a file").to_string_lossy();
     let thread = std::thread::current();
-    let test = thread.name().unwrap_or("?");
-    let topic = match test.split_once("::") {
-        Some((topic, _)) if program.starts_with("server") => topic,
-        _ => "parity",
+    let (topic, test) = match thread.name().unwrap_or("?") {
+        // A program that is no collection of tests.
+        "main" => (&*program, "all"),
+        test => match test.split_once("::") {
+            Some((topic, _)) if program.starts_with("server") => (topic, test),
+            _ => ("parity", test),
+        },
     };
     let said: Vec<&str> = [topic, test, part, reason]
         .into_iter()

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 use rand::rngs::StdRng;
+use serde_json::json;
 
 use super::actor::Actor;
+use super::ledger::MOODS;
 use super::scene::{Kind, LIMIT, Scene, request};
 use super::world::{CALLED, TOLD};
 use harness::lab::code;
@@ -222,6 +224,8 @@ impl Actor for Selector {
 struct Moods {
     /// The destinations have forgotten the round before.
     begun: bool,
+    /// Calls that have failed in this life until the last quiet point.
+    failed: u64,
 }
 
 impl Actor for Moods {
@@ -247,7 +251,7 @@ impl Actor for Moods {
         {
             uas.set_answer(mood());
         }
-        scene.ledger.fault("changes of what destinations answer");
+        scene.ledger.fault(MOODS);
         scene.rest(Duration::from_millis(random.random_range(200..2_000)));
     }
 
@@ -255,8 +259,15 @@ impl Actor for Moods {
         self.begun = false;
         for uas in scene.world.relayed.iter().chain(&scene.world.pinged) {
             uas.set_answer(Answer::Code(200));
-            let pings = uas.count("OPTIONS");
-            (0..pings).for_each(|_| scene.ledger.did("pings"));
+            let pings = u64::try_from(uas.count("OPTIONS")).unwrap_or(0);
+            if pings > 0 {
+                scene.ledger.did_times("pings", pings);
+            }
         }
+        let item = scene.ask("htable.get", json!(["told", "failed"]));
+        let failed = item.and_then(|item| item["item"]["value"].as_u64());
+        let failed = failed.unwrap_or(0);
+        scene.ledger.hits(MOODS, failed.saturating_sub(self.failed));
+        self.failed = failed;
     }
 }

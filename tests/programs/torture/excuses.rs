@@ -22,6 +22,8 @@ const EXCUSES: &[(&str, &[Kind])] = &[
     ("no shared memory to ping ", &[Kind::Pool]),
     (" pings cannot be sent: ", &[Kind::Pool]),
     ("out of memory", &[Kind::Heap]),
+    // The transaction of a ping had lived too long before the ping was sent.
+    ("failed to start retr.", &[Kind::Clock, Kind::Stop]),
     (
         "states of destinations are not kept, trying again",
         &[Kind::Keep],

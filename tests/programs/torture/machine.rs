@@ -1,18 +1,21 @@
 //! Faults of the machine: shared memory that is full, a process without memory, a full disk, a clock that is set.
 
 use std::fs;
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::actor::Actor;
+use super::ledger::{CLOCK, DISK, HEAP, Ledger, POOL};
 use super::processes::Process;
 use super::scene::{Kind, LIMIT, Scene, request};
-use harness::TcpUac;
+use harness::lab::code;
+use harness::{Kamailio, TcpUac, Uac};
 
 /// The actors of this file.
 pub fn cast() -> Vec<Box<dyn Actor>> {
@@ -20,9 +23,14 @@ pub fn cast() -> Vec<Box<dyn Actor>> {
         Box::new(Pool),
         Box::new(Heap),
         Box::new(Disk),
-        Box::new(Steps),
+        Box::new(Steps(Uac::new())),
     ]
 }
+
+/// Values that are put into shared memory at most: many more than it holds.
+const MOST: i64 = 20_000;
+/// The server's wall clock is rounded to seconds. Unit: seconds.
+const ROUNDED: i64 = 2;
 
 /// Fills shared memory with values of another module, for a moment.
 struct Pool;
@@ -43,18 +51,27 @@ impl Actor for Pool {
         let mut ask = |what: &str, double: u32| {
             let fill = request("OPTIONS", what)
                 .header("X-Double", double.to_string())
-                .header("X-Count", "20000");
+                .header("X-Count", MOST.to_string());
             uac.try_request(&fill, LIMIT)
         };
         let _disturbance = scene.weather.begin(Kind::Pool);
         // Pieces of 32 kB, 4 kB, and 512 bytes: how much is left differs.
         let sizes = [10, 7, 4];
+        scene.ledger.fault(POOL);
+        let mut is_full = true;
         for double in &sizes[..random.random_range(1..=sizes.len())] {
-            if let Err(error) = ask("fill", *double) {
-                scene.wrong(&format!("shared memory is not filled: {error}"));
+            match ask("fill", *double).as_ref().map(code) {
+                // The script stops at the first value that does not fit.
+                Ok(Some(values)) if values < MOST => {}
+                other => {
+                    is_full = false;
+                    scene.wrong(&format!("shared memory is not filled: {other:?}"));
+                }
             }
         }
-        scene.ledger.fault("shared memory filled");
+        if is_full {
+            scene.ledger.hit(POOL);
+        }
         scene.rest(Duration::from_millis(random.random_range(20..1_500)));
         if let Err(error) = ask("empty", 0) {
             scene.wrong(&format!("shared memory is not emptied: {error}"));
@@ -81,27 +98,51 @@ impl Actor for Heap {
             .name
             .contains("dispatcher states")
             .then(|| scene.weather.begin(Kind::Keep));
-        limit(process, (size + room) * 1_024);
-        scene.ledger.fault("processes without more memory");
+        let said = log_length(scene.server);
+        scene.ledger.fault(HEAP);
+        if !limit(process, (size + room) * 1_024) {
+            return scene.wrong(&format!("{process:?} gets no limit"));
+        }
         scene.rest(Duration::from_millis(random.random_range(50..1_000)));
-        limit(process, libc::RLIM_INFINITY);
+        if !limit(process, libc::RLIM_INFINITY) {
+            scene.wrong(&format!("{process:?} keeps its limit"));
+        }
         drop(disturbance);
+        if log_since(scene.server, said).contains("the system refuses this process") {
+            scene.ledger.hit(HEAP);
+        }
         scene.rest(Duration::from_millis(random.random_range(0..1_000)));
     }
 }
 
-/// Lets a process have so many bytes of address space.
-fn limit(process: &Process, bytes: u64) {
+/// Returns the length of the server's log. Unit: bytes.
+fn log_length(server: &Kamailio) -> u64 {
+    fs::metadata(server.dir().join("log")).map_or(0, |log| log.len())
+}
+
+/// Returns the part of the server's log that has come since it had a length.
+fn log_since(server: &Kamailio, length: u64) -> String {
+    let mut bytes = Vec::new();
+    let log = fs::File::open(server.dir().join("log")).and_then(|mut log| {
+        log.seek(SeekFrom::Start(length))?;
+        log.read_to_end(&mut bytes)
+    });
+    log.expect("the server's log");
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// Lets a process have so many bytes of address space, and returns true if the system has agreed.
+fn limit(process: &Process, bytes: u64) -> bool {
     // No call takes a descriptor; the id is that of the process as long as it is there.
     if !process.is_there() {
-        return;
+        return false;
     }
     let limits = libc::rlimit {
         rlim_cur: bytes,
         rlim_max: libc::RLIM_INFINITY,
     };
     // SAFETY: reads one struct that outlives the call (prlimit(2)); the process is a child of our server, and was there just now.
-    let _ = unsafe {
+    let failed = unsafe {
         libc::prlimit(
             process.pid,
             libc::RLIMIT_AS,
@@ -109,6 +150,7 @@ fn limit(process: &Process, bytes: u64) {
             std::ptr::null_mut(),
         )
     };
+    failed == 0
 }
 
 /// Fills the disk of the state file, for a moment.
@@ -122,28 +164,55 @@ impl Actor for Disk {
         };
         let _disturbance = scene.weather.begin(Kind::Keep);
         let rest = disk.join("rest");
-        // It ends when the disk is full.
-        let _ = fs::write(&rest, vec![0; 1 << 20]);
-        scene.ledger.fault("full disks");
+        let said = log_length(scene.server);
+        scene.ledger.fault(DISK);
+        let written = fs::write(&rest, vec![0; 1 << 20]);
+        if written.as_ref().map_err(io::Error::kind) != Err(ErrorKind::StorageFull) {
+            scene.wrong(&format!("the disk is not full: {written:?}"));
+        }
         scene.rest(Duration::from_millis(random.random_range(100..3_000)));
         fs::remove_file(&rest).expect("what filled the disk");
+        if log_since(scene.server, said).contains("states of destinations are not kept") {
+            scene.ledger.hit(DISK);
+        }
     }
 }
 
-/// Sets the wall clock back and forth.
-struct Steps;
+/// Sets the wall clock back and forth, and asks the server for its time.
+struct Steps(Uac);
 
 impl Actor for Steps {
     fn act(&mut self, scene: &Scene<'_>, random: &mut StdRng) {
         scene.rest(Duration::from_millis(random.random_range(200..2_500)));
-        if scene.world.clock.library.is_none() {
+        if scene.world.clock.library.is_none() || !scene.goes_on() {
             return;
         }
         let most = [30, 7_200, 90_000, 40_000_000][random.random_range(0..4)];
+        let offset = random.random_range(-most..=most);
         let _disturbance = scene.weather.begin(Kind::Clock);
-        scene.world.clock.set(random.random_range(-most..=most));
-        scene.ledger.fault("steps of the wall clock");
+        scene.ledger.fault(CLOCK);
+        let begun = seconds();
+        scene.world.clock.set(offset);
+        self.0.in_vain_once(&scene.dying);
+        let reply = self
+            .0
+            .try_request(scene.server.addr(), &request("OPTIONS", "now"), LIMIT);
+        let told = reply.and_then(|reply| reply.text("X-Id").parse::<i64>().ok());
+        let true_time = begun - ROUNDED..=seconds() + ROUNDED;
+        if told.is_some_and(|told| true_time.contains(&(told - offset))) {
+            scene.ledger.hit(CLOCK);
+        } else {
+            scene.wrong(&format!(
+                "the clock is set by {offset} s, and the server tells {told:?}"
+            ));
+        }
     }
+}
+
+/// Returns the true time. Unit: seconds since 1970.
+fn seconds() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(now.expect("a time after 1970").as_secs()).expect("a time")
 }
 
 /// A wall clock of the servers' own: a library that is loaded before all others adds an offset to it.
@@ -153,8 +222,8 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Builds the library.
-    pub fn make(folder: &Path) -> Self {
+    /// Builds the library, unless this machine cannot.
+    pub fn make(folder: &Path, ledger: &Ledger) -> Self {
         let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
         let offset = folder.join("offset");
         fs::write(&source, include_str!("clock.c")).expect("the clock's source");
@@ -162,12 +231,15 @@ impl Clock {
         let built = Command::new("cc")
             .args(["-O2", "-shared", "-fPIC", "-o"])
             .args([&library, &source])
-            .status();
-        let built = built.is_ok_and(|status| status.success());
-        if !built {
-            println!("torture: the clock is not set, because `cc` does not build a library here");
-        }
-        let library = built.then_some(library);
+            .output();
+        let library = match built {
+            Ok(output) if output.status.success() => Some(library),
+            Ok(output) => panic!("cc: {}", String::from_utf8_lossy(&output.stderr)),
+            Err(error) => {
+                ledger.except(CLOCK, "cc", &format!("cc: {error}"));
+                None
+            }
+        };
         Self { library, offset }
     }
 

@@ -51,7 +51,8 @@ fn main() -> ExitCode {
     let seed = number("TORTURE_SEED").unwrap_or_else(by_clock);
     println!("torture: TORTURE_SEED={seed} TORTURE_SECONDS={seconds}");
     let begun = Instant::now();
-    let mut run = Run::new(World::new(Scale::of(seconds)), Ledger::new(seed));
+    let ledger = Ledger::new(seed);
+    let mut run = Run::new(World::new(Scale::of(seconds), &ledger), ledger);
     let mut random = StdRng::seed_from_u64(seed);
     let end = begun + Duration::from_secs(seconds);
     let mut lives = 0;
@@ -70,7 +71,11 @@ fn main() -> ExitCode {
         begun.elapsed().as_secs(),
         run.ledger
     );
-    if run.ledger.violations() == 0 {
+    let missed = run.ledger.missed(seconds);
+    if !run.ledger.is_full() {
+        missed.iter().for_each(|what| println!("torture: {what}"));
+    }
+    if run.ledger.violations() == 0 && missed.is_empty() {
         println!("torture: OK");
         return ExitCode::SUCCESS;
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use super::operators::Bad;
 use super::world::{COMMANDED, EDITED, LASTING, PASSING};
 
 /// A state that a command sets. None of them makes a destination pinged.
@@ -85,11 +86,27 @@ struct Edit {
     there: bool,
 }
 
-/// A file that was put in the place of the list, with its version if it is a list.
+/// The content of a file that was put in the place of the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Content {
+    /// A list of this version.
+    List(u64),
+    /// No list.
+    Bad(Bad),
+}
+
+impl Content {
+    /// Returns true for a list.
+    pub fn is_list(self) -> bool {
+        matches!(self, Content::List(_))
+    }
+}
+
+/// A file that was put in the place of the list, and when it was there.
 #[derive(Clone, Copy, Debug)]
 struct File {
-    begun: Instant,
-    version: Option<u64>,
+    content: Content,
+    there: Option<Instant>,
 }
 
 /// A reload that was acknowledged.
@@ -105,6 +122,8 @@ pub struct Model {
     states: Mutex<BTreeMap<Key, Commanded>>,
     calls: Mutex<BTreeMap<String, usize>>,
     events: Mutex<BTreeMap<(i64, &'static str), i64>>,
+    /// Events of this life that were seen at the last quiet point.
+    heard: Mutex<i64>,
     edits: Mutex<BTreeMap<Key, Edit>>,
     files: Mutex<Vec<File>>,
     reloads: Mutex<Vec<Reload>>,
@@ -225,6 +244,7 @@ impl Model {
     pub fn forget_life(&self) {
         self.calls.lock().unwrap().clear();
         self.events.lock().unwrap().clear();
+        *self.heard.lock().unwrap() = 0;
         self.edits.lock().unwrap().clear();
         self.files.lock().unwrap().clear();
         self.reloads.lock().unwrap().clear();
@@ -250,6 +270,12 @@ impl Model {
         self.events.lock().unwrap().clone()
     }
 
+    /// Returns how many events there are more than at the quiet point before.
+    pub fn heard(&self, events: i64) -> u64 {
+        let before = std::mem::replace(&mut *self.heard.lock().unwrap(), events);
+        u64::try_from(events - before).unwrap_or(0)
+    }
+
     /// An edit has added or removed a destination.
     pub fn edited(&self, key: Key, begun: Instant, there: bool) {
         let ended = Instant::now();
@@ -261,10 +287,17 @@ impl Model {
         self.edits.lock().unwrap().insert(key, edit);
     }
 
-    /// A file is put in the place of the list, by a step that begins now.
-    pub fn file(&self, version: Option<u64>) {
-        let begun = Instant::now();
-        self.files.lock().unwrap().push(File { begun, version });
+    /// Notes that a file begins to take the place of the list.
+    pub fn file_begins(&self, content: Content) {
+        let there = None;
+        self.files.lock().unwrap().push(File { content, there });
+    }
+
+    /// Notes that the file before is gone, because the last one has taken its place.
+    pub fn file_is_there(&self) {
+        if let Some(file) = self.files.lock().unwrap().last_mut() {
+            file.there = Some(Instant::now());
+        }
     }
 
     /// A reload was acknowledged.
@@ -274,17 +307,14 @@ impl Model {
     }
 
     /// Returns what the file may have been since a moment. The step that replaces a file ends before the next begins.
-    pub fn files_since(&self, begun: Instant) -> Vec<Option<u64>> {
+    pub fn files_since(&self, begun: Instant) -> Vec<Content> {
         let files = self.files.lock().unwrap();
-        let nexts = files.iter().skip(1).map(|next| Some(next.begun));
-        let ends = nexts
-            .map(|begun| begun.map(|begun| begun + STEP))
-            .chain([None]);
+        let ends = files.iter().skip(1).map(|next| next.there).chain([None]);
         let there = files
             .iter()
             .zip(ends)
             .filter(|(_, end)| end.is_none_or(|end| end >= begun));
-        there.map(|(file, _)| file.version).collect()
+        there.map(|(file, _)| file.content).collect()
     }
 
     /// Returns the versions that the running list may be, and what each passing destination may be: there or not.
@@ -292,7 +322,12 @@ impl Model {
         let reloads = self.reloads.lock().unwrap();
         let last = reloads.iter().map(|reload| reload.begun).max();
         let versions = last.map_or_else(BTreeSet::new, |begun| {
-            self.files_since(begun).into_iter().flatten().collect()
+            let versions = self.files_since(begun).into_iter();
+            let versions = versions.filter_map(|content| match content {
+                Content::List(version) => Some(version),
+                Content::Bad(_) => None,
+            });
+            versions.collect()
         });
         let edits = self.edits.lock().unwrap();
         let keys = EDITED
@@ -318,13 +353,11 @@ impl Model {
         self.reloads.lock().unwrap().clear();
         self.files.lock().unwrap().clear();
         let begun = Instant::now();
-        self.file(Some(version));
+        self.file_begins(Content::List(version));
+        self.file_is_there();
         self.reloads.lock().unwrap().push(Reload {
             begun,
             ended: begun,
         });
     }
 }
-
-/// The longest time that a file takes to be replaced once its step has begun.
-const STEP: Duration = Duration::from_secs(2);

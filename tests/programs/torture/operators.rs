@@ -1,5 +1,6 @@
 //! Actors that do what operators do: set states, edit, reload, list, and replace the list file.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -10,7 +11,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use super::actor::Actor;
-use super::model::STATES;
+use super::model::{Content, STATES};
 use super::scene::{Answer, Kind, LIMIT, Scene, request};
 use super::world::{CALLED, COMMANDED, EDITED, LASTING, PASSING, PINGED, TOLD, duid, uri};
 use harness::lab::code;
@@ -66,8 +67,13 @@ impl Actor for Commander {
                 scene.ledger.did("states set");
                 // It is tried again every two seconds.
                 let since = begun.checked_sub(Duration::from_secs(5)).unwrap_or(begun);
-                if text.contains("will not survive") && !scene.weather.disturbed(Kind::Keep, since)
-                {
+                let is_unkept = text.contains("will not survive");
+                if is_unkept {
+                    scene
+                        .ledger
+                        .did("states set that do not survive a restart yet");
+                }
+                if is_unkept && !scene.weather.disturbed(Kind::Keep, since) {
                     scene.wrong(&format!("{method} {words:?}: {text}"));
                 }
             }
@@ -176,7 +182,8 @@ impl Actor for Reloader {
 /// A reload was acknowledged.
 fn took(scene: &Scene<'_>, begun: Instant) {
     scene.ledger.did("reloads");
-    if scene.model.files_since(begun).iter().all(Option::is_none) {
+    let files = scene.model.files_since(begun);
+    if !files.iter().any(|content| content.is_list()) {
         scene.wrong("a reload took a file that is no list");
     }
     scene.model.reloaded(begun);
@@ -184,8 +191,13 @@ fn took(scene: &Scene<'_>, begun: Instant) {
 
 /// A reload was refused, and no fault of the machine explains it.
 fn refused(scene: &Scene<'_>, begun: Instant, why: &str) {
-    if scene.model.files_since(begun).iter().all(Option::is_some) {
-        scene.wrong(&format!("a reload of a good list was refused: {why}"));
+    let files = scene.model.files_since(begun).into_iter();
+    let bad: BTreeSet<Content> = files.filter(|content| !content.is_list()).collect();
+    match (bad.first(), bad.len()) {
+        (Some(Content::Bad(bad)), 1) => scene.ledger.hit(&bad.title()),
+        (None, _) => scene.wrong(&format!("a reload of a good list was refused: {why}")),
+        // Any of several may be the one that was refused.
+        _ => {}
     }
     scene.ledger.did("reloads refused: the file is no list");
 }
@@ -230,12 +242,22 @@ impl Actor for Files {
             let bad = &BAD[random.random_range(0..BAD.len())];
             let list = scene.world.list(version);
             let _disturbance = scene.weather.begin(Kind::File);
-            scene.model.file(None);
-            match put(bad, &list) {
-                Ok(()) => scene.ledger.fault(&format!("list files: {bad:?}")),
-                Err(error) => scene.wrong(&format!("{bad:?}: {error}")),
+            scene.ledger.fault(&bad.title());
+            let before = scene.ledger.effects(&bad.title());
+            scene.model.file_begins(Content::Bad(*bad));
+            if let Err(error) = put(bad, &list) {
+                scene.wrong(&format!("{bad:?}: {error}"));
             }
+            scene.model.file_is_there();
             scene.rest(Duration::from_millis(random.random_range(10..400)));
+            if random.random() {
+                // It stays until a reload has been refused because of it.
+                let end = Instant::now() + Duration::from_secs(10);
+                let is_met = || scene.ledger.effects(&bad.title()) > before;
+                while scene.goes_on() && Instant::now() < end && !is_met() {
+                    scene.rest(Duration::from_millis(20));
+                }
+            }
             put_list(scene, version);
         } else {
             put_list(scene, version);
@@ -249,17 +271,18 @@ pub fn put_list(scene: &Scene<'_>, version: u64) {
     let path = scene.server.list_path();
     let fresh = path.with_extension("fresh");
     fs::write(&fresh, scene.world.list(version)).expect("a fresh list");
-    scene.model.file(Some(version));
+    scene.model.file_begins(Content::List(version));
     if path.is_dir() {
         fs::remove_dir(&path).expect("an empty directory");
     }
     fs::rename(&fresh, &path).expect("the fresh list takes its place");
+    scene.model.file_is_there();
     scene.ledger.did("list files replaced");
 }
 
-/// What is no list.
-#[derive(Clone, Copy, Debug)]
-enum Bad {
+/// A file that is no list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Bad {
     /// Cut inside a line, so that the rest is none.
     Truncated,
     /// Bytes that are no list.
@@ -293,6 +316,11 @@ const BAD: [Bad; 8] = [
 const HUGE: u64 = 1 << 43;
 
 impl Bad {
+    /// Returns the name of the fault.
+    fn title(self) -> String {
+        format!("list files: {self:?}")
+    }
+
     fn put(self, path: &Path, list: &str) -> io::Result<()> {
         let fresh = path.with_extension("fresh");
         let _ = fs::remove_file(&fresh);

@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use serde_json::{Value, json};
 
 use super::actor::Actor;
+use super::ledger::{KILL_ANY, KILL_READER, KILL_WRITER, LOCK, Ledger, PIN};
 use super::scene::{Disturbance, Kind, Scene};
 use harness::lab::ask_rpc;
 use harness::{Kamailio, Uac, poll};
@@ -113,6 +114,7 @@ pub struct Stopped<'s> {
     pub process: Process,
     /// What it was stopped at.
     pub at: Place,
+    ledger: &'s Ledger,
     _disturbances: Vec<Disturbance<'s>>,
 }
 
@@ -138,16 +140,25 @@ impl<'s> Stopped<'s> {
         if process.has("timer") {
             disturbances.push(scene.weather.begin(Kind::Timer));
         }
-        process.signal(libc::SIGSTOP);
+        let title = format!("stops of {}", process.name);
+        scene.ledger.fault(&title);
+        if process.signal(libc::SIGSTOP) {
+            scene.ledger.hit(&title);
+        }
         Self {
             process: process.clone(),
             at: Place::Elsewhere,
+            ledger: scene.ledger,
             _disturbances: disturbances,
         }
     }
 
     /// Looks for the lock, and if there is `time`, for a pin, and counts what was found.
     fn look(&mut self, scene: &Scene<'_>, time: Duration) -> Place {
+        self.ledger.fault(LOCK);
+        if time >= SHOWN {
+            self.ledger.fault(PIN);
+        }
         let end = Instant::now() + time;
         let pid = i64::from(self.process.pid);
         loop {
@@ -164,15 +175,20 @@ impl<'s> Stopped<'s> {
         }
         match self.at {
             Place::Elsewhere => {}
-            Place::Pin => scene.ledger.fault("stops that hit a pin"),
-            Place::Lock => scene.ledger.fault("stops that hit the lock"),
-            Place::Everything => scene.ledger.fault("stops after which nobody answered"),
+            Place::Pin => self.ledger.hit(PIN),
+            Place::Lock => self.ledger.hit(LOCK),
+            Place::Everything => self.ledger.did("stops after which nobody answered"),
         }
         self.at
     }
 
-    /// Kills it where it is.
+    /// Kills the process, and counts what it held.
     pub fn kill(self) {
+        self.ledger.hit(match self.at {
+            Place::Lock => KILL_WRITER,
+            Place::Pin => KILL_READER,
+            Place::Elsewhere | Place::Everything => KILL_ANY,
+        });
         self.process.signal(libc::SIGKILL);
     }
 }
@@ -254,9 +270,6 @@ impl Actor for Stopper {
             .map(|process| Stopped::stop(scene, process))
             .collect();
         for one in &mut stopped {
-            scene
-                .ledger
-                .fault(&format!("stops of {}", one.process.name));
             if time > Duration::from_millis(20) {
                 let enough = time > SHOWN;
                 one.look(scene, if enough { SHOWN } else { Duration::ZERO });

@@ -242,8 +242,8 @@ fn events(scene: &Scene<'_>) {
         none_twice && missing <= dropped(&scene.server.log())
     });
     if told {
-        let count: i64 = found.values().sum();
-        scene.ledger.heard(count);
+        let more = scene.model.heard(found.values().sum());
+        scene.ledger.did_times("events", more);
     } else {
         scene.wrong(&format!("events are {found:?}, must be {expected:?}"));
     }
@@ -269,6 +269,7 @@ pub fn make_counters(scene: &Scene<'_>) {
             scene.ask("htable.seti", json!(["told", format!("{event}{set}"), 0]));
         }
     }
+    scene.ask("htable.seti", json!(["told", "failed", 0]));
 }
 
 /// The state file has each state that is not what the list asks for.

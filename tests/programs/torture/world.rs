@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::ledger::{DISK, Ledger};
 use super::machine::Clock;
 use harness::{Answer, Config, TempDir, Uas};
 
@@ -90,16 +91,20 @@ pub struct World {
 }
 
 impl World {
-    /// Makes it.
-    pub fn new(scale: Scale) -> Self {
+    /// Makes the world, and books what this machine lacks for it.
+    pub fn new(scale: Scale, ledger: &Ledger) -> Self {
         let folder = TempDir::new();
         let disk = mount(folder.path());
+        if disk.is_none() {
+            let why = "nobody may mount a disk here (that needs root)";
+            ledger.except(DISK, "a right to mount", why);
+        }
         let well = || Uas::start(Answer::Code(200));
         Self {
             scale,
             relayed: (0..4).map(|_| well()).collect(),
             pinged: (0..4).map(|_| well()).collect(),
-            clock: Clock::make(folder.path()),
+            clock: Clock::make(folder.path(), ledger),
             disk,
             folder,
         }
@@ -253,9 +258,6 @@ fn mount(folder: &Path) -> Option<PathBuf> {
             .status()
             .is_ok_and(|status| status.success())
         && run(&["mount", "-t", "tmpfs", "-o", "size=256k,mode=755", "none"]);
-    if !mounted {
-        println!("torture: no disk is filled, because nobody may mount one here (that needs root)");
-    }
     mounted.then_some(disk)
 }
 
@@ -320,6 +322,9 @@ request_route {
         $var(rc) = $jsonrpl(code);
         set_reply_body("$jsonrpl(body)", "application/json");
         break;
+    case "now":
+        $var(id) = $TV(sn);
+        break;
     case "fill":
         route(FILL);
         break;
@@ -375,6 +380,7 @@ onreply_route[ANSWER] {
     return 1;
 }
 failure_route[FAIL] {
+    $var(n) = $shtinc(told=>failed);
     if (!t_is_canceled() && ds_next_dst()) {
         t_on_failure("FAIL");
         # It fails once the transaction has lived too long, which a step of the clock brings about.
