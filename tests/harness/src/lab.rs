@@ -18,7 +18,7 @@ use super::{Config, Fault, Message, Request, Uac};
 
 /// The lab, with `children` 8.
 pub fn lab() -> Config {
-    Config::routes(ROUTES)
+    Config::routes(&with_commands(ROUTES))
         .children(8)
         .param("flags", 2)
         .param("reload_delta", 0)
@@ -72,6 +72,23 @@ pub fn worker_rpc(
     Some(answer(&reply))
 }
 
+/// Cases of a `switch` for a reload, and for an RPC command in the body of the request (see [`ask_rpc`]). `$var(rc)` has
+/// the result.
+const COMMANDS: &str = r#"case "reload":
+        ds_reload();
+        $var(rc) = $rc;
+        break;
+    case "rpc":
+        jsonrpc_exec("$rb");
+        $var(rc) = $jsonrpl(code);
+        set_reply_body("$jsonrpl(body)", "application/json");
+        break;"#;
+
+/// Returns a script with these cases in the place of `{{COMMANDS}}`.
+pub fn with_commands(script: &str) -> String {
+    script.replace("{{COMMANDS}}", COMMANDS)
+}
+
 const ROUTES: &str = r#"
 request_route {
     if (is_method("ACK|CANCEL|BYE")) {
@@ -80,15 +97,7 @@ request_route {
     }
     $var(rc) = 0;
     switch ($rU) {
-    case "reload":
-        ds_reload();
-        $var(rc) = $rc;
-        break;
-    case "rpc":
-        jsonrpc_exec("$rb");
-        $var(rc) = $jsonrpl(code);
-        set_reply_body("$jsonrpl(body)", "application/json");
-        break;
+    {{COMMANDS}}
     case "sel0":
         ds_select_dst("$hdr(X-Set)", "0");
         $var(rc) = $rc;

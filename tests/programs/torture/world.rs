@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::ledger::{DISK, Ledger};
 use super::machine::Clock;
+use harness::lab::with_commands;
 use harness::{Answer, Config, TempDir, Uas};
 
 /// Calls are counted here, and not relayed; commands change the states of all but the first two destinations.
@@ -182,7 +183,7 @@ impl World {
         let environment = self.clock.environment();
         let mut under = vec!["env"];
         under.extend(environment.iter().map(String::as_str));
-        Config::routes(ROUTES)
+        Config::routes(&with_commands(ROUTES))
             .list(self.list(0))
             .under(&under)
             .children(4)
@@ -313,15 +314,7 @@ request_route {
         $var(rc) = $rc;
         ds_select_dst("9", "64", "1");
         break;
-    case "reload":
-        ds_reload();
-        $var(rc) = $rc;
-        break;
-    case "rpc":
-        jsonrpc_exec("$rb");
-        $var(rc) = $jsonrpl(code);
-        set_reply_body("$jsonrpl(body)", "application/json");
-        break;
+    {{COMMANDS}}
     case "now":
         $var(id) = $TV(sn);
         break;
