@@ -1,4 +1,4 @@
-//! Whoever does something again and again: an operation on the server, or a fault.
+//! The actors, each of which repeats one kind of operation on the server, or one kind of fault.
 
 use rand::rngs::StdRng;
 
@@ -8,21 +8,21 @@ use super::{callers, machine, operators, processes};
 
 /// One actor. It has a thread of its own in each round, and a source of random numbers that only the seed decides.
 ///
-/// Whoever adds one: book what was done with `scene.ledger.did`, a fault with `scene.ledger.fault`, and what should not
-/// have been with `scene.wrong`; give it a place in [`cast`]. What must hold later belongs into the model, or into the
-/// actor itself and its `check`.
+/// To add an actor, give it a place in [`cast`]. It books operations with `scene.ledger.did`, faults with
+/// `scene.ledger.fault` and their effects with `hit`, and violations with `scene.wrong`. State that must hold later
+/// belongs to the model, or to the actor itself and its `check`.
 pub trait Actor: Send {
-    /// Does one thing, and has ended it when it returns: a fault is undone, a command is answered.
+    /// Does one thing and ends it before it returns: a fault is undone, a command is answered.
     fn act(&mut self, scene: &Scene<'_>, random: &mut StdRng);
 
-    /// Says at a quiet point what is wrong: no actor acts, no process is stopped.
+    /// Checks what must hold at a quiet point, when no actor acts and no process is stopped.
     fn check(&mut self, _scene: &Scene<'_>) {}
 
-    /// Ends what it still has under way at the server, before the memory is compared.
+    /// Ends everything that the actor still has under way, before the memory is compared.
     fn leave(&mut self, _scene: &Scene<'_>) {}
 }
 
-/// All actors of one server's life.
+/// Returns all actors of one server's life.
 pub fn cast() -> Vec<Box<dyn Actor>> {
     let mut cast: Vec<Box<dyn Actor>> = Vec::new();
     cast.extend(callers::cast());

@@ -13,10 +13,10 @@ use super::world::{CALLED, TOLD};
 use harness::lab::code;
 use harness::{Answer, Message, Request, TcpUac, Uac};
 
-/// Calls that one desk keeps up at most.
+/// The number of calls that one desk keeps up at most.
 const MOST_UP: usize = 14;
 
-/// The actors of this file.
+/// Returns the actors of this file.
 pub fn cast() -> Vec<Box<dyn Actor>> {
     vec![
         Box::new(Desk::default()),
@@ -29,7 +29,7 @@ pub fn cast() -> Vec<Box<dyn Actor>> {
     ]
 }
 
-/// Counts calls without relaying them, over TCP: what was answered was done, and nothing comes twice.
+/// Makes calls that are counted and not relayed. Requests go over TCP, so each one that is answered was executed once.
 #[derive(Default)]
 struct Desk {
     connection: Option<TcpUac>,
@@ -37,8 +37,8 @@ struct Desk {
 }
 
 impl Desk {
-    /// Sends until there is an answer; `None` when the server was killed. `sure`: a request whose answer was lost was
-    /// not sent again.
+    /// Sends a request until it is answered; returns `None` when the server was killed. Clears `sure` if the request
+    /// was sent more than once.
     fn ask(&mut self, scene: &Scene<'_>, request: &Request, sure: &mut bool) -> Option<Message> {
         let begun = Instant::now();
         while !scene.is_dying() {
@@ -121,11 +121,11 @@ impl Actor for Desk {
     }
 }
 
-/// Makes calls through the server over UDP: they are relayed, fail over, and end before the next act.
+/// Makes calls that are relayed over UDP and fail over. All of them end before the next act.
 struct Relay {
     name: &'static str,
     uac: Uac,
-    /// The last INVITE.
+    /// The number of the last INVITE.
     number: u64,
 }
 
@@ -219,10 +219,10 @@ impl Actor for Selector {
     }
 }
 
-/// Destinations answer well, badly or not at all.
+/// Changes how destinations answer: well, with an error, or not at all.
 #[derive(Default)]
 struct Moods {
-    /// The destinations have forgotten the round before.
+    /// True once the destinations have forgotten the requests of the round before.
     begun: bool,
     /// Calls that have failed in this life until the last quiet point.
     failed: u64,

@@ -17,7 +17,7 @@ use super::scene::{Kind, LIMIT, Scene, request};
 use harness::lab::code;
 use harness::{Kamailio, TcpUac, Uac};
 
-/// The actors of this file.
+/// Returns the actors of this file.
 pub fn cast() -> Vec<Box<dyn Actor>> {
     vec![
         Box::new(Pool),
@@ -44,7 +44,7 @@ impl Actor for Pool {
         let Ok(_alone) = scene.memory.write() else {
             return;
         };
-        // It is there already, because a new connection needs shared memory.
+        // The connection is opened before, because a new one needs shared memory.
         let Ok(mut uac) = TcpUac::try_connect(scene.server.addr()) else {
             return scene.wrong("no connection");
         };
@@ -55,7 +55,7 @@ impl Actor for Pool {
             uac.try_request(&fill, LIMIT)
         };
         let _disturbance = scene.weather.begin(Kind::Pool);
-        // Pieces of 32 kB, 4 kB, and 512 bytes: how much is left differs.
+        // Pieces of 32 kB, 4 kB and 512 bytes leave more or less of the memory.
         let sizes = [10, 7, 4];
         scene.ledger.fault(POOL);
         let mut is_full = true;
@@ -79,7 +79,7 @@ impl Actor for Pool {
     }
 }
 
-/// Takes from a process all memory of the system that it does not have yet, for a moment.
+/// Lets a process get no more memory of the system, for a moment.
 struct Heap;
 
 impl Actor for Heap {
@@ -141,7 +141,8 @@ fn limit(process: &Process, bytes: u64) -> bool {
         rlim_cur: bytes,
         rlim_max: libc::RLIM_INFINITY,
     };
-    // SAFETY: reads one struct that outlives the call (prlimit(2)); the process is a child of our server, and was there just now.
+    // SAFETY: reads one struct that outlives the call (prlimit(2)); the process is a child of our server, and it was
+    // there just now.
     let failed = unsafe {
         libc::prlimit(
             process.pid,
@@ -243,7 +244,7 @@ impl Clock {
         Self { library, offset }
     }
 
-    /// Variables of the environment for a server.
+    /// Returns the environment variables for a server.
     pub fn environment(&self) -> Vec<String> {
         let library = self.library.iter();
         library
@@ -256,7 +257,7 @@ impl Clock {
             .collect()
     }
 
-    /// Sets it. Unit: seconds beside the true time.
+    /// Sets the offset from the true time. Unit: seconds.
     fn set(&self, offset: i64) {
         let file = fs::OpenOptions::new().write(true).open(&self.offset);
         let written = file.and_then(|file| file.write_all_at(&offset.to_ne_bytes(), 0));

@@ -1,4 +1,4 @@
-//! What must hold, as far as the test has changed it itself.
+//! The model of what must hold. It knows everything that the test itself has changed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -63,18 +63,18 @@ impl State {
 /// A destination whose state only commands change: its set, and its place in the list.
 pub type Key = (i64, usize);
 
-/// What is known of its state.
+/// The known states of a destination.
 #[derive(Clone, Debug)]
 struct Commanded {
-    /// As acknowledged.
+    /// The state that was acknowledged last.
     state: State,
-    /// A command that was not answered yet.
+    /// The state of a command that is not answered yet.
     pending: Option<State>,
     /// Counts beginnings and ends of commands.
     turn: u64,
     /// The state that was last seen in the state file.
     kept: State,
-    /// What was acknowledged since, and when.
+    /// The states that were acknowledged since, and when.
     since: Vec<(Instant, State)>,
 }
 
@@ -116,7 +116,7 @@ struct Reload {
     ended: Instant,
 }
 
-/// The model.
+/// The model, which all actors share.
 #[derive(Default)]
 pub struct Model {
     states: Mutex<BTreeMap<Key, Commanded>>,
@@ -130,7 +130,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// A model before the first server, with every destination as the list has it.
+    /// Returns the model before the first server, with every destination as the list has it.
     pub fn new() -> Self {
         let model = Self::default();
         let fresh = Commanded {
@@ -148,7 +148,7 @@ impl Model {
         model
     }
 
-    /// A command begins.
+    /// Notes that a command begins.
     pub fn begin(&self, key: Key, state: State) {
         let mut states = self.states.lock().unwrap();
         let dest = states.get_mut(&key).expect("a commanded destination");
@@ -156,7 +156,7 @@ impl Model {
         dest.turn += 1;
     }
 
-    /// The command was acknowledged.
+    /// Notes that the command was acknowledged.
     pub fn acknowledge(&self, key: Key) {
         let mut states = self.states.lock().unwrap();
         let dest = states.get_mut(&key).expect("a commanded destination");
@@ -198,7 +198,7 @@ impl Model {
         of_set.map(|(_, dest)| dest.state).collect()
     }
 
-    /// The states are in the state file.
+    /// Notes that all states are in the state file.
     pub fn are_kept(&self) {
         for dest in self.states.lock().unwrap().values_mut() {
             dest.kept = dest.state;
@@ -240,7 +240,7 @@ impl Model {
         is_allowed
     }
 
-    /// A new server counts from zero, and has the list that it was started with.
+    /// Forgets the life before: a new server counts from zero, and has the list that it was started with.
     pub fn forget_life(&self) {
         self.calls.lock().unwrap().clear();
         self.events.lock().unwrap().clear();
@@ -250,12 +250,12 @@ impl Model {
         self.reloads.lock().unwrap().clear();
     }
 
-    /// A call is counted at a destination of the called set.
+    /// Notes a call that is counted at a destination of the called set.
     pub fn call_up(&self, call_id: String, dest: usize) {
         self.calls.lock().unwrap().insert(call_id, dest);
     }
 
-    /// A call has ended.
+    /// Notes that a call has ended.
     pub fn call_down(&self, call_id: &str) {
         self.calls.lock().unwrap().remove(call_id);
     }
@@ -276,7 +276,7 @@ impl Model {
         u64::try_from(events - before).unwrap_or(0)
     }
 
-    /// An edit has added or removed a destination.
+    /// Notes that an edit has added or removed a destination.
     pub fn edited(&self, key: Key, begun: Instant, there: bool) {
         let ended = Instant::now();
         let edit = Edit {
@@ -300,7 +300,7 @@ impl Model {
         }
     }
 
-    /// A reload was acknowledged.
+    /// Notes that a reload was acknowledged.
     pub fn reloaded(&self, begun: Instant) {
         let ended = Instant::now();
         self.reloads.lock().unwrap().push(Reload { begun, ended });
@@ -347,7 +347,7 @@ impl Model {
         (versions, keys.map(|key| (key, may_be(&key))).collect())
     }
 
-    /// Everything but the last list is over: a list was loaded when nothing else was under way.
+    /// Forgets all files and edits before a list that was loaded when nothing else was under way.
     pub fn list_is(&self, version: u64) {
         self.edits.lock().unwrap().clear();
         self.reloads.lock().unwrap().clear();

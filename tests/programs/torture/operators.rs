@@ -17,7 +17,7 @@ use super::world::{CALLED, COMMANDED, EDITED, LASTING, PASSING, PINGED, TOLD, du
 use harness::lab::code;
 use harness::{TcpUac, binrpc_within};
 
-/// The actors of this file.
+/// Returns the actors of this file.
 pub fn cast() -> Vec<Box<dyn Actor>> {
     let mut cast: Vec<Box<dyn Actor>> = vec![
         Box::new(Reloader),
@@ -65,7 +65,7 @@ impl Actor for Commander {
             Answer::Done(text) => {
                 scene.model.acknowledge((set, n));
                 scene.ledger.did("states set");
-                // It is tried again every two seconds.
+                // The server tries again every two seconds.
                 let since = begun.checked_sub(Duration::from_secs(5)).unwrap_or(begun);
                 let is_unkept = text.contains("will not survive");
                 if is_unkept {
@@ -130,12 +130,12 @@ impl Actor for Editor {
     }
 }
 
-/// Returns true, after counting it, for a refusal that a fault explains.
+/// Counts a refusal that a fault explains, and returns true for it.
 fn is_excused(scene: &Scene<'_>, why: &str, begun: Instant) -> bool {
     let recently = begun.checked_sub(Duration::from_secs(3)).unwrap_or(begun);
     let held = scene.weather.disturbed(Kind::Stop, recently);
     let excuses = [
-        // Others that change the lists may take longer than a command waits.
+        // Another change of the lists may take longer than a command waits.
         ("is changing the lists", "busy", true),
         ("been changing the lists", "busy", true),
         ("cannot be freed", "too much waits to be freed", held),
@@ -179,7 +179,7 @@ impl Actor for Reloader {
     }
 }
 
-/// A reload was acknowledged.
+/// Books a reload that was acknowledged.
 fn took(scene: &Scene<'_>, begun: Instant) {
     scene.ledger.did("reloads");
     let files = scene.model.files_since(begun);
@@ -189,7 +189,7 @@ fn took(scene: &Scene<'_>, begun: Instant) {
     scene.model.reloaded(begun);
 }
 
-/// A reload was refused, and no fault of the machine explains it.
+/// Books a reload that was refused although no fault of the machine explains it.
 fn refused(scene: &Scene<'_>, begun: Instant, why: &str) {
     let files = scene.model.files_since(begun).into_iter();
     let bad: BTreeSet<Content> = files.filter(|content| !content.is_list()).collect();
@@ -230,7 +230,7 @@ impl Actor for ScriptReloader {
     }
 }
 
-/// Replaces the list file, by good lists and by what is none.
+/// Replaces the list file by good lists and by files that are no list.
 struct Files;
 
 impl Actor for Files {
@@ -283,11 +283,11 @@ pub fn put_list(scene: &Scene<'_>, version: u64) {
 /// A file that is no list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bad {
-    /// Cut inside a line, so that the rest is none.
+    /// A list that is cut inside a line, so that its last line is invalid.
     Truncated,
     /// Bytes that are no list.
     Garbage,
-    /// Nothing at all.
+    /// An empty file.
     Empty,
     /// A directory.
     Directory,
@@ -312,7 +312,7 @@ const BAD: [Bad; 8] = [
     Bad::Huge,
 ];
 
-/// Unit: bytes.
+/// The size of a huge file. Unit: bytes.
 const HUGE: u64 = 1 << 43;
 
 impl Bad {

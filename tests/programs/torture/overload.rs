@@ -13,13 +13,13 @@ use super::world::{OVERLOADED, REPORTING, uri};
 use harness::TcpUac;
 use harness::lab::code;
 
-/// Reports, and selects among the destinations that have reports. They hold for a day.
+/// Reports overload, and selects among the destinations that have reported. A report is valid for a day.
 #[derive(Default)]
 pub struct Reports {
     connection: Option<TcpUac>,
-    /// Rate and number of the last report, by destination.
+    /// The rate and the number of the last report of each destination.
     last: BTreeMap<usize, (i64, i64)>,
-    /// Nobody knows whether the last report was taken.
+    /// The destinations whose last report may or may not have been taken.
     unsure: BTreeSet<usize>,
 }
 

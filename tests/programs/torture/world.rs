@@ -1,4 +1,4 @@
-//! What is there in every life: the config, the lists, the destinations that answer.
+//! The surroundings of every life: the config, the lists, the destinations that answer.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -10,52 +10,52 @@ use super::machine::Clock;
 use harness::lab::with_commands;
 use harness::{Answer, Config, TempDir, Uas};
 
-/// Calls are counted here, and not relayed; commands change the states of all but the first two destinations.
+/// The set whose calls are counted and not relayed. Commands change the states of all but its first two destinations.
 pub const CALLED: i64 = 1;
-/// Calls are counted here and relayed to destinations that answer, now and then with an error, or not.
+/// The set whose calls are counted and relayed to destinations that answer, sometimes with an error, or stay silent.
 pub const RELAYED: i64 = 2;
-/// Only commands change the states, of all but the first destination.
+/// The set in which only commands change states, of all but the first destination.
 pub const TOLD: i64 = 3;
-/// Destinations come and go by edits, beside lasting ones.
+/// The sets in which edits add and remove destinations beside lasting ones.
 pub const EDITED: [i64; 2] = [4, 5];
-/// Only the list changes the states.
+/// The set in which only the list changes states.
 pub const LISTED: i64 = 7;
-/// Only pings change the states.
+/// The set in which only pings change states.
 pub const PINGED: i64 = 8;
-/// Destinations report that they are overloaded.
+/// The set whose destinations report overload.
 pub const OVERLOADED: i64 = 9;
 /// The first of the sets that make the list long.
 pub const BALLAST: i64 = 20;
 
 /// The sets whose states commands change, with the number of destinations that each has.
 pub const COMMANDED: [(i64, usize); 2] = [(CALLED, 8), (TOLD, 40)];
-/// Destinations of an edited set that are in every file.
+/// The number of destinations of an edited set that are in every file.
 pub const LASTING: usize = 8;
-/// Destinations of an edited set that are in no file.
+/// The number of destinations of an edited set that are in no file.
 pub const PASSING: usize = 12;
-/// Destinations of the listed set.
+/// The number of destinations of the listed set.
 pub const IN_LIST: usize = 10;
-/// Destinations that report overload.
+/// The number of destinations that report overload.
 pub const REPORTING: usize = 6;
 /// The most calls of a called destination that has a limit.
 pub const MAXLOAD: usize = 6;
 
 /// How hard the torture is.
 pub struct Scale {
-    /// Length of a round. Unit: milliseconds.
+    /// The length of a round. Unit: milliseconds.
     pub round_ms: u64,
     /// The most rounds of a life.
     pub rounds: usize,
     /// The longest time that a process is stopped. Unit: milliseconds.
     pub stop_ms: u64,
-    /// How long tm remembers a transaction: longer than anything is stopped. Unit: milliseconds.
+    /// The time for which tm remembers a transaction, which is longer than any process is stopped. Unit: milliseconds.
     pub wait_ms: i64,
-    /// Destinations that only make the list long.
+    /// The number of destinations that only make the list long.
     pub ballast: usize,
 }
 
 impl Scale {
-    /// A small one for a run of less than a minute, as in `make test`.
+    /// Returns a small scale for a run of less than a minute, as in `make test`.
     pub fn of(seconds: u64) -> Self {
         if seconds < 60 {
             return Self {
@@ -76,7 +76,7 @@ impl Scale {
     }
 }
 
-/// The world.
+/// The surroundings of every life.
 pub struct World {
     /// How hard the torture is.
     pub scale: Scale,
@@ -111,13 +111,13 @@ impl World {
         }
     }
 
-    /// The state file, the same in all lives.
+    /// Returns the path of the state file, the same in all lives.
     pub fn state_file(&self) -> PathBuf {
         let folder = self.disk.as_deref().unwrap_or(self.folder.path());
         folder.join("states")
     }
 
-    /// The list of a version. Only the listed set differs.
+    /// Returns the list of a version. Versions differ in the listed set alone.
     pub fn list(&self, version: u64) -> String {
         let mut list = String::new();
         for n in 0..COMMANDED[0].1 {
@@ -170,14 +170,14 @@ impl World {
         list
     }
 
-    /// Number of destinations of each list.
+    /// Returns the number of destinations, which is the same in each list.
     pub fn count(&self) -> usize {
         let commanded: usize = COMMANDED.iter().map(|(_, count)| count).sum();
         let answering = self.relayed.len() + self.pinged.len();
         commanded + answering + EDITED.len() * LASTING + IN_LIST + REPORTING + self.scale.ballast
     }
 
-    /// The config of a server, with one of the server's allocators.
+    /// Returns the config of a server with one of the server's allocators.
     pub fn config(&self, allocator: &str) -> Config {
         let state_file = self.state_file();
         let environment = self.clock.environment();
@@ -226,24 +226,24 @@ impl Drop for World {
     }
 }
 
-/// The URI of a destination that nobody answers for.
+/// Returns the URI of a destination for which nobody answers.
 pub fn uri(set: i64, n: usize) -> String {
     format!("sip:127.0.{set}.{n}:7001")
 }
 
-/// The duid of a destination of the told set; every other one has none.
+/// Returns the duid of a destination of the told set, of which every second one has none.
 pub fn duid(n: usize) -> Option<String> {
     (n % 2 == 0).then(|| format!("k{n}"))
 }
 
-/// The state that a version of the list asks for.
+/// Returns the state that a version of the list asks for.
 pub fn listed_state(version: u64, n: usize) -> super::model::State {
     let n = u64::try_from(n).expect("a small number");
     let mixed = (version * 31 + n).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 61;
     super::model::STATES[usize::try_from(mixed % 4).expect("below 4")]
 }
 
-/// Mounts a small disk, which only this program and its children see; none where that is not allowed.
+/// Mounts a small disk that only this program and its children see; returns `None` where that is not allowed.
 fn mount(folder: &Path) -> Option<PathBuf> {
     // SAFETY: unshare takes a number (unshare(2)); no other thread of this program runs yet that uses paths.
     let alone = unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0;
@@ -262,11 +262,13 @@ fn mount(folder: &Path) -> Option<PathBuf> {
     mounted.then_some(disk)
 }
 
-/// The user part of a request over TCP says what to do; what is relayed comes over UDP, with all of its dialog.
+/// The script. In a request with the header X-Desk, the user part names what the script does; all other requests belong
+/// to calls that are relayed over UDP.
 ///
-/// A worker that was stopped with a copy of an INVITE makes another call of it if tm has forgotten the first one meanwhile:
-/// where the wall clock goes forward, Kamailio lets all its timers end. So callers number their INVITEs, and what is not
-/// newer than one with a final reply, which an ACK shows, is refused.
+/// A stopped worker may hold a copy of an INVITE. When it goes on, it makes a second call of that copy if tm has
+/// forgotten the first one meanwhile, because all timers of Kamailio end when the wall clock goes forward. Callers
+/// therefore number their INVITEs, and the script refuses one that is not newer than the last one with a final reply,
+/// which an ACK shows.
 const ROUTES: &str = r#"
 request_route {
     if (!is_present_hf("X-Desk")) {
