@@ -84,7 +84,12 @@ struct Heap;
 
 impl Actor for Heap {
     fn act(&mut self, scene: &Scene<'_>, random: &mut StdRng) {
-        let process = &scene.processes[random.random_range(0..scene.processes.len())];
+        // Until the fault has had an effect, it meets processes that load lists, as these need memory.
+        let all = scene.ledger.effects(HEAP) > 0;
+        let loads =
+            |process: &&Process| all || ["ctl", "datagram"].iter().any(|name| process.has(name));
+        let chosen: Vec<&Process> = scene.processes.iter().filter(loads).collect();
+        let process = chosen[random.random_range(0..chosen.len())];
         let room = [0, 300, 3_000, 20_000][random.random_range(0..4)];
         let status =
             fs::read_to_string(format!("/proc/{}/status", process.pid)).unwrap_or_default();

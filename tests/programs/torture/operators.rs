@@ -250,11 +250,10 @@ impl Actor for Files {
             }
             scene.model.file_is_there();
             scene.rest(Duration::from_millis(random.random_range(10..400)));
-            if random.random() {
+            if before == 0 || random.random() {
                 // It stays until a reload has been refused because of it.
-                let end = Instant::now() + Duration::from_secs(10);
                 let is_met = || scene.ledger.effects(&bad.title()) > before;
-                while scene.goes_on() && Instant::now() < end && !is_met() {
+                while scene.goes_on() && !is_met() {
                     scene.rest(Duration::from_millis(20));
                 }
             }

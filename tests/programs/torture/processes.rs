@@ -61,7 +61,8 @@ impl Process {
         self.signal(0)
     }
 
-    fn has(&self, words: &str) -> bool {
+    /// Returns true if its name has these words.
+    pub fn has(&self, words: &str) -> bool {
         self.name.contains(words)
     }
 }
