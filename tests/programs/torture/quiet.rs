@@ -15,6 +15,7 @@ use super::world::{
     CALLED, COMMANDED, EDITED, IN_LIST, LASTING, LISTED, MAXLOAD, PINGED, RELAYED, TOLD,
 };
 use super::world::{listed_state, uri};
+use harness::patience;
 
 /// How long the server may take until all that was under way is over.
 const CALM: Duration = Duration::from_secs(30);
@@ -318,8 +319,10 @@ fn pings(scene: &Scene<'_>) {
     }
 }
 
-/// The states at the start are those that were kept.
+/// Checks that a server starts with the states that were kept. These are at least all that were older than `margin`
+/// when the server before died; one that the tests run slowly has more time.
 pub fn restarted(scene: &Scene<'_>, died: std::time::Instant, margin: Duration, disturbed: bool) {
+    let margin = patience(margin.as_secs());
     for (set, count) in [(CALLED, COMMANDED[0].1), (TOLD, COMMANDED[1].1)] {
         let shown = shown(scene, set);
         if shown.len() != count {
