@@ -120,7 +120,8 @@ lint: headers ## check format and clippy, with and without the seam
 	@if $(CARGO) fmt --version >/dev/null 2>&1; then set -x; $(CARGO) fmt --all --check; \
 		else echo "lint: no rustfmt here, format not checked"; fi
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; \
-		$(CARGO) clippy --all-targets --features dispatcher/server-tests,dispatcher/models,dispatcher/sanitizers \
+		$(CARGO) clippy --all-targets \
+			--features dispatcher/server-tests,dispatcher/models,dispatcher/sanitizers,dispatcher-fuzz/libfuzzer \
 			-p dispatcher -p dispatcher-harness -p dispatcher-programs -p dispatcher-fuzz -- -D warnings && \
 		$(CARGO) check -p dispatcher-bench --benches && \
 		$(CARGO) clippy --release --lib --features kamailio,panic-probe,sanitizers -- -D warnings; \

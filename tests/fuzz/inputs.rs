@@ -1,7 +1,7 @@
-//! Runs every target on its seeds, on mutated inputs, and on long ones, without coverage and on a stable compiler.
+//! Runs every target on its seeds, on mutated inputs and on long inputs, with stable Rust and without coverage.
 //!
-//! `FUZZ_INPUTS` is the number of mutated inputs of all targets (1,000,000), `FUZZ_SEED` chooses them (2026),
-//! `FUZZ_TARGET` takes one target, and `FUZZ_INPUT` runs one file on it instead.
+//! `FUZZ_INPUTS` is the number of mutated inputs for all targets together (1,000,000), `FUZZ_SEED` selects them (2026),
+//! and `FUZZ_TARGET` selects one target. The test `one_file` runs that target on the file `FUZZ_INPUT`.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 
 use dispatcher_fuzz::{TARGETS, Target, mutate};
 
-/// Where an input is kept that broke a rule.
+/// The directory for inputs that broke a rule.
 const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/fuzz-failures");
 
-/// The length of long inputs. What takes the square of it does not end within [`LONG_TIME`].
+/// The length of long inputs. A reader whose time grows with the square of it does not finish within [`LONG_TIME`].
 const LONG: usize = 1_000_000;
 const LONG_TIME: Duration = Duration::from_secs(30);
 
@@ -26,23 +26,25 @@ fn setting(name: &str, default: u64) -> u64 {
     value.map_or(default, |value| value.parse().expect("a number"))
 }
 
-fn chosen() -> Vec<&'static Target> {
+/// Returns the targets to run, each with its place among all targets.
+fn chosen() -> Vec<(usize, &'static Target)> {
     let name = std::env::var("FUZZ_TARGET").unwrap_or_default();
     let found: Vec<_> = TARGETS
         .iter()
-        .filter(|target| name.is_empty() || target.name == name)
+        .enumerate()
+        .filter(|(_, target)| name.is_empty() || target.name == name)
         .collect();
     let names: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
     assert!(!found.is_empty(), "no target {name}: {}", names.join(" "));
     found
 }
 
-/// Prints a line past the capture of the test runner.
+/// Prints a line that the test runner does not capture.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-/// Runs a target; keeps the input in a file, and says how to run it again, if it breaks a rule.
+/// Runs a target on an input. If the input breaks a rule, keeps it in a file and says how to run it again.
 fn run(target: &Target, input: &[u8]) {
     if catch_unwind(AssertUnwindSafe(|| (target.run)(input))).is_ok() {
         return;
@@ -64,7 +66,7 @@ fn run(target: &Target, input: &[u8]) {
 
 #[test]
 fn seeds() {
-    for target in chosen() {
+    for (_, target) in chosen() {
         let words: Vec<&[u8]> = target.words.iter().chain(target.seeds).copied().collect();
         run(target, b"");
         for &first in &words {
@@ -77,14 +79,14 @@ fn seeds() {
 }
 
 #[test]
+#[ignore = "runs a file that the caller names: make fuzz TARGET=name INPUT=file"]
 fn one_file() {
-    let Some(file) = std::env::var_os("FUZZ_INPUT") else {
-        return;
-    };
+    let file = std::env::var_os("FUZZ_INPUT").expect("FUZZ_INPUT names a file");
     let input = fs::read(file).expect("the input");
-    let chosen = chosen();
-    assert_eq!(chosen.len(), 1, "FUZZ_INPUT needs FUZZ_TARGET");
-    run(chosen[0], &input);
+    match chosen()[..] {
+        [(_, target)] => run(target, &input),
+        _ => panic!("FUZZ_TARGET names the target of the input"),
+    }
 }
 
 #[test]
@@ -96,10 +98,10 @@ fn mutated_inputs() {
     let chosen = chosen();
     let each = inputs.div_ceil(chosen.len() as u64);
     let mut input = Vec::new();
-    for (nth, target) in chosen.into_iter().enumerate() {
+    for (place, target) in chosen {
         let start = Instant::now();
-        // Numbers of a seed are far from those of the next one, and each target has its own.
-        let base = (seed << 40).wrapping_add((nth as u64) << 60);
+        // No two seeds or targets share a number, and a target has the same numbers whether it runs alone or not.
+        let base = (seed << 40).wrapping_add((place as u64) << 60);
         for number in 0..each {
             mutate::input(target, base.wrapping_add(number), &mut input);
             run(target, &input);
@@ -112,10 +114,10 @@ fn mutated_inputs() {
     }
 }
 
-/// No reader takes the square of the length: a word that is repeated without end comes to an end.
+/// No reader takes time that grows with the square of the length.
 #[test]
 fn long_inputs() {
-    for target in chosen() {
+    for (_, target) in chosen() {
         let (done, wait) = mpsc::channel();
         let reader = std::thread::spawn(move || {
             let start = target.seeds.first().copied().unwrap_or_default();

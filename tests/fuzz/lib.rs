@@ -1,10 +1,10 @@
-//! Fuzz targets over everything that the domain reads from text: a target takes any bytes, and panics if the product
-//! breaks one of the target's rules.
+//! Fuzz targets for every text that the domain reads. A target takes any bytes and panics if the product breaks one of
+//! the target's rules.
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`targets`] | The targets: rules, seeds and words of each. |
-//! | [`mutate`] | Inputs made from seeds and words. |
+//! | [`targets`] | The rules, seeds and words of each target. |
+//! | [`mutate`] | Inputs that are made from seeds and words. |
 
 pub mod mutate;
 pub mod targets;
@@ -15,9 +15,9 @@ pub struct Target {
     pub name: &'static str,
     /// Checks the rules with an input.
     pub run: fn(&[u8]),
-    /// Texts that say something to the reader, and inputs that once broke a rule.
+    /// Texts that the reader understands, and inputs that once broke a rule.
     pub seeds: &'static [&'static [u8]],
-    /// Words that the reader knows.
+    /// Words that the reader looks for.
     pub words: &'static [&'static [u8]],
 }
 

@@ -1,5 +1,5 @@
-//! All targets for libFuzzer: `FUZZ_TARGET` names one, and without it the program prints the names. `FUZZ_SEEDS` is a
-//! directory that gets the seeds; the dictionary is written beside it.
+//! The program that runs a target under libFuzzer. `FUZZ_TARGET` names the target; without it, the program prints the
+//! names of all targets. The program writes the seeds into the directory `FUZZ_SEEDS`, and the dictionary beside it.
 #![no_main]
 
 use std::fs;

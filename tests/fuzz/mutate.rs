@@ -1,4 +1,4 @@
-//! Inputs made from the seeds and words of a target. A number makes the same input each time.
+//! Inputs that are made from the seeds and words of a target. The same number always gives the same input.
 
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom;
@@ -21,7 +21,7 @@ pub fn input(target: &Target, number: u64, input: &mut Vec<u8>) {
     input.truncate(LONGEST);
 }
 
-/// Makes one change.
+/// Changes an input in one place.
 fn change(
     target: &Target,
     input: &mut Vec<u8>,

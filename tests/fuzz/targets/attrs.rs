@@ -34,7 +34,7 @@ fn run(text: &[u8]) {
     let body = attrs::trim_body(text);
     assert!(lies_in(body, text));
     check(body);
-    // Texts that nobody has trimmed come as well: those of rows and commands.
+    // Rows and commands give texts that are not trimmed.
     check(text);
 }
 
@@ -45,8 +45,8 @@ fn check(body: &[u8]) {
             for warning in &warnings {
                 check_warning(body, warning);
             }
-            // At most one for each number and for the reply codes, one more for the four that may follow without a
-            // value, and for a limit below 0, the bounds and the rest.
+            // One for each number and for the reply codes, one more for each of the four attributes that may have no
+            // value, and one each for a limit below 0, for the bounds and for the rest.
             assert!(warnings.len() <= 9 + 4 + 3, "{warnings:?}");
             reads_again(&attrs);
         }
@@ -113,7 +113,7 @@ fn check_warning(body: &[u8], warning: &AttrWarning<'_>) {
     assert!(warning.to_string().len() < 320);
 }
 
-/// Attributes that are written again are read as they were, and without a warning but that of `maxload`.
+/// Checks that attributes that are written again are read as they were, with no warning but that of `maxload`.
 fn reads_again(attrs: &Attrs<'_>) {
     let mut text = b"other=1".to_vec();
     for (name, value) in texts(attrs) {

@@ -1,4 +1,4 @@
-//! The failover cursor in a record, which scripts can write: read, and followed through real sets.
+//! The failover cursor in a record, which scripts can write. It is read and followed through real sets.
 
 use std::collections::BTreeSet;
 
@@ -58,8 +58,8 @@ fn run(text: &[u8]) {
     STORE.with(|store| follow(store, cursor));
 }
 
-/// Goes on as long as there is a destination, as `ds_next_dst` does. Each is a usable one of its set or the default
-/// one, and none comes twice.
+/// Follows a cursor to its end, as `ds_next_dst` does. Checks that each destination is usable or the default of its
+/// set, and that none comes twice.
 fn follow(store: &Store<Heap, Spin>, mut cursor: FailoverCursor) {
     loop {
         let here = cursor.here();
@@ -87,7 +87,7 @@ fn follow(store: &Store<Heap, Spin>, mut cursor: FailoverCursor) {
     assert!(!cursor.next_set(), "nothing is behind the last set");
 }
 
-/// The number of a destination: set 1 has those from 1 on, the others follow.
+/// Returns the number of a destination. Those of set 1 begin at 1, and the other sets follow.
 fn number(view: &View, at: usize) -> u32 {
     view.dest(at)
         .expect("a destination of the set")
@@ -96,7 +96,7 @@ fn number(view: &View, at: usize) -> u32 {
 }
 
 thread_local! {
-    /// Sets of 1, 5 and 12 destinations. Some of them are out, one drains, and the last one of each is the default.
+    /// Sets of 1, 5 and 12 destinations. Some are inactive, one drains, and the last of each set is its default.
     static STORE: Store<Heap, Spin> = store();
 }
 

@@ -1,4 +1,4 @@
-//! Texts that messages show.
+//! Texts that messages quote.
 
 use dispatcher::dispatch::text::{Escaped, Excerpt, Whole, trim};
 
@@ -54,7 +54,7 @@ fn run(text: &[u8]) {
     assert_eq!(read(kept), text[..text.len().min(40)]);
 }
 
-/// Reads an excerpt back.
+/// Returns the bytes that an excerpt shows.
 fn read(shown: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = shown;

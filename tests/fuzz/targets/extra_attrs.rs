@@ -1,4 +1,4 @@
-//! `ds_db_extra_attrs`.
+//! The parameter `ds_db_extra_attrs`.
 
 use dispatcher::dispatch::list::row::{self, Columns, LAST_VERSION};
 use dispatcher::dispatch::text::Parameters;
@@ -52,6 +52,6 @@ fn run(text: &[u8]) {
     if !extra.iter().any(|pair| both(pair.column)) {
         assert_eq!(row::extra_attrs(&again), (extra, true));
     }
-    // Only empty parts may be left out where all was read.
+    // If all was read, only empty parts were left out.
     assert!(!all || parts.unread.is_empty());
 }

@@ -32,7 +32,7 @@ fn run(input: &[u8]) {
     assert_eq!(fold_hash(text), fold_hash(&text.to_ascii_uppercase()));
 }
 
-/// The rule, byte by byte: groups of four, each byte a `char` of this machine.
+/// Adds up a text byte by byte: groups of four, each byte a `char` of this machine.
 fn sum(start: u32, text: &[u8]) -> u32 {
     text.chunks(4).fold(start, |sum, group| {
         let group = group.iter().fold(0u32, |word, &byte| {

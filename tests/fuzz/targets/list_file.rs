@@ -4,7 +4,7 @@ use dispatcher::dispatch::list::destination::{Line, Origin};
 use dispatcher::dispatch::list::file::{self, LineProblem, ProblemKind, Severity};
 use dispatcher::dispatch::list::state_file::{self, KeptState};
 
-use super::lies_in;
+use super::{lies_in, reads_as_a_line};
 use crate::Target;
 
 pub const TARGET: Target = Target {
@@ -55,7 +55,7 @@ fn run(text: &[u8]) {
     }
     for line in &lines {
         check_line(line);
-        reads_again(line);
+        reads_as_a_line(line);
     }
     is_kept(&lines);
 }
@@ -78,7 +78,7 @@ fn no_line_is_lost(text: &[u8], lines: &[Line<'_>], problems: &[LineProblem<'_>]
     );
 }
 
-/// A problem names a place in its line, and what stands there.
+/// Checks that a problem names a place in its line and the text at that place.
 fn check_problem(line: &[u8], problem: &LineProblem<'_>) {
     let rest = &line[problem.column - 1..];
     let found = match problem.kind {
@@ -91,7 +91,7 @@ fn check_problem(line: &[u8], problem: &LineProblem<'_>) {
     };
     assert!(lies_in(found, line) && rest.starts_with(found));
     assert!(problem.kind != ProblemKind::Nul || found == b"\0");
-    // The numbers, the words around, and an excerpt.
+    // Numbers, fixed words and an excerpt.
     assert!(problem.to_string().len() < 420);
 }
 
@@ -102,22 +102,7 @@ fn check_line(line: &Line<'_>) {
     assert!(!line.attrs.iter().any(ends) && !line.attrs.starts_with(b"#"));
 }
 
-/// A line that is written with all its fields is read as it is, and without a problem.
-fn reads_again(line: &Line<'_>) {
-    let mut text = format!("{} ", line.set).into_bytes();
-    text.extend_from_slice(&line.uri);
-    text.extend_from_slice(format!(" {} {} ", line.flags, line.priority).as_bytes());
-    text.extend_from_slice(&line.attrs);
-    let mut again = Vec::new();
-    file::parse(&text, &mut again, &mut |problem| panic!("{problem}"));
-    let want = Line {
-        origin: Origin::Line(1),
-        ..line.clone()
-    };
-    assert_eq!(again, [want]);
-}
-
-/// The state of every destination of a list can be kept.
+/// Checks that the state file can keep the state of every destination of a list.
 fn is_kept(lines: &[Line<'_>]) {
     let kept: Vec<_> = lines
         .iter()

@@ -1,4 +1,4 @@
-//! `ds_ping_reply_codes`, and the text in the attribute `ping_reply_codes`.
+//! The parameter `ds_ping_reply_codes` and the attribute `ping_reply_codes`.
 
 use std::fmt::Write as _;
 
@@ -35,7 +35,7 @@ fn run(text: &[u8]) {
     for code in [i32::MIN, -1, 0, 99, 700, 65_636, i32::MAX] {
         assert!(!codes.accepts(code, Compat::V5_6), "{code}");
     }
-    // In compat 3.2 no more counts than 200 and what the list says.
+    // In compat 3.2, only 200 and the codes of the list count.
     let mut again = String::new();
     for code in (100..=699).filter(|&code| code != 200 && codes.accepts(code, Compat::V3_2)) {
         let _ = write!(again, "code={code};");

@@ -43,13 +43,10 @@ fn run(text: &[u8]) {
         }
         Err(bad) => {
             assert!(bad.at <= text.len());
-            // The text before the place is the beginning of rules.
+            // The text before the place is the beginning of valid rules.
             let before = &text[..bad.at];
             let plain = |byte: &u8| byte.is_ascii_digit() || b"=;".contains(byte);
-            assert!(
-                before.iter().all(plain),
-                "what fits nowhere stands at the place"
-            );
+            assert!(before.iter().all(plain), "the bad text is at the place");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The file that keeps states.
+//! The state file.
 
 use dispatcher::dispatch::list::state_file;
 

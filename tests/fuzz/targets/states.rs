@@ -1,4 +1,4 @@
-//! Words and numbers that mean a state: marks of scripts, states of RPC, flags of lists and state files.
+//! Words and numbers for states: marks of scripts, states of commands, flags of lists and state files.
 
 use dispatcher::dispatch::state::compat::Compat;
 use dispatcher::dispatch::state::transition::{Mark, RpcStateError, State};
@@ -69,7 +69,7 @@ fn run(text: &[u8]) {
     let flags = u32::from_le_bytes(number(&mut &*text));
     for compat in ALL {
         let state = State::from_list_flags(flags, compat);
-        // What was kept once is kept as it is.
+        // A state that was kept once does not change when it is kept again.
         assert_eq!(State::from_kept(state.bits(), compat), state);
         assert_eq!(State::from_list_flags(state.bits(), compat), state);
     }

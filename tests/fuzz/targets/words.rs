@@ -62,7 +62,7 @@ fn run(text: &[u8]) {
     check_filter(text);
 }
 
-/// Flags of a command mean what they mean in a list. A list goes on with attributes where a word is more than flags.
+/// Checks that flags of a command mean the same as in a list. In a list, the rest of a longer word is attributes.
 fn check_flags(text: &[u8]) {
     let flags = words::flags(text);
     if text.iter().any(|byte| b" \t\r\n#\0".contains(byte)) {
