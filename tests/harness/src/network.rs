@@ -1,5 +1,5 @@
-//! A server behind a network with the usual size of packets. Loopback takes far larger ones, and more of a reply at
-//! once.
+//! Networks of their own: one with the usual size of packets, which is far smaller than on loopback, and one that
+//! reaches nothing but its own loopback addresses.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -18,6 +18,18 @@ impl Config {
         let config = self.tcp().global("listen=tcp:10.77.0.1:{{PORT}}");
         config.under(&["unshare", "-n", "sh", "-c", OWN, "sh"])
     }
+}
+
+/// Moves this thread, and what it starts from now on, into a network that has nothing but loopback. No packet leaves it,
+/// whatever its address.
+pub fn leave() {
+    // SAFETY: unshare takes a number; the new network is that of this thread alone (unshare(2)).
+    let done = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
+    let status = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status();
+    assert!(status.expect("ip runs").success(), "no loopback");
 }
 
 /// Connects a thread with a network of its own to a server of [`Config::far`] by a line of 1,500 bytes a packet, and

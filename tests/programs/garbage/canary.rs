@@ -1,4 +1,4 @@
-//! Requests and calls that must be answered rightly, and in time, whatever else comes.
+//! Requests and calls that must be answered correctly and in time, whatever else comes.
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +29,7 @@ impl Default for Canary {
 }
 
 impl Canary {
-    /// One request; yields what is wrong with its answer.
+    /// Sends a request. The error says what is wrong with the answer.
     pub fn request(&mut self, stage: &Stage) -> Result<(), String> {
         let request =
             Request::new("OPTIONS", "sip:canary@canary.test").from("sip:canary@canary.test");
@@ -48,7 +48,7 @@ impl Canary {
         Ok(())
     }
 
-    /// One call; yields what is wrong with it.
+    /// Makes a call. The error says what is wrong with it.
     pub fn call(&mut self, stage: &Stage) -> Result<(), String> {
         let invite =
             Request::new("INVITE", "sip:canary@canary.test").from("sip:canary@canary.test");

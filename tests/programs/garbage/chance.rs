@@ -1,4 +1,4 @@
-//! Chance from a seed: the same seed gives the same garbage.
+//! Random choices from a seed: the same seed gives the same garbage.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -7,37 +7,37 @@ use rand::{Rng, SeedableRng};
 pub struct Chance(StdRng);
 
 impl Chance {
-    /// The source of a seed.
+    /// Returns the source for a seed.
     pub fn new(seed: u64) -> Self {
         Self(StdRng::seed_from_u64(seed))
     }
 
-    /// A number below `limit`, which is not 0.
+    /// Returns a number below `limit`, which is not 0.
     pub fn below(&mut self, limit: usize) -> usize {
         self.0.random_range(0..limit)
     }
 
-    /// True once in `times`.
+    /// Returns true in one case of `times`.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
-    /// One of several.
+    /// Returns one of several values.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
 
-    /// Any byte.
+    /// Returns any byte.
     pub fn byte(&mut self) -> u8 {
         self.0.random()
     }
 
-    /// Any bytes.
+    /// Returns any bytes.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         (0..length).map(|_| self.byte()).collect()
     }
 
-    /// Any number of 64 bits, small and extreme ones more often than others.
+    /// Returns any number of 64 bits; small and extreme ones come more often than others.
     pub fn number(&mut self) -> i64 {
         const EXTREMES: [i64; 16] = [
             0,
@@ -64,7 +64,7 @@ impl Chance {
         }
     }
 
-    /// A length from 0 to `most`: mostly short, sometimes as long as may be.
+    /// Returns a length from 0 to `most`, mostly a short one.
     pub fn length(&mut self, most: usize) -> usize {
         match self.below(10) {
             0 => most,

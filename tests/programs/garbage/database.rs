@@ -22,7 +22,7 @@ pub struct Base {
     pub list: Vec<[String; 5]>,
 }
 
-/// What is wrong with the database during a reload.
+/// The trouble that the database is in during a reload.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
     Door(Way),
@@ -72,7 +72,7 @@ impl Trouble {
 }
 
 impl Base {
-    /// Makes the table anew, so that it takes any bytes and numbers, with the rows of the list.
+    /// Makes the table anew with the rows of the list. It takes any bytes and numbers.
     pub fn fill(&self) {
         self.database.create();
         self.database.sql(
@@ -97,7 +97,7 @@ impl Base {
         ));
     }
 
-    /// Rows of any values, in any set but the canaries'.
+    /// Adds rows of any values, in any set but the canaries'.
     fn add_garbage(&self, chance: &mut Chance) {
         let number = |chance: &mut Chance| match chance.below(4) {
             0 => "NULL".to_owned(),
@@ -106,7 +106,8 @@ impl Base {
         };
         let bytes = |chance: &mut Chance, most| match chance.below(6) {
             0 => "NULL".to_owned(),
-            1 => format!("'sip:127.0.0.1:{}'", chance.below(70_000)),
+            // No destination of the list has this address.
+            1 => format!("'sip:127.0.0.2:{}'", chance.below(70_000)),
             _ => {
                 let word = word(chance, most);
                 let hex: String = word.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -142,14 +143,14 @@ impl Base {
         }
     }
 
-    /// What happens while the reload waits.
+    /// Makes the trouble that begins while the reload waits.
     fn meanwhile(&mut self, trouble: Trouble) {
         if let Trouble::Killed = trouble {
             self.database.daemon.as_mut().expect("a server").kill();
         }
     }
 
-    /// Mends it.
+    /// Ends the trouble.
     fn end(&mut self, trouble: Trouble) {
         self.door.set(Way::Open);
         match trouble {
@@ -166,12 +167,12 @@ impl Base {
     }
 }
 
-/// URI and `FLAGS` of all listed destinations.
+/// Returns the URI and `FLAGS` of all listed destinations.
 fn listed(stage: &Stage) -> BTreeMap<String, String> {
     stage.server.lister().flags().into_iter().collect()
 }
 
-/// Makes trouble while `go_on` says so; yields what there was, or what is wrong.
+/// Makes trouble as long as `go_on` returns true. Returns the counts, or the fault.
 pub fn run(
     stage: &Stage,
     base: &mut Base,
@@ -182,7 +183,7 @@ pub fn run(
         (Chance::new(seed), Counts::new(), Canary::default());
     let mut slowest = Duration::ZERO;
     let mut round = 0;
-    // What pings change is not the matter here.
+    // Pings would change states.
     let _ = stage.server.jsonrpc("dispatcher.ping_active", json!(["0"]));
     let waiting = || {
         let pings = stage.server.jsonrpc("dispatcher.ping_status", json!([]));
@@ -228,13 +229,14 @@ pub fn run(
         base.end(trouble);
         match said? {
             Said::Refused(why) => {
-                let good = match trouble {
-                    Trouble::NoRows => why.contains("has no destination left"),
-                    _ => why.starts_with(
-                        "Reload Failed: cannot read table dispatcher of mysql://kam@127.0.0.1",
-                    ),
+                let reason = match (trouble, by_worker) {
+                    (Trouble::NoRows, _) => "has no destination left",
+                    (_, true) => "no dispatching list loaded from ",
+                    (_, false) => {
+                        "Reload Failed: cannot read table dispatcher of mysql://kam@127.0.0.1"
+                    }
                 };
-                if !good && !why.is_empty() {
+                if !why.contains(reason) {
                     return Err(text(format!("refused with {why:?}")));
                 }
                 if listed(stage) != before {
@@ -245,9 +247,15 @@ pub fn run(
                     .or_default() += 1;
             }
             Said::Ok => {
-                // Where it is taken, the answer came whole after all.
                 let may = match trouble {
-                    Trouble::Garbage => true,
+                    // Rows of garbage may add destinations, and change none of the others.
+                    Trouble::Garbage => {
+                        let now = listed(stage);
+                        before
+                            .iter()
+                            .all(|(uri, flags)| now.get(uri) == Some(flags))
+                    }
+                    // The answer came whole after all.
                     Trouble::Stopped | Trouble::Door(_) | Trouble::OtherVersion => {
                         listed(stage) == before
                     }
@@ -261,7 +269,7 @@ pub fn run(
                     .or_default() += 1;
             }
         }
-        // As soon as it is mended, a reload is taken, and the states are what they were.
+        // As soon as the trouble is over, a reload is taken, and the states are as before.
         let again = stage
             .server
             .jsonrpc_within("dispatcher.reload", json!([]), patience(30));
@@ -295,24 +303,30 @@ pub fn run(
     Ok(counts)
 }
 
-/// What a reload said.
+/// The result of a reload.
 enum Said {
     Ok,
-    /// The fault, empty for a worker's.
+    /// The fault of the command, or the errors that a worker has logged.
     Refused(String),
 }
 
-/// A reload by a command, or by the script in a worker.
+/// Reloads by a command, or by the script in a worker.
 fn reload(stage: &Stage, by_worker: bool) -> Result<Said, String> {
     let limit = patience(60);
     if by_worker {
+        let before = stage.server.log().len();
         let request =
             Request::new("OPTIONS", "sip:reload@garbage.test").from("sip:reload@garbage.test");
         let reply = Uac::new().try_request(stage.server.addr(), &request, limit);
         let reply = reply.ok_or("no answer to a worker's ds_reload")?;
         return match reply.text("X-Rc").as_str() {
             "1" => Ok(Said::Ok),
-            "-1" => Ok(Said::Refused(String::new())),
+            "-1" => {
+                let log = stage.server.log();
+                let said = log.get(before..).unwrap_or_default().lines();
+                let errors: Vec<_> = said.filter(|line| line.contains("ERROR:")).collect();
+                Ok(Said::Refused(errors.join("\n")))
+            }
             other => Err(format!("ds_reload returned {other:?}")),
         };
     }

@@ -15,10 +15,10 @@ use super::stage::{Counts, NAMES, Stage};
 /// Operations between two kinds of lies.
 const ROUND: u64 = 6;
 
-/// The address that each name has in truth.
+/// The true address of each name.
 pub const TRUTH: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 
-/// Lies while `go_on` says so, and tells the truth in the end; yields what was said, or what is wrong.
+/// Lies as long as `go_on` returns true, and tells the truth in the end. Returns the counts, or the fault.
 pub fn run(stage: &Stage, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Result<Counts, String> {
     let (mut chance, mut counts, mut canary) =
         (Chance::new(seed), Counts::new(), Canary::default());
@@ -54,7 +54,7 @@ pub fn run(stage: &Stage, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Resu
     Ok(counts)
 }
 
-/// Something that resolves names; it may fail.
+/// Makes the server resolve names; that may fail. Returns the kind of operation.
 fn operation(stage: &Stage, chance: &mut Chance, uac: &Uac) -> &'static str {
     let name = format!("sip:n{}.garbage.test", chance.below(2_000));
     let rpc = |command: &str, arguments: serde_json::Value| {
@@ -93,7 +93,7 @@ fn operation(stage: &Stage, chance: &mut Chance, uac: &Uac) -> &'static str {
     }
 }
 
-/// With true answers each name of the list has its address again.
+/// Checks that with true answers each name of the list has its address again.
 fn truth(stage: &Stage) -> Result<(), String> {
     for name in NAMES {
         stage.dns.set(name, Name::Is(TRUTH));

@@ -15,13 +15,13 @@ const ARRAY: u8 = 4;
 const NAME: u8 = 5;
 const BYTES: u8 = 6;
 
-/// A packet around a body, with a length of two bytes and a cookie of four.
+/// Returns a packet around a body, with a length of two bytes and a cookie of four.
 fn wrapped(body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(body.len()).unwrap_or(u16::MAX);
     [&[0xA1, 0x07], &length.to_be_bytes()[..], b"hard", body].concat()
 }
 
-/// A value with its length in as many bytes as it needs.
+/// Returns a value, its length in as many bytes as it needs.
 fn value(kind: u8, content: &[u8]) -> Vec<u8> {
     let length = u16::try_from(content.len())
         .unwrap_or(u16::MAX)
@@ -40,7 +40,7 @@ fn terminated(word: &[u8]) -> Vec<u8> {
     [word, b"\0"].concat()
 }
 
-/// A packet of texts.
+/// Returns a packet of texts.
 pub fn words(words: &[&[u8]]) -> Vec<u8> {
     let body: Vec<u8> = words
         .iter()
@@ -49,7 +49,7 @@ pub fn words(words: &[&[u8]]) -> Vec<u8> {
     wrapped(&body)
 }
 
-/// A whole packet: a command and values of any type, each in its right form.
+/// Returns a valid packet: a command and values of any type.
 pub fn packet(chance: &mut Chance, commands: &[&str]) -> Vec<u8> {
     let command = chance.pick(commands).as_bytes().to_vec();
     let mut body = value(TEXT, &terminated(&command));
@@ -90,7 +90,7 @@ fn record(chance: &mut Chance, depth: usize) -> Vec<u8> {
     }
 }
 
-/// A packet that is not one.
+/// Returns an invalid packet.
 pub fn broken(chance: &mut Chance, commands: &[&str]) -> Vec<u8> {
     let mut bytes = packet(chance, commands);
     match chance.below(6) {

@@ -7,43 +7,23 @@ use super::chance::Chance;
 use super::stage::{Counts, Stage};
 use super::words::word;
 
-/// The functions of doc/reference/functions.md with a KEMI twin.
-const FUNCTIONS: [&str; 25] = [
-    "ds_select_dst",
-    "ds_select_dst_limit",
-    "ds_select_domain",
-    "ds_select_domain_limit",
-    "ds_select",
-    "ds_select_limit",
-    "ds_select_routes",
-    "ds_select_routes_limit",
-    "ds_next_dst",
-    "ds_next_domain",
-    "ds_set_dst",
-    "ds_set_domain",
-    "ds_mark_dst",
-    "ds_mark_dst_state",
-    "ds_mark_addr",
-    "ds_is_from_lists",
-    "ds_is_from_list",
-    "ds_is_from_list_mode",
-    "ds_is_from_list_uri",
-    "ds_list_exists",
-    "ds_is_active",
-    "ds_is_active_uri",
-    "ds_load_update",
-    "ds_load_unset",
-    "ds_load_unset_callid",
-];
+/// Returns the functions in the module's own table for KEMI. Reloads come by commands and from databases.
+fn functions() -> Vec<&'static str> {
+    let table = include_str!("../../../kamailio-glue/kemi.c");
+    let names = table.split("METHOD(\"").skip(1);
+    let names = names.filter_map(|entry| entry.split('"').next());
+    names.filter(|&name| name != "ds_reload").collect()
+}
 
-/// Sends requests whose bodies are calls, while `go_on` says so; yields what was called, or what is wrong.
+/// Sends requests whose bodies are calls, as long as `go_on` returns true. Returns what was called, or the fault.
 pub fn run(stage: &Stage, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Result<Counts, String> {
     let (mut chance, mut counts, mut canary) =
         (Chance::new(seed), Counts::new(), Canary::default());
     let (uac, mut round) = (Uac::new(), 0);
+    let functions = functions();
     while go_on(round) {
         for language in ["lua", "python"] {
-            let body = calls(&mut chance, language);
+            let body = calls(&mut chance, &functions, language);
             let uri = format!("sip:{language}@kemi.test");
             let request = Request::new("OPTIONS", uri)
                 .from("sip:kemi@kemi.test")
@@ -70,12 +50,12 @@ pub fn run(stage: &Stage, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Resu
     Ok(counts)
 }
 
-/// Calls in a language, one a line.
-fn calls(chance: &mut Chance, language: &str) -> Vec<u8> {
+/// Returns calls in a language, one per line.
+fn calls(chance: &mut Chance, functions: &[&str], language: &str) -> Vec<u8> {
     let mut body = Vec::new();
     let wanted = 1 + chance.below(30);
     for _ in 0..wanted {
-        let function = *chance.pick(&FUNCTIONS);
+        let function = *chance.pick(functions);
         let count = chance.below(6);
         let arguments: Vec<String> = (0..count).map(|_| argument(chance, language)).collect();
         let call = format!("D.{function}({})\n", arguments.join(", "));
@@ -88,7 +68,7 @@ fn calls(chance: &mut Chance, language: &str) -> Vec<u8> {
     body
 }
 
-/// An argument: a number, a text, nothing, or what no function takes.
+/// Returns an argument: a number, a text, nothing, or a value that no function takes.
 fn argument(chance: &mut Chance, language: &str) -> String {
     let others: &[&str] = match language {
         "lua" => &[
@@ -126,7 +106,7 @@ fn argument(chance: &mut Chance, language: &str) -> String {
     }
 }
 
-/// A text as both languages write it, any byte of which may be escaped.
+/// Returns a text in the quotes of a language, with most bytes escaped.
 fn quoted(word: &[u8], language: &str) -> String {
     let mut out = String::from("\"");
     for &byte in word {

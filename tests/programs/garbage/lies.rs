@@ -1,4 +1,4 @@
-//! DNS answers that are wrong: in what they say, in their form, in their time, or in all of it.
+//! DNS answers that are wrong in content, form or time.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::words::word;
 /// Answers, each after a while.
 pub type Answers = Vec<(Duration, Vec<u8>)>;
 
-/// Types of records: A, NS, CNAME, SOA, PTR, TXT, AAAA, SRV, NAPTR, OPT, ANY, and one that nobody knows.
+/// Types of records: A, NS, CNAME, SOA, PTR, TXT, AAAA, SRV, NAPTR, OPT, ANY, and an unknown one.
 const TYPES: [u16; 12] = [1, 2, 5, 6, 12, 16, 28, 33, 35, 41, 255, 65_280];
 
-/// The kinds of lies, as they are counted.
+/// The kinds of lies.
 pub const KINDS: [&str; 14] = [
     "no answer",
     "a late answer",
@@ -30,7 +30,7 @@ pub const KINDS: [&str; 14] = [
     "mutated answers",
 ];
 
-/// Answers a question with a lie of a kind; the question has a header and at least a name.
+/// Answers a question with a lie of a kind. The question has at least a header and a name.
 pub fn lie(chance: &mut Chance, kind: usize, query: &[u8]) -> Answers {
     let now = |bytes| vec![(Duration::ZERO, bytes)];
     let asked = query.get(12..).and_then(type_of).unwrap_or(1);
@@ -103,7 +103,7 @@ pub fn lie(chance: &mut Chance, kind: usize, query: &[u8]) -> Answers {
             let count = 1 + chance.below(3);
             let mutated = (0..count).map(|_| {
                 let mut bytes = reply(query, 0, &records);
-                // The first two bytes are the question's: else nobody reads on.
+                // Without the number of the question, the server would ignore the answer.
                 let mut rest = bytes.split_off(2);
                 mutate(chance, &mut rest);
                 bytes.extend(rest);
@@ -115,7 +115,7 @@ pub fn lie(chance: &mut Chance, kind: usize, query: &[u8]) -> Answers {
     }
 }
 
-/// The type in a question that begins with a name.
+/// Returns the type in a question that begins with a name.
 fn type_of(question: &[u8]) -> Option<u16> {
     let end = question.iter().position(|&byte| byte == 0)?;
     let kind = question.get(end + 1..end + 3)?;
@@ -130,7 +130,7 @@ fn address(chance: &mut Chance) -> Record {
     (1, [&[127], &low[..]].concat())
 }
 
-/// The name in the question, or a piece of it.
+/// Returns a name: that of the question, a pointer to anywhere, or any word.
 fn name(chance: &mut Chance) -> Vec<u8> {
     match chance.below(4) {
         0 => vec![0xc0, 12],
@@ -164,7 +164,7 @@ fn pointer(chance: &mut Chance) -> Record {
     (35, content)
 }
 
-/// An answer whose record's name points at that pointer.
+/// Returns an answer with a record whose name is a pointer to itself.
 fn itself(query: &[u8], asked: u16) -> Vec<u8> {
     let mut bytes = reply(query, 0, &[(asked, vec![0xc0, 12])]);
     let at = query.len().min(bytes.len() - 2);
@@ -175,7 +175,7 @@ fn itself(query: &[u8], asked: u16) -> Vec<u8> {
     bytes
 }
 
-/// The answer to a question: its header, the question again, and records about the name in it (RFC 1035, 4.1).
+/// Returns the answer to a question: its header, the question again, and records about the name in it (RFC 1035, 4.1).
 fn reply(query: &[u8], code: u8, records: &[Record]) -> Vec<u8> {
     let question = query.get(12..).unwrap_or_default();
     let end = question.iter().position(|&byte| byte == 0);

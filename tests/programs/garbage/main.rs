@@ -1,25 +1,25 @@
-//! `make garbage`: garbage and hostile services, from everybody that the server talks to, and calls that must go on.
+//! `make garbage`: garbage from everybody that the server talks to, and calls that must go on beside it.
 //!
-//! | file | what it has |
+//! | file | contents |
 //! | --- | --- |
-//! | `act` | one server from start to end: who acts on it, and what must hold in the end |
-//! | `canary` | requests and calls that must be answered rightly while garbage comes |
-//! | `chance` | chance from a seed |
+//! | `act` | one server from start to end: the actors that send garbage to it, and the checks at its end |
+//! | `canary` | requests and calls that must be answered correctly while garbage comes |
+//! | `chance` | random choices from a seed |
 //! | `database` | a database that hangs, breaks off, is killed, or has garbage in it |
 //! | `dns` | a name server that lies |
-//! | `forms` | SIP messages in the forms of RFC 4475 |
+//! | `forms` | SIP messages with the oddities of RFC 4475 |
 //! | `frames` | packets of ctl's binary protocol |
 //! | `kemi` | calls of KEMI functions with arguments of any number and type |
 //! | `lies` | DNS answers that are wrong |
-//! | `mutate` | changes to bytes that were right |
+//! | `mutate` | changes to bytes that were correct |
 //! | `peers` | destinations that answer with garbage |
 //! | `rpc` | garbage to every command through every transport |
 //! | `sip` | SIP garbage into every function |
-//! | `stage` | the server that it all goes to |
+//! | `stage` | the server that receives the garbage |
 //! | `words` | words for arguments |
 //!
-//! `GARBAGE_SECONDS` (300) is how long it takes, `GARBAGE_SEED` repeats the choices of a run. The tests do a little of
-//! each, with one seed.
+//! `GARBAGE_SECONDS` (300) is the time of a run, and `GARBAGE_SEED` repeats its choices. The tests do a little of each,
+//! with one seed.
 
 mod act;
 mod canary;
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
             seed.wrapping_add(servers),
             usize::try_from(servers).unwrap_or(0),
         );
-        // What a server says of garbage fills a disk, so the one that says all of it lives shortly.
+        // A server that logs all garbage would fill the disk, so its life is short.
         let variant = VARIANTS[of / 3 % VARIANTS.len()];
         let life = Duration::from_secs(if variant.debug > -2 { 3 } else { 40 });
         let until = (Instant::now() + life).min(end);

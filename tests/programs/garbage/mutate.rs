@@ -1,11 +1,11 @@
-//! Changes to bytes that were right.
+//! Changes to bytes that were correct.
 
 use super::chance::Chance;
 
-/// Bytes that parsers look for.
+/// Bytes that mean something to parsers.
 const SIGNS: &[u8] = b"\0\r\n \t:;,<>@=?&\"\\/[]()%{}*+-._~09azAZ\x7f\x80\xc3\xff";
 
-/// Changes some bytes or pieces, once or more often.
+/// Changes one to four bytes or pieces.
 pub fn mutate(chance: &mut Chance, bytes: &mut Vec<u8>) {
     for _ in 0..=chance.below(4) {
         change(chance, bytes);
@@ -45,7 +45,7 @@ fn change(chance: &mut Chance, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Swaps two lines, or says one twice.
+/// Swaps two lines, or repeats one.
 fn swap_lines(chance: &mut Chance, bytes: &mut Vec<u8>) {
     let mut lines: Vec<Vec<u8>> = bytes
         .split_inclusive(|&byte| byte == b'\n')

@@ -1,4 +1,4 @@
-//! Destinations that answer calls and pings with garbage, before an answer that ends the transaction.
+//! Destinations that answer calls and pings with garbage before they end the transaction.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Peers {
         }
     }
 
-    /// Their URIs.
+    /// Returns their URIs.
     pub fn uris(&self) -> [String; 2] {
         self.addrs.map(|addr| format!("sip:{addr}"))
     }
@@ -73,7 +73,7 @@ fn serve(socket: &UdpSocket, mut chance: Chance, stop: &AtomicBool) {
     }
 }
 
-/// Garbage, and mostly one reply that is right.
+/// Returns replies of garbage, mostly with a correct one behind them.
 fn replies(chance: &mut Chance, request: &Message) -> Vec<Vec<u8>> {
     const CODES: [u16; 10] = [100, 183, 200, 302, 404, 486, 500, 503, 604, 699];
     let mut out = Vec::new();

@@ -42,7 +42,7 @@ const COMMANDS: [&str; 18] = [
 /// Pieces of garbage between two canaries.
 const ROUND: usize = 24;
 
-/// Sends garbage while `go_on` says so; yields what was sent, or what is wrong.
+/// Sends garbage as long as `go_on` returns true. Returns the counts, or the fault.
 pub fn run(stage: &Stage, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Result<Counts, String> {
     let (mut chance, mut counts, mut canary) =
         (Chance::new(seed), Counts::new(), Canary::default());
@@ -56,7 +56,7 @@ pub fn run(stage: &Stage, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Resu
         canary.request(stage)?;
         round += 1;
     }
-    // What a command may turn off for all is on again, and what was added is gone.
+    // Garbage may have turned pings off and added destinations.
     for (command, arguments) in [
         ("dispatcher.ping_active", json!(["1"])),
         ("dispatcher.reload", json!([])),
@@ -68,8 +68,8 @@ pub fn run(stage: &Stage, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Resu
     Ok(counts)
 }
 
-/// One piece of garbage, and the question behind it; yields what it was, and what is wrong. ctl's own fifo is left out:
-/// in 5.6.3 a reply that is a struct ends its process, whatever module gives it.
+/// Sends a piece of garbage and the question behind it. Returns the kind of the piece, and the fault. ctl's own fifo is
+/// left out: in 5.6.3 a reply that is a struct ends its process, whatever module gives it.
 fn piece(stage: &Stage, chance: &mut Chance) -> (&'static str, Result<(), String>) {
     let dir = stage.server.dir();
     let ctl = SocketAddr::from(([127, 0, 0, 1], stage.ctl_port));
@@ -103,10 +103,10 @@ fn piece(stage: &Stage, chance: &mut Chance) -> (&'static str, Result<(), String
     }
 }
 
-/// What every transport takes: jsonrpcs has a buffer of 8 kB for its fifo, and the server one of 16 kB for TCP.
+/// The size that every transport takes: jsonrpcs has a buffer of 8 kB for its fifo, the server one of 16 kB for TCP.
 const MOST: usize = 8_000;
 
-/// A command with arguments of any type, in a form that JSON-RPC knows.
+/// Returns a valid JSON-RPC request: a command with arguments of any type.
 fn request(chance: &mut Chance) -> Value {
     loop {
         let request = any_request(chance);
@@ -142,7 +142,7 @@ fn argument(chance: &mut Chance) -> Value {
     }
 }
 
-/// An answer is a reply of JSON-RPC, with a result or an error.
+/// Checks that a text is a reply of JSON-RPC, with a result or an error.
 fn is_answer(text: &[u8]) -> Result<(), String> {
     let start = || String::from_utf8_lossy(&text[..text.len().min(300)]).into_owned();
     let reply: Value = serde_json::from_slice(text).map_err(|why| format!("{why}: {}", start()))?;
@@ -152,7 +152,7 @@ fn is_answer(text: &[u8]) -> Result<(), String> {
     }
 }
 
-/// The server's reader of JSON (5.6.3) writes beyond its memory for a broken escape, such as `"\u"`.
+/// Removes backslashes: a broken escape such as `"\u"` makes the server's reader of JSON (5.6.3) corrupt memory.
 fn without_escapes(bytes: &mut Vec<u8>) {
     bytes.retain(|&byte| byte != b'\\');
 }
@@ -161,7 +161,7 @@ fn question() -> Value {
     json!({"jsonrpc": "2.0", "method": "dispatcher.hash", "params": ["8", "alice", "a.example"], "id": 7})
 }
 
-/// The answer to [`question`].
+/// Checks that a text is the answer to [`question`].
 fn is_right(text: &[u8]) -> Result<(), String> {
     let reply: Value = serde_json::from_slice(text).unwrap_or_default();
     if reply["result"]["hashid"] == json!(1_201_249_320) && reply["id"] == json!(7) {
@@ -183,7 +183,7 @@ fn ask_ctl(dir: &Path) -> Result<(), String> {
     }
 }
 
-/// A whole packet is answered, with a reply or a fault.
+/// Sends a valid packet, which must be answered with a reply or a fault.
 fn words_to_ctl(chance: &mut Chance, dir: &Path) -> Result<(), String> {
     let packet = frames::packet(chance, &COMMANDS);
     let mut stream = UnixStream::connect(dir.join("ctl")).map_err(|why| why.to_string())?;
@@ -237,7 +237,7 @@ fn broken_by_udp(chance: &mut Chance, ctl: SocketAddr, bytes: &[u8]) -> Result<(
     })
 }
 
-/// Asks until the answer to the question comes: answers to garbage come before it.
+/// Asks until the answer to the question comes, behind the answers to garbage.
 fn answered(mut ask: impl FnMut(Duration) -> Option<Vec<u8>>) -> Result<(), String> {
     let mut last = None;
     for _ in 0..200 {
@@ -284,14 +284,14 @@ fn broken_by_datagram(dir: &Path, bytes: &[u8]) -> Result<(), String> {
     })
 }
 
-/// Writes bytes into a fifo of the server.
+/// Writes bytes into a fifo of the server, as far as they fit.
 fn write_fifo(path: &Path, bytes: &[u8]) -> Result<(), String> {
     let mut options = std::fs::OpenOptions::new();
     let options = options.write(true).custom_flags(libc::O_NONBLOCK);
     let mut file = options
         .open(path)
         .map_err(|why| format!("{}: {why}", path.display()))?;
-    // A full pipe takes no more: as good as any other broken line.
+    // A full pipe cuts the bytes, which is garbage as well.
     let _ = file.write_all(bytes);
     Ok(())
 }
@@ -318,7 +318,7 @@ fn bytes_by_datagram(stage: &Stage, chance: &mut Chance) -> Result<(), String> {
     for bytes in [&bytes, question().to_string().as_bytes()] {
         let _ = socket.send_to(bytes, stage.server.dir().join("rpc"));
     }
-    // The first may have an answer, too.
+    // The garbage may have an answer before it.
     for _ in 0..2 {
         let length = socket
             .recv(&mut buffer)

@@ -1,4 +1,4 @@
-//! SIP garbage over UDP and TCP into every function, and canaries in between.
+//! SIP garbage over UDP and TCP for every function, with canaries in between.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream, UdpSocket};
@@ -12,7 +12,7 @@ use super::stage::{Counts, Stage};
 /// Messages between two canaries.
 const ROUND: usize = 20;
 
-/// Sends rounds of garbage while `go_on` says so; yields what was sent, or what is wrong.
+/// Sends rounds of garbage as long as `go_on` returns true. Returns the counts, or the fault.
 pub fn run(stage: &Stage, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Result<Counts, String> {
     let (mut chance, mut counts, mut canary) =
         (Chance::new(seed), Counts::new(), Canary::default());
@@ -58,14 +58,14 @@ pub fn run(stage: &Stage, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Resu
     Ok(counts)
 }
 
-/// A connection of its own: what a broken length leaves behind is nobody else's message.
+/// Sends bytes over a connection of their own: after a broken length, the rest would become a part of another message.
 fn send_by_tcp(chance: &mut Chance, dest: SocketAddr, bytes: &[u8]) {
     let Ok(mut stream) = TcpStream::connect(dest) else {
         return;
     };
     let _ = stream.set_write_timeout(Some(Duration::from_millis(500)));
     match chance.below(6) {
-        // Half a message, and the end.
+        // Half a message.
         0 => drop(stream.write_all(&bytes[..bytes.len() / 2])),
         // In pieces.
         1 => {
@@ -75,7 +75,7 @@ fn send_by_tcp(chance: &mut Chance, dest: SocketAddr, bytes: &[u8]) {
                 }
             }
         }
-        // Two in one.
+        // Two messages at once.
         2 => drop(stream.write_all(&[bytes, bytes].concat())),
         _ => drop(stream.write_all(bytes)),
     }

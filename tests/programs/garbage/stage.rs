@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harness::database::{Database, Kind};
 use harness::{
-    Answer, Config, Dns, Door, Fault, Kamailio, Module, Uas, free_port, patience, poll,
+    Answer, Config, Dns, Door, Fault, Kamailio, Module, Uas, free_port, network, patience, poll,
     this_machine, this_server,
 };
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::database::Base;
 use super::peers::Peers;
 
-/// What was done, by kind.
+/// Numbers of things that were done, by kind.
 pub type Counts = BTreeMap<String, u64>;
 
 /// The set of the canaries.
@@ -27,16 +27,16 @@ pub const NAMES: [&str; 4] = [
     "gw4.garbage.test",
 ];
 
-/// What a process, or the pool that all share, may hold more than before. Unit: bytes.
+/// The growth that is allowed to a process and to the pool that all share. Unit: bytes.
 const SLACK: i64 = 65_536;
 
-/// Transactions of pings that may be there at any time.
+/// The most transactions of pings at any time.
 const PINGS: i64 = 10;
 
-/// More than a line of ours needs besides the texts of others, at most two of which are in a line.
+/// The longest log line of ours, which has at most two texts of others in it. Unit: bytes.
 const LINE: usize = 500;
 
-/// What the server itself says of garbage at the levels that are else for faults.
+/// Texts that the server's core logs about garbage at the levels for faults.
 const EXPECTED: [&str; 5] = [
     "set_core_dump(): core limits increased only",
     "parse_uri(): BUG: bad  state",
@@ -45,18 +45,18 @@ const EXPECTED: [&str; 5] = [
     "udp_send(): invalid sendtoparameters",
 ];
 
-/// How a server differs from another.
+/// The settings in which servers differ.
 #[derive(Clone, Copy, Debug)]
 pub struct Variant {
     /// The parameter of this name.
     pub xavp_dst_mode: i64,
-    /// Of the server.
+    /// The server's memory manager.
     pub memory_manager: &'static str,
-    /// AVPs beside the XAVPs.
+    /// True if AVPs are written beside the XAVPs.
     pub avps: bool,
     /// The parameter of this name; 0 for a list without names.
     pub ds_dns_mode: i64,
-    /// How much it says. Below -1 it is silent about garbage, so that it can take more of it.
+    /// The log level. Below -1 the server logs nothing about garbage, and so can take more of it.
     pub debug: i64,
 }
 
@@ -95,11 +95,11 @@ const fn named(ds_dns_mode: i64) -> Variant {
     }
 }
 
-/// A server, and who is behind it.
+/// A server and the services that it talks to.
 pub struct Stage {
     /// The server.
     pub server: Kamailio,
-    /// Answers the canaries.
+    /// The destination of the canaries.
     pub canary: Uas,
     /// The server's name server.
     pub dns: Dns,
@@ -118,12 +118,14 @@ struct Memory {
 }
 
 impl Stage {
-    /// Starts the server of a variant; `seed` is that of the peers.
+    /// Starts the server of a variant, in a network of its own: garbage names addresses anywhere. `seed` is that of the
+    /// peers.
     pub fn start(variant: Variant, seed: u64) -> Self {
+        network::leave();
         Self::start_on(variant, seed, |list, config| config.list(list))
     }
 
-    /// Says, and is true, where something is lacking that a stage needs.
+    /// Returns true, after saying so, if this machine or server lacks something that a stage needs.
     pub fn is_impossible() -> bool {
         let modules = [
             "app_lua.so",
@@ -135,8 +137,9 @@ impl Stage {
         this_machine::lacks_name_servers() || this_server::lacks(&modules)
     }
 
-    /// As [`Stage::start`], with MariaDB for the list, behind a door.
+    /// Starts a server as [`Stage::start`] does, with a list from MariaDB behind a door.
     pub fn start_on_database(variant: Variant, seed: u64) -> (Self, Base) {
+        network::leave();
         let database = Database::start(Kind::MariaDb);
         let daemon = database.daemon.as_ref().expect("a server");
         let door = Door::before(daemon.port);
@@ -176,7 +179,7 @@ impl Stage {
         }
     }
 
-    /// Takes what is in use at rest as what was there before. What a process takes once is no leak.
+    /// Notes the memory that is in use at rest, for the comparison at the end. What a process takes once is no leak.
     pub fn measure(&mut self) {
         let at_rest = || {
             let stats = self.server.jsonrpc("tm.stats", json!([]));
@@ -189,7 +192,7 @@ impl Stage {
         self.before = self.memory();
     }
 
-    /// Counted calls.
+    /// Returns the number of counted calls.
     fn up(&self) -> Result<Value, Fault> {
         let calls = self.server.jsonrpc("dispatcher.calls", json!([]));
         calls.map(|calls| calls["UP"].clone())
@@ -210,9 +213,9 @@ impl Stage {
         }
     }
 
-    /// Yields what was done, or what is not as before.
+    /// Ends the server. Returns the counts, or the faults if something is not as before.
     pub fn end(mut self, counts: Counts) -> Result<Counts, Vec<String>> {
-        // What it said is looked at here.
+        // `said` reads the log.
         self.server.ignore_log();
         match self.faults() {
             faults if faults.is_empty() => Ok(counts),
@@ -220,7 +223,7 @@ impl Stage {
         }
     }
 
-    /// Ends a server at which something went wrong; yields that, and what else is wrong.
+    /// Ends a server after a fault. Returns that fault and all others.
     pub fn end_with(&mut self, why: String) -> Vec<String> {
         self.server.ignore_log();
         let mut faults = vec![why];
@@ -233,7 +236,7 @@ impl Stage {
         faults
     }
 
-    /// Waits until all is as before; yields what is not.
+    /// Waits until all is as before. Returns what is not.
     fn faults(&mut self) -> Vec<String> {
         if !self.server.is_running() {
             return vec!["the server ended".to_owned()];
@@ -244,7 +247,7 @@ impl Stage {
         faults
     }
 
-    /// What is left of garbage: calls, states, memory.
+    /// Returns what garbage has left behind: calls, states, memory.
     fn leftovers(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let up = self.up();
@@ -278,10 +281,10 @@ impl Stage {
         faults
     }
 
-    /// What is wrong with the log.
+    /// Returns the faults in the log.
     fn said(&self) -> Vec<String> {
         let log = self.server.log();
-        // What the core says of a message may have such a text in it, too, but not at its beginning.
+        // A log line of the core may quote such a text, but not at its beginning.
         let is_ours = |line: &&str| line.find("dispatcher [src/").is_some_and(|at| at < 40);
         let ours = || log.lines().filter(is_ours);
         let mut faults: Vec<String> = log
@@ -299,13 +302,13 @@ impl Stage {
     }
 }
 
-/// A number, or a text of digits.
+/// Returns a number that is written as one or as text.
 fn number(value: &Value) -> i64 {
     let text = value.to_string();
     text.trim_matches('"').parse().expect("a number")
 }
 
-/// The five fields of a line of the list.
+/// Returns the five fields of a line of the list.
 fn fields(line: &str) -> [String; 5] {
     let mut words = line.split(' ');
     ["0", "", "0", "0", ""].map(|default| words.next().unwrap_or(default).to_owned())
@@ -345,7 +348,7 @@ fn config(variant: Variant, peers: &Peers, ctl_port: u16) -> Config {
         .shm_mb(64)
         .pkg_mb(16)
         .global(&format!("debug={}", variant.debug))
-        // What it keeps is in the memory that is measured.
+        // The DNS cache is in the memory that is measured.
         .global("dns_cache_max_ttl=1")
         .global("dns_cache_negative_ttl=1")
         .global("dns_cache_gc_interval=1")

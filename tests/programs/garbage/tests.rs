@@ -1,9 +1,14 @@
-//! A little of each, with one seed, and the parts that garbage is made of.
+//! A little of each kind of garbage, with one seed.
+
+use std::io::ErrorKind;
+use std::net::{TcpStream, UdpSocket};
+
+use harness::network;
 
 use super::act;
 use super::stage::{NAMED, Stage, VARIANTS};
 
-/// The seed of all tests: what they do is the same in each run, but for the time that it takes.
+/// The seed of all tests. Each run does the same, and only the times differ.
 const SEED: u64 = 16;
 
 fn good(done: act::Done) {
@@ -39,4 +44,19 @@ fn calls_go_on_while_the_database_is_in_trouble() {
     if !Stage::is_impossible() {
         good(act::rows(SEED, |round| round < 6));
     }
+}
+
+#[test]
+fn nothing_leaves_loopback() {
+    if Stage::is_impossible() {
+        return;
+    }
+    network::leave();
+    for addr in ["192.0.2.1:5060", "[2001:db8::1]:5060"] {
+        let kind = TcpStream::connect(addr).map_err(|why| why.kind());
+        assert_eq!(kind.unwrap_err(), ErrorKind::NetworkUnreachable, "{addr}");
+    }
+    let socket = UdpSocket::bind(("0.0.0.0", 0)).unwrap();
+    let sent = socket.send_to(b"x", "192.0.2.1:5060");
+    assert_eq!(sent.unwrap_err().kind(), ErrorKind::NetworkUnreachable);
 }

@@ -1,8 +1,8 @@
-//! Words for arguments: what commands and functions take, and what they do not.
+//! Words for arguments, those that commands and functions take and those that they refuse.
 
 use super::chance::Chance;
 
-/// Texts that mean something to some function or command, and their neighbours. The canaries' set is not among them.
+/// Texts that some function or command understands, and texts that are nearly so. The canaries' set is not among them.
 const WORDS: [&[u8]; 88] = [
     b"",
     b" ",
@@ -94,7 +94,8 @@ const WORDS: [&[u8]; 88] = [
     b"'; DROP TABLE dispatcher; --",
 ];
 
-/// A word of at most `most` bytes: a known one, a number, some of both with a byte changed, or any bytes.
+/// Returns a word of at most `most` bytes: a known one, several of them, a number or any bytes, sometimes with a byte
+/// changed.
 pub fn word(chance: &mut Chance, most: usize) -> Vec<u8> {
     let mut word = match chance.below(8) {
         0..=3 => chance.pick(&WORDS).to_vec(),
@@ -122,14 +123,14 @@ pub fn word(chance: &mut Chance, most: usize) -> Vec<u8> {
     word
 }
 
-/// A word that fits into one line of a message: without line ends and NUL bytes.
+/// Returns a word without line ends and NUL bytes, which fits into a line of a message.
 pub fn line(chance: &mut Chance, most: usize) -> Vec<u8> {
     let mut word = word(chance, most);
     word.retain(|byte| !b"\r\n\0".contains(byte));
     word
 }
 
-/// A word of text.
+/// Returns a word as valid UTF-8.
 pub fn text(chance: &mut Chance, most: usize) -> String {
     String::from_utf8_lossy(&word(chance, most)).into_owned()
 }
