@@ -81,6 +81,10 @@ const FAULTS: [&str; 15] = [
     "list files: Huge",
 ];
 
+/// Faults that need a life of their own, which not every run has. One that was tried so often has had its effect.
+const KILLS: [&str; 2] = [KILL_READER, KILL_ANY];
+const TRIES: u64 = 3;
+
 /// How often a fault was tried, and how often it had its effect.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tried {
@@ -174,9 +178,18 @@ impl Ledger {
         let unhit = FAULTS
             .iter()
             .filter(|what| is_long && !excepted.contains_key(**what) && !is_hit(what));
+        let is_vain = |what: &str| {
+            let fault = faults.get(what).copied().unwrap_or_default();
+            fault.times >= TRIES && fault.hits == 0
+        };
+        let vain = KILLS.iter().filter(|what| is_vain(what));
         undone
             .map(|what| format!("never done: {what}"))
-            .chain(unhit.map(|what| format!("never with an effect: {what}")))
+            .chain(
+                unhit
+                    .chain(vain)
+                    .map(|what| format!("never with an effect: {what}")),
+            )
             .collect()
     }
 
