@@ -6,7 +6,9 @@ use crate::shm::memory::atomic::{AtomicU64, Ordering::SeqCst};
 /// When the first name is due.
 pub struct NamesDue {
     /// The time in microseconds, as the last walk over the set found it; 0 if nobody knows. Above it, how often it was
-    /// forgotten: one word, so that a process that is held up at the end of its walk brings back nothing forgotten.
+    /// forgotten, modulo 4,096: one word, so that a process that is held up at the end of its walk brings back nothing
+    /// forgotten. If it was forgotten exactly 4,096 times during that walk, or a multiple of that, the names that were
+    /// set back are looked at when the time comes that the walk has found.
     word: AtomicU64,
 }
 
@@ -38,7 +40,8 @@ impl NamesDue {
             if !is_ahead(due) {
                 return true;
             }
-            first = first.min(due);
+            // A time that does not fit is not the one that says that there are no names.
+            first = first.min(due.min(NO_NAMES - 1));
         }
         // If it was forgotten meanwhile, the walk may have seen times of before.
         let found = word & !NO_NAMES | first;
@@ -118,6 +121,15 @@ mod tests {
         let due = new();
         assert_eq!(ask(&due, 1_000, &[1_000]), (false, 1));
         assert_eq!(ask(&due, 10, &[1_000]), (true, 1));
+    }
+
+    #[test]
+    fn a_name_that_is_due_after_all_times_is_still_looked_at() {
+        for now in [NO_NAMES - TTL / 2, NO_NAMES, NO_NAMES * 2] {
+            let due = new();
+            assert_eq!(ask(&due, now, &[now]), (false, 1), "{now}");
+            assert_eq!(ask(&due, now + TTL, &[now]), (true, 1), "{now}");
+        }
     }
 
     #[test]
