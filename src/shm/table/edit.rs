@@ -18,8 +18,8 @@ use crate::dispatch::list::destination::{Addr, DestSpec, Proto, SetId};
 use crate::dispatch::state::transition::State;
 
 use super::lock::{Patience, Refusal};
-use super::new_table::{Loose, come_back, new_record, set_record};
-use super::retained::Retained;
+use super::new_table::{Loose, new_record, set_record};
+use super::retained::Returning;
 use super::sets::{SetEntry, Table, merge};
 use super::store::{OnChange, Store};
 use super::writer::{Retired, Writer};
@@ -103,7 +103,11 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         }
         let lines = old.into_iter().flat_map(View::dests).map(|dest| dest.line);
         let line = lines.max().map_or(0, |last| last.saturating_add(1));
-        let kept = come_back(&writer.held().retained, spec, &[]);
+        let mut retained = Returning::new(&writer.held().retained);
+        let kept = spec
+            .attrs
+            .duid
+            .and_then(|duid| retained.take(spec.set, duid));
         let made = self.make_dest(spec, line, kept)?;
         let edit = Edit {
             table,
@@ -278,12 +282,13 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         random: &mut impl RngCore,
         before: impl FnOnce(),
     ) -> Result<ManuallyDrop<Owned<'s, A, Retired>>, OutOfMemory> {
+        let retained = Returning::new(&writer.held().retained);
         let Prepared {
             note,
             view,
             addrs,
             table,
-        } = edit.prepare(self.arena(), self.rules(), &writer.held().retained, random)?;
+        } = edit.prepare(self.arena(), self.rules(), &retained, random)?;
         // Nothing can fail from here on. Readers may still see what the note is about: a panic leaks it.
         let mut note = ManuallyDrop::new(note);
         made.publish();
@@ -376,7 +381,7 @@ impl Edit<'_> {
         &self,
         arena: &'a A,
         rules: Rules,
-        retained: &Retained,
+        retained: &Returning<'_>,
         random: &mut impl RngCore,
     ) -> Result<Prepared<'a, A>, OutOfMemory> {
         let note = Retired::note(arena, self.dropped.len())?;
@@ -407,7 +412,7 @@ impl Edit<'_> {
         &self,
         arena: &impl Arena,
         rules: Rules,
-        retained: &Retained,
+        retained: &Returning<'_>,
         random: &mut impl RngCore,
     ) -> Result<Option<NonNull<View>>, OutOfMemory> {
         let dests = self.dests();

@@ -12,7 +12,7 @@ use crate::dispatch::list::destination::{DestSpec, SetId};
 use crate::dispatch::list::order;
 use crate::dispatch::state::latency::Latency;
 
-use super::retained::Retained;
+use super::retained::{Retained, Returning};
 use super::sets::{SetEntry, Table};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::page::{Draft, Page};
@@ -312,10 +312,11 @@ pub(crate) fn build(
         returned: Vec::new(),
         unanswered: Vec::new(),
     };
-    let kept = build.kept(retained);
+    let mut retained = Returning::new(retained);
+    let kept = build.kept(&mut retained);
     let plans = plan_sets(list);
     let loose = build.dests(&plans, &kept)?;
-    let views = build.views(&plans, &loose.dests, retained, random)?;
+    let views = build.views(&plans, &loose.dests, &retained, random)?;
     let sets = plans.sets().map(|(id, _)| id).zip(&views);
     let entries: Vec<SetEntry> = (0..)
         .zip(sets)
@@ -339,19 +340,8 @@ pub(crate) fn build(
     })
 }
 
-/// Returns the record of a destination that was removed while it had calls, and is none of those that are `taken`. Its
-/// state is still the old one.
-pub(crate) fn come_back(
-    retained: &Retained,
-    spec: &DestSpec<'_>,
-    taken: &[(usize, KeptRecord)],
-) -> Option<KeptRecord> {
-    let is_left = |record: KeptRecord| taken.iter().all(|&(_, other)| other != record);
-    retained.find(spec.set, spec.attrs.duid?, is_left)
-}
-
-/// Returns the record of a set: that of its running view, else that which the set had when it left the lists, as long as
-/// records of its destinations are retained, else a new one.
+/// Returns the record of a set: that of its running view, else that which the set had when it left the lists, as long
+/// as records of its destinations are retained, else a new one.
 ///
 /// # Errors
 /// [`OutOfMemory`]: nothing was taken.
@@ -359,7 +349,7 @@ pub(crate) fn set_record<'a, A: Arena>(
     arena: &'a A,
     id: SetId,
     running: Option<&View>,
-    retained: &Retained,
+    retained: &Returning<'_>,
 ) -> Result<Hold<'a, A, SetRecord>, OutOfMemory> {
     let known = running.map(View::counted);
     match known.or_else(|| retained.set_record(id)) {
@@ -416,7 +406,7 @@ struct Build<'a, A: Arena> {
 impl<'a, A: Arena> Build<'a, A> {
     /// Returns the records that go on, by position in the list. They are handed out in list order, so
     /// that the nth of several alike stays the nth.
-    fn kept(&mut self, retained: &Retained) -> Vec<Option<KeptRecord>> {
+    fn kept(&mut self, retained: &mut Returning<'_>) -> Vec<Option<KeptRecord>> {
         let mut running = Running::new(self.running);
         let mut kept = Vec::with_capacity(self.list.len());
         for (line, spec) in self.list.iter().enumerate() {
@@ -427,7 +417,7 @@ impl<'a, A: Arena> Build<'a, A> {
             }
             self.relists |= dest.is_some_and(|dest| dest.record().listed_otherwise(spec.flags));
             let record = dest.map(Dest::counted).or_else(|| {
-                let returned = come_back(retained, spec, &self.returned)?;
+                let returned = retained.take(spec.set, spec.attrs.duid?)?;
                 self.returned.push((line, returned));
                 Some(returned)
             });
@@ -490,7 +480,7 @@ impl<'a, A: Arena> Build<'a, A> {
         &self,
         plans: &Plans,
         dests: &[NonNull<Dest>],
-        retained: &Retained,
+        retained: &Returning<'_>,
         random: &mut impl RngCore,
     ) -> Result<Vec<Owned<'a, A, View>>, OutOfMemory> {
         let mut left = dests;

@@ -4,8 +4,11 @@
 //! call has ended, or until the destination is listed again, which then finds its count. The writer
 //! lock protects them.
 
+use core::cell::OnceCell;
 use core::ptr::NonNull;
+use std::collections::HashSet;
 
+use crate::dispatch::hash::fold_hash;
 use crate::dispatch::list::destination::SetId;
 
 use crate::shm::dest::destination::Dest;
@@ -105,8 +108,8 @@ impl Retained {
         closed: List::EMPTY,
     };
 
-    /// Retains the record of a destination that has left the lists with this view. Returns the bytes that this takes. Without memory or
-    /// without a unique id it is not retained: if the destination comes back, it counts from 0.
+    /// Retains the record of a destination that has left the lists with this view. Returns the bytes that this takes.
+    /// Without memory or without a unique id it is not retained: if the destination comes back, it counts from 0.
     pub fn keep(&mut self, arena: &impl Arena, (view, dest): (&View, &Dest), epoch: u64) -> usize {
         let Some(duid) = dest.duid() else { return 0 };
         let Ok(counter) = Counter::create(arena, (view, dest), duid, epoch) else {
@@ -114,31 +117,6 @@ impl Retained {
         };
         self.fresh.push(counter);
         size_of::<Counter>() + duid.len()
-    }
-
-    /// Returns the record of a destination that comes back, the first that is not listed again and `is_left`.
-    pub fn find(
-        &self,
-        set: SetId,
-        duid: &[u8],
-        is_left: impl Fn(NonNull<Counted<DestRecord>>) -> bool,
-    ) -> Option<NonNull<Counted<DestRecord>>> {
-        let is = |counter: &&Counter| {
-            counter.set == set && counter.duid.get().eq_ignore_ascii_case(duid)
-        };
-        let records = self.fresh.iter().chain(self.closed.iter()).filter(is);
-        let mut records = records.filter_map(|counter| NonNull::new(counter.record));
-        records.find(|&record| {
-            // SAFETY: the counter holds its record.
-            let is_gone = unsafe { record.as_ref() }.position() == NOWHERE;
-            is_gone && is_left(record)
-        })
-    }
-
-    /// Returns the record that a set had when destinations left it whose records are retained.
-    pub fn set_record(&self, set: SetId) -> Option<NonNull<Counted<SetRecord>>> {
-        let mut counters = self.fresh.iter().chain(self.closed.iter());
-        NonNull::new(counters.find(|counter| counter.set == set)?.set_record)
     }
 
     /// Lets go of the records that `is_over` accepts, because they are listed again or have no calls any more, of those
@@ -182,5 +160,62 @@ impl Retained {
         unsafe { core::mem::replace(&mut self.fresh, Fifo::EMPTY).free(arena) };
         // SAFETY: the caller's promise.
         unsafe { core::mem::replace(&mut self.closed, List::EMPTY).free(arena) };
+    }
+}
+
+/// The retained counters, as a change of the lists looks for them. They are sorted when the first one is looked for: a
+/// list may bring many sets and destinations while there are many counters.
+pub(crate) struct Returning<'r> {
+    retained: &'r Retained,
+    /// By set, and by the hash of the unique id.
+    sorted: OnceCell<Vec<((SetId, u32), &'r Counter)>>,
+    /// The records with which destinations go on.
+    taken: HashSet<NonNull<Counted<DestRecord>>>,
+}
+
+impl<'r> Returning<'r> {
+    /// Makes one that has looked for nothing yet.
+    pub(crate) fn new(retained: &'r Retained) -> Self {
+        Returning {
+            retained,
+            sorted: OnceCell::new(),
+            taken: HashSet::new(),
+        }
+    }
+
+    /// Returns the counters from this key on.
+    fn from(&self, key: (SetId, u32)) -> &[((SetId, u32), &'r Counter)] {
+        let sorted = self.sorted.get_or_init(|| {
+            let counters = self.retained.fresh.iter();
+            let counters = counters.chain(self.retained.closed.iter());
+            let key = |counter: &Counter| (counter.set, fold_hash(counter.duid.get()));
+            let mut sorted: Vec<_> = counters.map(|counter| (key(counter), counter)).collect();
+            sorted.sort_by_key(|(key, _)| *key);
+            sorted
+        });
+        let start = sorted.partition_point(|(other, _)| *other < key);
+        sorted.get(start..).unwrap_or_default()
+    }
+
+    /// Takes the record of a destination that was removed while it had calls: the first that is not listed again, and
+    /// was not taken. Its state is still the old one.
+    pub(crate) fn take(&mut self, set: SetId, duid: &[u8]) -> Option<NonNull<Counted<DestRecord>>> {
+        let key = (set, fold_hash(duid));
+        let same = self.from(key).iter().take_while(|(other, _)| *other == key);
+        let same = same.filter(|(_, counter)| counter.duid.get().eq_ignore_ascii_case(duid));
+        let mut records = same.filter_map(|(_, counter)| NonNull::new(counter.record));
+        let record = records.find(|record| {
+            // SAFETY: the counter holds its record.
+            let is_gone = unsafe { record.as_ref() }.position() == NOWHERE;
+            is_gone && !self.taken.contains(record)
+        })?;
+        self.taken.insert(record);
+        Some(record)
+    }
+
+    /// Returns the record that a set had when destinations left it whose records are retained.
+    pub(crate) fn set_record(&self, set: SetId) -> Option<NonNull<Counted<SetRecord>>> {
+        let (_, first) = self.from((set, 0)).first()?;
+        NonNull::new(first.set_record).filter(|_| first.set == set)
     }
 }

@@ -1,5 +1,6 @@
 //! Destinations that come back to the records that were retained for their calls.
 
+use core::ops::Range;
 use core::ptr;
 
 use rand::SeedableRng;
@@ -8,6 +9,7 @@ use rand::rngs::StdRng;
 use super::calls::with_duid;
 use super::store::{HeapStore, dump, load, set_state, store};
 use super::{Heap, LONG};
+use crate::dispatch::list::destination::DestSpec;
 use crate::dispatch::state::transition::State;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::refcount::Hold;
@@ -132,6 +134,58 @@ fn a_record_that_is_listed_under_another_duid_is_not_taken_again() {
     drop(pinned);
     record.unload();
     drop(record);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+/// Returns a list with one destination a set.
+fn one_a_set(sets: &[(i32, String)]) -> Vec<DestSpec<'_>> {
+    let specs = sets.iter().map(|(set, uri)| DestSpec {
+        set: *set,
+        ..with_duid(uri, "duid=a")
+    });
+    specs.collect()
+}
+
+#[test]
+fn many_destinations_and_sets_come_back_among_many_that_do_not() {
+    let count = if cfg!(miri) { 20 } else { 5_000 };
+    let heap = Heap::default();
+    let store = store(&heap);
+    let texts = |sets: Range<i32>| {
+        sets.map(|set| (set, format!("sip:a:{set}")))
+            .collect::<Vec<_>>()
+    };
+    let all = texts(0..count);
+    load(&store, &one_a_set(&all), ReloadState::Keep).unwrap();
+    let call = |set: i32| {
+        let pinned = store.pin(0);
+        let view = pinned.view(set).unwrap();
+        assert!(view.reserve(0));
+        (store.hold(view.dest(0).unwrap()), view.counted())
+    };
+    let before: Vec<_> = (0..count).map(call).collect();
+    load(
+        &store,
+        &one_a_set(&texts(count..count + 1)),
+        ReloadState::Keep,
+    )
+    .unwrap();
+    // Every other one comes back, beside new ones.
+    let back = all.into_iter().filter(|(set, _)| set % 2 == 0).rev();
+    let back: Vec<_> = back.chain(texts(count..count * 2)).collect();
+    load(&store, &one_a_set(&back), ReloadState::Keep).unwrap();
+    for (set, (record, set_record)) in (0..).zip(&before).step_by(2) {
+        let pinned = store.pin(0);
+        let view = pinned.view(set).unwrap();
+        assert!(
+            ptr::eq(view.dest(0).unwrap().record(), &raw const **record),
+            "{set}"
+        );
+        assert_eq!(view.counted(), *set_record, "{set}");
+    }
+    before.iter().for_each(|(record, _)| record.unload());
+    drop(before);
     unsafe { store.destroy() };
     assert_eq!(heap.taken(), 0);
 }
