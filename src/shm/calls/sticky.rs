@@ -17,41 +17,35 @@ use crate::shm::memory::atomic::{AtomicPtr, AtomicU64};
 /// Entries that a call may be in.
 const WAYS: usize = 8;
 
-/// Groups of entries: room for 32,768 calls. Few under Miri, which goes through all of them at each use.
-const GROUPS: usize = if cfg!(miri) { 16 } else { 4_096 };
+/// Groups of entries in a server: room for 32,768 calls.
+pub const GROUPS: usize = 4_096;
 
 /// Tries to write an entry that others write too.
 const TRIES: usize = 4;
 
 /// The table's place in shared memory.
-struct Root {
+struct Root<const GROUPS: usize> {
     /// Fingerprint above, second of the last use below; 0 is free. Null before the first call is
     /// noted: most servers never drain.
-    entries: AtomicPtr<Entries>,
+    entries: AtomicPtr<Entries<GROUPS>>,
 }
 
 // SAFETY: an arena pointer; zeroed there is no table.
-unsafe impl ShmSafe for Root {}
+unsafe impl<const GROUPS: usize> ShmSafe for Root<GROUPS> {}
 
-/// All entries.
-type Entries = [AtomicU64; GROUPS * WAYS];
+/// All entries. A call may be in each of its group.
+type Entries<const GROUPS: usize> = [[AtomicU64; WAYS]; GROUPS];
 
 /// One process's way to the table. Made before the server forks, then copied by the fork.
-pub struct StickyCalls {
-    root: NonNull<Root>,
+pub struct StickyCalls<const GROUPS: usize = { self::GROUPS }> {
+    root: NonNull<Root<GROUPS>>,
     key: FingerprintKey,
 }
 
 // SAFETY: the root points to atomics only.
-unsafe impl Sync for StickyCalls {}
+unsafe impl<const GROUPS: usize> Sync for StickyCalls<GROUPS> {}
 // SAFETY: the root points to atomics only, and belongs to no process.
-unsafe impl Send for StickyCalls {}
-
-/// Returns the entries that a call may be in.
-fn group_of(entries: &Entries, group: usize) -> &[AtomicU64] {
-    let group = group * WAYS..(group + 1) * WAYS;
-    entries.get(group).unwrap_or_default()
-}
+unsafe impl<const GROUPS: usize> Send for StickyCalls<GROUPS> {}
 
 /// Returns the entry of a call that was used in second `now_s`. Its 32 bits of seconds wrap after 136 years.
 fn entry_of(fingerprint: u64, now_s: u64) -> u64 {
@@ -64,12 +58,22 @@ fn is_of(entry: &AtomicU64, fingerprint: u64) -> bool {
 }
 
 impl StickyCalls {
-    /// Makes a table without memory of its own yet.
+    /// Makes a table of a server, as [`StickyCalls::with_groups`] does.
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing was taken.
     pub fn create(arena: &impl Arena, key: FingerprintKey) -> Result<Self, OutOfMemory> {
-        let root = Plan::<Root>::of_header().alloc(arena)?.header();
+        Self::with_groups(arena, key)
+    }
+}
+
+impl<const GROUPS: usize> StickyCalls<GROUPS> {
+    /// Makes a table with so many groups, without memory of its own yet.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing was taken.
+    pub fn with_groups(arena: &impl Arena, key: FingerprintKey) -> Result<Self, OutOfMemory> {
+        let root = Plan::<Root<GROUPS>>::of_header().alloc(arena)?.header();
         Ok(StickyCalls { root, key })
     }
 
@@ -81,7 +85,7 @@ impl StickyCalls {
         (group, ((id.chain as u64 >> 32) ^ u64::from(set)) | 1)
     }
 
-    fn entries(&self) -> Option<&Entries> {
+    fn entries(&self) -> Option<&Entries<GROUPS>> {
         // SAFETY: made by `create`, given back by nobody but `destroy`.
         let root = unsafe { self.root.as_ref() };
         // SAFETY: made whole before it was published here, given back by nobody but `destroy`.
@@ -89,9 +93,9 @@ impl StickyCalls {
     }
 
     /// Takes memory for the table, unless that was done before.
-    fn need_entries(&self, arena: &impl Arena) -> Result<&Entries, OutOfMemory> {
+    fn need_entries(&self, arena: &impl Arena) -> Result<&Entries<GROUPS>, OutOfMemory> {
         if self.entries().is_none() {
-            let made = Plan::<Entries>::of_header().alloc(arena)?.header();
+            let made = Plan::<Entries<GROUPS>>::of_header().alloc(arena)?.header();
             // SAFETY: made by `create`, given back by nobody but `destroy`.
             let place = unsafe { &self.root.as_ref().entries };
             let none = ptr::null_mut();
@@ -118,7 +122,8 @@ impl StickyCalls {
         now_s: u64,
     ) -> Result<(), OutOfMemory> {
         let (group, fingerprint) = self.find(set, call_id);
-        let group = group_of(self.need_entries(arena)?, group);
+        let group = self.need_entries(arena)?.get(group);
+        let group = group.map_or(&[][..], <[_; _]>::as_slice);
         let noted = entry_of(fingerprint, now_s);
         for _ in 0..TRIES {
             let there = group.iter().find(|entry| is_of(entry, fingerprint));
@@ -147,9 +152,8 @@ impl StickyCalls {
         let Some(entries) = self.entries() else {
             return false;
         };
-        let entry = group_of(entries, group)
-            .iter()
-            .find(|entry| is_of(entry, fingerprint));
+        let group = entries.get(group);
+        let entry = group.and_then(|group| group.iter().find(|entry| is_of(entry, fingerprint)));
         if let Some(entry) = entry {
             let seen = entry.load(Relaxed);
             let used = entry_of(fingerprint, now_s);
@@ -180,16 +184,16 @@ impl StickyCalls {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shm::tests::Heap;
+    use crate::shm::tests::{Heap, Sticky};
 
     /// A table that goes with its test.
-    struct Lab(StickyCalls, Heap);
+    struct Lab(Sticky, Heap);
 
     impl Lab {
         fn new() -> Self {
             let heap = Heap::default();
             Lab(
-                StickyCalls::create(&heap, FingerprintKey(1, 2)).unwrap(),
+                Sticky::with_groups(&heap, FingerprintKey(1, 2)).unwrap(),
                 heap,
             )
         }

@@ -31,8 +31,12 @@ use std::rc::Rc;
 use crate::dispatch::list::attrs::Attrs;
 use crate::dispatch::list::destination::{Addr, DestSpec, Proto};
 use crate::dispatch::state::transition::State;
+use crate::shm::calls::sticky::{self, StickyCalls};
 use crate::shm::memory::arena::Arena;
 use crate::shm::table::lock::Patience;
+
+/// Sticky calls, as a server has them. Few under Miri, which goes through all of them at each use.
+pub type Sticky = StickyCalls<{ if cfg!(miri) { 16 } else { sticky::GROUPS } }>;
 
 /// Enough for any test.
 pub const LONG: Patience = Patience::LONG;

@@ -13,7 +13,6 @@ use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::latency::Latency;
 use crate::dispatch::state::transition::{Flip, Outcome};
 use crate::shm::calls::fingerprint::FingerprintKey;
-use crate::shm::calls::sticky::StickyCalls;
 use crate::shm::dest::address::{Key, Match, Source};
 use crate::shm::dest::destination::Dest;
 use crate::shm::event_queue::{EventQueue, QueuedEvent};
@@ -23,7 +22,7 @@ use crate::shm::table::readdress::Answer;
 use crate::shm::table::store::{ReloadState, Tried};
 use crate::shm::tests::calls::with_duid;
 use crate::shm::tests::store::RULES;
-use crate::shm::tests::{LONG, spec};
+use crate::shm::tests::{LONG, Sticky, spec};
 
 #[test]
 fn all_that_processes_do_at_once_leaves_everything_exact() {
@@ -41,7 +40,7 @@ fn all_that_processes_do_at_once_leaves_everything_exact() {
     let store = shared(9, rules, &list);
     let calls = call_table(&store);
     let queue = EventQueue::create(store.arena().clone()).unwrap();
-    let sticky = StickyCalls::create(store.arena(), FingerprintKey(3, 4)).unwrap();
+    let sticky = Sticky::with_groups(store.arena(), FingerprintKey(3, 4)).unwrap();
     let (posted, taken) = (Mutex::new(0), Mutex::new(0));
 
     let count_calls = |process: usize| {

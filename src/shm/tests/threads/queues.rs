@@ -7,8 +7,8 @@ use super::{Heap, at_once, rounds};
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, State};
 use crate::shm::calls::fingerprint::FingerprintKey;
-use crate::shm::calls::sticky::StickyCalls;
 use crate::shm::event_queue::{EventQueue, QueuedEvent};
+use crate::shm::tests::Sticky;
 
 fn event(poster: i32, number: usize) -> QueuedEvent {
     QueuedEvent {
@@ -70,7 +70,7 @@ fn calls_that_several_processes_note_first_are_known_to_all() {
     let calls = rounds(2, 20);
     for _ in 0..self::rounds(2, 50) {
         let heap = Heap::default();
-        let sticky = StickyCalls::create(&heap, FingerprintKey(1, 2)).unwrap();
+        let sticky = Sticky::with_groups(&heap, FingerprintKey(1, 2)).unwrap();
         let note = |process: u64| {
             for call in 0..calls {
                 // One that all note, and one of its own.
