@@ -35,9 +35,9 @@ const RETRIES: usize = 64;
 /// A [`Resolved`] in shared memory, with the URI that it belongs to. Zeroed it is unknown.
 ///
 /// The first word holds kind, transport, port, and a number that grows with each change, so that
-/// a reader notices when what is behind it changed meanwhile: who reads one of the words that a writer has stored also
-/// finds the first word changed by then. A destination may get another URI:
-/// what was found for the old one says nothing about the new one.
+/// a reader notices when what is behind it changed meanwhile: a writer changes the first word before it stores the
+/// others, and a reader that has read one of those sees that change when it loads the first word again. A destination
+/// may get another URI: what was found for the old one says nothing about the new one.
 pub struct Hop {
     word: AtomicU64,
     /// Fingerprint of the URI that was asked for.

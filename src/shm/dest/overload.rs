@@ -29,8 +29,10 @@ impl Overload {
         self.rate.store(rate.min(100), Relaxed);
     }
 
-    /// Takes a report; false when a newer one was taken already. Of two that come at one moment, what counts until the
-    /// next one is that of who writes last.
+    /// Takes a report; false when a newer one was taken already.
+    ///
+    /// Two processes that take reports at one moment may leave the rate of one with the time of the other. Such a
+    /// mixture counts until the next report.
     pub fn report(&self, seq: i32, rate: u32, until_us: u64) -> bool {
         let newer = |last| (seq > last).then_some(seq);
         if self.seq.fetch_update(SeqCst, SeqCst, newer).is_err() {

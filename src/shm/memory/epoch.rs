@@ -15,7 +15,10 @@
 //!   seen that epoch begin, which came after the writer's fence.
 //!
 //! Accesses that are `SeqCst` would not do without the fences, unless all pointers to what is retired were
-//! accessed so too. A published pointer is stored with `Release` and loaded with `Acquire`, as any other.
+//! accessed so too. For the epochs it is enough that a published pointer is stored with `Release` and loaded with
+//! `Acquire`, as the index of addresses is. The pointers to the table and to views must be `SeqCst`, because changes of
+//! states follow them (`Writer::publish` in `table/writer.rs`).
+//!
 //! What a process writes to its slot is a `Release`, and the scan an `Acquire`: all that was read under an
 //! earlier pin was read before whoever sees a later one frees it. Loom proves it (`doc/dev/models.md`).
 //!

@@ -89,8 +89,9 @@ impl fmt::Display for Doing {
 /// The writer lock, over what only its holder may touch.
 pub(crate) struct WriterLock<L, T> {
     lock: Mutex<L, T>,
-    /// The process id of the holder above, and below how often the lock was taken; 0 while nobody holds it. It is for
-    /// reports, and for the holder itself: the lock alone orders what is done behind it.
+    /// The process id of the holder above, and below how often the lock was taken; 0 while nobody holds it. The lock
+    /// alone orders what is done behind it. A process that asks whether it is the holder itself always reads what it
+    /// has written, or what others wrote since, so `Relaxed` is enough; reports of other processes are figures.
     holder: AtomicU64,
     turns: AtomicU32,
     /// How long it has been held.

@@ -22,6 +22,7 @@ pub(crate) struct SetSlot {
     pub(crate) id: SetId,
     /// The place in the order in which sets came: it decides the order of listing.
     pub(crate) born: u32,
+    /// It is `SeqCst` where it is replaced while readers run, and where they load it: see `Writer::publish`.
     pub(crate) view: AtomicPtr<View>,
 }
 

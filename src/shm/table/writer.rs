@@ -255,6 +255,12 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
 
     /// Makes a table the running one; returns the one before.
     ///
+    /// A change of a state takes no lock. It stores the status in the record, and then loads the running pointers to
+    /// follow them (`Store::follow`). A publisher swaps a pointer, this one or that of a slot to its view, and then
+    /// loads the statuses (`View::settle`). All four accesses are `SeqCst`: either the change sees the new view, or the
+    /// publisher sees the change. With anything weaker both may miss each other, and the view does not learn of the
+    /// change. No model would find that: loom treats `SeqCst` accesses as `AcqRel`, and shuttle all as `SeqCst`.
+    ///
     /// # Safety
     /// The table is whole, and stays until it was replaced and retired.
     pub(crate) unsafe fn publish(&self, table: NonNull<Table>) -> *mut Table {

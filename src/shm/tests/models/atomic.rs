@@ -114,7 +114,7 @@ impl Word<'_> {
         };
         match memory::mode(self, false) {
             Mode::Plain => self.there.load(order),
-            Mode::Loom(word) => word.in_turn(false, |atomic| atomic.load(order)),
+            Mode::Loom(word) => word.in_any_order(false, |atomic| atomic.load(order)),
         }
     }
 
@@ -126,7 +126,7 @@ impl Word<'_> {
         match memory::mode(self, true) {
             Mode::Plain => self.there.store(value, order),
             Mode::Loom(word) => {
-                word.in_turn(true, |atomic| atomic.store(value, order));
+                word.in_any_order(true, |atomic| atomic.store(value, order));
                 self.put(value, &word);
             }
         }
@@ -140,7 +140,7 @@ impl Word<'_> {
         match memory::mode(self, true) {
             Mode::Plain => self.there.rmw(op, order),
             Mode::Loom(word) => {
-                let old = word.in_turn(true, |atomic| atomic.rmw(op, order));
+                let old = word.in_any_order(true, |atomic| atomic.rmw(op, order));
                 self.put(op.apply(old), &word);
                 old
             }
@@ -155,7 +155,7 @@ impl Word<'_> {
         match memory::mode(self, true) {
             Mode::Plain => self.there.exchange(old, new, orders),
             Mode::Loom(word) => {
-                let swap = word.in_turn(true, |atomic| atomic.exchange(old, new, orders));
+                let swap = word.in_any_order(true, |atomic| atomic.exchange(old, new, orders));
                 if swap.is_ok() {
                     self.put(new, &word);
                 }

@@ -35,8 +35,8 @@ pub struct Modelled {
     atomic: Box<dyn Operations>,
     /// The value that its last operation has left in memory.
     pub last: Cell<u64>,
-    /// Asked for before each operation of an entangled word, see [`Modelled::in_turn`].
-    turn: Option<loom::sync::atomic::AtomicBool>,
+    /// A contended word has it, see [`Modelled::in_any_order`].
+    gate: Option<loom::sync::atomic::AtomicBool>,
     /// The threads that have read it.
     readers: RefCell<Vec<loom::thread::ThreadId>>,
 }
@@ -45,14 +45,14 @@ impl Modelled {
     /// Does an operation of the word.
     ///
     /// Loom remembers one last access of a word. It misses that a write may as well come before an earlier read, if the
-    /// writer or a third thread has read the word in between. Words to which that happens are entangled: before each of
-    /// their operations the thread takes a turn, and loom tries all orders of the turns. A turn is an exchange that
-    /// fails, so that it orders nothing else.
-    pub fn in_turn<R>(&self, writes: bool, operate: impl FnOnce(&dyn Operations) -> R) -> R {
-        let Some(turn) = &self.turn else {
+    /// writer or a third thread has read the word in between. A word to which that happens is contended, and has a
+    /// gate: a second object, on which the thread does an exchange before each operation of the word. Loom tries all
+    /// orders of these exchanges. They fail, so that they order nothing else.
+    pub fn in_any_order<R>(&self, writes: bool, operate: impl FnOnce(&dyn Operations) -> R) -> R {
+        let Some(gate) = &self.gate else {
             return operate(&*self.atomic);
         };
-        let _ = turn.compare_exchange(true, true, Relaxed, Relaxed);
+        let _ = gate.compare_exchange(true, true, Relaxed, Relaxed);
         if !writes {
             // Loom tries all values that it may read.
             return operate(&*self.atomic);
@@ -63,9 +63,9 @@ impl Modelled {
         done
     }
 
-    /// Notes who operates on it. Returns true if it is entangled, and that is not known yet.
-    fn is_entangled_anew(&self, writes: bool) -> bool {
-        if self.turn.is_some() {
+    /// Notes who operates on it. Returns true if it is contended, and that is not known yet.
+    fn is_newly_contended(&self, writes: bool) -> bool {
+        if self.gate.is_some() {
             return false;
         }
         let me = loom::thread::current().id();
@@ -101,7 +101,7 @@ struct Piece {
 /// Offset and size of a word.
 type Key = (usize, usize);
 
-/// The words of a piece that are atomics, and whether they are entangled.
+/// The words of a piece that are atomics, and whether they are contended.
 type Learned = BTreeMap<Key, bool>;
 
 /// A lock of the explorer, and its guard while it is held.
@@ -190,7 +190,7 @@ pub fn has_learned() -> bool {
 }
 
 fn execution() -> Option<Rc<Execution>> {
-    // Who unwinds does so outside of the model.
+    // What destructors do while a failed model unwinds is no part of the model.
     if thread::panicking() {
         return None;
     }
@@ -246,10 +246,10 @@ pub fn writes<T>(start: *const T) {
     }
 }
 
-fn learn(piece: &Piece, key: Key, entangled: bool) {
+fn learn(piece: &Piece, key: Key, contended: bool) {
     LEARNED.with_borrow_mut(|learned| {
         let known = learned.entry(piece.layout.size()).or_default();
-        *known.entry(key).or_default() |= entangled;
+        *known.entry(key).or_default() |= contended;
     });
     NEWS.set(true);
 }
@@ -275,7 +275,7 @@ pub fn mode(word: Word<'_>, writes: bool) -> Mode {
         learn(&piece, key, false);
         return Mode::Plain;
     };
-    if modelled.is_entangled_anew(writes) {
+    if modelled.is_newly_contended(writes) {
         learn(&piece, key, true);
     }
     assert_eq!(
@@ -331,7 +331,7 @@ unsafe impl Arena for Pieces {
         // SAFETY: its size is not 0.
         let start = NonNull::new(unsafe { alloc::alloc_zeroed(layout) })?;
         let is_loom = execution.explorer == Explorer::Loom;
-        let object = |(&(offset, size), &entangled): (&Key, &bool)| {
+        let object = |(&(offset, size), &contended): (&Key, &bool)| {
             let atomic: Box<dyn Operations> = match size {
                 1 => Box::new(loom::sync::atomic::AtomicU8::new(0)),
                 4 => Box::new(loom::sync::atomic::AtomicU32::new(0)),
@@ -340,7 +340,7 @@ unsafe impl Arena for Pieces {
             let modelled = Modelled {
                 atomic,
                 last: Cell::new(0),
-                turn: entangled.then(|| loom::sync::atomic::AtomicBool::new(false)),
+                gate: contended.then(|| loom::sync::atomic::AtomicBool::new(false)),
                 readers: RefCell::default(),
             };
             ((offset, size), Rc::new(modelled))

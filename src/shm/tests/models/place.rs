@@ -116,11 +116,16 @@ fn names(text: &str) -> impl Iterator<Item = (u32, String)> {
     })
 }
 
+/// Returns the lines of a file, which is named from `src/shm` on, each with its number and its [`Place::text`].
+pub fn lines_of(file: &str) -> Vec<(u32, String)> {
+    names(&text_of(&format!("{SOURCE}/{file}"))).collect()
+}
+
 impl Mutation {
     /// Returns the number of its line.
     fn number(&self) -> u32 {
-        let text = text_of(&format!("{SOURCE}/{}", self.file));
-        let line = names(&text).find(|(_, name)| name == self.line);
+        let mut lines = lines_of(self.file).into_iter();
+        let line = lines.find(|(_, name)| name == self.line);
         line.unwrap_or_else(|| panic!("no line of {self:?}")).0
     }
 }

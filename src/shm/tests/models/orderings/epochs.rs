@@ -8,6 +8,8 @@ use crate::shm::memory::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::shm::memory::atomic::{AtomicPtr, AtomicU64};
 use crate::shm::memory::epoch::Epochs;
 use crate::shm::tests::models::memory::Pieces;
+use crate::shm::tests::models::place::{Change, Kind, Mutation};
+use crate::shm::tests::models::run;
 
 /// Epochs, and one published piece.
 #[derive(Clone, Copy)]
@@ -103,8 +105,44 @@ fn pin() {
     lab.end(retired);
 }
 
-/// The piece is replaced twice; a reader of the second one does not keep the first one, and reads what it has.
+/// A reader that pins after the first piece was replaced does not keep it: it is freed while that pin is held, and the
+/// reader goes on with the second one, which is replaced meanwhile.
 fn replace_twice() {
+    let lab = Lab::new(2);
+    let mut retired = vec![lab.replace(2)];
+    let reader = thread(move || {
+        let pin = lab.epochs.pin(1);
+        let node = unsafe { &*lab.link.load(Acquire) };
+        assert!(node.load(Relaxed) > 1);
+        assert!(lab.read() > 1);
+        assert!(node.load(Relaxed) > 1);
+        drop(pin);
+    });
+    retired.push(lab.replace(3));
+    lab.collect(&mut retired);
+    assert!(retired.len() < 2, "the first piece is not freed");
+    reader.join().unwrap();
+    lab.end(retired);
+}
+
+#[test]
+fn an_epoch_that_does_not_end_is_found() {
+    let fault = Mutation {
+        file: "memory/epoch.rs",
+        line: "self.now.fetch_add(1, Relaxed)",
+        kind: Kind::Rmw,
+        change: Change::LeftOut,
+    };
+    let report = run::loom(Some(2), Some(fault), replace_twice);
+    let failure = report.failure.unwrap();
+    assert!(
+        report.mutated && failure == "the first piece is not freed",
+        "{failure}"
+    );
+}
+
+/// The piece is replaced twice under a reader.
+fn replace_under_pin() {
     let lab = Lab::new(2);
     let reader = thread(move || {
         let pin = lab.epochs.pin(1);
@@ -171,7 +209,8 @@ fn watched() {
 
 super::models! {
     pin: [None, None],
-    replace_twice: [Some(3), Some(5)],
+    replace_twice: [None, None],
+    replace_under_pin: [Some(3), Some(5)],
     nested_pins: [None, None],
     strays: [Some(3), Some(4)],
     watched: [Some(2), Some(4)],

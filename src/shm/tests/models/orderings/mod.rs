@@ -15,6 +15,9 @@
 /// Makes a test of each model: its name, and its most preemptions in quick runs and in full ones.
 macro_rules! models {
     ($($name:ident: $preemptions:expr,)*) => {
+        /// The names of the models.
+        pub const NAMES: &[&str] = &[$(stringify!($name)),*];
+
         /// The tests.
         mod models {
             $(

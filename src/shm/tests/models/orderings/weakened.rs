@@ -1,9 +1,12 @@
 //! The tables of weakened orderings.
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::collections::BTreeSet;
 
+use super::{calls, counts, epochs, tables, words};
 use crate::shm::tests::models::place::Change::{self, FailureTo, LeftOut, To};
 use crate::shm::tests::models::place::Kind::{self, Exchange, Fence, Load, Rmw, Store};
+use crate::shm::tests::models::place::lines_of;
 
 /// What is known of a weakened ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -351,8 +354,10 @@ const BEHIND_THE_LOCK: &str = "Destinations are given back by the holder of the 
     count is as strong as those of records, so that nobody has to know.";
 const MADE_ONCE: &str = "Whoever makes vitals or finds them made reads the pointer again before he follows it. It is \
     SeqCst because selections follow changes of what is in them by interleaving.";
-const NEWEST: &str = "The pointer that is replaced was published behind the same lock. It is SeqCst because a search \
-    that found nothing asks for the newest view, which is argued by interleaving.";
+const NEWEST: &str = "The pointer that is replaced was published behind the same lock. It is SeqCst for two reasons \
+    that are argued by interleaving. A change stores a status and then loads the pointer, and a publisher swaps the \
+    pointer and then loads the statuses, so that one of them sees the other (`Writer::publish`). A search that found \
+    nothing asks for the newest view.";
 const VERSIONS: &str = "Who asks for names compares the version with what he has seen: argued by interleaving with the \
     time of the question.";
 const TICKETS: &str = "Tickets are numbers in the order of one word. What a list was read from is ordered by the \
@@ -393,6 +398,113 @@ const INTERLEAVED: &[(&str, &str)] = &[
         "Says that a view is replaced: a search that finds nothing asks.",
     ),
 ];
+
+/// The lines of those files that are not `SeqCst`, and why they need not be.
+const WEAKER: &[(&str, &[&str], &str)] = &[
+    (
+        "dest/record.rs",
+        &[
+            "let home = unsafe { counted.as_ref() }.home.load(Ordering::Relaxed);",
+            "unsafe { self.home.load(Ordering::Relaxed).as_ref() }",
+            "self.set.load(Ordering::Relaxed)",
+            "self.set.store(set, Ordering::Relaxed);",
+        ],
+        "Written once, before the record is published.",
+    ),
+    (
+        "dest/record.rs",
+        &[
+            "let word = self.cause.load(Ordering::Relaxed);",
+            "self.cause.store(word, Ordering::Relaxed);",
+        ],
+        "One word that is only shown.",
+    ),
+    (
+        "dest/record.rs",
+        &[
+            "self.listed.load(Ordering::Acquire) != listed.0",
+            "fence(Ordering::Release);",
+            "State(self.listed.load(Ordering::Relaxed))",
+            "self.listed.store(listed.0, Ordering::Relaxed); [1]",
+            "self.listed.store(listed.0, Ordering::Relaxed); [2]",
+        ],
+        "Behind the writer lock, but for bits that were written to the list: a load that finds those finds their ticket.",
+    ),
+    (
+        "set/maxima.rs",
+        &[
+            "leaf.store(value(index), Relaxed);",
+            "node.store(self.greatest_child(level - 1, at), Relaxed);",
+        ],
+        FILLED,
+    ),
+    (
+        "set/sums.rs",
+        &[
+            "let sum = node.load(Relaxed).wrapping_add(more);",
+            "node.store(sum, Relaxed);",
+            "cell.store(value, Relaxed);",
+        ],
+        FILLED,
+    ),
+    (
+        "set/usable.rs",
+        &[
+            "word.store(word.load(Relaxed) | 1 << (index % WORD), Relaxed);",
+            "self.count.fetch_add(1, Relaxed);",
+        ],
+        FILLED,
+    ),
+];
+
+const FILLED: &str = "Filled before the view is published.";
+
+/// Returns the lines of a file, without its tests, that name an ordering other than `SeqCst`.
+fn weaker_lines(file: &str) -> BTreeSet<String> {
+    let mut in_use = false;
+    let product = lines_of(file).into_iter().map(|(_, line)| line);
+    let product = product.take_while(|line| line != "mod tests {");
+    let is_weaker = |line: &String| {
+        in_use |= line.starts_with("use ");
+        let names = ["Relaxed", "Acquire", "Release", "AcqRel"];
+        let is_weaker = !in_use && names.iter().any(|name| line.contains(name));
+        in_use &= !line.contains(';');
+        is_weaker && !line.starts_with("//")
+    };
+    product.filter(is_weaker).collect()
+}
+
+#[test]
+fn what_is_argued_by_interleaving_is_seq_cst_but_for_what_is_listed() {
+    for (file, _) in INTERLEAVED {
+        let listed = WEAKER.iter().filter(|(of, ..)| of == file);
+        let listed: BTreeSet<String> = listed
+            .flat_map(|(_, lines, _)| lines.iter().map(|line| (*line).to_owned()))
+            .collect();
+        assert_eq!(weaker_lines(file), listed, "{file}");
+    }
+}
+
+#[test]
+fn each_row_is_of_a_line_that_is_there_and_of_a_model_that_is_there() {
+    let rooms = [
+        ("calls", calls::NAMES),
+        ("counts", counts::NAMES),
+        ("epochs", epochs::NAMES),
+        ("tables", tables::NAMES),
+        ("words", words::NAMES),
+    ];
+    let models = rooms.map(|(room, names)| names.iter().map(move |name| format!("{room}::{name}")));
+    let models: BTreeSet<String> = models.into_iter().flatten().collect();
+    for (model, _) in FOUND {
+        assert!(models.contains(*model), "no model {model}");
+    }
+    let argued = ARGUED.iter().map(|(row, _)| row);
+    for (file, line, ..) in FOUND.iter().map(|(_, row)| row).chain(argued) {
+        let mut lines = lines_of(file).into_iter();
+        assert!(lines.any(|(_, name)| name == *line), "{file}: {line}");
+    }
+}
 
 /// Returns what is known of a weakened ordering.
 pub fn find(file: &str, line: &str, kind: Kind, change: Change) -> Entry {

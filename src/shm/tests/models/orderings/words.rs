@@ -127,7 +127,7 @@ fn hop_overwritten() {
     release(record);
 }
 
-/// Who is overtaken says nothing: the later stamp wins, whichever comes first.
+/// A result with an old stamp is discarded: of two with the same stamp, the first one is kept.
 fn hop_setters() {
     let [record] = records();
     let hop = Shared::from(hop_of(&record));
