@@ -5,8 +5,8 @@
 #     SHM_ROUNDS=N tsan.sh [ARGUMENTS OF THE TESTS]
 #
 # The standard library is built with the sanitizer as well, so no access escapes it. Nothing is suppressed. With
-# arguments, only the tests that they name are run, and no faults. Exit status 2 with one sentence where the tools are
-# missing.
+# arguments, the script runs only the tests that they name, and no faults. If the tools are missing, it ends with status
+# 2 and one sentence.
 set -eu
 
 cd "$(dirname "$0")/../../.."
@@ -19,13 +19,14 @@ sysroot=$(rustc +nightly --print sysroot 2>/dev/null) && [ -d "$sysroot/lib/rust
 	exit 2
 }
 CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}/tsan
-RUSTFLAGS=-Zsanitizer=thread
+RUSTFLAGS="${RUSTFLAGS:-} -Zsanitizer=thread"
+host=$(rustc +nightly -vV | sed -n 's/^host: //p')
 SHM_ROUNDS=${SHM_ROUNDS:-10}
 export CARGO_TARGET_DIR RUSTFLAGS SHM_ROUNDS TSAN_OPTIONS=halt_on_error=1
 
-# The sanitizer cannot follow into children.
+# ThreadSanitizer does not follow a fork.
 tests() {
-	"$cargo" +nightly test -Zbuild-std --target x86_64-unknown-linux-gnu --lib -- \
+	"$cargo" +nightly test -Zbuild-std --target "$host" --lib -- \
 		--skip shm::tests::forked --skip shm::tests::processes "$@"
 }
 
