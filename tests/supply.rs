@@ -1,5 +1,5 @@
-//! The crates of other people: each has a written reason in doc/dev/dependencies.md and a licence that deny.toml
-//! allows, and the module links exactly those that the page names. `make supply` checks the rest.
+//! Checks that each dependency has a written reason in doc/dev/dependencies.md and a licence that deny.toml allows, and
+//! that the module links exactly the crates that the page names. `make supply` checks the rest.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,7 +24,7 @@ fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|why| panic!("{name}: {why}"))
 }
 
-/// Returns what cargo writes.
+/// Runs cargo and returns its output.
 fn cargo(arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO"));
     let output = command
@@ -41,7 +41,7 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Returns all packages of Cargo.lock, ours too.
+/// Returns all packages of Cargo.lock, including ours.
 fn packages() -> Vec<Value> {
     let metadata = cargo(&[
         "metadata",
@@ -95,7 +95,7 @@ fn table(heading: &str) -> Vec<Vec<String>> {
     cells.collect()
 }
 
-/// "As above" points at the table of what is linked.
+/// Returns true if a row has a reason. "As above" refers to the table of linked crates.
 fn has_reason(row: &[String]) -> bool {
     let above = || {
         let linked = table("In the module");
@@ -144,7 +144,7 @@ fn every_dependency_has_a_written_reason_and_no_other() {
             users.insert(user);
         }
     }
-    let rows = table("What our packages ask for");
+    let rows = table("Dependencies of our packages");
     for row in &rows {
         assert!(has_reason(row), "no reason: {row:?}");
     }
@@ -158,7 +158,7 @@ fn every_dependency_has_a_written_reason_and_no_other() {
     assert_eq!(documented, real, "{PAGE} against the files Cargo.toml");
 }
 
-/// What deny.toml allows: licences of all, and of single crates.
+/// The licences that deny.toml allows to all crates and to single ones.
 struct Allowed {
     all: BTreeSet<String>,
     single: BTreeMap<String, BTreeSet<String>>,
@@ -188,7 +188,7 @@ impl Allowed {
         allowed
     }
 
-    /// Returns true if each part that must hold offers a licence that this crate may have.
+    /// Returns true if each part of the expression that must hold offers a licence that this crate may have.
     fn allows(&self, name: &str, expression: &str) -> bool {
         let single = self.single.get(name);
         expression.split(" AND ").all(|choices| {
@@ -211,7 +211,7 @@ fn every_licence_is_allowed() {
         let (name, licence) = (text(&package, "name"), text(&package, "license"));
         assert!(allowed.allows(name, licence), "{name}: {licence}");
     }
-    // What may not be linked with every version of the GPL is not linked.
+    // Crates with an exception are not compatible with every version of the GPL.
     for (name, _) in linked() {
         assert!(!allowed.single.contains_key(&name), "{name} is linked");
     }

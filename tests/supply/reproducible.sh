@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 clones=$PWD/target/reproducible
 rm -rf "$clones"
 
-# Path of the clone, below target/reproducible. The headers are a part of it, as `make headers` puts them there.
+# Builds in a clone at target/reproducible/$1. The server's headers are copied to where `make headers` puts them.
 build() {
 	git clone --quiet . "$clones/$1"
 	mkdir -p "$clones/$1/target"

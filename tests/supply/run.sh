@@ -1,7 +1,8 @@
 #!/bin/sh
-# Checks the crates of other people, as `make supply` does: licences, duplicates, sources, advisories, yanked
-# versions, the oldest versions of them and the oldest Rust that Cargo.toml allows, and writes a bill of materials.
-# Each part says in one line what became of it. Exit status 1 if one failed.
+# Checks the crates that we depend on, as `make supply` does: licences, duplicates, sources, advisories, yanked
+# versions, and a build with the oldest versions of crates and of Rust that Cargo.toml allows. Writes a bill of materials.
+# Each part reports its result in one line. The status is 1 if a part failed. A part that cannot be checked on this
+# machine does not fail; the last line and target/supply/unchecked name all of them.
 set -u
 
 cd "$(dirname "$0")/../.."
@@ -15,9 +16,11 @@ bad=
 
 says() { echo "supply: $*"; }
 failed() { says "$1: FAILED" && bad=1; }
+unchecked() { says "$1: NOT CHECKED, $2" && echo "$1" >>"$supply/unchecked"; }
+: >"$supply/unchecked"
 
-# Installs crate $1 of version $2 below target/supply, where it is not there yet. What is left out of the
-# optimization is time of the compiler.
+# Installs crate $1 of version $2 below target/supply, if it is not there yet. It is hardly optimized, because building
+# takes longer than running.
 tool() {
 	grep -qs "^\"$1 $2 " "$supply/.crates.toml" && return
 	says "building $1 $2: some minutes, once"
@@ -25,14 +28,14 @@ tool() {
 		CARGO_PROFILE_RELEASE_OPT_LEVEL=1 "$cargo" install --quiet --locked --force --root "$supply" "$1@$2"
 }
 
-# Licences, duplicates, sources; then advisories, where their database can be had.
+# Checks licences, duplicates and sources, and advisories if their database can be fetched.
 deny() { "$supply/bin/cargo-deny" --workspace --locked "$@"; }
 
 crates() {
 	tool cargo-deny $DENY && deny check --hide-inclusion-graph licenses bans sources || { failed "crates" && return; }
 	if ! deny fetch db >"$supply/advisories.log" 2>&1; then
-		says "advisories: NOT CHECKED, their database cannot be fetched here; where it can, run" \
-			"$supply/bin/cargo-deny --workspace check advisories"
+		unchecked advisories "their database cannot be fetched here; where it can, run \
+$supply/bin/cargo-deny --workspace check advisories"
 	elif deny check advisories; then
 		says "advisories: none"
 	else
@@ -40,8 +43,8 @@ crates() {
 	fi
 }
 
-# A new resolution never takes a yanked version, so one that asks for exactly those of Cargo.lock finds them all,
-# or says which it does not.
+# Looks for yanked versions. A new resolution never takes one, so a resolution that asks for exactly the versions of
+# Cargo.lock fails at the first that is yanked.
 yanked() {
 	exact=$supply/exact
 	rm -rf "$exact" && mkdir -p "$exact/src" && : >"$exact/src/lib.rs"
@@ -58,8 +61,9 @@ yanked() {
 	fi
 }
 
-# What is linked into the module, and nothing that only builds or tests it. Cargo's metadata join the features that
-# tests ask for, so the copy has no tests; its list of crates must then be the one that is linked.
+# Writes the bill of materials: the crates that are linked into the module, without those that only build or test it.
+# Cargo's metadata include the features that tests ask for, so it is made from a copy without tests. Its crates must be
+# those that are linked.
 bill() {
 	tool cargo-cyclonedx $CYCLONEDX || { failed "bill of materials" && return; }
 	out=target/dispatcher.cdx.json
@@ -77,7 +81,7 @@ bill() {
 	rm -rf "$supply/bill"
 }
 
-# The files that git knows, as they are now, in target/supply/$1.
+# Copies the files that git tracks, as they are now, to target/supply/$1.
 copy() {
 	rm -rf "${supply:?}/$1" && mkdir -p "$supply/$1" && git ls-files -z | xargs -0 cp --parents -t "$supply/$1"
 }
@@ -89,10 +93,10 @@ check_all() { # directory of the build, cargo and its arguments
 		-p dispatcher-programs --features dispatcher/kamailio,dispatcher/server-tests --all-targets
 }
 
-# Each crate that we name in the oldest version that Cargo.toml allows. Only rustup's nightly can choose these.
+# Builds with the oldest version of each crate that Cargo.toml allows. Only rustup's nightly can select these.
 oldest_crates() {
 	if ! "$cargo" +nightly --version >/dev/null 2>&1; then
-		says "oldest crates: NOT CHECKED, first run: rustup toolchain install nightly"
+		unchecked "oldest crates" "first run: rustup toolchain install nightly"
 	elif copy oldest && (cd "$supply/oldest" && "$cargo" +nightly update --quiet -Zdirect-minimal-versions &&
 		check_all oldest-build "$cargo"); then
 		says "oldest crates: product and tests build with them"
@@ -102,7 +106,8 @@ oldest_crates() {
 	rm -rf "$supply/oldest"
 }
 
-# The Rust that Cargo.toml names: the distribution's, unpacked and not installed, unless the machine has that one.
+# Builds with the Rust version that Cargo.toml names: this machine's, rustup's, or that of the distribution's
+# packages, which are unpacked and not installed.
 oldest_rust() {
 	wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 	case $(rustc --version) in "rustc $wanted".*) says "Rust $wanted: it is the one that builds here" && return ;; esac
@@ -111,7 +116,7 @@ oldest_rust() {
 	elif (unpack_rust "$wanted") && "$supply/rust/bin/rustc" --version | grep -q "^rustc $wanted"; then
 		set -- env "PATH=$supply/rust/bin:$PATH" cargo
 	else
-		says "Rust $wanted: NOT CHECKED, first run: rustup toolchain install $wanted" && return
+		unchecked "Rust $wanted" "first run: rustup toolchain install $wanted" && return
 	fi
 	if check_all oldest-rust "$@"; then
 		says "Rust $wanted: product and tests build with it"
@@ -149,4 +154,5 @@ yanked
 bill
 oldest_crates
 oldest_rust
+[ ! -s "$supply/unchecked" ] || says "not checked here: $(paste -s -d , "$supply/unchecked")"
 [ -z "$bad" ]
