@@ -1,10 +1,10 @@
 #!/bin/sh
-# Runs the tests with AddressSanitizer, UndefinedBehaviorSanitizer (the glue) and the checks that a release of the module
-# leaves out (debug assertions, overflow), as `make asan` does: first the unit tests, then those in the real server.
-# With an argument only those server tests that have it in their name.
+# Runs the tests with AddressSanitizer, UndefinedBehaviorSanitizer (the glue) and the checks that a release of the
+# module leaves out (debug assertions, overflow), as `make asan` does: first the unit tests, then the server tests.
+# With an argument, it runs only the server tests with that text in their name.
 #
-# The module has no runtime of the sanitizers, and the server knows nothing of them: the harness preloads it. The
-# compilers' LLVMs may be of different versions, for the interface of the runtime is the same.
+# Neither the module nor the server contains the runtime of the sanitizers, so the harness preloads it. The compilers'
+# LLVMs may be of different versions, because the interface of the runtime is the same.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -15,7 +15,7 @@ host=$(rustc +nightly -vV | sed -n 's/^host: //p')
 out=$PWD/target/asan
 export KAMAILIO_SRC="${KAMAILIO_SRC:-$PWD/target/kamailio-src}"
 
-# With a target of its own, so that build scripts have no sanitizer; with a standard library that has it.
+# Runs cargo with the sanitizer for the code and the standard library. With --target, build scripts have none.
 instrumented() {
 	CARGO_TARGET_DIR=$out CC=clang RUSTFLAGS="${RUSTFLAGS:-} -Zsanitizer=address -Cforce-frame-pointers=yes -Adeprecated" \
 		CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
@@ -25,7 +25,7 @@ instrumented() {
 
 [ -n "${1:-}" ] || instrumented test --lib
 
-# One build for both: the functions that panic on purpose are in it.
+# The functions that panic on purpose are in the same build.
 instrumented build --features kamailio,panic-probe,sanitizers
 cp "$out/$host/release/libdispatcher.so" "$out/dispatcher.so"
 export DISPATCHER_SO="$out/dispatcher.so" DISPATCHER_PROBE_SO="$out/dispatcher.so"

@@ -1,4 +1,4 @@
-//! Words of commands and scripts: numbers, and what a command is to show.
+//! Words of commands and scripts: numbers, and the arguments that select the output of a command.
 
 use core::ops::Range;
 
@@ -8,9 +8,9 @@ use crate::dispatch::text::number;
 /// The fault of a command whose words cannot be read.
 pub const INVALID: &str = "Invalid Parameters";
 
-/// Returns the number that a whole word is.
+/// Reads a number that takes up a whole word.
 ///
-/// Some transports write a negative number as an unsigned one of 32 or 64 bits.
+/// Some transports write a negative number as an unsigned number of 32 or 64 bits.
 #[must_use]
 pub fn integer(word: &[u8]) -> Option<i32> {
     let wide = || Some(i64::from_ne_bytes(number::<u64>(word)?.to_ne_bytes()));
@@ -23,14 +23,14 @@ pub fn integer(word: &[u8]) -> Option<i32> {
     i32::try_from(number).ok().or_else(unsigned)
 }
 
-/// Reads list flags: decimal, or hexadecimal behind `0x`, as in a list.
+/// Reads flags as they are written in a list: decimal, or hexadecimal after `0x`.
 #[must_use]
 pub fn flags(word: &[u8]) -> Option<u32> {
     let hex = word
         .strip_prefix(b"0x")
         .or_else(|| word.strip_prefix(b"0X"));
     match hex {
-        // A sign is none of the digits.
+        // Rust's parser would also accept a sign.
         Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => {
             u32::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
         }
@@ -39,7 +39,7 @@ pub fn flags(word: &[u8]) -> Option<u32> {
     }
 }
 
-/// Reads a number that a script has computed, with white space around it. An empty text is 0, as in the C module.
+/// Reads a number that a script has computed; white space around it is allowed. An empty text is 0, as in the C module.
 #[must_use]
 pub fn script_number(text: &[u8]) -> Option<i32> {
     match text.trim_ascii() {
@@ -48,7 +48,7 @@ pub fn script_number(text: &[u8]) -> Option<i32> {
     }
 }
 
-/// Reads an offset and a count; `None` where neither is given.
+/// Reads an offset and a count. Returns `None` if neither is given.
 ///
 /// # Errors
 /// The text of the fault.
@@ -65,14 +65,14 @@ pub fn page(offset: Option<&[u8]>, count: Option<&[u8]>) -> Result<Option<Range<
     }
 }
 
-/// The detail in which each destination is shown.
+/// The level of detail for each destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
     /// The URI and the state.
     Short,
-    /// What most want to know.
+    /// The fields that most operators need.
     Normal,
-    /// All of it.
+    /// All fields.
     Full,
 }
 
@@ -83,7 +83,7 @@ pub struct Listed {
     pub detail: Detail,
     /// The set; `None` for all sets.
     pub set: Option<SetId>,
-    /// The destinations, by their number in the order of listing; `None` for all.
+    /// The range of destinations in the order of listing; `None` for all.
     pub page: Option<Range<usize>>,
 }
 
@@ -115,13 +115,13 @@ impl Listed {
 /// The calls that a caller wants to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallFilter {
-    /// All of them.
+    /// All calls.
     All,
-    /// Those of a set.
+    /// The calls of a set.
     Set(SetId),
-    /// Those of the destinations with a unique id.
+    /// The calls of destinations with this unique id.
     Duid(Vec<u8>),
-    /// Those with a Call-ID.
+    /// The calls with this Call-ID.
     CallId(Vec<u8>),
 }
 
