@@ -157,10 +157,11 @@ impl Actor for Relay {
                 Some(Err(reply)) if reply.status() == Some(404) => {
                     scene.wrong("no destination though one is always usable");
                 }
-                Some(Err(_)) if scene.weather.disturbed(Kind::Stop, begun) => {
-                    scene
-                        .ledger
-                        .did("relayed calls refused while a process was stopped");
+                Some(Err(reply)) if scene.weather.disturbed(Kind::Stop, begun) => {
+                    let status = reply.status().unwrap_or(0);
+                    scene.ledger.did(&format!(
+                        "relayed calls refused while a process was stopped: {status}"
+                    ));
                 }
                 Some(Err(reply)) => scene.wrong(&format!("a call ended with {}", reply.start)),
                 None => scene.wrong("no final reply to an INVITE"),
@@ -170,8 +171,10 @@ impl Actor for Relay {
             scene.ledger.did("calls relayed");
             match call.try_bye(LIMIT).map(|reply| reply.status()) {
                 Some(Some(200)) => {}
-                Some(Some(_)) if scene.weather.disturbed(Kind::Stop, begun) => {
-                    scene.ledger.did("BYEs refused while a process was stopped");
+                Some(Some(status)) if scene.weather.disturbed(Kind::Stop, begun) => {
+                    scene.ledger.did(&format!(
+                        "BYEs refused while a process was stopped: {status}"
+                    ));
                 }
                 other => scene.wrong(&format!("a BYE ended with {other:?}")),
             }

@@ -1,5 +1,7 @@
 //! Lines of the server's log that a fault explains.
 
+use std::time::Duration;
+
 use super::scene::{Kind, Weather};
 
 /// Part of a line, and the faults of which one must have been.
@@ -10,11 +12,9 @@ const EXCUSES: &[(&str, &[Kind])] = &[
     ),
     ("refuse(): ", &[Kind::File]),
     ("the list has no destination left", &[Kind::File]),
-    (" destinations not loaded: process ", &[Kind::Stop]),
     (" destinations not loaded: another process ", &[Kind::Stop]),
+    (" is changing the lists", &[Kind::Stop]),
     (" bytes of replaced lists cannot be freed", &[Kind::Stop]),
-    (" has been reading the lists for ", &[Kind::Stop]),
-    (" has been changing the lists for ", &[Kind::Stop]),
     ("out of shared memory", &[Kind::Pool, Kind::Stop]),
     ("no memory for the results of set ", &[Kind::Pool]),
     ("events are dropped", &[Kind::Pool, Kind::Heap]),
@@ -34,6 +34,9 @@ const EXCUSES: &[(&str, &[Kind])] = &[
     ("failed to send the response", &[Kind::Stop]),
 ];
 
+/// A process needs this time for what it does, on a busy machine.
+const BUSY: Duration = Duration::from_secs(3);
+
 /// Returns the lines of a log that are errors, or warnings of ours, and that no fault of this life explains.
 pub fn unexplained<'l>(log: &'l str, weather: &Weather) -> Vec<&'l str> {
     let is_bad = |line: &&str| {
@@ -51,6 +54,7 @@ pub fn unexplained<'l>(log: &'l str, weather: &Weather) -> Vec<&'l str> {
         // Other modules say each on its own that they get no memory.
         let of_others = line.contains(" ERROR: ") && !line.contains(": dispatcher ");
         of_others && weather.ever(Kind::Pool)
+            || was_held(line, weather)
             || EXCUSES.iter().any(|(part, kinds)| {
                 line.contains(part)
                     && (kinds.is_empty() || kinds.iter().any(|kind| weather.ever(*kind)))
@@ -60,4 +64,24 @@ pub fn unexplained<'l>(log: &'l str, weather: &Weather) -> Vec<&'l str> {
         .filter(is_bad)
         .filter(|line| !is_explained(line))
         .collect()
+}
+
+/// Returns true for a line that names a process that has held something for some time, if it was stopped for about that
+/// time, or another one that nobody could do without.
+fn was_held(line: &str, weather: &Weather) -> bool {
+    let held = || {
+        let (before, after) = [" has been reading ", " has been changing "]
+            .iter()
+            .find_map(|words| line.split_once(words))?;
+        let pid = before.rsplit(' ').next()?.parse().ok()?;
+        let time = after
+            .split_once(" for ")?
+            .1
+            .split(' ')
+            .next()?
+            .parse()
+            .ok()?;
+        Some(weather.stood_in_all(pid) + BUSY >= Duration::from_secs(time))
+    };
+    held() == Some(true)
 }

@@ -100,6 +100,7 @@ pub struct Ledger {
     faults: Mutex<BTreeMap<String, Tried>>,
     excepted: Mutex<BTreeMap<&'static str, String>>,
     slowest: Mutex<BTreeMap<&'static str, Duration>>,
+    grown: Mutex<Vec<i64>>,
     wrong: Mutex<Vec<String>>,
 }
 
@@ -113,6 +114,7 @@ impl Ledger {
             faults: Mutex::default(),
             excepted: Mutex::default(),
             slowest: Mutex::default(),
+            grown: Mutex::default(),
             wrong: Mutex::default(),
         }
     }
@@ -200,6 +202,11 @@ impl Ledger {
         *most = time.max(*most);
     }
 
+    /// Keeps by how many bytes our shared memory has grown in a life.
+    pub fn grown(&self, bytes: i64) {
+        self.grown.lock().unwrap().push(bytes);
+    }
+
     /// Keeps what should not have been, and says it at once.
     pub fn wrong(&self, what: &str) {
         let mut wrong = self.wrong.lock().unwrap();
@@ -251,6 +258,11 @@ impl fmt::Display for Ledger {
         for (what, time) in self.slowest.lock().unwrap().iter() {
             writeln!(f, "  slowest {what}: {:.1} s", time.as_secs_f64())?;
         }
+        let grown = self.grown.lock().unwrap();
+        writeln!(
+            f,
+            "  growth of our shared memory in each life that was stopped, in bytes: {grown:?}"
+        )?;
         let wrong = self.wrong.lock().unwrap();
         write!(f, "  violations: {}", wrong.len())?;
         wrong.iter().try_for_each(|line| write!(f, "\n    {line}"))

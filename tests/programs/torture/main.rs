@@ -7,7 +7,9 @@
 //! | `model` | what must hold: states, calls, lists, edits, events |
 //! | `world` | the config, the lists, the destinations that answer |
 //! | `life` | one server from start to end, in rounds |
+//! | `ends` | its end: it is told to stop, or one of its processes is killed |
 //! | `quiet` | the comparison of the server with the model, when nothing is under way |
+//! | `memory` | the shared memory that the server has then |
 //! | `callers` | actors that make calls and selections |
 //! | `operators` | actors that set states, edit, reload and list |
 //! | `overload` | an actor that reports destinations as overloaded |
@@ -20,10 +22,12 @@
 
 mod actor;
 mod callers;
+mod ends;
 mod excuses;
 mod ledger;
 mod life;
 mod machine;
+mod memory;
 mod model;
 mod operators;
 mod overload;

@@ -15,7 +15,7 @@ use super::model::{Content, STATES};
 use super::scene::{Answer, Kind, LIMIT, Scene, request};
 use super::world::{CALLED, COMMANDED, EDITED, LASTING, PASSING, PINGED, TOLD, duid, uri};
 use harness::lab::code;
-use harness::{TcpUac, binrpc_within};
+use harness::{Fault, TcpUac, binrpc_within};
 
 /// Returns the actors of this file.
 pub fn cast() -> Vec<Box<dyn Actor>> {
@@ -366,6 +366,7 @@ impl Actor for Reader {
                 ("dispatcher.list", words)
             }
         };
+        let begun = Instant::now();
         let result = match self {
             Reader::Datagram => scene
                 .server
@@ -381,14 +382,17 @@ impl Actor for Reader {
                 binrpc_within(scene.server.dir(), &words, LIMIT).map(|_| ())
             }
         };
-        let now = Instant::now();
-        let lately = now.checked_sub(Duration::from_secs(60)).unwrap_or(now);
-        let explained = scene.weather.disturbed(Kind::Heap, lately)
-            || scene.weather.disturbed(Kind::Pool, lately)
-            || (method == "dispatcher.check" && scene.weather.disturbed(Kind::File, lately));
+        let explained = |fault: &Fault| {
+            let is = |kind: Kind| scene.weather.disturbed(kind, begun);
+            let memory = fault.text.contains("memory");
+            memory && (is(Kind::Heap) || is(Kind::Pool))
+                || method == "dispatcher.check" && is(Kind::File)
+        };
         match result {
             Ok(()) => scene.ledger.did(&format!("{method} asked")),
-            Err(fault) if fault.code != 0 && explained => scene.ledger.did("questions refused"),
+            Err(fault) if fault.code != 0 && explained(&fault) => {
+                scene.ledger.did("questions refused");
+            }
             Err(fault) => scene.wrong(&format!("{method} {params:?}: {fault}")),
         }
     }

@@ -111,6 +111,8 @@ pub fn children(server: &Kamailio) -> Vec<i32> {
 
 /// A process that is stopped, and goes on when this is dropped.
 pub struct Stopped<'s> {
+    scene: &'s Scene<'s>,
+    begun: Instant,
     /// Which.
     pub process: Process,
     /// What it was stopped at.
@@ -147,11 +149,37 @@ impl<'s> Stopped<'s> {
             scene.ledger.hit(&title);
         }
         Self {
+            scene,
+            begun: Instant::now(),
             process: process.clone(),
             at: Place::Elsewhere,
             ledger: scene.ledger,
             _disturbances: disturbances,
         }
+    }
+
+    /// Returns true if the module's code is what it was stopped at.
+    fn is_in_our_code(&self) -> bool {
+        let read = |what: &str| {
+            let path = format!("/proc/{}/{what}", self.process.pid);
+            fs::read_to_string(path).unwrap_or_default()
+        };
+        // proc_pid_syscall(5): the place in the code comes last, once the process stands.
+        let place = || read("syscall");
+        let (each, most) = (Duration::from_micros(100), Duration::from_millis(20));
+        let place = poll(each, most, place, |place| place.trim() != "running");
+        let number = |text: &str| u64::from_str_radix(text.trim_start_matches("0x"), 16).ok();
+        let Some(place) = place.split_whitespace().last().and_then(number) else {
+            return false;
+        };
+        // proc_pid_maps(5): first the addresses, then the rights, and the file in the end.
+        let is_there = |line: &str| {
+            let (from, to) = line.split_once(' ')?.0.split_once('-')?;
+            Some((number(from)?..number(to)?).contains(&place))
+        };
+        let maps = read("maps");
+        let mut ours = maps.lines().filter(|line| line.contains("/dispatcher.so"));
+        ours.any(|line| is_there(line) == Some(true))
     }
 
     /// Looks for the lock, and if there is `time`, for a pin, and counts what was found.
@@ -197,6 +225,11 @@ impl<'s> Stopped<'s> {
 impl Drop for Stopped<'_> {
     fn drop(&mut self) {
         self.process.signal(libc::SIGCONT);
+        let time = self.begun.elapsed();
+        let alone = self.at != Place::Everything;
+        self.scene
+            .weather
+            .stood(alone.then_some(self.process.pid), time);
     }
 }
 
@@ -340,12 +373,16 @@ fn hold(scene: &Scene<'_>, random: &mut StdRng, stopped: &Stopped<'_>) {
 pub fn hunt<'s>(scene: &'s Scene<'_>, random: &mut StdRng, prey: Place) -> Option<Stopped<'s>> {
     let busy = |process: &&Process| {
         let asks = process.has("datagram") || process.has("ctl");
-        asks || process.has("tcp receiver") && prey == Place::Lock
+        asks || match prey {
+            Place::Lock => process.has("tcp receiver"),
+            _ => process.has("udp receiver"),
+        }
     };
     let busy: Vec<&Process> = scene.processes.iter().filter(busy).collect();
     let process = busy[random.random_range(0..busy.len())];
+    // A pin is seen only after a second, so that is waited for where there may be one.
     let (tries, time) = match prey {
-        Place::Pin => (4, SHOWN),
+        Place::Pin => (400, SHOWN),
         _ => (100, Duration::ZERO),
     };
     for _ in 0..tries {
@@ -353,7 +390,8 @@ pub fn hunt<'s>(scene: &'s Scene<'_>, random: &mut StdRng, prey: Place) -> Optio
             return None;
         }
         let mut stopped = Stopped::stop(scene, process);
-        if stopped.look(scene, time) == prey {
+        let promising = prey != Place::Pin || stopped.is_in_our_code();
+        if promising && stopped.look(scene, time) == prey {
             return Some(stopped);
         }
         drop(stopped);

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::excuses::unexplained;
 use super::machine::within;
 use super::model::State;
 use super::operators::put_list;
 use super::processes::{children, figures_by_datagram};
-use super::scene::Scene;
+use super::scene::{Scene, Weather};
 use super::world::{
     CALLED, COMMANDED, EDITED, IN_LIST, LASTING, LISTED, MAXLOAD, PINGED, RELAYED, TOLD,
 };
@@ -31,6 +32,7 @@ struct Shown {
 /// Compares everything. `version` is that of a list that is loaded in between.
 pub fn compare(scene: &Scene<'_>, version: u64) {
     calm(scene);
+    let quiet_from = scene.server.log().len();
     lives(scene);
     for (set, _) in COMMANDED {
         states(scene, set);
@@ -46,7 +48,17 @@ pub fn compare(scene: &Scene<'_>, version: u64) {
     }
     calls(scene);
     list(scene);
+    log(scene, quiet_from);
     scene.ledger.did("comparisons with the model");
+}
+
+/// No fault is under way, so none explains a line of the log.
+fn log(scene: &Scene<'_>, quiet_from: usize) {
+    let log = scene.server.log();
+    let quiet = log.get(quiet_from..).unwrap_or_default();
+    for line in unexplained(quiet, &Weather::default()).iter().take(5) {
+        scene.wrong(&format!("log at a quiet point: {line}"));
+    }
 }
 
 /// Loads a list when nothing else is under way.

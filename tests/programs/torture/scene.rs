@@ -61,9 +61,12 @@ pub enum Kind {
     Timer,
 }
 
-/// What is disturbed, and when it was last.
+/// What is disturbed, and when it was last; and for how long each process was stopped.
 #[derive(Default)]
-pub struct Weather(Mutex<BTreeMap<Kind, (u32, Option<Instant>)>>);
+pub struct Weather(
+    Mutex<BTreeMap<Kind, (u32, Option<Instant>)>>,
+    Mutex<BTreeMap<Option<i32>, Duration>>,
+);
 
 /// A fault that is under way until this is dropped.
 pub struct Disturbance<'w>(&'w Weather, Kind);
@@ -80,6 +83,20 @@ impl Weather {
         let all = self.0.lock().unwrap();
         let seen = all.get(&kind);
         seen.is_some_and(|(now, last)| *now > 0 || last.is_some_and(|end| end >= since))
+    }
+
+    /// A process was stopped for so long; `None`: whichever, and all others waited for it.
+    pub fn stood(&self, pid: Option<i32>, time: Duration) {
+        *self.1.lock().unwrap().entry(pid).or_default() += time;
+    }
+
+    /// Returns for how long a process was stopped in this life, or waited for one that was.
+    pub fn stood_in_all(&self, pid: i32) -> Duration {
+        let all = self.1.lock().unwrap();
+        [Some(pid), None]
+            .iter()
+            .filter_map(|pid| all.get(pid))
+            .sum()
     }
 
     /// Returns true if there ever was such a fault in this life.
@@ -125,7 +142,7 @@ const DOORS: [Door; 4] = [Door::Ctl, Door::Datagram, Door::Http, Door::Script];
 impl Scene<'_> {
     /// Returns true while the round goes on.
     pub fn goes_on(&self) -> bool {
-        self.going.load(Ordering::Relaxed) && !self.ledger.is_full()
+        self.going.load(Ordering::Relaxed) && !self.is_dying() && !self.ledger.is_full()
     }
 
     /// Returns true once the server is about to be killed.
