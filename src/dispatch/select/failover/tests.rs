@@ -7,7 +7,7 @@ use crate::dispatch::select::ranks;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-const ROUNDS: usize = if cfg!(miri) { 30 } else { 3_000 };
+const ROUNDS: usize = if cfg!(miri) { 9 } else { 3_000 };
 
 fn some_set(random: &mut StdRng) -> Set {
     let len = random.random_range(1..12);
