@@ -53,14 +53,22 @@ if [ "${1:-}" = quick ]; then
 	named "" threads::queues threads_look_for_addresses_while_others_edit threads_count_move_and_end_calls
 	exit
 fi
-echo "== all tests without threads, Stacked Borrows"
-tests_with "" --skip threads::
-echo "== threads, $seeds seeds, Stacked Borrows"
-named "-Zmiri-many-seeds=0..$seeds" threads::
-echo "== threads, $((seeds / 4 + 1)) more seeds that switch at every tenth step, Stacked Borrows"
-named "-Zmiri-many-seeds=1000..$((1000 + seeds / 4 + 1)) -Zmiri-preemption-rate=0.1" threads::
-echo "== shared memory, Tree Borrows"
-named -Zmiri-tree-borrows shm::
-echo "== deliberate faults"
+
+# Runs a command under a heading, and says how long it took.
+phase() {
+	echo "== $1"
+	begin=$(date +%s)
+	shift
+	"$@"
+	took=$(($(date +%s) - begin))
+	echo "miri: took $((took / 60)) min $((took % 60)) s"
+}
+
+more=$((seeds / 4 + 1))
+phase "all tests without threads, Stacked Borrows" tests_with "" --skip threads::
+phase "threads, $seeds seeds, Stacked Borrows" named "-Zmiri-many-seeds=0..$seeds" threads::
+phase "threads, $more more seeds that switch at every tenth step, Stacked Borrows" \
+	named "-Zmiri-many-seeds=1000..$((1000 + more)) -Zmiri-preemption-rate=0.1" threads::
+phase "shared memory, Tree Borrows" named -Zmiri-tree-borrows shm::
 tests() { tests_with -Zmiri-many-seeds=0..8 "$@"; }
-expect_faults miri 'Undefined Behavior: .*'
+phase "deliberate faults" expect_faults miri 'Undefined Behavior: .*'
