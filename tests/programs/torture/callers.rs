@@ -146,6 +146,11 @@ impl Actor for Relay {
             return;
         };
         let begun = Instant::now();
+        // Where the wall clock goes forward, all timers of tm end, so it gives up what is under way.
+        let is_excused = |status: Option<u16>| {
+            scene.weather.disturbed(Kind::Stop, begun)
+                || status == Some(408) && scene.weather.disturbed(Kind::Clock, begun)
+        };
         self.uac.in_vain_once(&scene.dying);
         let mut up = Vec::new();
         for _ in 0..random.random_range(1..6) {
@@ -157,11 +162,11 @@ impl Actor for Relay {
                 Some(Err(reply)) if reply.status() == Some(404) => {
                     scene.wrong("no destination though one is always usable");
                 }
-                Some(Err(reply)) if scene.weather.disturbed(Kind::Stop, begun) => {
+                Some(Err(reply)) if is_excused(reply.status()) => {
                     let status = reply.status().unwrap_or(0);
-                    scene.ledger.did(&format!(
-                        "relayed calls refused while a process was stopped: {status}"
-                    ));
+                    scene
+                        .ledger
+                        .did(&format!("relayed calls refused under a fault: {status}"));
                 }
                 Some(Err(reply)) => scene.wrong(&format!("a call ended with {}", reply.start)),
                 None => scene.wrong("no final reply to an INVITE"),
@@ -171,10 +176,10 @@ impl Actor for Relay {
             scene.ledger.did("calls relayed");
             match call.try_bye(LIMIT).map(|reply| reply.status()) {
                 Some(Some(200)) => {}
-                Some(Some(status)) if scene.weather.disturbed(Kind::Stop, begun) => {
-                    scene.ledger.did(&format!(
-                        "BYEs refused while a process was stopped: {status}"
-                    ));
+                Some(Some(status)) if is_excused(Some(status)) => {
+                    scene
+                        .ledger
+                        .did(&format!("BYEs refused under a fault: {status}"));
                 }
                 other => scene.wrong(&format!("a BYE ended with {other:?}")),
             }
