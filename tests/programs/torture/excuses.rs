@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::scene::{Kind, Weather};
 
-/// Part of a line, and the faults of which one must have been.
+/// A part of a log line, and the faults of which one explains it.
 const EXCUSES: &[(&str, &[Kind])] = &[
     (
         "no dispatching list loaded from file",
@@ -28,13 +28,13 @@ const EXCUSES: &[(&str, &[Kind])] = &[
         "states of destinations are not kept, trying again",
         &[Kind::Keep],
     ),
-    // Whoever asked a process that was stopped has gone.
+    // The client has gone while the process was stopped.
     ("tsend_datagram_ev: failed to send", &[Kind::Stop]),
     ("rpc_send: send failed", &[Kind::Stop]),
     ("failed to send the response", &[Kind::Stop]),
 ];
 
-/// A process needs this time for what it does, on a busy machine.
+/// The time that a process may hold something on a busy machine without being stopped.
 const BUSY: Duration = Duration::from_secs(3);
 
 /// Returns the lines of a log that are errors, or warnings of ours, and that no fault of this life explains.
@@ -51,7 +51,7 @@ pub fn unexplained<'l>(log: &'l str, weather: &Weather) -> Vec<&'l str> {
         .any(|level| line.contains(level))
     };
     let is_explained = |line: &&str| {
-        // Other modules say each on its own that they get no memory.
+        // Each module has its own line for a lack of memory.
         let of_others = line.contains(" ERROR: ") && !line.contains(": dispatcher ");
         of_others && weather.ever(Kind::Pool)
             || was_held(line, weather)

@@ -27,18 +27,18 @@ const KEPT: Duration = Duration::from_secs(5);
 /// How a server ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It is told to stop, and its memory is measured before.
+    /// The server is told to stop. Its memory is measured before.
     Stop,
-    /// A process is killed, wherever it is.
+    /// Any process is killed, wherever it is.
     KillAny,
-    /// A process is killed that reads the lists.
+    /// A process is killed while it reads the lists.
     KillReader,
-    /// A process is killed that changes the lists.
+    /// A process is killed while it changes the lists.
     KillWriter,
 }
 
 impl End {
-    /// Each kind comes soon; then chance decides.
+    /// Returns each kind once in the first lives, and then a random one.
     pub fn choose(life: usize, random: &mut StdRng) -> Self {
         const ALL: [End; 4] = [End::KillWriter, End::Stop, End::KillReader, End::KillAny];
         match ALL.get(life) {
@@ -48,13 +48,13 @@ impl End {
     }
 }
 
-/// What outlives a server.
+/// A run, which has several lives.
 pub struct Run {
-    /// What is there in every life.
+    /// The surroundings of every life.
     pub world: World,
-    /// What must hold.
+    /// The model of what must hold.
     pub model: Model,
-    /// What was done.
+    /// The account of the run.
     pub ledger: Ledger,
     past: Option<Past>,
     lives: usize,
@@ -67,7 +67,7 @@ struct Past {
 }
 
 impl Run {
-    /// A run before its first server.
+    /// Returns a run before its first server.
     pub fn new(world: World, ledger: Ledger) -> Self {
         Self {
             world,
@@ -78,7 +78,7 @@ impl Run {
         }
     }
 
-    /// Lets a server live, at most until `end` and then what its end takes.
+    /// Lets a server live until `end` at most, and waits for its end.
     pub fn live(&mut self, how: End, random: &mut StdRng, end: Instant) {
         let violations = self.ledger.violations();
         self.lives += 1;
@@ -126,7 +126,7 @@ impl Run {
         }
     }
 
-    /// Looks at the first bytes of a log; what comes later only must not be ours.
+    /// Checks the lines of a log. Of those behind the first bytes, which come while the server ends, only ours count.
     fn check_log(&self, log: &mut File, first: u64, weather: &Weather) {
         let mut bytes = Vec::new();
         let _ = log.read_to_end(&mut bytes);
@@ -152,7 +152,7 @@ fn rounds(scene: &Scene<'_>, how: End, random: &mut StdRng, end: Instant) -> (En
     let round = Duration::from_millis(scene.scale().round_ms);
     let mut base = None;
     if how == End::Stop {
-        // What the server takes once, at its first calls and commands, is no leak.
+        // Memory that the server takes once, at its first calls and commands, is no leak.
         play(scene, &mut actors, random, round / 2);
         actors.iter_mut().for_each(|actor| actor.check(scene));
         quiet::compare(scene, 1);

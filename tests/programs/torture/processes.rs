@@ -1,4 +1,4 @@
-//! Faults of processes: they are stopped at any place, and go on, or are killed there.
+//! Faults of processes, which are stopped anywhere and then continued or killed.
 
 use std::fs;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -15,14 +15,14 @@ use super::scene::{Disturbance, Kind, Scene};
 use harness::lab::ask_rpc;
 use harness::{Kamailio, Uac, poll};
 
-/// After so long the log names a process that holds something.
+/// The time after which the log names a process that holds something.
 const NAMED_MS: u64 = 10_000;
-/// A pin is shown once it is older than a second.
+/// The time after which a pin is surely shown: it must be older than a second.
 const SHOWN: Duration = Duration::from_millis(1_900);
-/// How long the figures are waited for while a process is stopped.
+/// The time for which the program waits for the figures while a process is stopped.
 const FIGURES: Duration = Duration::from_millis(900);
 
-/// The actors of this file.
+/// Returns the actors of this file.
 pub fn cast() -> Vec<Box<dyn Actor>> {
     vec![Box::new(Stopper), Box::new(Hunter)]
 }
@@ -34,12 +34,12 @@ pub struct Process {
     pub pid: i32,
     /// Its name, without numbers.
     pub name: String,
-    /// The process itself: it may end, and another one get its id.
+    /// A descriptor of the process. Another process may get its id when it has ended.
     handle: Arc<OwnedFd>,
 }
 
 impl Process {
-    /// Opens a process that runs; `None` if it does not.
+    /// Opens a process; returns `None` if there is none with this id.
     pub fn open(pid: i32, name: String) -> Option<Self> {
         // SAFETY: a system call without memory (pidfd_open(2)).
         let handle = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
@@ -49,7 +49,7 @@ impl Process {
         Some(Self { pid, name, handle })
     }
 
-    /// Sends a signal, and returns true if the process is there.
+    /// Sends a signal; returns false if the process has ended.
     pub fn signal(&self, number: i32) -> bool {
         let (handle, none) = (self.handle.as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
         // SAFETY: a system call that reads no memory where there is no siginfo_t (pidfd_send_signal(2)).
@@ -113,9 +113,9 @@ pub fn children(server: &Kamailio) -> Vec<i32> {
 pub struct Stopped<'s> {
     scene: &'s Scene<'s>,
     begun: Instant,
-    /// Which.
+    /// The process.
     pub process: Process,
-    /// What it was stopped at.
+    /// What the process holds.
     pub at: Place,
     ledger: &'s Ledger,
     _disturbances: Vec<Disturbance<'s>>,
@@ -124,13 +124,13 @@ pub struct Stopped<'s> {
 /// What a stopped process holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Nothing that is seen from outside, or it was not looked at.
+    /// Nothing that can be seen from outside, or nobody has looked.
     Elsewhere,
-    /// A pin: it reads the lists.
+    /// A pin, with which it reads the lists.
     Pin,
-    /// The lock: it changes the lists.
+    /// The lock, with which it changes the lists.
     Lock,
-    /// Something that all others need too: nobody answers.
+    /// Something that all other processes need, so that nobody answers.
     Everything,
 }
 
@@ -233,16 +233,16 @@ impl Drop for Stopped<'_> {
     }
 }
 
-/// What `dispatcher.stats` says.
+/// The figures of `dispatcher.stats`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Figures {
-    /// The process that has been reading for longest; 0: none.
+    /// The process that has been reading for the longest time; 0: none.
     pub reader: i64,
-    /// The process that changes the lists.
+    /// The process that changes the lists; 0: none.
     pub writer: i64,
-    /// Destinations.
+    /// The number of destinations.
     pub destinations: i64,
-    /// Bytes that wait to be freed.
+    /// The number of bytes that wait to be freed.
     pub replaced: i64,
 }
 
@@ -257,7 +257,7 @@ impl Figures {
     }
 }
 
-/// Asks a UDP worker for the figures: none of them ever waits for the lock. `None` if nobody answers soon.
+/// Asks a UDP worker for the figures, as none of them ever waits for the lock. Returns `None` if nobody answers soon.
 fn figures(scene: &Scene<'_>) -> Option<Figures> {
     let request = ask_rpc("dispatcher.stats", json!([])).header("X-Desk", "1");
     let mut uac = Uac::new();
@@ -273,13 +273,13 @@ pub fn figures_by_datagram(server: &Kamailio, limit: Duration) -> Option<Figures
     stats.ok().and_then(|stats| Figures::read(&stats))
 }
 
-/// Returns a time from a millisecond to so many, each order of magnitude alike.
+/// Returns a random time from a millisecond to `most_ms`, with each order of magnitude equally likely.
 fn up_to(most_ms: u64, random: &mut StdRng) -> Duration {
     let most = f64::from(u32::try_from(most_ms).unwrap_or(u32::MAX));
     Duration::from_secs_f64(most.powf(random.random_range(0.0..1.0)) / 1_000.0)
 }
 
-/// Stops processes by chance, for times by chance.
+/// Stops random processes for random times.
 struct Stopper;
 
 impl Actor for Stopper {
@@ -332,7 +332,7 @@ impl Actor for Hunter {
     }
 }
 
-/// Holds a process that was stopped well, now and then until the log must have named it.
+/// Holds a process that was stopped with a pin or the lock, sometimes until the log must have named it.
 fn hold(scene: &Scene<'_>, random: &mut StdRng, stopped: &Stopped<'_>) {
     let begun = Instant::now();
     let most = scene.scale().stop_ms;
@@ -369,7 +369,7 @@ fn hold(scene: &Scene<'_>, random: &mut StdRng, stopped: &Stopped<'_>) {
     }
 }
 
-/// Stops a process that holds this, if one is met soon.
+/// Stops a process that holds the `prey`; returns `None` if none is met soon.
 pub fn hunt<'s>(scene: &'s Scene<'_>, random: &mut StdRng, prey: Place) -> Option<Stopped<'s>> {
     let busy = |process: &&Process| {
         let asks = process.has("datagram") || process.has("ctl");
@@ -400,7 +400,7 @@ pub fn hunt<'s>(scene: &'s Scene<'_>, random: &mut StdRng, prey: Place) -> Optio
     None
 }
 
-/// Stops any process, wherever it is.
+/// Stops a random process, wherever it is.
 pub fn stop_any<'s>(scene: &'s Scene<'_>, random: &mut StdRng) -> Stopped<'s> {
     let all = &scene.processes;
     Stopped::stop(scene, &all[random.random_range(0..all.len())])

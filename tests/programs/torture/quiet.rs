@@ -18,7 +18,7 @@ use super::world::{
 use super::world::{listed_state, uri};
 use harness::patience;
 
-/// How long the server may take until all that was under way is over.
+/// The time that the server may take to end all that was under way.
 const CALM: Duration = Duration::from_secs(30);
 
 /// A destination as `dispatcher.list` shows it.
@@ -29,7 +29,7 @@ struct Shown {
     load: i64,
 }
 
-/// Compares everything. `version` is that of a list that is loaded in between.
+/// Compares everything, before and after a list of `version` is loaded.
 pub fn compare(scene: &Scene<'_>, version: u64) {
     calm(scene);
     let quiet_from = scene.server.log().len();
@@ -52,7 +52,7 @@ pub fn compare(scene: &Scene<'_>, version: u64) {
     scene.ledger.did("comparisons with the model");
 }
 
-/// No fault is under way, so none explains a line of the log.
+/// Checks that the log has no error since the quiet point began: no fault is under way that could explain one.
 fn log(scene: &Scene<'_>, quiet_from: usize) {
     let log = scene.server.log();
     let quiet = log.get(quiet_from..).unwrap_or_default();
@@ -84,7 +84,7 @@ fn calm(scene: &Scene<'_>) {
     }
 }
 
-/// The processes are those that there were.
+/// Checks that no process has ended and none was started.
 fn lives(scene: &Scene<'_>) {
     let now = children(scene.server);
     if now != scene.children {
@@ -110,7 +110,7 @@ fn shown(scene: &Scene<'_>, set: i64) -> Vec<Shown> {
     targets.into_iter().flatten().map(show).collect()
 }
 
-/// The states that only commands change are those that were acknowledged.
+/// Checks that the states that only commands change are those that were acknowledged.
 fn states(scene: &Scene<'_>, set: i64) {
     let model = scene.model.states(set);
     let shown = shown(scene, set);
@@ -137,7 +137,7 @@ fn states(scene: &Scene<'_>, set: i64) {
     }
 }
 
-/// The calls are those that are up.
+/// Checks that exactly those calls are counted that are up.
 fn calls(scene: &Scene<'_>) {
     let known = scene.model.calls();
     let mut loads = vec![0_i64; COMMANDED[0].1];
@@ -191,7 +191,7 @@ fn traces(scene: &Scene<'_>) -> String {
     calls.iter().map(trace).collect::<Vec<String>>().join("; ")
 }
 
-/// The lists are those of a file that was loaded, with the edits since.
+/// Checks that the running list is that of a file that was loaded, with the edits since.
 fn list(scene: &Scene<'_>) {
     let (versions, passing) = scene.model.list();
     let listed = shown(scene, LISTED);
@@ -236,8 +236,8 @@ fn list(scene: &Scene<'_>) {
     }
 }
 
-/// Each change by a command that makes a destination usable or unusable has run its event route once, but for those that
-/// the log counts as dropped for lack of memory. Among these are also events of reloads.
+/// Checks that each change by a command that makes a destination usable or unusable has run its event route once,
+/// except for as many as the log counts as dropped for lack of memory. That number includes events of reloads.
 fn events(scene: &Scene<'_>) {
     let expected = scene.model.events();
     let (mut found, mut missing) = (BTreeMap::new(), 0);
@@ -285,7 +285,7 @@ pub fn make_counters(scene: &Scene<'_>) {
     scene.ask("htable.seti", json!(["told", "failed", 0]));
 }
 
-/// The state file has each state that is not what the list asks for.
+/// Checks that the state file has each state that is not what the list asks for.
 fn kept(scene: &Scene<'_>) {
     let mut expected: Vec<String> = COMMANDED
         .iter()
@@ -302,7 +302,7 @@ fn kept(scene: &Scene<'_>) {
     let kept = within(CALM, || {
         let text = fs::read_to_string(&path).unwrap_or_default();
         let lines = text.lines().filter(|line| !line.starts_with('#'));
-        // An inactive destination that drains stays inactive.
+        // A destination that was inactive when it was set to drain has both bits.
         found = lines
             .map(|line| line.replace(" 65537 ", " 65536 "))
             .collect();
@@ -316,7 +316,7 @@ fn kept(scene: &Scene<'_>) {
     }
 }
 
-/// Destinations that answer pings are usable again.
+/// Checks that destinations that answer pings are usable again.
 fn pings(scene: &Scene<'_>) {
     let mut found = Vec::new();
     let up = within(CALM, || {

@@ -1,4 +1,4 @@
-//! What all actors of one life share.
+//! The scene that all actors of one life share.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,23 +22,23 @@ pub const LIMIT: Duration = Duration::from_secs(90);
 pub struct Scene<'l> {
     /// The server.
     pub server: &'l Kamailio,
-    /// What is there in every life.
+    /// The surroundings of every life.
     pub world: &'l World,
-    /// What must hold.
+    /// The model of what must hold.
     pub model: &'l Model,
-    /// What was done.
+    /// The account of the run.
     pub ledger: &'l Ledger,
-    /// What is disturbed, and was.
+    /// The faults that are and were under way.
     pub weather: Weather,
-    /// The round goes on.
+    /// True while the round goes on.
     pub going: AtomicBool,
-    /// The server is about to be killed: whatever is lost from now on is lost rightly.
+    /// True once the server is about to be killed. From then on, a lost request is no violation.
     pub dying: Arc<AtomicBool>,
-    /// Its processes but the main one.
+    /// The processes of the server, without the main one.
     pub processes: Vec<Process>,
-    /// The children of its main process.
+    /// The children of the server's main process.
     pub children: Vec<i32>,
-    /// Held for reading by those that need shared memory of the server's other modules, for writing while it is full.
+    /// Held for reading by actors that need shared memory of other modules, and for writing while it is full.
     pub memory: RwLock<()>,
 }
 
@@ -55,13 +55,14 @@ pub enum Kind {
     Heap,
     /// The wall clock was set.
     Clock,
-    /// The list file is none.
+    /// The list file is no list.
     File,
     /// A timer process is stopped.
     Timer,
 }
 
-/// What is disturbed, and when it was last; and for how long each process was stopped.
+/// The number of faults of each kind that are under way, and when the last one ended; and for how long each process was
+/// stopped.
 #[derive(Default)]
 pub struct Weather(
     Mutex<BTreeMap<Kind, (u32, Option<Instant>)>>,
@@ -72,7 +73,7 @@ pub struct Weather(
 pub struct Disturbance<'w>(&'w Weather, Kind);
 
 impl Weather {
-    /// A fault begins.
+    /// Notes that a fault begins.
     pub fn begin(&self, kind: Kind) -> Disturbance<'_> {
         self.0.lock().unwrap().entry(kind).or_default().0 += 1;
         Disturbance(self, kind)
@@ -85,7 +86,7 @@ impl Weather {
         seen.is_some_and(|(now, last)| *now > 0 || last.is_some_and(|end| end >= since))
     }
 
-    /// A process was stopped for so long; `None`: whichever, and all others waited for it.
+    /// Notes for how long a process was stopped; `None` stands for any process for which all others waited.
     pub fn stood(&self, pid: Option<i32>, time: Duration) {
         *self.1.lock().unwrap().entry(pid).or_default() += time;
     }
@@ -113,10 +114,10 @@ impl Drop for Disturbance<'_> {
     }
 }
 
-/// What came of a command.
+/// The outcome of a command.
 #[derive(Debug)]
 pub enum Answer {
-    /// It was done; the text that says so, where there is one.
+    /// It was executed; the text of the reply, if it has one.
     Done(String),
     /// It was refused, for this reason.
     Refused(String),
@@ -155,14 +156,14 @@ impl Scene<'_> {
         &self.world.scale
     }
 
-    /// Something is wrong, unless the server is being killed.
+    /// Books a violation, unless the server is being killed.
     pub fn wrong(&self, what: &str) {
         if !self.is_dying() {
             self.ledger.wrong(what);
         }
     }
 
-    /// Waits, at most until the round ends.
+    /// Waits for a time, at most until the round ends.
     pub fn rest(&self, time: Duration) {
         let end = Instant::now() + time;
         while self.goes_on() && Instant::now() < end {
@@ -170,7 +171,7 @@ impl Scene<'_> {
         }
     }
 
-    /// Runs a command through a door by chance, and again through ctl if that door was shut for lack of memory.
+    /// Runs a command through a random door, and again through ctl if that door was shut for lack of memory.
     pub fn command(&self, random: &mut StdRng, method: &str, params: &[Value]) -> Answer {
         let begun = Instant::now();
         let door = DOORS[random.random_range(0..DOORS.len())];
@@ -241,7 +242,8 @@ impl Scene<'_> {
         }
     }
 
-    /// Asks through the unix socket for datagrams; `None` when the server is killed, or with a violation.
+    /// Runs a command through the unix socket for datagrams. Returns `None` when the server is killed, and after a
+    /// violation.
     pub fn ask(&self, method: &str, params: Value) -> Option<Value> {
         match self.server.jsonrpc_within(method, params.clone(), LIMIT) {
             Ok(value) => Some(value),
@@ -253,7 +255,7 @@ impl Scene<'_> {
     }
 }
 
-/// A request that does `what` in the script, over TCP.
+/// Returns a request for which the script does `what`.
 pub fn request(method: &str, what: &str) -> Request {
     Request::new(method, format!("sip:{what}@torture.test")).header("X-Desk", "1")
 }
