@@ -171,8 +171,10 @@ impl Glue<'_> {
         let files = SOURCES.iter().map(|name| dir.join(name));
         let mut build = self.compiler();
         if cfg!(feature = "sanitizers") {
-            let probe = dir.join("fault_probe.c");
-            build.flags(SANITIZERS).file(probe);
+            build.file(dir.join("fault_probe.c"));
+            for flag in SANITIZERS {
+                build.flag(flag);
+            }
         }
         build
             .files(files)
