@@ -36,13 +36,15 @@ const PINGS: i64 = 10;
 /// The longest log line of ours, which has at most two texts of others in it. Unit: bytes.
 const LINE: usize = 500;
 
-/// Texts that the server's core logs about garbage at the levels for faults.
-const EXPECTED: [&str; 5] = [
+/// Texts that the server's core logs at the levels for faults: about garbage, and about more of it
+/// than the TCP workers read in time.
+const EXPECTED: [&str; 6] = [
     "set_core_dump(): core limits increased only",
     "parse_uri(): BUG: bad  state",
     "get_send_socket2(): unsupported proto",
     "srv_sip_resolvehost(): unknown proto",
     "udp_send(): invalid sendtoparameters",
+    "send2child(): tcp child",
 ];
 
 /// The settings in which servers differ.
