@@ -7,9 +7,7 @@ use std::time::Duration;
 use super::crowd::{Crowd, Step};
 use super::{Config, Kamailio, Module, free_port, patience};
 
-/// tm's time for a final reply, below the ping interval of one second. Unit: ms.
-const FR_TIMER: i64 = 500;
-/// Long after tm has given up, and after the next ping has come.
+/// When an answer is late: long after tm has given up, and after the next ping has come.
 const LATE: Step = Step::Late(200, Duration::from_millis(1_250));
 /// How long the destinations that cannot tell their pings are looked at.
 const LOOK: u64 = 6;
@@ -55,19 +53,21 @@ impl Cast {
         Self::config_with(mode, threshold, threshold)
     }
 
-    /// A server that pings every second: `down` failures take out, `up` answers bring back. Its
-    /// list is empty, for [`Crowd::load`].
+    /// A server that pings every second, and that waits for half of it: `down` failures take out,
+    /// `up` answers bring back. Where the server is slow, all this takes longer, as [`patience`]
+    /// does. Its list is empty, for [`Crowd::load`].
     pub fn config_with(mode: i64, down: i64, up: i64) -> Config {
+        let interval = i64::try_from(patience(1).as_secs()).expect("a few seconds");
         Config::routes("request_route { exit; }")
             .list("")
             .tcp()
             .only_critical()
             .param("reload_delta", 0)
-            .param("ds_ping_interval", 1)
+            .param("ds_ping_interval", interval)
             .param("ds_probing_mode", mode)
             .param("ds_probing_threshold", down)
             .param("ds_inactive_threshold", up)
-            .modparam("tm", "fr_timer", FR_TIMER)
+            .modparam("tm", "fr_timer", interval * 500)
             .modparam("jsonrpcs", "pretty_format", 0)
     }
 
@@ -90,8 +90,9 @@ impl Cast {
     /// Loads every kind of destination from these start flags.
     pub fn begin(&self, starts: &[u32]) {
         for (name, steps, _) in SCRIPTS {
+            let steps: Vec<Step> = steps.iter().copied().map(stretched).collect();
             for flags in starts {
-                self.crowd.script(&format!("{name}-{flags}"), steps);
+                self.crowd.script(&format!("{name}-{flags}"), &steps);
             }
         }
         let mut list = String::new();
@@ -136,5 +137,13 @@ impl Cast {
             traces.push(format!("{name}-{flags}: {}", trace.join(">")));
         }
         traces
+    }
+}
+
+/// A step that takes as much longer as the interval.
+fn stretched(step: Step) -> Step {
+    match step {
+        Step::Late(code, after) => Step::Late(code, after.mul_f64(patience(1).as_secs_f64())),
+        step => step,
     }
 }

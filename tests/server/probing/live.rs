@@ -129,7 +129,9 @@ fn hundreds_of_reloads_meet_pings_and_no_result_is_lost() {
         crowd.script(name, &[Step::Late(200, Duration::from_millis(100))]);
     }
     let lines: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
-    let server = play(pinging(), &crowd, &lines);
+    // No ping is given up before its answer was read.
+    let config = pinging().modparam("tm", "fr_timer", 20_000);
+    let server = play(config, &crowd, &lines);
     let mut reloads = 0;
     let last = names.last().expect("a name");
     wait_for("five pings of each", patience(20), || {
