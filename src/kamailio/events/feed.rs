@@ -18,17 +18,21 @@ use crate::dispatch::state::transition::{Flip, State};
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::listeners::Listeners;
-use crate::kamailio::server::heap;
+use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::{log_dbg, log_warn};
 use crate::kamailio::server::message::{Message, Reason};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::ScriptText;
 use crate::kamailio::server::time::now_us;
+use crate::shm::dest::destination::Dest;
 use crate::shm::event_queue::{QueuedEvent, Refused};
 use crate::shm::table::sets::Table;
 
 /// Events that routes may cause during one delivery, so that routes that keep causing events come to an end.
 const MOST_RAISED: usize = 1_000;
+
+/// Bytes of heap that an event takes at most besides its texts while it is noted or told.
+const EVENT_HEAP: usize = 600;
 
 /// Microseconds of one tick after which no more events that were posted are told. The next tick goes on.
 const TICK_US: u64 = 500_000;
@@ -130,6 +134,15 @@ impl<'m> Feed<'m> {
         if !self.listeners().hear_after_load() {
             return;
         }
+        let pinned = module.pin();
+        let Some(table) = pinned.table() else {
+            return;
+        };
+        if self.room_for(table).is_err() {
+            let noted = self.events.iter().filter(|event| event.flip == Flip::Down);
+            self.lost += down(table).count().saturating_sub(noted.count());
+            return;
+        }
         let mut noted: HashMap<(SetId, Vec<u8>), Vec<QueuedEvent>> = HashMap::new();
         for event in core::mem::take(&mut self.events) {
             if event.flip == Flip::Down && is_down(event.new) {
@@ -139,9 +152,7 @@ impl<'m> Feed<'m> {
                 self.events.push(event);
             }
         }
-        let pinned = module.pin();
-        let dests = pinned.table().map(Table::dests_as_they_came);
-        for dest in dests.unwrap_or_default() {
+        for dest in table.dests_as_they_came() {
             let state = dest.record().state();
             if !is_down(state) {
                 continue;
@@ -164,6 +175,14 @@ impl<'m> Feed<'m> {
         }
         // Those that have come up since.
         self.events.extend(noted.into_values().flatten());
+    }
+
+    /// Makes sure that events for all that are down find their memory.
+    fn room_for(&self, table: &Table) -> Result<(), NoMemory> {
+        let noted = self.events.iter().map(|event| event.uri.len());
+        let each = noted.chain(down(table).map(|dest| dest.uri().len()));
+        let events: usize = each.map(|uri| EVENT_HEAP + 2 * uri).sum();
+        heap::need(events + table.dest_count() * size_of::<&Dest>() * 4)
     }
 
     /// Has the timer process tell of what was noted, within a second: for RPC commands and for the start,
@@ -194,6 +213,11 @@ impl<'m> Feed<'m> {
             log_warn!("{} events are dropped: out of memory", self.lost);
         }
         if self.events.is_empty() {
+            return;
+        }
+        let texts = |event: &QueuedEvent| EVENT_HEAP + event.uri.len() + self.reason.len();
+        if heap::need(self.events.iter().map(texts).sum()).is_err() {
+            log_warn!("{} events are dropped: out of memory", self.events.len());
             return;
         }
         let listeners = self.listeners();
@@ -229,6 +253,12 @@ impl<'m> Feed<'m> {
             from_reply: self.from_reply,
         }
     }
+}
+
+/// Returns the destinations that are down.
+fn down(table: &Table) -> impl Iterator<Item = &Dest> {
+    let dests = table.sets().flat_map(|(_, view)| view.dests());
+    dests.filter(|dest| is_down(dest.record().state()))
 }
 
 thread_local! {

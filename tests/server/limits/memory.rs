@@ -93,11 +93,12 @@ fn a_list_of_comments() {
     survives(config(), list.as_bytes());
 }
 
+/// Each load tells of what it has changed, and of all that are down.
 #[test]
 fn a_list_of_many_destinations() {
     let line = |n: u32| {
         format!(
-            "{} sip:10.{}.{}.{}\n",
+            "{} sip:10.{}.{}.{} 1\n",
             n % 50,
             n >> 16,
             n >> 8 & 255,
@@ -105,7 +106,7 @@ fn a_list_of_many_destinations() {
         )
     };
     survives(
-        config(),
+        config().param("event_callback_mode", 65_540),
         (0..60_000).map(line).collect::<String>().as_bytes(),
     );
 }
