@@ -6,6 +6,7 @@ use core::ptr;
 use super::db::{Connection, DbError, Driver, cell, number_value, text_value, values};
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::list_params::DbTable;
+use crate::kamailio::server::heap;
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::as_str;
 
@@ -93,7 +94,8 @@ fn write_back(table: &DbTable, connection: &Connection<'_>, back: &WriteBack) ->
     }
 }
 
-/// Writes the flags of one destination. Returns `None` if the database fails, or the row still has to get its old flags.
+/// Writes the flags of one destination. Returns `None` if the database fails, the row still has to get its old flags,
+/// or there is no memory for them.
 fn change_row(
     table: &DbTable,
     connection: &Connection<'_>,
@@ -115,6 +117,9 @@ fn change_row(
             if flags == now {
                 return Some(Written::Flags(flags));
             }
+            // What may be owed has its memory before anything is written.
+            heap::reserve(owed, 1).ok()?;
+            let uri = heap::copy(uri).ok()?;
             rows.set_flags(connection, flags)?;
             // Some databases put the nearest number that fits into a small column, with all its bits set.
             return match rows.flags(connection)? {
@@ -122,7 +127,7 @@ fn change_row(
                     if rows.set_flags(connection, now).is_none() {
                         owed.push(WriteBack {
                             set: change.set,
-                            uri: uri.to_vec(),
+                            uri,
                             taken: found,
                             flags: now,
                         });

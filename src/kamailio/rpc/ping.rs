@@ -11,6 +11,7 @@ use crate::dispatch::state::transition::State;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::probing::ping::{pings_on, set_pings};
+use crate::kamailio::server::heap;
 use crate::kamailio::server::time::{now_ms, now_us};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::probing::{Ended, Health, Last};
@@ -65,6 +66,7 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
     let Some(table) = pinned.table().filter(|table| !table.is_empty()) else {
         return Err("No Destination Sets".into());
     };
+    heap::need(table.len() * size_of::<(SetId, &View)>() * 4)?;
     let sets: Vec<(SetId, &View)> = table
         .sets()
         .filter(|(id, _)| set.is_none_or(|set| set == *id))
