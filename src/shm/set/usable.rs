@@ -227,4 +227,18 @@ mod tests {
             assert_eq!(all(&filled), all(&usable), "len {len}");
         }
     }
+
+    #[test]
+    fn what_changes_while_a_bit_is_written_is_followed() {
+        let heap = Heap::default();
+        for last in [false, true] {
+            let usable = bitmap(&heap, 5);
+            usable.sync(3, || last);
+            let looks = core::cell::Cell::new(0);
+            // It is another one until the process has looked at it for the first time.
+            usable.sync(3, || last == (looks.replace(looks.get() + 1) > 0));
+            assert_eq!(usable.next(0), last.then_some(3));
+            assert_eq!(usable.any(), last);
+        }
+    }
 }

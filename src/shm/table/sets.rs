@@ -152,6 +152,7 @@ impl Table {
     /// # Safety
     /// The index stays until it was replaced and retired.
     pub(crate) unsafe fn replace_addrs(&self, addrs: NonNull<AddrIndex>) -> *mut AddrIndex {
+        // What it returns is freed later: the writer lock, which everybody holds who replaces it, orders that.
         self.addrs.swap(addrs.as_ptr(), Release)
     }
 

@@ -240,6 +240,36 @@ fn a_call_moves_where_its_destination_is_out_or_the_next_is_asked_for() {
 }
 
 #[test]
+fn the_time_of_a_call_that_moves_begins_anew() {
+    let lab = Lab::new(&[
+        with_duid("sip:b:1", "duid=b"),
+        with_duid("sip:a:1", "duid=a"),
+    ]);
+    assert_eq!(lab.place("1", 0), Placed::New(0));
+    set_state(&lab.store, 1, "sip:a:1", 1);
+    let before_s = lab.infos(None)[0].2;
+    assert_eq!(lab.place("1", 7), Placed::Moved(1));
+    assert_eq!(lab.infos(None)[0].2, before_s + 7);
+    lab.destroy();
+}
+
+#[test]
+fn a_confirmed_call_stays_where_it_is() {
+    let list = [
+        with_duid("sip:b:1", "duid=b"),
+        with_duid("sip:a:1", "duid=a"),
+    ];
+    let lab = Lab::new(&list);
+    assert_eq!(lab.place("1", 0), Placed::New(0));
+    assert!(lab.confirm("1"));
+    assert!(lab.move_to("1", 1, true));
+    assert_eq!(lab.loads(), loads(&[("a", 1), ("b", 0)]));
+    assert_eq!(lab.end("1"), 1);
+    assert_eq!(lab.loads(), loads(&[("a", 0), ("b", 0)]));
+    lab.destroy();
+}
+
+#[test]
 fn only_the_maker_takes_a_call_back_and_only_while_nobody_has_found_it() {
     let lab = Lab::new(&[with_duid("sip:a:1", "duid=a;maxload=2")]);
     assert_eq!(lab.fail("1"), Placed::New(0));

@@ -197,6 +197,33 @@ fn model_dump(model: &Model) -> Vec<String> {
 }
 
 #[test]
+fn an_answer_is_for_one_of_two_lines_with_the_same_uri() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    let list = [spec(1, "sip:a:1", 0, 0), spec(1, "sip:a:1", 0, 0)];
+    for asked in 0..2 {
+        load(&store, &list, ReloadState::Keep).unwrap();
+        let pinned = store.pin(0);
+        let dest = pinned.view(1).unwrap().dest(asked).unwrap();
+        let answer = Answer {
+            record: dest.record(),
+            uri: dest.uri(),
+            now: Revision {
+                peer: Some((&[Addr::V4([10, 0, 0, 1])], 9, Proto::TCP)),
+                ..Revision::default()
+            },
+        };
+        store.readdress(LONG, 1, &[answer], &mut random()).unwrap();
+        drop(pinned);
+        let pinned = store.pin(0);
+        let ports = pinned.view(1).unwrap().dests().map(|dest| dest.port);
+        let expected: &[u16] = if asked == 0 { &[9, 1] } else { &[1, 9] };
+        assert_eq!(ports.collect::<Vec<_>>(), expected);
+    }
+    unsafe { store.destroy() };
+}
+
+#[test]
 fn all_answers_for_a_set_are_one_edit() {
     const COUNT: u8 = if cfg!(miri) { 70 } else { 200 };
     let heap = Heap::default();

@@ -263,6 +263,17 @@ fn a_tree_that_is_behind_gives_no_call_to_who_is_down() {
 }
 
 #[test]
+fn a_change_of_latency_counts_as_a_change() {
+    with_up(3, &[0, 1, 2], |view, store| {
+        let record = view.dest(1).unwrap().record();
+        let was_quiet = Cell::new(None);
+        store.change_latency(1, record, || was_quiet.set(Some(view.is_quiet())));
+        assert_eq!(was_quiet.get(), Some(false));
+        assert!(view.is_quiet());
+    });
+}
+
+#[test]
 fn each_change_that_a_load_makes_counts() {
     let heap = Heap::default();
     let store = store(&heap);

@@ -14,11 +14,14 @@ use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::state::transition::{Outcome, State};
 use crate::shm::dest::address::{Key, Match, Source};
 use crate::shm::dest::destination::Dest;
+use crate::shm::dest::record::DestRecord;
+use crate::shm::dest::record_slab::{RecordSlab, Vitals};
 use crate::shm::memory::arena::ShmSafe;
+use crate::shm::memory::refcount::Counted;
 use crate::shm::set::view::Rules;
 use crate::shm::table::lock::Refusal;
 use crate::shm::table::new_table::{Changes, compare};
-use crate::shm::table::store::{ReloadState, Store};
+use crate::shm::table::store::{ReloadState, Store, Tried};
 
 /// Draining.
 const D: u32 = State::DRAINING.bits();
@@ -367,6 +370,59 @@ fn attributes_of_any_length_are_kept() {
         }
     }
     unsafe { store.destroy() };
+}
+
+#[test]
+fn a_search_that_finds_nothing_looks_at_the_newer_list() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    load(&store, &[spec(1, "sip:a:1", 0, 0)], ReloadState::Keep).unwrap();
+    let mut seen = Vec::new();
+    let tried = store.try_set(0, 1, |view| {
+        seen.push(view.dest(0)?.uri().to_vec());
+        if seen.len() == 1 {
+            load(&store, &[spec(1, "sip:b:1", 0, 0)], ReloadState::Keep).unwrap();
+        }
+        (seen.len() > 1).then_some(())
+    });
+    assert!(matches!(tried, Tried::Done(())));
+    assert_eq!(seen, [b"sip:a:1", b"sip:b:1"]);
+    unsafe { store.destroy() };
+}
+
+#[test]
+fn a_record_that_is_held_keeps_64_and_no_more() {
+    let heap = Heap::default();
+    let watched = Rules {
+        watched: true,
+        ..RULES
+    };
+    let store = HeapStore::create(heap.clone(), Spin::INIT, watched).unwrap();
+    unsafe { store.make_slots(2) }.unwrap();
+    let uris: Vec<String> = (0..200).map(|n| format!("sip:a:{}", n + 1)).collect();
+    let many: Vec<_> = uris.iter().map(|uri| spec(1, uri, 0, 0)).collect();
+    let leave = || {
+        for _ in 0..2 {
+            load(&store, &[spec(1, "sip:b:1", 0, 0)], ReloadState::Keep).unwrap();
+        }
+        heap.bytes()
+    };
+    let before = leave();
+    load(&store, &many, ReloadState::Keep).unwrap();
+    let pinned = store.pin(0);
+    let held = store.hold(pinned.view(1).unwrap().dest(100).unwrap());
+    drop(pinned);
+    let kept = leave() - before;
+    let slab = 64 * (size_of::<Counted<DestRecord>>() + size_of::<Vitals>());
+    assert!(kept >= slab, "{kept} of {slab} bytes");
+    assert!(
+        kept <= slab + size_of::<RecordSlab>(),
+        "{kept} of {slab} bytes"
+    );
+    drop(held);
+    assert_eq!(leave(), before);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
 }
 
 #[test]
