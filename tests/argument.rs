@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 const SAFETY: &str = "doc/dev/safety.md";
 const CLAIMS: &str = "doc/dev/claims.md";
 
+/// Functions that are named beside tests.
+const NOT_TESTS: [&str; 3] = ["guard", "header", "mod_init"];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -65,10 +68,50 @@ fn code(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// Returns true for what looks like the name of a test: words of small letters and digits, joined by `_`.
+/// Returns true for what looks like the name of a test: small letters, digits and `_`.
 fn is_name(text: &str) -> bool {
-    let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-    text.matches('_').count() >= 2 && text.chars().all(is_word)
+    let is_letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    !text.is_empty() && text.chars().all(is_letter)
+}
+
+/// Returns the name of a model of interleavings, which is in quotes.
+fn interleaving(text: &str) -> Option<&str> {
+    text.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// Returns the names of all models of interleavings.
+fn interleavings() -> BTreeSet<String> {
+    let folder = root().join("src/shm/tests/models/interleavings");
+    let mut names = BTreeSet::new();
+    for path in sources(&folder) {
+        let text = read(&path);
+        for begin in ["model!(", "name:"] {
+            let rest = text.split(begin).skip(1);
+            let named = rest.filter_map(|rest| rest.trim_start().strip_prefix('"'));
+            names.extend(named.map(|rest| rest.split('"').next().unwrap().to_owned()));
+        }
+    }
+    assert!(names.len() > 40, "{} models", names.len());
+    names
+}
+
+/// Returns the texts of a page that cite tests: what is behind "Tested by" in an entry, and the last cells of tables.
+fn citations(page: &str) -> Vec<String> {
+    let mut cited: Vec<String> = rows(page)
+        .into_iter()
+        .filter_map(|mut row| row.pop())
+        .collect();
+    for part in page.split("Tested by").skip(1) {
+        let mut lines = part.lines();
+        let mut text = lines.next().unwrap_or_default().to_owned();
+        // The rest of the entry is indented.
+        for line in lines.take_while(|line| line.starts_with("   ")) {
+            text.push(' ');
+            text.push_str(line.trim());
+        }
+        cited.push(text);
+    }
+    cited
 }
 
 /// Returns the cells of the rows of all tables in a text, without their heads.
@@ -98,7 +141,7 @@ fn section<'p>(page: &'p str, heading: &str) -> &'p str {
 
 #[test]
 fn every_test_that_the_argument_names_is_there() {
-    let tests = tests();
+    let (tests, interleavings) = (tests(), interleavings());
     let makefile = read("Makefile");
     let models = read("doc/dev/models.md");
     for page in [SAFETY, CLAIMS] {
@@ -115,32 +158,17 @@ fn every_test_that_the_argument_names_is_there() {
                 let is_there = models.contains(&model) || models.contains(&format!("`{short}`"));
                 assert!(is_there, "{page}: no model {name}");
             }
-            // Names of functions and parameters look alike, but are not where tests are cited.
-            if is_name(name) && is_cited(&text, name) {
+        }
+        for name in citations(&text).iter().flat_map(|cell| code(cell)) {
+            if let Some(model) = interleaving(name) {
+                assert!(interleavings.contains(model), "{page}: no model {model}");
+            } else if is_name(name) && !NOT_TESTS.contains(&name) {
                 seen += 1;
                 assert!(tests.contains(name), "{page}: no test {name}");
             }
         }
         assert!(seen > 50, "{page}: {seen} names");
     }
-}
-
-/// Returns true if a name stands where tests are cited: after "Tested by", or in the last column of a table.
-fn is_cited(page: &str, name: &str) -> bool {
-    let quoted = format!("`{name}`");
-    let in_table = rows(page)
-        .iter()
-        .any(|row| row.last().unwrap().contains(&quoted));
-    // The rest of the entry is indented.
-    let cited = |part: &str| {
-        let mut lines = part.lines();
-        let first = lines.next().unwrap_or_default();
-        let rest = lines.take_while(|line| line.starts_with("   "));
-        std::iter::once(first)
-            .chain(rest)
-            .any(|line| line.contains(&quoted))
-    };
-    in_table || page.split("Tested by").skip(1).any(cited)
 }
 
 #[test]
@@ -180,9 +208,10 @@ fn every_promise_of_the_server_names_its_tests_or_says_that_it_has_none() {
 
 #[test]
 fn every_claim_and_every_bound_names_its_tests_or_says_that_it_has_none() {
+    let is_test =
+        |name: &&str| is_name(name) || name.contains("::") || interleaving(name).is_some();
     let names_tests = |cell: &str| {
-        let named = code(cell);
-        named.iter().any(|name| is_name(name)) || cell.contains("none") || cell.contains("no test")
+        cell.starts_with("none") || cell.starts_with("not tested") || code(cell).iter().any(is_test)
     };
     let claims = read(CLAIMS);
     let rows_of_claims = rows(&claims);
@@ -190,9 +219,37 @@ fn every_claim_and_every_bound_names_its_tests_or_says_that_it_has_none() {
     let page = read(SAFETY);
     let rows_of_bounds = rows(section(&page, "What can grow, and its bound"));
     assert!(rows_of_bounds.len() > 25, "{} bounds", rows_of_bounds.len());
+    for row in &rows_of_bounds {
+        let files = files_of(&row[1]);
+        for name in row[2..].iter().flat_map(|cell| code(cell)) {
+            let constant = name.rsplit("::").next().unwrap();
+            if constant.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
+                let is_there = files
+                    .iter()
+                    .any(|text| text.contains(&format!("const {constant}:")));
+                assert!(is_there, "no constant {constant}: {row:?}");
+            }
+        }
+    }
     for row in rows_of_claims.iter().chain(&rows_of_bounds) {
         assert!(names_tests(row.last().unwrap()), "no test: {row:?}");
     }
+}
+
+/// Returns the texts of the files that a cell names. A name without a folder is in the folder of the one before.
+fn files_of(cell: &str) -> Vec<String> {
+    let mut folder = String::new();
+    let mut texts = Vec::new();
+    for name in code(cell) {
+        let path = name.split(':').next().unwrap();
+        if let Some((of_this, _)) = path.rsplit_once('/') {
+            of_this.clone_into(&mut folder);
+        }
+        let file = path.rsplit('/').next().unwrap();
+        texts.push(read(format!("{folder}/{file}")));
+    }
+    assert!(!texts.is_empty(), "no file: {cell}");
+    texts
 }
 
 /// Returns the places with `unsafe` in the product's code: each with its line and the lines behind it.
