@@ -16,7 +16,7 @@ use crate::shm::tests::store::{RULES, Spin};
 
 /// Edits set 1 again and again, which frees what no reader can see any more.
 fn edit<L: RawMutex>(store: &Shared<L>, uri: &str) {
-    for _ in 0..rounds(4, 2_000) {
+    for _ in 0..rounds(60, 2_000) {
         _ = store.add(LONG, &spec(1, uri, 0, 0), &mut random());
         _ = store.remove(LONG, 1, uri.as_bytes(), &mut random());
     }
@@ -91,7 +91,7 @@ unsafe impl RawMutex for NoLock {
 fn two_writers_are_at_work() {
     let store = one::<NoLock>();
     let reload = || {
-        for _ in 0..rounds(4, 2_000) {
+        for _ in 0..rounds(60, 2_000) {
             load(&store, &[spec(1, "sip:a:1", 0, 0)], ReloadState::Keep);
         }
     };
