@@ -123,7 +123,7 @@ impl<const GROUPS: usize> StickyCalls<GROUPS> {
     ) -> Result<(), OutOfMemory> {
         let (group, fingerprint) = self.find(set, call_id);
         let group = self.need_entries(arena)?.get(group);
-        let group = group.map_or(&[][..], <[_; _]>::as_slice);
+        let group = group.map_or(&[][..], <[_; WAYS]>::as_slice);
         let noted = entry_of(fingerprint, now_s);
         for _ in 0..TRIES {
             let there = group.iter().find(|entry| is_of(entry, fingerprint));
