@@ -284,10 +284,10 @@ fn records_and_slabs() {
     processes(&[&|| let_go(0), &|| let_go(1)]);
 }
 
-const QUICK: &[How] = &[How::Stops(2, 200), How::Random(50)];
+const QUICK: &[How] = &[How::Stops(1), How::Priorities(3, 60), How::Random(50)];
 const ALL: &[How] = &[How::All];
 const FULL: &[How] = &[
-    How::Stops(4, 1_000_000),
+    How::Stops(2),
     How::Random(200_000),
     How::Priorities(5, 200_000),
 ];
@@ -309,7 +309,7 @@ pub const MODELS: &[Model] = &[
         name: "events at the bound",
         run: || events(MOST_BYTES / 2 + 1),
         quick: &[How::Random(20)],
-        full: &[How::Stops(3, 2_000)],
+        full: &[How::Stops(1)],
     },
     model!("epochs", epochs(false), FULL),
     model!("epochs and strays", epochs(true), FULL),

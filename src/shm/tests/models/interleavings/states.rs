@@ -192,9 +192,13 @@ fn marks_in_the_second_word(start: Start) {
     farm.end();
 }
 
-const QUICK: &[How] = &[How::Stops(1, 60), How::Random(20)];
+const QUICK: &[How] = &[
+    How::Priorities(2, 30),
+    How::Priorities(3, 30),
+    How::Random(20),
+];
 const FULL: &[How] = &[
-    How::Stops(2, 1_000_000),
+    How::Stops(1),
     How::Random(100_000),
     How::Priorities(4, 100_000),
 ];

@@ -46,6 +46,8 @@ struct World {
     oracles: RefCell<Vec<Oracle>>,
     oracle_count: Cell<usize>,
     steps: Cell<u64>,
+    /// Operations of this execution that were no steps.
+    quiet_steps: Cell<u64>,
 }
 
 thread_local! {
@@ -59,13 +61,24 @@ fn world() -> &'static World {
 /// Waits for the turn of a step, after a look at what the last one has changed.
 pub fn wait_for_turn() {
     let world = world();
-    if world.quiet.get() > 0 || std::thread::panicking() {
+    if std::thread::panicking() {
+        return;
+    }
+    if world.quiet.get() > 0 {
+        world.quiet_steps.set(world.quiet_steps.get() + 1);
+        assert!(world.quiet_steps.get() < 1_000_000, "it has no end");
         return;
     }
     world.look();
     world.steps.set(world.steps.get() + 1);
     // An atomic of shuttle's own, for its scheduling point.
     shuttle::sync::atomic::AtomicBool::new(false).load(Ordering::SeqCst);
+}
+
+/// Lets all other processes go on first, where the schedule has no other wish.
+pub fn let_others_go() {
+    wait_for_turn();
+    shuttle::thread::yield_now();
 }
 
 impl World {
@@ -96,6 +109,7 @@ pub fn quiet<R>(act: impl FnOnce() -> R) -> R {
 pub fn begin() {
     let world = world();
     world.quiet.set(0);
+    world.quiet_steps.set(0);
     place::pause(false);
     world.oracles.borrow_mut().clear();
     world.waiting.borrow_mut().clear();
