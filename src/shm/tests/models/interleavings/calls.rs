@@ -2,7 +2,7 @@
 
 use core::mem;
 
-use super::explore::{How, Model};
+use super::explore::{FULL, How, Model, QUICK, model};
 use super::farm::{Farm, ONCE, RULES, bits, look_on, processes};
 use super::world::{Gate, Search, quiet};
 use crate::dispatch::list::destination::DestSpec;
@@ -485,28 +485,6 @@ fn sticky() {
         assert!(calls.knows(1, b"one", 7) && calls.knows(1, b"two", 7));
         unsafe { calls.destroy(&Pool) };
     });
-}
-
-const QUICK: &[How] = &[
-    How::Priorities(2, 30),
-    How::Priorities(3, 30),
-    How::Random(20),
-];
-const FULL: &[How] = &[
-    How::Stops(1),
-    How::Random(50_000),
-    How::Priorities(4, 50_000),
-];
-
-macro_rules! model {
-    ($name:literal, $run:expr) => {
-        Model {
-            name: $name,
-            run: || $run,
-            quick: QUICK,
-            full: FULL,
-        }
-    };
 }
 
 pub const MODELS: &[Model] = &[

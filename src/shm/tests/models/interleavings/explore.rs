@@ -95,6 +95,31 @@ pub struct Model {
     pub full: &'static [How],
 }
 
+/// How large models are explored in seconds, and where time does not matter.
+pub const QUICK: &[How] = &[
+    How::Priorities(2, 30),
+    How::Priorities(3, 30),
+    How::Random(20),
+];
+pub const FULL: &[How] = &[
+    How::Stops(1),
+    How::Random(50_000),
+    How::Priorities(4, 50_000),
+];
+
+/// Makes a model that is explored as `QUICK` and `FULL` of its file say.
+macro_rules! model {
+    ($name:literal, $run:expr) => {
+        Model {
+            name: $name,
+            run: || $run,
+            quick: QUICK,
+            full: FULL,
+        }
+    };
+}
+pub(super) use model;
+
 /// Runs a model in one way. Returns how many schedules there were.
 fn explore(run: fn(), how: How, prints: bool) -> usize {
     const SEED: u64 = 16;

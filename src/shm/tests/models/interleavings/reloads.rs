@@ -6,7 +6,7 @@ use core::ptr;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-use super::explore::{How, Model};
+use super::explore::{FULL, How, Model, QUICK, model};
 use super::farm::{Farm, ONCE, RULES, bits, processes};
 use super::states::list;
 use super::world::{Search, let_others_go, quiet};
@@ -253,28 +253,6 @@ fn two_loads_and_a_change() {
     let last = loads.iter().rfind(loaded).unwrap();
     assert_eq!(farm.status("sip:a:1").0, last.1, "{loads:?}");
     farm.end();
-}
-
-const QUICK: &[How] = &[
-    How::Priorities(2, 30),
-    How::Priorities(3, 30),
-    How::Random(20),
-];
-const FULL: &[How] = &[
-    How::Stops(1),
-    How::Random(50_000),
-    How::Priorities(4, 50_000),
-];
-
-macro_rules! model {
-    ($name:literal, $run:expr) => {
-        Model {
-            name: $name,
-            run: || $run,
-            quick: QUICK,
-            full: FULL,
-        }
-    };
 }
 
 const UP: State = State::ACTIVE;

@@ -1,6 +1,6 @@
 //! States, weights and latencies that are changed while others select.
 
-use super::explore::{How, Model};
+use super::explore::{How, Model, QUICK, model};
 use super::farm::{Farm, RULES, bits, look_on, processes};
 use crate::dispatch::list::destination::DestSpec;
 use crate::dispatch::select::algorithm::{Start, choose};
@@ -192,27 +192,11 @@ fn marks_in_the_second_word(start: Start) {
     farm.end();
 }
 
-const QUICK: &[How] = &[
-    How::Priorities(2, 30),
-    How::Priorities(3, 30),
-    How::Random(20),
-];
 const FULL: &[How] = &[
     How::Stops(1),
     How::Random(100_000),
     How::Priorities(4, 100_000),
 ];
-
-macro_rules! model {
-    ($name:literal, $run:expr) => {
-        Model {
-            name: $name,
-            run: || $run,
-            quick: QUICK,
-            full: FULL,
-        }
-    };
-}
 
 pub const MODELS: &[Model] = &[
     model!("marks, first", marks_and_a_search(Start::First)),
