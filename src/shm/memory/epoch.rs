@@ -19,7 +19,7 @@
 //! `Acquire`, as the index of addresses is. The pointers to the table and to views must be `SeqCst`, because changes of
 //! states follow them (`Writer::publish` in `table/writer.rs`).
 //!
-//! What a process writes to its slot is a `Release`, and the scan an `Acquire`: all that was read under an
+//! A process writes to its slot with `Release`, and the scan reads with `Acquire`: all that was read under an
 //! earlier pin was read before whoever sees a later one frees it. Loom proves it (`doc/dev/models.md`).
 //!
 //! A process that dies with a pin set takes the whole server down with it (`doc/dev/safety.md`, children).

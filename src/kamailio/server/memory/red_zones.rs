@@ -1,4 +1,4 @@
-//! What AddressSanitizer must know of our pieces of shared memory. Never in a release.
+//! Tells AddressSanitizer of our pieces of shared memory. It is never in a release.
 //!
 //! To AddressSanitizer the server's pool is one mapping, in which everything may be touched. Here each piece gets a
 //! forbidden zone before and behind it. A piece that was given back is forbidden, and is kept for a while before the
@@ -27,7 +27,7 @@ const ZONE: usize = 32;
 /// The most bytes that a process keeps of what it gave back.
 const MOST_KEPT: usize = 64 * 1_024;
 
-/// What this process gave back and the server has not got yet.
+/// The pieces that this process gave back and the server has not got yet.
 struct Kept {
     /// The process: a child of it inherits the list, but not the pieces.
     process: u32,
