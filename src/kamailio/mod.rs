@@ -9,6 +9,7 @@
 //! | [`probing`] | Pings and the resolver. |
 //! | [`select`] | `ds_select_*`, `ds_next_*`, `ds_mark_dst`, `ds_is_from_list`. |
 //! | [`rpc`] | RPC and MI commands. |
+//! | [`observe`] | What the module shows of its work. |
 //! | [`script`] | Entry points for scripts: functions, KEMI, pseudo-variables, the C interface. |
 //! | [`module`] | The export table, start and stop, processes. |
 
@@ -16,6 +17,7 @@ pub mod config;
 pub mod events;
 pub mod list;
 pub mod module;
+pub mod observe;
 pub mod probing;
 pub mod rpc;
 pub mod script;

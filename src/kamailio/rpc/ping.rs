@@ -5,16 +5,13 @@ use super::rpc_reply::{Full, RpcCall, RpcNode};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::list::words::integer;
-use crate::dispatch::state::event::Cause;
-use crate::dispatch::state::probe::{Unsent, is_pinged};
-use crate::dispatch::state::transition::State;
-use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::observe::why::{ended, is_pinged_now, why};
 use crate::kamailio::probing::ping::{pings_on, set_pings};
 use crate::kamailio::server::heap;
 use crate::kamailio::server::time::{now_ms, now_us};
 use crate::shm::dest::destination::Dest;
-use crate::shm::dest::probing::{Ended, Health, Last};
+use crate::shm::dest::probing::Health;
 use crate::shm::set::view::View;
 
 /// Answers `dispatcher.ping_active` [0|1].
@@ -136,72 +133,7 @@ pub fn health(node: &RpcNode<'_>, module: &Module, dest: &Dest) -> Result<(), Fu
         .map(|sent| now_us().saturating_sub(sent) / 1_000);
     node.add(c"WAITING_MS", waits)?;
     let next = record.health().and_then(Health::due_ms);
-    let next = next.filter(|_| pinged(module, dest));
+    let next = next.filter(|_| is_pinged_now(module, dest));
     let next = next.map(|due| due.saturating_sub(now_ms));
     node.add(c"NEXT_IN_MS", next)
-}
-
-fn pinged(module: &Module, dest: &Dest) -> bool {
-    module.settings.pings.is_some()
-        && pings_on(module)
-        && is_pinged(dest.record().state(), &cfg::mark_rules(module))
-}
-
-fn ended(ended: Ended) -> String {
-    match ended {
-        Ended::Reply(status) => status.to_string(),
-        Ended::Silence => "no reply".into(),
-        Ended::NotSent(why @ Unsent::NoAddress) => why.words().into(),
-        Ended::NotSent(why) => format!("could not be sent: {}", why.words()),
-    }
-}
-
-/// Says in one sentence why a destination is in its state.
-fn why(module: &Module, dest: &Dest) -> String {
-    let record = dest.record();
-    let (state, counted) = record.status();
-    let (cause, since_ms) = record.cause();
-    let compat = module.settings.compat;
-    let by = match cause {
-        Cause::Start | Cause::Reload => "as the list has it".to_owned(),
-        Cause::Script => "set by the script (ds_mark_dst)".to_owned(),
-        Cause::Rpc => "set by a command".to_owned(),
-        Cause::Ping => match record.health().and_then(Health::last) {
-            Some(last) => by_ping(last),
-            None => "found by pings".to_owned(),
-        },
-    };
-    // Neither marks nor pings begin to drain: what they have found is the rest of the state.
-    let drains_besides = state.drains() && matches!(cause, Cause::Script | Cause::Ping);
-    let what = if drains_besides {
-        let found = state.without(State::DRAINING).words(compat);
-        format!("draining (no new calls); {found}")
-    } else {
-        state.words(compat)
-    };
-    let since = match since_ms {
-        0 => String::new(),
-        since => format!(" for {} s", now_ms().saturating_sub(since) / 1_000),
-    };
-    let counted = match (counted, state.contains(State::INACTIVE)) {
-        (0, _) => String::new(),
-        (n, true) => format!("; {n} good in a row so far"),
-        (n, false) => format!("; {n} bad counted so far"),
-    };
-    let not_pinged = if pinged(module, dest) {
-        ""
-    } else {
-        "; not pinged"
-    };
-    format!("{what}{since}: {by}{counted}{not_pinged}")
-}
-
-fn by_ping(last: Last) -> String {
-    match last.bad_in_row {
-        0 => format!("the last ping was good ({})", ended(last.ended)),
-        n => format!(
-            "{n} bad pings in a row, the last one: {}",
-            ended(last.ended)
-        ),
-    }
 }

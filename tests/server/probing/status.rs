@@ -165,19 +165,20 @@ fn draining_is_said_whatever_else_changes() {
     let begin = "draining (no new calls) for 0 s: set by a command";
     assert!(why(&status(&server, &uri)).starts_with(begin));
     crowd.script("off", &[Step::Code(503)]);
-    let begin = "draining (no new calls); inactive for ";
+    let begin = "draining (no new calls), set by a command; inactive for ";
     says(&uri, begin, "bad pings in a row, the last one: 503");
     crowd.script("off", &[Step::Code(200)]);
     says(
         &uri,
-        "draining (no new calls); active for ",
+        "draining (no new calls), set by a command; active for ",
         ": the last ping was good (200)",
     );
     set("a");
     assert!(why(&status(&server, &uri)).starts_with("active for 0 s: set by a command"));
     // Pings have marked the listed ones as pinged.
     for name in ["listed", "old"] {
-        says(&crowd.uri(name), "draining (no new calls)", "");
+        let begin = "draining (no new calls), as the list has it; active";
+        says(&crowd.uri(name), begin, "the last ping was good (200)");
     }
     says(&crowd.uri("both"), "disabled: as the list has it", "");
 }

@@ -1,0 +1,86 @@
+//! Why a destination is in its state, in words: `dispatcher.ping_status` and the page say the same.
+
+use crate::dispatch::state::event::Cause;
+use crate::dispatch::state::probe::{Unsent, is_pinged};
+use crate::dispatch::state::transition::State;
+use crate::kamailio::config::cfg;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::probing::ping::pings_on;
+use crate::kamailio::server::time::now_ms;
+use crate::shm::dest::destination::Dest;
+use crate::shm::dest::probing::{Ended, Health, Last};
+
+const AS_LISTED: &str = "as the list has it";
+const BY_COMMAND: &str = "set by a command";
+
+/// Returns true if the destination is pinged, as things are now.
+pub fn is_pinged_now(module: &Module, dest: &Dest) -> bool {
+    module.settings.pings.is_some()
+        && pings_on(module)
+        && is_pinged(dest.record().state(), &cfg::mark_rules(module))
+}
+
+/// Says how a ping ended.
+pub fn ended(ended: Ended) -> String {
+    match ended {
+        Ended::Reply(status) => status.to_string(),
+        Ended::Silence => "no reply".into(),
+        Ended::NotSent(why @ Unsent::NoAddress) => why.words().into(),
+        Ended::NotSent(why) => format!("could not be sent: {}", why.words()),
+    }
+}
+
+/// Says in one sentence why a destination is in its state.
+pub fn why(module: &Module, dest: &Dest) -> String {
+    let record = dest.record();
+    let (state, counted) = record.status();
+    let (cause, since_ms) = record.cause();
+    let compat = module.settings.compat;
+    let by = match cause {
+        Cause::Start | Cause::Reload => AS_LISTED.to_owned(),
+        Cause::Script => "set by the script (ds_mark_dst)".to_owned(),
+        Cause::Rpc => BY_COMMAND.to_owned(),
+        Cause::Ping => match record.health().and_then(Health::last) {
+            Some(last) => by_ping(last),
+            None => "found by pings".to_owned(),
+        },
+    };
+    // Neither marks nor pings begin to drain: what they have found is the rest of the state.
+    let drains_besides = state.drains() && matches!(cause, Cause::Script | Cause::Ping);
+    let what = if drains_besides {
+        let found = state.without(State::DRAINING).words(compat);
+        let by = if record.listed().drains() {
+            AS_LISTED
+        } else {
+            BY_COMMAND
+        };
+        format!("draining (no new calls), {by}; {found}")
+    } else {
+        state.words(compat)
+    };
+    let since = match since_ms {
+        0 => String::new(),
+        since => format!(" for {} s", now_ms().saturating_sub(since) / 1_000),
+    };
+    let counted = match (counted, state.contains(State::INACTIVE)) {
+        (0, _) => String::new(),
+        (n, true) => format!("; {n} good in a row so far"),
+        (n, false) => format!("; {n} bad counted so far"),
+    };
+    let not_pinged = if is_pinged_now(module, dest) {
+        ""
+    } else {
+        "; not pinged"
+    };
+    format!("{what}{since}: {by}{counted}{not_pinged}")
+}
+
+fn by_ping(last: Last) -> String {
+    match last.bad_in_row {
+        0 => format!("the last ping was good ({})", ended(last.ended)),
+        n => format!(
+            "{n} bad pings in a row, the last one: {}",
+            ended(last.ended)
+        ),
+    }
+}
