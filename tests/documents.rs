@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use harness::manual;
+
 const TABLES: &str = include_str!("../kamailio-glue/tables.c");
 const KEMI: &str = include_str!("../kamailio-glue/kemi.c");
 
@@ -563,6 +565,45 @@ mod links {
             }
         }
     }
+}
+
+/// What the blocks of the manual are, and how they are run: doc/dev/manual.md.
+const MARKS: [&str; 7] = ["cfg", "console", "list", "lua", "mi", "sh", "usage"];
+
+#[test]
+fn every_block_of_the_manual_is_marked() {
+    let mut seen = 0;
+    for (page, text) in manual::pages() {
+        for block in manual::blocks(&page, &text) {
+            let place = block.place();
+            assert!(
+                MARKS.contains(&block.mark.as_str()),
+                "{place}: a block needs a fence with one of {MARKS:?} behind it: doc/dev/manual.md"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 90, "the blocks were not found: {seen}");
+}
+
+/// The form of a command is that in the table at the top of the page.
+#[test]
+fn every_form_of_a_command_is_that_of_the_table() {
+    let text = reference("rpc.md");
+    let mut seen = 0;
+    for block in manual::blocks("rpc.md", &text) {
+        if block.mark != "usage" {
+            continue;
+        }
+        let (name, arguments) = block.text.trim_end().split_once(' ').unwrap();
+        let row = rows(&text)
+            .into_iter()
+            .find(|row| row.len() == 3 && code(&row[0]).first() == Some(&name));
+        let row = row.unwrap_or_else(|| panic!("{}: no command {name}", block.place()));
+        assert_eq!(code(&row[2]), [arguments], "{}", block.place());
+        seen += 1;
+    }
+    assert!(seen > 3, "the forms were not found: {seen}");
 }
 
 /// Who goes back to the packaged module must know what it refuses.

@@ -18,6 +18,7 @@ pub mod lab;
 mod listing;
 pub mod live;
 mod log;
+pub mod manual;
 pub mod module;
 pub mod network;
 pub mod packaged;
