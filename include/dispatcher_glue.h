@@ -248,6 +248,9 @@ void dsr_ping_done(struct cell *transaction, int type, struct tmcb_params *param
 void dsr_cfg_threshold(str *group, str *name);
 int dsr_cfg_reply_codes(void *values, str *group, str *name, void **value);
 
+/* The parameter `set_name`, whose value is a text that ends with NUL; once for each time that it is set. */
+int dsr_set_name(unsigned int kind, void *value);
+
 /* Fills the interface for other C modules; -1 for NULL. */
 int dsr_bind_dispatcher(struct dispatcher_api *api);
 

@@ -84,6 +84,8 @@ struct glue_modparams glue_modparams = {
 
 #define TEXT(name) {#name, PARAM_STR, &glue_modparams.name}
 #define NUMBER(name) {#name, PARAM_INT, &glue_modparams.name}
+/* May be set more than once. */
+#define TEXTS(name) {#name, PARAM_STRING | USE_FUNC_PARAM, (void *)dsr_##name}
 
 /* Table: parameters. */
 static param_export_t glue_params[] = {
@@ -150,6 +152,7 @@ static param_export_t glue_params[] = {
 	NUMBER(ds_dns_interval),
 	NUMBER(ds_dns_ttl),
 	NUMBER(ds_dns_match_all),
+	TEXTS(set_name),
 	{0, 0, 0}
 };
 

@@ -276,7 +276,8 @@ mod parameters {
             .collect();
         let mut found = BTreeMap::new();
         for line in table.leak().lines().map(str::trim) {
-            let (kind, name) = if let Some(rest) = line.strip_prefix("TEXT(") {
+            let text = |macro_name| line.strip_prefix(macro_name);
+            let (kind, name) = if let Some(rest) = text("TEXT(").or_else(|| text("TEXTS(")) {
                 ("string", rest.split(')').next().unwrap())
             } else if let Some(rest) = line.strip_prefix("NUMBER(") {
                 ("int", rest.split(')').next().unwrap())

@@ -3,6 +3,7 @@
 
 mod algorithms;
 mod call_load;
+mod commands;
 mod configs;
 mod database;
 mod dns;

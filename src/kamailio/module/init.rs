@@ -17,6 +17,7 @@ use crate::kamailio::events::feed::{self, Feed};
 use crate::kamailio::list::reload::{self, WhenEmpty};
 use crate::kamailio::list::state_keeper;
 use crate::kamailio::list::unique_id;
+use crate::kamailio::observe::names;
 use crate::kamailio::select::call_load;
 use crate::kamailio::server::guard::{InitRet, guard, in_first_thread};
 use crate::kamailio::server::lock::ServerLock;
@@ -50,6 +51,7 @@ fn start() -> Option<()> {
         return None;
     }
     let settings = Settings::read()?;
+    names::read()?;
     cfg::declare(&settings)?;
     if let Some(pings) = &settings.pings {
         prepare_pings(pings)?;

@@ -2,6 +2,8 @@
 //!
 //! | module | contents |
 //! | --- | --- |
+//! | [`names`] | The names of sets. |
 //! | [`why`] | Why a destination is in its state, in words. |
 
+pub mod names;
 pub mod why;

@@ -11,6 +11,7 @@ use crate::dispatch::list::words::{Detail, Listed};
 use crate::dispatch::state::compat::Compat;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::list::unique_id;
+use crate::kamailio::observe::names;
 use crate::kamailio::server::heap;
 use crate::kamailio::server::net;
 use crate::shm::dest::destination::{self, Dest};
@@ -86,6 +87,9 @@ fn reply(
         }
         let set = records.add_struct(c"SET")?;
         set.add(c"ID", id)?;
+        if let Some(name) = names::name(id) {
+            set.add(c"NAME", name)?;
+        }
         let targets = set.add_array(c"TARGETS")?;
         for at in shown {
             if let Some(dest) = view.dest(at) {

@@ -6,6 +6,7 @@ use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::list::words::integer;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::observe::names;
 use crate::kamailio::observe::why::{ended, is_pinged_now, why};
 use crate::kamailio::probing::ping::{pings_on, set_pings};
 use crate::kamailio::server::heap;
@@ -87,6 +88,9 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
         for (set, dest) in dests() {
             let node = targets.add_struct(c"DEST")?;
             node.add(c"SET", set)?;
+            if let Some(name) = names::name(set) {
+                node.add(c"NAME", name)?;
+            }
             node.add(c"URI", dest.uri())?;
             let letters = dest.record().state().letters(module.settings.compat);
             node.add(c"FLAGS", &letters)?;

@@ -1,0 +1,3 @@
+//! Commands of every day: names of sets.
+
+mod names;
