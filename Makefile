@@ -17,7 +17,7 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
 .PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-seam test-server test-parity \
-	test-fuzz models models-full test-matrix test-aarch64 supply reproducible prove lint bench bench-compare \
+	docs-check test-fuzz models models-full test-matrix test-aarch64 supply reproducible prove lint bench bench-compare \
 	bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all torture garbage \
 	race fuzz miri tsan \
 	test-miri asan valgrind clean
@@ -89,6 +89,9 @@ test-server: setup-tests probe ## test the module inside the real Kamailio
 
 test-parity: setup-tests build ## compare the module with the packaged C module (PARITY_SEED: other random cases)
 	$(CARGO) test --features server-tests --test parity
+
+docs-check: setup-tests build ## run every example of the manual, and hold its names against the code (PAGE=: one page)
+	$(CARGO) test --features server-tests --test documents --test manual
 
 test-fuzz: ## run the fuzz targets on mutated inputs (FUZZ_INPUTS=, FUZZ_SEED=, FUZZ_TARGET=: others)
 	$(CARGO) test --profile fuzz -p dispatcher-fuzz

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use harness::manual;
@@ -56,6 +57,11 @@ fn code(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
+/// Says on standard error, past the test harness, what was looked at.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "docs-check: {text}");
+}
+
 fn assert_same<T: Ord + std::fmt::Debug>(
     document: &str,
     documented: &BTreeSet<T>,
@@ -69,6 +75,7 @@ fn assert_same<T: Ord + std::fmt::Debug>(
         extra.is_empty(),
         "{document} has, but the code has not: {extra:#?}"
     );
+    say(&format!("{document}: {} names compared", real.len()));
 }
 
 /// What follows each `start` in `text`, up to `end`.
@@ -513,6 +520,7 @@ mod links {
             }
         }
         assert!(seen > 150, "the links were not found: {seen}");
+        say(&format!("{seen} links followed"));
     }
 
     /// Every file of ours that a document names between backquotes is there, and has the item that is
@@ -585,6 +593,7 @@ fn every_block_of_the_manual_is_marked() {
         }
     }
     assert!(seen > 90, "the blocks were not found: {seen}");
+    say(&format!("{seen} blocks of code marked"));
 }
 
 /// The form of a command is that in the table at the top of the page.

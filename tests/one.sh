@@ -9,7 +9,7 @@ make=${MAKE:-make} cargo=${CARGO:-cargo}
 
 # The file that defines the test says which program has it.
 function=${1##*::}
-found=$(find src tests/server tests/parity tests/fuzz tests/programs/garbage tests/*.rs -name '*.rs' -exec awk -v name="$function" '
+found=$(find src tests/server tests/parity tests/manual tests/fuzz tests/programs/garbage tests/*.rs -name '*.rs' -exec awk -v name="$function" '
 	/^ *#\[test\]/ { test = 1 }
 	test && /^ *fn / { if (index($2, name)) print FILENAME; test = 0 }
 ' {} + | sort -u)
@@ -20,7 +20,7 @@ case $found in *tests/programs/*)
 	exec $cargo test -p dispatcher-programs --bin garbage -- "$1" ;;
 esac
 programs=$(echo "$found" | sed 's!^src/.*!--lib!; s!^tests/\([a-z]*\)[/.].*!--test \1!' | sort -u | tr '\n' ' ')
-case $programs in *server* | *parity*) $make --no-print-directory setup-tests build ;; esac
+case $programs in *server* | *parity* | *manual*) $make --no-print-directory setup-tests build ;; esac
 features=server-tests
 case $found in *src/kamailio/*) $make --no-print-directory headers && features=$features,kamailio ;; esac
 case $found in *tests/server/module/panic.rs*) $make --no-print-directory probe ;; esac

@@ -61,6 +61,7 @@ part fuzz test-fuzz
 part miri test-miri
 part server test-server
 part parity test-parity
+part docs docs-check
 part torture torture TORTURE_SECONDS=20 TORTURE_SEED=1
 release=$("${KAMAILIO:-kamailio}" -v | sed -n 's/^version: [^ ]* \([0-9]*\.[0-9]*\).*/\1/p')
 echo "== skipped"

@@ -116,6 +116,12 @@ impl Config {
         self
     }
 
+    /// Lines of a config that set parameters, as they are written.
+    pub fn params(mut self, lines: &str) -> Self {
+        self.params += lines;
+        self
+    }
+
     /// A global setting, one line before the modules are loaded.
     pub fn global(mut self, line: &str) -> Self {
         self.globals += &format!("{line}\n");

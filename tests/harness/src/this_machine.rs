@@ -43,6 +43,19 @@ pub fn lacks_networks() -> bool {
     lacks
 }
 
+/// Returns true, after saying so, where nobody may make a network and mounts of his own: both need root, and a container
+/// may refuse them.
+pub fn lacks_rooms() -> bool {
+    let made = Command::new("unshare")
+        .args(["-n", "-m", "sh", "-c", "mount -t tmpfs none /run"])
+        .output();
+    let lacks = !made.is_ok_and(|output| output.status.success());
+    if lacks {
+        skip_for_lack_of("rooms", "`unshare -n -m` makes no network and mounts here");
+    }
+    lacks
+}
+
 /// Returns true, after saying so, where this user and group cannot run a program: they may not enter `/`.
 pub fn lacks_a_root_for((uid, gid): (u32, u32)) -> bool {
     let mut command = Command::new("true");

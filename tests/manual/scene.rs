@@ -1,0 +1,132 @@
+//! What is up where an example of a command runs: `scene=NAME` in the info string of the block.
+
+use harness::{Answer, Config, Kamailio, Request, Uac, Uas, patience, wait_for};
+
+use super::{config, room};
+
+/// The list of every scene that has no other one.
+pub const LIST: &str = "\
+1 sip:192.0.2.10:5060 0 0 duid=gw1
+1 sip:192.0.2.11:5060 0 0 duid=gw2
+";
+
+/// As [`LIST`], with a third gateway.
+const THREE: &str = "\
+1 sip:192.0.2.10:5060 0 0 duid=gw1
+1 sip:192.0.2.11:5060 0 0 duid=gw2
+1 sip:192.0.2.12:5060 0 0 duid=gw3
+";
+
+/// As [`THREE`], with a name that does not resolve and a line that is none.
+const SPOILED: &str = "\
+1 sip:192.0.2.10:5060 0 0 duid=gw1
+1 sip:192.0.2.11:5060 0 0 duid=gw2
+3 sip:gw.test
+1 sip:192.0.2.12:5060 0 0 duid=gw3
+# behind them:
+x
+";
+
+/// A request to the server makes a call by algorithm 10.
+const ROUTES: &str = r#"
+request_route {
+    if (!ds_select_dst("1", "10")) { sl_send_reply("503", "No destination"); exit; }
+    record_route();
+    forward();
+}
+onreply_route {
+    if (status =~ "2[0-9][0-9]" && $hdr(X-Early) == $null) ds_load_update();
+}
+"#;
+
+/// A server with gateways that answer.
+pub struct Scene {
+    pub server: Kamailio,
+    _gateways: Vec<Uas>,
+}
+
+fn gateway(last: u8, code: u16) -> Uas {
+    Uas::start_at(([192, 0, 2, last], 5060).into(), Answer::Code(code))
+}
+
+fn pings(config: Config) -> Config {
+    config
+        .param("ds_ping_interval", 1)
+        .param("ds_ping_fr_timeout", 500)
+        .param("ds_probing_mode", 1)
+}
+
+impl Scene {
+    /// Makes a scene; `above` is the last list before the example on its page.
+    pub fn make(name: &str, above: &str) -> Self {
+        room::tidy();
+        let list = match name {
+            "three" | "longer" | "spoiled" => THREE,
+            "busy" => above,
+            _ => LIST,
+        };
+        room::write("dispatcher.list", list);
+        let code = if name == "down" { 503 } else { 200 };
+        let gateways = vec![gateway(10, code), gateway(11, 200), gateway(12, 200)];
+        if name == "calls" {
+            gateways[0].set_answer(Answer::Silent);
+        }
+        let config = config::assemble(ROUTES)
+            .param("flags", 2)
+            .param("xavp_dst_mode", 65536)
+            .param("ds_hash_size", 8)
+            .param("state_file", "/var/lib/kamailio/dispatcher.states");
+        let still = matches!(name, "busy" | "calls" | "longer" | "spoiled" | "still");
+        let config = if still { config } else { pings(config) };
+        let server = config::start(config.allow_log("dispatcher.list: line"));
+        let scene = Self {
+            server,
+            _gateways: gateways,
+        };
+        scene.prepare(name);
+        scene
+    }
+
+    fn prepare(&self, name: &str) {
+        match name {
+            "" | "three" | "still" => {}
+            "longer" => {
+                room::write(
+                    "dispatcher.list",
+                    &format!("{THREE}1 sip:192.0.2.13:5060\n"),
+                );
+            }
+            "spoiled" => room::write("dispatcher.list", SPOILED),
+            "down" => wait_for("two bad pings", patience(10), || {
+                let status = room::shell("kamcmd dispatcher.ping_status 1 sip:192.0.2.10:5060");
+                (status.contains("BAD_IN_ROW: 2") && status.contains("WAITING_MS: <")).then_some(())
+            }),
+            "busy" => {
+                room::shell("kamcmd dispatcher.set_state ip 1 sip:192.0.2.10:5060");
+                for n in 0..12 {
+                    self.call(&format!("{n}@192.0.2.77"));
+                }
+            }
+            "calls" => {
+                // Each goes to the one with the fewest calls; gw1 does not answer.
+                self.call("8f2c@192.0.2.77");
+                let invite =
+                    Request::new("INVITE", "sip:callee@service.test").call_id("91aa@192.0.2.78");
+                Uac::new().send(self.server.addr(), &invite);
+                wait_for("two calls", patience(10), || {
+                    room::shell("kamcmd dispatcher.calls")
+                        .contains("UP: 2")
+                        .then_some(())
+                });
+            }
+            other => panic!("no such scene: {other}"),
+        }
+    }
+
+    fn call(&self, call_id: &str) {
+        let invite = Request::new("INVITE", "sip:callee@service.test").call_id(call_id);
+        let uac = Uac::new();
+        let call = uac.call(self.server.addr(), invite);
+        assert!(call.is_ok(), "the call is answered");
+    }
+}
