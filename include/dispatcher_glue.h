@@ -217,6 +217,15 @@ void glue_tm_set_timeout(struct cell *transaction, int timeout_ms);
 /* What a ping's end is about: its record, the status (0 without a reply) and the reason phrase. */
 int glue_tm_result(struct tmcb_params *result, void **record, str *reason);
 
+/* ---- HTTP through xhttp (http.c) ---- */
+
+/* Looks for xhttp's interface, which stays; 0 if it is not loaded. */
+int glue_http_find(void);
+/* Replies to a request of xhttp, with the lumps of the message; below 0 if nothing was sent. */
+int glue_http_reply(struct sip_msg *msg, int code, str *reason, str *type);
+/* 1 if the message is a request of HTTP, else 0. */
+int glue_is_http(struct sip_msg *msg);
+
 /* ---- event routes (events.c) ---- */
 
 /* Number of the event route with this name; -1 if the config has none. */
@@ -268,6 +277,8 @@ int dsr_fixup_dsg_fetch_uri(void **param, int number);
 int dsr_fixup_mark_addr(void **param, int number);
 int dsr_fixup_oc_set_attrs(void **param, int number);
 int dsr_fixup_load_unset(void **param, int number);
+/* Without arguments, it is called with NULL and 0. */
+int dsr_fixup_metrics(void **param, int number);
 
 /* Script functions; each parameter is what its fixup left. Never 0. */
 int dsr_select_dst(struct sip_msg *msg, char *set, char *alg);
@@ -301,6 +312,7 @@ int dsr_load_update(struct sip_msg *msg, char *p1, char *p2);
 int dsr_load_unset(struct sip_msg *msg, char *p1, char *p2);
 int dsr_load_unset_call_id(struct sip_msg *msg, char *call_id, char *p2);
 int dsr_reload(struct sip_msg *msg, char *p1, char *p2);
+int dsr_metrics(struct sip_msg *msg, char *p1, char *p2);
 
 /* Script functions for KEMI; texts are never NULL. */
 int dsr_kemi_select(struct sip_msg *msg, int set, int alg);
@@ -330,6 +342,7 @@ int dsr_kemi_load_update(struct sip_msg *msg);
 int dsr_kemi_load_unset(struct sip_msg *msg);
 int dsr_kemi_load_unset_call_id(struct sip_msg *msg, str *call_id);
 int dsr_kemi_reload(struct sip_msg *msg);
+int dsr_kemi_metrics(struct sip_msg *msg);
 
 /* $dsv(name): reads the name, gives the value. */
 int dsr_dsv_parse_name(pv_spec_p spec, str *name);

@@ -8,6 +8,7 @@
 
 #include "action.h"
 #include "cfg/cfg.h"
+#include "data_lump_rpl.h"
 #include "dprint.h"
 #include "dset.h"
 #include "globals.h"

@@ -47,6 +47,7 @@ static cmd_export_t glue_cmds[] = {
 	COMMAND("ds_load_unset", dsr_load_unset_call_id, 1, dsr_fixup_load_unset, ANY_ROUTE),
 	COMMAND("ds_oc_set_attrs", dsr_oc_set_attrs, 5, dsr_fixup_oc_set_attrs, ANY_ROUTE),
 	PLAIN("ds_reload", dsr_reload, 0, ANY_ROUTE),
+	COMMAND("ds_metrics", dsr_metrics, 0, dsr_fixup_metrics, ANY_ROUTE),
 	PLAIN("bind_dispatcher", dsr_bind_dispatcher, 0, 0),
 #ifdef DISPATCHER_PANIC_PROBE
 	PLAIN("ds_panic_probe", dsr_panic_probe, 0, ANY_ROUTE),

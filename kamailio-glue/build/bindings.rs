@@ -24,6 +24,11 @@ const FUNCTIONS: &[&str] = &[
     "parse_uri",
     "parse_credentials",
     "parse_phostport",
+    "get_body",
+    // Replies to messages.
+    "add_lump_rpl2",
+    "unlink_lump_rpl",
+    "free_lump_rpl",
     // Where a message goes.
     "set_dst_uri",
     "rewrite_uri",
@@ -129,6 +134,7 @@ const VARIABLES: &[&str] = &[
     "version_table",
     "ksr_.*",
     "MAX_.*",
+    "LUMP_RPL_.*",
     "TMCB_REQUEST_SENT",
     "E_NO_SOCKET",
 ];

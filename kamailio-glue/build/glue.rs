@@ -9,8 +9,9 @@ use super::server::Server;
 use std::path::Path;
 
 /// The glue's source files.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "tables.c", "kemi.c", "events.c", "log.c", "lock.c", "mem.c", "server.c", "cfg.c", "tm.c",
+    "http.c",
 ];
 
 /// Options of `make asan`, whose compiler is clang: what it finds ends the process.

@@ -8,6 +8,7 @@
 //! | [`list`] | List lines and table rows, parsed into destinations. |
 //! | [`select`] | The algorithms, and the failover order behind the selected destination. |
 //! | [`state`] | States of a destination, and what changes them: marks, commands and pings. |
+//! | [`observe`] | What operators see of the module while it runs: its texts. |
 //! | [`hash`] | Hash values: those of the C module, bit for bit, and one for tables. |
 //! | [`text`] | Small texts: what messages show of a text, white space, and the parts of parameters. |
 
@@ -16,6 +17,7 @@
 
 pub mod hash;
 pub mod list;
+pub mod observe;
 pub mod select;
 pub mod state;
 pub mod text;

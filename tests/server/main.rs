@@ -17,6 +17,7 @@ mod limits;
 mod list;
 mod live;
 mod module;
+mod observe;
 mod probing;
 mod releases;
 mod rpc;

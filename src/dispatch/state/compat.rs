@@ -20,12 +20,19 @@ impl Compat {
     /// Reads the value of modparam `compat`: `3.2`, `5.6`, `6.0` or `6.1`; `None` for any other text.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Compat> {
-        match text {
-            b"3.2" => Some(Compat::V3_2),
-            b"5.6" => Some(Compat::V5_6),
-            b"6.0" => Some(Compat::V6_0),
-            b"6.1" => Some(Compat::V6_1),
-            _ => None,
+        let all = [Compat::V3_2, Compat::V5_6, Compat::V6_0, Compat::V6_1];
+        all.into_iter()
+            .find(|compat| compat.name().as_bytes() == text)
+    }
+
+    /// Returns the value that [`Compat::parse`] reads.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Compat::V3_2 => "3.2",
+            Compat::V5_6 => "5.6",
+            Compat::V6_0 => "6.0",
+            Compat::V6_1 => "6.1",
         }
     }
 

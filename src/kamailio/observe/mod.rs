@@ -2,8 +2,12 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`names`] | The names of sets. |
+//! | [`http`] | Requests and replies of HTTP, through the xhttp module. |
+//! | [`metrics`] | `ds_metrics`: figures for Prometheus. |
+//! | [`names`] | The names of sets: the parameter `set_name`. |
 //! | [`why`] | Why a destination is in its state, in words. |
 
+pub mod http;
+pub mod metrics;
 pub mod names;
 pub mod why;

@@ -5,6 +5,7 @@
 use core::ffi::c_int;
 
 use crate::dispatch::text::Escaped;
+use crate::kamailio::observe::http;
 use crate::kamailio::server::fixup::FixupArg;
 use crate::kamailio::server::guard::{InitRet, guard};
 use crate::kamailio::server::log::log_err;
@@ -136,4 +137,10 @@ pub extern "C" fn dsr_fixup_oc_set_attrs(arg: FixupArg, position: c_int) -> Init
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_fixup_load_unset(arg: FixupArg, position: c_int) -> InitRet {
     guard(|| fix("ds_load_unset", &[Text], &arg, position))
+}
+
+/// `ds_metrics` has no arguments; without xhttp it can never answer.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_fixup_metrics(_: FixupArg, _: c_int) -> InitRet {
+    guard(|| InitRet::of(http::is_loaded("ds_metrics")))
 }

@@ -2,6 +2,7 @@
 
 use super::dsg;
 use crate::kamailio::list::reload;
+use crate::kamailio::observe::metrics;
 use crate::kamailio::select::call_load;
 use crate::kamailio::select::from_list::{self, DEFAULT_MODE};
 use crate::kamailio::select::mark;
@@ -241,6 +242,12 @@ pub extern "C" fn dsr_oc_set_attrs(
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_reload(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     msg.run(reload::ds_reload)
+}
+
+/// `ds_metrics`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_metrics(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
+    msg.run(|msg| metrics::ds_metrics(msg))
 }
 
 /// `ds_dsg_fetch`(set).

@@ -3,6 +3,7 @@
 use core::ffi::c_int;
 
 use crate::kamailio::list::reload;
+use crate::kamailio::observe::metrics;
 use crate::kamailio::select::call_load;
 use crate::kamailio::select::from_list::{self, DEFAULT_MODE};
 use crate::kamailio::select::mark;
@@ -206,6 +207,12 @@ pub extern "C" fn dsr_kemi_is_active_uri(msg: MessageArg, set: c_int, uri: StrAr
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_reload(msg: MessageArg) -> ScriptRet {
     msg.run(reload::ds_reload)
+}
+
+/// `ds_metrics`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_metrics(msg: MessageArg) -> ScriptRet {
+    msg.run(|msg| metrics::ds_metrics(msg))
 }
 
 /// `ds_load_update`(). The result is 0 or -1, as in the C module.

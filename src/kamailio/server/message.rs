@@ -178,6 +178,78 @@ impl Message {
         sys::request_method::try_from(method).unwrap_or(0)
     }
 
+    /// Returns the method and the URI of a request as they are written; empty for a reply.
+    pub fn method_and_uri(&self) -> (&[u8], &[u8]) {
+        let line = &self.fields().first_line;
+        if u32::try_from(line.type_) != Ok(sys::SIP_REQUEST) {
+            return (&[], &[]);
+        }
+        // SAFETY: the type of the line says that this member of the union is set.
+        let request = unsafe { &line.u.request };
+        // SAFETY: the texts lie in the message, which `self` borrows.
+        let [method, uri] =
+            [&request.method, &request.uri].map(|part| unsafe { text::bytes(part) });
+        (method, uri)
+    }
+
+    /// Returns the value of the first header with this name, in any case, without white space at its ends.
+    pub fn header(&self, name: &[u8]) -> Option<&[u8]> {
+        // All headers (parser/hf.h, HDR_EOH_F).
+        if !self.parse_header(sys::hdr_flags_t::MAX) {
+            return None;
+        }
+        let mut next = self.fields().headers;
+        // SAFETY: null, or a parsed header, which lies in the message.
+        while let Some(header) = unsafe { next.as_ref() } {
+            // SAFETY: the header's texts lie in the message, which `self` borrows.
+            let [is, body] = [&header.name, &header.body].map(|part| unsafe { text::bytes(part) });
+            if is.eq_ignore_ascii_case(name) {
+                return Some(trim(body));
+            }
+            next = header.next;
+        }
+        None
+    }
+
+    /// Returns what stands behind the headers.
+    #[allow(dead_code)]
+    pub fn body(&self) -> &[u8] {
+        // SAFETY: alive by `at`'s contract; the server parses into it.
+        let start = unsafe { sys::get_body(self.raw()) };
+        let end = self.fields().buf.addr() + usize::try_from(self.fields().len).unwrap_or(0);
+        let body = sys::str_ {
+            s: start,
+            len: c_int::try_from(end.saturating_sub(start.addr())).unwrap_or(0),
+        };
+        // SAFETY: null, or a place in the message, of which the rest follows.
+        unsafe { text::bytes(&body) }
+    }
+
+    /// Has the reply that `send` makes to this message carry headers and a body. The server does not copy the body,
+    /// which may be long, so it is taken off the message afterwards. Returns false if there is no memory, or if `send`
+    /// does so.
+    pub fn with_reply_lumps(&self, head: &[u8], body: &[u8], send: impl FnOnce() -> bool) -> bool {
+        let add = |bytes: &[u8], flags: u32| {
+            let text = text::as_str(bytes);
+            let flags = c_int::try_from(flags).unwrap_or(0);
+            // SAFETY: a live message, and a text that is copied, or taken off below (core/data_lump_rpl.c).
+            unsafe { sys::add_lump_rpl2(self.raw(), text.s, text.len, flags) }
+        };
+        // SAFETY: null, or the place where the lump is linked.
+        let lump = |place: *mut *mut sys::lump_rpl| unsafe { place.as_ref() }.copied();
+        let kept = sys::LUMP_RPL_BODY | sys::LUMP_RPL_NODUP | sys::LUMP_RPL_NOFREE;
+        let Some(ours) = lump(add(body, kept)) else {
+            log_err!("no private memory for a reply");
+            return false;
+        };
+        let sent = lump(add(head, sys::LUMP_RPL_HDR)).is_some() && send();
+        // SAFETY: the lump was added above, and only the message's end frees those of a message.
+        unsafe { sys::unlink_lump_rpl(self.raw(), ours) };
+        // SAFETY: no longer linked, so it is ours; the text stays.
+        unsafe { sys::free_lump_rpl(ours) };
+        sent
+    }
+
     /// Returns the status and the reason phrase of a reply; `None` for a request.
     fn reply(&self) -> Option<(u32, &[u8])> {
         let line = &self.fields().first_line;

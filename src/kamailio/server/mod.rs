@@ -16,6 +16,7 @@
 //! | [`message`] | SIP messages. |
 //! | [`pv`] | Pseudo-variables that the config names. |
 //! | [`pv_export`] | Pseudo-variables of our own. |
+//! | [`tcp_room`] | How much a connection takes at once. |
 //! | [`fixup`] | Arguments of script functions. |
 
 pub mod compat;
@@ -31,5 +32,6 @@ pub mod pv;
 pub mod pv_export;
 pub mod rand;
 pub mod sys;
+pub mod tcp_room;
 pub mod text;
 pub mod time;

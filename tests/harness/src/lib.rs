@@ -13,6 +13,7 @@ pub mod database;
 mod dns;
 mod door;
 pub mod fifo;
+pub mod http;
 mod kamailio;
 pub mod lab;
 mod listing;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::http::message_length;
 use super::{Config, Fault, Kamailio, fifo, patience};
 
 impl Config {
@@ -107,14 +108,4 @@ fn http_text_within(
             _ => {}
         }
     }
-}
-
-/// Lengths of head and body, once the head is there.
-fn message_length(bytes: &[u8]) -> Option<(usize, usize)> {
-    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
-    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let length = head
-        .lines()
-        .find_map(|line| line.strip_prefix("Content-Length: "))?;
-    Some((end, length.trim().parse().ok()?))
 }

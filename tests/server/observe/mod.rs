@@ -1,0 +1,3 @@
+//! What the module shows of its work to people and to other programs.
+
+mod metrics;
