@@ -160,8 +160,8 @@ static param_export_t glue_params[] = {
 #define DOC(name, text) static const char *doc_##name[] = {text, 0}
 
 DOC(list, "List destinations: [short|full] [set|all] [offset count]; a large list by pages: short all 0 500, short all 500 500");
-DOC(set_state, "Set a state: state (a, i, d, t or drain, with p for probing), set, URI or `all`");
-DOC(set_duid_state, "Set a state: state (a, i, d, t or drain, with p for probing), set, unique id or `all`");
+DOC(set_state, "Set a state: state (a, i, d, t or drain, with p for probing), set or `all`, URI, host=HOST or `all`");
+DOC(set_duid_state, "Set a state: state (a, i, d, t or drain, with p for probing), set or `all`, unique id or `all`");
 DOC(reload, "Load the destination list anew: [empty], which takes a list without destinations too");
 DOC(check, "Say what a reload would do, without doing it");
 DOC(add, "Add a destination: set, URI [flags [priority [attributes]]]");

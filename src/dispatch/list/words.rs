@@ -1,8 +1,11 @@
 //! Words of commands and scripts: numbers, and the arguments that select the output of a command.
 
+use core::net::IpAddr;
 use core::ops::Range;
+use std::borrow::Cow;
 
 use super::destination::SetId;
+use super::file::with_scheme;
 use crate::dispatch::text::number;
 
 /// The fault of a command whose words cannot be read.
@@ -46,6 +49,80 @@ pub fn script_number(text: &[u8]) -> Option<i32> {
         b"" => Some(0),
         digits => number(digits),
     }
+}
+
+/// Reads a set, or `all`, which gives `None`.
+///
+/// # Errors
+/// The text of the fault.
+pub fn set_or_all(word: &[u8]) -> Result<Option<SetId>, String> {
+    match word {
+        b"all" => Ok(None),
+        number => Ok(Some(integer(number).ok_or(INVALID)?)),
+    }
+}
+
+/// The destinations that a command means, of a set or of all sets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address<'w> {
+    /// All destinations.
+    All,
+    /// The destinations at a host, whatever their port, transport and user.
+    Host(Host<'w>),
+    /// The destinations with this unique id.
+    Duid(&'w [u8]),
+    /// The destinations whose URI equals this one but for letter case.
+    Uri(Cow<'w, [u8]>),
+}
+
+impl<'w> Address<'w> {
+    /// Reads `all`, `host=` and a host, or a URI, whose `sip:` may be left out.
+    ///
+    /// # Errors
+    /// The text of the fault.
+    pub fn read(word: &'w [u8]) -> Result<Self, String> {
+        match word.strip_prefix(b"host=") {
+            _ if word == b"all" => Ok(Address::All),
+            Some(b"") => Err(format!("{INVALID}: expected a host behind host=")),
+            Some(host) => Ok(Address::Host(Host::read(host))),
+            None => Ok(Address::Uri(with_scheme(word))),
+        }
+    }
+}
+
+/// A host as a command names it: an address, or a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Host<'w> {
+    text: &'w [u8],
+    ip: Option<IpAddr>,
+}
+
+impl<'w> Host<'w> {
+    fn read(text: &'w [u8]) -> Self {
+        let ip = ip(text);
+        Host { text, ip }
+    }
+
+    /// Returns true if this is the host of a URI: the same address, however it is written, or the same name but for
+    /// letter case.
+    #[must_use]
+    pub fn is(&self, of_uri: &[u8]) -> bool {
+        match self.ip {
+            Some(own) => ip(of_uri) == Some(own),
+            None => of_uri.eq_ignore_ascii_case(self.text),
+        }
+    }
+}
+
+/// Reads an address, with or without the brackets that one of IPv6 has in a URI.
+fn ip(host: &[u8]) -> Option<IpAddr> {
+    let bare = host
+        .strip_prefix(b"[")
+        .and_then(|rest| rest.strip_suffix(b"]"));
+    core::str::from_utf8(bare.unwrap_or(host))
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// Reads an offset and a count. Returns `None` if neither is given.
@@ -219,6 +296,45 @@ mod tests {
         );
         assert_eq!(read("-1 2 3"), listed(Detail::Normal, Some(-1), Some(2..5)));
         assert!(read("full x").is_err() && read("full 1 2").is_err());
+    }
+
+    #[test]
+    fn a_host_is_an_address_or_a_name() {
+        let is = |asked: &str, listed: &str| Host::read(asked.as_bytes()).is(listed.as_bytes());
+        for (asked, listed) in [
+            ("192.0.2.10", "192.0.2.10"),
+            ("2001:db8::1", "[2001:DB8:0:0::1]"),
+            ("[2001:db8::1]", "[2001:db8::1]"),
+            ("GW.example", "gw.Example"),
+        ] {
+            assert!(is(asked, listed), "{asked} {listed}");
+        }
+        for (asked, listed) in [
+            ("192.0.2.1", "192.0.2.10"),
+            ("192.0.2.10", "gw.example"),
+            ("gw.example", "a.gw.example"),
+            ("2001:db8::1", "[2001:db8::2]"),
+            ("gw.example", ""),
+        ] {
+            assert!(!is(asked, listed), "{asked} {listed}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_all_a_host_or_a_uri() {
+        assert_eq!(Address::read(b"all"), Ok(Address::All));
+        let uri = |uri: &'static [u8]| Ok(Address::Uri(Cow::Borrowed(uri)));
+        assert_eq!(Address::read(b"192.0.2.1:5060"), uri(b"sip:192.0.2.1:5060"));
+        assert_eq!(Address::read(b"ALL"), uri(b"ALL"));
+        assert_eq!(Address::read(b"Host=x"), uri(b"sip:Host=x"));
+        assert_eq!(
+            Address::read(b"host=x"),
+            Ok(Address::Host(Host::read(b"x")))
+        );
+        assert!(Address::read(b"host=").is_err());
+        assert_eq!(set_or_all(b"all"), Ok(None));
+        assert_eq!(set_or_all(b"7"), Ok(Some(7)));
+        assert!(set_or_all(b"x").is_err() && set_or_all(b"").is_err());
     }
 
     #[test]

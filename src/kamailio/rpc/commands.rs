@@ -66,9 +66,9 @@ entry_points! {
     dsr_rpc_reload => reload::reload_command;
     /// `dispatcher.check`.
     dsr_rpc_check => reload::check_command;
-    /// `dispatcher.set_state` state set address.
+    /// `dispatcher.set_state` state set|all URI|host=HOST|all.
     dsr_rpc_set_state => states::set_state;
-    /// `dispatcher.set_duid_state` state set duid.
+    /// `dispatcher.set_duid_state` state set|all duid|all.
     dsr_rpc_set_duid_state => states::set_duid_state;
     /// `dispatcher.add` set uri [flags [priority [attrs]]].
     dsr_rpc_add => edits::add;

@@ -6,12 +6,11 @@
 
 use core::ffi::{c_int, c_uint, c_void};
 
+use super::reload;
 use super::rpc_reply::Full;
+use super::states::{self, Counted};
 use super::stats::Stats;
-use super::{reload, states};
-use crate::dispatch::list::destination::SetId;
-use crate::dispatch::list::file::with_scheme;
-use crate::dispatch::list::words::integer;
+use crate::dispatch::list::words::{Address, set_or_all};
 use crate::dispatch::state::transition::{RpcStateError, State};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::list::state_keeper;
@@ -174,16 +173,26 @@ pub extern "C" fn dsr_mi_set_state(
     _param: *mut c_void,
 ) -> *mut sys::mi_root {
     command(request, |module, words| {
-        MiReply::new(&match set_state(module, words) {
-            Ok(()) if state_keeper::is_keeping(module) => OK,
-            Ok(()) => NOT_KEPT,
-            Err(status) => status,
-        })
+        let counted = match set_state(module, words) {
+            Ok(counted) => counted,
+            Err(status) => return MiReply::new(&status),
+        };
+        let answer = MiReply::new(if state_keeper::is_keeping(module) {
+            &OK
+        } else {
+            &NOT_KEPT
+        })?;
+        if let Some(Counted { matched, changed }) = counted {
+            answer.add("MATCHED", matched.to_string().as_bytes())?;
+            answer.add("CHANGED", changed.to_string().as_bytes())?;
+        }
+        Ok(answer)
     })
 }
 
-/// Each argument is judged before the next is asked for, as scripts of operators know it.
-fn set_state(module: &Module, words: &[&[u8]]) -> Result<(), Status> {
+/// Each argument is judged before the next is asked for, as scripts of operators know it. Returns what the answer
+/// counts, if the form of the command is not one of 4.x.
+fn set_state(module: &Module, words: &[&[u8]]) -> Result<Option<Counted>, Status> {
     let state = words.first().ok_or(TOO_FEW)?;
     let state = State::parse_rpc(state).map_err(|error| match error {
         RpcStateError::Empty => Status(500, "bad state value"),
@@ -193,16 +202,17 @@ fn set_state(module: &Module, words: &[&[u8]]) -> Result<(), Status> {
     if group.is_empty() {
         return Err(Status(500, "group not found"));
     }
-    let set: SetId = integer(group).ok_or(Status(500, "bad group value"))?;
+    let set = set_or_all(group).map_err(|_| Status(500, "bad group value"))?;
     let address = words.get(2).ok_or(TOO_FEW)?;
     if address.is_empty() {
         return Err(Status(500, "address not found"));
     }
-    let uri = (*address != b"all").then(|| with_scheme(address));
-    if states::change_states(module, state, set, uri.as_deref(), |_| true) == 0 {
+    let address = Address::read(address).map_err(|_| Status(500, "address not found"))?;
+    let counted = states::change_states(module, state, set, &address).map_err(|_| INTERNAL)?;
+    if counted.matched == 0 {
         return Err(Status(404, "destination not found"));
     }
-    Ok(())
+    Ok(states::is_counted(set, &address).then_some(counted))
 }
 
 /// `ds_stats`.

@@ -1,3 +1,4 @@
-//! Commands of every day: names of sets.
+//! Commands of every day: names of sets, states of hosts.
 
 mod names;
+mod states;

@@ -1,33 +1,8 @@
 //! `kamcli dispatcher` against the module and its table.
 
-use std::process::Command;
-
 use super::rows::plain;
 use harness::database::{Database, Kind};
-use harness::{Kamailio, this_server};
-
-fn kamcli(database: &Database, server: &Kamailio, args: &[&str]) -> String {
-    let dir = server.dir().display();
-    let config = database.file("kamcli.ini");
-    let text = format!(
-        "[main]\ndomain=test\n[db]\nrwurl=sqlite:///{}\nrourl=sqlite:///{0}\n\
-         [ctl]\ntype=jsonrpc\nkamgroup=root\n\
-         [jsonrpc]\ntransport=socket\nsrvaddr={dir}/rpc\nrcvaddr={dir}/kamcli\noutformat=json\n",
-        database.file("list.db").display()
-    );
-    std::fs::write(&config, text).expect("its settings");
-    let mut command = Command::new("kamcli");
-    command
-        .arg("--config")
-        .arg(&config)
-        .arg("dispatcher")
-        .args(args);
-    let output = command.output().expect("kamcli runs");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let faults = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "kamcli {args:?}: {said}{faults}");
-    said
-}
+use harness::{kamcli, this_server};
 
 #[test]
 fn kamcli_adds_lists_reloads_and_removes() {
@@ -38,7 +13,8 @@ fn kamcli_adds_lists_reloads_and_removes() {
     database.create();
     database.fill(&super::faults::rows());
     let server = plain(&database);
-    let run = |args: &[&str]| kamcli(&database, &server, args);
+    let url = format!("sqlite:///{}", database.file("list.db").display());
+    let run = |args: &[&str]| kamcli(&server, &url, &[&["dispatcher"], args].concat());
     run(&[
         "add",
         "--flags",

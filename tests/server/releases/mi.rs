@@ -195,6 +195,14 @@ fn what_is_more_than_the_c_module_answers() {
     let set = |words: &[&str]| by_fifo(&server, &[&["ds_set_state"], words].concat());
     assert_eq!(set(&["2", "1", "sip:127.0.0.1:7001"]), "200 OK");
     assert_eq!(set(&["i", "2", "all"]), "200 OK");
+    let said = set(&["i", "all", "host=127.0.0.1"]);
+    assert_eq!(said, "200 OK\nMATCHED:: 4\nCHANGED:: 2");
+    assert_eq!(
+        set(&["a", "all", "host=127.0.0.9"]),
+        "404 destination not found"
+    );
+    assert_eq!(set(&["a", "all", "host="]), "500 address not found");
+    assert_eq!(set(&["d", "1", "sip:127.0.0.1:7001"]), "200 OK");
     assert_eq!(by_fifo(&server, &["ds_reload"]), "200 OK");
     assert_eq!(server.flags(1, "sip:127.0.0.1:7001"), "DX", "states stay");
     assert_eq!(server.flags(2, "sip:127.0.0.1:7004"), "IX", "states stay");
