@@ -5,6 +5,7 @@
 //! | [`file`] | The list file: lines, sets, flags, priorities, and problems with their position. |
 //! | [`row`] | Rows of a database table, turned into the same entries. |
 //! | [`attrs`] | The attributes of a destination. |
+//! | [`reading`] | What the text of a destination decides, for the server and for the offline checker. |
 //! | [`destination`] | A destination as a list describes it, with its address and protocol. |
 //! | [`db_url`] | The database URL, and how it may be shown without its password. |
 //! | [`order`] | The order in which sets are listed. |
@@ -16,6 +17,7 @@ pub mod db_url;
 pub mod destination;
 pub mod file;
 pub mod order;
+pub mod reading;
 pub mod row;
 pub mod state_file;
 pub mod words;

@@ -3,9 +3,9 @@
 //! Asks the server for the URI's parts, the host's address and the local socket; may wait for a
 //! name, so nothing is pinned or locked meanwhile.
 
-use crate::dispatch::list::attrs::{self, AttrWarning, Attrs};
-use crate::dispatch::list::destination::{DestSpec, Line, Origin};
-use crate::dispatch::list::file;
+use crate::dispatch::list::attrs::{AttrWarning, Attrs};
+use crate::dispatch::list::destination::{DestSpec, Line};
+use crate::dispatch::list::reading::{self, Fault, ReadAttrs, ReadLine};
 use crate::dispatch::state::transition::State;
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::params::Settings;
@@ -29,18 +29,17 @@ pub struct ResolvedAttrs<'t> {
 /// # Errors
 /// A text for the log or the command's fault.
 pub fn attrs<'t>(settings: &Settings, text: &'t [u8]) -> Result<ResolvedAttrs<'t>, String> {
-    let body = match attrs::trim_body(text) {
-        b"" if settings.attrs_none => b"none=yes",
-        body => body,
-    };
-    let given = !body.is_empty() || !text.is_empty();
+    with_sockets(settings, reading::read_attrs(text, settings.attrs_none)?)
+}
+
+/// Asks the server for the local sockets of attributes.
+fn with_sockets<'t>(settings: &Settings, read: ReadAttrs<'t>) -> Result<ResolvedAttrs<'t>, String> {
+    let ReadAttrs {
+        body,
+        attrs,
+        mut warnings,
+    } = read;
     let quoted = |what: &str, text: &[u8]| format!("{what} \"{}\"", Escaped(text));
-    let (attrs, mut warnings) =
-        attrs::parse(body).map_err(|error| quoted(&format!("bad attributes: {error}"), body))?;
-    let attrs = Attrs {
-        given,
-        ..attrs.without_empty()
-    };
     let socket = match (attrs.sockname, attrs.socket) {
         (Some(name), _) => {
             net::socket_named(name).ok_or_else(|| quoted("no local socket named", name))?
@@ -76,9 +75,6 @@ pub fn check_text(text: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Longest URI of a destination: no longer one fits a message (core/config.h, BUF_SIZE).
-const MAX_URI: usize = 65_000;
-
 /// Resolves a destination. Returns it with the attributes that were not taken as they stand. The
 /// error names the destination and says what is wrong.
 ///
@@ -88,29 +84,19 @@ pub fn resolve<'t>(
     settings: &Settings,
     line: &'t Line<'_>,
 ) -> Result<(DestSpec<'t>, Vec<AttrWarning<'t>>), String> {
-    let uri = file::with_scheme(&line.uri);
-    let fault = |what: &str| format!("set {}, {}: {what}", line.set, Escaped(&uri));
+    // What the text decides comes first, so that the checker, which knows nothing else, gives the same answer.
+    let ReadLine { uri, attrs } = reading::read(line, settings.attrs_none)?;
+    let fault = |what: &str| {
+        let (set, uri) = (line.set, &uri);
+        Fault { set, uri, what }.to_string()
+    };
     let quoted = |what: &str, text: &[u8]| fault(&format!("{what} \"{}\"", Escaped(text)));
-    if uri.len() > MAX_URI {
-        return Err(fault("a URI longer than any message"));
-    }
     let parsed = Uri::parse(&uri).ok_or_else(|| fault("not a SIP URI"))?;
     let host = parsed.host();
     if net::is_unwanted_ipv6(host) {
         return Err(quoted("an IPv6 address, but dns_try_ipv6 is off:", host));
     }
-    let mut attrs = attrs(settings, &line.attrs).map_err(|what| fault(&what))?;
-    let texts: [&[u8]; 2] = [&line.uri, &line.attrs];
-    let other = texts
-        .into_iter()
-        .find(|text| core::str::from_utf8(text).is_err());
-    if let Some(text) = other {
-        let warning = AttrWarning::NotUtf8(text);
-        if line.origin == Origin::Command {
-            return Err(fault(&warning.to_string()));
-        }
-        attrs.warnings.push(warning);
-    }
+    let attrs = with_sockets(settings, attrs).map_err(|what| fault(&what))?;
     let mut flags = State::from_list_flags(line.flags, settings.compat);
     if settings.pings.is_none() && settings.compat.drops_idle_probing() {
         flags = flags.without(State::PROBING);

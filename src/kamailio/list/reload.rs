@@ -7,10 +7,10 @@ use core::fmt;
 use super::entry::resolve;
 use super::source::{self, Content, Grade, ReadError};
 use super::{reload_delta, state_keeper};
-use crate::dispatch::list::destination::{DestSpec, Line, Origin};
+use crate::dispatch::list::destination::{DestSpec, Line};
+use crate::dispatch::list::reading::{LeftOut, Place};
 use crate::dispatch::select::weight_slots;
 use crate::dispatch::state::event::Cause;
-use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::patience;
 use crate::kamailio::config::room::{ADDRESS_HEAP, SPARE_HEAP};
@@ -292,7 +292,7 @@ impl<'m> Validation<'m> {
         if self.module.settings.strict_load {
             self.refuse(what);
         } else {
-            self.warn(&format_args!("{what}: destination left out"));
+            self.warn(&LeftOut(what));
             self.rejected += 1;
         }
     }
@@ -321,7 +321,7 @@ impl<'m> Validation<'m> {
             match resolve(&self.module.settings, line) {
                 Ok((spec, warnings)) => {
                     for warning in warnings {
-                        self.warn(&format_args!("{}: {warning}", shown(line)));
+                        self.warn(&format_args!("{}: {warning}", Place(line)));
                     }
                     addresses += spec.addrs.len();
                     list.push(spec);
@@ -342,14 +342,5 @@ impl<'m> Validation<'m> {
         }
         let empty = when_empty == WhenEmpty::Refuse && list.is_empty() && !self.module.is_empty();
         empty.then(|| LoadError::Empty(source.title()))
-    }
-}
-
-/// Names a line, for a message that names neither set nor URI: a line of a file can be looked up,
-/// a row only by what it holds.
-fn shown(line: &Line<'_>) -> String {
-    match line.origin {
-        Origin::Row(_) => format!("{}: set {}, {}", line.origin, line.set, Escaped(&line.uri)),
-        _ => line.origin.to_string(),
     }
 }
