@@ -7,6 +7,7 @@ MODULE_DIR ?= $(PREFIX)/lib/kamailio-rust/modules
 # The loadable module, and one whose script function panics on purpose (for one test).
 MODULE := target/release/dispatcher.so
 PROBE := target/probe/dispatcher.so
+CHECKER := target/release/kamailio-dispatcher-check
 
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 export DISPATCHER_SO := $(CURDIR)/$(MODULE)
@@ -16,11 +17,10 @@ export DISPATCHER_PROBE_SO := $(CURDIR)/$(PROBE)
 SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/modules/tm.so \
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
-.PHONY: help setup setup-tests headers build probe install demo test test-one test-unit test-seam test-server test-parity \
-	docs-check test-fuzz models models-full test-matrix test-aarch64 supply reproducible prove lint bench bench-compare \
-	bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all torture garbage \
-	race fuzz miri tsan \
-	test-miri asan valgrind clean
+.PHONY: help setup setup-tests headers build probe checker install demo test test-one test-unit test-seam test-server \
+	test-parity docs-check test-fuzz models models-full test-matrix test-aarch64 supply reproducible prove lint bench \
+	bench-compare bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all \
+	torture garbage race fuzz miri tsan test-miri asan valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,11 +50,20 @@ probe: build
 	@mkdir -p $(dir $(PROBE))
 	@cp $(CARGO_TARGET_DIR)/release/libdispatcher.so $(PROBE)
 
-install: ## install the module into its own directory (PREFIX, DESTDIR, MODULE_DIR)
+checker: setup ## build the offline checker of list files: target/release/kamailio-dispatcher-check
+	$(REMAPPED) $(CARGO) build --locked --release -p dispatcher-check
+	@mkdir -p $(dir $(CHECKER))
+	@[ $(CARGO_TARGET_DIR)/release/$(notdir $(CHECKER)) -ef $(CHECKER) ] || \
+		cp $(CARGO_TARGET_DIR)/release/$(notdir $(CHECKER)) $(CHECKER)
+
+install: ## install the module into its own directory, and the checker (PREFIX, DESTDIR, MODULE_DIR)
 	@[ -f $(MODULE) ] || $(MAKE) build
+	@[ -f $(CHECKER) ] || $(MAKE) checker
 	@[ ! -e $(DESTDIR)$(MODULE_DIR)/tm.so ] || \
 		{ echo "$(MODULE_DIR) is the server's own: choose another MODULE_DIR" >&2; exit 1; }
 	install -D -m 644 $(MODULE) $(DESTDIR)$(MODULE_DIR)/dispatcher.so
+	install -D -m 755 $(CHECKER) $(DESTDIR)$(PREFIX)/bin/$(notdir $(CHECKER))
+	strip --strip-unneeded $(DESTDIR)$(MODULE_DIR)/dispatcher.so $(DESTDIR)$(PREFIX)/bin/$(notdir $(CHECKER))
 	@echo "In kamailio.cfg, before loadmodule: mpath=\"$(MODULE_DIR):$(SERVER_MODULES)\""
 
 demo: build ## balance calls over three destinations, one of which is killed half-way
@@ -69,6 +78,7 @@ test-one: ## run the tests with T in their name, wherever they are (make test-on
 # The feature is that of the other tests: so nothing is built twice.
 test-unit: ## test the domain and the shared memory; needs no Kamailio
 	$(CARGO) test --features server-tests --lib --test differences --test documents --test layout --test supply --test argument
+	$(CARGO) test -p dispatcher-check
 
 models: ## explore models of the shared memory with loom and shuttle, as far as fits into a minute (doc/dev/models.md)
 	$(CARGO) test --features server-tests,models --lib shm::tests::models:: -- --nocapture
@@ -83,15 +93,21 @@ test-seam: headers ## test what in the seam needs the server's headers, but no s
 # These tests mostly wait, so more of them run than there are processors.
 test-server test-parity test-matrix asan: export RUST_TEST_THREADS ?= 4
 
+# The checker gets all lists that the tests write.
+test-server: KEEP_LISTS := $(CURDIR)/target/lists
 test-server: setup-tests probe ## test the module inside the real Kamailio
-	$(CARGO) test --features server-tests --test server
+	rm -rf $(KEEP_LISTS)
+	KEEP_LISTS=$(KEEP_LISTS) $(CARGO) test --features server-tests --test server
 	$(CARGO) test -p dispatcher-programs --bin garbage
+	KEEP_LISTS=$(KEEP_LISTS) $(CARGO) test -p dispatcher-check --features dispatcher-check/server-tests --test server \
+		-- --nocapture
 
 test-parity: setup-tests build ## compare the module with the packaged C module (PARITY_SEED: other random cases)
 	$(CARGO) test --features server-tests --test parity
 
 docs-check: setup-tests build ## run every example of the manual, and hold its names against the code (PAGE=: one page)
-	$(CARGO) test --features server-tests --test documents --test manual
+	$(CARGO) test -p dispatcher-check --no-run
+	PATH="$(CARGO_TARGET_DIR)/debug:$$PATH" $(CARGO) test --features server-tests --test documents --test manual
 
 test-fuzz: ## run the fuzz targets on mutated inputs (FUZZ_INPUTS=, FUZZ_SEED=, FUZZ_TARGET=: others)
 	$(CARGO) test --profile fuzz -p dispatcher-fuzz
@@ -126,8 +142,9 @@ lint: headers ## check format and clippy, with and without the seam
 		else echo "lint: no rustfmt here, format not checked"; fi
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; \
 		$(CARGO) clippy --all-targets \
-			--features dispatcher/server-tests,dispatcher/models,dispatcher/sanitizers,dispatcher-fuzz/libfuzzer \
-			-p dispatcher -p dispatcher-harness -p dispatcher-programs -p dispatcher-fuzz -- -D warnings && \
+			--features dispatcher/server-tests,dispatcher/models,dispatcher/sanitizers,dispatcher-fuzz/libfuzzer,dispatcher-check/server-tests \
+			-p dispatcher -p dispatcher-check -p dispatcher-harness -p dispatcher-programs -p dispatcher-fuzz \
+			-- -D warnings && \
 		$(CARGO) check -p dispatcher-bench --benches && \
 		$(CARGO) clippy --release --lib --features kamailio,panic-probe,sanitizers -- -D warnings; \
 		else echo "lint: no clippy here, lints not checked"; fi

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{
-    Config, Fault, Module, TempDir, free_port, module, packaged, patience, rpc, this_server,
+    Config, Fault, Module, TempDir, free_port, lists, module, packaged, patience, rpc, this_server,
 };
 use super::{sanitizer, under_valgrind, valgrind, wait_for};
 
@@ -153,7 +153,7 @@ impl Kamailio {
 
     /// Replaces the list file; takes effect with `dispatcher.reload`.
     pub fn write_list(&self, content: impl AsRef<[u8]>) {
-        std::fs::write(self.list_path(), content).expect("list file");
+        lists::write(&self.list_path(), content.as_ref());
     }
 
     /// True while the main process lives.
@@ -426,7 +426,7 @@ fn prepare(module: Module, config: &Config) -> (TempDir, u16) {
     std::fs::write(dir.path().join("kamailio.cfg"), text).expect("config file");
     if let Some(list) = &config.list {
         let list = fill_bytes(list, module, config, port, dir.path());
-        std::fs::write(dir.path().join("dispatcher.list"), list).expect("list file");
+        lists::write(&dir.path().join("dispatcher.list"), &list);
     }
     for (name, content) in &config.files {
         let content = fill(content, module, config, port, dir.path());

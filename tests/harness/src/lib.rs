@@ -3,7 +3,8 @@
 //! Environment: `DISPATCHER_SO` names our module (default `target/release/dispatcher.so`),
 //! `KAMAILIO`, `KAMCMD` and `KAMAILIO_MODULES` override what `PATH` and the server itself say,
 //! `VALGRIND=1` runs every server under memcheck, `SANITIZER` names the runtime of a module that
-//! was built with sanitizers, `KEEP=1` keeps the working directories.
+//! was built with sanitizers, `KEEP=1` keeps the working directories, `KEEP_LISTS` names a directory that
+//! gets a copy of each list.
 mod binrpc;
 mod c_module;
 mod cast;
@@ -18,6 +19,7 @@ mod kamailio;
 mod kamcli;
 pub mod lab;
 mod listing;
+mod lists;
 pub mod live;
 mod log;
 pub mod manual;
