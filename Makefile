@@ -18,7 +18,7 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
 .PHONY: help setup setup-tests headers build probe checker install demo test test-one test-unit test-seam test-server \
-	test-parity docs-check test-fuzz models models-full test-matrix test-aarch64 supply reproducible prove lint bench \
+	test-parity book docs-check test-fuzz models models-full test-matrix test-aarch64 supply reproducible prove lint bench \
 	bench-compare bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all \
 	torture garbage race fuzz miri tsan test-miri asan valgrind clean
 
@@ -105,7 +105,11 @@ test-server: setup-tests probe ## test the module inside the real Kamailio
 test-parity: setup-tests build ## compare the module with the packaged C module (PARITY_SEED: other random cases)
 	$(CARGO) test --features server-tests --test parity
 
-docs-check: setup-tests build ## run every example of the manual, and hold its names against the code (PAGE=: one page)
+book: ## make the manual as one page, target/book/dispatcher.html, and as man pages, target/man (needs pandoc)
+	@sh kamailio-glue/setup.sh docs
+	@sh doc/book/make.sh
+
+docs-check: setup-tests build book ## run every example of the manual, and hold its names against the code (PAGE=: one page)
 	$(CARGO) test -p dispatcher-check --no-run
 	PATH="$(CARGO_TARGET_DIR)/debug:$$PATH" $(CARGO) test --features server-tests --test documents --test manual
 

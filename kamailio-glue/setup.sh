@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what building needs, with the argument `tests` what testing needs, with `fuzz` what `make fuzz` needs, or with
-# `sanitizers` what `make asan` needs, from the distribution's own packages. Quick and silent when all of it is there.
+# Installs what building needs, with the argument `tests` what testing needs, with `docs` what `make book` needs, with
+# `fuzz` what `make fuzz` needs, or with `sanitizers` what `make asan` needs, from the distribution's own packages. Quick and silent when all of it is there.
 set -eu
 
 RUST=1.85            # as rust-version in Cargo.toml
@@ -145,6 +145,7 @@ if [ "$tests" = tests ]; then
 	choose_engines
 	choose_configs
 fi
+[ "$tests" != docs ] || need pandoc groff-base
 [ "$tests" != fuzz ] || need g++
 [ "$tests" != sanitizers ] || choose_sanitizers
 

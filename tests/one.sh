@@ -9,11 +9,7 @@ make=${MAKE:-make} cargo=${CARGO:-cargo}
 
 # The file that defines the test says which program has it.
 function=${1##*::}
-<<<<<<< HEAD
-found=$(find src tests/server tests/parity tests/manual tests/fuzz tests/programs/garbage tests/*.rs -name '*.rs' -exec awk -v name="$function" '
-=======
-found=$(find src tests/server tests/parity tests/fuzz tests/programs/garbage check tests/*.rs -name '*.rs' -exec awk -v name="$function" '
->>>>>>> 1c5feaa (Check list files offline with the server's own messages: kamailio-dispatcher-check)
+found=$(find src tests/server tests/parity tests/manual tests/fuzz tests/programs/garbage check tests/*.rs -name '*.rs' -exec awk -v name="$function" '
 	/^ *#\[test\]/ { test = 1 }
 	test && /^ *fn / { if (index($2, name)) print FILENAME; test = 0 }
 ' {} + | sort -u)
@@ -28,6 +24,7 @@ case $found in check/*)
 	exec $cargo test -p dispatcher-check --features dispatcher-check/server-tests -- "$1" ;;
 esac
 programs=$(echo "$found" | sed 's!^src/.*!--lib!; s!^tests/\([a-z]*\)[/.].*!--test \1!' | sort -u | tr '\n' ' ')
+case $programs in *manual*) $make --no-print-directory book ;; esac
 case $programs in *server* | *parity* | *manual*) $make --no-print-directory setup-tests build ;; esac
 features=server-tests
 case $found in *src/kamailio/*) $make --no-print-directory headers && features=$features,kamailio ;; esac

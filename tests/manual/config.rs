@@ -88,8 +88,7 @@ fn parts(text: &str) -> Parts {
 
 /// Makes a config of the parts of an example and what every config has.
 pub fn assemble(text: &str) -> Config {
-    let whole = text.contains("loadmodule \"dispatcher.so\"");
-    if whole {
+    if text.contains("loadmodule \"dispatcher.so\"") {
         return Config::raw(&complete(text));
     }
     let mut parts = parts(text);
@@ -183,6 +182,16 @@ fn prepared(block: &Block) -> Config {
     if block.word("scene") == "table" {
         let url = "sqlite:////var/local/kamailio.db";
         config = config.load("db_sqlite.so").param("db_url", url);
+    }
+    for module in block
+        .word("load")
+        .split(',')
+        .filter(|name| !name.is_empty())
+    {
+        config = config.load(&format!("{module}.so"));
+    }
+    if block.text.contains("xhttp") || block.text.contains("tcp:") {
+        config = config.tcp();
     }
     if !block.word("warns").is_empty() {
         config = config.expect_log(block.word("warns"));

@@ -3,6 +3,7 @@
 //! `PAGE=doc/guide/operate.md` runs those of one page.
 #![cfg(test)]
 
+mod book;
 mod config;
 mod room;
 mod scene;
