@@ -447,6 +447,27 @@ fn every_attribute_is_documented_and_no_other() {
     assert_same("list-file.md", &documented, &real.collect());
 }
 
+/// Names and types; the table of families is what the page of metrics is made of.
+#[test]
+fn every_metric_is_documented_and_no_other() {
+    let source = read(&root().join("src/dispatch/observe/families.rs"));
+    let table = between(&source, "\nfamilies! {", "\n}").concat();
+    let real = table.lines().filter_map(|line| {
+        let mut words = line.split('"');
+        let (_, name, kind) = (words.next()?, words.next()?, words.next()?);
+        Some((name.to_owned(), kind.trim().to_lowercase()))
+    });
+    let text = reference("metrics.md");
+    let documented = rows(&text).into_iter().filter_map(|row| {
+        let name = code(row.first()?).first().copied()?.to_owned();
+        let kind = row.get(1)?;
+        ["gauge", "counter"]
+            .contains(&kind.as_str())
+            .then(|| (name, kind.clone()))
+    });
+    assert_same("metrics.md", &documented.collect(), &real.collect());
+}
+
 mod links {
     use super::*;
 

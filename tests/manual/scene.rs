@@ -17,6 +17,13 @@ const THREE: &str = "\
 1 sip:192.0.2.12:5060 0 0 duid=gw3
 ";
 
+/// As [`LIST`], with one of them in a second set as well.
+const SETS: &str = "\
+1 sip:192.0.2.10:5060 0 0 duid=gw1
+1 sip:192.0.2.11:5060 0 0 duid=gw2
+2 sip:192.0.2.10:5060 0 0 duid=gw1
+";
+
 /// As [`THREE`], with a name that does not resolve and a line that is none.
 const SPOILED: &str = "\
 1 sip:192.0.2.10:5060 0 0 duid=gw1
@@ -62,6 +69,7 @@ impl Scene {
         room::tidy();
         let list = match name {
             "three" | "longer" | "spoiled" => THREE,
+            "sets" => SETS,
             "busy" => above,
             _ => LIST,
         };
@@ -89,7 +97,7 @@ impl Scene {
 
     fn prepare(&self, name: &str) {
         match name {
-            "" | "three" | "still" => {}
+            "" | "sets" | "three" | "still" => {}
             "longer" => {
                 room::write(
                     "dispatcher.list",
