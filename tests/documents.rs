@@ -617,6 +617,24 @@ fn every_block_of_the_manual_is_marked() {
     say(&format!("{seen} blocks of code marked"));
 }
 
+#[test]
+fn every_page_of_the_manual_is_in_the_book() {
+    let contents = read(&root().join("doc/book/contents.md"));
+    let listed = between(&contents, "](../", ")").into_iter();
+    let listed: BTreeSet<String> = listed
+        .map(|target| match target.strip_prefix("../") {
+            Some(target) => target.to_owned(),
+            None => format!("doc/{target}"),
+        })
+        .collect();
+    for (page, _) in manual::pages() {
+        assert!(
+            listed.contains(&page),
+            "{page} is not in doc/book/contents.md"
+        );
+    }
+}
+
 /// The form of a command is that in the table at the top of the page.
 #[test]
 fn every_form_of_a_command_is_that_of_the_table() {
