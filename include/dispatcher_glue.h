@@ -73,6 +73,7 @@ struct glue_modparams {
 	str ds_default_sockname;
 	str ds_ping_socket;
 	str event_callback;
+	str metrics_attrs;
 	int force_dst;
 	int flags;
 	int use_default;
@@ -102,6 +103,7 @@ struct glue_modparams {
 	int ds_dns_interval;
 	int ds_dns_ttl;
 	int ds_dns_match_all;
+	int metrics_destinations;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -313,6 +315,7 @@ int dsr_load_unset(struct sip_msg *msg, char *p1, char *p2);
 int dsr_load_unset_call_id(struct sip_msg *msg, char *call_id, char *p2);
 int dsr_reload(struct sip_msg *msg, char *p1, char *p2);
 int dsr_metrics(struct sip_msg *msg, char *p1, char *p2);
+int dsr_metrics_filter(struct sip_msg *msg, char *filter, char *p2);
 
 /* Script functions for KEMI; texts are never NULL. */
 int dsr_kemi_select(struct sip_msg *msg, int set, int alg);
@@ -343,6 +346,7 @@ int dsr_kemi_load_unset(struct sip_msg *msg);
 int dsr_kemi_load_unset_call_id(struct sip_msg *msg, str *call_id);
 int dsr_kemi_reload(struct sip_msg *msg);
 int dsr_kemi_metrics(struct sip_msg *msg);
+int dsr_kemi_metrics_filter(struct sip_msg *msg, str *filter);
 
 /* $dsv(name): reads the name, gives the value. */
 int dsr_dsv_parse_name(pv_spec_p spec, str *name);

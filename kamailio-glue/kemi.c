@@ -42,6 +42,7 @@ static sr_kemi_t methods[] = {
 	METHOD("ds_load_unset_callid", dsr_kemi_load_unset_call_id, STR, NO, NO),
 	METHOD("ds_reload", dsr_kemi_reload, NO, NO, NO),
 	METHOD("ds_metrics", dsr_kemi_metrics, NO, NO, NO),
+	METHOD("ds_metrics_filter", dsr_kemi_metrics_filter, STR, NO, NO),
 	{{0, 0}, {0, 0}, 0, NULL, {0, 0, 0, 0, 0, 0}}
 };
 

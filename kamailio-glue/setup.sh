@@ -80,6 +80,22 @@ choose_sanitizers() {
 	need clang "libclang-rt-${version:-14}-dev" llvm
 }
 
+# Prometheus and promtool. Their package starts a service where it is installed, so it is unpacked, not installed. The
+# tests that need them are skipped where it cannot be had.
+unpack_prometheus() {
+	dest=target/prometheus
+	if [ -x "$dest/usr/bin/promtool" ] || command -v promtool >/dev/null 2>&1; then
+		return
+	fi
+	echo "setup: unpacking prometheus into $dest"
+	rm -rf "$dest"
+	mkdir -p "$dest"
+	if ! (cd "$dest" && apt-get -q download prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb) >&2; then
+		rm -rf "$dest"
+		echo "setup: no prometheus here: the tests that need it are skipped" >&2
+	fi
+}
+
 has_postgres() { ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || command -v postgres >/dev/null 2>&1; }
 
 # Databases for the tests, which start servers of their own: the programs are enough. MariaDB's are
@@ -158,6 +174,7 @@ if [ "$tests" = tests ] && ! has_postgres; then
 	[ -n "$(candidate postgresql)" ] || refresh
 	install_postgres
 fi
+[ "$tests" != tests ] || unpack_prometheus
 
 if ! rust_on_path; then
 	echo "setup: $(command -v cargo) is older than Rust $RUST and comes before /usr/bin on PATH" >&2

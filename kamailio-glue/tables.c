@@ -48,6 +48,7 @@ static cmd_export_t glue_cmds[] = {
 	COMMAND("ds_oc_set_attrs", dsr_oc_set_attrs, 5, dsr_fixup_oc_set_attrs, ANY_ROUTE),
 	PLAIN("ds_reload", dsr_reload, 0, ANY_ROUTE),
 	COMMAND("ds_metrics", dsr_metrics, 0, dsr_fixup_metrics, ANY_ROUTE),
+	COMMAND("ds_metrics", dsr_metrics_filter, 1, dsr_fixup_metrics, ANY_ROUTE),
 	PLAIN("bind_dispatcher", dsr_bind_dispatcher, 0, 0),
 #ifdef DISPATCHER_PANIC_PROBE
 	PLAIN("ds_panic_probe", dsr_panic_probe, 0, ANY_ROUTE),
@@ -81,6 +82,7 @@ struct glue_modparams glue_modparams = {
 	.ds_latency_estimator_alpha = GLUE_UNSET,
 	.ds_dns_mode = 1,
 	.ds_dns_interval = 600,
+	.metrics_destinations = 1000,
 };
 
 #define TEXT(name) {#name, PARAM_STR, &glue_modparams.name}
@@ -123,6 +125,7 @@ static param_export_t glue_params[] = {
 	TEXT(ds_default_sockname),
 	TEXT(ds_ping_socket),
 	TEXT(event_callback),
+	TEXT(metrics_attrs),
 	NUMBER(force_dst),
 	NUMBER(flags),
 	NUMBER(use_default),
@@ -153,6 +156,7 @@ static param_export_t glue_params[] = {
 	NUMBER(ds_dns_interval),
 	NUMBER(ds_dns_ttl),
 	NUMBER(ds_dns_match_all),
+	NUMBER(metrics_destinations),
 	TEXTS(set_name),
 	{0, 0, 0}
 };

@@ -438,6 +438,31 @@ fn every_name_of_a_variable_is_documented_and_no_other() {
     }
 }
 
+/// Each family, with its type and what it says on the page itself.
+#[test]
+fn every_metric_is_documented_and_no_other() {
+    let source = read(&root().join("src/dispatch/observe/families.rs"));
+    let (_, table) = source.split_once("\nfamilies! {").unwrap();
+    let (table, _) = table.split_once("\n}").unwrap();
+    let real = table.split("\";").filter(|entry| entry.contains('"'));
+    let real = real.map(|entry| {
+        let parts: Vec<&str> = entry.split('"').collect();
+        let kind = parts[0].split_whitespace().nth(1).unwrap();
+        [
+            parts[1].to_owned(),
+            kind.to_lowercase(),
+            parts[3].to_owned(),
+        ]
+    });
+    let text = reference("metrics.md");
+    let documented = rows(&text).into_iter().filter_map(|row| {
+        let [name, kind, _, meaning] = <[String; 4]>::try_from(row).ok()?;
+        let name = code(&name).first()?.to_string();
+        Some([name, kind, meaning])
+    });
+    assert_same("metrics.md", &documented.collect(), &real.collect());
+}
+
 #[test]
 fn every_attribute_is_documented_and_no_other() {
     let source = source_with("const NAMES: [&str;");

@@ -12,8 +12,23 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub struct Page(String);
 
 impl Page {
+    /// Makes a page in memory that `reserve` asks for.
+    ///
+    /// # Errors
+    /// Those of `reserve`.
+    pub fn with_room<E>(reserve: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
+        let mut text = Vec::new();
+        reserve(&mut text)?;
+        text.clear();
+        Ok(Page(String::from_utf8(text).unwrap_or_default()))
+    }
+
     /// Adds a family with its samples, each as labels and value. A family without samples is left out.
-    pub fn add<'l, V: Display>(&mut self, id: Id, samples: impl Iterator<Item = (&'l str, V)>) {
+    pub fn add<L: AsRef<str>, V: Display>(
+        &mut self,
+        id: Id,
+        samples: impl Iterator<Item = (L, V)>,
+    ) {
         let family = id.family();
         let mut samples = samples.peekable();
         if samples.peek().is_none() {
@@ -30,6 +45,7 @@ impl Page {
             "# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {kind}\n"
         );
         for (labels, value) in samples {
+            let labels = labels.as_ref();
             let _ = if labels.is_empty() {
                 writeln!(self.0, "{PREFIX}{name} {value}")
             } else {

@@ -9,7 +9,6 @@ pub fn path_and_query(url: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// Returns the names and values in a query, without escapes. A word without `=` has an empty value.
-#[allow(dead_code)]
 pub fn pairs(query: &[u8]) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
     let words = query.split(|&byte| byte == b'&');
     words.filter(|word| !word.is_empty()).map(|word| {
@@ -50,7 +49,6 @@ fn split_at_first(text: &[u8], sign: u8) -> (&[u8], &[u8]) {
 }
 
 /// Returns a text with `%41` and `+` resolved; what is no escape stays as it is.
-#[allow(dead_code)]
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text;

@@ -4,8 +4,10 @@
 //! | --- | --- |
 //! | [`exposition`] | The text format of Prometheus. |
 //! | [`families`] | The families of metrics. |
+//! | [`filter`] | What a page of metrics shows. |
 //! | [`http_text`] | Small texts of HTTP: the query of a URL, and what a client takes. |
 
 pub mod exposition;
 pub mod families;
+pub mod filter;
 pub mod http_text;

@@ -8,6 +8,7 @@
 //! | [`ping_params`] | The parameters of pings. |
 //! | [`listeners`] | Who is told of events. |
 //! | [`results_params`] | The parameters of what a selection writes. |
+//! | [`metrics_params`] | The parameters of metrics. |
 //! | `value` | The value of one parameter. |
 //! | [`cfg`] | Values of the cfg framework, which change at run time. |
 //! | [`shared`] | Words in shared memory that all processes read and write. |
@@ -20,6 +21,7 @@ pub mod dns_params;
 pub mod instance;
 pub mod list_params;
 pub mod listeners;
+pub mod metrics_params;
 pub mod params;
 pub mod patience;
 pub mod ping_params;

@@ -3,6 +3,7 @@
 use super::dns_params::{self, DnsSettings};
 use super::list_params::{self, Keep, ListSource};
 use super::listeners::Listeners;
+use super::metrics_params::{self, Metrics};
 use super::ping_params::{self, DefaultSocket, PingSettings};
 use super::results_params::{self, DST_MODES, Results};
 use super::value::{Read, bytes, parsed, remark_number, remark_rest, seconds_or_never, set, whole};
@@ -71,6 +72,8 @@ pub struct Settings {
     pub secondary_timer: bool,
     /// The place of a selection's results.
     pub results: Results,
+    /// What metrics show.
+    pub metrics: Metrics,
     /// The listeners that are told of state changes.
     pub listeners: Listeners,
 }
@@ -147,6 +150,7 @@ impl Settings {
             setid,
             attrs: variable("attrs_pvname", &raw.attrs_pvname)?,
             results: results_params::results(raw, failover, compat)?,
+            metrics: metrics_params::metrics(raw)?,
             listeners: Listeners::find(event_mode(raw), compat, bytes(&raw.event_callback)),
         })
     }

@@ -1,5 +1,6 @@
 //! Words in shared memory that all processes read and write.
 
+use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use crate::kamailio::server::memory::ShmArena;
@@ -24,6 +25,50 @@ pub struct Shared {
     pub lists_changed_s: AtomicU64,
     /// The last number that was given to a destination.
     pub last_number: AtomicU32,
+    /// What became of loads, edits and calls.
+    pub outcomes: Outcomes,
+}
+
+/// What became of loads, edits and calls since the start.
+pub struct Outcomes {
+    /// Loads that took the list.
+    pub loads: AtomicU64,
+    /// Loads that refused it.
+    pub loads_refused: AtomicU64,
+    /// Not 0 if the last load refused it.
+    pub last_refused: AtomicU32,
+    /// Destinations that the last load that took the list has left out.
+    pub rejected: AtomicU32,
+    /// When a list was last taken, in seconds since 1970.
+    pub taken_s: AtomicU64,
+    /// Destinations that commands have added.
+    pub added: AtomicU64,
+    /// Commands that have removed destinations.
+    pub removed: AtomicU64,
+    /// Destinations that commands have changed.
+    pub modified: AtomicU64,
+    /// Counted calls that were ended because their time was over.
+    pub calls_expired: AtomicU64,
+}
+
+impl Outcomes {
+    /// Notes that a list was taken at this time, in seconds since 1970, without so many destinations; `None` for a list
+    /// that was refused.
+    pub fn note_load(&self, rejected: Option<usize>, now_s: u64) {
+        let refused = rejected.is_none();
+        if let Some(rejected) = rejected {
+            let rejected = u32::try_from(rejected).unwrap_or(u32::MAX);
+            self.rejected.store(rejected, Relaxed);
+            self.taken_s.store(now_s, Relaxed);
+        }
+        let count = if refused {
+            &self.loads_refused
+        } else {
+            &self.loads
+        };
+        count.fetch_add(1, Relaxed);
+        self.last_refused.store(refused.into(), Relaxed);
+    }
 }
 
 // SAFETY: atomics only; zeroed memory is a value of each.

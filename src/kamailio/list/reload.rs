@@ -20,6 +20,7 @@ use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::{log_err, log_info, log_warn};
 use crate::kamailio::server::message::Message;
 use crate::kamailio::server::rand::ServerRandom;
+use crate::kamailio::server::time::wall_us;
 use crate::shm::dest::destination::Dest;
 use crate::shm::table::lock::{Patience, Refusal};
 use crate::shm::table::new_table::{Changes, compare, plan_sets};
@@ -112,6 +113,19 @@ pub struct Checked {
 /// # Errors
 /// [`LoadError`], after each of its reasons was logged; nothing has changed then.
 pub fn load(
+    module: &Module,
+    when_empty: WhenEmpty,
+    feed: &mut Feed<'_>,
+    patience: Patience,
+) -> Result<Loaded, LoadError> {
+    let loaded = read_and_publish(module, when_empty, feed, patience);
+    let rejected = loaded.as_ref().ok().map(|loaded| loaded.rejected);
+    let outcomes = &module.shared.outcomes;
+    outcomes.note_load(rejected, wall_us() / 1_000_000);
+    loaded
+}
+
+fn read_and_publish(
     module: &Module,
     when_empty: WhenEmpty,
     feed: &mut Feed<'_>,

@@ -65,7 +65,6 @@ impl<'m> Request<'m> {
     }
 
     /// Returns the query of the URL, with its escapes; empty if there is none.
-    #[allow(dead_code)]
     pub fn query(&self) -> &'m [u8] {
         path_and_query(self.0.method_and_uri().1).1
     }

@@ -1,51 +1,355 @@
-//! `ds_metrics`: figures for Prometheus.
+//! The page of metrics, and `ds_metrics`, which sends it.
 
+use core::fmt::{self, Display};
 use core::iter::once;
+use core::sync::atomic::Ordering::Relaxed;
+use std::collections::HashMap;
 
 use super::http::{Reply, Request};
+use super::names;
+use crate::dispatch::list::attrs;
+use crate::dispatch::list::destination::SetId;
 use crate::dispatch::observe::exposition::{CONTENT_TYPE, Page, add_label};
-use crate::dispatch::observe::families::Id;
+use crate::dispatch::observe::families::{FAMILIES, Id};
+use crate::dispatch::observe::filter::{Filter, Wanted, Wrong};
+use crate::dispatch::state::transition::State;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::list_params::Keep;
 use crate::kamailio::server::guard::ScriptRet;
+use crate::kamailio::server::heap::{self, NoMemory};
+use crate::kamailio::server::log::log_err;
 use crate::kamailio::server::message::Message;
 use crate::kamailio::server::sys;
+use crate::kamailio::server::time::{now_us, wall_of};
+use crate::shm::dest::destination::Dest;
+use crate::shm::dest::overload::Overload;
+use crate::shm::dest::probing::Health;
+use crate::shm::set::view::View;
 use crate::shm::table::sets::Table;
 
-/// `ds_metrics()`: answers a request of HTTP with the page.
-pub fn ds_metrics(msg: &Message) -> Option<ScriptRet> {
+/// Bytes that a line takes at most besides its labels.
+const LINE: usize = 100;
+/// Bytes of heap that a destination takes at most besides its texts, while the page is made.
+const ROW_HEAP: usize = 300;
+/// Lines of a set.
+const SET_LINES: usize = 16;
+
+/// The states of destinations, of which each has one: what an operator has set comes first.
+const STATES: [(&str, State); 5] = [
+    ("draining", State::DRAINING),
+    ("disabled", State::DISABLED),
+    ("inactive", State::INACTIVE),
+    ("trying", State::TRYING),
+    ("active", State::ACTIVE),
+];
+
+/// A destination of the page.
+struct Row<'p> {
+    dest: &'p Dest,
+    /// Its labels.
+    labels: String,
+    up: bool,
+    state: &'static str,
+}
+
+/// A moment, in microseconds since 1970, as seconds.
+struct Seconds(u64);
+
+impl Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:06}", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+/// Reads the filter of a script; `None` after a log line if it has a word that is none.
+pub fn filter(text: &[u8]) -> Option<Filter> {
+    let filter = Filter::parse(text);
+    filter.map_err(|wrong| log_err!("ds_metrics: {wrong}")).ok()
+}
+
+/// `ds_metrics`([filter]): answers a request of HTTP with the page.
+pub fn ds_metrics(msg: &Message, script: &[u8]) -> Option<ScriptRet> {
     let request = Request::of(msg, "ds_metrics")?;
     let module = Module::get()?;
+    let script = filter(script)?;
     if !request.is_allowed(&["GET"]) {
         return Some(ScriptRet::OK);
     }
-    let page = page(module);
-    let reply = Reply {
+    let sent = match Filter::parse(request.query()) {
+        Ok(query) => send(&request, module, &Wanted { script, query })?,
+        Err(wrong) => refuse(&request, &wrong),
+    };
+    sent.then_some(ScriptRet::OK)
+}
+
+fn send(request: &Request<'_>, module: &Module, wanted: &Wanted) -> Option<bool> {
+    let page = page(module, wanted).map_err(|error| log_err!("no page of metrics: {error}"));
+    Some(request.answer(&Reply {
         code: 200,
         reason: c"OK",
         content_type: CONTENT_TYPE,
         headers: &[],
-        body: page.text().as_bytes(),
+        body: page.ok()?.text().as_bytes(),
         is_packed: false,
         smaller: "ask for level=set",
-    };
-    request.answer(&reply).then_some(ScriptRet::OK)
+    }))
 }
 
-fn page(module: &Module) -> Page {
-    let mut page = Page::default();
-    let mut build = String::new();
-    add_label(&mut build, "version", env!("CARGO_PKG_VERSION").as_bytes());
-    add_label(&mut build, "server", sys::KSR_VERSION.to_bytes());
-    add_label(
-        &mut build,
-        "compat",
-        module.settings.compat.name().as_bytes(),
-    );
-    page.add(Id::BuildInfo, once((build.as_str(), 1)));
+fn refuse(request: &Request<'_>, wrong: &Wrong) -> bool {
+    let text = format!("{wrong}\n");
+    request.answer(&Reply::text(400, c"Bad Request", &text))
+}
+
+/// Makes the page, while the lists are pinned.
+///
+/// # Errors
+/// [`NoMemory`].
+pub fn page(module: &Module, wanted: &Wanted) -> Result<Page, NoMemory> {
+    let began_us = now_us();
     let pinned = module.pin();
-    let sets = pinned.table().map_or(0, Table::len);
-    let dests = pinned.table().map_or(0, Table::dest_count);
-    page.add(Id::Sets, once(("", sets)));
-    page.add(Id::ListDestinations, once(("", dests)));
-    page
+    let table = pinned.table();
+    heap::need(table.map_or(0, Table::len) * size_of::<(SetId, &View)>() * 4)?;
+    let sets = table.into_iter().flat_map(Table::sets);
+    let sets: Vec<_> = sets.filter(|(set, _)| wanted.has_set(*set)).collect();
+    let is_up = |dest: &Dest| module.store.rules().usable(dest.record().state());
+    let is_shown = |dest: &&Dest| wanted.destinations() && wanted.has_up(is_up(dest));
+    let shown = || {
+        sets.iter()
+            .flat_map(|(_, view)| view.dests())
+            .filter(is_shown)
+    };
+    let (count, texts) = shown().fold((0, 0), |(count, texts), dest| {
+        // Each byte may need an escape, or be no text.
+        let text = dest.uri().len() + dest.attrs_body().len();
+        (count + 1, texts + ROW_HEAP + 3 * text)
+    });
+    let most = module.settings.metrics.destinations;
+    let fits = most == 0 || count <= most;
+    let (rows, texts) = if fits { (count, texts) } else { (0, 0) };
+    let lines = rows * FAMILIES.len() + sets.len() * SET_LINES + 10 * FAMILIES.len();
+    heap::need(rows * ROW_HEAP + 2 * texts)?;
+    let mut page =
+        Page::with_room(|text| heap::reserve(text, lines * LINE + texts * FAMILIES.len()))?;
+    let mut add = Adder {
+        page: &mut page,
+        wanted,
+    };
+    of_module(&mut add, module, table);
+    add.one(Id::DestinationsOmitted, if fits { 0 } else { count });
+    of_sets(&mut add, module, &sets);
+    if fits {
+        let rows = shown().map(|dest| row(dest, is_up(dest)));
+        of_destinations(&mut add, module, &distinct(rows.collect()));
+    }
+    let took_us = now_us().saturating_sub(began_us);
+    add.one(Id::ScrapeDuration, Seconds(took_us));
+    Ok(page)
+}
+
+/// Adds families to a page, as far as they are wanted.
+struct Adder<'p> {
+    page: &'p mut Page,
+    wanted: &'p Wanted,
+}
+
+impl Adder<'_> {
+    fn all<L: AsRef<str>, V: Display>(&mut self, id: Id, samples: impl Iterator<Item = (L, V)>) {
+        if self.wanted.has(id) {
+            self.page.add(id, samples);
+        }
+    }
+
+    fn one(&mut self, id: Id, value: impl Display) {
+        self.all(id, once(("", value)));
+    }
+}
+
+/// Returns labels with one pair.
+fn label(name: &str, value: &[u8]) -> String {
+    let mut labels = String::new();
+    add_label(&mut labels, name, value);
+    labels
+}
+
+fn of_module(add: &mut Adder<'_>, module: &Module, table: Option<&Table>) {
+    let settings = &module.settings;
+    let mut build = label("version", env!("CARGO_PKG_VERSION").as_bytes());
+    add_label(&mut build, "server", sys::KSR_VERSION.to_bytes());
+    add_label(&mut build, "compat", settings.compat.name().as_bytes());
+    add.all(Id::BuildInfo, once((build, 1)));
+    add.one(Id::Sets, table.map_or(0, Table::len));
+    add.one(Id::ListDestinations, table.map_or(0, Table::dest_count));
+    let outcomes = &module.shared.outcomes;
+    add.one(Id::ListRejected, outcomes.rejected.load(Relaxed));
+    let loads = [
+        (r#"result="ok""#, &outcomes.loads),
+        (r#"result="refused""#, &outcomes.loads_refused),
+    ];
+    add.all(
+        Id::Loads,
+        loads
+            .map(|(labels, count)| (labels, count.load(Relaxed)))
+            .into_iter(),
+    );
+    add.one(
+        Id::LastLoadSuccess,
+        1 - outcomes.last_refused.load(Relaxed).min(1),
+    );
+    add.one(Id::LastLoadTime, outcomes.taken_s.load(Relaxed));
+    let edits = [
+        (r#"op="add""#, &outcomes.added),
+        (r#"op="remove""#, &outcomes.removed),
+        (r#"op="modify""#, &outcomes.modified),
+    ];
+    add.all(
+        Id::Edits,
+        edits
+            .map(|(labels, count)| (labels, count.load(Relaxed)))
+            .into_iter(),
+    );
+    let pings = settings.pings.is_some() && module.shared.pings_off.load(Relaxed) == 0;
+    add.one(Id::PingsEnabled, u32::from(pings));
+    if module.calls.is_some() {
+        add.one(Id::CallsExpired, outcomes.calls_expired.load(Relaxed));
+    }
+    if settings.keep != Keep::Nowhere {
+        let saved = module.shared.states_not_kept.load(Relaxed) == 0;
+        add.one(Id::StatesSaved, u32::from(saved));
+    }
+}
+
+fn of_sets(add: &mut Adder<'_>, module: &Module, sets: &[(SetId, &View)]) {
+    let of_set = |set: SetId| label("set", set.to_string().as_bytes());
+    let named = sets.iter().filter_map(|&(set, _)| {
+        let mut labels = of_set(set);
+        add_label(&mut labels, "name", names::name(set)?.as_bytes());
+        Some((labels, 1))
+    });
+    add.all(Id::SetInfo, named);
+    let counted = sets.iter().flat_map(|&(set, view)| {
+        let states = view.dests().map(|dest| state_of(dest.record().state()));
+        let mut counts = STATES.map(|(name, _)| (name, 0));
+        for state in states {
+            if let Some((_, count)) = counts.iter_mut().find(|(name, _)| *name == state) {
+                *count += 1;
+            }
+        }
+        counts.map(|(name, count)| {
+            let mut labels = of_set(set);
+            add_label(&mut labels, "state", name.as_bytes());
+            (labels, count)
+        })
+    });
+    add.all(Id::SetDestinations, counted);
+    if module.calls.is_some() {
+        let calls = sets.iter().map(|&(set, view)| {
+            let loads = view.dests().map(|dest| u64::from(dest.record().load()));
+            (of_set(set), loads.sum::<u64>())
+        });
+        add.all(Id::SetCalls, calls);
+    }
+}
+
+/// Returns the name of a state.
+fn state_of(state: State) -> &'static str {
+    let mut names = STATES.iter().filter(|(_, bit)| state.contains(*bit));
+    names.next().map_or("active", |(name, _)| name)
+}
+
+fn row(dest: &Dest, up: bool) -> Row<'_> {
+    let mut labels = label("set", dest.set.to_string().as_bytes());
+    add_label(&mut labels, "destination", dest.uri());
+    add_label(&mut labels, "duid", dest.duid().unwrap_or_default());
+    let socket = attrs::value_of(dest.attrs_body(), "socket");
+    add_label(&mut labels, "socket", socket.unwrap_or_default());
+    Row {
+        dest,
+        labels,
+        up,
+        state: state_of(dest.record().state()),
+    }
+}
+
+/// Gives destinations with the same labels, from the second one on, a label that tells them apart.
+fn distinct(mut rows: Vec<Row<'_>>) -> Vec<Row<'_>> {
+    let mut seen = HashMap::with_capacity(rows.len());
+    let copies: Vec<u32> = rows
+        .iter()
+        .map(|row| {
+            let count = seen.entry(row.labels.as_str()).or_insert(0_u32);
+            *count += 1;
+            *count
+        })
+        .collect();
+    for (row, copy) in rows.iter_mut().zip(copies).filter(|(_, copy)| *copy > 1) {
+        add_label(&mut row.labels, "copy", copy.to_string().as_bytes());
+    }
+    rows
+}
+
+fn of_destinations(add: &mut Adder<'_>, module: &Module, rows: &[Row<'_>]) {
+    let settings = &module.settings;
+    let all = || rows.iter().map(|row| (row.labels.as_str(), row));
+    add.all(
+        Id::DestinationUp,
+        all().map(|(labels, row)| (labels, u32::from(row.up))),
+    );
+    let states = all().flat_map(|(labels, row)| {
+        STATES.map(|(name, _)| {
+            let mut labels = labels.to_owned();
+            add_label(&mut labels, "state", name.as_bytes());
+            (labels, u32::from(row.state == name))
+        })
+    });
+    add.all(Id::DestinationState, states);
+    let infos = all().map(|(labels, row)| {
+        let mut labels = labels.to_owned();
+        add_label(
+            &mut labels,
+            "priority",
+            row.dest.priority.to_string().as_bytes(),
+        );
+        for name in &settings.metrics.attrs {
+            let value = attrs::value_of(row.dest.attrs_body(), name);
+            add_label(&mut labels, name, value.unwrap_or_default());
+        }
+        (labels, 1)
+    });
+    add.all(Id::DestinationInfo, infos);
+    let changed = all().filter_map(|(labels, row)| {
+        let (_, at_ms) = row.dest.record().cause();
+        // To the second, so that it stays the same from page to page.
+        let at_s = (wall_of(at_ms * 1_000) + 500_000) / 1_000_000;
+        (at_ms != 0).then_some((labels, at_s))
+    });
+    add.all(Id::DestinationChanged, changed);
+    if module.calls.is_some() {
+        let calls = all().map(|(labels, row)| (labels, row.dest.record().load()));
+        add.all(Id::DestinationCalls, calls);
+        let limits = all().filter(|(_, row)| row.dest.maxload != 0);
+        let limits = limits.map(|(labels, row)| (labels, row.dest.maxload.max(0)));
+        add.all(Id::DestinationCallsLimit, limits);
+    }
+    if settings.pings.is_some() {
+        let trips = all().filter_map(|(labels, row)| {
+            let last = row.dest.record().health().and_then(Health::last)?;
+            let trip = Seconds(last.round_trip_us.into());
+            (last.round_trip_us != 0).then_some((labels, trip))
+        });
+        add.all(Id::RoundTrip, trips);
+    }
+    if settings.latency.is_some() {
+        let latencies = all().filter_map(|(labels, row)| {
+            let latency = row.dest.record().latency();
+            (latency.samples > 0).then_some((labels, latency.estimate / 1_000.0))
+        });
+        add.all(Id::Latency, latencies);
+    }
+    let now_us = now_us();
+    let overloads = all().filter_map(|(labels, row)| {
+        let report = row.dest.record().overload();
+        let report = report.filter(|report: &&Overload| report.until_us() > now_us)?;
+        Some((labels, f64::from(report.rate()) / 100.0))
+    });
+    add.all(Id::Overload, overloads);
 }

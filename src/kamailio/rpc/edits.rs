@@ -1,6 +1,7 @@
 //! `dispatcher.add`, `dispatcher.remove` and `dispatcher.modify`: one destination of a set.
 
 use core::fmt::Display;
+use core::sync::atomic::Ordering::Relaxed;
 
 use super::reload::check_reload_delta;
 use super::rpc_reply::RpcCall;
@@ -64,6 +65,7 @@ pub fn add(call: &RpcCall, module: &Module) -> Result<(), String> {
         .store
         .add(patience::of_command(), &spec, &mut ServerRandom);
     added.map_err(|error| of_this(&error))?;
+    module.shared.outcomes.added.fetch_add(1, Relaxed);
     log_info!("added to set {set}: {}", Escaped(&uri));
     call.say("Ok. Dispatcher destination added.");
     let mut feed = Feed::new(module, Cause::Rpc);
@@ -92,6 +94,7 @@ pub fn remove(call: &RpcCall, module: &Module) -> Result<(), String> {
             Escaped(&uri)
         )
     })?;
+    module.shared.outcomes.removed.fetch_add(1, Relaxed);
     log_info!("removed from set {set}: {}", Escaped(&uri));
     call.say("Ok. Dispatcher destination removed.");
     Ok(())
@@ -133,6 +136,7 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
         &mut |dest, old| feed.note(dest.set, dest.uri(), old, dest.listed),
     );
     modified.map_err(|error| failed(error.to_string()))?;
+    module.shared.outcomes.modified.fetch_add(1, Relaxed);
     log_info!("modified in set {set}: {}", Escaped(&address));
     call.say("Ok. Dispatcher destination modified.");
     feed.post();

@@ -5,7 +5,7 @@
 use core::ffi::c_int;
 
 use crate::dispatch::text::Escaped;
-use crate::kamailio::observe::http;
+use crate::kamailio::observe::{http, metrics};
 use crate::kamailio::server::fixup::FixupArg;
 use crate::kamailio::server::guard::{InitRet, guard};
 use crate::kamailio::server::log::log_err;
@@ -139,8 +139,16 @@ pub extern "C" fn dsr_fixup_load_unset(arg: FixupArg, position: c_int) -> InitRe
     guard(|| fix("ds_load_unset", &[Text], &arg, position))
 }
 
-/// `ds_metrics` has no arguments; without xhttp it can never answer.
+/// The filter of `ds_metrics`, if it has one. Without xhttp it can never answer, nor with a constant that is no filter.
 #[unsafe(no_mangle)]
-pub extern "C" fn dsr_fixup_metrics(_: FixupArg, _: c_int) -> InitRet {
-    guard(|| InitRet::of(http::is_loaded("ds_metrics")))
+pub extern "C" fn dsr_fixup_metrics(arg: FixupArg, position: c_int) -> InitRet {
+    guard(|| {
+        let written = if position == 0 {
+            Vec::new()
+        } else {
+            arg.written()
+        };
+        let is_good = written.contains(&b'$') || metrics::filter(&written).is_some();
+        InitRet::of(http::is_loaded("ds_metrics") && is_good && (position == 0 || arg.fix_text()))
+    })
 }

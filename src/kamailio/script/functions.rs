@@ -247,7 +247,13 @@ pub extern "C" fn dsr_reload(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
 /// `ds_metrics`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_metrics(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
-    msg.run(|msg| metrics::ds_metrics(msg))
+    msg.run(|msg| metrics::ds_metrics(msg, b""))
+}
+
+/// `ds_metrics`(filter).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_metrics_filter(msg: MessageArg, filter: Arg, _: Arg) -> ScriptRet {
+    msg.run(|msg| metrics::ds_metrics(msg, &filter.text(msg, "the filter")?))
 }
 
 /// `ds_dsg_fetch`(set).

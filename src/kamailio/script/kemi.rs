@@ -212,7 +212,13 @@ pub extern "C" fn dsr_kemi_reload(msg: MessageArg) -> ScriptRet {
 /// `ds_metrics`().
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_metrics(msg: MessageArg) -> ScriptRet {
-    msg.run(|msg| metrics::ds_metrics(msg))
+    msg.run(|msg| metrics::ds_metrics(msg, b""))
+}
+
+/// `ds_metrics_filter`(filter).
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_metrics_filter(msg: MessageArg, filter: StrArg) -> ScriptRet {
+    msg.run(|msg| metrics::ds_metrics(msg, filter.bytes()))
 }
 
 /// `ds_load_update`(). The result is 0 or -1, as in the C module.

@@ -272,6 +272,8 @@ pub fn expire(module: &Module) {
     let due = ROUND.fetch_add(1, Relaxed) % parts;
     let ended = calls.expire(&module.store, Module::process(), now_s(), due, parts);
     if ended > 0 {
+        let expired = &module.shared.outcomes.calls_expired;
+        expired.fetch_add(ended as u64, Relaxed);
         log_dbg!("{ended} calls have expired");
     }
 }

@@ -233,16 +233,26 @@ impl Message {
             let text = text::as_str(bytes);
             let flags = c_int::try_from(flags).unwrap_or(0);
             // SAFETY: a live message, and a text that is copied, or taken off below (core/data_lump_rpl.c).
-            unsafe { sys::add_lump_rpl2(self.raw(), text.s, text.len, flags) }
+            let place = unsafe { sys::add_lump_rpl2(self.raw(), text.s, text.len, flags) };
+            // SAFETY: null, or the place where the lump is linked.
+            let lump = unsafe { place.as_ref() }.copied();
+            if lump.is_none() {
+                log_err!("no private memory for a reply");
+            }
+            lump
         };
-        // SAFETY: null, or the place where the lump is linked.
-        let lump = |place: *mut *mut sys::lump_rpl| unsafe { place.as_ref() }.copied();
+        if add(head, sys::LUMP_RPL_HDR).is_none() {
+            return false;
+        }
+        // The server takes no empty lump.
+        if body.is_empty() {
+            return send();
+        }
         let kept = sys::LUMP_RPL_BODY | sys::LUMP_RPL_NODUP | sys::LUMP_RPL_NOFREE;
-        let Some(ours) = lump(add(body, kept)) else {
-            log_err!("no private memory for a reply");
+        let Some(ours) = add(body, kept) else {
             return false;
         };
-        let sent = lump(add(head, sys::LUMP_RPL_HDR)).is_some() && send();
+        let sent = send();
         // SAFETY: the lump was added above, and only the message's end frees those of a message.
         unsafe { sys::unlink_lump_rpl(self.raw(), ours) };
         // SAFETY: no longer linked, so it is ours; the text stays.

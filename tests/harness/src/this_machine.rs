@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -54,6 +55,24 @@ pub fn lacks_rooms() -> bool {
         skip_for_lack_of("rooms", "`unshare -n -m` makes no network and mounts here");
     }
     lacks
+}
+
+/// Returns a program of Prometheus, `promtool` or `prometheus`: that of the machine, or the one that `make setup-tests`
+/// unpacks. `None`, after saying so, where there is none.
+pub fn prometheus(program: &str) -> Option<PathBuf> {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let unpacked = super::root().join("target/prometheus/usr/bin");
+    let found = std::env::split_paths(&paths)
+        .chain([unpacked])
+        .map(|folder| folder.join(program))
+        .find(|file| file.is_file());
+    if found.is_none() {
+        skip_for_lack_of(
+            "Prometheus",
+            "there is no Prometheus here (make setup-tests)",
+        );
+    }
+    found
 }
 
 /// Returns true, after saying so, where this user and group cannot run a program: they may not enter `/`.

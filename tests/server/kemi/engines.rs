@@ -143,7 +143,10 @@ fn later_cases() -> Vec<(&'static str, String)> {
     vec![
         ("D.ds_load_unset_callid('none')", format!("-1  {RU}")),
         // Not a request over HTTP.
-        ("D.ds_metrics()", format!("-1  {RU}")),
+        (
+            "D.ds_metrics()|D.ds_metrics_filter('level=set')",
+            format!("-1 -1  {RU}"),
+        ),
         (
             "D.ds_mark_addr('i', 1, 'sip:127.0.0.1:7001')|D.ds_is_active_uri(1, 'sip:127.0.0.1:7001')",
             format!("1 -1  {RU}"),
