@@ -92,7 +92,7 @@ local function facts(entry)
     if stringify(cell) ~= '' then
       local words = pandoc.utils.blocks_to_inlines(cell)
       local head = stringify(entry.heads[column])
-      table.insert(line, pandoc.Str(separator .. (head == 'type' and '' or head .. ' ')))
+      table.insert(line, pandoc.Str(separator .. (head == 'type' and '' or head .. ': ')))
       for _, word in ipairs(words) do
         table.insert(line, word)
       end

@@ -4,7 +4,7 @@ use std::fs;
 
 use harness::database::{Database, Kind};
 use harness::manual::Block;
-use harness::{Config, Kamailio, Module};
+use harness::{Config, Kamailio, Module, Request, Uac};
 
 use super::{Counts, room, scene};
 
@@ -96,6 +96,7 @@ pub fn assemble(text: &str) -> Config {
         parts.routes += &format!("route[EXAMPLE] {{\n{}}}\n", parts.statements);
     }
     let mut config = Config::routes(&with_request_route(&parts.routes))
+        .load("counters.so")
         .modparam("ctl", "binrpc", CONTROL)
         .global(&parts.globals);
     for module in &parts.modules {
@@ -208,10 +209,23 @@ pub fn starts(block: &Block) -> Counts {
     room::write("dispatcher.list", scene::LIST);
     room::write("gateways.list", scene::LIST);
     let _database = database(block);
+    let gateways = scene::gateways(200);
     let server = start(prepared(block));
     room::shell("kamcmd dispatcher.stats");
+    let balances = block.text.contains("request_route") && block.text.contains("ds_select_dst(");
+    if balances {
+        let uac = Uac::new();
+        let invite = Request::new("INVITE", "sip:callee@service.test");
+        let call = uac.call(server.addr(), invite);
+        let by = call.map(|call| call.answered_by());
+        assert!(
+            by.is_ok_and(|by| by.starts_with("192.0.2.")),
+            "no gateway answers a call"
+        );
+    }
     server.stop();
-    vec![("configs started", 1)]
+    drop(gateways);
+    vec![("configs started", 1), ("calls answered", balances.into())]
 }
 
 /// The functions of the example are those of a script in Lua that a server runs.

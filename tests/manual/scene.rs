@@ -56,6 +56,11 @@ fn gateway(last: u8, code: u16) -> Uas {
     Uas::start_at(([192, 0, 2, last], 5060).into(), Answer::Code(code))
 }
 
+/// Returns three gateways; the first one answers with this code.
+pub fn gateways(code: u16) -> Vec<Uas> {
+    vec![gateway(10, code), gateway(11, 200), gateway(12, 200)]
+}
+
 fn pings(config: Config) -> Config {
     config
         .param("ds_ping_interval", 1)
@@ -75,7 +80,7 @@ impl Scene {
         };
         room::write("dispatcher.list", list);
         let code = if name == "down" { 503 } else { 200 };
-        let gateways = vec![gateway(10, code), gateway(11, 200), gateway(12, 200)];
+        let gateways = gateways(code);
         if name == "calls" {
             gateways[0].set_answer(Answer::Silent);
         }
