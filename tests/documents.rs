@@ -128,7 +128,7 @@ mod log_messages {
     }
 
     /// The production code of a file.
-    fn production(path: &Path) -> String {
+    pub fn production(path: &Path) -> String {
         let text = read(path);
         let end = text.find("\n#[cfg(test)]").unwrap_or(text.len());
         text.get(..end).unwrap().to_owned()
@@ -249,6 +249,43 @@ fn every_rpc_command_is_documented_and_no_other() {
             "rpc.md has no section {name}"
         );
     }
+}
+
+/// A key in capitals, as those of most replies are.
+fn is_key(word: &str) -> bool {
+    word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase() || c == '_')
+}
+
+/// The pages of the reference that have replies of commands.
+#[test]
+fn every_key_of_a_reply_is_documented_and_no_other() {
+    let sources = files(&root().join("src/kamailio"), ".rs");
+    let all: String = sources
+        .iter()
+        .map(|path| log_messages::production(path))
+        .collect();
+    let real: BTreeSet<&str> = between(&all, "c\"", "\"")
+        .into_iter()
+        .filter(|word| is_key(word) && *word != "OK")
+        .collect();
+    let text = reference("rpc.md");
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let words: BTreeSet<&str> = words.filter(|word| is_key(word)).collect();
+    let missing: Vec<_> = real.difference(&words).collect();
+    assert!(missing.is_empty(), "rpc.md lacks {missing:#?}");
+    let rows = rows(&text);
+    let listed = rows.iter().filter_map(|row| row.first());
+    let listed: BTreeSet<&str> = listed
+        .flat_map(|cell| code(cell))
+        .filter(|word| is_key(word))
+        .collect();
+    let letters = ["R", "I", "D", "T", "A", "P", "N", "X"];
+    let extra: Vec<_> = listed
+        .difference(&real)
+        .filter(|word| !letters.contains(word))
+        .collect();
+    assert!(extra.is_empty(), "rpc.md has, but no reply: {extra:#?}");
+    say(&format!("rpc.md: {} keys of replies compared", real.len()));
 }
 
 #[test]
@@ -470,27 +507,6 @@ fn every_attribute_is_documented_and_no_other() {
     let real = names.split('"').skip(1).step_by(2).map(str::to_owned);
     let documented = names_behind(&reference("list-file.md"), "\n## Attributes\n");
     assert_same("list-file.md", &documented, &real.collect());
-}
-
-/// Names and types; the table of families is what the page of metrics is made of.
-#[test]
-fn every_metric_is_documented_and_no_other() {
-    let source = read(&root().join("src/dispatch/observe/families.rs"));
-    let table = between(&source, "\nfamilies! {", "\n}").concat();
-    let real = table.lines().filter_map(|line| {
-        let mut words = line.split('"');
-        let (_, name, kind) = (words.next()?, words.next()?, words.next()?);
-        Some((name.to_owned(), kind.trim().to_lowercase()))
-    });
-    let text = reference("metrics.md");
-    let documented = rows(&text).into_iter().filter_map(|row| {
-        let name = code(row.first()?).first().copied()?.to_owned();
-        let kind = row.get(1)?;
-        ["gauge", "counter"]
-            .contains(&kind.as_str())
-            .then(|| (name, kind.clone()))
-    });
-    assert_same("metrics.md", &documented.collect(), &real.collect());
 }
 
 mod links {
