@@ -67,5 +67,6 @@ release=$("${KAMAILIO:-kamailio}" -v | sed -n 's/^version: [^ ]* \([0-9]*\.[0-9]
 echo "== skipped"
 sh tests/skipped.sh "$release" all "$out/all-skips" || bad="$bad skipped"
 part matrix test-matrix QUICK=1
+grep -ho 'docs-check: .* examples.*' "$out/docs.log" | tail -n 1
 grep -h '^parity: so far' "$out/parity.log" | tail -n 1 | sed 's/so far //'
 finish
