@@ -25,6 +25,7 @@ const RULES: Rules = Rules {
     use_default: false,
     call_load: false,
     watched: false,
+    counted: false,
 };
 /// State bit: disabled.
 const DISABLED: u32 = 4;

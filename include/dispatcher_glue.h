@@ -104,6 +104,7 @@ struct glue_modparams {
 	int ds_dns_ttl;
 	int ds_dns_match_all;
 	int metrics_destinations;
+	int counters;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -214,6 +215,8 @@ int glue_tm_watch_pings(void);
  * below 0 if it could not be sent.
  */
 int glue_ping_send(struct glue_ping *ping);
+/* The status for which a failure route runs; 0 in any other route, or without tm. After glue_tm_find. */
+int glue_tm_failure(void);
 /* How long a transaction waits for a final reply, before it waits. */
 void glue_tm_set_timeout(struct cell *transaction, int timeout_ms);
 /* What a ping's end is about: its record, the status (0 without a reply) and the reason phrase. */
@@ -227,6 +230,14 @@ int glue_http_find(void);
 int glue_http_reply(struct sip_msg *msg, int code, str *reason, str *type);
 /* 1 if the message is a request of HTTP, else 0. */
 int glue_is_http(struct sip_msg *msg);
+/* ---- the server's counters (counters.c) ---- */
+
+/* Registers a counter of the group "dispatcher": its number, or -1 if the server refuses. In mod_init. */
+int glue_counter_add(const char *name, const char *doc);
+/* The same for one whose value is asked for: dsr_counter_value(what). */
+int glue_counter_show(const char *name, const char *doc, int what);
+/* What this process has counted with that number. For the process alone, from child_init on. */
+long *glue_counter_cell(int id);
 
 /* ---- event routes (events.c) ---- */
 
@@ -261,6 +272,9 @@ int dsr_cfg_reply_codes(void *values, str *group, str *name, void **value);
 
 /* The parameter `set_name`, whose value is a text that ends with NUL; once for each time that it is set. */
 int dsr_set_name(unsigned int kind, void *value);
+
+/* The value of a counter that glue_counter_show has registered. In any process, at any time. */
+long dsr_counter_value(int what);
 
 /* Fills the interface for other C modules; -1 for NULL. */
 int dsr_bind_dispatcher(struct dispatcher_api *api);

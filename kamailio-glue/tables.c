@@ -83,6 +83,7 @@ struct glue_modparams glue_modparams = {
 	.ds_dns_mode = 1,
 	.ds_dns_interval = 600,
 	.metrics_destinations = 1000,
+	.counters = 1,
 };
 
 #define TEXT(name) {#name, PARAM_STR, &glue_modparams.name}
@@ -158,6 +159,7 @@ static param_export_t glue_params[] = {
 	NUMBER(ds_dns_match_all),
 	NUMBER(metrics_destinations),
 	TEXTS(set_name),
+	NUMBER(counters),
 	{0, 0, 0}
 };
 

@@ -2,6 +2,7 @@
  * Pings: requests of our own through the tm module.
  */
 #include "compat.h"
+#include "route.h"
 #include "timer.h"
 #include "timer_ticks.h"
 #include "modules/tm/tm_load.h"
@@ -35,6 +36,21 @@ int glue_ping_send(struct glue_ping *ping)
 		request.ssock = &ping->socket;
 	return glue_tm.t_request(&request, &ping->uri, &ping->to, &ping->from,
 			ping->next_hop.len > 0 ? &ping->next_hop : NULL);
+}
+
+/* Macro, and a struct whose layout differs by version. */
+int glue_tm_failure(void)
+{
+	struct cell *transaction = NULL;
+	int branch = -1;
+
+	if (is_route_type(FAILURE_ROUTE) && glue_tm.t_gett != NULL) {
+		transaction = glue_tm.t_gett();
+		branch = glue_tm.t_get_picked_branch();
+	}
+	if (transaction == NULL || transaction == T_UNDEFINED || branch < 0)
+		return 0;
+	return transaction->uac[branch].last_received;
 }
 
 /* Macro: MS_TO_TICKS. The timeout is read when the timer starts, after dsr_ping_leaves. */

@@ -9,9 +9,18 @@ use super::server::Server;
 use std::path::Path;
 
 /// The glue's source files.
-const SOURCES: [&str; 10] = [
-    "tables.c", "kemi.c", "events.c", "log.c", "lock.c", "mem.c", "server.c", "cfg.c", "tm.c",
+const SOURCES: [&str; 11] = [
+    "tables.c",
+    "kemi.c",
+    "events.c",
+    "log.c",
+    "lock.c",
+    "mem.c",
+    "server.c",
+    "cfg.c",
+    "tm.c",
     "http.c",
+    "counters.c",
 ];
 
 /// Options of `make asan`, whose compiler is clang: what it finds ends the process.

@@ -18,6 +18,7 @@
 //! | [`set`] | A set: its view, and the structures that make a selection cheap. |
 //! | [`table`] | The published table of all sets, and what replaces or changes it. |
 //! | [`calls`] | Counted calls (algorithm 10), and calls of destinations that drain. |
+//! | [`observe`] | Counters of sets and destinations. |
 //! | [`event_queue`] | Events on their way from one process to another. |
 
 // Pieces are aligned to 8 bytes, as their 64-bit atomics need. The server's allocators align to the size of a pointer.
@@ -30,6 +31,7 @@ pub mod calls;
 pub mod dest;
 pub mod event_queue;
 pub mod memory;
+pub mod observe;
 pub mod set;
 pub mod table;
 

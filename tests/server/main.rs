@@ -5,6 +5,7 @@ mod algorithms;
 mod call_load;
 mod commands;
 mod configs;
+mod counters;
 mod database;
 mod dns;
 mod drain;

@@ -6,7 +6,9 @@ use super::listeners::Listeners;
 use super::metrics_params::{self, Metrics};
 use super::ping_params::{self, DefaultSocket, PingSettings};
 use super::results_params::{self, DST_MODES, Results};
-use super::value::{Read, bytes, parsed, remark_number, remark_rest, seconds_or_never, set, whole};
+use super::value::{
+    Read, bad_number, bytes, parsed, remark_number, remark_rest, seconds_or_never, set, whole,
+};
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::event::EventMode;
 use crate::dispatch::state::latency::Alpha;
@@ -76,6 +78,19 @@ pub struct Settings {
     pub metrics: Metrics,
     /// The listeners that are told of state changes.
     pub listeners: Listeners,
+    /// What is counted.
+    pub counters: Counters,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counters {
+    /// Nothing.
+    Off,
+    /// The group of counters in the server's own framework.
+    Group,
+    /// That, and selections and failovers of each set and each destination.
+    Each,
 }
 
 /// The settings of counted calls.
@@ -111,6 +126,7 @@ impl Settings {
             use_default: self.use_default,
             call_load: self.call_load.is_some(),
             watched: self.pings.is_some(),
+            counted: self.counters == Counters::Each,
         }
     }
 
@@ -151,6 +167,7 @@ impl Settings {
             attrs: variable("attrs_pvname", &raw.attrs_pvname)?,
             results: results_params::results(raw, failover, compat)?,
             metrics: metrics_params::metrics(raw)?,
+            counters: counters(raw)?,
             listeners: Listeners::find(event_mode(raw), compat, bytes(&raw.event_callback)),
         })
     }
@@ -211,6 +228,15 @@ fn compat(raw: &sys::glue_modparams) -> Read<Compat> {
 const fn server_release() -> (u32, u32) {
     let version = sys::KSR_VERSION_NUMBER / 1000;
     (version / 1000, version % 1000)
+}
+
+fn counters(raw: &sys::glue_modparams) -> Read<Counters> {
+    match raw.counters {
+        0 => Ok(Counters::Off),
+        1 => Ok(Counters::Group),
+        2 => Ok(Counters::Each),
+        other => bad_number("counters", other, "0, 1 or 2"),
+    }
 }
 
 fn mark_rules(raw: &sys::glue_modparams, compat: Compat) -> MarkRules {

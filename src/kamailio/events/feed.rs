@@ -18,6 +18,7 @@ use crate::dispatch::state::transition::{Flip, State};
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::listeners::Listeners;
+use crate::kamailio::observe::counting::group;
 use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::{log_dbg, log_warn};
 use crate::kamailio::server::message::{Message, Reason};
@@ -93,6 +94,7 @@ impl<'m> Feed<'m> {
         let (listeners, cause) = (self.listeners(), self.cause);
         let compat = listeners.compat;
         if old != new {
+            group::STATE_CHANGES.count();
             log_dbg!(
                 "set {set}, {}: {} to {} ({}, {})",
                 Escaped(uri),
@@ -194,6 +196,7 @@ impl<'m> Feed<'m> {
         let mut posted = self.events.iter().map(|event| event_queue.post(event));
         let refused = posted.find_map(Result::err);
         let dropped = posted.len() + usize::from(refused.is_some()) + self.lost;
+        group::EVENTS_DROPPED.add(dropped);
         if dropped > 0 && event_queue.count_dropped(dropped) {
             match refused {
                 Some(Refused::Memory(error)) => log_warn!("events are dropped: {error}"),
@@ -209,6 +212,7 @@ impl<'m> Feed<'m> {
     /// message with compat before 6.1, all others on faked messages. Called from inside an event route, this
     /// only queues: the delivery that runs the route tells of it.
     pub fn deliver(self, mut script: Option<&mut Message>) {
+        group::EVENTS_DROPPED.add(self.lost);
         if self.lost > 0 {
             log_warn!("{} events are dropped: out of memory", self.lost);
         }
@@ -217,6 +221,7 @@ impl<'m> Feed<'m> {
         }
         let texts = |event: &QueuedEvent| EVENT_HEAP + event.uri.len() + self.reason.len();
         if heap::need(self.events.iter().map(texts).sum()).is_err() {
+            group::EVENTS_DROPPED.add(self.events.len());
             log_warn!("{} events are dropped: out of memory", self.events.len());
             return;
         }
@@ -372,7 +377,10 @@ impl Queue {
                     self.room = left;
                     self.waiting.push_back(event);
                 }
-                None => self.dropped += 1,
+                None => {
+                    group::EVENTS_DROPPED.count();
+                    self.dropped += 1;
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use super::processes;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::params::Settings;
+use crate::kamailio::config::params::{Counters, Settings};
 use crate::kamailio::config::patience;
 use crate::kamailio::config::ping_params::PingSettings;
 use crate::kamailio::config::shared::Shared;
@@ -17,6 +17,7 @@ use crate::kamailio::events::feed::{self, Feed};
 use crate::kamailio::list::reload::{self, WhenEmpty};
 use crate::kamailio::list::state_keeper;
 use crate::kamailio::list::unique_id;
+use crate::kamailio::observe::counting::group;
 use crate::kamailio::observe::names;
 use crate::kamailio::select::call_load;
 use crate::kamailio::server::guard::{InitRet, guard, in_first_thread};
@@ -57,6 +58,11 @@ fn start() -> Option<()> {
         prepare_pings(pings)?;
     }
     processes::announce(&settings)?;
+    group::register(settings.counters)?;
+    if settings.counters == Counters::Each && settings.pings.is_none() {
+        // SAFETY: called from mod_init. Without tm there are no failure routes to learn a status from.
+        unsafe { sys::glue_tm_find() };
+    }
     log::wait_while(Module::holds);
     if !make(settings)?.keep() {
         log_crit!("initialised twice");
@@ -136,6 +142,7 @@ fn prepare_pings(pings: &PingSettings) -> Option<()> {
 pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
     guard(|| {
         patience::set_rank(rank);
+        group::find_cells();
         let started = start_child(rank);
         if let Some(module) = Module::get() {
             module.store.introduce(Module::process());

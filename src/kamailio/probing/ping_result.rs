@@ -10,6 +10,7 @@ use crate::dispatch::state::transition::Outcome;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
+use crate::kamailio::observe::counting::group;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::log_dbg;
 use crate::kamailio::server::message::Reason;
@@ -96,6 +97,8 @@ pub fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase
         (Ended::Silence, Some(why)) => Ended::NotSent(why),
         _ => ended,
     };
+    group::PINGS.count();
+    group::PINGS_FAILED.add((!good).into());
     health.note(shown, good, now_us / 1_000, round_trip_us);
     measure(module, record, health, ended, round_trip_us);
     // Not before: the next ping may end in another process.

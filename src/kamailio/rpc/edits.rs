@@ -17,6 +17,7 @@ use crate::kamailio::config::patience;
 use crate::kamailio::config::room::room_for_edit;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::entry;
+use crate::kamailio::observe::counting::group;
 use crate::kamailio::probing::resolver::{self, Peer};
 use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::net::Uri;
@@ -67,6 +68,7 @@ pub fn add(call: &RpcCall, module: &Module) -> Result<(), String> {
     added.map_err(|error| of_this(&error))?;
     module.shared.outcomes.added.fetch_add(1, Relaxed);
     log_info!("added to set {set}: {}", Escaped(&uri));
+    group::EDITS.count();
     call.say("Ok. Dispatcher destination added.");
     let mut feed = Feed::new(module, Cause::Rpc);
     feed.note(set, &spec.uri, State::ACTIVE, spec.flags);
@@ -96,6 +98,7 @@ pub fn remove(call: &RpcCall, module: &Module) -> Result<(), String> {
     })?;
     module.shared.outcomes.removed.fetch_add(1, Relaxed);
     log_info!("removed from set {set}: {}", Escaped(&uri));
+    group::EDITS.count();
     call.say("Ok. Dispatcher destination removed.");
     Ok(())
 }
@@ -138,6 +141,7 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
     modified.map_err(|error| failed(error.to_string()))?;
     module.shared.outcomes.modified.fetch_add(1, Relaxed);
     log_info!("modified in set {set}: {}", Escaped(&address));
+    group::EDITS.count();
     call.say("Ok. Dispatcher destination modified.");
     feed.post();
     Ok(())

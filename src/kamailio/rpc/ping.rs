@@ -13,6 +13,7 @@ use crate::kamailio::server::heap;
 use crate::kamailio::server::time::{now_ms, now_us};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::probing::Health;
+use crate::shm::observe::counters::Moment;
 use crate::shm::set::view::View;
 
 /// Answers `dispatcher.ping_active` [0|1].
@@ -96,7 +97,10 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
             node.add(c"FLAGS", &letters)?;
             node.add(c"WHY", &why(module, dest))?;
             health(&node, module, dest)?;
+            ping_counts(&node, dest)?;
+            selection_counts(&node, dest)?;
         }
+        set_counts(&top, &sets)?;
         Ok(())
     };
     answer().map_err(|Full| {
@@ -140,4 +144,51 @@ pub fn health(node: &RpcNode<'_>, module: &Module, dest: &Dest) -> Result<(), Fu
     let next = next.filter(|_| is_pinged_now(module, dest));
     let next = next.map(|due| due.saturating_sub(now_ms));
     node.add(c"NEXT_IN_MS", next)
+}
+
+/// Adds how many pings there were, if destinations are pinged.
+fn ping_counts(node: &RpcNode<'_>, dest: &Dest) -> Result<(), Full> {
+    let Some(health) = dest.record().health() else {
+        return Ok(());
+    };
+    node.add(c"PINGS", health.pings())?;
+    node.add(c"PINGS_FAILED", health.pings_failed())
+}
+
+/// Adds what was counted of the selections of a destination, with `counters` 2.
+fn selection_counts(node: &RpcNode<'_>, dest: &Dest) -> Result<(), Full> {
+    let Some(counts) = dest.record().counted() else {
+        return Ok(());
+    };
+    node.add(c"SELECTIONS", counts.selections())?;
+    node.add(c"FAILOVERS", counts.failovers())?;
+    let ago_ms = |moment: Moment| now_ms().saturating_sub(moment.at_ms);
+    let failover = counts.last_failover();
+    node.add(c"LAST_FAILOVER_CODE", failover.map(|last| last.code))?;
+    node.add(c"LAST_FAILOVER_AGO_MS", failover.map(ago_ms))?;
+    let mark = counts.last_mark();
+    node.add(c"LAST_MARK_CODE", mark.map(|last| last.code))?;
+    node.add(c"LAST_MARK_AGO_MS", mark.map(ago_ms))
+}
+
+/// Adds what was counted of the selections of sets, with `counters` 2.
+fn set_counts(top: &RpcNode<'_>, sets: &[(SetId, &View)]) -> Result<(), Full> {
+    if sets
+        .iter()
+        .all(|(_, view)| view.record().counted().is_none())
+    {
+        return Ok(());
+    }
+    let array = top.add_array(c"SETS")?;
+    for (set, view) in sets {
+        let Some(counts) = view.record().counted() else {
+            continue;
+        };
+        let node = array.add_struct(c"SET")?;
+        node.add(c"ID", *set)?;
+        node.add(c"SELECTIONS", counts.selections())?;
+        node.add(c"SELECTIONS_FAILED", counts.selections_failed())?;
+        node.add(c"FAILOVERS", counts.failovers())?;
+    }
+    Ok(())
 }

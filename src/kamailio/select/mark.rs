@@ -8,6 +8,7 @@ use crate::dispatch::text::Escaped;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
+use crate::kamailio::observe::counting::counts;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
 use crate::kamailio::server::message::Message;
@@ -71,6 +72,7 @@ fn apply<'m>(
 ) -> Option<Feed<'m>> {
     let rules = cfg::mark_rules(module);
     let mut feed = Feed::because(module, Cause::Script, msg.reason());
+    let moment = counts::marks(module, msg);
     let marked = module.store.change(
         Module::process(),
         set,
@@ -81,6 +83,7 @@ fn apply<'m>(
             if old != outcome.state {
                 dest.record().set_cause(Cause::Script, now_ms());
             }
+            counts::marked(dest, moment);
             feed.note(set, dest.uri(), old, outcome.state);
         },
     );

@@ -1,12 +1,15 @@
 //! `ds_next_*` and `ds_set_*`: the destinations that a selection has left.
 
 use super::call_load::{self, ServerCalls};
+use super::records::Current;
 use super::request::{Failure, conclude, send};
 use crate::dispatch::select::cursor::{FailoverCursor, Step};
 use crate::dispatch::select::failover::{Order, following};
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::params::Counters;
 use crate::kamailio::list::unique_id;
+use crate::kamailio::observe::counting::counts::{self, Place};
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
 use crate::kamailio::server::message::{Message, Target};
@@ -26,6 +29,31 @@ pub fn next(msg: &mut Message, target: Target) -> ScriptRet {
         log_warn!("failover support disabled (parameter flags has not bit 2)");
         return ScriptRet::FAILED;
     }
+    let left = place(module, msg);
+    let result = go_on(module, msg, target);
+    if result == ScriptRet::OK {
+        let reached = place(module, msg);
+        counts::moved_on(module, msg, left.as_ref(), reached.as_ref());
+    }
+    result
+}
+
+/// Returns the destination of the first record, if destinations have counters.
+fn place(module: &Module, msg: &Message) -> Option<Place> {
+    if module.settings.counters != Counters::Each {
+        return None;
+    }
+    let Current {
+        uri, set, socket, ..
+    } = module.settings.results.current(msg)?;
+    Some(Place {
+        set: set?,
+        uri: uri.to_vec(),
+        socket,
+    })
+}
+
+fn go_on(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
     if let Some(result) = next_on_demand(module, msg, target) {
         return result;
     }

@@ -6,6 +6,7 @@ use super::request::{Failure, Request, conclude, send};
 use crate::dispatch::select::algorithm::{Choice, Start, choose};
 use crate::dispatch::select::candidates::Candidates;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::observe::counting::counts;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::message::{Message, Target};
 use crate::shm::set::view::View;
@@ -54,6 +55,7 @@ fn fork(
     } else if !send(msg, target, dest.uri(), dest.socket()) {
         return Err(Failure::Refused);
     }
+    counts::selected(view, first);
     let limit = request.limit().unwrap_or(usize::MAX);
     let mut from = first + 1;
     for _ in 1..limit {
@@ -64,6 +66,7 @@ fn fork(
         if !msg.add_branch(target, dest.uri(), dest.socket()) {
             return Ok(false);
         }
+        counts::selected(view, at);
         from = at + 1;
     }
     Ok(true)

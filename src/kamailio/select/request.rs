@@ -2,6 +2,7 @@
 
 use super::records::Tail;
 use crate::dispatch::list::destination::SetId;
+use crate::kamailio::observe::counting::counts;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err};
 use crate::kamailio::server::message::{Message, Target};
@@ -26,6 +27,12 @@ pub struct Request<'t> {
 }
 
 impl Request<'_> {
+    /// Returns true if the message goes to what is chosen now: not behind the choice of another set.
+    #[inline(always)]
+    pub fn leads(&self) -> bool {
+        self.behind.is_none_or(|tail| tail.count() == 0)
+    }
+
     /// Returns the limit; `None` without one.
     pub fn limit(&self) -> Option<usize> {
         let limit = usize::try_from(self.limit).ok();
@@ -64,6 +71,7 @@ pub fn conclude(set: SetId, sent: &Tried<Result<(), Failure>>) -> ScriptRet {
 /// Logs why nothing was selected. The table is not pinned any more then.
 #[cold]
 pub fn failed(set: SetId, failure: &Failure) -> ScriptRet {
+    counts::failed(set);
     match failure {
         Failure::AlreadySet => log_err!("destination already set (and force_dst is 0)"),
         Failure::NoSet => log_err!("destination set [{set}] not found"),

@@ -9,6 +9,7 @@ use crate::dispatch::hash::hash;
 use crate::dispatch::select::algorithm::{Algorithm, Choice, Start, choose, choose_open, home};
 use crate::dispatch::select::failover::Order;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::observe::counting::counts;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::message::{Message, Target};
@@ -28,8 +29,7 @@ pub fn select(msg: &mut Message, request: &Request) -> ScriptRet {
     match algorithm {
         Algorithm::CallLoad => {
             // A call is counted where it goes, and it goes to the first destination of all sets.
-            let leads = request.behind.is_none_or(|tail| tail.count() == 0);
-            if let Some(calls) = call_load::calls_of(module, msg).filter(|_| leads) {
+            if let Some(calls) = call_load::calls_of(module, msg).filter(|_| request.leads()) {
                 return call_load::select(module, calls, msg, request);
             }
         }
@@ -38,6 +38,7 @@ pub fn select(msg: &mut Message, request: &Request) -> ScriptRet {
         _ => {}
     }
     let Some(start) = start(module, msg, algorithm) else {
+        counts::failed(request.set);
         return ScriptRet::FAILED;
     };
     let sent = module
@@ -85,8 +86,11 @@ fn pick(
     }
     let dest = view.dest(choice.at)?;
     let target = request.target;
-    let sent = target == Target::Nothing || send(msg, target, dest.uri(), dest.socket());
-    Some(sent.then_some(()).ok_or(Failure::Refused))
+    if target == Target::Nothing || send(msg, target, dest.uri(), dest.socket()) {
+        counts::selected(view, choice.at);
+        return Some(Ok(()));
+    }
+    Some(Err(Failure::Refused))
 }
 
 /// Returns where the selection starts for this message; logs why if that cannot be known.

@@ -72,6 +72,10 @@ pub struct Health {
     latency: LatencyCell,
     /// When `ds_dns_mode` last asked for the name in its URI, in microseconds since 1970; 0 for never.
     asked_us: AtomicU64,
+    /// Pings that have ended.
+    pings: AtomicU64,
+    /// Those with a bad result, or that were not sent.
+    pings_failed: AtomicU64,
     /// Where the name in its URI leads, for pings.
     pub hop: Hop,
 }
@@ -205,10 +209,22 @@ impl Health {
         } else {
             self.bad_in_row.load(SeqCst).saturating_add(1)
         };
+        self.pings.fetch_add(1, SeqCst);
+        self.pings_failed.fetch_add(u64::from(!good), SeqCst);
         self.bad_in_row.store(bad, SeqCst);
         self.round_trip_us.store(round_trip_us, SeqCst);
         self.last_ms.store(now_ms, SeqCst);
         self.last.store(ended.pack(), SeqCst);
+    }
+
+    /// Returns how many pings have ended.
+    pub fn pings(&self) -> u64 {
+        self.pings.load(SeqCst)
+    }
+
+    /// Returns how many of them had a bad result, or were not sent.
+    pub fn pings_failed(&self) -> u64 {
+        self.pings_failed.load(SeqCst)
     }
 
     /// Returns the last result; `None` before the first one.

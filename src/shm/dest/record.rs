@@ -17,6 +17,7 @@ use super::record_slab::{RecordSlab, Vitals};
 use crate::shm::memory::arena::{Arena, OutOfMemory, ShmSafe, to_u32};
 use crate::shm::memory::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
 use crate::shm::memory::refcount::{Counted, Kept};
+use crate::shm::observe::counters::DestCounts;
 
 /// The state and the counters of one destination.
 ///
@@ -115,6 +116,11 @@ impl DestRecord {
         self.vitals().map(|vitals| &vitals.overload)
     }
 
+    /// Returns what was counted of it, if destinations have counters (`counters` 2).
+    pub fn counted(&self) -> Option<&DestCounts> {
+        self.home()?.counts(self)
+    }
+
     /// Returns how long it takes to answer, as far as that was measured.
     pub fn latency(&self) -> Latency {
         self.health().map(Health::latency).unwrap_or_default()
@@ -145,7 +151,8 @@ impl DestRecord {
 
     /// Returns its size in bytes, with its vitals.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.vitals().map_or(0, size_of_val)
+        let counts = self.counted().map_or(0, |_| DestCounts::bytes());
+        size_of::<Self>() + self.vitals().map_or(0, size_of_val) + counts
     }
 
     /// Returns its vitals, and allocates them first if they are missing.

@@ -14,6 +14,7 @@ use super::record::DestRecord;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use crate::shm::memory::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::shm::memory::refcount::{Counted, Hold};
+use crate::shm::observe::counters::{self, COLUMNS, DestCounts};
 
 /// Most records of one slab: one record that stays keeps no more neighbours than these.
 pub(crate) const MOST: usize = 64;
@@ -37,6 +38,8 @@ pub struct RecordSlab {
     /// As many as there are records, in a piece of their own; null before they are needed. Whoever follows a change of
     /// what is in them also sees that they are there, so it is of the same order as that: `SeqCst`.
     vitals: AtomicPtr<Vitals>,
+    /// As many as there are records, in the same piece; none unless destinations have counters.
+    counts: ShmSlice<DestCounts>,
 }
 
 // SAFETY: atomics and a shared slice; zeroed it has no records.
@@ -44,14 +47,19 @@ unsafe impl ShmSafe for RecordSlab {}
 
 impl RecordSlab {
     /// Makes a slab of so many records, which its maker holds: `live` is 1.
-    fn create(arena: &impl Arena, len: usize) -> Result<NonNull<Self>, OutOfMemory> {
+    fn create(arena: &impl Arena, len: usize, counted: bool) -> Result<NonNull<Self>, OutOfMemory> {
         let mut plan = Plan::<RecordSlab>::of_header();
         let records = plan.array(len);
+        let len = if counted { len } else { 0 };
+        let (counts, sharded) = (plan.array(len), plan.array(len.div_ceil(COLUMNS)));
         let mut block = plan.alloc(arena)?;
         let records = block.slice(&records);
+        let (counts, sharded) = (block.slice(&counts), block.slice(&sharded));
+        // SAFETY: all of the piece, which nobody else sees, and which has a column for each.
+        unsafe { counters::start(&counts, &sharded) };
         let slab = block.fill();
         slab.live.store(1, Ordering::Relaxed);
-        slab.records = records;
+        (slab.records, slab.counts) = (records, counts);
         Ok(block.header())
     }
 
@@ -77,16 +85,26 @@ impl RecordSlab {
     /// Returns the vitals of one of its records.
     pub(crate) fn vitals(&self, record: &DestRecord) -> Option<&Vitals> {
         let vitals = NonNull::new(self.vitals.load(Ordering::SeqCst))?;
-        let of_slab = self.records.get().as_ptr_range();
-        let record = ptr::from_ref(record).cast();
-        if !of_slab.contains(&record) {
-            return None;
-        }
-        let at = (record.addr() - of_slab.start.addr()) / size_of::<DestRecord>();
+        let at = self.place(record)?;
         // SAFETY: there are as many as there are records.
         let of_record = unsafe { vitals.add(at) };
         // SAFETY: given back with the records.
         Some(unsafe { of_record.as_ref() })
+    }
+
+    /// Returns what was counted of one of its records, if destinations have counters.
+    pub(crate) fn counts(&self, record: &DestRecord) -> Option<&DestCounts> {
+        self.counts.get().get(self.place(record)?)
+    }
+
+    /// Returns the place of one of its records.
+    fn place(&self, record: &DestRecord) -> Option<usize> {
+        let of_slab = self.records.get().as_ptr_range();
+        let record: *const Counted<DestRecord> = ptr::from_ref(record).cast();
+        let offset = record.addr().wrapping_sub(of_slab.start.addr());
+        of_slab
+            .contains(&record)
+            .then_some(offset / size_of::<DestRecord>())
     }
 
     /// Takes memory for the vitals of its records, unless that was done before.
@@ -117,6 +135,8 @@ pub(crate) struct Records<'a, A: Arena> {
     wanted: usize,
     /// True when there is a reason to keep the vitals of each from the start.
     watched: bool,
+    /// True when destinations have counters.
+    counted: bool,
     /// The slab in which there may be free places, and those.
     open: Option<(NonNull<RecordSlab>, Range<usize>)>,
 }
@@ -128,8 +148,15 @@ impl<'a, A: Arena> Records<'a, A> {
             arena,
             wanted,
             watched,
+            counted: false,
             open: None,
         }
+    }
+
+    /// The same, with counters for each if so.
+    pub(crate) fn counted(mut self, counted: bool) -> Self {
+        self.counted = counted;
+        self
     }
 
     /// Makes a new record.
@@ -169,7 +196,7 @@ impl<'a, A: Arena> Records<'a, A> {
     /// Takes memory for more of them.
     fn open(&mut self) -> Result<(), OutOfMemory> {
         let count = self.wanted.clamp(1, MOST);
-        let slab = RecordSlab::create(self.arena, count)?;
+        let slab = RecordSlab::create(self.arena, count, self.counted)?;
         self.close();
         self.open = Some((slab, 0..count));
         Ok(())

@@ -7,6 +7,7 @@ use crate::dispatch::select::turns::Cursors;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe};
 use crate::shm::memory::atomic::{AtomicU32, Ordering};
 use crate::shm::memory::refcount::{Counted, Hold, Kept};
+use crate::shm::observe::counters::SetCounts;
 
 /// The record of a set. Each selection writes its cursors, so they lie in the middle of two cache
 /// lines, which nobody else has wherever the arena puts the record.
@@ -20,10 +21,12 @@ pub struct SetRecord {
     begun: AtomicU32,
     /// The number of those that have ended: each is counted when the running view has followed it.
     ended: AtomicU32,
-    _after: [u64; 7],
+    /// What was counted of it; null unless sets have counters. It does not change.
+    counts: *mut SetCounts,
+    _after: [u64; 6],
 }
 
-// SAFETY: integers and atomics; zeroed its cursors are at the start.
+// SAFETY: integers, atomics and an arena pointer; zeroed its cursors are at the start.
 unsafe impl ShmSafe for SetRecord {}
 
 impl Kept for SetRecord {
@@ -32,22 +35,43 @@ impl Kept for SetRecord {
     }
 
     unsafe fn give_back(counted: NonNull<Counted<Self>>, arena: &impl Arena) {
+        // SAFETY: it is given back last.
+        if let Some(counts) = NonNull::new(unsafe { counted.as_ref() }.counts) {
+            // SAFETY: from this arena, and nobody holds the record, through which it is found.
+            unsafe { arena.free(counts.cast()) };
+        }
         // SAFETY: the caller's promise.
         unsafe { arena.free(counted.cast()) };
     }
 }
 
 impl SetRecord {
-    /// Makes a record.
+    /// Makes a record, with counters if the set has them.
     ///
     /// # Errors
     /// [`OutOfMemory`] when the arena is full.
-    pub(crate) fn create<A: Arena>(arena: &A) -> Result<Hold<'_, A, SetRecord>, OutOfMemory> {
-        let record = Plan::<Counted<SetRecord>>::of_header()
-            .alloc(arena)?
-            .header();
+    pub(crate) fn create<A: Arena>(
+        arena: &A,
+        counted: bool,
+    ) -> Result<Hold<'_, A, SetRecord>, OutOfMemory> {
+        let mut block = Plan::<SetRecord>::of_header().alloc(arena)?;
         // SAFETY: just made, of this arena.
-        Ok(unsafe { Hold::new(record, arena) })
+        let record = unsafe { Hold::new(block.header().cast(), arena) };
+        if counted {
+            block.fill().counts = SetCounts::create(arena)?.as_ptr();
+        }
+        Ok(record)
+    }
+
+    /// Returns what was counted of it, if sets have counters (`counters` 2).
+    pub fn counted(&self) -> Option<&SetCounts> {
+        // SAFETY: given back with the record.
+        unsafe { self.counts.as_ref() }
+    }
+
+    /// Returns its size in bytes, with its counters.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.counted().map_or(0, |_| SetCounts::bytes())
     }
 
     /// Counts a change of the records of destinations, which is about to be made.

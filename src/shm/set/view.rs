@@ -21,6 +21,7 @@ use crate::shm::dest::record::{DestRecord, NOWHERE};
 use crate::shm::memory::arena::{Arena, Free, ShmSafe, ShmSlice};
 use crate::shm::memory::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::shm::memory::refcount::Counted;
+use crate::shm::observe::counters::Selections;
 
 /// The rules that all views are built by, fixed at the start.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,8 @@ pub struct Rules {
     pub call_load: bool,
     /// Destinations are pinged: each record has probing results from the start.
     pub watched: bool,
+    /// Sets and destinations have counters (`counters` 2).
+    pub counted: bool,
 }
 
 impl Rules {
@@ -69,6 +72,8 @@ pub struct View {
     /// The room of each destination, if calls are counted.
     pub(in crate::shm) rooms: Maxima,
     pub(in crate::shm) ranks: Ranks,
+    /// The counters of each destination's selections, if there are such.
+    pub(super) selections: ShmSlice<Selections>,
     /// State bits of destinations that are not selected.
     pub(super) unusable: State,
     /// The number of candidates, which come first: all but the default destination.
@@ -89,6 +94,15 @@ impl View {
         let dest = *self.dests.get().get(at)?;
         // SAFETY: whoever called `View::create` promised live destinations that outlive the view.
         unsafe { dest.as_ref() }
+    }
+
+    /// Counts a selection of the destination at a position, in the process with this number, if destinations have
+    /// counters.
+    #[inline(always)]
+    pub fn count_selection(&self, at: usize, process: usize) {
+        if let Some(selections) = self.selections.get().get(at) {
+            selections.count(process);
+        }
     }
 
     /// Returns all destinations, in order.

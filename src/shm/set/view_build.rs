@@ -17,6 +17,7 @@ use super::view::{Rules, View};
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::{Arena, Block, OutOfMemory, Plan, to_u32};
 use crate::shm::memory::refcount::Counted;
+use crate::shm::observe::counters::Selections;
 
 impl View {
     /// Builds the view of a set from its destinations in order.
@@ -44,7 +45,9 @@ impl View {
         }
         view.index();
         // SAFETY: the caller promises that the record is live.
-        unsafe { record.as_ref() }.retain();
+        let record = unsafe { record.as_ref() };
+        view.point_to_counters(record);
+        record.retain();
         Ok(block.header())
     }
 
@@ -68,6 +71,7 @@ impl View {
         let draining = Usable::plan(&mut plan, len);
         let uris = Uris::plan(&mut plan, len);
         let weight_slots = plan.array(slots.iter().len());
+        let selections = plan.array(if rules.counted { len } else { 0 });
         let rooms = Maxima::plan(&mut plan, counted);
         let lacks_duid = rules.call_load && dests.clone().any(|dest| dest.duid().is_none());
         let dest_bytes = dests.clone().map(Dest::bytes).sum();
@@ -77,8 +81,9 @@ impl View {
         let (array, weight_slots) = (block.slice(&array), block.slice(&weight_slots));
         let (usable, draining, uris) = (usable(&block), draining(&block), uris(&block));
         let (rooms, ranks) = (rooms(&block), ranks(&block));
+        let selections = block.slice(&selections);
         let view = block.fill();
-        (view.dests, view.weight_slots) = (array, weight_slots);
+        (view.dests, view.weight_slots, view.selections) = (array, weight_slots, selections);
         (view.usable, view.draining, view.uris) = (usable, draining, uris);
         (view.rooms, view.ranks) = (rooms, ranks);
         view.unusable = rules.unusable;
@@ -103,5 +108,16 @@ impl View {
         self.draining.fill(all.filter(|&at| self.is_draining(at)));
         self.rooms.fill(|at| self.room(at));
         self.ranks.fill(self);
+    }
+    /// Finds the counters of all selections, before anybody else sees the view.
+    fn point_to_counters(&self, record: &SetRecord) {
+        let Some(of_set) = record.counted() else {
+            return;
+        };
+        let of_dests = self.dests().filter_map(|dest| dest.record().counted());
+        // SAFETY: `create` has the view alone.
+        for (to, of_dest) in unsafe { self.selections.fill() }.iter_mut().zip(of_dests) {
+            *to = Selections::of(of_dest, of_set);
+        }
     }
 }

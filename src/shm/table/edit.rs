@@ -260,7 +260,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             // SAFETY: the running table or the retained counters hold it; the writer lock is held.
             Some(record) => unsafe { Hold::new(record, arena) },
             None => {
-                let mut records = Records::new(arena, 1, self.rules().watched);
+                let rules = self.rules();
+                let mut records = Records::new(arena, 1, rules.watched).counted(rules.counted);
                 new_record(&mut records, arena, spec)?
             }
         };
@@ -419,7 +420,7 @@ impl Edit<'_> {
         if dests.is_empty() {
             return Ok(None);
         }
-        let record = set_record(arena, self.set, self.old, retained)?;
+        let record = set_record(arena, rules, self.set, self.old, retained)?;
         // SAFETY: the record is held, and the destinations go with the view.
         unsafe { View::create(arena, rules, record.counted, &dests, random) }.map(Some)
     }

@@ -347,6 +347,7 @@ pub(crate) fn build(
 /// [`OutOfMemory`]: nothing was taken.
 pub(crate) fn set_record<'a, A: Arena>(
     arena: &'a A,
+    rules: Rules,
     id: SetId,
     running: Option<&View>,
     retained: &Returning<'_>,
@@ -355,7 +356,7 @@ pub(crate) fn set_record<'a, A: Arena>(
     match known.or_else(|| retained.set_record(id)) {
         // SAFETY: the running view or the retained counters hold it; the writer lock is held.
         Some(record) => Ok(unsafe { Hold::new(record, arena) }),
-        None => SetRecord::create(arena),
+        None => SetRecord::create(arena, rules.counted),
     }
 }
 
@@ -438,7 +439,8 @@ impl<'a, A: Arena> Build<'a, A> {
         kept: &[Option<KeptRecord>],
     ) -> Result<Loose<'a, A>, OutOfMemory> {
         let missing = kept.iter().filter(|kept| kept.is_none()).count();
-        let mut records = Records::new(self.arena, missing, self.rules.watched);
+        let rules = self.rules;
+        let mut records = Records::new(self.arena, missing, rules.watched).counted(rules.counted);
         let mut loose = Loose::new(self.arena);
         loose.dests.reserve(self.list.len());
         let mut left = plans.lines.as_slice();
@@ -488,7 +490,7 @@ impl<'a, A: Arena> Build<'a, A> {
             let (of_set, later) = left.split_at(members.len().min(left.len()));
             left = later;
             let running = self.running.and_then(|table| table.view(id));
-            let record = set_record(self.arena, id, running, retained)?;
+            let record = set_record(self.arena, self.rules, id, running, retained)?;
             // SAFETY: the record is held, and the destinations are published with the view.
             let view =
                 unsafe { View::create(self.arena, self.rules, record.counted, of_set, random) };

@@ -24,7 +24,6 @@ use crate::shm::memory::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 use crate::shm::memory::list::{Fifo, Linked, List};
-use crate::shm::set::set_record::SetRecord;
 use crate::shm::set::view::View;
 
 /// The data that only the holder of the writer lock may touch.
@@ -404,8 +403,8 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
             let set = view.dest(0).map(|dest| dest.set);
             set.is_some_and(|set| running.is_none_or(|table| table.view(set).is_none()))
         };
-        let gone = of_whole().chain(view).filter(is_gone).count();
-        bytes + gone * size_of::<SetRecord>()
+        let gone = of_whole().chain(view).filter(is_gone);
+        bytes + gone.map(|view| view.record().bytes()).sum::<usize>()
     }
 
     /// Gives back what was replaced and no reader can see any more.

@@ -6,6 +6,7 @@
 )]
 
 mod calls;
+mod counters;
 mod edit;
 mod event_queue;
 mod forked;

@@ -54,6 +54,7 @@ pub const RULES: Rules = Rules {
     use_default: false,
     call_load: true,
     watched: false,
+    counted: false,
 };
 
 /// A store on the heap.

@@ -108,6 +108,7 @@ fn store() -> Store<Heap, Spin> {
         use_default: true,
         call_load: false,
         watched: false,
+        counted: false,
     };
     let store = Store::create(Heap, Spin::INIT, rules).expect("room for the root");
     // SAFETY: one process, and nothing is pinned.

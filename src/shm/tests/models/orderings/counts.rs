@@ -92,7 +92,7 @@ fn vitals_found() {
 
 /// Two views of a set let go of its record.
 fn set_record() {
-    let record = Shared(SetRecord::create(&Pieces).unwrap().into_raw());
+    let record = Shared(SetRecord::create(&Pieces, false).unwrap().into_raw());
     record.retain();
     let release = |record: Shared<Counted<SetRecord>>| {
         record.begin_change();

@@ -1,0 +1,275 @@
+//! The group `dispatcher` of the server's own counters (`counters` 1).
+//!
+//! The server has a row of cells for each process, which that process alone writes. A process finds its cells when it
+//! starts, so counting takes a load and an increment.
+
+use core::cell::Cell;
+use core::ffi::{CStr, c_int, c_long};
+use core::sync::atomic::{AtomicI32, AtomicI64, AtomicPtr, Ordering::Relaxed};
+
+use crate::dispatch::state::transition::State;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::params::Counters;
+use crate::kamailio::server::guard::{EntryRet, guard};
+use crate::kamailio::server::log::log_err;
+use crate::kamailio::server::sys;
+use crate::shm::table::sets::Table;
+
+/// Selections that found a destination.
+pub static SELECTIONS: Counter = Counter::new();
+/// Selections that found none.
+pub static SELECTIONS_FAILED: Counter = Counter::new();
+/// Destinations that were left for the next one.
+pub static FAILOVERS: Counter = Counter::new();
+/// Marks by the script.
+pub static MARKS: Counter = Counter::new();
+/// Changes of states.
+pub static STATE_CHANGES: Counter = Counter::new();
+/// Pings that have ended.
+pub static PINGS: Counter = Counter::new();
+/// Pings that ended badly.
+pub static PINGS_FAILED: Counter = Counter::new();
+/// Loads of the list while the server ran.
+pub static RELOADS: Counter = Counter::new();
+/// Lists that were refused while the server ran.
+pub static RELOADS_REFUSED: Counter = Counter::new();
+/// Edits by commands.
+pub static EDITS: Counter = Counter::new();
+/// Events that were not told.
+pub static EVENTS_DROPPED: Counter = Counter::new();
+
+/// The counters, with the names and descriptions that the server shows.
+const COUNTED: [(&CStr, &CStr, &Counter); 11] = [
+    (
+        c"selections",
+        c"Destinations chosen, first or by failover",
+        &SELECTIONS,
+    ),
+    (
+        c"selections_failed",
+        c"Selections of a set that found no destination",
+        &SELECTIONS_FAILED,
+    ),
+    (
+        c"failovers",
+        c"Destinations left for the next one",
+        &FAILOVERS,
+    ),
+    (c"marks", c"Marks by the script", &MARKS),
+    (
+        c"state_changes",
+        c"Changes of the states of destinations",
+        &STATE_CHANGES,
+    ),
+    (c"pings", c"Pings that have ended", &PINGS),
+    (
+        c"pings_failed",
+        c"Pings with a bad result, or that could not be sent",
+        &PINGS_FAILED,
+    ),
+    (c"reloads", c"Lists loaded while the server ran", &RELOADS),
+    (
+        c"reloads_refused",
+        c"Lists refused while the server ran",
+        &RELOADS_REFUSED,
+    ),
+    (
+        c"edits",
+        c"Destinations added, removed and modified by commands",
+        &EDITS,
+    ),
+    (
+        c"events_dropped",
+        c"Events that no route was told of",
+        &EVENTS_DROPPED,
+    ),
+];
+
+/// A value that is asked for, not counted.
+#[derive(Clone, Copy)]
+enum Shown {
+    Sets,
+    Destinations,
+    Up,
+    Draining,
+    Disabled,
+    Calls,
+}
+
+/// Those values, with the names and descriptions that the server shows.
+const SHOWN: [(&CStr, &CStr, Shown); 6] = [
+    (c"sets", c"Sets in use", Shown::Sets),
+    (c"destinations", c"Destinations in use", Shown::Destinations),
+    (
+        c"destinations_up",
+        c"Destinations that new calls may be sent to",
+        Shown::Up,
+    ),
+    (
+        c"destinations_draining",
+        c"Destinations that get no new calls until theirs have ended",
+        Shown::Draining,
+    ),
+    (
+        c"destinations_disabled",
+        c"Destinations that an operator has disabled",
+        Shown::Disabled,
+    ),
+    (c"calls", c"Calls that are counted", Shown::Calls),
+];
+
+/// A counter of what happens.
+pub struct Counter {
+    /// The cell of this process; [`NOBODYS`] until the process has found its own.
+    cell: AtomicPtr<c_long>,
+    /// The server's number for it; negative where it is not registered.
+    id: AtomicI32,
+}
+
+/// Takes what is counted where nobody looks.
+static NOBODYS: AtomicI64 = AtomicI64::new(0);
+
+impl Counter {
+    const fn new() -> Self {
+        Counter {
+            cell: AtomicPtr::new(NOBODYS.as_ptr()),
+            id: AtomicI32::new(-1),
+        }
+    }
+
+    /// Counts one more.
+    #[inline(always)]
+    pub fn count(&self) {
+        self.add_number(1);
+    }
+
+    /// Counts so many more.
+    pub fn add(&self, more: usize) {
+        self.add_number(c_long::try_from(more).unwrap_or(c_long::MAX));
+    }
+
+    #[inline(always)]
+    fn add_number(&self, more: c_long) {
+        // SAFETY: a cell of this process, whose first thread alone runs this, and which lives as long as the process.
+        let cell = unsafe { &mut *self.cell.load(Relaxed) };
+        *cell = cell.wrapping_add(more);
+    }
+}
+
+/// Registers the group, if it is wanted; `None` after a log line if the server refuses. For `mod_init`.
+pub fn register(counters: Counters) -> Option<()> {
+    if counters == Counters::Off {
+        return Some(());
+    }
+    let refused = |name: &CStr| log_err!("cannot register the counter {}", name.to_string_lossy());
+    for (name, doc, counter) in COUNTED {
+        // SAFETY: called from mod_init; the server keeps both texts, which are static.
+        let id = unsafe { sys::glue_counter_add(name.as_ptr(), doc.as_ptr()) };
+        if id < 0 {
+            refused(name);
+            return None;
+        }
+        counter.id.store(id, Relaxed);
+    }
+    for (name, doc, shown) in SHOWN {
+        // SAFETY: called from mod_init; the server keeps both texts, which are static.
+        let done = unsafe { sys::glue_counter_show(name.as_ptr(), doc.as_ptr(), shown as c_int) };
+        if done < 0 {
+            refused(name);
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// Finds the cells of this process. For `child_init`.
+pub fn find_cells() {
+    for (_, _, counter) in COUNTED {
+        let id = counter.id.load(Relaxed);
+        if id >= 0 {
+            // SAFETY: the server has made the cells of all processes before it calls child_init (main.c).
+            counter
+                .cell
+                .store(unsafe { sys::glue_counter_cell(id) }, Relaxed);
+        }
+    }
+}
+
+impl EntryRet for c_long {
+    const ON_PANIC: Self = 0;
+}
+
+/// Returns a value that is asked for. The server calls it in any process, at any time.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_counter_value(what: c_int) -> c_long {
+    guard(|| {
+        let shown = SHOWN.iter().find(|(_, _, shown)| *shown as c_int == what);
+        let value = shown
+            .zip(Module::get())
+            .map(|((_, _, shown), module)| value(module, *shown));
+        value
+            .and_then(|value| c_long::try_from(value).ok())
+            .unwrap_or(0)
+    })
+}
+
+fn value(module: &Module, shown: Shown) -> usize {
+    if let Shown::Calls = shown {
+        return module.calls.as_ref().map_or(0, |calls| calls.up());
+    }
+    let pinned = module.pin();
+    let Some(table) = pinned.table() else {
+        return 0;
+    };
+    let states = States::of(module, table);
+    match shown {
+        Shown::Sets => table.len(),
+        Shown::Destinations => states.all,
+        Shown::Up => states.up,
+        Shown::Draining => states.draining,
+        Shown::Disabled => states.disabled,
+        Shown::Calls => 0,
+    }
+}
+
+/// How many destinations are in which state.
+#[derive(Clone, Copy, Default)]
+struct States {
+    all: usize,
+    up: usize,
+    draining: usize,
+    disabled: usize,
+}
+
+/// A number that differs after each change of a list or of a state.
+type Version = (u64, u64, u64);
+
+thread_local! {
+    /// What this process has counted last. The server asks for one value after the other.
+    static LAST: Cell<Option<(Version, States)>> = const { Cell::new(None) };
+}
+
+impl States {
+    /// Counts, unless nothing has changed since this process counted last.
+    fn of(module: &Module, table: &Table) -> Self {
+        let (mut begun, mut ended) = (0, 0);
+        for (_, view) in table.sets() {
+            begun += u64::from(view.record().changes());
+            ended += u64::from(view.record().changes_ended());
+        }
+        let version = (module.store.version(), begun, ended);
+        if let Some((_, states)) = LAST.get().filter(|(of, _)| *of == version) {
+            return states;
+        }
+        let (rules, mut states) = (module.store.rules(), States::default());
+        for dest in table.sets().flat_map(|(_, view)| view.dests()) {
+            let state = dest.record().state();
+            states.all += 1;
+            states.up += usize::from(rules.usable(state));
+            states.disabled += usize::from(state.contains(State::DISABLED));
+            states.draining += usize::from(state.drains());
+        }
+        LAST.set(Some((version, states)));
+        states
+    }
+}
