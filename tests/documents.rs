@@ -475,6 +475,23 @@ fn every_name_of_a_variable_is_documented_and_no_other() {
     }
 }
 
+#[test]
+fn every_field_of_a_record_is_documented_and_no_other() {
+    let source = read(&root().join("src/kamailio/select/records.rs"));
+    let names = between(&source, "\nmod field {", "\n}").concat();
+    let real = between(&names, "&[u8] = b\"", "\"").into_iter();
+    let text = reference("variables.md");
+    let documented = rows(&text).into_iter().filter_map(|row| {
+        let name = code(row.first()?).first()?.split_once("=>")?.1;
+        Some(name.trim_end_matches(')').to_owned())
+    });
+    assert_same(
+        "records",
+        &documented.collect(),
+        &real.map(str::to_owned).collect(),
+    );
+}
+
 /// Each family, with its type and what it says on the page itself.
 #[test]
 fn every_metric_is_documented_and_no_other() {
