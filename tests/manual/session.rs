@@ -98,7 +98,14 @@ pub fn runs(block: &Block, list_above: &str) -> Counts {
             shown = sorted(&shown);
             real = sorted(&real);
         }
-        assert_eq!(shown, real, "{}\n{output}", step.command);
+        let differs = (0..shown.len().max(real.len())).find(|&at| shown.get(at) != real.get(at));
+        if let Some(at) = differs {
+            let (page, server) = (shown.get(at), real.get(at));
+            panic!(
+                "{}\nthe page has {page:?}, the server {server:?}\n{output}",
+                step.command
+            );
+        }
         outputs += 1;
     }
     vec![("commands run", steps.len()), ("outputs compared", outputs)]
