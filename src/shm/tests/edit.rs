@@ -255,7 +255,8 @@ fn all_answers_for_a_set_are_one_edit() {
     let gone = view.dest(0).unwrap().uri().to_vec();
     // The pages, the note, the view and the index of addresses.
     let needed = usize::from(COUNT).div_ceil(64) + 3;
-    for left in 0..needed {
+    let first = if cfg!(miri) { needed - 2 } else { 0 };
+    for left in first..needed {
         heap.limit(Some(left));
         let full = store.readdress(LONG, 1, &answers, &mut random());
         assert_eq!(full, Err(OutOfMemory.into()), "{left} pieces");

@@ -342,7 +342,8 @@ fn empty_texts_and_lists_are_no_special_case() {
 fn attributes_of_any_length_are_kept() {
     let heap = Heap::default();
     let store = store(&heap);
-    let filler = "a".repeat(70_000);
+    // Longer than 16 bits can say, but for Miri, which takes minutes for that.
+    let filler = "a".repeat(if cfg!(miri) { 3_000 } else { 70_000 });
     let bodies = [
         format!("duid=one;x={filler}"),
         format!("x={filler};duid=two"),

@@ -92,13 +92,17 @@ fn who_is_always_too_slow_still_serves_all() {
     schedule.rebuild(0, 1_000, fresh(0..100));
     let mut counts = [0u32; 100];
     // One in 17 ms, while 10 ms would be needed.
-    for now in (0..400_000).step_by(17) {
+    let each: u32 = if cfg!(miri) { 10 } else { 235 };
+    for now in (0..u64::from(each) * 1_700).step_by(17) {
         if let Some((key, _)) = schedule.pop_due(now) {
             counts[key as usize] += 1;
         }
     }
     let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
-    assert!(*least >= 200 && most - least <= 60, "{least} to {most}");
+    assert!(
+        *least >= each * 5 / 6 && most - least <= each / 4,
+        "{least} to {most}"
+    );
 }
 
 #[test]
@@ -116,7 +120,8 @@ fn known_ones_keep_their_time() {
 #[test]
 fn another_period_keeps_the_spread() {
     let mut schedule = Schedule::default();
-    schedule.rebuild(0, 60_000, fresh(0..5_000));
+    let count = if cfg!(miri) { 500 } else { 5_000 };
+    schedule.rebuild(0, 60_000, fresh(0..count));
     run(&mut schedule, 0, 61_000, 50, 1_000);
     let mut now = 61_000;
     for period in [10_000, 3_000, 60_000] {
@@ -124,7 +129,7 @@ fn another_period_keeps_the_spread() {
         schedule.rebuild(now, period, known.into_iter());
         for _ in 0..2 {
             let counts = run(&mut schedule, now, now + period, 50, period / 10);
-            assert_eq!(counts.iter().sum::<u64>(), 5_000);
+            assert_eq!(counts.iter().sum::<u64>(), u64::from(count));
             assert!(peak(&counts) <= 1.2, "{period}: {}", peak(&counts));
             now += period;
         }
@@ -153,10 +158,10 @@ fn many_small_batches_are_even_too() {
 fn nobody_starves_over_many_rebuilds() {
     let mut random = StdRng::seed_from_u64(5);
     let mut schedule = Schedule::default();
-    let (mut alive, mut next_key) = ((0..200).collect::<Vec<u32>>(), 200);
+    let (rounds, mut next_key) = if cfg!(miri) { (20, 40) } else { (2_000, 200) };
+    let mut alive: Vec<u32> = (0..next_key).collect();
     let mut last: HashMap<u32, u64> = HashMap::new();
-    schedule.rebuild(0, 1_000, fresh(0..200));
-    let rounds = if cfg!(miri) { 20 } else { 2_000 };
+    schedule.rebuild(0, 1_000, fresh(0..next_key));
     let mut now = 0;
     for _ in 0..rounds {
         for _ in 0..random.random_range(0..10) {
