@@ -157,6 +157,37 @@ fn without_escapes(bytes: &mut Vec<u8>) {
     bytes.retain(|&byte| byte != b'\\');
 }
 
+/// The fields that jsonrpcs (5.6.3) reads as texts, whatever they are, in a request from its datagram socket or its fifo.
+const TEXTS: [&[u8]; 3] = [b"jsonrpc", b"method", b"reply_name"];
+
+/// Returns mutated bytes of a valid request that leave the process alive which reads them from the datagram socket or
+/// the fifo. A field of [`TEXTS`] with a number, for instance, ends it, whatever modules the server has.
+fn mutated_request(chance: &mut Chance) -> Vec<u8> {
+    loop {
+        let mut bytes = request(chance).to_string().into_bytes();
+        mutate(chance, &mut bytes);
+        without_escapes(&mut bytes);
+        if !TEXTS.iter().any(|name| is_no_text(&bytes, name)) {
+            return bytes;
+        }
+    }
+}
+
+/// Returns true if a field of this name, in any case, has a value that is no text.
+pub fn is_no_text(json: &[u8], name: &[u8]) -> bool {
+    (1..json.len()).any(|at| {
+        let field = json[at..].split_at_checked(name.len());
+        let Some((field, [b'"', rest @ ..])) = field.filter(|_| json[at - 1] == b'"') else {
+            return false;
+        };
+        // What the server's reader of JSON takes for white space.
+        let mut rest = rest.iter().skip_while(|&&byte| byte <= b' ');
+        field.eq_ignore_ascii_case(name)
+            && rest.next() == Some(&b':')
+            && rest.find(|&&byte| byte > b' ') != Some(&b'"')
+    })
+}
+
 fn question() -> Value {
     json!({"jsonrpc": "2.0", "method": "dispatcher.hash", "params": ["8", "alice", "a.example"], "id": 7})
 }
@@ -307,9 +338,7 @@ fn request_by_datagram(stage: &Stage, chance: &mut Chance) -> Result<(), String>
 }
 
 fn bytes_by_datagram(stage: &Stage, chance: &mut Chance) -> Result<(), String> {
-    let mut bytes = request(chance).to_string().into_bytes();
-    mutate(chance, &mut bytes);
-    without_escapes(&mut bytes);
+    let bytes = mutated_request(chance);
     let own = stage.server.dir().join("json-asker");
     let _ = std::fs::remove_file(&own);
     let socket = UnixDatagram::bind(&own).map_err(|why| why.to_string())?;
@@ -389,9 +418,7 @@ fn request_by_fifo(stage: &Stage, chance: &mut Chance) -> Result<(), String> {
 }
 
 fn bytes_by_fifo(stage: &Stage, chance: &mut Chance) -> Result<(), String> {
-    let mut bytes = request(chance).to_string().into_bytes();
-    mutate(chance, &mut bytes);
-    without_escapes(&mut bytes);
+    let mut bytes = mutated_request(chance);
     bytes.truncate(40_000);
     write_fifo(&stage.server.dir().join("fifo"), &bytes)?;
     // jsonrpcs waits for the brackets that are still to come, and gives up only when its buffer is full.

@@ -6,6 +6,7 @@ use std::net::{TcpStream, UdpSocket};
 use harness::network;
 
 use super::act;
+use super::rpc::is_no_text;
 use super::stage::{NAMED, Stage, VARIANTS};
 
 /// The seed of all tests. Each run does the same, and only the times differ.
@@ -43,6 +44,27 @@ fn calls_go_on_while_names_are_lies() {
 fn calls_go_on_while_the_database_is_in_trouble() {
     if !Stage::is_impossible() {
         good(act::rows(SEED, |round| round < 6));
+    }
+}
+
+#[test]
+fn a_method_that_is_no_text_is_seen() {
+    let is_left_out = |json: &str| is_no_text(json.as_bytes(), b"method");
+    for json in [
+        r#"{"method":5}"#,
+        "{\"id\":1,\"Method\" \r\n: null}",
+        r#"{"method":"a","method":["a"]}"#,
+        r#"{"method":"#,
+    ] {
+        assert!(is_left_out(json), "{json}");
+    }
+    for json in [
+        r#"{"method": "a"}"#,
+        r#"{"methods":5}"#,
+        "method:5",
+        "\"method",
+    ] {
+        assert!(!is_left_out(json), "{json}");
     }
 }
 
