@@ -421,18 +421,20 @@ fn bytes_by_fifo(stage: &Stage, chance: &mut Chance) -> Result<(), String> {
     let mut bytes = mutated_request(chance);
     bytes.truncate(40_000);
     write_fifo(&stage.server.dir().join("fifo"), &bytes)?;
-    // jsonrpcs waits for the brackets that are still to come, and gives up only when its buffer is full.
+    // jsonrpcs waits for the brackets that are still to come, and gives up only when its buffer is full. What is left
+    // of the filling may be the start of what it reads next, so the question needs a filling of its own each time.
     let filling = vec![b' '; 16_384];
-    write_fifo(&stage.server.dir().join("fifo"), &filling)?;
     let mut question = question();
     question["reply_name"] = json!("json-answer");
     let question = question.to_string();
     let mut last = Ok(Vec::new());
     for _ in 0..40 {
+        write_fifo(&stage.server.dir().join("fifo"), &filling)?;
         last = by_fifo(stage, &question, Duration::from_millis(500));
         if last.as_ref().is_ok_and(|text| is_right(text).is_ok()) {
             return Ok(());
         }
     }
-    is_right(&last?)
+    let last = last.and_then(|text| is_right(&text));
+    last.map_err(|why| format!("{why}, behind {}", bytes.escape_ascii()))
 }
