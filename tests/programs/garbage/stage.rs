@@ -36,15 +36,16 @@ const PINGS: i64 = 10;
 /// The longest log line of ours, which has at most two texts of others in it. Unit: bytes.
 const LINE: usize = 500;
 
-/// Texts that the server's core logs at the levels for faults: about garbage, and about more of it
-/// than the TCP workers read in time.
-const EXPECTED: [&str; 6] = [
+/// Texts that the server's core and tm log at the levels for faults: about garbage, such as a reply with the code 4, and
+/// about more of it than the TCP workers read in time.
+const EXPECTED: [&str; 7] = [
     "set_core_dump(): core limits increased only",
     "parse_uri(): BUG: bad  state",
     "get_send_socket2(): unsupported proto",
     "srv_sip_resolvehost(): unknown proto",
     "udp_send(): invalid sendtoparameters",
     "send2child(): tcp child",
+    "t_should_relay_response(): error - unable to decide whether to relay",
 ];
 
 /// The settings in which servers differ.
