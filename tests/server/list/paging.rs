@@ -142,7 +142,7 @@ fn whole(server: &Kamailio) -> Vec<String> {
 
 /// W22: the C module fails at 5,000 through ctl, and has no pages.
 #[test]
-fn w22_every_transport_gives_each_destination_once_in_pages() {
+fn every_transport_gives_each_destination_once_in_pages() {
     for sets in [1, 1_000] {
         let server = start(config(sets));
         let all = whole(&server);
@@ -188,7 +188,7 @@ fn whole_or_advice(server: &Kamailio, name: &str, detail: &str, all: &[String]) 
 
 /// W22: the plain command at the transports' defaults.
 #[test]
-fn w22_the_plain_list_is_whole_or_the_fault_says_how_to_page() {
+fn the_plain_list_is_whole_or_the_fault_says_how_to_page() {
     for sets in [1, 1_000] {
         let server = start(config(sets));
         let all = whole(&server);
@@ -208,7 +208,7 @@ fn w22_the_plain_list_is_whole_or_the_fault_says_how_to_page() {
 
 /// The setting that ctl needs for a large set: room for its `TARGETS`. The memory is only reserved.
 #[test]
-fn w22_ctl_gives_a_large_set_whole_with_larger_structs() {
+fn ctl_gives_a_large_set_whole_with_larger_structs() {
     let config = config(1).modparam("ctl", "binrpc_struct_max_body_size", 128);
     let server = start(config);
     let all = whole(&server);
@@ -221,7 +221,7 @@ fn w22_ctl_gives_a_large_set_whole_with_larger_structs() {
 /// A datagram holds what the kernel lets a socket send (`net.core.wmem_default`, 208 kB). jsonrpcs
 /// says nothing to its client then, only to the log; the next request is served.
 #[test]
-fn w22_a_datagram_holds_a_thousand_and_the_process_survives_more() {
+fn a_datagram_holds_a_thousand_and_the_process_survives_more() {
     if harness::this_server::lacks(&["jsonrpcs.so"]) {
         return;
     }

@@ -26,7 +26,7 @@ fn primary(server: &Kamailio) -> String {
 /// W3: the C module answers Ok to rubbish, to an unresolvable host and to a second of the same.
 /// C7: before 5.6.2 it died of a remove of an unresolvable host.
 #[test]
-fn w3_c7_every_add_that_adds_nothing_is_a_fault() {
+fn every_add_that_adds_nothing_is_a_fault() {
     let server = start();
     let failed = |command: &str, why: &str| {
         let text = fault(run(&server, command));
@@ -130,7 +130,7 @@ const NO_MATCH: &[(&str, &str)] = &[
 
 /// W4: the C module says Ok to all of these but the state letters.
 #[test]
-fn w4_what_matches_nothing_is_a_fault() {
+fn what_matches_nothing_is_a_fault() {
     let server = start();
     for (command, expected) in NO_MATCH {
         let text = fault(run(&server, command));
@@ -143,7 +143,7 @@ fn w4_what_matches_nothing_is_a_fault() {
 /// W2: in the C module every add and every remove, even of nothing, turns the order of equal
 /// priorities round, so that algorithm 8 changes its primary.
 #[test]
-fn w2_order_and_primary_stay_over_add_and_remove() {
+fn order_and_primary_stay_over_add_and_remove() {
     let server = start();
     let first = primary(&server);
     assert_eq!(first, "sip:127.0.0.1:7003");
@@ -243,7 +243,7 @@ fn a_new_set_appears_and_an_emptied_one_disappears() {
 
 /// C8: in 5.5 a destination that was added without attributes got garbage for them.
 #[test]
-fn c8_flags_priority_and_attrs_may_be_left_out() {
+fn flags_priority_and_attrs_may_be_left_out() {
     let server = start();
     let add = |words: &str| run(&server, &format!("dispatcher.add 3 {words}")).unwrap();
     add("sip:127.0.0.1:8001");
@@ -282,7 +282,7 @@ fn c8_flags_priority_and_attrs_may_be_left_out() {
 
 /// W14: the C module takes both for one, so that only the first ever changes its state.
 #[test]
-fn w14_the_same_uri_with_two_sockets_has_two_states() {
+fn the_same_uri_with_two_sockets_has_two_states() {
     let server = start();
     let flags = || {
         server
@@ -368,7 +368,7 @@ fn states_failures_and_cursors_of_others_are_untouched() {
 
 /// C24: up to 6.1 a host of 256 characters and more overran a buffer when it was resolved later.
 #[test]
-fn c24_hosts_of_300_characters_are_refused_everywhere() {
+fn hosts_of_300_characters_are_refused_everywhere() {
     let long = format!("sip:{}.test:5060", "h".repeat(300));
     let probe = Probe::new().op(
         "long",
@@ -408,7 +408,7 @@ fn c24_hosts_of_300_characters_are_refused_everywhere() {
 /// W5: in the C module an add resolves all others anew and drops those that fail, even one that
 /// flag 16 protects once its state was set.
 #[test]
-fn w5_an_unresolvable_destination_with_flag_16_survives() {
+fn an_unresolvable_destination_with_flag_16_survives() {
     let list = "1 sip:nosuch.invalid 16\n1 sip:127.0.0.1:7001\n";
     let server = Kamailio::start(Module::Rust, config().list(list));
     let both = |added: &[&str]| {

@@ -60,7 +60,7 @@ fn shared_memory_is_flat_over_ten_thousand_reloads() {
 
 /// C5: the C module loses some 470 bytes with each remove.
 #[test]
-fn c5_shared_memory_is_flat_over_ten_thousand_adds_and_removes() {
+fn shared_memory_is_flat_over_ten_thousand_adds_and_removes() {
     let server = start();
     let pair = |n: usize| {
         // Into a set that is there, and one that comes and goes; by turns as the first and the last.
@@ -82,7 +82,7 @@ fn c5_shared_memory_is_flat_over_ten_thousand_adds_and_removes() {
 /// C15: the C module loses memory with each reload and each add that is refused; and the same for
 /// what else is refused, and for modify.
 #[test]
-fn c15_shared_memory_is_flat_over_refused_changes_and_modifies() {
+fn shared_memory_is_flat_over_refused_changes_and_modifies() {
     let server = Kamailio::start(Module::Rust, lab().param("ds_load_mode", 1).list(LIST));
     server.allow_log("ERROR: dispatcher ");
     let refused = |method: &str, params: Value| {
@@ -114,7 +114,7 @@ fn c15_shared_memory_is_flat_over_refused_changes_and_modifies() {
 
 /// C13: in the C module a list that does not fit ends the server, or makes every later reload fail.
 #[test]
-fn c13_a_list_that_does_not_fit_leaves_the_old_one_and_a_later_one_works() {
+fn a_list_that_does_not_fit_leaves_the_old_one_and_a_later_one_works() {
     const MESSAGE: &str = "out of shared memory (see the server's -m option)";
     let server = Kamailio::start(Module::Rust, lab().shm_mb(6).list(LIST));
     server.allow_log(MESSAGE);
@@ -160,7 +160,7 @@ fn c13_a_list_that_does_not_fit_leaves_the_old_one_and_a_later_one_works() {
 
 /// Adds end the memory, too: what is there stays, and the rest works on.
 #[test]
-fn c13_adds_until_the_memory_ends_break_nothing() {
+fn adds_until_the_memory_ends_break_nothing() {
     let server = Kamailio::start(Module::Rust, lab().shm_mb(6).list(LIST));
     server.allow_log("ERROR: <core> ");
     server.allow_log("WARNING: <core> ");

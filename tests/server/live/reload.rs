@@ -180,7 +180,7 @@ fn check_says_what_odd_weights_do() {
 
 /// W20: the C module says Ok and shrinks the list; an empty file takes every set.
 #[test]
-fn w20_what_is_left_out_is_counted_and_an_empty_list_refused() {
+fn what_is_left_out_is_counted_and_an_empty_list_refused() {
     let server = Kamailio::start(Module::Rust, config());
     let before = picture(&server);
     server.expect_log("the list has no destination left");
@@ -218,7 +218,7 @@ fn w20_what_is_left_out_is_counted_and_an_empty_list_refused() {
 
 /// W20 with `ds_load_mode` 1: one that cannot be resolved refuses the whole list.
 #[test]
-fn w20_ds_load_mode_1_refuses_the_list_and_names_the_line() {
+fn ds_load_mode_1_refuses_the_list_and_names_the_line() {
     let server = Kamailio::start(Module::Rust, config().param("ds_load_mode", 1));
     let before = picture(&server);
     server.write_list("1 sip:127.0.0.1:7001\n1 sip:no.invalid\n");
@@ -238,7 +238,7 @@ fn w20_ds_load_mode_1_refuses_the_list_and_names_the_line() {
 
 /// W1: the C module sets every destination active; the same with each add and remove of others.
 #[test]
-fn w1_states_survive_reload_add_and_remove_together() {
+fn states_survive_reload_add_and_remove_together() {
     let server = Kamailio::start(Module::Rust, config().param("ds_probing_threshold", 1));
     let set = |state: &str, port: u16| {
         let uri = format!("sip:127.0.0.1:{port}");
@@ -305,7 +305,7 @@ fn where_the_list_changes_its_flags_they_win_and_only_there() {
 /// W6: in the C module 858 of 888 reloads that said Ok were skipped, and what the file had become
 /// meanwhile was lost.
 #[test]
-fn w6_no_file_change_is_lost_among_parallel_reloads() {
+fn no_file_change_is_lost_among_parallel_reloads() {
     let server = Kamailio::start(Module::Rust, lab().list(list(0)));
     for round in 1..=12 {
         let (server, last) = (&server, &AtomicBool::new(false));

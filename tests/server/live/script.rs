@@ -70,7 +70,7 @@ fn edit_own(server: &Kamailio, client: usize, until: Instant, done: &AtomicUsize
 
 /// C1: the C module died within 0.07 to 0.29 s, 5 of 5 times.
 #[test]
-fn c1_workers_add_and_remove_at_once() {
+fn workers_add_and_remove_at_once() {
     let server = start();
     let (done, until) = (AtomicUsize::new(0), Instant::now() + load_time());
     let expected: BTreeSet<String> = std::thread::scope(|scope| {
@@ -119,7 +119,7 @@ fn all_do(server: &Kamailio, what: impl Fn(&Uac, usize) -> bool + Sync) -> usize
 
 /// C3: the C module died within 0.09 to 0.74 s, 5 of 5 times.
 #[test]
-fn c3_all_workers_reload_at_once() {
+fn all_workers_reload_at_once() {
     let server = start();
     let reloads = all_do(&server, |uac, _| {
         code(&uac.request(server.addr(), &ask("reload"))) == Some(1)
@@ -134,7 +134,7 @@ fn c3_all_workers_reload_at_once() {
 /// C2, W24: with one client that reloads and 15 that select the C module died within 0.21 to
 /// 0.33 s, after two or three selections that failed; in the mixed form within 0.11 to 0.26 s.
 #[test]
-fn c2_w24_no_selection_fails_while_the_script_reloads() {
+fn no_selection_fails_while_the_script_reloads() {
     let server = start();
     for reloaders in [1, 4] {
         let did = all_do(&server, |uac, client| {
@@ -152,7 +152,7 @@ fn c2_w24_no_selection_fails_while_the_script_reloads() {
 
 /// C20: in master a reload after one `ds_is_active()` never came back.
 #[test]
-fn c20_a_reload_after_ds_is_active_comes_back() {
+fn a_reload_after_ds_is_active_comes_back() {
     let server = start();
     let uac = Uac::new();
     for set in [1, 4, 1] {
@@ -168,7 +168,7 @@ fn c20_a_reload_after_ds_is_active_comes_back() {
 
 /// C9: only a config that asks for it is throttled. In the C module 5 s are the default.
 #[test]
-fn c9_reload_delta_refuses_what_comes_too_soon() {
+fn reload_delta_refuses_what_comes_too_soon() {
     let config = lab().param("reload_delta", 5).list(list());
     let server = Kamailio::start(Module::Rust, config);
     server.expect_log("reload_delta");

@@ -38,7 +38,7 @@ fn private(server: &Kamailio) -> Vec<(i64, i64)> {
 }
 
 #[test]
-fn c10_tcp_targets_without_tcp_cost_no_shared_memory() {
+fn tcp_targets_without_tcp_cost_no_shared_memory() {
     let crowd = Crowd::start();
     let config = pinging().only_critical();
     let server = play(config, &crowd, &[("clock", "")]);
@@ -63,7 +63,7 @@ fn c10_tcp_targets_without_tcp_cost_no_shared_memory() {
 }
 
 #[test]
-fn c11_c12_a_local_request_route_leaks_nothing_and_pings_go_on() {
+fn a_local_request_route_leaks_nothing_and_pings_go_on() {
     let routes = r#"
 request_route { exit; }
 event_route[tm:local-request] {
@@ -107,7 +107,7 @@ event_route[tm:local-request] {
 }
 
 #[test]
-fn w14_two_records_with_one_uri_and_two_sockets_have_a_state_each() {
+fn two_records_with_one_uri_and_two_sockets_have_a_state_each() {
     let crowd = Crowd::start();
     let (one, two) = (free_port(), free_port());
     let config = pinging()
@@ -139,7 +139,7 @@ fn w14_two_records_with_one_uri_and_two_sockets_have_a_state_each() {
 }
 
 #[test]
-fn w15_a_silent_destination_is_out_within_interval_and_timeout() {
+fn a_silent_destination_is_out_within_interval_and_timeout() {
     let crowd = Crowd::start();
     crowd.script("dead", &[Step::Silent]);
     let config = quiet()
@@ -159,7 +159,7 @@ fn w15_a_silent_destination_is_out_within_interval_and_timeout() {
 }
 
 #[test]
-fn w15_other_requests_keep_the_timeout_of_tm() {
+fn other_requests_keep_the_timeout_of_tm() {
     let crowd = Crowd::start();
     crowd.script("dead", &[Step::Silent]);
     crowd.script("slow", &[Step::Late(200, Duration::from_millis(1_500))]);
@@ -181,7 +181,7 @@ fn w15_other_requests_keep_the_timeout_of_tm() {
 }
 
 #[test]
-fn w16_disabled_is_never_undone_by_pings() {
+fn disabled_is_never_undone_by_pings() {
     let crowd = Crowd::start();
     crowd.script("late", &[Step::Late(200, Duration::from_millis(400))]);
     let server = play(pinging(), &crowd, &[("ok", ""), ("late", "")]);
