@@ -150,7 +150,8 @@ lint: headers ## check format and clippy, with and without the seam
 			-p dispatcher -p dispatcher-check -p dispatcher-harness -p dispatcher-programs -p dispatcher-fuzz \
 			-- -D warnings && \
 		$(CARGO) check -p dispatcher-bench --benches && \
-		$(CARGO) clippy --release --lib --features kamailio,panic-probe,sanitizers -- -D warnings; \
+		$(CARGO) clippy --release --lib --features kamailio,panic-probe,sanitizers -- -D warnings && \
+		$(CARGO) clippy --release --lib --features kamailio,memcheck -- -D warnings; \
 		else echo "lint: no clippy here, lints not checked"; fi
 
 BENCH = $(CARGO) run --quiet -p dispatcher-programs --bin bench --
@@ -195,7 +196,7 @@ bench-all: build ## take all figures of doc/dev/reports/bench.md (CALLS=: with 1
 		echo "== $$part"; $(MAKE) --no-print-directory $$part CASES= CALLS=$(CALLS) || failed="$$failed $$part"; done; \
 		[ -z "$$failed" ] || { echo "bench-all: failed:$$failed" >&2; exit 1; }
 
-torture: build ## faults of all kinds under load, beside a model (TORTURE_SECONDS, default 600; TORTURE_SEED)
+torture: setup-tests build ## faults of all kinds under load, beside a model (TORTURE_SECONDS, default 600; TORTURE_SEED)
 	@$(CARGO) run --quiet -p dispatcher-programs --bin torture
 
 garbage: setup-tests build ## garbage from callers, operators, scripts, DNS, databases (GARBAGE_SECONDS, default 300; GARBAGE_SEED)
@@ -220,7 +221,12 @@ asan: setup-tests headers ## run the unit and server tests with AddressSanitizer
 	@sh kamailio-glue/setup.sh sanitizers
 	@CARGO="$(CARGO)" sh tests/asan.sh $(T)
 
-valgrind: setup-tests build ## run the demo and the server tests with the server under memcheck
+# Memcheck looks at one process, so this build tells it what others have written: doc/dev/sanitizers.md.
+valgrind: export DISPATCHER_SO := $(CURDIR)/target/memcheck/dispatcher.so
+valgrind: setup-tests probe ## run the demo and the server tests with the server under memcheck (T=name: these tests)
+	$(REMAPPED) $(CARGO) build --locked --release --features kamailio,memcheck
+	@mkdir -p $(dir $(DISPATCHER_SO))
+	@cp $(CARGO_TARGET_DIR)/release/libdispatcher.so $(DISPATCHER_SO)
 	$(if $(T),,VALGRIND=1 $(CARGO) run --quiet -p dispatcher-programs --bin demo)
 	VALGRIND=1 $(CARGO) test --features server-tests --test server -- $(T)
 

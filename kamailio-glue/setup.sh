@@ -160,6 +160,7 @@ if [ "$tests" = tests ]; then
 	choose_databases
 	choose_engines
 	choose_configs
+	need gdb         # what a server that ends slowly waits for (make torture)
 fi
 [ "$tests" != docs ] || need pandoc groff-base
 [ "$tests" != fuzz ] || need g++

@@ -98,10 +98,16 @@ impl EntryRet for RpcEnd {
     const ON_PANIC: Self = Self::Panicked;
 }
 
+/// What a build for memcheck does before and after each body.
+#[cfg(feature = "memcheck")]
+pub static AROUND: std::sync::OnceLock<[fn(); 2]> = std::sync::OnceLock::new();
+
 /// Runs the body of an entry point, and returns [`EntryRet::ON_PANIC`] after a panic.
 ///
 /// Locks are released while the panic unwinds.
 pub fn guard<R: EntryRet>(body: impl FnOnce() -> R) -> R {
+    #[cfg(feature = "memcheck")]
+    AROUND.get().inspect(|[before, _]| before());
     let value = match panic::catch_unwind(AssertUnwindSafe(body)) {
         Ok(value) => value,
         Err(payload) => {
@@ -111,6 +117,8 @@ pub fn guard<R: EntryRet>(body: impl FnOnce() -> R) -> R {
         }
     };
     log::write_waiting();
+    #[cfg(feature = "memcheck")]
+    AROUND.get().inspect(|[_, after]| after());
     value
 }
 

@@ -20,8 +20,8 @@ pub struct Page {
 // SAFETY: an atomic and a shared slice; zeroed it has no destinations.
 unsafe impl ShmSafe for Page {}
 
-/// An address as it lies in a page. All its bytes are written, also those behind an IPv4 address: memcheck would go on
-/// to take bytes that this process left undefined for undefined when another process has long used their place.
+/// An address as it lies in a page. All its bytes are written, also those behind an IPv4 address: `make valgrind` checks
+/// that no process leaves bytes without a value in what others read.
 #[derive(Clone, Copy)]
 pub(crate) struct PageAddr {
     is_v6: u8,

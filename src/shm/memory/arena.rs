@@ -149,8 +149,7 @@ impl<H> Block<H> {
     }
 
     /// Returns the header for filling, field by field: a whole value would bring along its padding, whose
-    /// bytes are undefined, and memcheck would take what another process writes there later for
-    /// undefined too.
+    /// bytes are undefined.
     pub fn fill(&mut self) -> &mut H
     where
         H: ShmSafe,

@@ -2,9 +2,15 @@
 //!
 //! | module | contents |
 //! | --- | --- |
+//! | `mapping` | Where the pool lies; only for the two tools below. |
+//! | `memcheck` | What memcheck must know of the pieces; only in a build for it. |
 //! | [`pool`] | The server's functions. |
 //! | `red_zones` | What AddressSanitizer must know of the pieces; only in a build with sanitizers. |
 
+#[cfg(any(feature = "memcheck", feature = "sanitizers"))]
+mod mapping;
+#[cfg(feature = "memcheck")]
+mod memcheck;
 mod pool;
 #[cfg(feature = "sanitizers")]
 mod red_zones;
@@ -13,9 +19,11 @@ use crate::shm::memory::arena::Arena;
 use core::alloc::Layout;
 use core::ptr::NonNull;
 
-#[cfg(not(feature = "sanitizers"))]
+#[cfg(feature = "memcheck")]
+use memcheck as pieces;
+#[cfg(not(any(feature = "memcheck", feature = "sanitizers")))]
 use pool as pieces;
-#[cfg(feature = "sanitizers")]
+#[cfg(all(feature = "sanitizers", not(feature = "memcheck")))]
 use red_zones as pieces;
 
 pub use pool::size;

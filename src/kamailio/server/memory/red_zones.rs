@@ -13,7 +13,7 @@ use core::ptr::NonNull;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use super::pool;
+use super::{mapping, pool};
 
 unsafe extern "C" {
     fn __asan_poison_memory_region(start: *const c_void, bytes: usize);
@@ -128,23 +128,10 @@ impl Kept {
 fn share_shadow(piece: NonNull<u8>) {
     static SHARED: Once = Once::new();
     SHARED.call_once(|| {
-        let address = piece.as_ptr().addr();
-        let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
-        let pool = maps
-            .lines()
-            .filter_map(range)
-            .find(|pool| pool.contains(&address));
+        let pool = mapping::of(piece.addr().get());
         let mapped = pool.is_some_and(|pool| map_shadow(pool.start, pool.end));
         assert!(mapped, "the shadow of the server's pool cannot be shared");
     });
-}
-
-/// Returns the addresses of a line of `/proc/self/maps`: `from-to rights ...`, in hexadecimal.
-fn range(line: &str) -> Option<core::ops::Range<usize>> {
-    let (start, rest) = line.split_once('-')?;
-    let end = rest.split(' ').next()?;
-    let number = |text| usize::from_str_radix(text, 16).ok();
-    Some(number(start)?..number(end)?)
 }
 
 /// Maps the shadow of these addresses, which nothing has forbidden yet. Its first and last page may belong to other
