@@ -15,7 +15,7 @@ use super::overload::Overload;
 use super::probing::Health;
 use super::record_slab::{RecordSlab, Vitals};
 use crate::shm::memory::arena::{Arena, OutOfMemory, ShmSafe, to_u32};
-use crate::shm::memory::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering, fence};
+use crate::shm::memory::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::shm::memory::refcount::{Counted, Kept};
 use crate::shm::observe::counters::DestCounts;
 
@@ -287,7 +287,7 @@ impl DestRecord {
 
     /// Returns true if the list asks for other state bits than at its last load.
     pub fn listed_otherwise(&self, listed: State) -> bool {
-        self.listed.load(Ordering::Acquire) != listed.0
+        self.listed.load(Ordering::SeqCst) != listed.0
     }
 
     /// Returns the state bits that the list asks for, as far as is known.
@@ -299,9 +299,8 @@ impl DestRecord {
     /// were read before that, by their tickets, do not know it.
     pub fn set_written(&self, listed: State, ticket: u64) {
         self.written.store(ticket, Ordering::SeqCst);
-        // A load that finds these bits also finds the ticket, and does not take an older list for a change.
-        fence(Ordering::Release);
-        self.listed.store(listed.0, Ordering::Relaxed);
+        // Second, so that who finds these bits also finds the ticket, and does not take an older list for a change.
+        self.listed.store(listed.0, Ordering::SeqCst);
     }
 
     /// Returns true if a list with this ticket was read after the bits were last written there.
