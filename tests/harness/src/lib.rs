@@ -36,6 +36,7 @@ mod tempdir;
 pub mod this_machine;
 pub mod this_server;
 pub mod transports;
+mod trial;
 mod uac;
 mod uas;
 mod valgrind;
@@ -59,6 +60,7 @@ pub use probe::{MARKS, Probe};
 pub use rpc::Fault;
 pub use sip::{Message, Request};
 pub use tempdir::TempDir;
+pub use trial::{Trial, setting};
 pub use uac::{Call, TcpUac, Uac};
 pub use uas::{Answer, Uas};
 

@@ -40,27 +40,22 @@ mod tests;
 mod words;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use harness::Trial;
 use stage::{Counts, NAMED, Stage, VARIANTS};
 
 fn main() -> ExitCode {
-    let seconds = number("GARBAGE_SECONDS").unwrap_or(300);
-    let by_clock = || {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        now.map_or(0, |now| u64::from(now.subsec_micros()))
-    };
-    let seed = number("GARBAGE_SEED").unwrap_or_else(by_clock);
-    println!("garbage: GARBAGE_SEED={seed} GARBAGE_SECONDS={seconds}");
+    let trial = Trial::begin("garbage", 300);
     if Stage::is_impossible() {
         return ExitCode::FAILURE;
     }
     let (begun, mut counts, mut wrong) = (Instant::now(), Counts::new(), Vec::new());
-    let end = begun + Duration::from_secs(seconds);
+    let end = begun + Duration::from_secs(trial.seconds);
     let mut servers = 0;
     while servers == 0 || (Instant::now() < end && wrong.is_empty()) {
         let (seed, of) = (
-            seed.wrapping_add(servers),
+            trial.seed.wrapping_add(servers),
             usize::try_from(servers).unwrap_or(0),
         );
         // A server that logs all garbage would fill the disk, so its life is short.
@@ -86,19 +81,5 @@ fn main() -> ExitCode {
         "garbage: {} s, {servers} servers",
         begun.elapsed().as_secs()
     );
-    for fault in &wrong {
-        println!("garbage: {fault}");
-    }
-    if wrong.is_empty() {
-        println!("garbage: OK");
-        return ExitCode::SUCCESS;
-    }
-    println!("garbage: FAILED with GARBAGE_SEED={seed}");
-    ExitCode::FAILURE
-}
-
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
-    let number = text.parse();
-    Some(number.unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+    trial.end(&wrong)
 }

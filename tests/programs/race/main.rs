@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use harness::lab::{ask, ask_rpc, code, lab};
-use harness::{Kamailio, Module, Request, Uac};
+use harness::{Kamailio, Module, Request, Uac, setting};
 use serde_json::json;
 
 /// Clients, each with one request under way.
@@ -83,8 +83,7 @@ struct Count {
 }
 
 fn main() {
-    let seconds = std::env::var("RACE_SECONDS").ok();
-    let seconds = seconds.map_or(60, |text| text.parse().expect("RACE_SECONDS is a number"));
+    let seconds = setting("RACE_SECONDS").unwrap_or(60);
     let limit = Duration::from_secs(seconds);
     println!(
         "8 workers, 16 clients, 4 sets of 100, reload_delta 0; at most {seconds} s each.\n\

@@ -37,8 +37,9 @@ mod scene;
 mod world;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use harness::Trial;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
@@ -47,18 +48,12 @@ use life::{End, Run};
 use world::{Scale, World};
 
 fn main() -> ExitCode {
-    let seconds = number("TORTURE_SECONDS").unwrap_or(600);
-    let by_clock = || {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        now.map_or(0, |now| u64::from(now.subsec_micros()))
-    };
-    let seed = number("TORTURE_SEED").unwrap_or_else(by_clock);
-    println!("torture: TORTURE_SEED={seed} TORTURE_SECONDS={seconds}");
+    let trial = Trial::begin("torture", 600);
     let begun = Instant::now();
-    let ledger = Ledger::new(seed);
-    let mut run = Run::new(World::new(Scale::of(seconds), &ledger), ledger);
-    let mut random = StdRng::seed_from_u64(seed);
-    let end = begun + Duration::from_secs(seconds);
+    let ledger = Ledger::new(trial.seed);
+    let mut run = Run::new(World::new(Scale::of(trial.seconds), &ledger), ledger);
+    let mut random = StdRng::seed_from_u64(trial.seed);
+    let end = begun + Duration::from_secs(trial.seconds);
     let mut lives = 0;
     while lives < 2 || (Instant::now() < end && !run.ledger.is_full()) {
         let how = End::choose(lives, &mut random);
@@ -75,20 +70,13 @@ fn main() -> ExitCode {
         begun.elapsed().as_secs(),
         run.ledger
     );
-    let missed = run.ledger.missed(seconds);
-    if !run.ledger.is_full() {
-        missed.iter().for_each(|what| println!("torture: {what}"));
+    let mut wrong = run.ledger.missed(trial.seconds);
+    if run.ledger.is_full() {
+        wrong.clear();
     }
-    if run.ledger.violations() == 0 && missed.is_empty() {
-        println!("torture: OK");
-        return ExitCode::SUCCESS;
+    match run.ledger.violations() {
+        0 => (),
+        violations => wrong.push(format!("{violations} violations")),
     }
-    println!("torture: FAILED with TORTURE_SEED={seed}");
-    ExitCode::FAILURE
-}
-
-fn number(name: &str) -> Option<u64> {
-    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
-    let number = text.parse();
-    Some(number.unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+    trial.end(&wrong)
 }
