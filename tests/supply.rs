@@ -95,18 +95,9 @@ fn table(heading: &str) -> Vec<Vec<String>> {
     cells.collect()
 }
 
-/// Returns true if a row has a reason. "As above" refers to the table of linked crates.
+/// Returns true if a row has a reason.
 fn has_reason(row: &[String]) -> bool {
-    let above = || {
-        let linked = table("In the module");
-        linked.iter().any(|above| above[0] == row[0])
-    };
-    let reason = row.last().unwrap();
-    if reason.starts_with("As above") {
-        above()
-    } else {
-        reason.len() > 20
-    }
+    row.last().unwrap().len() > 20
 }
 
 #[test]
