@@ -46,6 +46,20 @@ onreply_route {
 }
 "#;
 
+/// A request to the server makes a call, with failover.
+const FAILOVER: &str = r#"
+request_route {
+    if (has_totag()) { loose_route(); t_relay(); exit; }
+    if (!ds_select_dst("1", "8")) { sl_send_reply("503", "No destination"); exit; }
+    record_route();
+    t_on_failure("NEXT");
+    t_relay();
+}
+failure_route[NEXT] {
+    if (ds_next_dst()) { t_on_failure("NEXT"); t_relay(); }
+}
+"#;
+
 /// A server with gateways that answer.
 pub struct Scene {
     pub server: Kamailio,
@@ -84,13 +98,22 @@ impl Scene {
         if name == "calls" {
             gateways[0].set_answer(Answer::Silent);
         }
-        let config = config::assemble(ROUTES)
+        if name == "failing" {
+            gateways[1].set_answer_to("INVITE", 503);
+        }
+        let routes = if name == "failing" { FAILOVER } else { ROUTES };
+        let config = config::assemble(routes)
             .param("flags", 2)
             .param("xavp_dst_mode", 65536)
             .param("ds_hash_size", 8)
             .param("state_file", "/var/lib/kamailio/dispatcher.states");
         let still = matches!(name, "busy" | "calls" | "longer" | "spoiled" | "still");
         let config = if still { config } else { pings(config) };
+        let config = if name == "failing" {
+            config.param("counters", 2)
+        } else {
+            config
+        };
         let server = config::start(config.allow_log("dispatcher.list: line"));
         let scene = Self {
             server,
@@ -114,6 +137,14 @@ impl Scene {
                 let status = room::shell("kamcmd dispatcher.ping_status 1 sip:192.0.2.10:5060");
                 (status.contains("BAD_IN_ROW: 2") && status.contains("WAITING_MS: <")).then_some(())
             }),
+            // The first one of the set, gw2, has the first ping as well.
+            "failing" => {
+                wait_for("a ping", patience(10), || {
+                    let status = room::shell("kamcmd dispatcher.ping_status 1 sip:192.0.2.11:5060");
+                    (status.contains("FLAGS: AP") && status.contains("WAITING_MS: <")).then_some(())
+                });
+                (0..3).for_each(|n| self.call(&format!("{n}@192.0.2.77")));
+            }
             "busy" => {
                 room::shell("kamcmd dispatcher.set_state ip 1 sip:192.0.2.10:5060");
                 for n in 0..12 {
