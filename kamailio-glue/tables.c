@@ -172,7 +172,7 @@ DOC(reload, "Load the destination list anew: [empty], which takes a list without
 DOC(check, "Say what a reload would do, without doing it");
 DOC(add, "Add a destination: set, URI [flags [priority [attributes]]]");
 DOC(remove, "Remove a destination: set, URI");
-DOC(modify, "Change a destination: set, URI or duid=ID, then flags, priority, attrs with a value");
+DOC(modify, "Change a destination: set, URI or duid=ID, then flags, priority, attrs or the name of an attribute, each with a value");
 DOC(ping_active, "Say whether pings are sent, and turn them off (0) or on (1)");
 DOC(ping_status, "Say why destinations are in their state: [set] [URI or duid=ID]");
 DOC(hash, "Hash one or two texts as the algorithms do: number of slots, text [text]");

@@ -128,63 +128,71 @@ pub enum AttrWarning<'a> {
     Ignored(&'a [u8]),
 }
 
-impl fmt::Display for AttrWarning<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl AttrWarning<'_> {
+    /// Returns the value that is used instead, or what becomes of the text; empty if it has its effect as it stands.
+    fn instead(&self) -> String {
         match self {
-            AttrWarning::NotANumber { name, value, used } => {
-                write!(
-                    f,
-                    "{name}: expected a number, found {}, using {used}",
-                    Excerpt(value)
-                )
+            AttrWarning::NotANumber { used, .. } | AttrWarning::OutOfRange { used, .. } => {
+                format!(", using {used}")
+            }
+            AttrWarning::Bounds(..) => ", using 0".into(),
+            AttrWarning::NotReplyCodes(_) => ", using ds_ping_reply_codes".into(),
+            AttrWarning::NoPingSocket(_) | AttrWarning::Ignored(_) => ", ignored".into(),
+            AttrWarning::NoCalls(_) | AttrWarning::NotUtf8(_) => String::new(),
+        }
+    }
+
+    /// Returns true if the attribute does not have the effect that is written.
+    #[must_use]
+    pub fn is_in_vain(&self) -> bool {
+        !self.instead().is_empty()
+    }
+
+    /// Returns what is wrong, for a command that is refused because of it.
+    #[must_use]
+    pub fn fault(&self) -> String {
+        match self {
+            AttrWarning::NotANumber { name, value, .. } => {
+                format!("{name}: expected a number, found {}", Excerpt(value))
             }
             AttrWarning::OutOfRange {
                 name,
                 value,
                 range: (least, greatest),
-                used,
+                ..
             } => {
-                write!(
-                    f,
-                    "{name}: expected a number from {least} to {greatest}, found {value}, \
-                     using {used}"
-                )
+                format!("{name}: expected a number from {least} to {greatest}, found {value}")
             }
             AttrWarning::NoCalls(limit) => {
-                write!(
-                    f,
-                    "maxload: {limit} is below 0, the destination gets no calls"
-                )
+                format!("maxload: {limit} is below 0, the destination gets no calls")
             }
-            AttrWarning::NotReplyCodes(value) => {
-                write!(
-                    f,
-                    "ping_reply_codes: expected code=N and class=N, separated by ; and in quotes, \
-                     found {}, using ds_ping_reply_codes",
-                    Excerpt(value)
-                )
-            }
+            AttrWarning::NotReplyCodes(value) => format!(
+                "ping_reply_codes: expected code=N and class=N, separated by ; and in quotes, found {}",
+                Excerpt(value)
+            ),
             AttrWarning::Bounds(least, greatest) => {
-                write!(f, "ocmin: {least} is above ocmax {greatest}, using 0")
+                format!("ocmin: {least} is above ocmax {greatest}")
             }
             AttrWarning::NoPingSocket(place) => {
-                write!(
-                    f,
-                    "ping_socket: expected a local socket, found {}, ignored",
+                format!(
+                    "ping_socket: expected a local socket, found {}",
                     Excerpt(place)
                 )
             }
             AttrWarning::NotUtf8(text) => {
-                write!(f, "expected text in UTF-8, found {}", Excerpt(text))
+                format!("expected text in UTF-8, found {}", Excerpt(text))
             }
-            AttrWarning::Ignored(text) => {
-                write!(
-                    f,
-                    "expected ; or the end of the attributes, found {}, ignored",
-                    Excerpt(text)
-                )
-            }
+            AttrWarning::Ignored(text) => format!(
+                "expected ; or the end of the attributes, found {}",
+                Excerpt(text)
+            ),
         }
+    }
+}
+
+impl fmt::Display for AttrWarning<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.fault(), self.instead())
     }
 }
 
@@ -289,10 +297,10 @@ pub fn value_of<'a>(body: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
 }
 
 /// A name, its value if it has a `=`, and the text after it without leading white space.
-type Parameter<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
+pub(super) type Parameter<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
 
 /// Reads one parameter, or returns what is wrong with it and where.
-fn parameter(input: &[u8]) -> Result<Parameter<'_>, (&[u8], AttrErrorKind)> {
+pub(super) fn parameter(input: &[u8]) -> Result<Parameter<'_>, (&[u8], AttrErrorKind)> {
     let (rest, name) = name(input).unwrap_or((input, b""));
     let rest = trim_start(rest);
     let Some(rest) = rest.strip_prefix(b"=") else {
@@ -309,6 +317,12 @@ fn parameter(input: &[u8]) -> Result<Parameter<'_>, (&[u8], AttrErrorKind)> {
         }
         Err(_) => Err((rest, AttrErrorKind::NoValue)),
     }
+}
+
+/// Returns true for a text that can be the name of an attribute.
+pub(super) fn is_name(text: &[u8]) -> bool {
+    let whole = name(text).is_ok_and(|(rest, name)| rest.is_empty() && !name.is_empty());
+    whole && !text.iter().any(u8::is_ascii_control)
 }
 
 /// Reads a name, which may be empty.

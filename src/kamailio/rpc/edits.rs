@@ -5,6 +5,8 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::reload::check_reload_delta;
 use super::rpc_reply::RpcCall;
+use crate::dispatch::list::attr_text::{self, Unfit};
+use crate::dispatch::list::attrs::Attrs;
 use crate::dispatch::list::destination::{Line, Origin, SetId};
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::list::row;
@@ -23,7 +25,7 @@ use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::net::Uri;
 use crate::kamailio::server::rand::ServerRandom;
 use crate::shm::dest::destination::Dest;
-use crate::shm::table::edit::Revision;
+use crate::shm::table::edit::{EditError, Revision};
 
 /// Adds a destination.
 ///
@@ -119,32 +121,93 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
             Escaped(&address)
         )
     };
-    let mut revision = revision(module, &words).map_err(failed)?;
+    let asked = Asked::read(module, &words).map_err(failed)?;
     room_for_edit(module)?;
     check_reload_delta(module)?;
     let listed = with_scheme(&address);
     let duid = address.strip_prefix(b"duid=");
-    let uri = duid.is_none().then_some(&*listed);
-    let wanted = |dest: &Dest| duid.is_none_or(|duid| dest.has_duid(duid));
-    let peer = peer(module, set, uri, wanted, &revision).map_err(failed)?;
-    let peer = peer.as_ref();
-    revision.peer = peer.map(|peer| (peer.addrs.as_slice(), peer.port, peer.proto));
+    let meant = Meant {
+        set,
+        uri: duid.is_none().then_some(&*listed),
+        duid,
+    };
+    let peer = peer(module, &meant, asked.flags).map_err(failed)?;
     let mut feed = Feed::new(module, Cause::Rpc);
-    let modified = module.store.modify_and_tell(
-        patience::of_command(),
-        (set, uri),
-        wanted,
-        revision,
-        &mut ServerRandom,
-        &mut |dest, old| feed.note(dest.set, dest.uri(), old, dest.listed),
-    );
-    modified.map_err(|error| failed(error.to_string()))?;
+    let mut told = |dest: &Dest, old| feed.note(dest.set, dest.uri(), old, dest.listed);
+    modify_meant(module, &meant, &asked, peer.as_ref(), &mut told).map_err(failed)?;
     module.shared.outcomes.modified.fetch_add(1, Relaxed);
     log_info!("modified in set {set}: {}", Escaped(&address));
     group::EDITS.count();
     call.say("Ok. Dispatcher destination modified.");
     feed.post();
     Ok(())
+}
+
+/// How often a change is made anew because somebody else has changed the same attributes meanwhile.
+const TRIES: usize = 100;
+
+/// Changes the destination that is meant. Attributes that are set by name are written into its text of this moment.
+///
+/// # Errors
+/// The text of the fault: nothing has changed.
+fn modify_meant(
+    module: &Module,
+    meant: &Meant<'_>,
+    asked: &Asked<'_>,
+    peer: Option<&Peer>,
+    told: &mut dyn FnMut(&Dest, State),
+) -> Result<(), String> {
+    let mut tries = 0..TRIES;
+    loop {
+        let before = meant.with_dest(module, |dest| dest.attrs_body().to_vec());
+        let before = before.unwrap_or_default();
+        let text = asked.attrs(&before)?;
+        let attrs = text.as_ref().map(|text| asked.check(module, &before, text));
+        let revision = Revision {
+            flags: asked.flags,
+            priority: asked.priority,
+            attrs: attrs.transpose()?,
+            made_of: asked.keeps_attrs().then_some(&*before),
+            peer: peer.map(|peer| (peer.addrs.as_slice(), peer.port, peer.proto)),
+        };
+        let modified = module.store.modify_and_tell(
+            patience::of_command(),
+            (meant.set, meant.uri),
+            |dest| meant.is(dest),
+            revision,
+            &mut ServerRandom,
+            told,
+        );
+        match modified {
+            Err(EditError::Changed) if tries.next().is_some() => {}
+            modified => return modified.map_err(|error| error.to_string()),
+        }
+    }
+}
+
+/// The destination that a command names: by its URI, or by its unique id.
+struct Meant<'w> {
+    set: SetId,
+    uri: Option<&'w [u8]>,
+    duid: Option<&'w [u8]>,
+}
+
+impl Meant<'_> {
+    /// Returns true for a destination of the set that has the unique id, if one is named; the store looks for the URI.
+    fn is(&self, dest: &Dest) -> bool {
+        self.duid.is_none_or(|duid| dest.has_duid(duid))
+    }
+
+    /// Looks at the first destination that is meant, if there is one.
+    fn with_dest<T>(&self, module: &Module, look: impl FnOnce(&Dest) -> T) -> Option<T> {
+        let pinned = module.pin();
+        let view = pinned.view(self.set)?;
+        let dest = match self.uri {
+            Some(uri) => view.dest(view.find_uri(uri).next()?),
+            None => view.dests().find(|dest| self.is(dest)),
+        };
+        dest.map(look)
+    }
 }
 
 /// Reads an argument that may be left out.
@@ -158,26 +221,15 @@ fn optional<T>(
 
 /// Returns what new flags ask `ds_is_from_list` to compare: no address with flag 16, else those of the host if
 /// it is not resolved yet, as at a load. `None` leaves all as it is.
-fn peer(
-    module: &Module,
-    set: SetId,
-    uri: Option<&[u8]>,
-    wanted: impl Fn(&Dest) -> bool,
-    revision: &Revision<'_>,
-) -> Result<Option<Peer>, String> {
-    let Some(flags) = revision.flags else {
+fn peer(module: &Module, meant: &Meant<'_>, flags: Option<State>) -> Result<Option<Peer>, String> {
+    let Some(flags) = flags else {
         return Ok(None);
     };
     let unresolved = flags.contains(State::NODNS);
-    let uri = {
-        let pinned = module.pin();
-        let dest = pinned.view(set).and_then(|view| match uri {
-            Some(uri) => view.dest(view.find_uri(uri).next()?),
-            None => view.dests().find(|dest| wanted(dest)),
-        });
-        dest.filter(|dest| unresolved || dest.addrs().next().is_none())
-            .map(|dest| dest.uri().to_vec())
-    };
+    let uri = meant.with_dest(module, |dest| {
+        (unresolved || dest.addrs().next().is_none()).then(|| dest.uri().to_vec())
+    });
+    let uri = uri.flatten();
     let Some(uri) = uri else { return Ok(None) };
     let parsed = Uri::parse(&uri).ok_or("not a SIP URI")?;
     if unresolved {
@@ -188,35 +240,107 @@ fn peer(
         .ok_or_else(|| format!("cannot resolve host \"{}\"", Escaped(parsed.host())))
 }
 
-/// Reads `name value` pairs: `flags`, `priority`, `attrs`.
-fn revision<'w>(module: &Module, words: &'w [Vec<u8>]) -> Result<Revision<'w>, String> {
-    let expected = || "expected flags, priority or attrs, each with a value".to_string();
-    let mut revision = Revision::default();
-    if words.is_empty() {
-        return Err(expected());
-    }
-    for pair in words.chunks(2) {
-        let [name, value] = pair else {
-            return Err(expected());
-        };
-        let bad = || format!("bad value for {}: \"{}\"", Escaped(name), Escaped(value));
-        match name.as_slice() {
-            b"flags" => {
-                let flags = words::flags(value).ok_or_else(bad)?;
-                revision.flags = Some(State::from_list_flags(flags, module.settings.compat));
-            }
-            b"priority" => revision.priority = Some(words::integer(value).ok_or_else(bad)?),
-            b"attrs" => {
-                row::check_attrs(value).map_err(|wrong| wrong.to_string())?;
-                entry::check_text(value)?;
-                let attrs = entry::attrs(&module.settings, value)?;
-                for warning in &attrs.warnings {
-                    log_warn!("modify: {warning}");
-                }
-                revision.attrs = Some((attrs.body, attrs.attrs, attrs.socket));
-            }
-            _ => return Err(expected()),
+/// What a command asks of a destination.
+#[derive(Default)]
+struct Asked<'w> {
+    flags: Option<State>,
+    priority: Option<i32>,
+    /// In the order of the command: `attrs` with all attributes, or the name of one with its value.
+    attrs: Vec<(&'w [u8], &'w [u8])>,
+}
+
+/// The name that stands for all attributes.
+const ALL_ATTRS: &[u8] = b"attrs";
+
+impl<'w> Asked<'w> {
+    /// Reads pairs of a name and a value: `flags`, `priority`, `attrs`, or the name of an attribute.
+    ///
+    /// # Errors
+    /// The text of the fault.
+    fn read(module: &Module, words: &'w [Vec<u8>]) -> Result<Self, String> {
+        let mut asked = Asked::default();
+        if words.is_empty() {
+            return Err(EXPECTED.into());
         }
+        for pair in words.chunks(2) {
+            let [name, value] = pair else {
+                return Err(EXPECTED.into());
+            };
+            match name.as_slice() {
+                b"flags" => {
+                    let flags = words::flags(value).ok_or_else(|| bad(name, value))?;
+                    asked.flags = Some(State::from_list_flags(flags, module.settings.compat));
+                }
+                b"priority" => {
+                    let priority = words::integer(value).ok_or_else(|| bad(name, value))?;
+                    asked.priority = Some(priority);
+                }
+                name => {
+                    row::check_attrs(value).map_err(|wrong| wrong.to_string())?;
+                    entry::check_text(value)?;
+                    entry::check_text(name)?;
+                    asked.attrs.push((name, value));
+                }
+            }
+        }
+        Ok(asked)
     }
-    Ok(revision)
+
+    /// Returns true if it changes attributes by name, and leaves the others.
+    fn keeps_attrs(&self) -> bool {
+        let first = self.attrs.first();
+        first.is_some_and(|(name, _)| *name != ALL_ATTRS)
+    }
+
+    /// Returns the text of the attributes that it asks for; `None` if they stay.
+    ///
+    /// # Errors
+    /// The text of the fault.
+    fn attrs(&self, before: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        let mut text = None;
+        for (name, value) in &self.attrs {
+            let old = text.as_deref().unwrap_or(before);
+            text = Some(match *name {
+                ALL_ATTRS => value.to_vec(),
+                name => attr_text::with(old, name, value).map_err(|unfit| match unfit {
+                    Unfit::Name => EXPECTED.into(),
+                    Unfit::Value => bad(name, value),
+                })?,
+            });
+        }
+        Ok(text)
+    }
+
+    /// Reads the text of attributes. One that is set by name must have the effect that it says; of all attributes
+    /// together each may have another, as in a list.
+    ///
+    /// # Errors
+    /// The text of the fault.
+    fn check<'t>(
+        &self,
+        module: &Module,
+        before: &[u8],
+        text: &'t [u8],
+    ) -> Result<(&'t [u8], Attrs<'t>, usize), String> {
+        let attrs = entry::attrs(&module.settings, text)?;
+        let old = entry::attrs(&module.settings, before).map(|attrs| attrs.warnings);
+        let old = old.unwrap_or_default();
+        for warning in attrs.warnings {
+            let is_new = self.keeps_attrs() && !old.contains(&warning);
+            if is_new && warning.is_in_vain() {
+                return Err(warning.fault());
+            }
+            if is_new || !self.keeps_attrs() {
+                log_warn!("modify: {warning}");
+            }
+        }
+        Ok((attrs.body, attrs.attrs, attrs.socket))
+    }
+}
+
+const EXPECTED: &str =
+    "expected flags, priority, attrs or the name of an attribute, each with a value";
+
+fn bad(name: &[u8], value: &[u8]) -> String {
+    format!("bad value for {}: \"{}\"", Escaped(name), Escaped(value))
 }

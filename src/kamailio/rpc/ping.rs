@@ -93,6 +93,9 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
                 node.add(c"NAME", name)?;
             }
             node.add(c"URI", dest.uri())?;
+            if let Some(description) = dest.attribute(b"desc") {
+                node.add(c"DESC", description)?;
+            }
             let letters = dest.record().state().letters(module.settings.compat);
             node.add(c"FLAGS", &letters)?;
             node.add(c"WHY", &why(module, dest))?;

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use core::ptr::NonNull;
 
+use crate::dispatch::list::attr_text;
 use crate::dispatch::list::attrs::{self, Attrs};
 use crate::dispatch::list::destination::{Addr, DestSpec, Proto, SetId};
 use crate::dispatch::state::transition::State;
@@ -169,6 +170,11 @@ impl Dest {
             given: self.has_attrs(),
             ..parsed.unwrap_or_default()
         }
+    }
+
+    /// Returns the value of one of its attributes, known or not; `None` if it has none, or an empty one.
+    pub fn attribute(&self, name: &[u8]) -> Option<&[u8]> {
+        attr_text::value(self.attrs_body(), name)
     }
 
     /// Returns its unique id, if the list gives one.

@@ -46,6 +46,8 @@ pub enum EditError {
     Duplicate,
     /// Several destinations of the set are meant.
     Ambiguous(usize),
+    /// The attributes are others than those that the revision was made of.
+    Changed,
 }
 
 impl fmt::Display for EditError {
@@ -55,6 +57,7 @@ impl fmt::Display for EditError {
             EditError::NoSet => f.write_str("no such set"),
             EditError::NotFound => f.write_str("no such destination in the set"),
             EditError::Duplicate => f.write_str("the set has that destination already"),
+            EditError::Changed => f.write_str("its attributes keep changing"),
             EditError::Ambiguous(count) => {
                 write!(
                     f,
@@ -80,6 +83,8 @@ pub struct Revision<'r> {
     pub priority: Option<i32>,
     /// The attributes: their text, their values, and the local socket that they name (0 for none).
     pub attrs: Option<(&'r [u8], Attrs<'r>, usize)>,
+    /// The text of the attributes that the revision was made of, if it goes for no other.
+    pub made_of: Option<&'r [u8]>,
     /// The addresses, and port and transport as `ds_is_from_list` compares them.
     pub peer: Option<(&'r [Addr], u16, Proto)>,
 }
@@ -220,6 +225,12 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             &[at] => view.dest(at).ok_or(EditError::NotFound)?,
             several => return Err(EditError::Ambiguous(several.len())),
         };
+        if revision
+            .made_of
+            .is_some_and(|text| text != dest.attrs_body())
+        {
+            return Err(EditError::Changed);
+        }
         let spec = revise(dest, revision);
         if !dest.is_same(&spec) && has_same(view, &spec, Some(dest)) {
             return Err(EditError::Duplicate);

@@ -123,6 +123,16 @@ fn a_modified_destination_keeps_what_was_not_named() {
     let dest = pinned.view(1).unwrap().dest(0).unwrap();
     assert_eq!((dest.duid(), dest.priority), (Some(&b"x"[..]), 5));
     drop(pinned);
+    for (made_of, modified) in [
+        (&b"duid=x"[..], Err(EditError::Changed)),
+        (&b"duid=x;weight=7"[..], Ok(())),
+    ] {
+        let revision = Revision {
+            made_of: Some(made_of),
+            ..Revision::default()
+        };
+        assert_eq!(modify(b"sip:a:1", revision), modified);
+    }
     assert_eq!(modify(b"sip:b:1", up), Err(EditError::Ambiguous(2)));
     assert_eq!(modify(b"sip:z:1", up), Err(EditError::NotFound));
     unsafe { store.destroy() };

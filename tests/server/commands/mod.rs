@@ -1,4 +1,5 @@
-//! Commands of every day: names of sets, states of hosts.
+//! Commands of every day: names of sets, states of hosts, single attributes.
 
+mod attributes;
 mod names;
 mod states;

@@ -103,10 +103,10 @@ const NO_MATCH: &[(&str, &str)] = &[
     ),
     (
         "dispatcher.modify 1 sip:127.0.0.1:7001",
-        "expected flags, priority or attrs",
+        "expected flags, priority, attrs or the name of an attribute, each with a value",
     ),
     (
-        "dispatcher.modify 1 sip:127.0.0.1:7001 color red",
+        "dispatcher.modify 1 sip:127.0.0.1:7001 co=lor red",
         "expected flags",
     ),
     (
