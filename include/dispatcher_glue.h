@@ -74,6 +74,7 @@ struct glue_modparams {
 	str ds_ping_socket;
 	str event_callback;
 	str metrics_attrs;
+	str metrics_file;
 	int force_dst;
 	int flags;
 	int use_default;
@@ -105,6 +106,7 @@ struct glue_modparams {
 	int ds_dns_match_all;
 	int metrics_destinations;
 	int counters;
+	int metrics_interval;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -263,6 +265,8 @@ void dsr_ping_tick(unsigned int ticks, void *param);
 void dsr_names_tick(unsigned int ticks, void *param);
 /* The process that keeps what operators have set. */
 void dsr_states_tick(unsigned int ticks, void *param);
+/* The process that writes metrics_file. */
+void dsr_metrics_tick(unsigned int ticks, void *param);
 /* tm: a local request is about to leave; a ping has ended. */
 void dsr_ping_leaves(struct cell *transaction, int type, struct tmcb_params *params);
 void dsr_ping_done(struct cell *transaction, int type, struct tmcb_params *params);

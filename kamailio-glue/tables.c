@@ -84,6 +84,7 @@ struct glue_modparams glue_modparams = {
 	.ds_dns_interval = 600,
 	.metrics_destinations = 1000,
 	.counters = 1,
+	.metrics_interval = 15,
 };
 
 #define TEXT(name) {#name, PARAM_STR, &glue_modparams.name}
@@ -127,6 +128,7 @@ static param_export_t glue_params[] = {
 	TEXT(ds_ping_socket),
 	TEXT(event_callback),
 	TEXT(metrics_attrs),
+	TEXT(metrics_file),
 	NUMBER(force_dst),
 	NUMBER(flags),
 	NUMBER(use_default),
@@ -158,6 +160,7 @@ static param_export_t glue_params[] = {
 	NUMBER(ds_dns_ttl),
 	NUMBER(ds_dns_match_all),
 	NUMBER(metrics_destinations),
+	NUMBER(metrics_interval),
 	TEXTS(set_name),
 	NUMBER(counters),
 	{0, 0, 0}

@@ -492,6 +492,30 @@ fn every_field_of_a_record_is_documented_and_no_other() {
     );
 }
 
+/// Alerts and dashboards ask for metrics that are there.
+#[test]
+fn what_contrib_asks_for_is_a_metric() {
+    let source = read(&root().join("src/dispatch/observe/families.rs"));
+    let mut seen = 0;
+    for file in [".yml", ".json"]
+        .map(|ending| files(&root().join("contrib"), ending))
+        .concat()
+    {
+        let text = read(&file);
+        for rest in text.split("kamailio_dispatcher_").skip(1) {
+            let is_name = |c: &char| c.is_ascii_lowercase() || *c == '_';
+            let name: String = rest.chars().take_while(is_name).collect();
+            seen += 1;
+            assert!(
+                source.contains(&format!("\"{name}\"")),
+                "{}: {name}",
+                file.display()
+            );
+        }
+    }
+    assert!(seen > 30, "the metrics were not found: {seen}");
+}
+
 /// Each family, with its type and what it says on the page itself.
 #[test]
 fn every_metric_is_documented_and_no_other() {

@@ -35,18 +35,21 @@ impl fmt::Display for Wrong {
 }
 
 impl Filter {
+    /// The filter without words.
+    pub const ALL: Filter = Filter {
+        destinations: true,
+        sets: None,
+        families: Families::ALL,
+        states: None,
+        up: None,
+    };
+
     /// Reads the words of a filter, joined by `&`.
     ///
     /// # Errors
     /// [`Wrong`] names the word.
     pub fn parse(text: &[u8]) -> Result<Self, Wrong> {
-        let mut filter = Filter {
-            destinations: true,
-            sets: None,
-            families: Families::ALL,
-            states: None,
-            up: None,
-        };
+        let mut filter = Filter::ALL;
         for (name, value) in pairs(text) {
             let read = filter.add(&name, &value);
             read.ok_or_else(|| {

@@ -1,6 +1,6 @@
 //! The parameters of metrics.
 
-use super::value::{Read, parsed, whole};
+use super::value::{Read, bad_number, parsed, set, whole};
 use crate::kamailio::server::sys;
 
 /// Labels of a destination that `metrics_attrs` cannot name.
@@ -12,6 +12,10 @@ pub struct Metrics {
     pub destinations: usize,
     /// The attributes that are labels of `destination_info`.
     pub attrs: Vec<&'static str>,
+    /// The file that they are written to, if there is one.
+    pub file: Option<&'static [u8]>,
+    /// Seconds from one writing to the next.
+    pub interval_s: u64,
 }
 
 /// Reads the parameters.
@@ -23,9 +27,21 @@ pub(super) fn metrics(raw: &sys::glue_modparams) -> Read<Metrics> {
         raw.metrics_destinations,
         "a number of destinations, 0 for all",
     );
+    let interval_s = match u64::try_from(raw.metrics_interval) {
+        Ok(0) | Err(_) => {
+            return bad_number(
+                "metrics_interval",
+                raw.metrics_interval,
+                "seconds, 1 or more",
+            );
+        }
+        Ok(interval_s) => interval_s,
+    };
     Ok(Metrics {
         destinations: usize::try_from(destinations).unwrap_or(usize::MAX),
         attrs: parsed("metrics_attrs", &raw.metrics_attrs, labels, expected)?.unwrap_or_default(),
+        file: set(&raw.metrics_file),
+        interval_s,
     })
 }
 

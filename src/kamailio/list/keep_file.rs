@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
-use super::plain_file::{self, path_of};
+use super::plain_file::{self, FOR_US, path_of};
 use crate::dispatch::list::state_file::{self, KeptState};
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, Outcome, State};
@@ -63,7 +63,7 @@ impl KeptFile {
         if self.written != text {
             let failed = |error| format!("{}: {error}", Whole(path));
             self.put_aside(path).map_err(failed)?;
-            plain_file::replace(path_of(path), &text).map_err(failed)?;
+            plain_file::replace(path_of(path), &text, FOR_US).map_err(failed)?;
             self.written = text;
         }
         Ok(())

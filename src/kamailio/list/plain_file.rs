@@ -1,6 +1,6 @@
 //! Plain files: a read never waits for another kind of file, and a file is replaced in one step.
 //!
-//! A file is replaced by another one beside it, which nobody but the server's user may open. In a directory that other
+//! A file is replaced by another one beside it, which nobody but the server's user may write to. In a directory that other
 //! users can write to, they could put a link or a file of their own in the way, so nothing is read or written there.
 
 use core::hash::{BuildHasher, Hasher};
@@ -14,6 +14,12 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::kamailio::server::heap;
+
+/// The permissions of a file that only the server's user reads.
+pub const FOR_US: u32 = 0o600;
+
+/// The permissions of a file that everybody reads.
+pub const FOR_ALL: u32 = 0o644;
 
 /// The permission of others to write.
 const OTHERS_WRITE: u32 = 0o002;
@@ -62,14 +68,14 @@ fn open(path: &Path) -> io::Result<File> {
     })
 }
 
-/// Writes a file in one step: at any moment it holds the old text or the new one.
+/// Writes a file in one step: at any moment it holds the old text or the new one. It gets these permissions.
 ///
 /// # Errors
 /// It is as it was.
-pub fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     require_safe(path)?;
     let beside = beside(path);
-    let replaced = write_new(&beside, text).and_then(|()| fs::rename(&beside, path));
+    let replaced = write_new(&beside, text, mode).and_then(|()| fs::rename(&beside, path));
     if replaced.is_err() {
         let _ = fs::remove_file(&beside);
     }
@@ -114,7 +120,7 @@ pub fn try_out(path: &Path, text: &[u8]) -> io::Result<()> {
     }
     remove_stale(path);
     let beside = beside(path);
-    let written = write_new(&beside, text);
+    let written = write_new(&beside, text, FOR_US);
     let removed = fs::remove_file(&beside);
     written.and(removed)
 }
@@ -160,14 +166,15 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// Writes a file that is not there yet.
-fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(FOR_US)
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
     file.write_all(text)?;
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.sync_all()
 }
 
@@ -241,8 +248,8 @@ mod tests {
         let (file, other) = (folder.0.join("st"), folder.0.join("other"));
         fs::write(&other, "mine").unwrap();
         symlink(&other, &file).unwrap();
-        assert!(write_new(&file, b"text").is_err());
-        replace(&file, b"text").unwrap();
+        assert!(write_new(&file, b"text", FOR_US).is_err());
+        replace(&file, b"text", FOR_US).unwrap();
         assert_eq!(fs::read(&other).unwrap(), b"mine");
         let written = fs::symlink_metadata(&file).unwrap();
         assert!(written.is_file());
