@@ -103,7 +103,7 @@ has_postgres() { ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || comman
 choose_databases() {
 	[ -n "${KAMAILIO_MODULES:-}" ] ||
 		need kamailio-sqlite-modules kamailio-mysql-modules kamailio-postgres-modules
-	need sqlite3 kamcli
+	need sqlite3 kamcli curl
 	command -v mariadbd >/dev/null 2>&1 || [ -x /usr/sbin/mariadbd ] || need mariadb-server-core
 	command -v mariadb >/dev/null 2>&1 || need mariadb-client-core
 }

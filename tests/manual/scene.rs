@@ -60,6 +60,13 @@ failure_route[NEXT] {
 }
 "#;
 
+/// The figures over HTTP, as the guide has them.
+const METRICS: &str = r#"
+tcp_accept_no_cl=yes
+listen=tcp:192.0.2.1:9494
+event_route[xhttp:request] { ds_metrics(); }
+"#;
+
 /// A server with gateways that answer.
 pub struct Scene {
     pub server: Kamailio,
@@ -101,8 +108,14 @@ impl Scene {
         if name == "failing" {
             gateways[1].set_answer_to("INVITE", 503);
         }
-        let routes = if name == "failing" { FAILOVER } else { ROUTES };
-        let config = config::assemble(routes)
+        let config = match name {
+            "failing" => config::assemble(FAILOVER),
+            "metrics" => config::assemble(&format!("{ROUTES}{METRICS}"))
+                .load("xhttp.so")
+                .tcp(),
+            _ => config::assemble(ROUTES),
+        };
+        let config = config
             .param("flags", 2)
             .param("xavp_dst_mode", 65536)
             .param("ds_hash_size", 8)
@@ -125,7 +138,7 @@ impl Scene {
 
     fn prepare(&self, name: &str) {
         match name {
-            "" | "sets" | "three" | "still" => {}
+            "" | "metrics" | "sets" | "three" | "still" => {}
             "longer" => {
                 room::write(
                     "dispatcher.list",
