@@ -240,6 +240,8 @@ int glue_counter_add(const char *name, const char *doc);
 int glue_counter_show(const char *name, const char *doc, int what);
 /* What this process has counted with that number. For the process alone, from child_init on. */
 long *glue_counter_cell(int id);
+/* What all processes have counted. */
+long glue_counter_sum(int id);
 
 /* ---- event routes (events.c) ---- */
 

@@ -54,10 +54,14 @@ families! {
     Edits Counter "edits_total" "Changes of one destination by command, by kind.";
     PingsEnabled Gauge "pings_enabled" "1 while pings are sent.";
     CallsExpired Counter "calls_expired_total" "Counted calls that were ended because their time was over.";
+    EventsDropped Counter "events_dropped_total" "Events that no route was told of, with counters.";
     StatesSaved Gauge "states_saved" "1 while what operators have set is kept for a restart, 0 while that fails.";
     DestinationsOmitted Gauge "destinations_omitted" "Destinations without metrics of their own, by metrics_destinations.";
     SetInfo Gauge "set_info" "Always 1; the name of a set, by set_name.";
     SetDestinations Gauge "set_destinations" "Destinations of a set, by state.";
+    SetSelections Counter "set_selections_total" "Selections that found a destination, first or by failover, with counters 2.";
+    SetSelectionsFailed Counter "set_selections_failed_total" "Selections that found no destination, with counters 2.";
+    SetFailovers Counter "set_failovers_total" "Destinations that were left for the next one, with counters 2.";
     SetCalls Gauge "set_calls" "Calls that are counted at the destinations of a set.";
     DestinationUp Gauge "destination_up" "1 if new calls may come to the destination, else 0.";
     DestinationState Gauge "destination_state" "1 for the state that the destination is in, else 0.";
@@ -65,6 +69,10 @@ families! {
     DestinationChanged Gauge "destination_state_change_timestamp_seconds" "When the state was last set.";
     DestinationCalls Gauge "destination_calls" "Calls that are counted at the destination.";
     DestinationCallsLimit Gauge "destination_calls_limit" "The most calls that the destination takes, by maxload.";
+    DestinationSelections Counter "destination_selections_total" "How often it was chosen, first or by failover, with counters 2.";
+    DestinationFailovers Counter "destination_failovers_total" "How often it was left for the next one, with counters 2.";
+    Pings Counter "destination_pings_total" "Pings that have ended.";
+    PingsFailed Counter "destination_pings_failed_total" "Pings with a bad result, or that could not be sent.";
     RoundTrip Gauge "destination_ping_round_trip_seconds" "Time from the last ping to its reply.";
     Latency Gauge "destination_ping_latency_seconds" "Estimate of the time to a reply, over the last pings.";
     Overload Gauge "destination_overload_ratio" "Share of calls to pass over that the destination has reported, while the report holds.";

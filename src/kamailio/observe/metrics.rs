@@ -5,6 +5,7 @@ use core::iter::once;
 use core::sync::atomic::Ordering::Relaxed;
 use std::collections::HashMap;
 
+use super::counting::group;
 use super::http::{Reply, Request};
 use super::names;
 use crate::dispatch::list::attrs;
@@ -24,6 +25,7 @@ use crate::kamailio::server::time::{now_us, wall_of};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::overload::Overload;
 use crate::shm::dest::probing::Health;
+use crate::shm::observe::counters::{DestCounts, SetCounts};
 use crate::shm::set::view::View;
 use crate::shm::table::sets::Table;
 
@@ -41,6 +43,28 @@ const STATES: [(&str, State); 5] = [
     ("inactive", State::INACTIVE),
     ("trying", State::TRYING),
     ("active", State::ACTIVE),
+];
+
+/// A family, and how its counter is read.
+type Count<T> = (Id, fn(&T) -> u64);
+
+/// What was counted of a set.
+const SET_COUNTS: [Count<SetCounts>; 3] = [
+    (Id::SetSelections, SetCounts::selections),
+    (Id::SetSelectionsFailed, SetCounts::selections_failed),
+    (Id::SetFailovers, SetCounts::failovers),
+];
+
+/// What was counted of a destination.
+const DEST_COUNTS: [Count<DestCounts>; 2] = [
+    (Id::DestinationSelections, DestCounts::selections),
+    (Id::DestinationFailovers, DestCounts::failovers),
+];
+
+/// What was counted of the pings of a destination.
+const PING_COUNTS: [Count<Health>; 2] = [
+    (Id::Pings, Health::pings),
+    (Id::PingsFailed, Health::pings_failed),
 ];
 
 /// A destination of the page.
@@ -212,6 +236,9 @@ fn of_module(add: &mut Adder<'_>, module: &Module, table: Option<&Table>) {
     if module.calls.is_some() {
         add.one(Id::CallsExpired, outcomes.calls_expired.load(Relaxed));
     }
+    if let Some(dropped) = group::EVENTS_DROPPED.sum() {
+        add.one(Id::EventsDropped, dropped);
+    }
     if settings.keep != Keep::Nowhere {
         let saved = module.shared.states_not_kept.load(Relaxed) == 0;
         add.one(Id::StatesSaved, u32::from(saved));
@@ -241,6 +268,13 @@ fn of_sets(add: &mut Adder<'_>, module: &Module, sets: &[(SetId, &View)]) {
         })
     });
     add.all(Id::SetDestinations, counted);
+    for (id, count) in SET_COUNTS {
+        let counts = sets.iter().filter_map(|&(set, view)| {
+            let counts = view.record().counted()?;
+            Some((of_set(set), count(counts)))
+        });
+        add.all(id, counts);
+    }
     if module.calls.is_some() {
         let calls = sets.iter().map(|&(set, view)| {
             let loads = view.dests().map(|dest| u64::from(dest.record().load()));
@@ -330,7 +364,21 @@ fn of_destinations(add: &mut Adder<'_>, module: &Module, rows: &[Row<'_>]) {
         let limits = limits.map(|(labels, row)| (labels, row.dest.maxload.max(0)));
         add.all(Id::DestinationCallsLimit, limits);
     }
+    for (id, count) in DEST_COUNTS {
+        let counts = all().filter_map(|(labels, row)| {
+            let counts = row.dest.record().counted()?;
+            Some((labels, count(counts)))
+        });
+        add.all(id, counts);
+    }
     if settings.pings.is_some() {
+        for (id, count) in PING_COUNTS {
+            let counts = all().filter_map(|(labels, row)| {
+                let health = row.dest.record().health()?;
+                Some((labels, count(health)))
+            });
+            add.all(id, counts);
+        }
         let trips = all().filter_map(|(labels, row)| {
             let last = row.dest.record().health().and_then(Health::last)?;
             let trip = Seconds(last.round_trip_us.into());

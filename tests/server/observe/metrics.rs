@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flate2::read::GzDecoder;
-use harness::http::{Answer, Http};
+use harness::http::{self, Http};
 use harness::network::from_afar;
 use harness::this_machine::{lacks_networks, prometheus};
-use harness::{Config, Kamailio, Module, Request, Uac, fails_to_start, this_server};
+use harness::{Answer, Config, Kamailio, Module, Request, Uac, Uas, fails_to_start, this_server};
 use serde_json::json;
 
 /// A request over SIP runs the function as well, which refuses it.
@@ -31,7 +31,7 @@ pub fn config() -> Config {
         .load("xhttp.so")
 }
 
-pub fn get(server: &Kamailio, path: &str, headers: &[&str]) -> Answer {
+pub fn get(server: &Kamailio, path: &str, headers: &[&str]) -> http::Answer {
     Http::to(server.addr()).get(path, headers)
 }
 
@@ -343,6 +343,84 @@ fn what_happens_is_seen_on_the_next_page() {
     assert_eq!(value("last_load_success"), "0");
     let loads = [r#"{result="ok"} 2"#, r#"{result="refused"} 1"#];
     assert_eq!(lines(&text(), "loads_total"), loads);
+}
+
+#[test]
+fn selections_failovers_and_pings_are_counted() {
+    if this_server::lacks(&["xhttp.so"]) {
+        return;
+    }
+    let gateway = Uas::start(Answer::Code(200));
+    let routes = r#"
+request_route {
+    ds_select_dst("1", "8");
+    ds_next_dst();
+    ds_select_dst("2", "8");
+    sl_send_reply("200", "OK");
+}
+event_route[xhttp:request] { ds_metrics(); }
+"#;
+    let list = format!(
+        "1 sip:127.0.0.1:1 0 1\n1 {} 8\n2 sip:127.0.0.1:7003 4\n",
+        gateway.uri()
+    );
+    let config = Config::routes(routes)
+        .tcp()
+        .global("tcp_accept_no_cl=yes")
+        .load("xhttp.so")
+        .list(list)
+        .param("flags", 2)
+        .param("force_dst", 1)
+        .param("counters", 2)
+        .param("ds_ping_interval", 1)
+        .param("ds_ping_latency_stats", 1)
+        .allow_log("no destination");
+    let server = Kamailio::start(Module::Rust, config);
+    for _ in 0..3 {
+        let request = Request::new("OPTIONS", "sip:x@service.test");
+        let reply = Uac::new().request(server.addr(), &request);
+        assert_eq!(reply.status(), Some(200));
+    }
+    let text = || get(&server, "/metrics", &[]).text();
+    let counts = |family: &str| -> Vec<String> {
+        let text = text();
+        let found = lines(&text, family).into_iter();
+        let short = found.map(|line| line.replace(r#",duid="",socket="""#, ""));
+        short.filter(|line| !line.ends_with(" 0")).collect()
+    };
+    let uri = gateway.uri();
+    assert_eq!(counts("set_selections_total"), [r#"{set="1"} 6"#]);
+    assert_eq!(counts("set_failovers_total"), [r#"{set="1"} 3"#]);
+    assert_eq!(counts("set_selections_failed_total"), [r#"{set="2"} 3"#]);
+    assert_eq!(
+        counts("destination_failovers_total"),
+        [r#"{set="1",destination="sip:127.0.0.1:1"} 3"#]
+    );
+    assert_eq!(
+        counts("destination_selections_total"),
+        [
+            r#"{set="1",destination="sip:127.0.0.1:1"} 3"#.to_owned(),
+            format!(r#"{{set="1",destination="{uri}"}} 3"#),
+        ]
+    );
+    let of_gateway = format!(r#"{{set="1",destination="{uri}"}} "#);
+    for family in [
+        "destination_pings_total",
+        "destination_ping_round_trip_seconds",
+    ] {
+        harness::wait_for(family, harness::patience(10), || {
+            counts(family)
+                .iter()
+                .any(|line| line.starts_with(&of_gateway))
+                .then_some(())
+        });
+    }
+    assert_eq!(counts("destination_pings_failed_total"), [""; 0]);
+    // Below a millisecond it is 0.
+    let estimates = "destination_ping_latency_seconds";
+    assert_eq!(lines(&text(), estimates).len(), 1);
+    let page = get(&server, "/metrics", &[]);
+    assert_eq!(promtool(&page.body).unwrap_or_default(), "");
 }
 
 /// Quotes, a backslash, a line end, bytes that are no text, set 0, equal lines, lines that are equal but for bytes that

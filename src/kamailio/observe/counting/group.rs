@@ -148,6 +148,14 @@ impl Counter {
         self.add_number(c_long::try_from(more).unwrap_or(c_long::MAX));
     }
 
+    /// Returns what all processes have counted; `None` if it is not counted.
+    pub fn sum(&self) -> Option<u64> {
+        let id = self.id.load(Relaxed);
+        // SAFETY: the number of a counter that the server has registered.
+        let sum = (id >= 0).then(|| unsafe { sys::glue_counter_sum(id) })?;
+        u64::try_from(sum).ok()
+    }
+
     #[inline(always)]
     fn add_number(&self, more: c_long) {
         // SAFETY: a cell of this process, whose first thread alone runs this, and which lives as long as the process.
