@@ -348,7 +348,7 @@ mod parameters {
         let real = real();
         let mut documented = BTreeSet::new();
         let (table, _) = text.split_once("\n## ").unwrap();
-        for row in rows(table).iter().filter(|row| row.len() == 5) {
+        for row in rows(table).iter().filter(|row| row.len() == 6) {
             let name = row[0]
                 .strip_prefix('[')
                 .and_then(|cell| cell.split_once(']'));
@@ -357,8 +357,9 @@ mod parameters {
                 .get(name)
                 .unwrap_or_else(|| panic!("no parameter {name}"));
             assert!(row[1].starts_with(kind), "type of {name}: {row:?}");
+            assert!(!row[2].is_empty(), "range of {name}: {row:?}");
             if let Some(default) = default {
-                let written = row[2].trim_start_matches('`');
+                let written = row[3].trim_start_matches('`');
                 let begins = written.strip_prefix(default);
                 let whole =
                     begins.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric()));
@@ -744,7 +745,7 @@ fn every_parameter_that_the_packaged_module_lacks_is_named_for_the_way_back() {
     let named: BTreeSet<&str> = code(&migrate).into_iter().collect();
     let mut seen = 0;
     for row in rows(&reference("parameters.md")) {
-        let [name, _, _, in_c, _] = row.as_slice() else {
+        let [name, _, _, _, in_c, _] = row.as_slice() else {
             continue;
         };
         let Some(name) = between(name, "[", "]").first().copied() else {

@@ -5,6 +5,7 @@
 
 mod book;
 mod config;
+mod ranges;
 mod room;
 mod scene;
 mod session;
