@@ -28,8 +28,9 @@ help: ## print this list
 setup: ## install the distribution's packages that the other targets need (apt, sudo)
 	@sh kamailio-glue/setup.sh
 
-setup-tests: setup ## install what the tests need besides: drivers, databases, kamcli, Lua, Python, TLS, IMS
+setup-tests: setup ## install what the tests need besides: drivers, databases, a browser, kamcli, Lua, Python, TLS, IMS
 	@sh kamailio-glue/setup.sh tests
+	@sh tests/harness/axe.sh
 
 headers: setup ## fetch the installed server's headers into target/kamailio-src
 	@[ -n "$$KAMAILIO_SRC" ] || sh kamailio-glue/headers.sh target/kamailio-src

@@ -299,8 +299,9 @@ int dsr_fixup_dsg_fetch_uri(void **param, int number);
 int dsr_fixup_mark_addr(void **param, int number);
 int dsr_fixup_oc_set_attrs(void **param, int number);
 int dsr_fixup_load_unset(void **param, int number);
-/* Without arguments, it is called with NULL and 0. */
+/* Without arguments, these are called with NULL and 0. */
 int dsr_fixup_metrics(void **param, int number);
+int dsr_fixup_page(void **param, int number);
 
 /* Script functions; each parameter is what its fixup left. Never 0. */
 int dsr_select_dst(struct sip_msg *msg, char *set, char *alg);
@@ -336,6 +337,7 @@ int dsr_load_unset_call_id(struct sip_msg *msg, char *call_id, char *p2);
 int dsr_reload(struct sip_msg *msg, char *p1, char *p2);
 int dsr_metrics(struct sip_msg *msg, char *p1, char *p2);
 int dsr_metrics_filter(struct sip_msg *msg, char *filter, char *p2);
+int dsr_page(struct sip_msg *msg, char *p1, char *p2);
 
 /* Script functions for KEMI; texts are never NULL. */
 int dsr_kemi_select(struct sip_msg *msg, int set, int alg);
@@ -367,6 +369,7 @@ int dsr_kemi_load_unset_call_id(struct sip_msg *msg, str *call_id);
 int dsr_kemi_reload(struct sip_msg *msg);
 int dsr_kemi_metrics(struct sip_msg *msg);
 int dsr_kemi_metrics_filter(struct sip_msg *msg, str *filter);
+int dsr_kemi_page(struct sip_msg *msg);
 
 /* $dsv(name): reads the name, gives the value. */
 int dsr_dsv_parse_name(pv_spec_p spec, str *name);

@@ -113,6 +113,13 @@ choose_engines() {
 	[ -n "${KAMAILIO_MODULES:-}" ] || need kamailio-lua-modules kamailio-python3-modules
 }
 
+# A browser for the tests of the page, without a window. Where there is none, they are skipped and counted.
+choose_browser() {
+	for package in chromium chromium-driver; do
+		[ -z "$(candidate "$package")" ] || need "$package"
+	done
+}
+
 # What the configs of tests/server/configs load: TLS with certificates made by openssl, and the IMS
 # samples, whose documentation comes with the server.
 choose_configs() {
@@ -161,6 +168,7 @@ if [ "$tests" = tests ]; then
 	choose_engines
 	choose_configs
 	need gdb         # what a server that ends slowly waits for (make torture)
+	choose_browser
 fi
 [ "$tests" != docs ] || need pandoc groff-base
 [ "$tests" != fuzz ] || need g++

@@ -49,6 +49,7 @@ static cmd_export_t glue_cmds[] = {
 	PLAIN("ds_reload", dsr_reload, 0, ANY_ROUTE),
 	COMMAND("ds_metrics", dsr_metrics, 0, dsr_fixup_metrics, ANY_ROUTE),
 	COMMAND("ds_metrics", dsr_metrics_filter, 1, dsr_fixup_metrics, ANY_ROUTE),
+	COMMAND("ds_page", dsr_page, 0, dsr_fixup_page, ANY_ROUTE),
 	PLAIN("bind_dispatcher", dsr_bind_dispatcher, 0, 0),
 #ifdef DISPATCHER_PANIC_PROBE
 	PLAIN("ds_panic_probe", dsr_panic_probe, 0, ANY_ROUTE),

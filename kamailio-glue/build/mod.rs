@@ -10,6 +10,7 @@ mod elf;
 mod features;
 mod glue;
 mod headers;
+mod page;
 mod server;
 
 use std::env;
@@ -42,6 +43,7 @@ pub fn build() -> Result<()> {
     glue.compile()?;
     glue.keep_options()?;
     bindings::write(&glue, &sizes)?;
+    page::write(&root, &out)?;
 
     // Modules that reopen themselves with RTLD_GLOBAL (app_jsdt, app_lua) would otherwise take
     // over our own references to `exports`.

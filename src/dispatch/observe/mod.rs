@@ -5,9 +5,15 @@
 //! | [`exposition`] | The text format of Prometheus. |
 //! | [`families`] | The families of metrics. |
 //! | [`filter`] | What a page of metrics shows. |
+//! | [`find`] | What the page asks for. |
 //! | [`http_text`] | Small texts of HTTP: the query of a URL, and what a client takes. |
+//! | [`page`] | What the page gets. |
+//! | [`shown`] | The five states that people are shown. |
 
 pub mod exposition;
 pub mod families;
 pub mod filter;
+pub mod find;
 pub mod http_text;
+pub mod page;
+pub mod shown;

@@ -16,8 +16,10 @@ use crate::kamailio::server::text;
 
 /// The content type of texts for people.
 pub const TEXT: &str = "text/plain; charset=utf-8";
+/// The header that says whether a client may keep the reply.
+const CACHE: &str = "Cache-Control";
 /// Room for the head of a reply, in bytes.
-const HEAD: usize = 512;
+const HEAD: usize = 1_024;
 /// A body that is shorter is sent as it is: it fits into a packet.
 const WORTH_GZIP: usize = 1_400;
 /// What the compressor has for itself, in bytes.
@@ -132,10 +134,12 @@ impl<'m> Request<'m> {
     }
 
     fn send(&self, reply: &Reply<'_>, body: &[u8], is_packed: bool) -> bool {
-        let mut head = String::from("Cache-Control: no-store\r\n");
+        let mut head = String::new();
+        let may_keep = reply.headers.iter().any(|(name, _)| *name == CACHE);
+        let no_store = (!may_keep).then_some(&(CACHE, "no-store"));
         let packed = ("Content-Encoding", "gzip");
         let packed = (is_packed || reply.is_packed).then_some(&packed);
-        for (name, value) in reply.headers.iter().chain(packed) {
+        for (name, value) in reply.headers.iter().chain(no_store).chain(packed) {
             head.extend([name, ": ", value, "\r\n"]);
         }
         let mut reason = text::as_terminated_str(reply.reason);
@@ -164,7 +168,7 @@ pub struct Reply<'r> {
     pub reason: &'r CStr,
     /// The content type.
     pub content_type: &'r str,
-    /// Further headers; `Cache-Control: no-store` is always one.
+    /// Further headers; `Cache-Control: no-store` is one, unless they have another.
     pub headers: &'r [(&'r str, &'r str)],
     /// The body.
     pub body: &'r [u8],

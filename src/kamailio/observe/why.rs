@@ -20,6 +20,15 @@ pub fn is_pinged_now(module: &Module, dest: &Dest) -> bool {
         && is_pinged(dest.record().state(), &cfg::mark_rules(module))
 }
 
+/// Says if pings are sent, and if not, why.
+pub fn switch(module: &Module) -> &'static str {
+    match (&module.settings.pings, pings_on(module)) {
+        (None, _) => "off: ds_ping_interval is 0",
+        (_, false) => "off: dispatcher.ping_active 0",
+        _ => "on",
+    }
+}
+
 /// Says how a ping ended.
 pub fn ended(ended: Ended) -> String {
     match ended {

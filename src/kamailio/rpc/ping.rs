@@ -7,7 +7,7 @@ use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::list::words::integer;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::names;
-use crate::kamailio::observe::why::{ended, is_pinged_now, why};
+use crate::kamailio::observe::why::{ended, is_pinged_now, switch, why};
 use crate::kamailio::probing::ping::{pings_on, set_pings};
 use crate::kamailio::server::heap;
 use crate::kamailio::server::time::{now_ms, now_us};
@@ -111,15 +111,6 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
          destination (dispatcher.ping_status SET URI)"
             .into()
     })
-}
-
-/// Says if pings are sent, and if not, why.
-fn switch(module: &Module) -> &'static str {
-    match (&module.settings.pings, pings_on(module)) {
-        (None, _) => "off: ds_ping_interval is 0",
-        (_, false) => "off: dispatcher.ping_active 0",
-        _ => "on",
-    }
 }
 
 /// Adds the probing result of a destination.

@@ -152,3 +152,9 @@ pub extern "C" fn dsr_fixup_metrics(arg: FixupArg, position: c_int) -> InitRet {
         InitRet::of(http::is_loaded("ds_metrics") && is_good && (position == 0 || arg.fix_text()))
     })
 }
+
+/// `ds_page` has no arguments; without xhttp it can never answer.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_fixup_page(_: FixupArg, _: c_int) -> InitRet {
+    guard(|| InitRet::of(http::is_loaded("ds_page")))
+}

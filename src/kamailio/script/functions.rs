@@ -3,6 +3,7 @@
 use super::dsg;
 use crate::kamailio::list::reload;
 use crate::kamailio::observe::metrics;
+use crate::kamailio::observe::page::answer;
 use crate::kamailio::select::call_load;
 use crate::kamailio::select::from_list::{self, DEFAULT_MODE};
 use crate::kamailio::select::mark;
@@ -301,4 +302,10 @@ pub extern "C" fn dsr_load_unset_call_id(msg: MessageArg, call_id: Arg, _: Arg) 
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_load_unset(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     msg.run(|msg| call_load::unset(msg).then_some(ScriptRet::OK))
+}
+
+/// `ds_page`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_page(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
+    msg.run(|msg| answer::page(msg))
 }

@@ -4,6 +4,7 @@ use core::ffi::c_int;
 
 use crate::kamailio::list::reload;
 use crate::kamailio::observe::metrics;
+use crate::kamailio::observe::page::answer;
 use crate::kamailio::select::call_load;
 use crate::kamailio::select::from_list::{self, DEFAULT_MODE};
 use crate::kamailio::select::mark;
@@ -219,6 +220,12 @@ pub extern "C" fn dsr_kemi_metrics(msg: MessageArg) -> ScriptRet {
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_metrics_filter(msg: MessageArg, filter: StrArg) -> ScriptRet {
     msg.run(|msg| metrics::ds_metrics(msg, filter.bytes()))
+}
+
+/// `ds_page`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_page(msg: MessageArg) -> ScriptRet {
+    msg.run(|msg| answer::page(msg))
 }
 
 /// `ds_load_update`(). The result is 0 or -1, as in the C module.

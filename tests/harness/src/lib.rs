@@ -6,6 +6,7 @@
 //! was built with sanitizers, `KEEP=1` keeps the working directories, `KEEP_LISTS` names a directory that
 //! gets a copy of each list.
 mod binrpc;
+mod browser;
 mod c_module;
 mod cast;
 mod config;
@@ -45,6 +46,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use binrpc::{Piece, binrpc, binrpc_within, typed_binrpc};
+pub use browser::{Browser, axe};
 pub use c_module::c_module;
 pub use cast::{Cast, STARTS};
 pub use config::{Config, Value};

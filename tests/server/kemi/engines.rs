@@ -147,6 +147,7 @@ fn later_cases() -> Vec<(&'static str, String)> {
             "D.ds_metrics()|D.ds_metrics_filter('level=set')",
             format!("-1 -1  {RU}"),
         ),
+        ("D.ds_page()", format!("-1  {RU}")),
         (
             "D.ds_mark_addr('i', 1, 'sip:127.0.0.1:7001')|D.ds_is_active_uri(1, 'sip:127.0.0.1:7001')",
             format!("1 -1  {RU}"),

@@ -70,7 +70,7 @@ fn bitmaps_sums_and_maxima_agree_with_the_truth_after_all_changes() {
     for to in 0..=LEN {
         assert_eq!(
             sums.below(to),
-            values[..to].iter().sum(),
+            values[..to].iter().sum::<u32>(),
             "{to} of {values:?}"
         );
     }

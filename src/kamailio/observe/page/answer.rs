@@ -1,0 +1,114 @@
+//! Answers to the requests of the page. What follows the last `/` of the path says what is asked for; the script decides
+//! what stands before it.
+
+use super::take;
+use crate::dispatch::observe::find::Find;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::observe::http::{Reply, Request, TEXT};
+use crate::kamailio::server::guard::ScriptRet;
+use crate::kamailio::server::log::log_err;
+use crate::kamailio::server::message::Message;
+
+/// The page, with its style and its script.
+const PAGE: &str = include_str!(concat!(env!("OUT_DIR"), "/page.html"));
+/// What the page may do: run its own script, and ask this server.
+const POLICY: &str = include_str!(concat!(env!("OUT_DIR"), "/page.csp"));
+/// The page's version.
+const ETAG: &str = include_str!(concat!(env!("OUT_DIR"), "/page.etag"));
+
+const HTML: &str = "text/html; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// Answers a request of the page. Returns `None` after a log line if nothing was sent.
+pub fn page(msg: &Message) -> Option<ScriptRet> {
+    let request = Request::of(msg, "ds_page")?;
+    if !request.is_allowed(&["GET"]) {
+        return Some(ScriptRet::OK);
+    }
+    let module = Module::get()?;
+    let sent = match request.path().rsplit(|&byte| byte == b'/').next() {
+        Some(b"" | b"index.html") => of_page(&request),
+        Some(b"data") => of_rows(&request, module, JSON),
+        Some(b"text") => of_rows(&request, module, TEXT),
+        Some(segment) => to_folder(&request, segment),
+        None => false,
+    };
+    sent.then_some(ScriptRet::OK)
+}
+
+/// Sends a reply, and what a browser has to know of each.
+fn send(request: &Request<'_>, headers: &[(&str, &str)], reply: &Reply<'_>) -> bool {
+    let always = [
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Cross-Origin-Resource-Policy", "same-origin"),
+    ];
+    let headers = [headers, &always].concat();
+    request.answer(&Reply {
+        headers: &headers,
+        smaller: "ask for a smaller count",
+        ..*reply
+    })
+}
+
+fn of_page(request: &Request<'_>) -> bool {
+    // A browser keeps the page, and asks whether it is still the same.
+    let headers = [
+        ("Cache-Control", "no-cache"),
+        ("Content-Security-Policy", POLICY),
+        ("ETag", ETAG),
+    ];
+    let known = request.header("If-None-Match");
+    let reply = if known.is_some_and(|known| known == ETAG.as_bytes()) {
+        Reply::text(304, c"Not Modified", "")
+    } else {
+        Reply {
+            content_type: HTML,
+            ..Reply::text(200, c"OK", PAGE)
+        }
+    };
+    send(request, &headers, &reply)
+}
+
+fn of_rows(request: &Request<'_>, module: &Module, content_type: &str) -> bool {
+    let find = match Find::read(request.query()) {
+        Ok(find) => find,
+        Err(why) => return send(request, &[], &Reply::text(400, c"Bad Request", &why)),
+    };
+    // Nothing is pinned any more when the answer is written and sent.
+    let data = match take::data(module, &find) {
+        Ok(data) => data,
+        Err(error) => {
+            log_err!("ds_page: {error}");
+            let text = format!("{error}\n");
+            return send(
+                request,
+                &[],
+                &Reply::text(503, c"Service Unavailable", &text),
+            );
+        }
+    };
+    let body = if content_type == JSON {
+        data.json()
+    } else {
+        data.text()
+    };
+    let reply = Reply {
+        content_type,
+        body: body.as_bytes(),
+        ..Reply::text(200, c"OK", "")
+    };
+    send(request, &[], &reply)
+}
+
+/// Sends the browser on from `/dispatcher` to `/dispatcher/`, below which the page asks for its data.
+fn to_folder(request: &Request<'_>, segment: &[u8]) -> bool {
+    // `./` keeps a segment with a colon from being read as another site.
+    let folder = format!("./{}/", String::from_utf8_lossy(segment));
+    let reply = Reply::text(
+        302,
+        c"Found",
+        "the page is at this path with a / at its end\n",
+    );
+    send(request, &[("Location", &folder)], &reply)
+}
