@@ -31,6 +31,8 @@ cp "$out/$host/release/libdispatcher.so" "$out/dispatcher.so"
 export DISPATCHER_SO="$out/dispatcher.so" DISPATCHER_PROBE_SO="$out/dispatcher.so"
 SANITIZER=$(clang -print-file-name="libclang_rt.asan-$(uname -m).so")
 export SANITIZER
+DISPATCHER_C_OPTIONS=$(find "$out/$host/release/build" -name c-options -printf '%T@ %p\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
+export DISPATCHER_C_OPTIONS
 
 # Not here: module::exports is about the release; in limits::memory the tests deny processes address space, and the
 # runtime then starts its symbolizer as one more process of the server. The last one fills the pool to the byte, and knows

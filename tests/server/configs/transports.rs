@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::stage::{Peers, Stage, both};
-use harness::{Config, Kamailio, Module, TempDir, free_port};
+use harness::{Config, Kamailio, Module, TempDir, free_port, patience};
 
 /// A key and a certificate `name.pem`, signed by `ca`, or by itself.
 fn certificate(dir: &Path, name: &str, ca: Option<&str>) {
@@ -120,6 +120,8 @@ fn trunks_over_tls_and_tcp() {
     let config = Config::raw(include_str!("transports.cfg"))
         .file("tls.cfg", &tls_config(certs.path(), "border"))
         .list(include_str!("transports.list"))
+        .define("CONNECT", patience(2).as_secs())
+        .define("FR_TIMER", patience(5).as_millis() / 2)
         .define("TCP2", second)
         .define("TLS", tls)
         .define("SECURE_TLS", trunks[0].tls)
