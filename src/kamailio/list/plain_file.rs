@@ -313,7 +313,7 @@ mod tests {
         for path in [Path::new("/dev/null"), &folder.0] {
             for done in [
                 read(path).map(|_| ()),
-                replace(path, b""),
+                replace(path, b"", 0o600),
                 try_out(path, b""),
             ] {
                 assert!(done.unwrap_err().to_string().contains("not a plain file"));
@@ -326,7 +326,7 @@ mod tests {
         let folder = Folder::new("others");
         let file = folder.0.join("st");
         fs::set_permissions(&folder.0, PermissionsExt::from_mode(0o1777)).unwrap();
-        let why = replace(&file, b"").unwrap_err().to_string();
+        let why = replace(&file, b"", 0o600).unwrap_err().to_string();
         assert_eq!(why, "other users can write to its directory");
         assert_eq!(folder.names(), [""; 0]);
     }

@@ -168,7 +168,6 @@ fn toggle(state: State, failures: u32) -> Outcome {
 
 /// Checks that all that a view knows of its records agrees with them, when nobody changes them.
 fn agrees(view: &View) {
-    use crate::dispatch::select::candidates::Candidates;
     use crate::dispatch::select::turns::Weights;
     use crate::shm::set::ranks::rank;
 
