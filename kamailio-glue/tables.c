@@ -91,7 +91,7 @@ struct glue_modparams glue_modparams = {
 #define TEXT(name) {#name, PARAM_STR, &glue_modparams.name}
 #define NUMBER(name) {#name, PARAM_INT, &glue_modparams.name}
 /* May be set more than once. */
-#define TEXTS(name) {#name, PARAM_STRING | USE_FUNC_PARAM, (void *)dsr_##name}
+#define TEXTS(name) {#name, PARAM_STRING | PARAM_USE_FUNC, (void *)dsr_##name}
 
 /* Table: parameters. */
 static param_export_t glue_params[] = {
