@@ -17,10 +17,11 @@ export DISPATCHER_PROBE_SO := $(CURDIR)/$(PROBE)
 SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/modules/tm.so \
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
-.PHONY: help setup setup-tests headers build probe checker install demo test test-one test-unit test-seam test-server \
-	test-parity book docs-check test-fuzz models models-full test-matrix test-aarch64 supply reproducible prove lint bench \
-	bench-compare bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping bench-domain bench-all \
-	torture garbage race fuzz miri tsan test-miri asan valgrind clean
+.PHONY: help setup setup-tests headers build probe checker install deb release server test-deb demo test test-one \
+	test-unit test-seam test-server test-parity book docs-check test-fuzz models models-full test-matrix test-aarch64 \
+	supply reproducible \
+	prove lint bench bench-compare bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping \
+	bench-domain bench-all torture garbage race fuzz miri tsan test-miri asan valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +67,24 @@ install: ## install the module into its own directory, and the checker (PREFIX, 
 	install -D -m 755 $(CHECKER) $(DESTDIR)$(PREFIX)/bin/$(notdir $(CHECKER))
 	strip --strip-unneeded $(DESTDIR)$(MODULE_DIR)/dispatcher.so $(DESTDIR)$(PREFIX)/bin/$(notdir $(CHECKER))
 	@echo "In kamailio.cfg, before loadmodule: mpath=\"$(MODULE_DIR):$(SERVER_MODULES)\""
+
+deb: setup ## build the Debian package, with a module for each server (KAMAILIO_SRC, KAMAILIO_MODULES: one more server)
+	@sh kamailio-glue/setup.sh deb
+	@MAKE="$(MAKE)" CARGO="$(CARGO)" sh debian/build.sh
+
+release: setup ## put a release together in target/release-VERSION: sources, packages, bill of materials, checksums
+	@sh kamailio-glue/setup.sh deb
+	@MAKE="$(MAKE)" CARGO="$(CARGO)" sh debian/release.sh
+
+# A tree that is built: KAMAILIO_SRC, KAMAILIO_BIN, and KAMAILIO_MODULES with its tm.so.
+server: ## prove a new release of Kamailio with the matrix, and add its build to the package (VERSION=6.1.4)
+	@"$${KAMAILIO_BIN:?names the program of that server}" -v | grep -q -F "kamailio $(VERSION) (" || \
+		{ echo "server: $$KAMAILIO_BIN is not kamailio $(VERSION)" >&2; exit 1; }
+	@$(MAKE) --no-print-directory test-matrix MATRIX_SUITES=
+	@$(MAKE) --no-print-directory deb
+
+test-deb: deb ## install the Debian package in clean systems of bookworm and trixie (needs root)
+	@sh tests/package/run.sh
 
 demo: build ## balance calls over three destinations, one of which is killed half-way
 	@$(CARGO) run --quiet -p dispatcher-programs --bin demo
@@ -120,7 +139,8 @@ test-fuzz: ## run the fuzz targets on mutated inputs (FUZZ_INPUTS=, FUZZ_SEED=, 
 supply: headers ## check other people's crates: licences, versions, advisories; write a bill of materials
 	@CARGO="$(CARGO)" sh tests/supply/run.sh
 
-reproducible: headers ## build in two clones with different paths, and compare the modules byte by byte
+reproducible: setup ## build the package in two clones with different paths, and compare the bytes
+	@sh kamailio-glue/setup.sh deb
 	@MAKE="$(MAKE)" sh tests/supply/reproducible.sh
 
 test-miri: ## run a part of the tests with threads under Miri (skipped where there is none)
@@ -129,8 +149,8 @@ test-miri: ## run a part of the tests with threads under Miri (skipped where the
 # One after the other, whatever becomes of one.
 prove: ## run what takes longer than `make test`: all of the matrix, aarch64, models, Miri, TSan, ASan, torture, supply ...
 	@rm -f target/supply/unchecked
-	@failed=; for part in supply reproducible test-matrix test-aarch64 models-full fuzz miri tsan asan torture garbage \
-			race valgrind; do \
+	@failed=; for part in supply reproducible test-deb test-matrix test-aarch64 models-full fuzz miri tsan asan torture \
+			garbage race valgrind; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 		[ ! -s target/supply/unchecked ] || echo "prove: not checked here: $$(paste -s -d , target/supply/unchecked)"; \
 		[ -z "$$failed" ] || { echo "prove: failed:$$failed" >&2; exit 1; }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what building needs, with the argument `tests` what testing needs, with `docs` what `make book` needs, with
-# `fuzz` what `make fuzz` needs, or with `sanitizers` what `make asan` needs, from the distribution's own packages. Quick and silent when all of it is there.
+# `fuzz` what `make fuzz` needs, with `sanitizers` what `make asan` needs, or with `deb` what `make deb` and
+# `make test-deb` need, from the distribution's own packages. Quick and silent when all of it is there.
 set -eu
 
 RUST=1.85            # as rust-version in Cargo.toml
@@ -103,7 +104,7 @@ has_postgres() { ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || comman
 choose_databases() {
 	[ -n "${KAMAILIO_MODULES:-}" ] ||
 		need kamailio-sqlite-modules kamailio-mysql-modules kamailio-postgres-modules
-	need sqlite3 kamcli curl
+	need sqlite3 kamcli
 	command -v mariadbd >/dev/null 2>&1 || [ -x /usr/sbin/mariadbd ] || need mariadb-server-core
 	command -v mariadb >/dev/null 2>&1 || need mariadb-client-core
 }
@@ -173,6 +174,7 @@ fi
 [ "$tests" != docs ] || need pandoc groff-base
 [ "$tests" != fuzz ] || need g++
 [ "$tests" != sanitizers ] || choose_sanitizers
+[ "$tests" != deb ] || need dpkg-dev debhelper lintian debootstrap
 
 if [ -n "$missing" ]; then
 	echo "setup: installing$missing"

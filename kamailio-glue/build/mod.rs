@@ -42,6 +42,7 @@ pub fn build() -> Result<()> {
     glue.features = features::find(&glue)?;
     glue.compile()?;
     glue.keep_options()?;
+    server.keep(&out)?;
     bindings::write(&glue, &sizes)?;
     page::write(&root, &out)?;
 

@@ -52,6 +52,12 @@ impl Server {
         self.full_version.split(' ').nth(1).unwrap_or_default()
     }
 
+    /// Writes down, for packages, which server the module fits: version and flags, one a line.
+    pub fn keep(&self, out: &Path) -> Result<()> {
+        let text = format!("{}\n{}\n", self.full_version, self.flags);
+        fs::write(out.join("server"), text).map_err(|e| format!("cannot write OUT_DIR/server: {e}"))
+    }
+
     /// Size of the `exports` of its modules; of those with the same interface where it knows
     /// several, as 4.x does.
     pub fn module_exports(&self, interface: u32) -> Result<u64> {
@@ -87,17 +93,23 @@ impl Server {
     }
 
     /// Links a library that lies beside the directory of the modules, or where the server's
-    /// makefiles leave it. The module must find it there by itself. `None` where there is none.
+    /// makefiles leave it. The module must find it by itself: there, or where `KAMAILIO_RUNPATH` says
+    /// that it will be. `None` where there is none.
     fn link(&self, name: &str) -> Option<()> {
         let beside = self.modules.parent()?;
         let dirs = [beside.to_owned(), beside.join("lib").join(name)];
         let files = [format!("lib{name}.so.1"), format!("lib{name}.so")];
         let (dir, library) = dirs
-            .iter()
-            .flat_map(|dir| files.iter().map(move |file| (dir, dir.join(file))))
+            .into_iter()
+            .flat_map(|dir| files.clone().map(|file| (dir.clone(), dir.join(file))))
             .find(|(_, library)| library.exists())?;
         println!("cargo::rustc-cdylib-link-arg={}", library.display());
-        println!("cargo::rustc-cdylib-link-arg=-Wl,-rpath,{}", dir.display());
+        println!("cargo::rerun-if-env-changed=KAMAILIO_RUNPATH");
+        let runpath = env::var_os("KAMAILIO_RUNPATH").map_or(dir, PathBuf::from);
+        println!(
+            "cargo::rustc-cdylib-link-arg=-Wl,-rpath,{}",
+            runpath.display()
+        );
         Some(())
     }
 

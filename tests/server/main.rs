@@ -19,6 +19,7 @@ mod list;
 mod live;
 mod module;
 mod observe;
+mod package;
 mod probing;
 mod releases;
 mod rpc;

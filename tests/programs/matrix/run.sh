@@ -19,7 +19,7 @@ out=$PWD/target/matrix
 cargo=${CARGO:-cargo}
 suites=${MATRIX_SUITES-bullseye bookworm trixie}
 quick_tests="algorithms:: call_load:: configs::sample drain:: events::routes kemi:: list::file live::edit
-	module:: releases::later_names releases::old_names releases::pairing rpc:: start_and_stop:: states::"
+	module:: package:: releases::later_names releases::old_names releases::pairing rpc:: start_and_stop:: states::"
 own_src=${KAMAILIO_SRC:-} own_bin=${KAMAILIO_BIN:-} own_modules=${KAMAILIO_MODULES:-} own_kamcmd=${KAMCMD:-}
 unset KAMAILIO KAMAILIO_SRC KAMAILIO_BIN KAMAILIO_MODULES KAMCMD DISPATCHER_SO DISPATCHER_PROBE_SO DISPATCHER_C_OPTIONS
 
