@@ -107,6 +107,8 @@ struct glue_modparams {
 	int metrics_destinations;
 	int counters;
 	int metrics_interval;
+	int log_changes;
+	int history_size;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -392,6 +394,7 @@ void dsr_rpc_calls(rpc_t *rpc, void *ctx);
 void dsr_rpc_oclist(rpc_t *rpc, void *ctx);
 void dsr_rpc_release(rpc_t *rpc, void *ctx);
 void dsr_rpc_stats(rpc_t *rpc, void *ctx);
+void dsr_rpc_history(rpc_t *rpc, void *ctx);
 void dsr_rpc_reload(rpc_t *rpc, void *ctx);
 void dsr_rpc_ping_active(rpc_t *rpc, void *ctx);
 void dsr_rpc_ping_status(rpc_t *rpc, void *ctx);

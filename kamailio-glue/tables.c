@@ -86,6 +86,8 @@ struct glue_modparams glue_modparams = {
 	.metrics_destinations = 1000,
 	.counters = 1,
 	.metrics_interval = 15,
+	.log_changes = 1,
+	.history_size = 4096,
 };
 
 #define TEXT(name) {#name, PARAM_STR, &glue_modparams.name}
@@ -162,6 +164,8 @@ static param_export_t glue_params[] = {
 	NUMBER(ds_dns_match_all),
 	NUMBER(metrics_destinations),
 	NUMBER(metrics_interval),
+	NUMBER(log_changes),
+	NUMBER(history_size),
 	TEXTS(set_name),
 	NUMBER(counters),
 	{0, 0, 0}
@@ -183,6 +187,7 @@ DOC(hash, "Hash one or two texts as the algorithms do: number of slots, text [te
 DOC(oclist, "List what destinations reported of their load: set");
 DOC(calls, "List the calls that are counted: [set=N|duid=ID|callid=ID|all] [offset count]");
 DOC(stats, "Say how much there is, what memory it takes, and who keeps what was replaced");
+DOC(history, "List the last changes of states, the newest first: [set|URI|all] [count]");
 DOC(release, "Take a call from its destination's count: Call-ID");
 
 /* Table: RPC commands; the last three have the names that the module's MI commands had. */
@@ -201,6 +206,7 @@ static rpc_export_t glue_rpc[] = {
 	{"dispatcher.oclist", dsr_rpc_oclist, doc_oclist, RET_ARRAY},
 	{"dispatcher.calls", dsr_rpc_calls, doc_calls, 0},
 	{"dispatcher.stats", dsr_rpc_stats, doc_stats, 0},
+	{"dispatcher.history", dsr_rpc_history, doc_history, 0},
 	{"dispatcher.release", dsr_rpc_release, doc_release, 0},
 	{"ds_list", dsr_rpc_list, doc_list, 0},
 	{"ds_set_state", dsr_rpc_set_state, doc_set_state, 0},

@@ -18,7 +18,7 @@
 //! | [`set`] | A set: its view, and the structures that make a selection cheap. |
 //! | [`table`] | The published table of all sets, and what replaces or changes it. |
 //! | [`calls`] | Counted calls (algorithm 10), and calls of destinations that drain. |
-//! | [`observe`] | Counters of sets and destinations. |
+//! | [`observe`] | What operators see of the past: counters, and the history of changes. |
 //! | [`event_queue`] | Events on their way from one process to another. |
 
 // Pieces are aligned to 8 bytes, as their 64-bit atomics need. The server's allocators align to the size of a pointer.

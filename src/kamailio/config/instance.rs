@@ -12,6 +12,7 @@ use crate::kamailio::server::sys;
 use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::sticky::StickyCalls;
 use crate::shm::event_queue::EventQueue;
+use crate::shm::observe::changes::history::History;
 use crate::shm::table::sets::Table;
 use crate::shm::table::store::{Pinned, Store};
 
@@ -31,6 +32,8 @@ pub struct Module {
     pub sticky: StickyCalls,
     /// Changes by RPC commands that wait to be told; `None` where nobody wants to know.
     pub event_queue: Option<EventQueue<ShmArena>>,
+    /// The last changes of states; `None` where none are kept.
+    pub history: Option<History>,
 }
 
 static MODULE: OnceLock<Module> = OnceLock::new();

@@ -6,6 +6,7 @@
 //! | [`list_params`] | The parameters of the list and of the keeping of states. |
 //! | [`dns_params`] | The parameters of names. |
 //! | [`ping_params`] | The parameters of pings. |
+//! | [`names`] | The names of sets: the parameter `set_name`. |
 //! | [`listeners`] | Who is told of events. |
 //! | [`results_params`] | The parameters of what a selection writes. |
 //! | [`metrics_params`] | The parameters of metrics. |
@@ -22,6 +23,7 @@ pub mod instance;
 pub mod list_params;
 pub mod listeners;
 pub mod metrics_params;
+pub mod names;
 pub mod params;
 pub mod patience;
 pub mod ping_params;

@@ -7,7 +7,8 @@ use super::metrics_params::{self, Metrics};
 use super::ping_params::{self, DefaultSocket, PingSettings};
 use super::results_params::{self, DST_MODES, Results};
 use super::value::{
-    Read, bad_number, bytes, parsed, remark_number, remark_rest, seconds_or_never, set, whole,
+    Read, bad_number, bytes, parsed, remark_number, remark_rest, seconds_or_never, set, switch,
+    whole,
 };
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::event::EventMode;
@@ -78,6 +79,10 @@ pub struct Settings {
     pub metrics: Metrics,
     /// The listeners that are told of state changes.
     pub listeners: Listeners,
+    /// Changes of states have lines in the log.
+    pub log_changes: bool,
+    /// The number of changes of states that are kept.
+    pub history_size: usize,
     /// What is counted.
     pub counters: Counters,
 }
@@ -169,6 +174,8 @@ impl Settings {
             metrics: metrics_params::metrics(raw)?,
             counters: counters(raw)?,
             listeners: Listeners::find(event_mode(raw), compat, bytes(&raw.event_callback)),
+            log_changes: switch("log_changes", raw.log_changes)?,
+            history_size: history_size(raw),
         })
     }
 }
@@ -300,6 +307,12 @@ fn most_calls(raw: &sys::glue_modparams) -> usize {
         0 => fit,
         most => usize::try_from(most).unwrap_or(usize::MAX),
     }
+}
+
+fn history_size(raw: &sys::glue_modparams) -> usize {
+    let expected = "a number of changes, or 0 for none";
+    let size = whole("history_size", raw.history_size, expected);
+    usize::try_from(size).unwrap_or(usize::MAX)
 }
 
 /// The first release whose C module takes a sum of bits as `event_callback_mode`.

@@ -6,6 +6,7 @@
 
 use core::fmt;
 use core::sync::atomic::Ordering::SeqCst;
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
@@ -18,6 +19,8 @@ use crate::dispatch::state::transition::{Flip, State};
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::listeners::Listeners;
+use crate::kamailio::observe::changes::author::Author;
+use crate::kamailio::observe::changes::line::Line;
 use crate::kamailio::observe::counting::group;
 use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::{log_dbg, log_warn};
@@ -26,6 +29,7 @@ use crate::kamailio::server::sys;
 use crate::kamailio::server::text::ScriptText;
 use crate::kamailio::server::time::now_us;
 use crate::shm::dest::destination::Dest;
+use crate::shm::dest::probing::Ended;
 use crate::shm::event_queue::{QueuedEvent, Refused};
 use crate::shm::table::sets::Table;
 
@@ -51,11 +55,11 @@ impl fmt::Display for Letters {
 /// The events of one cause that were noted and not yet told.
 pub struct Feed<'m> {
     module: &'m Module,
-    cause: Cause,
-    code: i32,
+    author: Author,
     reason: Vec<u8>,
-    from_reply: bool,
     events: Vec<QueuedEvent>,
+    /// Lines of the log that are written before the events are told.
+    lines: Vec<Line>,
     /// Events that found no memory.
     lost: usize,
 }
@@ -70,18 +74,40 @@ impl<'m> Feed<'m> {
     pub fn because(module: &'m Module, cause: Cause, reason: Reason<'_>) -> Self {
         Feed {
             module,
-            cause,
-            code: reason.code,
+            author: Author::of(cause, &reason),
             reason: reason.text.to_vec(),
-            from_reply: reason.from_reply,
             events: Vec::new(),
+            lines: Vec::new(),
             lost: 0,
         }
     }
 
+    /// Says who makes the changes that are noted from now on: a function, a command, a person.
+    pub fn by(mut self, who: impl Into<Cow<'static, str>>) -> Self {
+        self.set_author(who);
+        self
+    }
+
+    /// As [`Feed::by`].
+    pub fn set_author(&mut self, who: impl Into<Cow<'static, str>>) {
+        self.author.who = who.into();
+    }
+
+    /// Says which status of a call makes the changes; 0 for none.
+    pub fn after(mut self, status: u16) -> Self {
+        self.author.status = status;
+        self
+    }
+
+    /// Says how the ping ended that makes the changes.
+    pub fn of_ping(mut self, ended: Ended) -> Self {
+        self.author.ended = Some(ended);
+        self
+    }
+
     /// Returns what causes the changes.
     pub fn cause(&self) -> Cause {
-        self.cause
+        self.author.cause
     }
 
     fn listeners(&self) -> &'m Listeners {
@@ -91,17 +117,31 @@ impl<'m> Feed<'m> {
     /// Notes the change of a destination's state. One that has just been listed was active before. May be
     /// called while a table is pinned or locked.
     pub fn note(&mut self, set: SetId, uri: &[u8], old: State, new: State) {
-        let (listeners, cause) = (self.listeners(), self.cause);
+        self.note_change((set, uri), (old, new), 0);
+    }
+
+    /// As [`Feed::note`], of a change that counted results lead to. `counted` is the counter before the last of them.
+    pub fn note_counted(&mut self, dest: &Dest, (old, counted): (State, u32), new: State) {
+        let in_row = counted.saturating_add(1);
+        self.note_change((dest.set, dest.uri()), (old, new), in_row);
+    }
+
+    fn note_change(&mut self, (set, uri): (SetId, &[u8]), (old, new): (State, State), in_row: u32) {
+        let (listeners, cause) = (self.listeners(), self.cause());
         let compat = listeners.compat;
         if old != new {
             group::STATE_CHANGES.count();
+            let line = self
+                .author
+                .note(self.module, (set, uri), (old, new), in_row);
+            self.lines.extend(line);
             log_dbg!(
                 "set {set}, {}: {} to {} ({}, {})",
                 Escaped(uri),
                 Letters(old, compat),
                 Letters(new, compat),
                 cause.name(),
-                self.code
+                self.author.code
             );
         }
         let differing = State(old.bits() ^ new.bits());
@@ -132,7 +172,7 @@ impl<'m> Feed<'m> {
     /// Notes each destination that is down after a load, changed or not, if the mode asks for that. Those that were
     /// noted before stay as they are.
     pub fn note_all_down(&mut self) {
-        let (module, cause) = (self.module, self.cause);
+        let (module, cause) = (self.module, self.cause());
         if !self.listeners().hear_after_load() {
             return;
         }
@@ -190,6 +230,7 @@ impl<'m> Feed<'m> {
     /// Has the timer process tell of what was noted, within a second: for RPC commands and for the start,
     /// which may not run routes.
     pub fn post(self) {
+        self.write_lines();
         let Some(event_queue) = &self.module.event_queue else {
             return;
         };
@@ -213,6 +254,7 @@ impl<'m> Feed<'m> {
     /// only queues: the delivery that runs the route tells of it.
     pub fn deliver(self, mut script: Option<&mut Message>) {
         group::EVENTS_DROPPED.add(self.lost);
+        self.write_lines();
         if self.lost > 0 {
             log_warn!("{} events are dropped: out of memory", self.lost);
         }
@@ -226,7 +268,7 @@ impl<'m> Feed<'m> {
             return;
         }
         let listeners = self.listeners();
-        let on_script = self.cause == Cause::Script && listeners.compat != Compat::V6_1;
+        let on_script = self.cause() == Cause::Script && listeners.compat != Compat::V6_1;
         let on = script.as_deref().filter(|_| on_script).map(Message::raw);
         let Some(delivery) = Delivery::start(self.events.iter().map(|event| Waiting {
             event: Rc::new(self.event(event)),
@@ -243,6 +285,12 @@ impl<'m> Feed<'m> {
         }
     }
 
+    fn write_lines(&self) {
+        for line in &self.lines {
+            line.write(self.module);
+        }
+    }
+
     /// Makes an event for a route and its `$dsv`.
     fn event(&self, event: &QueuedEvent) -> Event {
         let compat = self.listeners().compat;
@@ -253,9 +301,9 @@ impl<'m> Feed<'m> {
             old: ScriptText::new(&event.old.letters(compat)),
             new: ScriptText::new(&event.new.letters(compat)),
             cause: ScriptText::new(event.cause.name().as_bytes()),
-            code: self.code,
+            code: self.author.code,
             reason: ScriptText::new(&self.reason),
-            from_reply: self.from_reply,
+            from_reply: self.author.from_reply,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::dispatch::state::transition::{Flip, Outcome, State};
 use crate::dispatch::text::Whole;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
+use crate::kamailio::observe::changes::author::STATE_FILE;
 use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::{log_err, log_info};
 use crate::kamailio::server::memory::ShmArena;
@@ -120,6 +121,7 @@ impl KeptFile {
             });
         }
         found.sort_by_key(|(line, ..)| *line);
+        feed.set_author(STATE_FILE);
         for (_, record, flags) in &found {
             restore_one(module, record, *flags, feed);
         }
@@ -238,7 +240,7 @@ fn restore_one(
             flip: Flip::between(old, state, compat),
         }
     };
-    let on_change = |dest: &Dest, old, outcome: Outcome| {
+    let on_change = |dest: &Dest, (old, _), outcome: Outcome| {
         dest.record().set_cause(Cause::Rpc, now_ms());
         feed.note(dest.set, dest.uri(), old, outcome.state);
     };

@@ -9,7 +9,8 @@ use super::processes;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::params::{Counters, Settings};
+use crate::kamailio::config::names;
+use crate::kamailio::config::params::Settings;
 use crate::kamailio::config::patience;
 use crate::kamailio::config::ping_params::PingSettings;
 use crate::kamailio::config::shared::Shared;
@@ -17,9 +18,9 @@ use crate::kamailio::events::feed::{self, Feed};
 use crate::kamailio::list::reload::{self, WhenEmpty};
 use crate::kamailio::list::state_keeper;
 use crate::kamailio::list::unique_id;
+use crate::kamailio::observe::changes::line;
 use crate::kamailio::observe::counting::group;
-use crate::kamailio::observe::names;
-use crate::kamailio::select::call_load;
+use crate::kamailio::select::{call_load, trace};
 use crate::kamailio::server::guard::{InitRet, guard, in_first_thread};
 use crate::kamailio::server::lock::ServerLock;
 use crate::kamailio::server::log::{self, log_crit, log_err, log_warn};
@@ -30,6 +31,7 @@ use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::sticky::StickyCalls;
 use crate::shm::event_queue::EventQueue;
 use crate::shm::memory::epoch::Held;
+use crate::shm::observe::changes::history::History;
 use crate::shm::table::store::Store;
 
 /// Seconds from one round of housekeeping to the next.
@@ -59,16 +61,13 @@ fn start() -> Option<()> {
     }
     processes::announce(&settings)?;
     group::register(settings.counters)?;
-    if settings.counters == Counters::Each && settings.pings.is_none() {
-        // SAFETY: called from mod_init. Without tm there are no failure routes to learn a status from.
-        unsafe { sys::glue_tm_find() };
-    }
     log::wait_while(Module::holds);
     if !make(settings)?.keep() {
         log_crit!("initialised twice");
         return None;
     }
     let module = Module::get()?;
+    trace::look(module);
     let mut feed = Feed::new(module, Cause::Start);
     let tried = reload::load(module, WhenEmpty::Refuse, &mut feed, patience::none());
     tried.ok()?;
@@ -95,6 +94,10 @@ fn make(settings: Settings) -> Option<Module> {
         .then(|| EventQueue::create(ShmArena))
         .transpose()
         .map_err(|error| log_err!("cannot make the queue of events: {error}"));
+    let history = (settings.history_size > 0)
+        .then(|| History::create(&ShmArena, settings.history_size))
+        .transpose()
+        .map_err(|error| log_err!("cannot make the history of changes: {error}"));
     Some(Module {
         store: store.map_err(no_table).ok()?,
         shared: Shared::create().map_err(no_table).ok()?,
@@ -102,6 +105,7 @@ fn make(settings: Settings) -> Option<Module> {
         calls: calls.ok()?,
         sticky: sticky.ok()?,
         event_queue: event_queue.ok()?,
+        history: history.ok()?,
         settings,
     })
 }
@@ -196,6 +200,8 @@ pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
             warn_of_held(module);
             module.store.collect();
             call_load::expire(module);
+            line::say_left_out(module);
+            trace::look(module);
             feed::tell_of_posted(module);
         }
     });
@@ -235,6 +241,11 @@ pub extern "C" fn dsr_destroy() {
             // SAFETY: no process is left that uses it: the server destroys its modules when its children are
             // dead (main.c, cleanup).
             unsafe { event_queue.destroy() };
+        }
+        if let Some(history) = &module.history {
+            // SAFETY: no process is left that uses it: the server destroys its modules when its children are
+            // dead (main.c, cleanup).
+            unsafe { history.destroy(&ShmArena) };
         }
         // SAFETY: no process is left that uses it: the server destroys its modules when its children are dead
         // (main.c, cleanup), and calls nothing of this module afterwards.

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 
 use super::counting::group;
 use super::http::{Reply, Request};
-use super::names;
 use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::observe::exposition::{CONTENT_TYPE, Page, add_label};
@@ -16,6 +15,7 @@ use crate::dispatch::observe::filter::{Filter, Wanted, Wrong};
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::Keep;
+use crate::kamailio::config::names;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::log_err;

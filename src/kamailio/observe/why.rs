@@ -1,14 +1,14 @@
 //! Why a destination is in its state, in words: `dispatcher.ping_status` and the page say the same.
 
 use crate::dispatch::state::event::Cause;
-use crate::dispatch::state::probe::{Unsent, is_pinged};
+use crate::dispatch::state::probe::is_pinged;
 use crate::dispatch::state::transition::State;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::probing::ping::pings_on;
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
-use crate::shm::dest::probing::{Ended, Health, Last};
+use crate::shm::dest::probing::{Health, Last};
 
 const AS_LISTED: &str = "as the list has it";
 const BY_COMMAND: &str = "set by a command";
@@ -26,16 +26,6 @@ pub fn switch(module: &Module) -> &'static str {
         (None, _) => "off: ds_ping_interval is 0",
         (_, false) => "off: dispatcher.ping_active 0",
         _ => "on",
-    }
-}
-
-/// Says how a ping ended.
-pub fn ended(ended: Ended) -> String {
-    match ended {
-        Ended::Reply(status) => status.to_string(),
-        Ended::Silence => "no reply".into(),
-        Ended::NotSent(why @ Unsent::NoAddress) => why.words().into(),
-        Ended::NotSent(why) => format!("could not be sent: {}", why.words()),
     }
 }
 
@@ -86,10 +76,7 @@ pub fn why(module: &Module, dest: &Dest) -> String {
 
 fn by_ping(last: Last) -> String {
     match last.bad_in_row {
-        0 => format!("the last ping was good ({})", ended(last.ended)),
-        n => format!(
-            "{n} bad pings in a row, the last one: {}",
-            ended(last.ended)
-        ),
+        0 => format!("the last ping was good ({})", last.ended),
+        n => format!("{n} bad pings in a row, the last one: {}", last.ended),
     }
 }

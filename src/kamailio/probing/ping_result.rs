@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::probe::{Ping, ReplyCodes, apply_ping};
-use crate::dispatch::state::transition::Outcome;
+use crate::dispatch::state::transition::{Outcome, State};
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
@@ -104,7 +104,7 @@ pub fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase
     // Not before: the next ping may end in another process.
     health.end();
     let ping = if good { Ping::Good } else { Ping::Bad };
-    let mut feed = Feed::because(module, Cause::Ping, reason_of(ended, phrase));
+    let mut feed = Feed::because(module, Cause::Ping, reason_of(ended, phrase)).of_ping(shown);
     change_state(module, record, ping, now_us / 1_000, &mut feed);
     feed.deliver(None);
 }
@@ -125,11 +125,11 @@ fn change_state(
             flip: None,
         })
     };
-    let on_change = |dest: &Dest, old, outcome: Outcome| {
-        if old != outcome.state {
+    let on_change = |dest: &Dest, before: (State, u32), outcome: Outcome| {
+        if before.0 != outcome.state {
             dest.record().set_cause(Cause::Ping, now_ms);
         }
-        feed.note(dest.set, dest.uri(), old, outcome.state);
+        feed.note_counted(dest, before, outcome.state);
     };
     let (store, process) = (&module.store, Module::process());
     store.change_one(process, record, change, on_change);

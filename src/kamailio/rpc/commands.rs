@@ -6,7 +6,7 @@
 use core::ffi::{c_int, c_void};
 
 use super::rpc_reply::{Full, RpcCall, RpcValue};
-use super::{calls, edits, listing, overload, ping, reload, states, stats};
+use super::{calls, edits, history, listing, overload, ping, reload, states, stats};
 use crate::dispatch::hash::hash;
 use crate::dispatch::list::words::INVALID;
 use crate::kamailio::config::instance::Module;
@@ -74,6 +74,8 @@ entry_points! {
     dsr_rpc_add => edits::add;
     /// `dispatcher.remove` set uri.
     dsr_rpc_remove => edits::remove;
+    /// `dispatcher.history` [set|URI|all] [count].
+    dsr_rpc_history => history::history;
     /// `dispatcher.stats`.
     dsr_rpc_stats => stats::stats;
     /// `dispatcher.modify` set address name value [name value ...].

@@ -72,7 +72,7 @@ pub fn add(call: &RpcCall, module: &Module) -> Result<(), String> {
     log_info!("added to set {set}: {}", Escaped(&uri));
     group::EDITS.count();
     call.say("Ok. Dispatcher destination added.");
-    let mut feed = Feed::new(module, Cause::Rpc);
+    let mut feed = Feed::new(module, Cause::Rpc).by("add");
     feed.note(set, &spec.uri, State::ACTIVE, spec.flags);
     feed.post();
     Ok(())
@@ -132,7 +132,7 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
         duid,
     };
     let peer = peer(module, &meant, asked.flags).map_err(failed)?;
-    let mut feed = Feed::new(module, Cause::Rpc);
+    let mut feed = Feed::new(module, Cause::Rpc).by("modify");
     let mut told = |dest: &Dest, old| feed.note(dest.set, dest.uri(), old, dest.listed);
     modify_meant(module, &meant, &asked, peer.as_ref(), &mut told).map_err(failed)?;
     module.shared.outcomes.modified.fetch_add(1, Relaxed);

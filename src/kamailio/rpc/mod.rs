@@ -10,6 +10,7 @@
 //! | [`calls`] | `dispatcher.calls` and `dispatcher.release`. |
 //! | [`ping`] | `dispatcher.ping_active` and `dispatcher.ping_status`. |
 //! | [`stats`] | `dispatcher.stats`. |
+//! | [`history`] | `dispatcher.history`. |
 //! | [`overload`] | `dispatcher.oclist`. |
 //! | [`http_limit`] | The size of a reply over HTTP. |
 //! | [`rpc_reply`] | A call of an RPC command: its arguments and its reply. |
@@ -18,6 +19,7 @@
 pub mod calls;
 pub mod commands;
 pub mod edits;
+pub mod history;
 mod http_limit;
 pub mod listing;
 #[cfg(server_has = "mi")]

@@ -6,8 +6,8 @@ use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::list::words::integer;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::observe::names;
-use crate::kamailio::observe::why::{ended, is_pinged_now, switch, why};
+use crate::kamailio::config::names;
+use crate::kamailio::observe::why::{is_pinged_now, switch, why};
 use crate::kamailio::probing::ping::{pings_on, set_pings};
 use crate::kamailio::server::heap;
 use crate::kamailio::server::time::{now_ms, now_us};
@@ -120,7 +120,7 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
 pub fn health(node: &RpcNode<'_>, module: &Module, dest: &Dest) -> Result<(), Full> {
     let record = dest.record();
     let last = record.health().and_then(Health::last);
-    let result = last.map(|last| ended(last.ended));
+    let result = last.map(|last| last.ended.to_string());
     node.add(c"LAST_RESULT", result.as_ref())?;
     let now_ms = now_ms();
     let ago = last.map(|last| now_ms.saturating_sub(last.at_ms));

@@ -138,7 +138,7 @@ pub fn change_states(
             uri,
             |dest| is_meant(dest, address),
             |old, failures| apply_set(old, failures, state, compat),
-            |dest, old, outcome: Outcome| {
+            |dest, (old, _), outcome: Outcome| {
                 dest.record().set_cause(Cause::Rpc, now_ms());
                 counted.changed += usize::from(old != outcome.state);
                 feed.note(dest.set, dest.uri(), old, outcome.state);

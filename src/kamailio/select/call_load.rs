@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::deliver::deliver;
 use super::request::{Failure, Request, conclude};
+use super::trace;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::algorithm::Choice;
 use crate::dispatch::select::failover::Order;
@@ -109,6 +110,9 @@ fn send_placed(
     placed: ServerPlaced<'_>,
 ) -> Result<(), Failure> {
     let at = placed.at();
+    if trace::is_on(module) {
+        trace::chosen(request, view, at, None);
+    }
     if placed.how() == How::Uncounted {
         // It has no count that failover could move.
         let alone = Request {

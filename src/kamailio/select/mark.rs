@@ -35,9 +35,8 @@ pub fn mark(msg: &mut Message, state: Option<&[u8]>) -> ScriptRet {
         log_err!("nothing was selected that could be marked");
         return ScriptRet::FAILED;
     };
-    let marked = apply(module, msg, mark, (set, uri), |dest| {
-        dest.socket() == socket
-    });
+    let is_current = |dest: &Dest| dest.socket() == socket;
+    let marked = apply(module, msg, "ds_mark_dst", mark, (set, uri), is_current);
     tell(marked, msg)
 }
 
@@ -47,10 +46,11 @@ pub fn mark_addr(msg: &mut Message, state: &[u8], set: SetId, uri: &[u8]) -> Scr
         return ScriptRet::FAILED;
     };
     let state = if state.is_empty() { b"a" } else { state };
-    match mark_of(module, state) {
-        Some(mark) => tell(apply(module, msg, mark, (set, uri), |_| true), msg),
-        None => ScriptRet::FAILED,
-    }
+    let Some(mark) = mark_of(module, state) else {
+        return ScriptRet::FAILED;
+    };
+    let marked = apply(module, msg, "ds_mark_addr", mark, (set, uri), |_| true);
+    tell(marked, msg)
 }
 
 /// Returns the mark that a script's text means; logs a text that means none.
@@ -66,12 +66,14 @@ fn mark_of(module: &Module, state: &[u8]) -> Option<Mark> {
 fn apply<'m>(
     module: &'m Module,
     msg: &Message,
+    function: &'static str,
     mark: Mark,
     (set, uri): (SetId, &[u8]),
     wanted: impl Fn(&Dest) -> bool,
 ) -> Option<Feed<'m>> {
     let rules = cfg::mark_rules(module);
-    let mut feed = Feed::because(module, Cause::Script, msg.reason());
+    let feed = Feed::because(module, Cause::Script, msg.reason());
+    let mut feed = feed.by(function).after(counts::status(msg));
     let moment = counts::marks(module, msg);
     let marked = module.store.change(
         Module::process(),
@@ -79,12 +81,12 @@ fn apply<'m>(
         Some(uri),
         wanted,
         |state, failures| apply_mark(state, failures, mark, &rules),
-        |dest, old, outcome| {
-            if old != outcome.state {
+        |dest, before, outcome| {
+            if before.0 != outcome.state {
                 dest.record().set_cause(Cause::Script, now_ms());
             }
             counts::marked(dest, moment);
-            feed.note(set, dest.uri(), old, outcome.state);
+            feed.note_counted(dest, before, outcome.state);
         },
     );
     if marked.is_none_or(|count| count == 0) {

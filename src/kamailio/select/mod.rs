@@ -13,6 +13,7 @@
 //! | [`deliver`] | From the choice of a selection to its records and to the message. |
 //! | [`records`] | Destination records: the XAVPs and AVPs that a selection writes. |
 //! | [`request`] | The arguments of a selection, and its return code. |
+//! | [`trace`] | Traces of selections in the log. |
 //! | [`overload`] | `ds_oc_set_attrs`: reports of load, for algorithm 64. |
 
 pub mod call_load;
@@ -27,3 +28,4 @@ pub mod records;
 pub mod request;
 pub mod routes;
 pub mod select_dst;
+pub mod trace;

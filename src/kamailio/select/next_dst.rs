@@ -3,6 +3,7 @@
 use super::call_load::{self, ServerCalls};
 use super::records::Current;
 use super::request::{Failure, conclude, send};
+use super::trace;
 use crate::dispatch::select::cursor::{FailoverCursor, Step};
 use crate::dispatch::select::failover::{Order, following};
 use crate::dispatch::text::Escaped;
@@ -81,6 +82,9 @@ fn send_to_current(module: &Module, msg: &mut Message, target: Target) -> Script
         log_dbg!("no destination left");
         return ScriptRet::FAILED;
     };
+    if trace::is_on(module) {
+        trace::next(current.uri);
+    }
     if send(msg, target, current.uri, current.socket) {
         return ScriptRet::OK;
     }
@@ -186,6 +190,9 @@ fn step(
     cursor.step(at, unique_id::number(module, dest));
     if module.settings.results.replace(msg, dest, cursor).is_none() {
         return Some(Err(Failure::NoMemory));
+    }
+    if trace::is_on(module) {
+        trace::next(dest.uri());
     }
     if !send(msg, target, dest.uri(), dest.socket()) {
         return Some(Err(Failure::Refused));

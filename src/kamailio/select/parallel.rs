@@ -3,6 +3,7 @@
 use core::cell::Cell;
 
 use super::request::{Failure, Request, conclude, send};
+use super::trace;
 use crate::dispatch::select::algorithm::{Choice, Start, choose};
 use crate::dispatch::select::candidates::Candidates;
 use crate::kamailio::config::instance::Module;
@@ -48,6 +49,9 @@ fn fork(
             .ok_or(Failure::NoMemory)?;
     }
     let dest = view.dest(first).ok_or(Failure::NoneUsable)?;
+    if trace::is_on(module) {
+        trace::chosen(request, view, first, None);
+    }
     if target == Target::Nothing {
         if !msg.add_branch(target, dest.uri(), dest.socket()) {
             return Ok(false);

@@ -2,6 +2,8 @@
 
 use super::records::Tail;
 use crate::dispatch::list::destination::SetId;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::observe::changes::line;
 use crate::kamailio::observe::counting::counts;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err};
@@ -75,11 +77,17 @@ pub fn failed(set: SetId, failure: &Failure) -> ScriptRet {
     match failure {
         Failure::AlreadySet => log_err!("destination already set (and force_dst is 0)"),
         Failure::NoSet => log_err!("destination set [{set}] not found"),
-        Failure::NoneUsable => log_dbg!("no destination of set {set} is usable"),
+        Failure::NoneUsable => log_dbg!("no destination of set {set} is usable: {}", left_of(set)),
         Failure::Refused => log_err!("cannot send to the chosen destination of set {set}"),
         Failure::NoMemory => log_err!("no memory for the results of set {set}"),
     }
     ScriptRet::FAILED
+}
+
+/// Says how many destinations of a set are usable by their states: an algorithm may find others full, or without weight.
+fn left_of(set: SetId) -> String {
+    let left = Module::get().and_then(|module| line::left(module, set));
+    left.map_or_else(String::new, |left| left.to_string())
 }
 
 /// Sends the message to a destination, from its local socket if it has one; false when the server refuses.

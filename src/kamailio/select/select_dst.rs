@@ -5,6 +5,7 @@ use super::deliver::deliver;
 use super::drain;
 use super::parallel;
 use super::request::{Failure, Request, conclude, failed, send};
+use super::trace;
 use crate::dispatch::hash::hash;
 use crate::dispatch::select::algorithm::{Algorithm, Choice, Start, choose, choose_open, home};
 use crate::dispatch::select::failover::Order;
@@ -57,6 +58,9 @@ fn select_open(module: &Module, msg: &mut Message, request: &Request) -> ScriptR
         .store
         .try_set(Module::process(), request.set, |view| {
             let choice = choose_open(view, |at| view.passes_over(at, now_us))?;
+            if trace::is_on(module) {
+                trace::chosen(request, view, choice.at, None);
+            }
             Some(deliver(module, msg, request, view, choice))
         });
     conclude(request.set, &sent)
@@ -81,6 +85,13 @@ fn pick(
         },
         start => choose(view, start)?,
     };
+    if trace::is_on(module) {
+        let hash = match start {
+            Start::Hash(hash) => Some(hash),
+            _ => None,
+        };
+        trace::chosen(request, view, choice.at, hash);
+    }
     if module.settings.results.any {
         return Some(deliver(module, msg, request, view, choice));
     }

@@ -1,6 +1,8 @@
 //! Clocks, and how often a process follows changes of the lists. All processes of the machine share the clock that never
 //! goes back.
 
+use core::mem::MaybeUninit;
+
 /// Returns the seconds since some moment before the server started. They never wrap, unlike the server's own clock,
 /// whose seconds have 28 bits.
 pub fn now_s() -> u64 {
@@ -37,6 +39,31 @@ pub fn wall_of(moment_us: u64) -> u64 {
 pub fn wall_us() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0))
+}
+
+/// Returns a time of day, in microseconds since 1970, as the clock on the wall of this machine shows it, with its
+/// distance from UTC: `2026-11-29T20:15:02.123+01:00`. It is the time of the lines in the system's log.
+pub fn local_text(wall_us: u64) -> String {
+    let seconds = libc::time_t::try_from(wall_us / 1_000_000).unwrap_or(0);
+    let mut local = MaybeUninit::<libc::tm>::zeroed();
+    // SAFETY: reads the seconds, and writes only the struct (localtime_r(3)).
+    unsafe { libc::localtime_r(&raw const seconds, local.as_mut_ptr()) };
+    // SAFETY: a struct of numbers and a pointer, for which zeroes are a value.
+    let local = unsafe { local.assume_init() };
+    let minutes = local.tm_gmtoff / 60;
+    format!(
+        "{}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}{}{:02}:{:02}",
+        1900 + i64::from(local.tm_year),
+        local.tm_mon + 1,
+        local.tm_mday,
+        local.tm_hour,
+        local.tm_min,
+        local.tm_sec,
+        wall_us / 1_000 % 1_000,
+        if minutes < 0 { '-' } else { '+' },
+        minutes.abs() / 60,
+        minutes.abs() % 60,
+    )
 }
 
 /// A process that walks may do so for one part of this many of its time.

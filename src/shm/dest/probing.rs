@@ -3,6 +3,8 @@
 //! One ping is on its way to a destination at a time, and whoever got its result writes; anybody
 //! reads at any time. Times are of the clock that all processes of a machine share.
 
+use core::fmt;
+
 use crate::dispatch::state::latency::Latency;
 use crate::dispatch::state::probe::Unsent;
 
@@ -20,8 +22,20 @@ pub enum Ended {
     NotSent(Unsent),
 }
 
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ended::Reply(status) => status.fmt(f),
+            Ended::Silence => f.write_str("no reply"),
+            Ended::NotSent(why @ Unsent::NoAddress) => f.write_str(why.words()),
+            Ended::NotSent(why) => write!(f, "could not be sent: {}", why.words()),
+        }
+    }
+}
+
 impl Ended {
-    fn pack(self) -> u32 {
+    /// Returns its number, never 0.
+    pub(in crate::shm) fn pack(self) -> u32 {
         match self {
             Ended::Silence => 1,
             Ended::NotSent(why) => 1 + u32::from(why.number()),
@@ -29,7 +43,8 @@ impl Ended {
         }
     }
 
-    fn unpack(word: u32) -> Option<Ended> {
+    /// Returns what has this number, if anything has.
+    pub(in crate::shm) fn unpack(word: u32) -> Option<Ended> {
         match word {
             0 => None,
             1 => Some(Ended::Silence),

@@ -244,8 +244,8 @@ impl DestRecord {
     /// Applies a change in one step, however many processes change it at once.
     ///
     /// `change` is asked again with the newer state when another process was faster. Returns the
-    /// old state and what came of it.
-    pub fn change(&self, change: impl Fn(State, u32) -> Outcome) -> (State, Outcome) {
+    /// old [`DestRecord::status`] and what came of it.
+    pub fn change(&self, change: impl Fn(State, u32) -> Outcome) -> ((State, u32), Outcome) {
         let mut seen = self.status.load(Ordering::SeqCst);
         loop {
             let (state, failures) = unpack(seen);
@@ -255,15 +255,18 @@ impl DestRecord {
                 self.status
                     .compare_exchange(seen, wanted, Ordering::SeqCst, Ordering::SeqCst);
             match swap {
-                Ok(_) => return (state, outcome),
+                Ok(_) => return ((state, failures), outcome),
                 Err(newer) => seen = newer,
             }
         }
     }
 
     /// Applies a change in one step if the state bits stay as they are; `None`, and nothing has
-    /// changed, when they do not. Returns the state and what came of it.
-    pub fn change_count(&self, change: impl Fn(State, u32) -> Outcome) -> Option<(State, Outcome)> {
+    /// changed, when they do not. Returns the old [`DestRecord::status`] and what came of it.
+    pub fn change_count(
+        &self,
+        change: impl Fn(State, u32) -> Outcome,
+    ) -> Option<((State, u32), Outcome)> {
         let mut seen = self.status.load(Ordering::SeqCst);
         loop {
             let (state, failures) = unpack(seen);
@@ -273,13 +276,13 @@ impl DestRecord {
                 return None;
             }
             if wanted == seen {
-                return Some((state, outcome));
+                return Some(((state, failures), outcome));
             }
             let swap =
                 self.status
                     .compare_exchange(seen, wanted, Ordering::SeqCst, Ordering::SeqCst);
             match swap {
-                Ok(_) => return Some((state, outcome)),
+                Ok(_) => return Some(((state, failures), outcome)),
                 Err(newer) => seen = newer,
             }
         }

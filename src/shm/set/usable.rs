@@ -61,6 +61,13 @@ impl Usable {
         self.count.load(SeqCst) != 0
     }
 
+    /// Returns the number of bits that are set. While others set and clear some, it may be off by those.
+    pub fn count(&self) -> usize {
+        // Less than 0 wraps.
+        let count = i32::from_ne_bytes(self.count.load(SeqCst).to_ne_bytes());
+        usize::try_from(count).unwrap_or(0)
+    }
+
     /// Makes the bit of a destination what `truth` says, and goes on until it stays so.
     pub fn sync(&self, index: usize, truth: impl Fn() -> bool) {
         let words = self.words.get();

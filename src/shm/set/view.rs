@@ -234,6 +234,17 @@ impl View {
         self.walk(0).is_some()
     }
 
+    /// Returns how many destinations are selected. While states change it may be off by those, but never says that one
+    /// is left when none is, or none when one is.
+    pub fn usable_count(&self) -> usize {
+        match self.usable.count() {
+            0 | 1 => (0..self.dest_count())
+                .filter(|&at| self.is_usable(at))
+                .count(),
+            count => count.min(self.dest_count()),
+        }
+    }
+
     /// Returns true for the position of the default destination, which is selected only when all others are out.
     pub(super) fn is_default(&self, at: usize) -> bool {
         at >= self.candidates as usize

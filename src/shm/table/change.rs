@@ -47,8 +47,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     /// Changes the states of the destinations of a set that `wanted` takes; with `uri`, only destinations whose URI
     /// equals it but for letter case are asked.
     ///
-    /// Each of them takes `change` in one step, see [`DestRecord::change`], and then `told` gets it with the state
-    /// before. Returns how many there were; `None` if there is no such set.
+    /// Each of them takes `change` in one step, see [`DestRecord::change`], and then `told` gets it with the
+    /// [`DestRecord::status`] before. Returns how many there were; `None` if there is no such set.
     pub fn change(
         &self,
         process: usize,
@@ -56,7 +56,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         uri: Option<&[u8]>,
         wanted: impl Fn(&Dest) -> bool,
         change: impl Fn(State, u32) -> Outcome,
-        told: impl FnMut(&Dest, State, Outcome),
+        told: impl FnMut(&Dest, (State, u32), Outcome),
     ) -> Option<usize> {
         let which = uri.map_or(Which::All, Which::Uri);
         self.change_each(process, set, which, wanted, change, told)
@@ -69,7 +69,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         process: usize,
         record: &DestRecord,
         change: impl Fn(State, u32) -> Outcome,
-        told: impl FnMut(&Dest, State, Outcome),
+        told: impl FnMut(&Dest, (State, u32), Outcome),
     ) {
         let which = Which::Record(record);
         self.change_each(process, record.set(), which, |_| true, change, told);
@@ -82,7 +82,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         which: Which<'_>,
         wanted: impl Fn(&Dest) -> bool,
         change: impl Fn(State, u32) -> Outcome,
-        mut told: impl FnMut(&Dest, State, Outcome),
+        mut told: impl FnMut(&Dest, (State, u32), Outcome),
     ) -> Option<usize> {
         let pinned = self.pin(process);
         let view = pinned.view(set)?;

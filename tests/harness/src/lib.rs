@@ -56,6 +56,7 @@ pub use door::{Door, Way};
 pub use kamailio::{Kamailio, check_config, check_config_as_it_is, fails_to_start};
 pub use kamcli::kamcli;
 pub use listing::Lister;
+pub use log::CHANGES;
 pub use module::{Module, kamailio};
 pub use ports::free_port;
 pub use probe::{MARKS, Probe};

@@ -1,8 +1,11 @@
 //! What the module shows of its work to people and to other programs.
 
 mod browser;
+mod changes;
 mod exporters;
+mod history;
 mod metrics;
 mod metrics_file;
 mod page;
 mod prometheus;
+mod trace;

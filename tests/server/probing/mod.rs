@@ -8,7 +8,7 @@ mod names;
 mod pace;
 mod request;
 mod runtime;
-mod stage;
+pub mod stage;
 mod startup;
 mod status;
 mod table;

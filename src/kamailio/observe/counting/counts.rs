@@ -1,5 +1,7 @@
 //! Counts what happens: one function for each place where a selection, a failover or a mark ends.
 
+use std::sync::Once;
+
 use super::group;
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
@@ -93,17 +95,29 @@ pub fn marked(dest: &Dest, moment: Option<Moment>) {
     }
 }
 
-/// Returns this moment with the status that the script reacts to: that of the reply, or of the failure route; else 0.
+/// Returns this moment with the status that the script reacts to.
 fn now(msg: &Message) -> Moment {
+    Moment {
+        at_ms: now_ms(),
+        code: status(msg),
+    }
+}
+
+/// Done when this process has looked for tm. Without it there are no failure routes to learn a status from.
+static FIND_TM: Once = Once::new();
+
+/// Returns the status that the script reacts to: that of the reply, or of the failure route; else 0.
+pub fn status(msg: &Message) -> u16 {
     let reason = msg.reason();
     let code = if reason.from_reply {
         reason.code
     } else {
-        // SAFETY: tm was looked for in mod_init; its transaction is that of the message that this process works on.
+        FIND_TM.call_once(|| {
+            // SAFETY: all modules are initialised when a script runs, as load_tm asks.
+            unsafe { sys::glue_tm_find() };
+        });
+        // SAFETY: tm was looked for; its transaction is that of the message that this process works on.
         unsafe { sys::glue_tm_failure() }
     };
-    Moment {
-        at_ms: now_ms(),
-        code: u16::try_from(code).unwrap_or(0),
-    }
+    u16::try_from(code).unwrap_or(0)
 }

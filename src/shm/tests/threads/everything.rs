@@ -57,7 +57,7 @@ fn all_that_processes_do_at_once_leaves_everything_exact() {
         for _ in 0..rounds {
             // All but the first, which is always up.
             let at = random.random_range(1..list.len());
-            let told = |dest: &Dest, old, outcome: Outcome| {
+            let told = |dest: &Dest, (old, _), outcome: Outcome| {
                 let event = QueuedEvent {
                     set: dest.set,
                     uri: dest.uri().to_vec(),

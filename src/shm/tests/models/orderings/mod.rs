@@ -197,7 +197,10 @@ fn weaker(place: &Place) -> Vec<Change> {
             (false, false) => {}
             _ => weaker.push(Change::To(Ordering::Relaxed)),
         },
-        Kind::Fence => weaker.extend([Change::To(Ordering::AcqRel), Change::LeftOut]),
+        Kind::Fence if order == Strength::SeqCst => {
+            weaker.extend([Change::To(Ordering::AcqRel), Change::LeftOut]);
+        }
+        Kind::Fence => weaker.push(Change::LeftOut),
         Kind::Load | Kind::Store => {}
     }
     if place.kind == Kind::Exchange && failure != Strength::Relaxed {

@@ -94,6 +94,26 @@ const FOUND: &[(&str, Weakened)] = &[
     ),
     ("words::events", ("event_queue.rs", TAKE, Rmw, To(Relaxed))),
     (
+        "words::ring_read",
+        ("observe/changes/ring.rs", "fence(Release);", Fence, LeftOut),
+    ),
+    (
+        "words::ring_read",
+        ("observe/changes/ring.rs", "fence(Acquire);", Fence, LeftOut),
+    ),
+    (
+        "words::ring_read",
+        ("observe/changes/ring.rs", TURN, Load, To(Relaxed)),
+    ),
+    (
+        "words::ring_read",
+        ("observe/changes/ring.rs", WHOLE, Store, To(Relaxed)),
+    ),
+    (
+        "words::ring_written",
+        ("observe/changes/ring.rs", TAKEN, Exchange, To(Relaxed)),
+    ),
+    (
         "words::watch",
         (
             "memory/watch.rs",
@@ -268,6 +288,9 @@ const POST: &str = "let swap = |next| root.newest.compare_exchange(next, raw, Re
 const TAKE: &str = "let mut at = root.newest.swap(ptr::null_mut(), Acquire);";
 const SEEN: &str = "if value == 0 || self.seen.load(Acquire) != value {";
 const HALVES: &str = "let halves = self.halves.each_ref().map(|half| half.load(Acquire));";
+const TURN: &str = "if place.turn.load(Acquire) != whole {";
+const WHOLE: &str = "place.turn.store(2 * ticket + 2, Release); [1]";
+const TAKEN: &str = "let taken = place.turn.compare_exchange(seen, writing, Acquire, Relaxed);";
 const RELEASE: &str = "if refs.fetch_sub(1, Ordering::AcqRel) == 1 {";
 const LEAVE_SLAB: &str = "if live.fetch_sub(1, Ordering::AcqRel) > 1 {";
 const LEAVE_PAGE: &str = "if live.fetch_sub(1, Ordering::AcqRel) == 1 {";

@@ -1,4 +1,4 @@
-//! Protocols of a few words: event queue, next hop, watches.
+//! Protocols of a few words: event queue, next hop, watches, ring.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use crate::shm::dest::next_hop::{Hop, NextHop, Resolved};
 use crate::shm::dest::record::DestRecord;
 use crate::shm::event_queue::{EventQueue, QueuedEvent};
 use crate::shm::memory::watch::{LONG_S, Watch};
+use crate::shm::observe::changes::ring::Ring;
 use crate::shm::tests::models::memory::Pieces;
 
 fn event(set: i32) -> QueuedEvent {
@@ -155,6 +156,41 @@ fn watch() {
     watch.free();
 }
 
+/// Returns what a ring has; each entry is the same word twice.
+fn entries(ring: &Ring<2>) -> Vec<u64> {
+    let whole = ring.newest().map(|[one, other]| {
+        assert_eq!(one, other, "an entry is torn");
+        one
+    });
+    whole.collect()
+}
+
+/// A reader sees an entry that is overwritten, or the one that overwrites it, whole, or nothing.
+fn ring_read() {
+    let ring = Arc::new(Ring::<2>::create(&Pieces, 1).unwrap());
+    assert!(ring.push(&[1, 1]));
+    let writing = ring.clone();
+    let writer = thread(move || assert!(writing.push(&[2, 2])));
+    let seen = entries(&ring);
+    assert!([&[][..], &[1], &[2]].contains(&&*seen), "{seen:?}");
+    writer.join().unwrap();
+    assert_eq!(entries(&ring), [2]);
+    unsafe { ring.destroy(&Pieces) };
+}
+
+/// Two writers come to the same place: one of the entries stays, whole.
+fn ring_written() {
+    let ring = Arc::new(Ring::<2>::create(&Pieces, 1).unwrap());
+    let writing = ring.clone();
+    let writer = thread(move || writing.push(&[1, 1]));
+    let pushed = ring.push(&[2, 2]);
+    assert!(writer.join().unwrap() || pushed, "at most one is given up");
+    let kept = entries(&ring);
+    assert!(kept.iter().all(|entry| [1, 2].contains(entry)), "{kept:?}");
+    assert!(kept.len() <= 1);
+    unsafe { ring.destroy(&Pieces) };
+}
+
 super::models! {
     events: [Some(3), Some(4)],
     takers: [Some(3), Some(5)],
@@ -164,4 +200,6 @@ super::models! {
     hop_overwritten: [None, None],
     hop_setters: [None, None],
     watch: [None, None],
+    ring_read: [Some(2), None],
+    ring_written: [Some(2), Some(3)],
 }
