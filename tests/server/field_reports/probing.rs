@@ -124,7 +124,8 @@ fn a_late_reply_does_not_bring_probing_back() {
 #[test]
 fn a_late_reply_of_the_old_uri_is_not_of_the_new_one() {
     let crowd = Crowd::start();
-    crowd.script("old", &[Step::Late(503, Duration::from_millis(500))]);
+    let late = Duration::from_millis(500).max(patience(1) / 6);
+    crowd.script("old", &[Step::Late(503, late)]);
     let config = pinging()
         .param("ds_probing_mode", 1)
         .param("ds_ping_interval", 3);

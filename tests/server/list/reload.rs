@@ -2,13 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use harness::{Config, Kamailio, Module, Probe, Request, Uac, patience, under_valgrind, wait_for};
 use serde_json::json;
-
-/// How long the load runs.
-const LOAD: Duration = Duration::from_secs(5);
 
 /// Four sets of 100 destinations each, all usable, with weights.
 fn big_list() -> String {
@@ -82,7 +79,7 @@ fn no_selection_fails_while_several_processes_reload() {
         server.kamcmd(&["dispatcher.reload"]).unwrap();
     }
     let (selected, reloads) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let until = Instant::now() + LOAD;
+    let until = Instant::now() + patience(5);
     let server = &server;
     std::thread::scope(|scope| {
         for _ in 0..3 {
