@@ -177,7 +177,12 @@ impl Scene<'_> {
         let door = DOORS[random.random_range(0..DOORS.len())];
         let mut result = self.through(door, method, params);
         let shut = |result: &Result<String, Fault>| matches!(result, Err(fault) if fault.code == 0);
-        while shut(&result) && self.weather.disturbed(Kind::Pool, begun) && !self.is_dying() {
+        // A reader that is stopped keeps replaced lists, beside which a large one may fill the rest.
+        let is_full = || {
+            let full = [Kind::Pool, Kind::Stop];
+            full.iter().any(|kind| self.weather.disturbed(*kind, begun))
+        };
+        while shut(&result) && begun.elapsed() < LIMIT && is_full() && !self.is_dying() {
             result = self.through(Door::Ctl, method, params);
         }
         match result {
