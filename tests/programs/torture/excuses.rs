@@ -53,7 +53,9 @@ pub fn unexplained<'l>(log: &'l str, weather: &Weather) -> Vec<&'l str> {
     let is_explained = |line: &&str| {
         // Each module has its own line for a lack of memory.
         let of_others = line.contains(" ERROR: ") && !line.contains(": dispatcher ");
-        of_others && weather.ever(Kind::Pool)
+        // Changes of states are no faults.
+        line.contains(harness::CHANGES)
+            || of_others && weather.ever(Kind::Pool)
             || was_held(line, weather)
             || EXCUSES.iter().any(|(part, kinds)| {
                 line.contains(part)
