@@ -12,6 +12,7 @@
 //! | `kemi` | calls of KEMI functions with arguments of any number and type |
 //! | `lies` | DNS answers that are wrong |
 //! | `mutate` | changes to bytes that were correct |
+//! | `pages` | garbage to the functions that answer over HTTP |
 //! | `peers` | destinations that answer with garbage |
 //! | `rpc` | garbage to every command through every transport |
 //! | `sip` | SIP garbage into every function |
@@ -31,6 +32,7 @@ mod frames;
 mod kemi;
 mod lies;
 mod mutate;
+mod pages;
 mod peers;
 mod rpc;
 mod sip;

@@ -14,11 +14,12 @@ use super::canary::Canary;
 use super::chance::Chance;
 use super::frames;
 use super::mutate::mutate;
+use super::pages;
 use super::stage::{Counts, Stage};
 use super::words::{text, word};
 
 /// The commands of doc/reference/rpc.md.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "dispatcher.list",
     "dispatcher.set_state",
     "dispatcher.set_duid_state",
@@ -34,6 +35,7 @@ const COMMANDS: [&str; 18] = [
     "dispatcher.calls",
     "dispatcher.release",
     "dispatcher.stats",
+    "dispatcher.history",
     "ds_list",
     "ds_set_state",
     "ds_reload",
@@ -73,7 +75,7 @@ pub fn run(stage: &Stage, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Resu
 fn piece(stage: &Stage, chance: &mut Chance) -> (&'static str, Result<(), String>) {
     let dir = stage.server.dir();
     let ctl = SocketAddr::from(([127, 0, 0, 1], stage.ctl_port));
-    match chance.below(12) {
+    match chance.below(13) {
         0 => ("ctl: words of any kind", words_to_ctl(chance, dir)),
         1 => {
             let bytes = frames::broken(chance, &COMMANDS);
@@ -98,7 +100,8 @@ fn piece(stage: &Stage, chance: &mut Chance) -> (&'static str, Result<(), String
         7 => ("datagram: bytes", bytes_by_datagram(stage, chance)),
         8 => ("HTTP: requests", request_by_http(stage, chance)),
         9 => ("HTTP: bytes", bytes_by_http(stage, chance)),
-        10 => ("fifo: requests", request_by_fifo(stage, chance)),
+        10 => ("HTTP: pages", pages::ask(stage, chance)),
+        11 => ("fifo: requests", request_by_fifo(stage, chance)),
         _ => ("fifo: bytes", bytes_by_fifo(stage, chance)),
     }
 }
