@@ -7,10 +7,11 @@ use serde_json::json;
 use harness::{Config, Crowd, Kamailio, Module, Step, patience, wait_for};
 
 fn pinging() -> Config {
+    let timeout = patience(6).as_millis() / 10;
     Config::routes("request_route { exit; }")
         .list("")
         .param("ds_ping_interval", 1)
-        .modparam("tm", "fr_timer", 600)
+        .modparam("tm", "fr_timer", i64::try_from(timeout).unwrap())
 }
 
 fn becomes(server: &Kamailio, uri: &str, flags: &str) {
