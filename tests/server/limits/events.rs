@@ -65,7 +65,7 @@ fn a_flood_of_changes_waits_in_a_bounded_queue() {
     let log = server.log();
     let (_, line) = log.split_once("say_dropped(): ").unwrap();
     let dropped: i64 = line.split_once(' ').unwrap().0.parse().unwrap();
-    wait_for("all other events", patience(10), || {
+    wait_for("all other events", patience(30), || {
         (told(&server) + dropped == DESTS * ROUNDS).then_some(())
     });
     assert!(used(&server) - before < 1 << 20);
