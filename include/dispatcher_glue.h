@@ -92,6 +92,7 @@ struct glue_modparams {
 	int ds_hash_initexpire;
 	int ds_hash_check_interval;
 	int ds_ping_interval;
+	int ds_ping_active_init;
 	int ds_probing_mode;
 	int ds_timer_mode;
 	int ds_ping_fr_timeout;

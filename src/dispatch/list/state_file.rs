@@ -1,6 +1,7 @@
 //! The text of the file that keeps over restarts what operators have set.
 //!
-//! It has a line for each destination whose administrative state is not the one that its list asks for.
+//! It has a line for each destination whose administrative state is not the one that its list asks for, and one if pings
+//! are not switched as the config asks for.
 
 use std::io::Write;
 
@@ -9,8 +10,31 @@ use super::file::is_blank;
 use crate::dispatch::text::number;
 
 /// The first lines of each file.
-const HEAD: &[u8] = b"# States that operators have set. Written by Kamailio's dispatcher module, read at \
-its start.\n# set, flags in the list, flags instead, URI, and its number where the set repeats it\n";
+const HEAD: &[u8] =
+    b"# States that operators have set. Written by Kamailio's dispatcher module, read at \
+its start.\n# set, flags in the list, flags instead, URI, and its number where the set repeats it\n\
+# pings, 1 if the config begins with pings, 1 if they are on instead\n";
+
+/// The first word of the line about pings.
+const PINGS: &[u8] = b"pings";
+
+/// What is kept over restarts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The switch of the pings, if it is kept.
+    pub pings: Option<KeptSwitch>,
+    /// The states.
+    pub states: Vec<KeptState>,
+}
+
+/// A switch that a command has set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeptSwitch {
+    /// True if the config asked for "on" when the file was written.
+    pub initial: bool,
+    /// True if it is to be on instead.
+    pub on: bool,
+}
 
 /// The state of one destination that is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +53,14 @@ pub struct KeptState {
 
 /// Returns the text of a file.
 #[must_use]
-pub fn write(kept: &[KeptState]) -> Vec<u8> {
+pub fn write(kept: &Kept) -> Vec<u8> {
     let mut text = HEAD.to_vec();
-    for one in kept {
+    if let Some(KeptSwitch { initial, on }) = kept.pings {
+        text.extend_from_slice(PINGS);
+        // Writing to a Vec cannot fail.
+        let _ = writeln!(text, " {} {}", u8::from(initial), u8::from(on));
+    }
+    for one in &kept.states {
         // Writing to a Vec cannot fail.
         let _ = write!(text, "{} {} {} ", one.set, one.listed, one.flags);
         text.extend_from_slice(&one.uri);
@@ -43,25 +72,43 @@ pub fn write(kept: &[KeptState]) -> Vec<u8> {
     text
 }
 
-/// Reads a file; returns also the numbers of the lines that cannot be read, from 1.
+/// Reads a file; returns also the numbers of the lines that cannot be read, from 1. Of several lines about pings the last
+/// one counts.
 #[must_use]
-pub fn read(text: &[u8]) -> (Vec<KeptState>, Vec<usize>) {
-    let (mut kept, mut bad) = (Vec::new(), Vec::new());
+pub fn read(text: &[u8]) -> (Kept, Vec<usize>) {
+    let (mut kept, mut bad) = (Kept::default(), Vec::new());
     for (number, line) in (1..).zip(text.split(|&byte| byte == b'\n')) {
         let words = line.split(|&byte| is_blank(byte));
         let mut words = words.filter(|word| !word.is_empty()).peekable();
         if words.peek().is_none_or(|word| word.starts_with(b"#")) {
             continue;
         }
-        match read_words(words) {
-            Some(one) => kept.push(one),
+        if words.next_if_eq(&PINGS).is_some() {
+            match read_switch(words) {
+                Some(pings) => kept.pings = Some(pings),
+                None => bad.push(number),
+            }
+            continue;
+        }
+        match read_state(words) {
+            Some(one) => kept.states.push(one),
             None => bad.push(number),
         }
     }
     (kept, bad)
 }
 
-fn read_words<'t>(mut words: impl Iterator<Item = &'t [u8]>) -> Option<KeptState> {
+fn read_switch<'t>(mut words: impl Iterator<Item = &'t [u8]>) -> Option<KeptSwitch> {
+    let mut one = || match words.next()? {
+        b"0" => Some(false),
+        b"1" => Some(true),
+        _ => None,
+    };
+    let (initial, on) = (one()?, one()?);
+    words.next().is_none().then_some(KeptSwitch { initial, on })
+}
+
+fn read_state<'t>(mut words: impl Iterator<Item = &'t [u8]>) -> Option<KeptState> {
     let kept = KeptState {
         set: number(words.next()?)?,
         listed: number(words.next()?)?,
@@ -97,19 +144,31 @@ mod tests {
             // A form feed is no blank in a list.
             kept(3, 4, b"sip:\x0cname\x0c", 1),
         ];
-        assert_eq!(read(&write(&all)), (all.to_vec(), vec![]));
-        assert_eq!(read(&write(&[])), (vec![], vec![]));
+        for (initial, on) in [(true, false), (false, true), (false, false)] {
+            let kept = Kept {
+                pings: Some(KeptSwitch { initial, on }),
+                states: all.to_vec(),
+            };
+            assert_eq!(read(&write(&kept)), (kept, vec![]));
+        }
+        let none = Kept::default();
+        assert_eq!(read(&write(&none)), (none, vec![]));
     }
 
     #[test]
     fn a_line_that_cannot_be_read_spares_the_others() {
         let text = b"1 0 4 sip:a\nx 0 4 sip:b\n1 0 sip:c\n1 0 4 sip:d 2 5\n1 0 4\n \n\
-            1 0 4 sip:f 0\n1  0\t64 sip:e 2 \r";
+            1 0 4 sip:f 0\n1  0\t64 sip:e 2 \r\npings 1\npings 1 2\npings 1 0 0\n\tpings  1 0\nPings 1 1";
         let (kept, bad) = read(text);
-        let uris: Vec<&[u8]> = kept.iter().map(|one| one.uri.as_slice()).collect();
+        let (initial, on) = (true, false);
+        assert_eq!(kept.pings, Some(KeptSwitch { initial, on }));
+        let uris: Vec<&[u8]> = kept.states.iter().map(|one| one.uri.as_slice()).collect();
         assert_eq!(
             (uris, bad),
-            (vec![&b"sip:a"[..], b"sip:e"], vec![2, 3, 4, 5, 7])
+            (
+                vec![&b"sip:a"[..], b"sip:e"],
+                vec![2, 3, 4, 5, 7, 9, 10, 11, 13]
+            )
         );
     }
 }

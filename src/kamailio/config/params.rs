@@ -67,6 +67,8 @@ pub struct Settings {
     pub attrs: Option<Variable>,
     /// The settings of pings; `None` if destinations are not pinged.
     pub pings: Option<PingSettings>,
+    /// The module begins with pings switched on.
+    pub ping_active_init: bool,
     /// The local socket of destinations that name none.
     pub default_socket: DefaultSocket,
     /// The weight by which round trips are estimated; `None` if they are not measured.
@@ -164,6 +166,7 @@ impl Settings {
             mark: mark_rules(raw, compat),
             reply_codes: ping_params::reply_codes(raw),
             pings: ping_params::pings(raw)?,
+            ping_active_init: switch("ds_ping_active_init", raw.ds_ping_active_init)?,
             default_socket: ping_params::default_socket(raw)?,
             latency: ping_params::latency(raw, compat),
             secondary_timer: ping_params::secondary_timer(raw),

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64};
 use crate::kamailio::server::memory::ShmArena;
 use crate::shm::memory::arena::{OutOfMemory, Plan, ShmSafe};
 
-/// The words; all are 0 at the start.
+/// The words; all are 0 when they are made.
 pub struct Shared {
     /// Not 0 while no pings are sent (`dispatcher.ping_active`).
     pub pings_off: AtomicU32,

@@ -4,13 +4,14 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use super::plain_file::{self, FOR_US, path_of};
-use crate::dispatch::list::state_file::{self, KeptState};
+use crate::dispatch::list::state_file::{self, Kept, KeptState, KeptSwitch};
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, Outcome, State};
 use crate::dispatch::text::Whole;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::observe::changes::author::STATE_FILE;
+use crate::kamailio::probing::ping::{pings_on, set_pings};
 use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::{log_err, log_info};
 use crate::kamailio::server::memory::ShmArena;
@@ -38,7 +39,7 @@ pub fn to_keep(record: &DestRecord, listed: State) -> State {
 /// # Errors
 /// It cannot.
 pub fn try_out(path: &[u8]) -> io::Result<()> {
-    plain_file::try_out(path_of(path), &state_file::write(&[]))
+    plain_file::try_out(path_of(path), &state_file::write(&Kept::default()))
 }
 
 /// The file, as the process that writes it knows it.
@@ -59,8 +60,10 @@ impl KeptFile {
     /// The reason why it was not written.
     pub fn keep(&mut self, module: &Module, path: &[u8]) -> Result<(), String> {
         self.restore_listed(module)?;
-        let kept = all_kept(module, &self.left_out)?;
-        let text = state_file::write(&kept);
+        let text = state_file::write(&Kept {
+            pings: kept_pings(module),
+            states: all_kept(module, &self.left_out)?,
+        });
         if self.written != text {
             let failed = |error| format!("{}: {error}", Whole(path));
             self.put_aside(path).map_err(failed)?;
@@ -163,6 +166,24 @@ fn all_kept(module: &Module, left_out: &[KeptState]) -> Result<Vec<KeptState>, N
     Ok(listed.chain(left_out.iter().cloned()).collect())
 }
 
+/// Returns the switch of the pings, if a command has set it to something else than the config asks for.
+fn kept_pings(module: &Module) -> Option<KeptSwitch> {
+    let (initial, on) = (module.settings.ping_active_init, pings_on(module));
+    (initial != on).then_some(KeptSwitch { initial, on })
+}
+
+/// Switches pings as a command has before the restart. A config that asks for something else than then wins.
+fn restore_pings(module: &Module, kept: Option<KeptSwitch>) {
+    let initial = module.settings.ping_active_init;
+    if let Some(kept) = kept.filter(|kept| kept.initial == initial) {
+        set_pings(module, kept.on);
+        log_info!(
+            "pings are {} as before the restart",
+            if kept.on { "on" } else { "off" }
+        );
+    }
+}
+
 /// Returns the destinations of a set with the same URI, in the order of the set.
 fn alike<'v>(view: &'v View, uri: &'v [u8]) -> impl Iterator<Item = &'v Dest> {
     let found = view.find_uri(uri).filter_map(|at| view.dest(at));
@@ -193,8 +214,9 @@ pub fn restore(module: &Module, path: &[u8], feed: &mut Feed<'_>) -> KeptFile {
         return file;
     }
     match read(path) {
-        Ok((left_out, is_whole)) => {
-            file.left_out = left_out;
+        Ok((kept, is_whole)) => {
+            restore_pings(module, kept.pings);
+            file.left_out = kept.states;
             file.is_unread = !is_whole;
             file.restore_all(module, feed);
         }
@@ -211,7 +233,7 @@ pub fn restore(module: &Module, path: &[u8], feed: &mut Feed<'_>) -> KeptFile {
 ///
 /// # Errors
 /// The file cannot be read.
-fn read(path: &[u8]) -> io::Result<(Vec<KeptState>, bool)> {
+fn read(path: &[u8]) -> io::Result<(Kept, bool)> {
     let text = plain_file::read(path_of(path))?;
     let lines = text.split(|&byte| byte == b'\n').count();
     heap::need(lines * KEPT_HEAP + 2 * text.len()).map_err(io::Error::other)?;

@@ -2,6 +2,7 @@
 
 use core::ffi::{c_int, c_uint, c_void};
 use core::ptr;
+use core::sync::atomic::Ordering::SeqCst;
 
 use lock_api::RawMutex;
 
@@ -98,9 +99,12 @@ fn make(settings: Settings) -> Option<Module> {
         .then(|| History::create(&ShmArena, settings.history_size))
         .transpose()
         .map_err(|error| log_err!("cannot make the history of changes: {error}"));
+    let shared = Shared::create().map_err(no_table).ok()?;
+    let pings_off = !settings.ping_active_init;
+    shared.pings_off.store(pings_off.into(), SeqCst);
     Some(Module {
         store: store.map_err(no_table).ok()?,
-        shared: Shared::create().map_err(no_table).ok()?,
+        shared,
         id_prefix: unique_id::prefix(),
         calls: calls.ok()?,
         sticky: sticky.ok()?,

@@ -88,7 +88,9 @@ pub fn pings_on(module: &Module) -> bool {
 
 /// Turns pings on or off. Returns true if they were on.
 pub fn set_pings(module: &Module, on: bool) -> bool {
-    module.shared.pings_off.swap(u32::from(!on), SeqCst) == 0
+    let were_off = module.shared.pings_off.swap(u32::from(!on), SeqCst);
+    module.shared.state_changes.fetch_add(1, SeqCst);
+    were_off == 0
 }
 
 /// Pings the destination at a position of a set, if it is to be pinged and no other ping is on its

@@ -6,10 +6,13 @@ use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::list::words::integer;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::list_params::Keep;
 use crate::kamailio::config::names;
+use crate::kamailio::list::state_keeper;
 use crate::kamailio::observe::why::{is_pinged_now, switch, why};
 use crate::kamailio::probing::ping::{pings_on, set_pings};
 use crate::kamailio::server::heap;
+use crate::kamailio::server::log::log_warn;
 use crate::kamailio::server::time::{now_ms, now_us};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::probing::Health;
@@ -39,9 +42,19 @@ pub fn active(call: &RpcCall, module: &Module) -> Result<(), String> {
         if let Some(new) = wanted {
             node.add(c"NewPingState", i32::from(new))?;
         }
-        node.add(c"OldPingState", i32::from(old))
+        node.add(c"OldPingState", i32::from(old))?;
+        let is_lost = wanted.is_some()
+            && matches!(module.settings.keep, Keep::File(_))
+            && !state_keeper::is_keeping(module);
+        if is_lost {
+            node.add(c"REMARK", "It will not survive a restart: see the log.")?;
+        }
+        Ok(())
     };
-    answer().map_err(String::from)
+    if wanted == Some(true) && module.settings.pings.is_none() {
+        log_warn!("dispatcher.ping_active 1 has no effect: ds_ping_interval is 0");
+    }
+    answer().map_err(|error: Full| error.into())
 }
 
 /// Answers `dispatcher.ping_status` [set [URI|duid=ID]].

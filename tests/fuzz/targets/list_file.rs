@@ -2,7 +2,7 @@
 
 use dispatcher::dispatch::list::destination::{Line, Origin};
 use dispatcher::dispatch::list::file::{self, LineProblem, ProblemKind, Severity};
-use dispatcher::dispatch::list::state_file::{self, KeptState};
+use dispatcher::dispatch::list::state_file::{self, Kept, KeptState};
 
 use super::{lies_in, reads_as_a_line};
 use crate::Target;
@@ -114,5 +114,9 @@ fn is_kept(lines: &[Line<'_>]) {
             number: 1,
         })
         .collect();
+    let kept = Kept {
+        pings: None,
+        states: kept,
+    };
     assert_eq!(state_file::read(&state_file::write(&kept)), (kept, vec![]));
 }

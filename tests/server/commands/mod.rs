@@ -1,5 +1,6 @@
-//! Commands of every day: names of sets, states of hosts, single attributes.
+//! Commands of every day: names of sets, states of hosts, single attributes, the switch of pings.
 
 mod attributes;
 mod names;
+mod pings;
 mod states;
