@@ -86,7 +86,7 @@ server: ## prove a new release of Kamailio with the matrix, and add its build to
 test-deb: deb ## install the Debian package in clean systems of bookworm and trixie (needs root)
 	@sh tests/package/run.sh
 
-demo: build ## balance calls over three destinations, one of which is killed half-way
+demo: build ## balance calls over three destinations, one of which is killed half-way (PAGE=1: then show the page)
 	@$(CARGO) run --quiet -p dispatcher-programs --bin demo
 
 test: ## run everything that must pass

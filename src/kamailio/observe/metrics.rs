@@ -12,7 +12,7 @@ use crate::dispatch::list::destination::SetId;
 use crate::dispatch::observe::exposition::{CONTENT_TYPE, Page, add_label};
 use crate::dispatch::observe::families::{FAMILIES, Id};
 use crate::dispatch::observe::filter::{Filter, Wanted, Wrong};
-use crate::dispatch::state::transition::State;
+use crate::dispatch::observe::shown::{Shown, Tally};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::Keep;
 use crate::kamailio::config::names;
@@ -35,15 +35,6 @@ const LINE: usize = 100;
 const ROW_HEAP: usize = 300;
 /// Lines of a set.
 const SET_LINES: usize = 16;
-
-/// The states of destinations, of which each has one: what an operator has set comes first.
-const STATES: [(&str, State); 5] = [
-    ("draining", State::DRAINING),
-    ("disabled", State::DISABLED),
-    ("inactive", State::INACTIVE),
-    ("trying", State::TRYING),
-    ("active", State::ACTIVE),
-];
 
 /// A family, and how its counter is read.
 type Count<T> = (Id, fn(&T) -> u64);
@@ -73,7 +64,7 @@ struct Row<'p> {
     /// Its labels.
     labels: String,
     up: bool,
-    state: &'static str,
+    state: Shown,
 }
 
 /// A moment, in microseconds since 1970, as seconds.
@@ -254,17 +245,13 @@ fn of_sets(add: &mut Adder<'_>, module: &Module, sets: &[(SetId, &View)]) {
     });
     add.all(Id::SetInfo, named);
     let counted = sets.iter().flat_map(|&(set, view)| {
-        let states = view.dests().map(|dest| state_of(dest.record().state()));
-        let mut counts = STATES.map(|(name, _)| (name, 0));
-        for state in states {
-            if let Some((_, count)) = counts.iter_mut().find(|(name, _)| *name == state) {
-                *count += 1;
-            }
-        }
-        counts.map(|(name, count)| {
+        let mut tally = Tally::default();
+        view.dests()
+            .for_each(|dest| tally.count(Shown::of(dest.record().state())));
+        Shown::ALL.map(|shown| {
             let mut labels = of_set(set);
-            add_label(&mut labels, "state", name.as_bytes());
-            (labels, count)
+            add_label(&mut labels, "state", shown.word().as_bytes());
+            (labels, tally.of(shown))
         })
     });
     add.all(Id::SetDestinations, counted);
@@ -284,12 +271,6 @@ fn of_sets(add: &mut Adder<'_>, module: &Module, sets: &[(SetId, &View)]) {
     }
 }
 
-/// Returns the name of a state.
-fn state_of(state: State) -> &'static str {
-    let mut names = STATES.iter().filter(|(_, bit)| state.contains(*bit));
-    names.next().map_or("active", |(name, _)| name)
-}
-
 fn row(dest: &Dest, up: bool) -> Row<'_> {
     let mut labels = label("set", dest.set.to_string().as_bytes());
     add_label(&mut labels, "destination", dest.uri());
@@ -300,7 +281,7 @@ fn row(dest: &Dest, up: bool) -> Row<'_> {
         dest,
         labels,
         up,
-        state: state_of(dest.record().state()),
+        state: Shown::of(dest.record().state()),
     }
 }
 
@@ -329,10 +310,10 @@ fn of_destinations(add: &mut Adder<'_>, module: &Module, rows: &[Row<'_>]) {
         all().map(|(labels, row)| (labels, u32::from(row.up))),
     );
     let states = all().flat_map(|(labels, row)| {
-        STATES.map(|(name, _)| {
+        Shown::ALL.map(|shown| {
             let mut labels = labels.to_owned();
-            add_label(&mut labels, "state", name.as_bytes());
-            (labels, u32::from(row.state == name))
+            add_label(&mut labels, "state", shown.word().as_bytes());
+            (labels, u32::from(row.state == shown))
         })
     });
     add.all(Id::DestinationState, states);

@@ -1,7 +1,9 @@
 //! `make demo`: a real Kamailio with our module balances real SIP calls over three destinations.
 //!
 //! Half-way one destination is killed. Every call must still be answered and hung up; the program
-//! ends with an error when one was lost or when the counts do not add up.
+//! ends with an error when one was lost or when the counts do not add up. With `PAGE=1` it then shows the page.
+
+mod page;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -75,6 +77,9 @@ fn main() {
     assert!(moved > 0, "no call failed over");
     proxy.stop();
     println!("\nDone in {:.1} s.", begin.elapsed().as_secs_f64());
+    if std::env::var_os("PAGE").is_some_and(|page| page == "1") {
+        page::show();
+    }
 }
 
 /// A time parameter in milliseconds; memcheck slows the server down.
