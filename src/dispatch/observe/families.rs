@@ -116,6 +116,15 @@ impl Families {
         self.0 & (1 << id as u64) != 0
     }
 
+    /// Returns how many of them are about single destinations.
+    #[must_use]
+    pub fn of_destinations(self) -> usize {
+        let about = |(at, family): &(usize, &Family)| {
+            family.name.starts_with("destination_") && self.0 & (1 << at) != 0
+        };
+        FAMILIES.iter().enumerate().filter(about).count()
+    }
+
     /// Returns those of both.
     #[must_use]
     pub const fn with(self, other: Families) -> Families {

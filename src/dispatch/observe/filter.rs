@@ -129,6 +129,14 @@ impl Wanted {
         self.both(|filter| filter.up.is_none_or(|wanted| wanted == up))
     }
 
+    /// Returns how many lines the page has at most for each destination.
+    #[must_use]
+    pub fn lines_of_destination(&self) -> usize {
+        let most = |filter: &Filter| filter.families.of_destinations();
+        let further_states = if self.has(Id::DestinationState) { 4 } else { 0 };
+        most(&self.script).min(most(&self.query)) + further_states
+    }
+
     /// Returns true if the page shows this family. Only a script can ask for the one with a line for each state.
     #[must_use]
     pub fn has(&self, id: Id) -> bool {
@@ -171,6 +179,9 @@ mod tests {
         let without = wanted("metrics=-kamailio_dispatcher_sets", "");
         assert!(!without.has(Id::Sets) && without.has(Id::Loads));
         assert!(!wanted("up=1", "up=0").has_up(false));
+        assert_eq!(narrow.lines_of_destination(), 1);
+        let states = wanted("states=1&metrics=destination_state,destination_up", "");
+        assert_eq!(states.lines_of_destination(), 6);
         for (script, query, shown) in [
             ("states=1", "", true),
             ("states=1", "states=1", true),

@@ -61,7 +61,6 @@ impl<'m> Request<'m> {
     }
 
     /// Returns the path of the URL, with its escapes.
-    #[allow(dead_code)]
     pub fn path(&self) -> &'m [u8] {
         path_and_query(self.0.method_and_uri().1).0
     }

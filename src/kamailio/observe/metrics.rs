@@ -133,18 +133,18 @@ pub fn page(module: &Module, wanted: &Wanted) -> Result<Page, NoMemory> {
             .flat_map(|(_, view)| view.dests())
             .filter(is_shown)
     };
-    let (count, texts) = shown().fold((0, 0), |(count, texts), dest| {
-        // Each byte may need an escape, or be no text.
-        let text = dest.uri().len() + dest.attrs_body().len();
-        (count + 1, texts + ROW_HEAP + 3 * text)
-    });
-    let most = module.settings.metrics.destinations;
+    let (count, most) = (shown().count(), module.settings.metrics.destinations);
     let fits = most == 0 || count <= most;
-    let (rows, texts) = if fits { (count, texts) } else { (0, 0) };
-    let lines = rows * FAMILIES.len() + sets.len() * SET_LINES + 10 * FAMILIES.len();
-    heap::need(rows * ROW_HEAP + 2 * texts)?;
-    let mut page =
-        Page::with_room(|text| heap::reserve(text, lines * LINE + texts * FAMILIES.len()))?;
+    let rows = if fits {
+        // Each byte may need an escape, or be no text.
+        let text = |dest: &Dest| 3 * (dest.uri().len() + dest.attrs_body().len());
+        heap::need(shown().map(|dest| ROW_HEAP + text(dest)).sum())?;
+        distinct(shown().map(|dest| row(dest, is_up(dest))).collect())
+    } else {
+        Vec::new()
+    };
+    let room = room(wanted, &rows, sets.len());
+    let mut page = Page::with_room(|text| heap::reserve(text, room))?;
     let mut add = Adder {
         page: &mut page,
         wanted,
@@ -152,13 +152,20 @@ pub fn page(module: &Module, wanted: &Wanted) -> Result<Page, NoMemory> {
     of_module(&mut add, module, table);
     add.one(Id::DestinationsOmitted, if fits { 0 } else { count });
     of_sets(&mut add, module, &sets);
-    if fits {
-        let rows = shown().map(|dest| row(dest, is_up(dest)));
-        of_destinations(&mut add, module, &distinct(rows.collect()));
-    }
+    of_destinations(&mut add, module, &rows);
     let took_us = now_us().saturating_sub(began_us);
     add.one(Id::ScrapeDuration, Seconds(took_us));
     Ok(page)
+}
+
+/// Returns the bytes that a page takes at most.
+fn room(wanted: &Wanted, rows: &[Row<'_>], sets: usize) -> usize {
+    let lines = rows.iter().map(|row| LINE + row.labels.len());
+    let attrs = rows
+        .iter()
+        .map(|row| LINE + 3 * row.dest.attrs_body().len());
+    let others = sets * SET_LINES + 10 * FAMILIES.len();
+    wanted.lines_of_destination() * lines.sum::<usize>() + attrs.sum::<usize>() + others * LINE
 }
 
 /// Adds families to a page, as far as they are wanted.
