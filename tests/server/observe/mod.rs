@@ -1,5 +1,6 @@
 //! What the module shows of its work to people and to other programs.
 
+mod agree;
 mod beside;
 mod browser;
 mod changes;
