@@ -193,6 +193,42 @@ pub struct Row {
     pub rweight: i32,
 }
 
+/// A change of a state.
+#[derive(Debug)]
+pub struct Change {
+    /// Milliseconds since 1970.
+    pub at: u64,
+    /// The set.
+    pub set: SetId,
+    /// The name of the set; empty if it has none.
+    pub set_name: String,
+    /// The URI.
+    pub uri: String,
+    /// The state before.
+    pub from: &'static str,
+    /// The state since.
+    pub to: &'static str,
+    /// Who has changed it, and what was found.
+    pub why: String,
+}
+
+impl Change {
+    fn json(&self) -> Value {
+        json!({
+            "at": self.at, "set": self.set, "set_name": self.set_name, "uri": self.uri, "from": self.from,
+            "to": self.to, "why": self.why,
+        })
+    }
+}
+
+/// Returns changes in JSON, as many as fit.
+#[must_use]
+pub fn history(changes: &[Change]) -> String {
+    let room = MOST - r#"{"changes":[]}"#.len();
+    let changes = fit(changes.iter().map(Change::json).collect(), room);
+    json!({ "changes": changes }).to_string()
+}
+
 /// Drops the end of a list, so that the rest takes at most so many bytes.
 fn fit(mut list: Vec<Value>, most: usize) -> Vec<Value> {
     let mut left = most;
@@ -427,6 +463,28 @@ mod tests {
         }
         let parsed = parsed(&data(3, 1, b"gw").json());
         assert_eq!(parsed["next"], Value::Null);
+    }
+
+    #[test]
+    fn a_history_is_never_too_long() {
+        let change = || Change {
+            at: u64::MAX,
+            set: 1,
+            set_name: text(&[1; 300]),
+            uri: text(&[1; 300]),
+            from: "active",
+            to: "inactive",
+            why: text(&[1; 300]),
+        };
+        let changes: Vec<_> = (0..500).map(|_| change()).collect();
+        let json = history(&changes);
+        assert!(
+            (MOST - 5_000..=MOST).contains(&json.len()),
+            "{}",
+            json.len()
+        );
+        assert!(parsed(&json)["changes"].as_array().unwrap().len() > 10);
+        assert_eq!(history(&[]), r#"{"changes":[]}"#);
     }
 
     #[test]

@@ -175,6 +175,21 @@ fn the_page_follows_a_gateway_that_dies_and_comes_back() {
             .unwrap()
             .contains("no reply")
     );
+    stage.click("summary");
+    let newest = |to: &str| {
+        let text = "document.querySelector('#changes li')?.innerText ?? ''";
+        stage.browser.wait(&format!(
+            "({text}).includes('{died}') && ({text}).includes('{to}')"
+        ));
+    };
+    newest("Active to inactive");
+    let change = stage.text("#changes");
+    assert!(
+        change.contains(&died)
+            && change.contains("Active to inactive")
+            && change.contains("no reply"),
+        "{change}"
+    );
     gateways[1].restart();
     stage
         .browser
@@ -182,6 +197,11 @@ fn the_page_follows_a_gateway_that_dies_and_comes_back() {
     stage.browser.wait(&format!(
         "document.querySelector('#said').textContent === '{died} is active.'"
     ));
+    newest("Inactive to active");
+    assert_eq!(
+        stage.browser.run("return location.hash"),
+        "#every=1&history=1"
+    );
     stage.is_clean();
 }
 
@@ -324,7 +344,7 @@ fn nobody_is_kept_out_by_how_the_page_is_made() {
         stage.browser.scheme(scheme);
         for width in [1_360, 400] {
             stage.browser.size(width, 900);
-            stage.open("set=1&q=a");
+            stage.open("set=1&q=a&history=1");
             stage.browser.run(&axe);
             let found = stage.browser.run_async(
                 "const found = await axe.run(document, { resultTypes: ['violations'] }); \

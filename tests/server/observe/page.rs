@@ -198,6 +198,19 @@ fn an_answer_says_what_is_up_what_is_not_and_why() {
             .collect();
         assert_eq!(uris(&data(&server, query)), ports, "{query}");
     }
+    let history = get(&server, "/dispatcher/history?set=1&count=1").text();
+    let history: Value = serde_json::from_str(&history).unwrap();
+    let change = &history["changes"][0];
+    assert_eq!(change["uri"], "sip:127.0.0.1:7002", "{history}");
+    assert_eq!(
+        (&change["from"], &change["to"]),
+        (&json!("active"), &json!("draining"))
+    );
+    assert!(change["at"].as_u64().unwrap() <= all["now"].as_u64().unwrap());
+    assert_eq!(
+        get(&server, "/dispatcher/history?set=2").text(),
+        r#"{"changes":[]}"#
+    );
     let text = get(&server, "/dispatcher/text?state=down").text();
     assert!(
         text.contains("1 of 4 destinations up in 2 sets")

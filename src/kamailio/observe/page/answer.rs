@@ -3,9 +3,11 @@
 
 use super::take;
 use crate::dispatch::observe::find::Find;
+use crate::dispatch::observe::page::history;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::http::{Reply, Request, TEXT};
 use crate::kamailio::server::guard::ScriptRet;
+use crate::kamailio::server::heap::NoMemory;
 use crate::kamailio::server::log::log_err;
 use crate::kamailio::server::message::Message;
 
@@ -28,8 +30,11 @@ pub fn page(msg: &Message) -> Option<ScriptRet> {
     let module = Module::get()?;
     let sent = match request.path().rsplit(|&byte| byte == b'/').next() {
         Some(b"" | b"index.html") => of_page(&request),
-        Some(b"data") => of_rows(&request, module, JSON),
-        Some(b"text") => of_rows(&request, module, TEXT),
+        Some(b"data") => of_lists(&request, JSON, |find| Ok(take::data(module, find)?.json())),
+        Some(b"text") => of_lists(&request, TEXT, |find| Ok(take::data(module, find)?.text())),
+        Some(b"history") => of_lists(&request, JSON, |find| {
+            Ok(history(&take::history(module, find)?))
+        }),
         Some(segment) => to_folder(&request, segment),
         None => false,
     };
@@ -70,14 +75,18 @@ fn of_page(request: &Request<'_>) -> bool {
     send(request, &headers, &reply)
 }
 
-fn of_rows(request: &Request<'_>, module: &Module, content_type: &str) -> bool {
+/// Sends what `make` makes of what the query asks for. Nothing is pinned any more when it is sent.
+fn of_lists(
+    request: &Request<'_>,
+    content_type: &str,
+    make: impl FnOnce(&Find) -> Result<String, NoMemory>,
+) -> bool {
     let find = match Find::read(request.query()) {
         Ok(find) => find,
         Err(why) => return send(request, &[], &Reply::text(400, c"Bad Request", &why)),
     };
-    // Nothing is pinned any more when the answer is written and sent.
-    let data = match take::data(module, &find) {
-        Ok(data) => data,
+    let body = match make(&find) {
+        Ok(body) => body,
         Err(error) => {
             log_err!("ds_page: {error}");
             let text = format!("{error}\n");
@@ -88,15 +97,9 @@ fn of_rows(request: &Request<'_>, module: &Module, content_type: &str) -> bool {
             );
         }
     };
-    let body = if content_type == JSON {
-        data.json()
-    } else {
-        data.text()
-    };
     let reply = Reply {
         content_type,
-        body: body.as_bytes(),
-        ..Reply::text(200, c"OK", "")
+        ..Reply::text(200, c"OK", &body)
     };
     send(request, &[], &reply)
 }

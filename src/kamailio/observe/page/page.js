@@ -4,7 +4,7 @@ const $ = (id) => document.getElementById(id);
 const WORDS = { inactive: "Inactive", trying: "Trying", draining: "Draining", disabled: "Disabled", active: "Active" };
 const STATES = Object.keys(WORDS);
 const FEW_SETS = 12;
-const DEFAULTS = { set: "", q: "", state: "", sort: "state", offset: "0", count: "100", every: "3" };
+const DEFAULTS = { set: "", q: "", state: "", sort: "state", offset: "0", count: "100", every: "3", history: "" };
 // The samples of counters from which rates are made: some 15 seconds of them.
 const SAMPLES = 6;
 
@@ -58,6 +58,7 @@ function readFragment() {
 	view = {};
 	for (const name in DEFAULTS) view[name] = given.get(name) ?? DEFAULTS[name];
 	if (document.activeElement !== $("q")) $("q").value = view.q;
+	if (view.history) $("history").open = true;
 	known = new Map();
 }
 function show(changes, instead) {
@@ -90,10 +91,12 @@ async function ask() {
 	const limit = setTimeout(() => mine.abort(), 15000);
 	try {
 		const data = await get("data", ["set", "q", "state", "sort", "offset", "count"], mine.signal);
+		const changes = $("history").open ? await get("history", ["set"], mine.signal) : null;
 		if (asking !== mine) return;
 		[answer, answered, failure] = [data, Date.now(), ""];
 		sample(data);
 		draw(data);
+		if (changes) drawChanges(changes);
 	} catch (error) {
 		if (asking !== mine) return;
 		failure = error.name === "TypeError" || error.name === "AbortError" ? "no answer" : error.message;
@@ -316,6 +319,16 @@ function say(data) {
 	known = new Map(data.rows.map((row) => [row.key, row.state]));
 }
 
+function drawChanges(data) {
+	$("no-history").hidden = data.changes.length > 0;
+	fill($("changes"), JSON.stringify(data.changes), () => data.changes.map((change) => {
+		const when = make("time", "", time(change.at, true));
+		when.dateTime = new Date(change.at).toISOString();
+		return make("li", "", when, make("span", "grow", change.uri, make("small", "", ` set ${change.set} ${change.set_name}`)),
+			mark(change.to, `${WORDS[change.from]} to ${change.to}`), make("span", "quiet", change.why));
+	}));
+}
+
 function tick() {
 	const late = Date.now() - answered;
 	const isStale = !paused && (answer ? late > 3000 * seconds() : failure !== "");
@@ -349,6 +362,7 @@ $("more-sets").onclick = () => { allSets = !allSets; drawSets(answer); };
 const turn = (offset) => { show({ offset: `${offset}` }); $("table").focus(); };
 $("back").onclick = () => turn(Math.max(0, answer.offset - Number(view.count)));
 $("on").onclick = () => turn(answer.next);
+$("history").ontoggle = () => { if ($("history").open !== (view.history !== "")) show({ offset: view.offset, history: $("history").open ? "1" : "" }, true); };
 addEventListener("hashchange", () => { readFragment(); ask(); });
 document.addEventListener("visibilitychange", () => { if (document.hidden) clearTimeout(timer); else if (!paused) ask(); });
 setInterval(tick, 1000);

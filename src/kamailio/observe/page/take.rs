@@ -3,16 +3,20 @@
 use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::observe::find::{Facts, Find, Key, Sort};
-use crate::dispatch::observe::page::{Data, Has, MOST_SETS, Row, Set, Totals, concern, text};
+use crate::dispatch::observe::page::{
+    Change, Data, Has, MOST_SETS, Row, Set, Totals, concern, text,
+};
 use crate::dispatch::observe::shown::{Shown, Tally};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::names;
+use crate::kamailio::observe::changes::history::{Filter, newest};
 use crate::kamailio::observe::why;
 use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::sys;
-use crate::kamailio::server::time::{now_ms, wall_us};
+use crate::kamailio::server::time::{now_ms, wall_of, wall_us};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::probing::Health;
+use crate::shm::observe::changes::history::ENTRY_BYTES;
 use crate::shm::observe::counters::{DestCounts, SetCounts};
 use crate::shm::set::view::View;
 
@@ -149,9 +153,13 @@ fn round_trip_us(dest: &Dest) -> Option<u32> {
 fn reason(module: &Module, dest: &Dest) -> String {
     let why = why::why(module, dest);
     let state = dest.record().state().words(module.settings.compat);
-    let behind = why.strip_prefix(&state);
-    let reason = behind.and_then(|behind| behind.split_once(": "));
-    text(reason.map_or(&*why, |(_, reason)| reason).as_bytes())
+    let reason = match why.strip_prefix(&state) {
+        // Who drains it stands before what was found besides.
+        Some(behind) if behind.starts_with(", ") => behind.trim_start_matches(", "),
+        Some(behind) => behind.split_once(": ").map_or(behind, |(_, reason)| reason),
+        None => &why,
+    };
+    text(reason.as_bytes())
 }
 
 fn row(module: &Module, dest: &Dest) -> Row {
@@ -213,6 +221,39 @@ fn worst_sets(mut all: Vec<Counted<'_>>) -> Vec<Set> {
         selections: set.view.record().counted().map(SetCounts::selections),
     });
     sets.collect()
+}
+
+/// Returns the newest changes of states, at most as many as are asked for.
+///
+/// # Errors
+/// [`NoMemory`].
+pub fn history(module: &Module, find: &Find) -> Result<Vec<Change>, NoMemory> {
+    heap::need(find.count * 2 * ENTRY_BYTES + COPIES)?;
+    let filter = find
+        .sets
+        .first()
+        .map_or(Filter::All, |&set| Filter::Set(set));
+    let changes = newest(module, &filter, find.count);
+    let shown = changes.iter().map(|change| Change {
+        at: wall_of(change.at_ms * 1_000) / 1_000,
+        set: change.set,
+        set_name: names::name(change.set).unwrap_or_default().into(),
+        uri: text(&change.uri),
+        from: Shown::of(change.old).word(),
+        to: Shown::of(change.new).word(),
+        why: why_changed(&change.who, &change.found()),
+    });
+    // Whether it is pinged is no change that the page shows.
+    Ok(shown.filter(|change| change.from != change.to).collect())
+}
+
+fn why_changed(who: &[u8], found: &str) -> String {
+    let who = text(who);
+    if found.is_empty() {
+        who
+    } else {
+        format!("{who}: {found}")
+    }
 }
 
 /// Returns the name of this machine.
