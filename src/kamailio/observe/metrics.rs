@@ -76,7 +76,7 @@ impl Display for Seconds {
     }
 }
 
-/// Reads the filter of a script; `None` after a log line if it has a word that is none.
+/// Reads the filter of a script; `None` after a log line if it has an unknown word.
 pub fn filter(text: &[u8]) -> Option<Filter> {
     let filter = Filter::parse(text);
     filter.map_err(|wrong| log_err!("ds_metrics: {wrong}")).ok()

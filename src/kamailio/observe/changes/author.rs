@@ -50,8 +50,8 @@ impl Author {
         }
     }
 
-    /// Keeps a change in the history, and returns its line for the log, if it is to have one. `in_row` is the how
-    /// manieth result in a row has led to it; 0 if nothing was counted. May be called while a table is pinned or locked.
+    /// Keeps a change in the history, and returns its line for the log, if it is to have one. `in_row` is how many
+    /// results in a row have led to it; 0 if nothing was counted. May be called while a table is pinned or locked.
     pub fn note(
         &self,
         module: &Module,

@@ -45,14 +45,14 @@ pub struct Change<'t> {
     pub status: u16,
     /// The end of the ping that has led to it, if one has.
     pub ended: Option<Ended>,
-    /// The how manieth result in a row has led to it; 0 if nothing was counted.
+    /// How many results in a row have led to it; 0 if nothing was counted.
     pub in_row: u32,
     /// The function, the command or the person, of which the first [`WHO`] bytes are kept.
     pub who: Cow<'t, [u8]>,
 }
 
 impl Change<'_> {
-    /// Says what was found, and the how manieth in a row that was; empty if there is nothing to say.
+    /// Says what was found, and how often in a row; empty if there is nothing to say.
     pub fn found(&self) -> String {
         let found = match self.ended {
             Some(ended) => ended.to_string(),
