@@ -180,7 +180,8 @@ bench-all: CALLS ?= million
 
 # CASES="alg4 mark*" takes single cases (keys are in doc/dev/reports/bench.md) and writes nothing.
 # DISPATCHER_SO=path/dispatcher.so measures another build of the module. ALLOCATOR=qm (or fm) gives each part but
-# bench-live, which has all three, another allocator than tlsf; the part is then only printed.
+# bench-live, which has all three, another allocator than tlsf; PARAMETER=counters=2 sets a parameter of our module (of a
+# comparison: of the build under test). The part is then only printed.
 bench: build ## measure the instructions of calls beside the packaged C module (CASES="alg4 ...": only these)
 	@$(BENCH) $(if $(CASES),only $(CASES),instructions)
 

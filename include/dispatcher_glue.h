@@ -110,6 +110,7 @@ struct glue_modparams {
 	int metrics_interval;
 	int log_changes;
 	int history_size;
+	int ds_count_calls;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -394,6 +395,7 @@ void dsr_rpc_hash(rpc_t *rpc, void *ctx);
 void dsr_rpc_calls(rpc_t *rpc, void *ctx);
 void dsr_rpc_oclist(rpc_t *rpc, void *ctx);
 void dsr_rpc_release(rpc_t *rpc, void *ctx);
+void dsr_rpc_drain_status(rpc_t *rpc, void *ctx);
 void dsr_rpc_stats(rpc_t *rpc, void *ctx);
 void dsr_rpc_history(rpc_t *rpc, void *ctx);
 void dsr_rpc_reload(rpc_t *rpc, void *ctx);

@@ -170,6 +170,7 @@ static param_export_t glue_params[] = {
 	NUMBER(history_size),
 	TEXTS(set_name),
 	NUMBER(counters),
+	NUMBER(ds_count_calls),
 	{0, 0, 0}
 };
 
@@ -188,6 +189,7 @@ DOC(ping_status, "Say why destinations are in their state: [set] [URI or duid=ID
 DOC(hash, "Hash one or two texts as the algorithms do: number of slots, text [text]");
 DOC(oclist, "List what destinations reported of their load: set");
 DOC(calls, "List the calls that are counted: [set=N|duid=ID|callid=ID|all] [offset count]");
+DOC(drain_status, "Say whether draining destinations are empty: [set]");
 DOC(stats, "Say how much there is, what memory it takes, and who keeps what was replaced");
 DOC(history, "List the last changes of states, the newest first: [set|URI|all] [count]");
 DOC(release, "Take a call from its destination's count: Call-ID");
@@ -209,6 +211,7 @@ static rpc_export_t glue_rpc[] = {
 	{"dispatcher.calls", dsr_rpc_calls, doc_calls, 0},
 	{"dispatcher.stats", dsr_rpc_stats, doc_stats, 0},
 	{"dispatcher.history", dsr_rpc_history, doc_history, 0},
+	{"dispatcher.drain_status", dsr_rpc_drain_status, doc_drain_status, 0},
 	{"dispatcher.release", dsr_rpc_release, doc_release, 0},
 	{"ds_list", dsr_rpc_list, doc_list, 0},
 	{"ds_set_state", dsr_rpc_set_state, doc_set_state, 0},

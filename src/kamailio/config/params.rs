@@ -7,8 +7,8 @@ use super::metrics_params::{self, Metrics};
 use super::ping_params::{self, DefaultSocket, PingSettings};
 use super::results_params::{self, DST_MODES, Results};
 use super::value::{
-    Read, bad_number, bytes, parsed, remark_number, remark_rest, seconds_or_never, set, switch,
-    whole,
+    Read, bad, bad_number, bytes, parsed, remark_number, remark_rest, seconds_or_never, set,
+    switch, whole,
 };
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::event::EventMode;
@@ -87,6 +87,8 @@ pub struct Settings {
     pub history_size: usize,
     /// What is counted.
     pub counters: Counters,
+    /// Calls of all algorithms but 12 are counted, and not only of 10.
+    pub count_calls: bool,
 }
 
 /// What is counted.
@@ -176,6 +178,7 @@ impl Settings {
             results: results_params::results(raw, failover, compat)?,
             metrics: metrics_params::metrics(raw)?,
             counters: counters(raw)?,
+            count_calls: count_calls(raw)?,
             listeners: Listeners::find(event_mode(raw), compat, bytes(&raw.event_callback)),
             log_changes: switch("log_changes", raw.log_changes)?,
             history_size: history_size(raw),
@@ -238,6 +241,14 @@ fn compat(raw: &sys::glue_modparams) -> Read<Compat> {
 const fn server_release() -> (u32, u32) {
     let version = sys::KSR_VERSION_NUMBER / 1000;
     (version / 1000, version % 1000)
+}
+
+fn count_calls(raw: &sys::glue_modparams) -> Read<bool> {
+    let wanted = switch("ds_count_calls", raw.ds_count_calls)?;
+    if wanted && !(1..).contains(&raw.ds_hash_size) {
+        return bad("ds_count_calls", b"1", "0 without ds_hash_size");
+    }
+    Ok(wanted)
 }
 
 fn counters(raw: &sys::glue_modparams) -> Read<Counters> {

@@ -237,7 +237,9 @@ impl<'m> Feed<'m> {
         let mut posted = self.events.iter().map(|event| event_queue.post(event));
         let refused = posted.find_map(Result::err);
         let dropped = posted.len() + usize::from(refused.is_some()) + self.lost;
-        group::EVENTS_DROPPED.add(dropped);
+        if dropped > 0 {
+            group::EVENTS_DROPPED.add(dropped);
+        }
         if dropped > 0 && event_queue.count_dropped(dropped) {
             match refused {
                 Some(Refused::Memory(error)) => log_warn!("events are dropped: {error}"),
@@ -253,9 +255,9 @@ impl<'m> Feed<'m> {
     /// message with compat before 6.1, all others on faked messages. Called from inside an event route, this
     /// only queues: the delivery that runs the route tells of it.
     pub fn deliver(self, mut script: Option<&mut Message>) {
-        group::EVENTS_DROPPED.add(self.lost);
         self.write_lines();
         if self.lost > 0 {
+            group::EVENTS_DROPPED.add(self.lost);
             log_warn!("{} events are dropped: out of memory", self.lost);
         }
         if self.events.is_empty() {

@@ -20,7 +20,7 @@ use crate::kamailio::list::reload::{self, WhenEmpty};
 use crate::kamailio::list::state_keeper;
 use crate::kamailio::list::unique_id;
 use crate::kamailio::observe::changes::line;
-use crate::kamailio::observe::counting::group;
+use crate::kamailio::observe::counting::{counts, group};
 use crate::kamailio::select::{call_load, trace};
 use crate::kamailio::server::guard::{InitRet, guard, in_first_thread};
 use crate::kamailio::server::lock::ServerLock;
@@ -150,7 +150,7 @@ fn prepare_pings(pings: &PingSettings) -> Option<()> {
 pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
     guard(|| {
         patience::set_rank(rank);
-        group::find_cells();
+        counts::start();
         let started = start_child(rank);
         if let Some(module) = Module::get() {
             module.store.introduce(Module::process());
@@ -206,6 +206,7 @@ pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
             call_load::expire(module);
             line::say_left_out(module);
             trace::look(module);
+            counts::watch_draining(module);
             feed::tell_of_posted(module);
         }
     });

@@ -6,7 +6,7 @@
 use core::ffi::{c_int, c_void};
 
 use super::rpc_reply::{Full, RpcCall, RpcValue};
-use super::{calls, edits, history, listing, overload, ping, reload, states, stats};
+use super::{calls, drain_status, edits, history, listing, overload, ping, reload, states, stats};
 use crate::dispatch::hash::hash;
 use crate::dispatch::list::words::INVALID;
 use crate::kamailio::config::instance::Module;
@@ -78,6 +78,8 @@ entry_points! {
     dsr_rpc_history => history::history;
     /// `dispatcher.stats`.
     dsr_rpc_stats => stats::stats;
+    /// `dispatcher.drain_status` [set].
+    dsr_rpc_drain_status => drain_status::drain_status;
     /// `dispatcher.modify` set address name value [name value ...].
     dsr_rpc_modify => edits::modify;
 }

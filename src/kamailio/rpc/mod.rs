@@ -8,6 +8,7 @@
 //! | [`edits`] | `dispatcher.add`, `dispatcher.remove` and `dispatcher.modify`. |
 //! | [`states`] | `dispatcher.set_state` and `dispatcher.set_duid_state`. |
 //! | [`calls`] | `dispatcher.calls` and `dispatcher.release`. |
+//! | [`drain_status`] | `dispatcher.drain_status`. |
 //! | [`ping`] | `dispatcher.ping_active` and `dispatcher.ping_status`. |
 //! | [`stats`] | `dispatcher.stats`. |
 //! | [`history`] | `dispatcher.history`. |
@@ -18,6 +19,7 @@
 
 pub mod calls;
 pub mod commands;
+pub mod drain_status;
 pub mod edits;
 pub mod history;
 mod http_limit;

@@ -11,6 +11,7 @@ use crate::dispatch::select::algorithm::Choice;
 use crate::dispatch::select::failover::Order;
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::observe::counting::counts::{self, Place};
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::lock::ServerLock;
 use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
@@ -120,11 +121,16 @@ fn send_placed(
             ..*request
         };
         let order = Order::Around;
-        return deliver(module, msg, &alone, view, Choice { at, order });
+        let sent = deliver(module, msg, &alone, view, Choice { at, order });
+        if sent.is_ok() {
+            counts::selected(module, || request.leads(), view, at);
+        }
+        return sent;
     }
     let order = Order::Calls;
     let sent = deliver(module, msg, request, view, Choice { at, order });
     if sent.is_ok() {
+        counts::selected(module, || request.leads(), view, at);
         placed.keep();
     }
     sent
@@ -200,6 +206,52 @@ pub fn leave(module: &Module, calls: &ServerCalls, msg: &Message, set: SetId) {
     }
     if let Some(call) = call_of(calls, msg) {
         calls.end_unconfirmed(&module.store, Module::process(), &call, Some(set));
+    }
+}
+
+/// Counts the call of a request that an algorithm which counts no calls has sent to the destination at a position
+/// (`ds_count_calls`). A request of a dialog changes nothing. At a destination without a unique id calls are not counted.
+#[inline(never)]
+pub fn count_sent(module: &Module, msg: &Message, (set, view): (SetId, &View), at: usize) {
+    let Some(calls) = &module.calls else { return };
+    if !msg.is_invite() || msg.has_to_tag() {
+        return;
+    }
+    let Some(call_id) = msg.find_call_id() else {
+        return;
+    };
+    let call = name_of(calls, msg, call_id);
+    if view.dest(at).is_none_or(|dest| dest.duid().is_none()) {
+        calls.end_unconfirmed(&module.store, Module::process(), &call, Some(set));
+        return;
+    }
+    if calls.is_full_anew(now_s()) {
+        warn_full(calls);
+    }
+    calls.count_at(counting(module, set, view, call), call_id, at);
+}
+
+/// Counts the call of a request that failover has sent on (`ds_count_calls`), unless the record says that algorithm 10
+/// has counted it.
+pub fn follow(module: &Module, msg: &Message, left: &Place, reached: &Place) {
+    let Some(calls) = module
+        .calls
+        .as_ref()
+        .filter(|_| module.settings.count_calls)
+    else {
+        return;
+    };
+    if left.set != reached.set && !left.counted {
+        leave(module, calls, msg, left.set);
+    }
+    if reached.counted {
+        return;
+    }
+    let pinned = module.pin();
+    let view = pinned.view(reached.set);
+    match view.and_then(|view| Some((view, reached.find(view)?))) {
+        Some((view, at)) => count_sent(module, msg, (reached.set, view), at),
+        None => leave(module, calls, msg, reached.set),
     }
 }
 

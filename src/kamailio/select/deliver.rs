@@ -8,7 +8,6 @@ use crate::dispatch::select::failover::Order;
 use crate::dispatch::select::ranks;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::list::unique_id;
-use crate::kamailio::observe::counting::counts;
 use crate::kamailio::server::message::{Message, Target};
 use crate::shm::dest::destination::Dest;
 use crate::shm::set::view::View;
@@ -26,7 +25,6 @@ pub fn deliver(
     choice: Choice,
 ) -> Result<(), Failure> {
     let dest = view.dest(choice.at).ok_or(Failure::NoneUsable)?;
-    let leads = request.leads();
     // The message changes last: a script that gets an error finds it as it was.
     let written = if module.settings.on_demand() {
         write_on_demand(module, request, view, choice, dest)
@@ -35,9 +33,6 @@ pub fn deliver(
     };
     let written = written.ok_or(Failure::NoMemory)?;
     if request.target == Target::Nothing || send(msg, request.target, dest.uri(), dest.socket()) {
-        if leads {
-            counts::selected(view, choice.at);
-        }
         return Ok(());
     }
     let results = &module.settings.results;

@@ -26,37 +26,57 @@ pub fn next(msg: &mut Message, target: Target) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
-    if !module.settings.failover {
+    let settings = &module.settings;
+    if !settings.failover {
         log_warn!("failover support disabled (parameter flags has not bit 2)");
         return ScriptRet::FAILED;
     }
-    let left = place(module, msg);
+    if settings.counters == Counters::Each || settings.count_calls {
+        return go_on_and_count(module, msg, target);
+    }
     let result = go_on(module, msg, target);
     if result == ScriptRet::OK {
-        let reached = place(module, msg);
-        counts::moved_on(module, msg, left.as_ref(), reached.as_ref());
+        counts::failed_over();
     }
     result
 }
 
-/// Returns the destination of the first record, if destinations have counters.
-fn place(module: &Module, msg: &Message) -> Option<Place> {
-    if module.settings.counters != Counters::Each {
-        return None;
+/// Goes on, and counts the destinations that the request has left and reached.
+#[inline(never)]
+fn go_on_and_count(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
+    let left = place(module, msg);
+    let result = go_on(module, msg, target);
+    if result == ScriptRet::OK {
+        counts::failed_over();
+        if let Some((left, reached)) = left.zip(place(module, msg)) {
+            counts::moved_on(module, msg, &left, &reached);
+            call_load::follow(module, msg, &left, &reached);
+        }
     }
+    result
+}
+
+/// Returns the destination of the first record.
+fn place(module: &Module, msg: &Message) -> Option<Place> {
     let Current {
-        uri, set, socket, ..
+        uri,
+        set,
+        socket,
+        duid,
     } = module.settings.results.current(msg)?;
     Some(Place {
         set: set?,
         uri: uri.to_vec(),
         socket,
+        counted: duid.is_some(),
     })
 }
 
 fn go_on(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
-    if let Some(result) = next_on_demand(module, msg, target) {
-        return result;
+    if module.settings.on_demand() {
+        if let Some(result) = next_on_demand(module, msg, target) {
+            return result;
+        }
     }
     let results = &module.settings.results;
     if let Some(calls) = &module.calls {

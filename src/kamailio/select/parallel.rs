@@ -59,7 +59,7 @@ fn fork(
     } else if !send(msg, target, dest.uri(), dest.socket()) {
         return Err(Failure::Refused);
     }
-    counts::selected(view, first);
+    counts::selected(module, || request.leads(), view, first);
     let limit = request.limit().unwrap_or(usize::MAX);
     let mut from = first + 1;
     for _ in 1..limit {
@@ -70,7 +70,7 @@ fn fork(
         if !msg.add_branch(target, dest.uri(), dest.socket()) {
             return Ok(false);
         }
-        counts::selected(view, at);
+        counts::selected(module, || request.leads(), view, at);
         from = at + 1;
     }
     Ok(true)

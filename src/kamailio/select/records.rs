@@ -113,6 +113,8 @@ impl Drop for Fields {
 pub struct Tail {
     last: Cell<*mut sys::sr_xavp_t>,
     count: Cell<i32>,
+    /// True once a set has chosen where the message goes.
+    follows: Cell<bool>,
     /// The values for the AVPs, which take new values only in front.
     avps: RefCell<Vec<AvpTexts>>,
     /// The failover cursor, if failover is on demand.
@@ -158,6 +160,7 @@ impl Default for Tail {
         Tail {
             last: Cell::new(ptr::null_mut()),
             count: Cell::new(0),
+            follows: Cell::new(false),
             avps: RefCell::default(),
             cursor: RefCell::default(),
         }
@@ -168,6 +171,16 @@ impl Tail {
     /// Returns the number of destinations so far.
     pub fn count(&self) -> i32 {
         self.count.get()
+    }
+
+    /// Returns true if no set has chosen yet where the message goes.
+    pub fn leads(&self) -> bool {
+        !self.follows.get()
+    }
+
+    /// Says that a set has chosen where the message goes.
+    pub fn has_led(&self) {
+        self.follows.set(true);
     }
 
     /// Adds the choice in one more set, which gives at most `most` destinations on demand.

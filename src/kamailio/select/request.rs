@@ -32,7 +32,7 @@ impl Request<'_> {
     /// Returns true if the message goes to what is chosen now: not behind the choice of another set.
     #[inline(always)]
     pub fn leads(&self) -> bool {
-        self.behind.is_none_or(|tail| tail.count() == 0)
+        self.behind.is_none_or(Tail::leads)
     }
 
     /// Returns the limit; `None` without one.

@@ -6,6 +6,7 @@ use super::select_dst;
 use crate::dispatch::select::routes;
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::observe::counting::counts;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::message::{Message, Target};
@@ -61,10 +62,16 @@ pub fn select(msg: &mut Message, rules: &[u8], mode: &[u8], limit: i32) -> Scrip
             behind: Some(&tail),
         };
         let selected = select_dst::select(msg, &request);
-        if selected != ScriptRet::FAILED && first.is_none() {
-            first = Some(rule.set);
-            result = selected;
+        if selected == ScriptRet::FAILED {
+            continue;
         }
+        if first.is_some() {
+            counts::not_sent(module);
+            continue;
+        }
+        tail.has_led();
+        first = Some(rule.set);
+        result = selected;
     }
     let Some(first) = first else { return result };
     if module.settings.results.finish_tail(first, &tail).is_none() {

@@ -23,7 +23,7 @@ pub fn select(msg: &mut Message, request: &Request) -> ScriptRet {
     let Some(module) = Module::get() else {
         return ScriptRet::FAILED;
     };
-    if request.target == Target::DstUri && !module.settings.force_dst && msg.has_dst_uri() {
+    if !module.settings.force_dst && request.target == Target::DstUri && msg.has_dst_uri() {
         return failed(request.set, &Failure::AlreadySet);
     }
     let algorithm = Algorithm::from_number(request.algorithm);
@@ -61,7 +61,11 @@ fn select_open(module: &Module, msg: &mut Message, request: &Request) -> ScriptR
             if trace::is_on(module) {
                 trace::chosen(request, view, choice.at, None);
             }
-            Some(deliver(module, msg, request, view, choice))
+            let sent = deliver(module, msg, request, view, choice);
+            if sent.is_ok() {
+                count(module, msg, request, view, choice.at);
+            }
+            Some(sent)
         });
     conclude(request.set, &sent)
 }
@@ -92,16 +96,27 @@ fn pick(
         };
         trace::chosen(request, view, choice.at, hash);
     }
-    if module.settings.results.any {
-        return Some(deliver(module, msg, request, view, choice));
+    let sent = if module.settings.results.any {
+        deliver(module, msg, request, view, choice)
+    } else {
+        let dest = view.dest(choice.at)?;
+        let target = request.target;
+        let sent = target == Target::Nothing || send(msg, target, dest.uri(), dest.socket());
+        sent.then_some(()).ok_or(Failure::Refused)
+    };
+    if sent.is_ok() {
+        count(module, msg, request, view, choice.at);
     }
-    let dest = view.dest(choice.at)?;
-    let target = request.target;
-    if target == Target::Nothing || send(msg, target, dest.uri(), dest.socket()) {
-        counts::selected(view, choice.at);
-        return Some(Ok(()));
+    Some(sent)
+}
+
+/// Counts the selection, and the call, after the message was sent to the destination at a position.
+#[inline(always)]
+fn count(module: &Module, msg: &Message, request: &Request, view: &View, at: usize) {
+    counts::selected(module, || request.leads(), view, at);
+    if module.settings.count_calls && request.leads() {
+        call_load::count_sent(module, msg, (request.set, view), at);
     }
-    Some(Err(Failure::Refused))
 }
 
 /// Returns where the selection starts for this message; logs why if that cannot be known.

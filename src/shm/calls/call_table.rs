@@ -96,10 +96,14 @@ pub struct CallInfo<'p> {
     pub call_id: CallIdText,
     /// The set in which it is counted.
     pub set: SetId,
+    /// Which destination it is counted for; `None` when that has left the lists.
+    pub dest: Option<*const Dest>,
     /// Unique id of its destination; empty when that has left the lists.
     pub duid: &'p [u8],
     /// True if a 2xx has confirmed it.
     pub confirmed: bool,
+    /// The second in which it was counted for its destination.
+    pub begun_s: u64,
     /// The second in which it ends by itself.
     pub expires_s: u64,
 }
@@ -397,12 +401,15 @@ impl<L: RawMutex> Calls<L> {
 
     fn info<'p>(&self, call: &Call, pinned: &'p Pinned<'_>) -> CallInfo<'p> {
         let dest = dest_of(pinned, call);
+        let begun_s = call.begun_s.load(Relaxed);
         CallInfo {
+            dest: dest.map(ptr::from_ref),
+            begun_s,
             call_id: call.text(),
             set: call.record().map_or(0, DestRecord::set),
             duid: dest.and_then(Dest::duid).unwrap_or_default(),
             confirmed: call.confirmed.load(Relaxed),
-            expires_s: (call.begun_s.load(Relaxed)).saturating_add(self.limits.expire_s.into()),
+            expires_s: begun_s.saturating_add(self.limits.expire_s.into()),
         }
     }
 

@@ -133,7 +133,7 @@ impl<L: RawMutex> Calls<L> {
         let mut call = self.make(counting.store.arena())?;
         let key = counting.call.new_key();
         call.fill(key, call_id, counting.now_s, counting.maker());
-        let (call, why) = match self.count(&counting, slot, call) {
+        let (call, why) = match self.count(&counting, slot, call, View::reserve_least) {
             Ok(at) => return Ok(Some(self.placed(counting, at, How::New))),
             Err(refused) => refused,
         };
@@ -145,20 +145,51 @@ impl<L: RawMutex> Calls<L> {
         })
     }
 
-    /// Counts a call for the destination with the fewest calls, and returns its position; or gives the call back, and
-    /// says why.
+    /// Counts a call for the destination at a position, whatever its limit: it was chosen otherwise, and the request is
+    /// sent. A call that is counted for another destination of the set moves. Where there is no room or no memory, the
+    /// call is not counted.
+    pub fn count_at<A: Arena>(&self, counting: Counting<'_, A, L>, call_id: &[u8], at: usize) {
+        let Some(slot) = self.slot(counting.call.id) else {
+            return;
+        };
+        let there = find(&slot.lock(), &counting);
+        let there = match there {
+            Some(there) => there,
+            None => {
+                let Ok(mut call) = self.make(counting.store.arena()) else {
+                    return;
+                };
+                let key = counting.call.new_key();
+                call.fill(key, call_id, counting.now_s, NOBODY);
+                let here = |view: &View| view.load_at(at).then_some(at);
+                let Err((call, why)) = self.count(&counting, slot, call, here) else {
+                    return;
+                };
+                self.reuse(call);
+                let NotNew::Known(there) = why else { return };
+                there
+            }
+        };
+        if there != Some(at) && counting.view.load_at(at) {
+            self.placed(counting, at, How::Moves).keep();
+        }
+    }
+
+    /// Counts a call for the destination that `reserve` has reserved, and returns its position; or gives the call back,
+    /// and says why.
     fn count<'a, A: Arena>(
         &self,
         counting: &Counting<'a, A, L>,
         slot: &Mutex<L, Chains>,
         call: Owned<'a, A, Call>,
+        reserve: impl FnOnce(&View) -> Option<usize>,
     ) -> Result<usize, (Owned<'a, A, Call>, NotNew)> {
         let mut chains = slot.lock();
         if let Some(at) = find(&chains, counting) {
             // Another process was faster.
             return Err((call, NotNew::Known(at)));
         }
-        let reserved = counting.view.reserve_least();
+        let reserved = reserve(counting.view);
         let dest = reserved.and_then(|at| Some((at, counting.view.dest(at)?)));
         let Some((at, dest)) = dest else {
             return Err((call, NotNew::Refused));

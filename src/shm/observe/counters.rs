@@ -8,6 +8,7 @@ use core::ptr::NonNull;
 
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use crate::shm::memory::atomic::{AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::AtomicUsize;
 
 /// The number of shards.
 const SHARDS: usize = 8;
@@ -21,6 +22,24 @@ pub(crate) const COLUMNS: usize = 8;
 struct Shard {
     words: [AtomicU64; COLUMNS],
     _gap: [u64; 8],
+}
+
+/// The shard in which a process counts.
+pub struct OwnShard(
+    /// Its distance from the first one in bytes: that of one of the [`SHARDS`].
+    AtomicUsize,
+);
+
+impl OwnShard {
+    /// Returns the first shard.
+    pub const fn first() -> Self {
+        OwnShard(AtomicUsize::new(0))
+    }
+
+    /// Chooses the shard of the process with this number, so that neighbours have different ones.
+    pub fn choose(&self, process: usize) {
+        self.0.store(process % SHARDS * size_of::<Shard>(), Relaxed);
+    }
 }
 
 /// Eight counters.
@@ -57,24 +76,25 @@ impl Counter {
         Counter { first: self.first }
     }
 
-    /// Returns the word of a shard.
+    /// Returns the word of the shard at this distance.
     #[inline(always)]
-    fn word(&self, shard: usize) -> &AtomicU64 {
-        // SAFETY: `of` was given shards, of which there are so many.
-        let word = unsafe { self.first.byte_add(shard % SHARDS * size_of::<Shard>()) };
+    fn word(&self, distance: usize) -> &AtomicU64 {
+        // SAFETY: `of` was given all shards, and the distance is that of one of them.
+        let word = unsafe { self.first.byte_add(distance) };
         // SAFETY: the shards live as long as `self` is used.
         unsafe { &*word }
     }
 
-    /// Counts one more, in the process with this number.
+    /// Counts one more.
     #[inline(always)]
-    pub(crate) fn count(&self, process: usize) {
-        self.word(process).fetch_add(1, Relaxed);
+    pub(crate) fn count(&self, shard: &OwnShard) {
+        self.word(shard.0.load(Relaxed)).fetch_add(1, Relaxed);
     }
 
     /// Returns what was counted.
     pub(crate) fn get(&self) -> u64 {
-        let words = (0..SHARDS).map(|shard| self.word(shard).load(Relaxed));
+        let distances = (0..SHARDS).map(|shard| shard * size_of::<Shard>());
+        let words = distances.map(|distance| self.word(distance).load(Relaxed));
         words.fold(0, u64::wrapping_add)
     }
 }
@@ -115,6 +135,9 @@ pub struct DestCounts {
     failovers: AtomicU64,
     last_failover: MomentCell,
     last_mark: MomentCell,
+    /// The selections that the last [`DestCounts::watch`] has seen, and the second in which one first saw so many.
+    seen: AtomicU64,
+    seen_s: AtomicU64,
 }
 
 // SAFETY: an arena pointer and atomics. Zeroed nothing was counted; it is not used before it has its counter.
@@ -139,6 +162,20 @@ impl DestCounts {
     /// Returns when the script last marked it, and the status that was the reason.
     pub fn last_mark(&self) -> Option<Moment> {
         self.last_mark.get()
+    }
+
+    /// Looks once a second whether it was chosen, in one process: a selection itself notes no time.
+    pub fn watch(&self, now_s: u64) {
+        let selections = self.selections();
+        if self.seen.swap(selections, Relaxed) != selections {
+            self.seen_s.store(now_s, Relaxed);
+        }
+    }
+
+    /// Returns the second of the last selection: as far as it was watched then, else when that began. `None` if it was
+    /// never chosen.
+    pub fn last_selection_s(&self) -> Option<u64> {
+        Some(self.seen_s.load(Relaxed)).filter(|&second| second != 0)
     }
 
     /// Returns its size in bytes.
@@ -222,14 +259,14 @@ impl SetCounts {
         self.failovers.get()
     }
 
-    /// Counts a selection that found no destination, in the process with this number.
-    pub fn count_failed(&self, process: usize) {
-        self.selections_failed.count(process);
+    /// Counts a selection that found no destination.
+    pub fn count_failed(&self, shard: &OwnShard) {
+        self.selections_failed.count(shard);
     }
 
-    /// Counts that a destination was left for the next one, in the process with this number.
-    pub fn count_failover(&self, process: usize) {
-        self.failovers.count(process);
+    /// Counts that a destination was left for the next one.
+    pub fn count_failover(&self, shard: &OwnShard) {
+        self.failovers.count(shard);
     }
 }
 
@@ -252,10 +289,10 @@ impl Selections {
         }
     }
 
-    /// Counts one more, in the process with this number.
+    /// Counts one more.
     #[inline(always)]
-    pub(crate) fn count(&self, process: usize) {
-        self.dest.count(process);
-        self.set.count(process);
+    pub(crate) fn count(&self, shard: &OwnShard) {
+        self.dest.count(shard);
+        self.set.count(shard);
     }
 }

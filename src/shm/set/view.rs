@@ -21,7 +21,7 @@ use crate::shm::dest::record::{DestRecord, NOWHERE};
 use crate::shm::memory::arena::{Arena, Free, ShmSafe, ShmSlice};
 use crate::shm::memory::atomic::{AtomicBool, Ordering::SeqCst};
 use crate::shm::memory::refcount::Counted;
-use crate::shm::observe::counters::Selections;
+use crate::shm::observe::counters::{OwnShard, Selections};
 
 /// The rules that all views are built by, fixed at the start.
 #[derive(Clone, Copy, Debug)]
@@ -96,12 +96,11 @@ impl View {
         unsafe { dest.as_ref() }
     }
 
-    /// Counts a selection of the destination at a position, in the process with this number, if destinations have
-    /// counters.
+    /// Counts a selection of the destination at a position, if destinations have counters.
     #[inline(always)]
-    pub fn count_selection(&self, at: usize, process: usize) {
+    pub fn count_selection(&self, at: usize, shard: &OwnShard) {
         if let Some(selections) = self.selections.get().get(at) {
-            selections.count(process);
+            selections.count(shard);
         }
     }
 

@@ -54,6 +54,13 @@ impl View {
         reserved
     }
 
+    /// Counts a call for the destination at a position, whatever its limit. Returns false if there is none.
+    pub fn load_at(&self, at: usize) -> bool {
+        let counted = self.dest(at).is_some_and(|dest| dest.record().reserve(0));
+        self.sync_load(at);
+        counted
+    }
+
     /// Returns the destination with the fewest calls, by the records alone.
     #[cold]
     fn scan_least(&self) -> Option<usize> {

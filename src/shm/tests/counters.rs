@@ -2,7 +2,7 @@
 
 use super::store::{HeapStore, RULES, Spin, load};
 use super::{Heap, LONG, spec};
-use crate::shm::observe::counters::Moment;
+use crate::shm::observe::counters::{Moment, OwnShard};
 use crate::shm::set::view::{Rules, View};
 use crate::shm::table::store::ReloadState;
 use lock_api::RawMutex;
@@ -14,6 +14,12 @@ fn store(heap: &Heap, counted: bool) -> HeapStore {
     let store = HeapStore::create(heap.clone(), Spin::INIT, rules).unwrap();
     unsafe { store.make_slots(2) }.unwrap();
     store
+}
+
+fn shard(process: usize) -> OwnShard {
+    let shard = OwnShard::first();
+    shard.choose(process);
+    shard
 }
 
 /// What was counted of a set, and of its destinations in order.
@@ -42,12 +48,12 @@ fn every_selection_counts_whichever_process_made_it() {
     let view = pinned.view(1).unwrap();
     for process in 0..20 {
         for at in 0..view.dest_count() {
-            (0..=at).for_each(|_| view.count_selection(at, process));
+            (0..=at).for_each(|_| view.count_selection(at, &shard(process)));
         }
     }
     let of_dests: Vec<u64> = (1..=19).map(|n| n * 20).collect();
     assert_eq!(counted(view), (of_dests.iter().sum(), of_dests));
-    view.count_selection(19, 0);
+    view.count_selection(19, &shard(0));
     assert_eq!(counted(view).0, 190 * 20, "there is no such destination");
     drop(pinned);
     unsafe { store.destroy() };
@@ -62,10 +68,10 @@ fn counters_are_kept_as_records_are() {
     load(&store, &[b.clone(), a.clone()], ReloadState::Keep).unwrap();
     let at = |at| {
         let pinned = store.pin(0);
-        pinned.view(1).unwrap().count_selection(at, 3);
+        pinned.view(1).unwrap().count_selection(at, &shard(3));
         let counts = pinned.view(1).unwrap().record().counted().unwrap();
-        counts.count_failed(5);
-        counts.count_failover(7);
+        counts.count_failed(&shard(5));
+        counts.count_failover(&shard(7));
     };
     let all = || {
         let pinned = store.pin(0);
@@ -119,7 +125,7 @@ fn counters_take_memory_only_where_they_are_wanted() {
         load(&store, &list, ReloadState::Keep).unwrap();
         let pinned = store.pin(0);
         let view = pinned.view(1).unwrap();
-        view.count_selection(0, 0);
+        view.count_selection(0, &shard(0));
         assert_eq!(view.record().counted().is_some(), counted);
         assert_eq!(view.dest(0).unwrap().record().counted().is_some(), counted);
         drop(pinned);

@@ -5,12 +5,13 @@
 //! (with the seconds of its floods), `traffic`, `ping`, `domain` (what `cargo bench` left). Figures are reported,
 //! never asserted. `only KEY...` takes the instructions of single cases and writes nothing: keys are in the
 //! page's tables, `alg*` means all that begin so. `print PART` writes nothing either, and has
-//! `followers`, a table of `live`, as a part, too. `compare BASE PART
+//! `followers`, a table of `live`, and `workers`, one of `growth`, as parts, too. `compare BASE PART
 //! [KEY...]` measures the build of the module at `BASE` and the one under test, without the C module, and
 //! prints the rows that differ. `targets` judges the page's figures anew.
 //!
 //! Environment: `ALLOCATOR` (`qm`, `fm`; `tlsf` where it is not set) for the parts that measure with one
-//! allocator, which are then only printed; `WITHOUT_C` leaves the C module out.
+//! allocator, which are then only printed; `WITHOUT_C` leaves the C module out; `PARAMETER` (`counters=2`) sets a
+//! parameter of our module, and of a comparison only that of the build under test.
 
 mod allocators;
 mod calls;
@@ -56,7 +57,7 @@ fn main() {
             let what = words.first().copied().unwrap_or("instructions");
             let part = part(what, args.get(1..).unwrap_or_default());
             print!("{part}");
-            if machine::allocator() != machine::USUAL_ALLOCATOR {
+            if machine::allocator() != machine::USUAL_ALLOCATOR || machine::parameter().is_some() {
                 return;
             }
             Page::read()
@@ -79,6 +80,7 @@ fn part(what: &str, rest: &[String]) -> String {
             calls::part(if million { 1_000_000 } else { 100_000 })
         }
         "growth" => growth::part(),
+        "workers" => growth::workers(&machine::Floor::new()).markdown(),
         "hostile" => {
             let seconds = rest.first().and_then(|text| text.parse().ok());
             hostile::part(seconds.unwrap_or(300))

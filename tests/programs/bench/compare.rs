@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::machine::PARAMETER;
 use super::report::{self, Row, Table};
 
 /// Differences below this are not shown.
@@ -17,7 +18,8 @@ pub fn part(base: &Path, what: &str, keys: &[String]) -> Table {
         command.arg("print").arg(what).args(keys);
         command.env("WITHOUT_C", "1").stderr(Stdio::inherit());
         if let Some(module) = module {
-            command.env("DISPATCHER_SO", module);
+            // It may not know the parameter.
+            command.env("DISPATCHER_SO", module).env_remove(PARAMETER);
         }
         let out = command.output().expect("this program runs");
         assert!(out.status.success(), "a measurement failed");

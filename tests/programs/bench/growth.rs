@@ -190,7 +190,8 @@ pub fn part() -> String {
     report::part(head, "bench-growth", METHOD, &[&workers, &sizes, &sets])
 }
 
-fn workers(floor: &Floor) -> Table {
+/// The table of workers.
+pub fn workers(floor: &Floor) -> Table {
     let mut table = Table::new(
         &["pick, 1,000 destinations", "module"],
         &[

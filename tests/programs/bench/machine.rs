@@ -156,11 +156,26 @@ impl Floor {
     }
 }
 
+/// The variable of the environment that has a parameter of our module for a measurement: `name=number`.
+pub const PARAMETER: &str = "PARAMETER";
+
+/// Returns that parameter.
+pub fn parameter() -> Option<(String, i64)> {
+    let text = std::env::var(PARAMETER)
+        .ok()
+        .filter(|text| !text.is_empty())?;
+    let (name, value) = text.split_once('=').expect("PARAMETER=name=number");
+    Some((name.to_owned(), value.parse().expect("a number")))
+}
+
 /// Starts a server whose log is not the matter.
 pub fn start(module: Module, config: Config) -> Result<Kamailio, String> {
     let config = match module {
         Module::C => config.param("reload_delta", 0),
-        _ => config,
+        _ => match parameter() {
+            Some((name, value)) => config.param(&name, value),
+            None => config,
+        },
     };
     let server = Kamailio::try_start(module, config)?;
     server.ignore_log();

@@ -3,6 +3,7 @@
 mod answered;
 mod bursts;
 mod desk;
+mod every_algorithm;
 mod hostile;
 mod lifetime;
 mod live;

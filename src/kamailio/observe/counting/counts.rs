@@ -8,16 +8,41 @@ use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::Counters;
 use crate::kamailio::server::message::Message;
 use crate::kamailio::server::sys;
-use crate::kamailio::server::time::now_ms;
+use crate::kamailio::server::time::{now_ms, now_s};
 use crate::shm::dest::destination::Dest;
-use crate::shm::observe::counters::Moment;
+use crate::shm::observe::counters::{Moment, OwnShard};
 use crate::shm::set::view::View;
+use crate::shm::table::sets::Table;
 
-/// Counts that a destination was chosen, and the request was sent there.
+/// The shard in which this process counts.
+static SHARD: OwnShard = OwnShard::first();
+
+/// Has this process count apart from its neighbours. For `child_init`.
+pub fn start() {
+    group::find_cells();
+    SHARD.choose(Module::process());
+}
+
+/// Counts that a destination was chosen, and the request was sent there; unless the request leads elsewhere, to what
+/// `ds_select_routes` has chosen in a set before: the group alone counts that too, and [`not_sent`] takes it back.
 #[inline(always)]
-pub fn selected(view: &View, at: usize) {
-    group::SELECTIONS.count();
-    view.count_selection(at, Module::process());
+pub fn selected(module: &Module, leads: impl FnOnce() -> bool, view: &View, at: usize) {
+    let counters = module.settings.counters;
+    if counters != Counters::Off {
+        if counters == Counters::Group {
+            group::SELECTIONS.count();
+        } else if leads() {
+            group::SELECTIONS.count();
+            view.count_selection(at, &SHARD);
+        }
+    }
+}
+
+/// Takes back that a destination was chosen behind another one.
+pub fn not_sent(module: &Module) {
+    if module.settings.counters == Counters::Group {
+        group::SELECTIONS.take_back();
+    }
 }
 
 /// Counts that a selection found no destination.
@@ -27,13 +52,30 @@ pub fn failed(set: SetId) {
     let Some(module) = each() else { return };
     let pinned = module.pin();
     if let Some(counts) = pinned.view(set).and_then(|view| view.record().counted()) {
-        counts.count_failed(Module::process());
+        counts.count_failed(&SHARD);
     }
 }
 
 /// Returns the module if sets and destinations have counters.
 fn each() -> Option<&'static Module> {
     Module::get().filter(|module| module.settings.counters == Counters::Each)
+}
+
+/// Watches for the selections of draining destinations. Once a second, in one process.
+pub fn watch_draining(module: &Module) {
+    if module.settings.counters != Counters::Each {
+        return;
+    }
+    let pinned = module.pin();
+    let sets = pinned.table().into_iter().flat_map(Table::sets);
+    let dests = sets
+        .filter(|(_, view)| view.any_draining())
+        .flat_map(|(_, view)| view.dests());
+    for record in dests.map(Dest::record) {
+        if let Some(counts) = record.counted().filter(|_| record.state().drains()) {
+            counts.watch(now_s());
+        }
+    }
 }
 
 /// A destination that a request is sent to.
@@ -44,11 +86,13 @@ pub struct Place {
     pub uri: Vec<u8>,
     /// Its local socket as an opaque address; 0 for none.
     pub socket: usize,
+    /// True if algorithm 10 has chosen it, and counts the call there.
+    pub counted: bool,
 }
 
 impl Place {
     /// Finds it in its set, as it is now.
-    fn find(&self, view: &View) -> Option<usize> {
+    pub fn find(&self, view: &View) -> Option<usize> {
         let has_socket = |at: &usize| {
             view.dest(*at)
                 .is_some_and(|dest| dest.socket() == self.socket)
@@ -57,28 +101,29 @@ impl Place {
     }
 }
 
-/// Counts that a request was sent on from one destination to the next. Both are known if destinations have counters.
-pub fn moved_on(module: &Module, msg: &Message, left: Option<&Place>, reached: Option<&Place>) {
+/// Counts that a request was sent on to its next destination.
+#[inline(always)]
+pub fn failed_over() {
     group::FAILOVERS.count();
     group::SELECTIONS.count();
-    if left.is_none() {
-        return;
-    }
+}
+
+/// Counts the destination that a request was sent on from, and the one that it went to.
+pub fn moved_on(module: &Module, msg: &Message, left: &Place, reached: &Place) {
     let pinned = module.pin();
-    let find = |place: &Place| {
-        let view = pinned.view(place.set)?;
-        Some((view, place.find(view)))
-    };
-    if let Some((view, at)) = left.and_then(find) {
+    if let Some(view) = pinned.view(left.set) {
         if let Some(counts) = view.record().counted() {
-            counts.count_failover(Module::process());
+            counts.count_failover(&SHARD);
         }
-        if let Some(counts) = at.and_then(|at| view.dest(at)?.record().counted()) {
+        let left = left.find(view).and_then(|at| view.dest(at));
+        if let Some(counts) = left.and_then(|dest| dest.record().counted()) {
             counts.count_failover(now(msg));
         }
     }
-    if let Some((view, Some(at))) = reached.and_then(find) {
-        view.count_selection(at, Module::process());
+    if let Some(view) = pinned.view(reached.set) {
+        if let Some(at) = reached.find(view) {
+            view.count_selection(at, &SHARD);
+        }
     }
 }
 
@@ -90,7 +135,8 @@ pub fn marks(module: &Module, msg: &Message) -> Option<Moment> {
 
 /// Notes that a destination was marked.
 pub fn marked(dest: &Dest, moment: Option<Moment>) {
-    if let Some((counts, moment)) = dest.record().counted().zip(moment) {
+    let Some(moment) = moment else { return };
+    if let Some(counts) = dest.record().counted() {
         counts.note_mark(moment);
     }
 }

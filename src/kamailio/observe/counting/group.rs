@@ -143,6 +143,11 @@ impl Counter {
         self.add_number(1);
     }
 
+    /// Counts one less.
+    pub fn take_back(&self) {
+        self.add_number(-1);
+    }
+
     /// Counts so many more.
     pub fn add(&self, more: usize) {
         self.add_number(c_long::try_from(more).unwrap_or(c_long::MAX));
