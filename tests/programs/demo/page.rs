@@ -41,8 +41,11 @@ event_route[xhttp:request] {
     if ($Rp == {{HTTP}} && $hu =~ "^/dispatcher") { ds_page(); } else { xhttp_reply("404", "Not Found", "", ""); }
 }"#;
 
-/// Set, its name, and its gateways with their carriers.
-const SETS: [(u32, &str, &[(&str, &str)]); 3] = [
+/// A gateway and its carrier.
+type Gateway = (&'static str, &'static str);
+
+/// Set, its name, and its gateways.
+const SETS: [(u32, &str, &[Gateway]); 3] = [
     (
         1,
         "Carrier North",
@@ -145,7 +148,7 @@ fn call(to: SocketAddr, mut chance: StdRng) {
     let caller = Uac::new();
     while !ENDED.load(Ordering::Relaxed) {
         let set = [1, 1, 1, 2, 2, 3][chance.random_range(0..6)];
-        let invite = Request::new("INVITE", &format!("sip:{set}@example.test"));
+        let invite = Request::new("INVITE", format!("sip:{set}@example.test"));
         let Ok(call) = caller.call(to, invite) else {
             continue;
         };
