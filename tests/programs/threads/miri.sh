@@ -70,6 +70,9 @@ phase "threads, $seeds seeds, Stacked Borrows" named "-Zmiri-many-seeds=0..$seed
 phase "threads, $more more seeds that switch at every tenth step, Stacked Borrows" \
 	named "-Zmiri-many-seeds=1000..$((1000 + more)) -Zmiri-preemption-rate=0.1" threads::
 phase "shared memory, Tree Borrows" named -Zmiri-tree-borrows shm::
-# A fault leaves its memory behind; that is not what must be reported.
-tests() { tests_with "-Zmiri-many-seeds=0..8 -Zmiri-ignore-leaks" "$@"; }
+# A fault leaves its memory behind; that is not what must be reported. Some need more switches than Miri makes by itself.
+tests() {
+	tests_with "-Zmiri-many-seeds=0..8 -Zmiri-ignore-leaks" "$@" &&
+		tests_with "-Zmiri-many-seeds=0..8 -Zmiri-ignore-leaks -Zmiri-preemption-rate=0.1" "$@"
+}
 phase "deliberate faults" expect_faults miri 'Undefined Behavior: .*'
