@@ -150,7 +150,9 @@ fn prepare_pings(pings: &PingSettings) -> Option<()> {
 pub extern "C" fn dsr_child_init(rank: c_int) -> InitRet {
     guard(|| {
         patience::set_rank(rank);
-        counts::start();
+        if rank != sys::PROC_INIT {
+            counts::start();
+        }
         let started = start_child(rank);
         if let Some(module) = Module::get() {
             module.store.introduce(Module::process());

@@ -17,7 +17,7 @@ use crate::shm::table::sets::Table;
 /// The shard in which this process counts.
 static SHARD: OwnShard = OwnShard::first();
 
-/// Has this process count apart from its neighbours. For `child_init`.
+/// Has this process count apart from its neighbours. For `child_init`, but not for that of `PROC_INIT`.
 pub fn start() {
     group::find_cells();
     SHARD.choose(Module::process());

@@ -163,7 +163,8 @@ impl Counter {
 
     #[inline(always)]
     fn add_number(&self, more: c_long) {
-        // SAFETY: a cell of this process, whose first thread alone runs this, and which lives as long as the process.
+        // SAFETY: a cell that lives as long as the process (`find_cells`), whose first thread alone runs this; or
+        // `NOBODYS`, which each process has for itself, as it is not in shared memory.
         let cell = unsafe { &mut *self.cell.load(Relaxed) };
         *cell = cell.wrapping_add(more);
     }
@@ -195,12 +196,14 @@ pub fn register(counters: Counters) -> Option<()> {
     Some(())
 }
 
-/// Finds the cells of this process. For `child_init`.
+/// Finds the cells of this process. For `child_init`, but not for that of `PROC_INIT`: after it the server replaces the
+/// cells. What is counted until then is lost.
 pub fn find_cells() {
     for (_, _, counter) in COUNTED {
         let id = counter.id.load(Relaxed);
         if id >= 0 {
-            // SAFETY: the server has made the cells of all processes before it calls child_init (main.c).
+            // SAFETY: a process starts after the server has made the cells that stay (main.c: main_loop calls
+            // counters_prefork_init after init_child(PROC_INIT), and before it forks).
             counter
                 .cell
                 .store(unsafe { sys::glue_counter_cell(id) }, Relaxed);
