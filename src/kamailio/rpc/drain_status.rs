@@ -32,7 +32,7 @@ pub fn drain_status(call: &RpcCall, module: &Module) -> Result<(), String> {
     }
     let draining = draining(&pinned, set)?;
     let oldest = oldest(module, &pinned, &draining)?;
-    reply(call, module, &draining, &oldest).map_err(|Full| {
+    reply(call, module, &pinned, &draining, &oldest).map_err(|Full| {
         "Reply too large for this transport: ask for one set (dispatcher.drain_status SET)".into()
     })
 }
@@ -73,7 +73,13 @@ fn oldest(module: &Module, pinned: &Pinned<'_>, dests: &[&Dest]) -> Result<Oldes
     Ok(oldest)
 }
 
-fn reply(call: &RpcCall, module: &Module, dests: &[&Dest], oldest: &Oldest) -> Result<(), Full> {
+fn reply(
+    call: &RpcCall,
+    module: &Module,
+    pinned: &Pinned<'_>,
+    dests: &[&Dest],
+    oldest: &Oldest,
+) -> Result<(), Full> {
     let top = call.add_struct()?;
     top.add(c"DRAINING", dests.len())?;
     let array = top.add_array(c"TARGETS")?;
@@ -81,7 +87,7 @@ fn reply(call: &RpcCall, module: &Module, dests: &[&Dest], oldest: &Oldest) -> R
         let node = array.add_struct(c"DEST")?;
         node.add(c"SET", dest.set)?;
         node.add(c"URI", dest.uri())?;
-        calls_left(&node, module, dest, oldest)?;
+        calls_left(&node, is_counted(module, pinned, dest), dest, oldest)?;
         if let Some(counts) = dest.record().counted() {
             let last = counts.last_selection_s();
             node.add(c"LAST_SELECTION_AGO_S", last.map(ago_s))?;
@@ -90,15 +96,24 @@ fn reply(call: &RpcCall, module: &Module, dests: &[&Dest], oldest: &Oldest) -> R
     Ok(())
 }
 
+/// Returns true if the calls of a destination are counted: all of them, or those that algorithm 10 has sent to its set.
+fn is_counted(module: &Module, pinned: &Pinned<'_>, dest: &Dest) -> bool {
+    let by_algorithm = || {
+        let view = pinned.view(dest.set);
+        view.is_some_and(|view| view.record().has_counted_calls())
+    };
+    let counts = module.calls.is_some() && (module.settings.count_calls || by_algorithm());
+    counts && dest.duid().is_some()
+}
+
 /// Adds how many calls a destination has, and how long the oldest one has been there; null where calls are not counted.
 fn calls_left(
     node: &RpcNode<'_>,
-    module: &Module,
+    is_counted: bool,
     dest: &Dest,
     oldest: &Oldest,
 ) -> Result<(), Full> {
-    let counted = module.calls.is_some() && dest.duid().is_some();
-    let calls = counted.then(|| dest.record().load());
+    let calls = is_counted.then(|| dest.record().load());
     node.add(c"CALLS", calls)?;
     let begun_s = oldest.get(&ptr::from_ref(dest)).copied();
     let begun_s = begun_s.filter(|&second| second != u64::MAX);

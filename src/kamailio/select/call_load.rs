@@ -131,6 +131,7 @@ fn send_placed(
     let sent = deliver(module, msg, request, view, Choice { at, order });
     if sent.is_ok() {
         counts::selected(module, || request.leads(), view, at);
+        view.record().note_call();
         placed.keep();
     }
     sent

@@ -21,6 +21,8 @@ pub struct SetRecord {
     begun: AtomicU32,
     /// The number of those that have ended: each is counted when the running view has followed it.
     ended: AtomicU32,
+    /// Not 0 once a call was counted in it.
+    has_counted_calls: AtomicU32,
     /// What was counted of it; null unless sets have counters. It does not change.
     counts: *mut SetCounts,
     _after: [u64; 6],
@@ -67,6 +69,19 @@ impl SetRecord {
     pub fn counted(&self) -> Option<&SetCounts> {
         // SAFETY: given back with the record.
         unsafe { self.counts.as_ref() }
+    }
+
+    /// Notes that a call was counted in it.
+    pub fn note_call(&self) {
+        // Mostly it is noted already: then other processes keep what they have of the record.
+        if !self.has_counted_calls() {
+            self.has_counted_calls.store(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns true once a call was counted in it, over reloads too.
+    pub fn has_counted_calls(&self) -> bool {
+        self.has_counted_calls.load(Ordering::Relaxed) != 0
     }
 
     /// Returns its size in bytes, with its counters.

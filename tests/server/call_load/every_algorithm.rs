@@ -196,14 +196,24 @@ fn calls_are_counted_only_with_a_table() {
     // By default the calls of algorithm 10 are counted and no others.
     let config = Probe::new().config().list(LIST).param("flags", 2);
     let server = start(config.param("ds_hash_size", 8));
+    let drain = |set, port| {
+        let uri = format!("sip:127.0.0.1:{port}");
+        let drained = server.jsonrpc("dispatcher.set_state", json!(["drain", set, uri]));
+        drained.unwrap();
+    };
+    let calls = |set| drain_status(&server, set)["TARGETS"][0]["DEST"]["CALLS"].clone();
     invite(&server, "1", "dst,1,8");
     assert_eq!(up(&server), 0);
+    drain(1, 7001);
+    drain(2, 7003);
+    assert_eq!(
+        calls("1"),
+        Value::Null,
+        "it may have calls that nobody has counted"
+    );
     invite(&server, "1", "dst,1,10");
     assert_eq!(up(&server), 1);
-    assert!(
-        drain_status(&server, "1")["TARGETS"]
-            .as_array()
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!((calls("1"), calls("2")), (json!(0), Value::Null));
+    server.jsonrpc("dispatcher.reload", json!([])).unwrap();
+    assert_eq!((calls("1"), calls("2")), (json!(0), Value::Null));
 }
