@@ -1,7 +1,7 @@
 //! Probing: which destinations are pinged, which replies are good, and the effect of a result.
 
 use super::compat::Compat;
-use super::transition::{Flip, MarkRules, Outcome, State};
+use super::transition::{Counted, Flip, MarkRules, Outcome, State};
 
 mod codes;
 mod unsent;
@@ -49,17 +49,18 @@ pub fn apply_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> O
     if old.contains(State::DISABLED) || rules.probing_mode == 3 && !probing {
         return None;
     }
-    let (health, failures) = count_ping(old, failures, ping, rules);
+    let (health, failures, in_row) = count_ping(old, failures, ping, rules);
     let state = old.without(State::HEALTH).union(health);
     Some(Outcome {
         state,
         failures,
         flip: Flip::between(old, state, rules.compat),
+        in_row,
     })
 }
 
 /// Counts a result: a destination is inactive, or active again, once its threshold is reached.
-fn count_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (State, u32) {
+fn count_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> Counted {
     let mode = rules.probing_mode;
     let inactive = old.contains(State::INACTIVE);
     let was_probing = old.contains(State::PROBING);
@@ -67,14 +68,19 @@ fn count_ping(old: State, failures: u32, ping: Ping, rules: &MarkRules) -> (Stat
     match ping {
         Ping::Good if inactive && counted < rules.inactive_threshold => {
             let kept = probing(was_probing || mode == 1);
-            (State::INACTIVE.union(kept), counted)
+            (State::INACTIVE.union(kept), counted, counted)
         }
-        Ping::Good => (probing(mode == 1 || mode == 3 && was_probing), 0),
+        Ping::Good => {
+            let pinged = probing(mode == 1 || mode == 3 && was_probing);
+            (pinged, 0, if inactive { counted } else { 0 })
+        }
         Ping::Bad if inactive || counted >= rules.probing_threshold => {
             let kept = inactive && was_probing && rules.compat.probes_until_good();
-            (State::INACTIVE.union(probing(mode != 0 || kept)), 0)
+            let pinged = probing(mode != 0 || kept);
+            let in_row = if inactive { 0 } else { counted };
+            (State::INACTIVE.union(pinged), 0, in_row)
         }
-        Ping::Bad => (State::TRYING.union(probing(mode != 0)), counted),
+        Ping::Bad => (State::TRYING.union(probing(mode != 0)), counted, counted),
     }
 }
 

@@ -273,6 +273,8 @@ pub struct Outcome {
     pub failures: u32,
     /// Says if the destination began or ceased to be usable.
     pub flip: Option<Flip>,
+    /// How many results in a row have been counted up to this one; 0 if it does not count towards a threshold.
+    pub in_row: u32,
 }
 
 /// Returns the effect of `ds_mark_dst` on a destination in state `old` with counter `failures`.
@@ -280,10 +282,13 @@ pub struct Outcome {
 /// The parity tests compare it with the C module; intended differences are in doc/differences.md.
 #[must_use]
 pub fn apply_mark(old: State, failures: u32, mark: Mark, rules: &MarkRules) -> Outcome {
-    let (health, failures) = match mark {
-        Mark::Default => (State::INACTIVE.union(probing(rules.probing_mode == 1)), 0),
-        Mark::Inactive(pinged) => (State::INACTIVE.union(probing(pinged)), 0),
-        Mark::Disabled => (State::DISABLED, 0),
+    let (health, failures, in_row) = match mark {
+        Mark::Default => {
+            let pinged = probing(rules.probing_mode == 1);
+            (State::INACTIVE.union(pinged), 0, 0)
+        }
+        Mark::Inactive(pinged) => (State::INACTIVE.union(probing(pinged)), 0, 0),
+        Mark::Disabled => (State::DISABLED, 0, 0),
         Mark::Trying(pinged) => mark_trying(old, failures, pinged, rules),
         Mark::Active(pinged) => mark_active(old, failures, pinged, rules),
         Mark::Probing => mark_probing(old, failures, rules),
@@ -293,6 +298,7 @@ pub fn apply_mark(old: State, failures: u32, mark: Mark, rules: &MarkRules) -> O
         state,
         failures,
         flip: Flip::between(old, state, rules.compat),
+        in_row,
     }
 }
 
@@ -300,42 +306,53 @@ fn probing(on: bool) -> State {
     if on { State::PROBING } else { State::ACTIVE }
 }
 
+/// What a result leads to: the health, the failure counter, and [`Outcome::in_row`].
+pub(super) type Counted = (State, u32, u32);
+
 /// Counts one failure: the destination is inactive once the threshold is reached, and trying until then.
-fn mark_trying(old: State, failures: u32, pinged: bool, rules: &MarkRules) -> (State, u32) {
+fn mark_trying(old: State, failures: u32, pinged: bool, rules: &MarkRules) -> Counted {
     let pinged = probing(pinged);
-    if old.contains(State::INACTIVE) {
-        return (State::INACTIVE.union(pinged), 0);
+    if old.contains(State::INACTIVE) || !rules.compat.mark_counts() {
+        return (State::INACTIVE.union(pinged), 0, 0);
     }
     let failures = failures.saturating_add(1);
-    if !rules.compat.mark_counts() || failures >= rules.probing_threshold {
-        (State::INACTIVE.union(pinged), 0)
+    if failures >= rules.probing_threshold {
+        (State::INACTIVE.union(pinged), 0, failures)
     } else {
-        (State::TRYING.union(pinged), failures)
+        (State::TRYING.union(pinged), failures, failures)
     }
 }
 
 /// Counts one success: an inactive destination is active once the threshold is reached.
-fn mark_active(old: State, failures: u32, pinged: bool, rules: &MarkRules) -> (State, u32) {
+fn mark_active(old: State, failures: u32, pinged: bool, rules: &MarkRules) -> Counted {
     let pinged = probing(pinged);
-    let successes = failures.saturating_add(1);
-    let waits = rules.compat.mark_counts() && successes < rules.inactive_threshold;
-    if old.contains(State::INACTIVE) && waits {
-        let kept = probing(old.contains(State::PROBING));
-        return (State::INACTIVE.union(pinged).union(kept), successes);
+    if !old.contains(State::INACTIVE) || !rules.compat.mark_counts() {
+        return (pinged, 0, 0);
     }
-    (pinged, 0)
+    let successes = failures.saturating_add(1);
+    if successes < rules.inactive_threshold {
+        let kept = probing(old.contains(State::PROBING));
+        return (
+            State::INACTIVE.union(pinged).union(kept),
+            successes,
+            successes,
+        );
+    }
+    (pinged, 0, successes)
 }
 
 /// Counts one failure as 3.2 does: the destination is out, and pinged, once the threshold is reached.
-fn mark_probing(old: State, failures: u32, rules: &MarkRules) -> (State, u32) {
+fn mark_probing(old: State, failures: u32, rules: &MarkRules) -> Counted {
     let kept = State(old.bits() & State::HEALTH.bits());
     let failures = failures.saturating_add(1);
     if old.contains(State::DISABLED) {
-        (kept, 0)
-    } else if old.contains(State::INACTIVE) || failures >= rules.probing_threshold {
-        (State::OUT_AND_PINGED, 0)
+        (kept, 0, 0)
+    } else if old.contains(State::INACTIVE) {
+        (State::OUT_AND_PINGED, 0, 0)
+    } else if failures >= rules.probing_threshold {
+        (State::OUT_AND_PINGED, 0, failures)
     } else {
-        (kept, failures)
+        (kept, failures, failures)
     }
 }
 
@@ -361,6 +378,7 @@ pub fn apply_set(old: State, failures: u32, new: State, compat: Compat) -> Outco
         state,
         failures,
         flip: Flip::between(old, state, compat),
+        in_row: 0,
     }
 }
 

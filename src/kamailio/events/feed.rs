@@ -15,7 +15,7 @@ use super::routes::{self, Event};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::event::{Cause, is_down};
-use crate::dispatch::state::transition::{Flip, State};
+use crate::dispatch::state::transition::{Flip, Outcome, State};
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::listeners::Listeners;
@@ -120,10 +120,10 @@ impl<'m> Feed<'m> {
         self.note_change((set, uri), (old, new), 0);
     }
 
-    /// As [`Feed::note`], of a change that counted results lead to. `counted` is the counter before the last of them.
-    pub fn note_counted(&mut self, dest: &Dest, (old, counted): (State, u32), new: State) {
-        let in_row = counted.saturating_add(1);
-        self.note_change((dest.set, dest.uri()), (old, new), in_row);
+    /// As [`Feed::note`], of a change that counted results may have led to.
+    pub fn note_counted(&mut self, dest: &Dest, old: State, outcome: Outcome) {
+        let place = (dest.set, dest.uri());
+        self.note_change(place, (old, outcome.state), outcome.in_row);
     }
 
     fn note_change(&mut self, (set, uri): (SetId, &[u8]), (old, new): (State, State), in_row: u32) {

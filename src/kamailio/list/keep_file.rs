@@ -260,6 +260,7 @@ fn restore_one(
             state,
             failures,
             flip: Flip::between(old, state, compat),
+            in_row: 0,
         }
     };
     let on_change = |dest: &Dest, (old, _), outcome: Outcome| {

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::probe::{Ping, ReplyCodes, apply_ping};
-use crate::dispatch::state::transition::{Outcome, State};
+use crate::dispatch::state::transition::Outcome;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
@@ -123,13 +123,14 @@ fn change_state(
             state: old,
             failures,
             flip: None,
+            in_row: 0,
         })
     };
-    let on_change = |dest: &Dest, before: (State, u32), outcome: Outcome| {
-        if before.0 != outcome.state {
+    let on_change = |dest: &Dest, (old, _), outcome: Outcome| {
+        if old != outcome.state {
             dest.record().set_cause(Cause::Ping, now_ms);
         }
-        feed.note_counted(dest, before, outcome.state);
+        feed.note_counted(dest, old, outcome);
     };
     let (store, process) = (&module.store, Module::process());
     store.change_one(process, record, change, on_change);

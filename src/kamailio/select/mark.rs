@@ -81,12 +81,12 @@ fn apply<'m>(
         Some(uri),
         wanted,
         |state, failures| apply_mark(state, failures, mark, &rules),
-        |dest, before, outcome| {
-            if before.0 != outcome.state {
+        |dest, (old, _), outcome| {
+            if old != outcome.state {
                 dest.record().set_cause(Cause::Script, now_ms());
             }
             counts::marked(dest, moment);
-            feed.note_counted(dest, before, outcome.state);
+            feed.note_counted(dest, old, outcome);
         },
     );
     if marked.is_none_or(|count| count == 0) {

@@ -142,6 +142,7 @@ fn counts_of_all_processes_are_exact_while_others_reload() {
         state,
         failures: failures + 1,
         flip: None,
+        in_row: 0,
     };
     let work = |number| {
         for _ in 0..MARKS {
@@ -204,6 +205,7 @@ fn no_selection_fails_and_nothing_freed_is_read_while_tables_change() {
                 state: State(state),
                 failures: 0,
                 flip: None,
+                in_row: 0,
             }
         };
         let set = |uri: &String, state| {
@@ -317,6 +319,7 @@ fn views_agree_with_the_records_after_all() {
                 state: State(state.0 ^ bit),
                 failures,
                 flip: None,
+                in_row: 0,
             };
             store.change(number, 1, uri, |_| true, flip, |_, _, _| {});
         }

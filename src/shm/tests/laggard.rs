@@ -89,6 +89,7 @@ fn down(_: State, failures: u32) -> Outcome {
         state: State::INACTIVE,
         failures,
         flip: None,
+        in_row: 0,
     }
 }
 
@@ -344,6 +345,7 @@ fn a_replaced_view_is_not_believed() {
                 state,
                 failures,
                 flip: None,
+                in_row: 0,
             });
             newer.sync(newer.position_of(record).unwrap());
             newer.record().end_change();
@@ -387,6 +389,7 @@ fn a_change_by_uri_is_followed_where_a_reload_has_renamed_the_destination() {
             state: State(1),
             failures,
             flip: None,
+            in_row: 0,
         }
     };
     let all = |_: &Dest| true;
@@ -459,6 +462,7 @@ fn a_change_hides_nobody_whose_set_has_left_and_come_back_meanwhile() {
                 state: State::ACTIVE,
                 failures,
                 flip: None,
+                in_row: 0,
             }
         };
         // The record is changed, and the view that runs does not follow it yet.

@@ -100,6 +100,7 @@ pub fn set_state(store: &Store<Heap, Spin>, set: i32, uri: &str, state: u32) -> 
         state: State(state),
         failures: 3,
         flip: None,
+        in_row: 0,
     };
     store.change(1, set, Some(uri.as_bytes()), |_| true, change, |_, _, _| {})
 }
@@ -298,6 +299,7 @@ fn a_change_may_ask_for_the_state_that_it_changes() {
         state: State::ACTIVE,
         failures,
         flip: None,
+        in_row: 0,
     };
     let inactive = |dest: &Dest| dest.record().state() == State::INACTIVE;
     let changed = store.change(1, 1, None, inactive, up, |_, _, _| {});

@@ -211,6 +211,25 @@ fn thresholds_of_0_act_at_once_and_counters_end() {
 }
 
 #[test]
+fn only_results_that_count_are_in_a_row() {
+    for compat in [V3_2, V5_6, V6_0, V6_1] {
+        let rules = MarkRules {
+            inactive_threshold: 2,
+            ..rules(compat, 1, 3)
+        };
+        let (mut state, mut failures) = (State::ACTIVE, 0);
+        let rows = "bbgbbbbgbgg".chars().map(|result| {
+            let ping = if result == 'g' { Ping::Good } else { Ping::Bad };
+            let next = apply_ping(state, failures, ping, &rules).unwrap();
+            (state, failures) = (next.state, next.failures);
+            next.in_row
+        });
+        let rows: Vec<u32> = rows.collect();
+        assert_eq!(rows, [1, 2, 0, 1, 2, 3, 0, 1, 0, 1, 2], "{compat:?}");
+    }
+}
+
+#[test]
 fn other_bits_stay() {
     let mut random = StdRng::seed_from_u64(12);
     for _ in 0..if cfg!(miri) { 100 } else { 5_000 } {

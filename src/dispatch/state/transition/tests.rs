@@ -184,6 +184,28 @@ fn version_3_2_counts_to_probing() {
 }
 
 #[test]
+fn only_marks_that_count_are_in_a_row() {
+    let in_row = |compat, texts: &[&str]| {
+        let rules = rules(compat, 0, 3, 2);
+        let (mut state, mut failures) = (State::ACTIVE, 0);
+        let rows = texts.iter().map(|text| {
+            let mark = Mark::parse(text.as_bytes(), compat).unwrap();
+            let next = apply_mark(state, failures, mark, &rules);
+            (state, failures) = (next.state, next.failures);
+            next.in_row
+        });
+        rows.collect::<Vec<_>>()
+    };
+    for end in ["d", "i", "a", ""] {
+        assert_eq!(in_row(V5_6, &["t", "t", end]), [1, 2, 0], "{end:?}");
+    }
+    let there_and_back = ["t", "t", "t", "t", "a", "a", "a"];
+    assert_eq!(in_row(V6_0, &there_and_back), [1, 2, 3, 0, 1, 2, 0]);
+    assert_eq!(in_row(V6_1, &there_and_back), [0; 7]);
+    assert_eq!(in_row(V3_2, &["p", "p", "p", "p"]), [1, 2, 3, 0]);
+}
+
+#[test]
 fn counter_starts_anew_after_any_other_mark() {
     let rules = rules(V5_6, 0, 3, 3);
     for between in ["a", "i", "p", "d", ""] {
@@ -240,7 +262,8 @@ fn set_state_replaces_health_and_keeps_the_rest() {
         Outcome {
             state: State(2 | 176),
             failures: 2,
-            flip: Some(Flip::Up)
+            flip: Some(Flip::Up),
+            in_row: 0,
         }
     );
     let next = apply_set(State::ACTIVE, 0, State::INACTIVE, V6_1);
@@ -249,7 +272,8 @@ fn set_state_replaces_health_and_keeps_the_rest() {
         Outcome {
             state: State(1),
             failures: 0,
-            flip: Some(Flip::Down)
+            flip: Some(Flip::Down),
+            in_row: 0,
         }
     );
     let next = apply_set(State::DISABLED, 0, State::INACTIVE, V6_1);

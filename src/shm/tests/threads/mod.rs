@@ -163,6 +163,7 @@ fn toggle(state: State, failures: u32) -> Outcome {
         state: State(state.0 ^ 1),
         failures,
         flip: None,
+        in_row: 0,
     }
 }
 

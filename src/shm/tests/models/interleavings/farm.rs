@@ -74,6 +74,7 @@ impl Farm {
                 state,
                 failures,
                 flip: None,
+                in_row: 0,
             }
         };
         self.change(
@@ -96,6 +97,7 @@ impl Farm {
             state,
             failures: 0,
             flip: None,
+            in_row: 0,
         };
         self.change(0, 1, None, |_| true, change, |_, _, _| {});
     }

@@ -177,6 +177,7 @@ fn marks_in_the_second_word(start: Start) {
             state: DOWN,
             failures,
             flip: None,
+            in_row: 0,
         };
         farm.change(0, 1, None, all, down, |_, _, _| {});
     });
