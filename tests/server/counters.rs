@@ -8,7 +8,9 @@ use harness::{
 use serde_json::{Value, json};
 
 fn config(counters: i64, list: &str) -> Config {
-    let probe = Probe::new().op("routes", "ds_select_routes(\"1=4;2=4\", \"0\");");
+    let probe = Probe::new()
+        .op("routes", "ds_select_routes(\"1=4;2=4\", \"0\");")
+        .op("reload", "ds_reload();");
     let config = probe.config().load("counters.so").list(list);
     config.param("flags", 2).param("counters", counters)
 }
@@ -209,15 +211,18 @@ fn the_group_is_in_the_servers_framework() {
     add(7004).unwrap();
     assert!(add(7004).is_err());
     assert_eq!(shown(), [2, 4, 2, 1, 1]);
+    // The script's loads count as those of commands do.
     server.jsonrpc("dispatcher.reload", json!([])).unwrap();
+    run(&server, "reload");
     server.write_list("this is no list\n");
     assert!(server.jsonrpc("dispatcher.reload", json!([])).is_err());
+    run(&server, "reload");
     server.ignore_log();
     assert_eq!(shown(), [2, 3, 1, 1, 1]);
     let expected = [
         ("edits", 1),
-        ("reloads", 1),
-        ("reloads_refused", 1),
+        ("reloads", 2),
+        ("reloads_refused", 2),
         ("state_changes", 2),
     ];
     assert_eq!(counted(&server), named(expected));

@@ -75,6 +75,17 @@ impl Outcomes {
         count.fetch_add(1, Relaxed);
         self.last_refused.store(refused.into(), Relaxed);
     }
+
+    /// Returns how many loads took the list while the server ran: all but the one of the start.
+    pub fn reloads(&self) -> u64 {
+        self.loads.load(Relaxed).saturating_sub(1)
+    }
+
+    /// Returns how many edits commands have made.
+    pub fn edits(&self) -> u64 {
+        let kinds = [&self.added, &self.removed, &self.modified];
+        kinds.map(|kind| kind.load(Relaxed)).iter().sum()
+    }
 }
 
 // SAFETY: atomics only; zeroed memory is a value of each.

@@ -19,7 +19,6 @@ use crate::kamailio::config::patience;
 use crate::kamailio::config::room::room_for_edit;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::entry;
-use crate::kamailio::observe::counting::group;
 use crate::kamailio::probing::resolver::{self, Peer};
 use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::net::Uri;
@@ -70,7 +69,6 @@ pub fn add(call: &RpcCall, module: &Module) -> Result<(), String> {
     added.map_err(|error| of_this(&error))?;
     module.shared.outcomes.added.fetch_add(1, Relaxed);
     log_info!("added to set {set}: {}", Escaped(&uri));
-    group::EDITS.count();
     call.say("Ok. Dispatcher destination added.");
     let mut feed = Feed::new(module, Cause::Rpc).by("add");
     feed.note(set, &spec.uri, State::ACTIVE, spec.flags);
@@ -100,7 +98,6 @@ pub fn remove(call: &RpcCall, module: &Module) -> Result<(), String> {
     })?;
     module.shared.outcomes.removed.fetch_add(1, Relaxed);
     log_info!("removed from set {set}: {}", Escaped(&uri));
-    group::EDITS.count();
     call.say("Ok. Dispatcher destination removed.");
     Ok(())
 }
@@ -137,7 +134,6 @@ pub fn modify(call: &RpcCall, module: &Module) -> Result<(), String> {
     modify_meant(module, &meant, &asked, peer.as_ref(), &mut told).map_err(failed)?;
     module.shared.outcomes.modified.fetch_add(1, Relaxed);
     log_info!("modified in set {set}: {}", Escaped(&address));
-    group::EDITS.count();
     call.say("Ok. Dispatcher destination modified.");
     feed.post();
     Ok(())

@@ -7,7 +7,6 @@ use crate::kamailio::config::patience;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::list::reload::{self, Checked, Loaded, WhenEmpty};
 use crate::kamailio::list::reload_delta;
-use crate::kamailio::observe::counting::group;
 use crate::kamailio::server::log::log_warn;
 use crate::shm::table::new_table::Changes;
 
@@ -52,12 +51,6 @@ pub fn reload(module: &Module, word: Option<&[u8]>) -> Result<Loaded, String> {
     };
     let mut feed = Feed::new(module, Cause::Reload);
     let loaded = reload::load(module, when_empty, &mut feed, patience::of_command());
-    let outcome = if loaded.is_ok() {
-        &group::RELOADS
-    } else {
-        &group::RELOADS_REFUSED
-    };
-    outcome.count();
     let loaded = loaded.map_err(|error| format!("Reload Failed: {error}"))?;
     feed.note_all_down();
     feed.post();

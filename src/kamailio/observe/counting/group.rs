@@ -7,7 +7,7 @@ use core::cell::Cell;
 use core::ffi::{CStr, c_int, c_long};
 use core::sync::atomic::{AtomicI32, AtomicI64, AtomicPtr, Ordering::Relaxed};
 
-use crate::dispatch::state::transition::State;
+use crate::dispatch::observe::shown::{Shown, Tally};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::Counters;
 use crate::kamailio::server::guard::{EntryRet, guard};
@@ -29,17 +29,11 @@ pub static STATE_CHANGES: Counter = Counter::new();
 pub static PINGS: Counter = Counter::new();
 /// Pings that ended badly.
 pub static PINGS_FAILED: Counter = Counter::new();
-/// Loads of the list while the server ran.
-pub static RELOADS: Counter = Counter::new();
-/// Lists that were refused while the server ran.
-pub static RELOADS_REFUSED: Counter = Counter::new();
-/// Edits by commands.
-pub static EDITS: Counter = Counter::new();
 /// Events that were not told.
 pub static EVENTS_DROPPED: Counter = Counter::new();
 
 /// The counters, with the names and descriptions that the server shows.
-const COUNTED: [(&CStr, &CStr, &Counter); 11] = [
+const COUNTED: [(&CStr, &CStr, &Counter); 8] = [
     (
         c"selections",
         c"Destinations chosen, first or by failover",
@@ -67,17 +61,6 @@ const COUNTED: [(&CStr, &CStr, &Counter); 11] = [
         c"Pings with a bad result, or that could not be sent",
         &PINGS_FAILED,
     ),
-    (c"reloads", c"Lists loaded while the server ran", &RELOADS),
-    (
-        c"reloads_refused",
-        c"Lists refused while the server ran",
-        &RELOADS_REFUSED,
-    ),
-    (
-        c"edits",
-        c"Destinations added, removed and modified by commands",
-        &EDITS,
-    ),
     (
         c"events_dropped",
         c"Events that no route was told of",
@@ -87,35 +70,53 @@ const COUNTED: [(&CStr, &CStr, &Counter); 11] = [
 
 /// A value that is asked for, not counted.
 #[derive(Clone, Copy)]
-enum Shown {
+enum Asked {
     Sets,
     Destinations,
     Up,
     Draining,
     Disabled,
     Calls,
+    Reloads,
+    ReloadsRefused,
+    Edits,
 }
 
 /// Those values, with the names and descriptions that the server shows.
-const SHOWN: [(&CStr, &CStr, Shown); 6] = [
-    (c"sets", c"Sets in use", Shown::Sets),
-    (c"destinations", c"Destinations in use", Shown::Destinations),
+const ASKED: [(&CStr, &CStr, Asked); 9] = [
+    (c"sets", c"Sets in use", Asked::Sets),
+    (c"destinations", c"Destinations in use", Asked::Destinations),
     (
         c"destinations_up",
         c"Destinations that new calls may be sent to",
-        Shown::Up,
+        Asked::Up,
     ),
     (
         c"destinations_draining",
         c"Destinations that get no new calls until theirs have ended",
-        Shown::Draining,
+        Asked::Draining,
     ),
     (
         c"destinations_disabled",
         c"Destinations that an operator has disabled",
-        Shown::Disabled,
+        Asked::Disabled,
     ),
-    (c"calls", c"Calls that are counted", Shown::Calls),
+    (c"calls", c"Calls that are counted", Asked::Calls),
+    (
+        c"reloads",
+        c"Lists loaded while the server ran",
+        Asked::Reloads,
+    ),
+    (
+        c"reloads_refused",
+        c"Lists refused while the server ran",
+        Asked::ReloadsRefused,
+    ),
+    (
+        c"edits",
+        c"Destinations added, removed and modified by commands",
+        Asked::Edits,
+    ),
 ];
 
 /// A counter of what happens.
@@ -185,9 +186,9 @@ pub fn register(counters: Counters) -> Option<()> {
         }
         counter.id.store(id, Relaxed);
     }
-    for (name, doc, shown) in SHOWN {
+    for (name, doc, asked) in ASKED {
         // SAFETY: called from mod_init; the server keeps both texts, which are static.
-        let done = unsafe { sys::glue_counter_show(name.as_ptr(), doc.as_ptr(), shown as c_int) };
+        let done = unsafe { sys::glue_counter_show(name.as_ptr(), doc.as_ptr(), asked as c_int) };
         if done < 0 {
             refused(name);
             return None;
@@ -219,42 +220,30 @@ impl EntryRet for c_long {
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_counter_value(what: c_int) -> c_long {
     guard(|| {
-        let shown = SHOWN.iter().find(|(_, _, shown)| *shown as c_int == what);
-        let value = shown
+        let asked = ASKED.iter().find(|(_, _, asked)| *asked as c_int == what);
+        let value = asked
             .zip(Module::get())
-            .map(|((_, _, shown), module)| value(module, *shown));
+            .map(|((_, _, asked), module)| value(module, *asked));
         value
             .and_then(|value| c_long::try_from(value).ok())
             .unwrap_or(0)
     })
 }
 
-fn value(module: &Module, shown: Shown) -> usize {
-    if let Shown::Calls = shown {
-        return module.calls.as_ref().map_or(0, |calls| calls.up());
+fn value(module: &Module, asked: Asked) -> u64 {
+    let outcomes = &module.shared.outcomes;
+    let in_state = |shown| u64::from(tally(module).of(shown));
+    match asked {
+        Asked::Sets => module.pin().table().map_or(0, Table::len) as u64,
+        Asked::Destinations => tally(module).all().into(),
+        Asked::Up => in_state(Shown::Active) + in_state(Shown::Trying),
+        Asked::Draining => in_state(Shown::Draining),
+        Asked::Disabled => in_state(Shown::Disabled),
+        Asked::Calls => module.calls.as_ref().map_or(0, |calls| calls.up()) as u64,
+        Asked::Reloads => outcomes.reloads(),
+        Asked::ReloadsRefused => outcomes.loads_refused.load(Relaxed),
+        Asked::Edits => outcomes.edits(),
     }
-    let pinned = module.pin();
-    let Some(table) = pinned.table() else {
-        return 0;
-    };
-    let states = States::of(module, table);
-    match shown {
-        Shown::Sets => table.len(),
-        Shown::Destinations => states.all,
-        Shown::Up => states.up,
-        Shown::Draining => states.draining,
-        Shown::Disabled => states.disabled,
-        Shown::Calls => 0,
-    }
-}
-
-/// How many destinations are in which state.
-#[derive(Clone, Copy, Default)]
-struct States {
-    all: usize,
-    up: usize,
-    draining: usize,
-    disabled: usize,
 }
 
 /// A number that differs after each change of a list or of a state.
@@ -262,30 +251,28 @@ type Version = (u64, u64, u64);
 
 thread_local! {
     /// What this process has counted last. The server asks for one value after the other.
-    static LAST: Cell<Option<(Version, States)>> = const { Cell::new(None) };
+    static LAST: Cell<Option<(Version, Tally)>> = const { Cell::new(None) };
 }
 
-impl States {
-    /// Counts, unless nothing has changed since this process counted last.
-    fn of(module: &Module, table: &Table) -> Self {
-        let (mut begun, mut ended) = (0, 0);
-        for (_, view) in table.sets() {
-            begun += u64::from(view.record().changes());
-            ended += u64::from(view.record().changes_ended());
-        }
-        let version = (module.store.version(), begun, ended);
-        if let Some((_, states)) = LAST.get().filter(|(of, _)| *of == version) {
-            return states;
-        }
-        let (rules, mut states) = (module.store.rules(), States::default());
-        for dest in table.sets().flat_map(|(_, view)| view.dests()) {
-            let state = dest.record().state();
-            states.all += 1;
-            states.up += usize::from(rules.usable(state));
-            states.disabled += usize::from(state.contains(State::DISABLED));
-            states.draining += usize::from(state.drains());
-        }
-        LAST.set(Some((version, states)));
-        states
+/// Counts the destinations in each state, unless nothing has changed since this process counted last.
+fn tally(module: &Module) -> Tally {
+    let pinned = module.pin();
+    let mut tally = Tally::default();
+    let Some(table) = pinned.table() else {
+        return tally;
+    };
+    let (mut begun, mut ended) = (0, 0);
+    for (_, view) in table.sets() {
+        begun += u64::from(view.record().changes());
+        ended += u64::from(view.record().changes_ended());
     }
+    let version = (module.store.version(), begun, ended);
+    if let Some((_, tally)) = LAST.get().filter(|(of, _)| *of == version) {
+        return tally;
+    }
+    for dest in table.sets().flat_map(|(_, view)| view.dests()) {
+        tally.count(Shown::of(dest.record().state()));
+    }
+    LAST.set(Some((version, tally)));
+    tally
 }
