@@ -15,7 +15,7 @@ pub const WORDS: &str = "level=set|destination, set=1,2, metrics=a,-b, states=0|
 pub struct Filter {
     /// Single destinations are shown.
     destinations: bool,
-    /// The sets that are shown; `None` for all.
+    /// The sets that are shown, in order; `None` for all.
     sets: Option<Vec<SetId>>,
     families: Families,
     /// What the word `states` says.
@@ -71,7 +71,9 @@ impl Filter {
             (b"level", b"destination") => self.destinations = true,
             (b"set", sets) => {
                 let sets = sets.split(|&byte| byte == b',').map(number);
-                self.sets = Some(sets.collect::<Option<_>>()?);
+                let mut sets: Vec<SetId> = sets.collect::<Option<_>>()?;
+                sets.sort_unstable();
+                self.sets = Some(sets);
             }
             (b"metrics", names) => self.families = families(core::str::from_utf8(names).ok()?)?,
             (b"states", _) => self.states = Some(switch()?),
@@ -120,7 +122,10 @@ impl Wanted {
     /// Returns true if the page shows this set.
     #[must_use]
     pub fn has_set(&self, set: SetId) -> bool {
-        self.both(|filter| filter.sets.as_ref().is_none_or(|sets| sets.contains(&set)))
+        self.both(|filter| {
+            let sets = filter.sets.as_ref();
+            sets.is_none_or(|sets| sets.binary_search(&set).is_ok())
+        })
     }
 
     /// Returns true if the page shows a destination that is up or not.
@@ -166,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_query_narrows_and_never_widens() {
-        let some = wanted("set=1,2&level=destination", "set=2,3&up=0");
+        let some = wanted("set=1,2&level=destination", "set=4,2,3,2&up=0");
         assert!(some.has_set(2) && !some.has_set(1) && !some.has_set(3));
         assert!(some.has_up(false) && !some.has_up(true));
         assert!(!wanted("level=set", "level=destination").destinations());

@@ -12,7 +12,11 @@ const MOST: usize = 500;
 /// The destinations in an answer that asks for no number.
 const USUAL: usize = 100;
 /// The most bytes of the words that are looked for.
-const MOST_WORDS: usize = 200;
+const MOST_OF_WORDS: usize = 200;
+/// The most words that are looked for, so that a query does not decide how long the lists are pinned.
+const MOST_WORDS: usize = 8;
+/// The most sets that are asked for, for the same reason.
+const MOST_SETS: usize = 200;
 
 /// What destinations are sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,8 +84,8 @@ pub type Key<'d> = (i64, &'d [u8]);
 /// What a request asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Find {
-    /// The sets; empty for all.
-    pub sets: Vec<SetId>,
+    /// The sets, in order; empty for all.
+    sets: Vec<SetId>,
     /// What each destination has in its URI, its attributes or the name of its set, in small letters.
     words: Vec<Vec<u8>>,
     states: Vec<Wanted>,
@@ -95,7 +99,7 @@ pub struct Find {
 }
 
 /// States that are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Wanted {
     Up,
     Down,
@@ -135,11 +139,11 @@ impl Find {
             let done = match &*name {
                 b"set" => list(&value, number).map(|sets| find.sets = sets),
                 b"state" => list(&value, Wanted::read).map(|states| find.states = states),
-                b"q" if value.len() <= MOST_WORDS => {
-                    let words = value.split(u8::is_ascii_whitespace);
-                    let words = words.filter(|word| !word.is_empty());
-                    find.words = words.map(<[u8]>::to_ascii_lowercase).collect();
-                    Some(())
+                b"q" if value.len() <= MOST_OF_WORDS => {
+                    let words = words(&value, u8::is_ascii_whitespace, |word| {
+                        Some(word.to_ascii_lowercase())
+                    });
+                    words.map(|words| find.words = words)
                 }
                 b"sort" => find.sort_by(&value),
                 b"offset" => number(&value).map(|offset| find.offset = offset),
@@ -151,6 +155,12 @@ impl Find {
                  sort=[-]state,uri,set,for,calls,selections,failovers,pings_failed,round_trip,priority,weight \
                  offset=N count=N\n",
             )?;
+        }
+        if find.sets.len() > MOST_SETS {
+            return Err(format!("more than {MOST_SETS} sets are asked for\n"));
+        }
+        if find.words.len() > MOST_WORDS {
+            return Err(format!("more than {MOST_WORDS} words are looked for\n"));
         }
         Ok(find)
     }
@@ -166,21 +176,20 @@ impl Find {
     /// Returns true for a set that is asked for.
     #[must_use]
     pub fn has_set(&self, set: SetId) -> bool {
-        self.sets.is_empty() || self.sets.contains(&set)
+        self.sets.is_empty() || self.sets.binary_search(&set).is_ok()
     }
 
-    /// Returns true for a destination that is asked for, whatever its state is.
+    /// Returns true for a destination with the words that are looked for, whatever its set and its state are.
     #[must_use]
     pub fn finds(&self, facts: &Facts<'_>) -> bool {
         let has = |text: &[u8], word: &[u8]| {
             text.windows(word.len())
                 .any(|part| part.eq_ignore_ascii_case(word))
         };
-        self.has_set(facts.set)
-            && self.words.iter().all(|word| {
-                let texts = [facts.uri, facts.attrs, facts.set_name.as_bytes()];
-                texts.into_iter().any(|text| has(text, word))
-            })
+        self.words.iter().all(|word| {
+            let texts = [facts.uri, facts.attrs, facts.set_name.as_bytes()];
+            texts.into_iter().any(|text| has(text, word))
+        })
     }
 
     /// Returns true for a state that is asked for.
@@ -220,10 +229,22 @@ impl Find {
     }
 }
 
-/// Reads words with commas between them; an empty text is none.
-fn list<T>(text: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> Option<Vec<T>> {
-    let words = text.split(|&byte| byte == b',');
-    words.filter(|word| !word.is_empty()).map(read).collect()
+/// Reads words with commas between them.
+fn list<T: Ord>(text: &[u8], read: impl Fn(&[u8]) -> Option<T>) -> Option<Vec<T>> {
+    words(text, |&byte| byte == b',', read)
+}
+
+/// Reads the words of a text, each once and in order.
+fn words<T: Ord>(
+    text: &[u8],
+    ends: impl Fn(&u8) -> bool,
+    read: impl Fn(&[u8]) -> Option<T>,
+) -> Option<Vec<T>> {
+    let words = text.split(ends).filter(|word| !word.is_empty());
+    let mut words: Vec<T> = words.map(read).collect::<Option<_>>()?;
+    words.sort_unstable();
+    words.dedup();
+    Some(words)
 }
 
 #[cfg(test)]
@@ -232,6 +253,10 @@ mod tests {
 
     fn read(query: &str) -> Find {
         Find::read(query.as_bytes()).unwrap()
+    }
+
+    fn takes(find: &Find, facts: &Facts<'_>) -> bool {
+        find.has_set(facts.set) && find.finds(facts) && find.wants(facts)
     }
 
     fn facts<'d>(set: SetId, uri: &'d str, attrs: &'d str, shown: Shown) -> Facts<'d> {
@@ -260,11 +285,11 @@ mod tests {
             "state=down,trying",
         ] {
             let find = read(query);
-            assert!(find.finds(&gw) && find.wants(&gw), "{query}");
+            assert!(takes(&find, &gw), "{query}");
         }
         for query in ["set=1", "q=gw2", "q=gw+x", "state=down", "state=active"] {
             let find = read(query);
-            assert!(!(find.finds(&gw) && find.wants(&gw)), "{query}");
+            assert!(!takes(&find, &gw), "{query}");
         }
     }
 
@@ -281,9 +306,30 @@ mod tests {
         ] {
             assert!(Find::read(query.as_bytes()).is_err(), "{query}");
         }
-        assert!(Find::read(format!("q={}", "a".repeat(MOST_WORDS + 1)).as_bytes()).is_err());
+        assert!(Find::read(format!("q={}", "a".repeat(MOST_OF_WORDS + 1)).as_bytes()).is_err());
         assert_eq!(read("count=0").count, 1);
         assert_eq!(read("count=1000000").count, MOST);
+    }
+
+    #[test]
+    fn a_query_does_not_decide_how_long_a_destination_is_looked_at() {
+        let often = format!(
+            "set={}&state={}&q={}",
+            "7,".repeat(999),
+            "up,".repeat(999),
+            "gw ".repeat(66)
+        );
+        let find = read(&often);
+        let counts = (find.sets.len(), find.states.len(), find.words.len());
+        assert_eq!(counts, (1, 1, 1));
+        let sets = |most: usize| (0..most).map(|set| format!("{set},")).collect::<String>();
+        assert!(read(&format!("set={}", sets(MOST_SETS))).has_set(7));
+        let error = Find::read(format!("set={}", sets(MOST_SETS + 1)).as_bytes());
+        assert_eq!(error.unwrap_err(), "more than 200 sets are asked for\n");
+        assert_eq!(read("q=a+b+c+d+e+f+g+h").words.len(), MOST_WORDS);
+        let error = Find::read(b"q=a+b+c+d+e+f+g+h+i");
+        assert_eq!(error.unwrap_err(), "more than 8 words are looked for\n");
+        assert!(read("set=9,3,7,1").has_set(7) && !read("set=9,3,7,1").has_set(2));
     }
 
     #[test]

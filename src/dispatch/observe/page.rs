@@ -221,11 +221,11 @@ impl Change {
     }
 }
 
-/// Returns changes in JSON, as many as fit.
+/// Returns changes in JSON, as many as fit; `None` says that none are kept.
 #[must_use]
-pub fn history(changes: &[Change]) -> String {
+pub fn history(changes: Option<&[Change]>) -> String {
     let room = MOST - r#"{"changes":[]}"#.len();
-    let changes = fit(changes.iter().map(Change::json).collect(), room);
+    let changes = changes.map(|all| fit(all.iter().map(Change::json).collect(), room));
     json!({ "changes": changes }).to_string()
 }
 
@@ -240,6 +240,18 @@ fn fit(mut list: Vec<Value>, most: usize) -> Vec<Value> {
     let fits = fits.count();
     list.truncate(fits);
     list
+}
+
+/// Adds lines to a text as long as it has at most so many bytes. Returns how many it has taken.
+fn add_lines(text: &mut String, lines: impl Iterator<Item = String>, most: usize) -> usize {
+    let fits = lines.take_while(|line| {
+        let fits = text.len() + line.len() <= most;
+        if fits {
+            text.push_str(line);
+        }
+        fits
+    });
+    fits.count()
 }
 
 impl Set {
@@ -304,25 +316,27 @@ impl Data {
         all.to_string()
     }
 
-    /// Returns it as a text with a line for each set, and one for each row.
+    /// Returns it as a text with a line for each set, and one for each row, as many as fit.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
         let all = &self.totals;
-        let mut line = |line: core::fmt::Arguments<'_>| {
-            // Writing to a text does not fail.
-            let _ = text.write_fmt(line);
-            text.push('\n');
-        };
-        line(format_args!(
-            "{} ({}), module {}",
-            self.host, self.server, self.version
-        ));
-        line(format_args!(
-            "{} of {} destinations up in {} sets, {} sets down, {} calls, pings {}\n",
-            all.up, all.destinations, all.sets, all.down_sets, all.calls, self.pings
-        ));
-        for set in &self.sets {
+        // Writing to a text does not fail.
+        let _ = writeln!(
+            text,
+            "{} ({}), module {}\n\
+             {} of {} destinations up in {} sets, {} sets down, {} calls, pings {}\n",
+            self.host,
+            self.server,
+            self.version,
+            all.up,
+            all.destinations,
+            all.sets,
+            all.down_sets,
+            all.calls,
+            self.pings
+        );
+        let sets = self.sets.iter().map(|set| {
             let States {
                 inactive,
                 trying,
@@ -330,22 +344,34 @@ impl Data {
                 disabled,
                 active,
             } = set.states;
-            line(format_args!(
+            format!(
                 "set {} {}: {} of {} up; {active} active, {trying} trying, {inactive} inactive, \
-                 {draining} draining, {disabled} disabled",
+                 {draining} draining, {disabled} disabled\n",
                 set.id, set.name, set.up, set.total
-            ));
-        }
-        line(format_args!(""));
-        for row in &self.rows {
-            line(format_args!(
-                "set {} {}: {} ({}), {}",
-                row.set, row.uri, row.state, row.letters, row.why
-            ));
-        }
-        let rest = self.matches.saturating_sub(self.rows.len());
+            )
+        });
+        let shown = add_lines(&mut text, sets, MOST_OF_SETS);
+        let rest = self.sets_omitted + self.sets.len() - shown;
         if rest > 0 {
-            line(format_args!("and {rest} more"));
+            let _ = writeln!(text, "and {rest} more sets");
+        }
+        text.push('\n');
+        let rows = self.rows.iter().map(|row| {
+            format!(
+                "set {} {}: {} ({}), {}\n",
+                row.set, row.uri, row.state, row.letters, row.why
+            )
+        });
+        let shown = add_lines(
+            &mut text,
+            rows,
+            MOST - "and 18446744073709551615 more\n".len(),
+        );
+        let rest = self
+            .matches
+            .saturating_sub(self.offset.saturating_add(shown));
+        if rest > 0 {
+            let _ = writeln!(text, "and {rest} more");
         }
         text
     }
@@ -477,14 +503,15 @@ mod tests {
             why: text(&[1; 300]),
         };
         let changes: Vec<_> = (0..500).map(|_| change()).collect();
-        let json = history(&changes);
+        let json = history(Some(&changes));
         assert!(
             (MOST - 5_000..=MOST).contains(&json.len()),
             "{}",
             json.len()
         );
         assert!(parsed(&json)["changes"].as_array().unwrap().len() > 10);
-        assert_eq!(history(&[]), r#"{"changes":[]}"#);
+        assert_eq!(history(Some(&[])), r#"{"changes":[]}"#);
+        assert_eq!(history(None), r#"{"changes":null}"#);
     }
 
     #[test]
@@ -514,5 +541,29 @@ mod tests {
         let text = data.text();
         assert!(text.contains("set 1 x: 0 of 0 up"), "{text}");
         assert!(text.contains("set -1 x: inactive (IP), x\n") && text.ends_with("and 3 more\n"));
+        data.offset = 3;
+        assert!(data.text().ends_with("set -1 x: inactive (IP), x\n"));
+    }
+
+    #[test]
+    fn a_text_is_never_too_long_and_counts_what_it_leaves_out() {
+        for bytes in [&[b'a'; 300][..], &[0xff; 300]] {
+            let text = data(500, MOST_SETS, bytes).text();
+            assert!(
+                (MOST - 1_000..=MOST).contains(&text.len()),
+                "{} bytes",
+                text.len()
+            );
+            let lines = |part: &str| text.lines().filter(|line| line.contains(part)).count();
+            let (sets, rows) = (lines(": 0 of 0 up"), lines(": inactive (IP)"));
+            assert!(
+                text.contains(&format!("\nand {} more sets\n", MOST_SETS - sets)),
+                "{text}"
+            );
+            assert!(
+                text.ends_with(&format!("\nand {} more\n", 500 - rows)),
+                "{text}"
+            );
+        }
     }
 }

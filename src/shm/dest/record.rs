@@ -302,7 +302,7 @@ impl DestRecord {
     /// were read before that, by their tickets, do not know it.
     pub fn set_written(&self, listed: State, ticket: u64) {
         self.written.store(ticket, Ordering::SeqCst);
-        // Second, so that who finds these bits also finds the ticket, and does not take an older list for a change.
+        // Second, so that a reader of these bits also finds the ticket, and does not take an older list for a change.
         self.listed.store(listed.0, Ordering::SeqCst);
     }
 

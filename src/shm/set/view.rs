@@ -72,7 +72,7 @@ pub struct View {
     /// The room of each destination, if calls are counted.
     pub(in crate::shm) rooms: Maxima,
     pub(in crate::shm) ranks: Ranks,
-    /// The counters of each destination's selections, if there are such.
+    /// The counters of each destination's selections; empty if they are not counted.
     pub(super) selections: ShmSlice<Selections>,
     /// State bits of destinations that are not selected.
     pub(super) unusable: State,

@@ -54,7 +54,8 @@ impl View {
         reserved
     }
 
-    /// Counts a call for the destination at a position, whatever its limit. Returns false if there is none.
+    /// Counts a call for the destination at a position, whatever its limit. Returns false if there is no
+    /// destination.
     pub fn load_at(&self, at: usize) -> bool {
         let counted = self.dest(at).is_some_and(|dest| dest.record().reserve(0));
         self.sync_load(at);

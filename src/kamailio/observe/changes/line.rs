@@ -78,7 +78,7 @@ impl Line {
         })
     }
 
-    /// Writes the line. Nothing is pinned or locked, but by a caller that lets lines wait.
+    /// Writes the line. Its caller holds no pin and no lock, unless it lets lines wait.
     pub fn write(&self, module: &Module) {
         let Line { news, by, .. } = self;
         let (set, uri) = (Named(self.set), Escaped(&self.uri));

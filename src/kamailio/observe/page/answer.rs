@@ -33,7 +33,7 @@ pub fn page(msg: &Message) -> Option<ScriptRet> {
         Some(b"data") => of_lists(&request, JSON, |find| Ok(take::data(module, find)?.json())),
         Some(b"text") => of_lists(&request, TEXT, |find| Ok(take::data(module, find)?.text())),
         Some(b"history") => of_lists(&request, JSON, |find| {
-            Ok(history(&take::history(module, find)?))
+            Ok(history(take::history(module, find)?.as_deref()))
         }),
         Some(segment) => to_folder(&request, segment),
         None => false,

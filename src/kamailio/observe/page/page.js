@@ -320,8 +320,10 @@ function say(data) {
 }
 
 function drawChanges(data) {
-	$("no-history").hidden = data.changes.length > 0;
-	fill($("changes"), JSON.stringify(data.changes), () => data.changes.map((change) => {
+	const changes = data.changes ?? [];
+	$("no-history").hidden = changes.length > 0;
+	$("no-history").textContent = data.changes ? "No state has changed since the server started." : "No changes are kept: history_size is 0.";
+	fill($("changes"), JSON.stringify(changes), () => changes.map((change) => {
 		const when = make("time", "", time(change.at, true));
 		when.dateTime = new Date(change.at).toISOString();
 		return make("li", "", when, make("span", "grow", change.uri, make("small", "", ` set ${change.set} ${change.set_name}`)),

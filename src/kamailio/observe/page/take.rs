@@ -9,7 +9,6 @@ use crate::dispatch::observe::page::{
 use crate::dispatch::observe::shown::{Shown, Tally};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::names;
-use crate::kamailio::observe::changes::history::{Filter, newest};
 use crate::kamailio::observe::why;
 use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::sys;
@@ -59,6 +58,7 @@ pub fn data(module: &Module, find: &Find) -> Result<Data, NoMemory> {
             up: 0,
             calls: 0,
         };
+        let is_asked = find.has_set(id);
         for (at, dest) in view.dests().enumerate() {
             let facts = facts(module, id, dest);
             set.tally.count(facts.shown);
@@ -66,7 +66,7 @@ pub fn data(module: &Module, find: &Find) -> Result<Data, NoMemory> {
             set.calls += u64::from(dest.record().load());
             counters |= dest.record().counted().is_some();
             weights |= dest.weight() != 0 || dest.rweight() != 0;
-            if find.finds(&facts) {
+            if is_asked && find.finds(&facts) {
                 states.count(facts.shown);
                 if find.wants(&facts) {
                     hits.push((key(find.sort, &facts, dest), (all.len(), at)));
@@ -223,18 +223,20 @@ fn worst_sets(mut all: Vec<Counted<'_>>) -> Vec<Set> {
     sets.collect()
 }
 
-/// Returns the newest changes of states, at most as many as are asked for.
+/// Returns the newest changes of states, at most as many as are asked for; `None` if none are kept.
 ///
 /// # Errors
 /// [`NoMemory`].
-pub fn history(module: &Module, find: &Find) -> Result<Vec<Change>, NoMemory> {
+pub fn history(module: &Module, find: &Find) -> Result<Option<Vec<Change>>, NoMemory> {
     heap::need(find.count * 2 * ENTRY_BYTES + COPIES)?;
-    let filter = find
-        .sets
-        .first()
-        .map_or(Filter::All, |&set| Filter::Set(set));
-    let changes = newest(module, &filter, find.count);
-    let shown = changes.iter().map(|change| Change {
+    let Some(history) = module.history.as_ref() else {
+        return Ok(None);
+    };
+    // Whether it is pinged is no change that the page shows.
+    let changes = history.newest().filter(|change| {
+        find.has_set(change.set) && Shown::of(change.old) != Shown::of(change.new)
+    });
+    let shown = changes.take(find.count).map(|change| Change {
         at: wall_of(change.at_ms * 1_000) / 1_000,
         set: change.set,
         set_name: names::name(change.set).unwrap_or_default().into(),
@@ -243,8 +245,7 @@ pub fn history(module: &Module, find: &Find) -> Result<Vec<Change>, NoMemory> {
         to: Shown::of(change.new).word(),
         why: why_changed(&change.who, &change.found()),
     });
-    // Whether it is pinged is no change that the page shows.
-    Ok(shown.filter(|change| change.from != change.to).collect())
+    Ok(Some(shown.collect()))
 }
 
 fn why_changed(who: &[u8], found: &str) -> String {
