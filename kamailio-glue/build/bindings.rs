@@ -24,7 +24,6 @@ const FUNCTIONS: &[&str] = &[
     "parse_uri",
     "parse_credentials",
     "parse_phostport",
-    "get_body",
     // Replies to messages.
     "add_lump_rpl2",
     "unlink_lump_rpl",

@@ -10,7 +10,7 @@ use std::path::Path;
 /// The most bytes of the page.
 const MOST: usize = 64_000;
 
-/// Writes `page.html`, `page.csp` and `page.etag`.
+/// Writes `page.html` and `page.csp`.
 pub fn write(root: &Path, out: &Path) -> Result<()> {
     let source = root.join("src/kamailio/observe/page");
     println!("cargo::rerun-if-changed={}", source.display());
@@ -35,8 +35,7 @@ pub fn write(root: &Path, out: &Path) -> Result<()> {
         hash(&style),
         hash(&script)
     );
-    let etag = format!("\"{}\"", hash(&page));
-    for (name, content) in [("page.html", page), ("page.csp", csp), ("page.etag", etag)] {
+    for (name, content) in [("page.html", page), ("page.csp", csp)] {
         let path = out.join(name);
         fs::write(&path, content).map_err(|why| format!("{}: {why}", path.display()))?;
     }

@@ -282,20 +282,6 @@ pub fn parse(body: &[u8]) -> Result<(Attrs<'_>, Vec<AttrWarning<'_>>), AttrError
     Ok((found.attrs, found.warnings))
 }
 
-/// Returns the value of an attribute of any name, out of a text that [`parse`] takes. Names are case-insensitive, and the
-/// first one counts.
-#[must_use]
-pub fn value_of<'a>(body: &'a [u8], wanted: &str) -> Option<&'a [u8]> {
-    let mut rest = trim_start(body);
-    loop {
-        let (name, value, after) = parameter(rest).ok()?;
-        if name.eq_ignore_ascii_case(wanted.as_bytes()) {
-            return value;
-        }
-        rest = trim_start(after.strip_prefix(b";")?);
-    }
-}
-
 /// A name, its value if it has a `=`, and the text after it without leading white space.
 pub(super) type Parameter<'a> = (&'a [u8], Option<&'a [u8]>, &'a [u8]);
 

@@ -15,11 +15,26 @@ use std::path::{Path, PathBuf};
 
 use crate::kamailio::server::heap;
 
-/// The permissions of a file that only the server's user reads.
-pub const FOR_US: u32 = 0o600;
+/// What a file is for.
+#[derive(Clone, Copy)]
+pub struct Purpose {
+    /// Its permissions.
+    mode: u32,
+    /// Its text is on the disk before it has its name, so that it outlives a crash of the machine.
+    is_lasting: bool,
+}
 
-/// The permissions of a file that everybody reads.
-pub const FOR_ALL: u32 = 0o644;
+/// The server itself reads the file when it starts again.
+pub const FOR_US: Purpose = Purpose {
+    mode: 0o600,
+    is_lasting: true,
+};
+
+/// Everybody reads the file, as long as its text is new.
+pub const FOR_ALL: Purpose = Purpose {
+    mode: 0o644,
+    is_lasting: false,
+};
 
 /// The permission of others to write.
 const OTHERS_WRITE: u32 = 0o002;
@@ -68,20 +83,22 @@ fn open(path: &Path) -> io::Result<File> {
     })
 }
 
-/// Writes a file in one step: at any moment it holds the old text or the new one. It gets these permissions.
+/// Writes a file in one step: at any moment it holds the old text or the new one.
 ///
 /// # Errors
 /// It is as it was.
-pub fn replace(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
+pub fn replace(path: &Path, text: &[u8], purpose: Purpose) -> io::Result<()> {
     require_safe(path)?;
     let beside = beside(path);
-    let replaced = write_new(&beside, text, mode).and_then(|()| fs::rename(&beside, path));
+    let replaced = write_new(&beside, text, purpose).and_then(|()| fs::rename(&beside, path));
     if replaced.is_err() {
         let _ = fs::remove_file(&beside);
     }
     replaced?;
-    // The file is replaced, wherever its directory may only be written to or cannot be synced.
-    let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    if purpose.is_lasting {
+        // The file is replaced, wherever its directory may only be written to or cannot be synced.
+        let _ = File::open(folder_of(path)).and_then(|folder| folder.sync_all());
+    }
     Ok(())
 }
 
@@ -166,16 +183,19 @@ fn beside(path: &Path) -> PathBuf {
 }
 
 /// Writes a file that is not there yet.
-fn write_new(path: &Path, text: &[u8], mode: u32) -> io::Result<()> {
+fn write_new(path: &Path, text: &[u8], purpose: Purpose) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(FOR_US)
+        .mode(FOR_US.mode)
         .custom_flags(libc::O_NOFOLLOW)
         .open(path)?;
     file.write_all(text)?;
-    file.set_permissions(fs::Permissions::from_mode(mode))?;
-    file.sync_all()
+    file.set_permissions(fs::Permissions::from_mode(purpose.mode))?;
+    if purpose.is_lasting {
+        file.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Removes files beside `path` that [`replace`] of processes that have ended left there. Processes in other containers
@@ -313,7 +333,7 @@ mod tests {
         for path in [Path::new("/dev/null"), &folder.0] {
             for done in [
                 read(path).map(|_| ()),
-                replace(path, b"", 0o600),
+                replace(path, b"", FOR_US),
                 try_out(path, b""),
             ] {
                 assert!(done.unwrap_err().to_string().contains("not a plain file"));
@@ -326,7 +346,7 @@ mod tests {
         let folder = Folder::new("others");
         let file = folder.0.join("st");
         fs::set_permissions(&folder.0, PermissionsExt::from_mode(0o1777)).unwrap();
-        let why = replace(&file, b"", 0o600).unwrap_err().to_string();
+        let why = replace(&file, b"", FOR_US).unwrap_err().to_string();
         assert_eq!(why, "other users can write to its directory");
         assert_eq!(folder.names(), [""; 0]);
     }

@@ -16,8 +16,6 @@ use crate::kamailio::server::text;
 
 /// The content type of texts for people.
 pub const TEXT: &str = "text/plain; charset=utf-8";
-/// The header that says whether a client may keep the reply.
-const CACHE: &str = "Cache-Control";
 /// Room for the head of a reply, in bytes.
 const HEAD: usize = 1_024;
 /// A body that is shorter is sent as it is: it fits into a packet.
@@ -122,7 +120,7 @@ impl<'m> Request<'m> {
 
     /// Returns the body in gzip; `None` if it is sent as it is.
     fn packed(&self, reply: &Reply<'_>) -> Result<Option<Vec<u8>>, NoMemory> {
-        if reply.is_packed || reply.body.len() < WORTH_GZIP || !self.takes_gzip() {
+        if reply.body.len() < WORTH_GZIP || !self.takes_gzip() {
             return Ok(None);
         }
         heap::need(COMPRESSOR + 2 * reply.body.len())?;
@@ -134,11 +132,9 @@ impl<'m> Request<'m> {
 
     fn send(&self, reply: &Reply<'_>, body: &[u8], is_packed: bool) -> bool {
         let mut head = String::new();
-        let may_keep = reply.headers.iter().any(|(name, _)| *name == CACHE);
-        let no_store = (!may_keep).then_some(&(CACHE, "no-store"));
-        let packed = ("Content-Encoding", "gzip");
-        let packed = (is_packed || reply.is_packed).then_some(&packed);
-        for (name, value) in reply.headers.iter().chain(no_store).chain(packed) {
+        let packed = is_packed.then_some(&("Content-Encoding", "gzip"));
+        let always = [("Cache-Control", "no-store")];
+        for (name, value) in reply.headers.iter().chain(&always).chain(packed) {
             head.extend([name, ": ", value, "\r\n"]);
         }
         let mut reason = text::as_terminated_str(reply.reason);
@@ -167,12 +163,10 @@ pub struct Reply<'r> {
     pub reason: &'r CStr,
     /// The content type.
     pub content_type: &'r str,
-    /// Further headers; `Cache-Control: no-store` is one, unless they have another.
+    /// Further headers.
     pub headers: &'r [(&'r str, &'r str)],
     /// The body.
     pub body: &'r [u8],
-    /// True if the body is in gzip already; so the caller has asked [`Request::takes_gzip`].
-    pub is_packed: bool,
     /// What to do about a reply that is too large, for the text of the 503: `ask for level=set`.
     pub smaller: &'r str,
 }
@@ -186,7 +180,6 @@ impl<'r> Reply<'r> {
             content_type: TEXT,
             headers: &[],
             body: body.as_bytes(),
-            is_packed: false,
             smaller: "ask for less",
         }
     }

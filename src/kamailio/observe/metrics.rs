@@ -7,7 +7,6 @@ use std::collections::HashMap;
 
 use super::counting::group;
 use super::http::{Reply, Request};
-use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::observe::exposition::{CONTENT_TYPE, Page, add_label};
 use crate::dispatch::observe::families::{FAMILIES, Id};
@@ -31,6 +30,8 @@ use crate::shm::table::sets::Table;
 
 /// Bytes that a line takes at most besides its labels.
 const LINE: usize = 100;
+/// Bytes that a label takes besides its name and its value.
+const LABEL: usize = ",=\"\"".len();
 /// Bytes of heap that a destination takes at most besides its texts, while the page is made.
 const ROW_HEAP: usize = 300;
 /// Lines of a set.
@@ -105,7 +106,6 @@ fn send(request: &Request<'_>, module: &Module, wanted: &Wanted) -> Option<bool>
         content_type: CONTENT_TYPE,
         headers: &[],
         body: page.ok()?.text().as_bytes(),
-        is_packed: false,
         smaller: "ask for level=set",
     }))
 }
@@ -143,7 +143,7 @@ pub fn page(module: &Module, wanted: &Wanted) -> Result<Page, NoMemory> {
     } else {
         Vec::new()
     };
-    let room = room(wanted, &rows, sets.len());
+    let room = room(wanted, &rows, sets.len(), &module.settings.metrics.attrs);
     let mut page = Page::with_room(|text| heap::reserve(text, room))?;
     let mut add = Adder {
         page: &mut page,
@@ -159,11 +159,12 @@ pub fn page(module: &Module, wanted: &Wanted) -> Result<Page, NoMemory> {
 }
 
 /// Returns the bytes that a page takes at most.
-fn room(wanted: &Wanted, rows: &[Row<'_>], sets: usize) -> usize {
+fn room(wanted: &Wanted, rows: &[Row<'_>], sets: usize, names: &[&str]) -> usize {
+    let names: usize = names.iter().map(|name| name.len() + LABEL).sum();
     let lines = rows.iter().map(|row| LINE + row.labels.len());
     let attrs = rows
         .iter()
-        .map(|row| LINE + 3 * row.dest.attrs_body().len());
+        .map(|row| LINE + names + 3 * row.dest.attrs_body().len());
     let others = sets * SET_LINES + 10 * FAMILIES.len();
     wanted.lines_of_destination() * lines.sum::<usize>() + attrs.sum::<usize>() + others * LINE
 }
@@ -282,7 +283,7 @@ fn row(dest: &Dest, up: bool) -> Row<'_> {
     let mut labels = label("set", dest.set.to_string().as_bytes());
     add_label(&mut labels, "destination", dest.uri());
     add_label(&mut labels, "duid", dest.duid().unwrap_or_default());
-    let socket = attrs::value_of(dest.attrs_body(), "socket");
+    let socket = dest.attribute(b"socket");
     add_label(&mut labels, "socket", socket.unwrap_or_default());
     Row {
         dest,
@@ -332,7 +333,7 @@ fn of_destinations(add: &mut Adder<'_>, module: &Module, rows: &[Row<'_>]) {
             row.dest.priority.to_string().as_bytes(),
         );
         for name in &settings.metrics.attrs {
-            let value = attrs::value_of(row.dest.attrs_body(), name);
+            let value = row.dest.attribute(name.as_bytes());
             add_label(&mut labels, name, value.unwrap_or_default());
         }
         (labels, 1)

@@ -99,8 +99,7 @@ impl JsonLength {
             return Ok(());
         };
         Err(format!(
-            "Reply of {size} bytes, HTTP takes {room} (tcp_conn_wq_max): \
-             ask for a page (dispatcher.list short all OFFSET COUNT)"
+            "Reply of {size} bytes, HTTP takes {room} (tcp_conn_wq_max)"
         ))
     }
 }

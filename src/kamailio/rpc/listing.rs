@@ -49,8 +49,9 @@ pub fn list(call: &RpcCall, module: &Module) -> Result<(), String> {
     reply(call, module, table, &wanted, &sets).map_err(|Full| {
         "Reply too large for this transport: list one set (dispatcher.list short SET) or a page \
          (dispatcher.list short all OFFSET COUNT), or raise the transport's limits"
-            .into()
-    })
+    })?;
+    let advice = ": ask for a page (dispatcher.list short all OFFSET COUNT)";
+    call.check_length().map_err(|fault| fault + advice)
 }
 
 fn reply(

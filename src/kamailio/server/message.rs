@@ -211,20 +211,6 @@ impl Message {
         None
     }
 
-    /// Returns what stands behind the headers.
-    #[allow(dead_code)]
-    pub fn body(&self) -> &[u8] {
-        // SAFETY: alive by `at`'s contract; the server parses into it.
-        let start = unsafe { sys::get_body(self.raw()) };
-        let end = self.fields().buf.addr() + usize::try_from(self.fields().len).unwrap_or(0);
-        let body = sys::str_ {
-            s: start,
-            len: c_int::try_from(end.saturating_sub(start.addr())).unwrap_or(0),
-        };
-        // SAFETY: null, or a place in the message, of which the rest follows.
-        unsafe { text::bytes(&body) }
-    }
-
     /// Has the reply that `send` makes to this message carry headers and a body. The server does not copy the body,
     /// which may be long, so it is taken off the message afterwards. Returns false if there is no memory, or if `send`
     /// does so.

@@ -312,6 +312,12 @@ fn a_reply_that_http_would_cut_is_refused() {
         let (mut whole, mut refused) = (0, 0);
         from_afar(&server, |addr| {
             let length = ask(addr, 100).len() / 100;
+            // The advice is that of the list alone.
+            let other = http_text(addr, "dispatcher.ping_status", &json!([])).unwrap();
+            assert!(
+                other.contains("(tcp_conn_wq_max)") && !other.contains("dispatcher.list"),
+                "{other}"
+            );
             for count in (50..=800).step_by(30) {
                 let text = ask(addr, count);
                 let reply: Value = serde_json::from_str(&text).expect("whole JSON");

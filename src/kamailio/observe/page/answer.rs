@@ -15,8 +15,6 @@ use crate::kamailio::server::message::Message;
 const PAGE: &str = include_str!(concat!(env!("OUT_DIR"), "/page.html"));
 /// What the page may do: run its own script, and ask this server.
 const POLICY: &str = include_str!(concat!(env!("OUT_DIR"), "/page.csp"));
-/// The page's version.
-const ETAG: &str = include_str!(concat!(env!("OUT_DIR"), "/page.etag"));
 
 const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
@@ -35,7 +33,7 @@ pub fn page(msg: &Message) -> Option<ScriptRet> {
         Some(b"history") => of_lists(&request, JSON, |find| {
             Ok(history(take::history(module, find)?.as_deref()))
         }),
-        Some(segment) => to_folder(&request, segment),
+        Some(word) => elsewhere(&request, word),
         None => false,
     };
     sent.then_some(ScriptRet::OK)
@@ -57,22 +55,11 @@ fn send(request: &Request<'_>, headers: &[(&str, &str)], reply: &Reply<'_>) -> b
 }
 
 fn of_page(request: &Request<'_>) -> bool {
-    // A browser keeps the page, and asks whether it is still the same.
-    let headers = [
-        ("Cache-Control", "no-cache"),
-        ("Content-Security-Policy", POLICY),
-        ("ETag", ETAG),
-    ];
-    let known = request.header("If-None-Match");
-    let reply = if known.is_some_and(|known| known == ETAG.as_bytes()) {
-        Reply::text(304, c"Not Modified", "")
-    } else {
-        Reply {
-            content_type: HTML,
-            ..Reply::text(200, c"OK", PAGE)
-        }
+    let reply = Reply {
+        content_type: HTML,
+        ..Reply::text(200, c"OK", PAGE)
     };
-    send(request, &headers, &reply)
+    send(request, &[("Content-Security-Policy", POLICY)], &reply)
 }
 
 /// Sends what `make` makes of what the query asks for. Nothing is pinned any more when it is sent.
@@ -104,14 +91,24 @@ fn of_lists(
     send(request, &[], &reply)
 }
 
-/// Sends the browser on from `/dispatcher` to `/dispatcher/`, below which the page asks for its data.
-fn to_folder(request: &Request<'_>, segment: &[u8]) -> bool {
-    // `./` keeps a segment with a colon from being read as another site.
-    let folder = format!("./{}/", String::from_utf8_lossy(segment));
-    let reply = Reply::text(
-        302,
-        c"Found",
-        "the page is at this path with a / at its end\n",
+/// Answers a path whose last word is not known. It may be the path of the page without the `/` at its end, below which
+/// the page asks for its data; so a browser is led there. That is no redirect, because some versions of the server write
+/// a warning for each of those.
+fn elsewhere(request: &Request<'_>, word: &[u8]) -> bool {
+    // No byte of a path that has a meaning in HTML or in a URL.
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let word = core::str::from_utf8(word).ok();
+    let Some(word) = word.filter(|word| word.bytes().all(is_plain)) else {
+        let text = "not found: the page's paths end with /, /data, /history and /text\n";
+        return send(request, &[], &Reply::text(404, c"Not Found", text));
+    };
+    let link = format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Dispatcher</title>\
+         <meta http-equiv=\"refresh\" content=\"0;url=./{word}/\"><a href=\"./{word}/\">The page</a></html>\n"
     );
-    send(request, &[("Location", &folder)], &reply)
+    let reply = Reply {
+        content_type: HTML,
+        ..Reply::text(200, c"OK", &link)
+    };
+    send(request, &[], &reply)
 }

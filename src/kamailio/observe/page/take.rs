@@ -1,6 +1,5 @@
 //! What is shown of the running lists: copied while they are pinned.
 
-use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::observe::find::{Facts, Find, Key, Sort};
 use crate::dispatch::observe::page::{
@@ -19,8 +18,12 @@ use crate::shm::observe::changes::history::ENTRY_BYTES;
 use crate::shm::observe::counters::{DestCounts, SetCounts};
 use crate::shm::set::view::View;
 
-/// Room for the copies of an answer and its text, in bytes.
-const COPIES: usize = 4_000_000;
+/// Bytes that an answer takes besides its rows: the sets, and the text that is sent.
+const ANSWER: usize = 1_000_000;
+/// Bytes that the texts of a destination or of a change take, with their copies in JSON and the names there.
+const ROW: usize = 8_000;
+/// Bytes that an attribute takes in the same way, besides its name.
+const ATTRIBUTE: usize = 1_000;
 
 /// A set, and what is counted of it.
 #[derive(Clone, Copy)]
@@ -43,7 +46,9 @@ pub fn data(module: &Module, find: &Find) -> Result<Data, NoMemory> {
     let pinned = module.pin();
     let table = pinned.table();
     let (sets, dests) = table.map_or((0, 0), |table| (table.len(), table.dest_count()));
-    heap::need(COPIES)?;
+    let names = module.settings.metrics.attrs.iter();
+    let attrs: usize = names.map(|name| ATTRIBUTE + 2 * name.len()).sum();
+    heap::need(ANSWER + find.count.min(dests) * (ROW + attrs))?;
     let mut all: Vec<Counted<'_>> = Vec::new();
     heap::reserve(&mut all, sets)?;
     let mut hits: Vec<(Key<'_>, Place)> = Vec::new();
@@ -167,7 +172,7 @@ fn row(module: &Module, dest: &Dest) -> Row {
     let compat = module.settings.compat;
     let state = record.state();
     let attrs = dest.attrs();
-    let attr = |name| text(attrs::value_of(dest.attrs_body(), name).unwrap_or_default());
+    let attr = |name: &str| text(dest.attribute(name.as_bytes()).unwrap_or_default());
     let names = module.settings.metrics.attrs.iter();
     let shown = names.map(|&name| (name.to_owned(), attr(name)));
     let shown = shown.filter(|(name, value)| !value.is_empty() && name != "desc");
@@ -228,7 +233,7 @@ fn worst_sets(mut all: Vec<Counted<'_>>) -> Vec<Set> {
 /// # Errors
 /// [`NoMemory`].
 pub fn history(module: &Module, find: &Find) -> Result<Option<Vec<Change>>, NoMemory> {
-    heap::need(find.count * 2 * ENTRY_BYTES + COPIES)?;
+    heap::need(ANSWER + find.count * (ROW + 2 * ENTRY_BYTES))?;
     let Some(history) = module.history.as_ref() else {
         return Ok(None);
     };
