@@ -46,7 +46,7 @@ fn parameters_that_c_lacks_are_marked() {
         let rows = text.lines().filter(|line| line.starts_with("| ["));
         for row in rows {
             let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-            let [_, name, kind, _, cell, ..] = cells.as_slice() else {
+            let [_, name, kind, _range, _default, cell, ..] = cells.as_slice() else {
                 panic!("no row of a parameter: {row}");
             };
             let name = name.trim_start_matches('[').split(']').next();
