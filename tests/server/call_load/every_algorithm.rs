@@ -1,5 +1,6 @@
 //! Calls of every algorithm are counted (`ds_count_calls`), and `dispatcher.drain_status` says who still has some.
 
+use harness::this_server::null;
 use harness::{Config, Kamailio, Module, Probe, Request, Uac, fails_to_start, patience, wait_for};
 use serde_json::{Value, json};
 
@@ -160,11 +161,7 @@ fn a_draining_destination_tells_when_it_is_empty() {
         status["OLDEST_S"].as_u64().expect("an age") < 60,
         "{status}"
     );
-    assert_eq!(
-        of("3")["CALLS"],
-        Value::Null,
-        "without a unique id nobody knows"
-    );
+    assert_eq!(of("3")["CALLS"], null(), "without a unique id nobody knows");
     let last = wait_for("the last selection", patience(10), || {
         of("1")["LAST_SELECTION_AGO_S"].as_u64()
     });
@@ -176,7 +173,7 @@ fn a_draining_destination_tells_when_it_is_empty() {
     let status = of("1");
     assert_eq!(
         (&status["CALLS"], &status["OLDEST_S"]),
-        (&json!(0), &Value::Null)
+        (&json!(0), &null())
     );
     let fault = server.jsonrpc("dispatcher.drain_status", json!([9]));
     assert!(
@@ -208,12 +205,12 @@ fn calls_are_counted_only_with_a_table() {
     drain(2, 7003);
     assert_eq!(
         calls("1"),
-        Value::Null,
+        null(),
         "it may have calls that nobody has counted"
     );
     invite(&server, "1", "dst,1,10");
     assert_eq!(up(&server), 1);
-    assert_eq!((calls("1"), calls("2")), (json!(0), Value::Null));
+    assert_eq!((calls("1"), calls("2")), (json!(0), null()));
     server.jsonrpc("dispatcher.reload", json!([])).unwrap();
-    assert_eq!((calls("1"), calls("2")), (json!(0), Value::Null));
+    assert_eq!((calls("1"), calls("2")), (json!(0), null()));
 }
