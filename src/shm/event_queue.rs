@@ -161,7 +161,6 @@ impl<A: Arena> EventQueue<A> {
     }
 
     /// Returns what the events that wait cost, in bytes.
-    #[cfg(test)]
     pub fn bytes(&self) -> usize {
         self.root().bytes.load(Relaxed)
     }

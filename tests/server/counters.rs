@@ -258,6 +258,22 @@ fn the_group_is_in_the_servers_framework() {
 }
 
 #[test]
+fn stats_say_what_memory_counters_take() {
+    let memory = |counters, pings: i64| {
+        let config = config(counters, TWO_SETS).param("ds_ping_interval", pings);
+        let server = start(config);
+        let stats = server.jsonrpc("dispatcher.stats", json!([])).unwrap();
+        ["STATES", "PINGS", "COUNTERS"].map(|kind| stats["MEMORY"][kind].as_i64().unwrap())
+    };
+    let (off, group, each) = (memory(0, 0), memory(1, 600), memory(2, 0));
+    assert_eq!((off[1], off[2]), (0, 0), "{off:?}");
+    assert_eq!((group[0], group[2]), (off[0], 0), "{group:?}");
+    assert!(group[1] > 0, "{group:?}");
+    assert_eq!((each[0], each[1]), (off[0], 0), "{each:?}");
+    assert!(each[2] > 2 * 1_024 && each[2] < 4_096, "{each:?}");
+}
+
+#[test]
 fn without_counters_there_is_no_group() {
     let server = start(config(0, TWO_SETS));
     run(&server, "dst,1,4");

@@ -183,6 +183,17 @@ fn a_writer_that_is_stopped_makes_no_worker_wait_for_long_and_is_named() {
     });
     let busy = format!("list of 20000 destinations not loaded: process {pid} ");
     server.expect_log(&busy);
+    std::thread::scope(|scope| {
+        let reload = scope.spawn(|| Probe::run(&Uac::new(), server.addr(), "reload"));
+        wait_for("a worker that waits", patience(5), || {
+            (stat(&server, "WRITER", "WRITERS_WAITING") > 0).then_some(())
+        });
+        assert!(reload.join().unwrap()[0].contains("rc=-1"));
+        // The request was sent again meanwhile, to another worker.
+        wait_for("nobody who waits", patience(5), || {
+            (stat(&server, "WRITER", "WRITERS_WAITING") == 0).then_some(())
+        });
+    });
     let (ran, workers) = (AtomicBool::new(true), Uac::new());
     let command = std::thread::scope(|scope| {
         let server = &server;

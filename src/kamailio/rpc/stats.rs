@@ -5,6 +5,9 @@ use core::ffi::CStr;
 use super::rpc_reply::{Full, RpcCall, RpcNode};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::patience::watch_s;
+use crate::shm::calls::call_table::Calls;
+use crate::shm::dest::destination::Dest;
+use crate::shm::event_queue::EventQueue;
 use crate::shm::memory::epoch::Held;
 use crate::shm::table::store::Holdings;
 
@@ -18,6 +21,12 @@ pub struct Stats {
     pub calls: u64,
     /// The bytes of the lists, without states and calls.
     pub list_bytes: usize,
+    /// The bytes of the states of destinations and sets.
+    pub state_bytes: usize,
+    /// The bytes of the results of pings, and of reports.
+    pub ping_bytes: usize,
+    /// The bytes of the counters of sets and destinations.
+    pub counter_bytes: usize,
     /// The memory of what was replaced, and the processes that read and change the lists.
     pub held: Holdings,
 }
@@ -32,6 +41,9 @@ impl Stats {
             dests: 0,
             calls: 0,
             list_bytes: 0,
+            state_bytes: 0,
+            ping_bytes: 0,
+            counter_bytes: 0,
             held,
         };
         let Some(table) = pinned.table() else {
@@ -40,8 +52,16 @@ impl Stats {
         (stats.sets, stats.list_bytes) = (table.len(), table.bytes_of_all());
         for (_, view) in table.sets() {
             stats.dests += view.dest_count();
-            let loads = view.dests().map(|dest| u64::from(dest.record().load()));
-            stats.calls += loads.sum::<u64>();
+            let of_counts = view.record().bytes_of_counts();
+            stats.counter_bytes += of_counts;
+            stats.state_bytes += view.record().bytes() - of_counts;
+            for record in view.dests().map(Dest::record) {
+                let bytes = record.bytes_by_kind();
+                stats.calls += u64::from(record.load());
+                stats.state_bytes += bytes.state;
+                stats.ping_bytes += bytes.vitals;
+                stats.counter_bytes += bytes.counts;
+            }
         }
         stats
     }
@@ -52,10 +72,10 @@ impl Stats {
 /// # Errors
 /// The text of the fault.
 pub fn stats(call: &RpcCall, module: &Module) -> Result<(), String> {
-    Ok(show(call, &Stats::take(module))?)
+    Ok(show(call, module, &Stats::take(module))?)
 }
 
-fn show(call: &RpcCall, stats: &Stats) -> Result<(), Full> {
+fn show(call: &RpcCall, module: &Module, stats: &Stats) -> Result<(), Full> {
     let held = &stats.held;
     let top = call.add_struct()?;
     top.add(c"SETS", stats.sets)?;
@@ -63,11 +83,19 @@ fn show(call: &RpcCall, stats: &Stats) -> Result<(), Full> {
     top.add(c"CALLS", stats.calls)?;
     let memory = top.add_struct(c"MEMORY")?;
     memory.add(c"LISTS", stats.list_bytes)?;
+    memory.add(c"STATES", stats.state_bytes)?;
+    memory.add(c"PINGS", stats.ping_bytes)?;
+    memory.add(c"COUNTERS", stats.counter_bytes)?;
+    let calls = module.calls.as_ref().map_or(0, Calls::bytes);
+    memory.add(c"CALLS", calls)?;
+    let events = module.event_queue.as_ref().map_or(0, EventQueue::bytes);
+    memory.add(c"EVENTS", events)?;
     memory.add(c"REPLACED", held.bytes)?;
     memory.add(c"REPLACED_PIECES", held.notes)?;
     memory.add(c"REPLACED_MOST", held.most)?;
     show_held(&top, c"READER", held.reader)?;
-    show_held(&top, c"WRITER", held.writer)
+    show_held(&top, c"WRITER", held.writer)?;
+    top.add(c"WRITERS_WAITING", held.waiting)
 }
 
 /// Adds the process that holds something, and for how many seconds; 0 and 0 for none.

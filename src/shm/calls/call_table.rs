@@ -170,6 +170,11 @@ impl<L: RawMutex> Calls<L> {
         self.root().up.load(Relaxed)
     }
 
+    /// Returns the bytes of the slots and of the calls that are counted.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.slots()) + self.up() * size_of::<Call>()
+    }
+
     /// Returns the most calls that are counted at once.
     pub fn most(&self) -> usize {
         self.limits.most

@@ -63,6 +63,16 @@ impl Kept for DestRecord {
 // SAFETY: atomics only; zeroed it is an active destination.
 unsafe impl ShmSafe for DestRecord {}
 
+/// The bytes of a record, and of what lies beside it.
+pub struct RecordBytes {
+    /// Its state.
+    pub state: usize,
+    /// The results of its pings, and its reports.
+    pub vitals: usize,
+    /// Its counters.
+    pub counts: usize,
+}
+
 /// The position of a destination that has left the lists.
 pub const NOWHERE: usize = u32::MAX as usize;
 
@@ -149,10 +159,23 @@ impl DestRecord {
         self.home()?.vitals(self)
     }
 
-    /// Returns its size in bytes, with its vitals.
+    /// Returns its size in bytes, with all that is known of the destination.
     pub(crate) fn bytes(&self) -> usize {
-        let counts = self.counted().map_or(0, |_| DestCounts::bytes());
-        size_of::<Self>() + self.vitals().map_or(0, size_of_val) + counts
+        let RecordBytes {
+            state,
+            vitals,
+            counts,
+        } = self.bytes_by_kind();
+        state + vitals + counts
+    }
+
+    /// Returns the bytes of all that is known of the destination.
+    pub fn bytes_by_kind(&self) -> RecordBytes {
+        RecordBytes {
+            state: size_of::<Self>(),
+            vitals: self.vitals().map_or(0, size_of_val),
+            counts: self.counted().map_or(0, |_| DestCounts::bytes()),
+        }
     }
 
     /// Returns its vitals, and allocates them first if they are missing.

@@ -234,6 +234,20 @@ impl<T> ShmSlice<T> {
         unsafe { core::slice::from_raw_parts(self.start, self.len) }
     }
 
+    /// Returns the value at a place: as `get().get(at)`, in fewer steps.
+    #[inline(always)]
+    pub fn at(&self, at: usize) -> Option<&T> {
+        if at >= self.len {
+            return None;
+        }
+        atomic::reads(self.start);
+        // SAFETY: within the array.
+        let value = unsafe { self.start.add(at) };
+        // SAFETY: `Block::slice` made the array over zeroed memory of this type, which lives as long as the header that
+        // holds `self`.
+        Some(unsafe { &*value })
+    }
+
     /// Returns the array for filling, before its piece is published.
     ///
     /// # Safety

@@ -86,7 +86,12 @@ impl SetRecord {
 
     /// Returns its size in bytes, with its counters.
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.counted().map_or(0, |_| SetCounts::bytes())
+        size_of::<Self>() + self.bytes_of_counts()
+    }
+
+    /// Returns the size of its counters in bytes.
+    pub fn bytes_of_counts(&self) -> usize {
+        self.counted().map_or(0, |_| SetCounts::bytes())
     }
 
     /// Counts a change of the records of destinations, which is about to be made.

@@ -91,7 +91,7 @@ impl View {
     /// Returns the destination at a position.
     #[inline]
     pub fn dest(&self, at: usize) -> Option<&Dest> {
-        let dest = *self.dests.get().get(at)?;
+        let dest = *self.dests.at(at)?;
         // SAFETY: whoever called `View::create` promised live destinations that outlive the view.
         unsafe { dest.as_ref() }
     }
@@ -99,7 +99,7 @@ impl View {
     /// Counts a selection of the destination at a position, if destinations have counters.
     #[inline(always)]
     pub fn count_selection(&self, at: usize, shard: &OwnShard) {
-        if let Some(selections) = self.selections.get().get(at) {
+        if let Some(selections) = self.selections.at(at) {
             selections.count(shard);
         }
     }

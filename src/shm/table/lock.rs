@@ -94,6 +94,8 @@ pub(crate) struct WriterLock<L, T> {
     /// has written, or what others wrote since, so `Relaxed` is enough; reports of other processes are figures.
     holder: AtomicU64,
     turns: AtomicU32,
+    /// The number of processes that wait for it.
+    waiting: AtomicU32,
     /// How long it has been held.
     watch: Watch,
 }
@@ -118,6 +120,16 @@ impl<L: RawMutex, T> WriterLock<L, T> {
     /// # Errors
     /// [`Refusal::Busy`] when it was not free within that time.
     pub(crate) fn take(&self, patience: Patience) -> Result<Locked<'_, L, T>, Refusal> {
+        if let Some(locked) = self.try_take() {
+            return Ok(locked);
+        }
+        self.waiting.fetch_add(1, Relaxed);
+        let taken = self.wait(patience);
+        self.waiting.fetch_sub(1, Relaxed);
+        taken
+    }
+
+    fn wait(&self, patience: Patience) -> Result<Locked<'_, L, T>, Refusal> {
         let begun = Instant::now();
         let wait = Duration::from_millis(patience.wait_ms);
         let mut pause = Duration::from_micros(20);
@@ -146,6 +158,11 @@ impl<L: RawMutex, T> WriterLock<L, T> {
             guard,
             holder: &self.holder,
         })
+    }
+
+    /// Returns the number of processes that wait for the lock.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.waiting.load(Relaxed)
     }
 
     /// Returns true if this process holds the lock.

@@ -87,6 +87,8 @@ pub struct Holdings {
     pub reader: Option<Held>,
     /// The holder of the writer lock.
     pub writer: Option<Held>,
+    /// The number of processes that wait for the writer lock.
+    pub waiting: u32,
 }
 
 /// How a load treats the states of destinations that are still there.
@@ -296,6 +298,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             most: root.backlog.most.load(Relaxed),
             reader: root.epochs.oldest_pin(now_s),
             writer: root.writer.held(now_s),
+            waiting: root.writer.waiting(),
         }
     }
 
