@@ -23,8 +23,8 @@ pub struct Shared {
     /// When the lists were last changed, for `reload_delta`: seconds of `server::time`, plus 1; 0 before the first
     /// change.
     pub lists_changed_s: AtomicU64,
-    /// Not 0 while selections are traced in the log.
-    pub traces: AtomicU32,
+    /// Not 0 while selections are traced in the log, or counted for their destinations (`select::trace`).
+    pub watched: AtomicU32,
     /// Lines of changes that were written in this second (`dispatch::observe::line_budget`).
     pub line_budget: AtomicU64,
     /// Changes without a line since their number was last said.

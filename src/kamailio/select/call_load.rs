@@ -123,14 +123,14 @@ fn send_placed(
         let order = Order::Around;
         let sent = deliver(module, msg, &alone, view, Choice { at, order });
         if sent.is_ok() {
-            counts::selected(module, || request.leads(), view, at);
+            counts::selected(view, at);
         }
         return sent;
     }
     let order = Order::Calls;
     let sent = deliver(module, msg, request, view, Choice { at, order });
     if sent.is_ok() {
-        counts::selected(module, || request.leads(), view, at);
+        counts::selected(view, at);
         view.record().note_call();
         placed.keep();
     }

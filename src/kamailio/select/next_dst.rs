@@ -2,7 +2,7 @@
 
 use super::call_load::{self, ServerCalls};
 use super::records::Current;
-use super::request::{Failure, conclude, send};
+use super::request::{Failure, outcome, send};
 use super::trace;
 use crate::dispatch::select::cursor::{FailoverCursor, Step};
 use crate::dispatch::select::failover::{Order, following};
@@ -11,6 +11,7 @@ use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::Counters;
 use crate::kamailio::list::unique_id;
 use crate::kamailio::observe::counting::counts::{self, Place};
+use crate::kamailio::observe::counting::group;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
 use crate::kamailio::server::message::{Message, Target};
@@ -36,9 +37,15 @@ pub fn next(msg: &mut Message, target: Target) -> ScriptRet {
     }
     let result = go_on(module, msg, target);
     if result == ScriptRet::OK {
-        counts::failed_over();
+        failed_over();
     }
     result
+}
+
+/// Counts that a request was sent on to its next destination.
+fn failed_over() {
+    group::FAILOVERS.count();
+    group::SELECTIONS.count();
 }
 
 /// Goes on, and counts the destinations that the request has left and reached.
@@ -47,7 +54,7 @@ fn go_on_and_count(module: &Module, msg: &mut Message, target: Target) -> Script
     let left = place(module, msg);
     let result = go_on(module, msg, target);
     if result == ScriptRet::OK {
-        counts::failed_over();
+        failed_over();
         if let Some((left, reached)) = left.zip(place(module, msg)) {
             counts::moved_on(module, msg, &left, &reached);
             call_load::follow(module, msg, &left, &reached);
@@ -170,7 +177,7 @@ fn next_on_demand(module: &Module, msg: &mut Message, target: Target) -> Option<
             let step = |view: &View| step(module, msg, target, view, &mut cursor);
             let sent = module.store.try_set(Module::process(), set, step);
             if let Tried::Done(_) = sent {
-                let result = conclude(set, &sent);
+                let result = outcome(set, &sent);
                 if let Some((calls, left)) = counted.filter(|&(_, left)| left != set) {
                     if result == ScriptRet::OK {
                         call_load::leave(module, calls, msg, left);

@@ -7,7 +7,7 @@ use super::trace;
 use crate::dispatch::select::algorithm::{Choice, Start, choose};
 use crate::dispatch::select::candidates::Candidates;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::observe::counting::counts;
+use crate::kamailio::observe::counting::{counts, group};
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::message::{Message, Target};
 use crate::shm::set::view::View;
@@ -59,8 +59,9 @@ fn fork(
     } else if !send(msg, target, dest.uri(), dest.socket()) {
         return Err(Failure::Refused);
     }
-    counts::selected(module, || request.leads(), view, first);
+    counts::selected(view, first);
     let limit = request.limit().unwrap_or(usize::MAX);
+    let watched = trace::is_watched(module);
     let mut from = first + 1;
     for _ in 1..limit {
         let Some(at) = view.next_usable(from, view.candidate_count()) else {
@@ -70,7 +71,10 @@ fn fork(
         if !msg.add_branch(target, dest.uri(), dest.socket()) {
             return Ok(false);
         }
-        counts::selected(module, || request.leads(), view, at);
+        group::SELECTIONS.count();
+        if watched {
+            counts::selected(view, at);
+        }
         from = at + 1;
     }
     Ok(true)

@@ -4,7 +4,7 @@ use super::records::Tail;
 use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::changes::line;
-use crate::kamailio::observe::counting::counts;
+use crate::kamailio::observe::counting::{counts, group};
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err};
 use crate::kamailio::server::message::{Message, Target};
@@ -56,9 +56,18 @@ pub enum Failure {
     NoMemory,
 }
 
-/// Returns the return code of a selection, and logs why it failed.
+/// Returns the return code of a selection, which it counts, and logs why it failed.
 #[inline]
 pub fn conclude(set: SetId, sent: &Tried<Result<(), Failure>>) -> ScriptRet {
+    if let Tried::Done(Ok(())) = sent {
+        group::SELECTIONS.count();
+    }
+    outcome(set, sent)
+}
+
+/// Returns the return code of what was tried with a set, and logs why it failed.
+#[inline]
+pub fn outcome(set: SetId, sent: &Tried<Result<(), Failure>>) -> ScriptRet {
     if let Tried::Done(Ok(())) = sent {
         return ScriptRet::OK;
     }

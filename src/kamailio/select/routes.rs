@@ -6,7 +6,7 @@ use super::select_dst;
 use crate::dispatch::select::routes;
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::observe::counting::counts;
+use crate::kamailio::observe::counting::group;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::message::{Message, Target};
@@ -66,7 +66,8 @@ pub fn select(msg: &mut Message, rules: &[u8], mode: &[u8], limit: i32) -> Scrip
             continue;
         }
         if first.is_some() {
-            counts::not_sent(module);
+            // The message goes to what was chosen first.
+            group::SELECTIONS.take_back();
             continue;
         }
         tail.has_led();

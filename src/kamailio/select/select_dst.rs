@@ -58,14 +58,10 @@ fn select_open(module: &Module, msg: &mut Message, request: &Request) -> ScriptR
         .store
         .try_set(Module::process(), request.set, |view| {
             let choice = choose_open(view, |at| view.passes_over(at, now_us))?;
-            if trace::is_on(module) {
-                trace::chosen(request, view, choice.at, None);
+            if trace::is_watched(module) {
+                return Some(send_watched(module, msg, request, view, choice, None));
             }
-            let sent = deliver(module, msg, request, view, choice);
-            if sent.is_ok() {
-                count(module, msg, request, view, choice.at);
-            }
-            Some(sent)
+            Some(deliver(module, msg, request, view, choice))
         });
     conclude(request.set, &sent)
 }
@@ -89,34 +85,57 @@ fn pick(
         },
         start => choose(view, start)?,
     };
-    if trace::is_on(module) {
+    if trace::is_watched(module) {
         let hash = match start {
             Start::Hash(hash) => Some(hash),
             _ => None,
         };
-        trace::chosen(request, view, choice.at, hash);
+        return Some(send_watched(module, msg, request, view, choice, hash));
     }
-    let sent = if module.settings.results.any {
-        deliver(module, msg, request, view, choice)
-    } else {
-        let dest = view.dest(choice.at)?;
-        let target = request.target;
-        let sent = target == Target::Nothing || send(msg, target, dest.uri(), dest.socket());
-        sent.then_some(()).ok_or(Failure::Refused)
-    };
-    if sent.is_ok() {
-        count(module, msg, request, view, choice.at);
-    }
-    Some(sent)
+    Some(send_to(module, msg, request, view, choice))
 }
 
-/// Counts the selection, and the call, after the message was sent to the destination at a position.
+/// Sends the message to the chosen destination, and writes the results that are wanted.
 #[inline(always)]
-fn count(module: &Module, msg: &Message, request: &Request, view: &View, at: usize) {
-    counts::selected(module, || request.leads(), view, at);
-    if module.settings.count_calls && request.leads() {
-        call_load::count_sent(module, msg, (request.set, view), at);
+fn send_to(
+    module: &Module,
+    msg: &mut Message,
+    request: &Request,
+    view: &View,
+    choice: Choice,
+) -> Result<(), Failure> {
+    if module.settings.results.any {
+        return deliver(module, msg, request, view, choice);
     }
+    let dest = view.dest(choice.at).ok_or(Failure::NoneUsable)?;
+    let target = request.target;
+    let sent = target == Target::Nothing || send(msg, target, dest.uri(), dest.socket());
+    sent.then_some(()).ok_or(Failure::Refused)
+}
+
+/// The same of a selection that is traced, or counted for its destination or as a call. `hash` is what it had to choose
+/// by, if it had one.
+#[inline(always)]
+fn send_watched(
+    module: &Module,
+    msg: &mut Message,
+    request: &Request,
+    view: &View,
+    choice: Choice,
+    hash: Option<u32>,
+) -> Result<(), Failure> {
+    let at = choice.at;
+    if trace::is_on(module) {
+        trace::chosen(request, view, at, hash);
+    }
+    send_to(module, msg, request, view, choice)?;
+    if request.leads() {
+        counts::selected(view, at);
+        if module.settings.count_calls {
+            call_load::count_sent(module, msg, (request.set, view), at);
+        }
+    }
+    Ok(())
 }
 
 /// Returns where the selection starts for this message; logs why if that cannot be known.

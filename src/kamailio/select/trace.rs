@@ -8,20 +8,35 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::request::Request;
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::params::Counters;
 use crate::kamailio::server::log::{self, log_dbg};
 use crate::kamailio::server::sys;
 use crate::shm::set::view::View;
 
-/// Looks whether selections are to be traced. For the start, and for the tick.
+/// The bit of a watched selection that is traced.
+const TRACED: u32 = 1;
+/// The bit of one that is counted for its set and its destination, or as a call.
+const COUNTED: u32 = 2;
+
+/// Looks whether selections are watched. For the start, and for the tick.
 pub fn look(module: &Module) {
-    let traced = u32::from(log::on(sys::L_DBG));
-    module.shared.traces.store(traced, Relaxed);
+    let settings = &module.settings;
+    let traced = if log::on(sys::L_DBG) { TRACED } else { 0 };
+    let is_counted = settings.counters == Counters::Each || settings.count_calls;
+    let counted = if is_counted { COUNTED } else { 0 };
+    module.shared.watched.store(traced | counted, Relaxed);
+}
+
+/// Returns true if there is more to do for a selection than to select: it is traced, or counted for its destination.
+#[inline(always)]
+pub fn is_watched(module: &Module) -> bool {
+    module.shared.watched.load(Relaxed) != 0
 }
 
 /// Returns true if selections are traced.
 #[inline(always)]
 pub fn is_on(module: &Module) -> bool {
-    module.shared.traces.load(Relaxed) != 0
+    module.shared.watched.load(Relaxed) & TRACED != 0
 }
 
 /// Tells what a selection has chosen. `hash` is what it had to choose by, if it had one.

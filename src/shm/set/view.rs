@@ -91,7 +91,7 @@ impl View {
     /// Returns the destination at a position.
     #[inline]
     pub fn dest(&self, at: usize) -> Option<&Dest> {
-        let dest = *self.dests.at(at)?;
+        let dest = *self.dests.get().get(at)?;
         // SAFETY: whoever called `View::create` promised live destinations that outlive the view.
         unsafe { dest.as_ref() }
     }

@@ -23,26 +23,11 @@ pub fn start() {
     SHARD.choose(Module::process());
 }
 
-/// Counts that a destination was chosen, and the request was sent there; unless the request leads elsewhere, to what
-/// `ds_select_routes` has chosen in a set before: the group alone counts that too, and [`not_sent`] takes it back.
+/// Counts that a destination was chosen, and the request was sent there, for its set and itself; the group counts that
+/// where the selection ends.
 #[inline(always)]
-pub fn selected(module: &Module, leads: impl FnOnce() -> bool, view: &View, at: usize) {
-    let counters = module.settings.counters;
-    if counters != Counters::Off {
-        if counters == Counters::Group {
-            group::SELECTIONS.count();
-        } else if leads() {
-            group::SELECTIONS.count();
-            view.count_selection(at, &SHARD);
-        }
-    }
-}
-
-/// Takes back that a destination was chosen behind another one.
-pub fn not_sent(module: &Module) {
-    if module.settings.counters == Counters::Group {
-        group::SELECTIONS.take_back();
-    }
+pub fn selected(view: &View, at: usize) {
+    view.count_selection(at, &SHARD);
 }
 
 /// Counts that a selection found no destination.
@@ -99,13 +84,6 @@ impl Place {
         };
         view.find_uri(&self.uri).find(has_socket)
     }
-}
-
-/// Counts that a request was sent on to its next destination.
-#[inline(always)]
-pub fn failed_over() {
-    group::FAILOVERS.count();
-    group::SELECTIONS.count();
 }
 
 /// Counts the destination that a request was sent on from, and the one that it went to.
