@@ -75,13 +75,13 @@ impl SetRecord {
     pub fn note_call(&self) {
         // Mostly it is noted already: then other processes keep what they have of the record.
         if !self.has_counted_calls() {
-            self.has_counted_calls.store(1, Ordering::Relaxed);
+            self.has_counted_calls.store(1, Ordering::SeqCst);
         }
     }
 
     /// Returns true once a call was counted in it, over reloads too.
     pub fn has_counted_calls(&self) -> bool {
-        self.has_counted_calls.load(Ordering::Relaxed) != 0
+        self.has_counted_calls.load(Ordering::SeqCst) != 0
     }
 
     /// Returns its size in bytes, with its counters.
