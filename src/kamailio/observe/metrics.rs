@@ -2,7 +2,7 @@
 
 use core::fmt::{self, Display};
 use core::iter::once;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::collections::HashMap;
 
 use super::counting::group;
@@ -15,6 +15,7 @@ use crate::dispatch::observe::shown::{Shown, Tally};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::Keep;
 use crate::kamailio::config::names;
+use crate::kamailio::probing::ping::pings_on;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::log_err;
@@ -40,20 +41,20 @@ const SET_LINES: usize = 16;
 /// A family, and how its counter is read.
 type Count<T> = (Id, fn(&T) -> u64);
 
-/// What was counted of a set.
+/// The counters of a set.
 const SET_COUNTS: [Count<SetCounts>; 3] = [
     (Id::SetSelections, SetCounts::selections),
     (Id::SetSelectionsFailed, SetCounts::selections_failed),
     (Id::SetFailovers, SetCounts::failovers),
 ];
 
-/// What was counted of a destination.
+/// The counters of a destination.
 const DEST_COUNTS: [Count<DestCounts>; 2] = [
     (Id::DestinationSelections, DestCounts::selections),
     (Id::DestinationFailovers, DestCounts::failovers),
 ];
 
-/// What was counted of the pings of a destination.
+/// The counters of the pings of a destination.
 const PING_COUNTS: [Count<Health>; 2] = [
     (Id::Pings, Health::pings),
     (Id::PingsFailed, Health::pings_failed),
@@ -203,17 +204,13 @@ fn of_module(add: &mut Adder<'_>, module: &Module, table: Option<&Table>) {
     add.one(Id::Sets, table.map_or(0, Table::len));
     add.one(Id::ListDestinations, table.map_or(0, Table::dest_count));
     let outcomes = &module.shared.outcomes;
+    let read = |(labels, count): (&'static str, &AtomicU64)| (labels, count.load(Relaxed));
     add.one(Id::ListRejected, outcomes.rejected.load(Relaxed));
     let loads = [
         (r#"result="ok""#, &outcomes.loads),
         (r#"result="refused""#, &outcomes.loads_refused),
     ];
-    add.all(
-        Id::Loads,
-        loads
-            .map(|(labels, count)| (labels, count.load(Relaxed)))
-            .into_iter(),
-    );
+    add.all(Id::Loads, loads.into_iter().map(read));
     add.one(
         Id::LastLoadSuccess,
         1 - outcomes.last_refused.load(Relaxed).min(1),
@@ -224,13 +221,8 @@ fn of_module(add: &mut Adder<'_>, module: &Module, table: Option<&Table>) {
         (r#"op="remove""#, &outcomes.removed),
         (r#"op="modify""#, &outcomes.modified),
     ];
-    add.all(
-        Id::Edits,
-        edits
-            .map(|(labels, count)| (labels, count.load(Relaxed)))
-            .into_iter(),
-    );
-    let pings = settings.pings.is_some() && module.shared.pings_off.load(Relaxed) == 0;
+    add.all(Id::Edits, edits.into_iter().map(read));
+    let pings = settings.pings.is_some() && pings_on(module);
     add.one(Id::PingsEnabled, u32::from(pings));
     if module.calls.is_some() {
         add.one(Id::CallsExpired, outcomes.calls_expired.load(Relaxed));
