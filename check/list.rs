@@ -1,4 +1,4 @@
-//! What a load would say of a list, as far as its text decides.
+//! Reads a list as a load does, and collects the messages that its text decides.
 
 use std::collections::BTreeMap;
 
@@ -51,12 +51,12 @@ pub struct Socket {
     pub value: Vec<u8>,
 }
 
-/// What the text of a list says.
+/// The result of reading a list.
 #[derive(Default)]
 pub struct Checked {
-    /// What the server would log, in its order.
+    /// The messages that the server would log, in its order.
     pub messages: Vec<Message>,
-    /// What algorithm 9 makes of weights that do not add up to 100, as `dispatcher.check` says it.
+    /// The remarks of `dispatcher.check` on weights that do not add up to 100.
     pub remarks: Vec<String>,
     /// The number of sets that are left.
     pub sets: usize,

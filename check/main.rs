@@ -32,7 +32,7 @@ The exit status is 0 if each list is taken whole, 1 if one is refused, 2 if the 
 read, and 3 if a list is taken without some of its destinations.
 ";
 
-/// What the arguments ask for.
+/// The task that the arguments ask for.
 struct Asked {
     mode: LoadMode,
     json: bool,

@@ -19,7 +19,7 @@ pub struct Answer<'f> {
 /// The answers for all files.
 pub struct Report<'f>(pub Vec<Answer<'f>>);
 
-/// What becomes of a list, in the order in which it decides the exit status.
+/// The outcomes of a list, in the order in which they decide the exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
     Taken,

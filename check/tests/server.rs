@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 /// Mutated inputs of each fuzz target.
 const MUTATED: u64 = 1_000;
 
-/// What only the server knows, as its messages name it: faults, and a warning.
+/// The messages about facts that only the server knows: faults, and a warning.
 const SERVERS: [(&str, &str); 6] = [
     ("URI", ": not a SIP URI"),
     (
@@ -125,7 +125,7 @@ fn line_of(text: &str) -> usize {
     digits[..end].parse().unwrap()
 }
 
-/// What was compared.
+/// The number of comparisons, by kind.
 #[derive(Debug, Default)]
 struct Tally {
     lists: usize,
@@ -237,7 +237,7 @@ fn compare(lists: &[Vec<u8>], load_mode: i64, config: impl FnOnce(Config) -> Con
         Module::Rust,
         config(routes.param("ds_load_mode", load_mode)),
     );
-    // The core says of each URI why it is none.
+    // The core logs for each text why it is not a URI.
     server.ignore_log();
     let prefix = format!("{}: ", server.list_path().display());
     let mut tally = Tally::default();

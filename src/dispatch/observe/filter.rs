@@ -10,7 +10,7 @@ use crate::dispatch::text::{Escaped, number};
 /// The words of a filter, for messages.
 pub const WORDS: &str = "level=set|destination, set=1,2, metrics=a,-b, states=0|1, up=0|1";
 
-/// What a filter shows. Without any words it shows all.
+/// A filter of metrics. Without any words it shows all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filter {
     /// Single destinations are shown.
@@ -18,7 +18,7 @@ pub struct Filter {
     /// The sets that are shown, in order; `None` for all.
     sets: Option<Vec<SetId>>,
     families: Families,
-    /// What the word `states` says.
+    /// The value of the word `states`.
     states: Option<bool>,
     /// The destinations that are shown: those that are up, or those that are not; `None` for all.
     up: Option<bool>,
@@ -99,12 +99,12 @@ fn families(names: &str) -> Option<Families> {
     Some(shown.without(hidden))
 }
 
-/// What a page shows: what the script allows, narrowed by what the request asks for.
+/// The filter of a page: that of the script, narrowed by that of the request.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// What the script allows.
+    /// The filter of the script.
     pub script: Filter,
-    /// What the request asks for.
+    /// The filter of the request.
     pub query: Filter,
 }
 

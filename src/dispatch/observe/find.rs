@@ -1,4 +1,4 @@
-//! What the page asks for: which destinations, in which order, and how many of them.
+//! The query of the page: which destinations it asks for, in which order, and how many of them.
 
 use core::cmp::Reverse;
 
@@ -18,7 +18,7 @@ const MOST_WORDS: usize = 8;
 /// The most sets that are asked for, for the same reason.
 const MOST_SETS: usize = 200;
 
-/// What destinations are sorted by.
+/// The property that destinations are sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sort {
     /// State, the worst first.
@@ -61,7 +61,7 @@ impl Sort {
     ];
 }
 
-/// What is known of a destination when destinations are chosen and sorted.
+/// The facts about a destination by which destinations are chosen and sorted.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'d> {
     /// Its set.
@@ -81,7 +81,7 @@ pub struct Facts<'d> {
 /// The key by which a destination is sorted: a number, then a text.
 pub type Key<'d> = (i64, &'d [u8]);
 
-/// What a request asks for.
+/// A request for destinations.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Find {
     /// The sets, in order; empty for all.

@@ -77,7 +77,7 @@ impl fmt::Display for News {
     }
 }
 
-/// What is left of a set.
+/// The destinations that are left of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Left {
     /// Destinations that get new calls.

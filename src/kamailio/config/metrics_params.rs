@@ -6,7 +6,7 @@ use crate::kamailio::server::sys;
 /// Labels of a destination that `metrics_attrs` cannot name.
 const OURS: [&str; 6] = ["set", "destination", "duid", "socket", "copy", "priority"];
 
-/// What metrics show.
+/// The settings of metrics.
 pub struct Metrics {
     /// The most destinations with metrics of their own; 0 for no limit.
     pub destinations: usize,

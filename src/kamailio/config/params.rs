@@ -77,7 +77,7 @@ pub struct Settings {
     pub secondary_timer: bool,
     /// The place of a selection's results.
     pub results: Results,
-    /// What metrics show.
+    /// The settings of metrics.
     pub metrics: Metrics,
     /// The listeners that are told of state changes.
     pub listeners: Listeners,
@@ -85,13 +85,13 @@ pub struct Settings {
     pub log_changes: bool,
     /// The number of changes of states that are kept.
     pub history_size: usize,
-    /// What is counted.
+    /// The level of counting.
     pub counters: Counters,
     /// Calls of all algorithms but 12 are counted, and not only of 10.
     pub count_calls: bool,
 }
 
-/// What is counted.
+/// The levels of counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counters {
     /// Nothing.

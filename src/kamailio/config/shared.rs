@@ -31,11 +31,11 @@ pub struct Shared {
     pub lines_left_out: AtomicU32,
     /// The last number that was given to a destination.
     pub last_number: AtomicU32,
-    /// What became of loads, edits and calls.
+    /// The outcomes of loads, edits and calls.
     pub outcomes: Outcomes,
 }
 
-/// What became of loads, edits and calls since the start.
+/// The outcomes of loads, edits and calls since the start.
 pub struct Outcomes {
     /// Loads that took the list.
     pub loads: AtomicU64,

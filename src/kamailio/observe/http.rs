@@ -20,7 +20,7 @@ pub const TEXT: &str = "text/plain; charset=utf-8";
 const HEAD: usize = 1_024;
 /// A body that is shorter is sent as it is: it fits into a packet.
 const WORTH_GZIP: usize = 1_400;
-/// What the compressor has for itself, in bytes.
+/// The memory of the compressor, in bytes.
 const COMPRESSOR: usize = 400_000;
 
 /// Says whether xhttp is loaded; false after a log line that names the function that needs it.
