@@ -118,7 +118,7 @@ test-server: KEEP_LISTS := $(CURDIR)/target/lists
 test-server: setup-tests probe ## test the module inside the real Kamailio
 	rm -rf $(KEEP_LISTS)
 	KEEP_LISTS=$(KEEP_LISTS) $(CARGO) test --features server-tests --test server
-	$(CARGO) test -p dispatcher-programs --bin garbage
+	$(CARGO) test -p dispatcher-programs --bin garbage --bin cluster
 	KEEP_LISTS=$(KEEP_LISTS) $(CARGO) test -p dispatcher-check --features dispatcher-check/server-tests --test server \
 		-- --nocapture
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use harness::network;
+use harness::namespace;
 
 /// Directories that examples name. Each room has its own.
 const DIRECTORIES: [&str; 4] = ["/etc/kamailio", "/run", "/var/lib", "/var/local"];
@@ -15,7 +15,7 @@ pub const CONFIG: &str = "/etc/kamailio";
 
 /// Moves this thread, and what it starts from now on, into a room of its own.
 pub fn enter() {
-    network::leave();
+    namespace::leave();
     // SAFETY: unshare takes a number; the new table of mounts is that of this thread alone (unshare(2)).
     let done = unsafe { libc::unshare(libc::CLONE_NEWNS) };
     assert_eq!(done, 0, "{}", std::io::Error::last_os_error());

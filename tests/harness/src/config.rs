@@ -1,6 +1,7 @@
 //! The configuration of one server: text with placeholders, list file, options.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use super::log::Announced;
 
@@ -43,6 +44,7 @@ pub struct Config {
     pub(super) children: u32,
     pub(super) tcp: bool,
     pub(super) ipv6: bool,
+    pub(super) address: Option<SocketAddr>,
     pub(super) args: Vec<String>,
     pub(super) defines: HashMap<String, String>,
     pub(super) announced: Announced,
@@ -71,6 +73,7 @@ impl Config {
             children: 1,
             tcp: false,
             ipv6: false,
+            address: None,
             args: Vec::new(),
             defines: HashMap::new(),
             announced: Announced::default(),
@@ -143,6 +146,12 @@ impl Config {
     /// Listen on ::1 as well.
     pub fn ipv6(mut self) -> Self {
         self.ipv6 = true;
+        self
+    }
+
+    /// Listen at this address, instead of at a free port of 127.0.0.1.
+    pub fn at(mut self, address: SocketAddr) -> Self {
+        self.address = Some(address);
         self
     }
 

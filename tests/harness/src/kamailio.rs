@@ -20,7 +20,7 @@ use super::{sanitizer, under_valgrind, valgrind, wait_for};
 pub struct Kamailio {
     child: Child,
     stopped: bool,
-    port: u16,
+    addr: SocketAddr,
     module: Module,
     dir: TempDir,
     announced: Mutex<super::log::Announced>,
@@ -73,7 +73,7 @@ impl Kamailio {
     }
 
     fn launch(module: Module, config: &Config) -> Self {
-        let (dir, port) = prepare(module, config);
+        let (dir, addr) = prepare(module, config);
         let child = command(config, dir.path())
             .spawn()
             .expect("kamailio starts");
@@ -81,7 +81,7 @@ impl Kamailio {
         Self {
             child,
             stopped: false,
-            port,
+            addr,
             module,
             dir,
             announced,
@@ -123,17 +123,17 @@ impl Kamailio {
 
     /// The port it listens on.
     pub fn port(&self) -> u16 {
-        self.port
+        self.addr.port()
     }
 
     /// Its IPv4 address.
     pub fn addr(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
+        self.addr
     }
 
     /// Its IPv6 address, with [`Config::ipv6`].
     pub fn addr6(&self) -> SocketAddr {
-        SocketAddr::from((Ipv6Addr::LOCALHOST, self.port))
+        SocketAddr::from((Ipv6Addr::LOCALHOST, self.port()))
     }
 
     /// Process id of the main process.
@@ -226,6 +226,11 @@ impl Kamailio {
     /// JSON-RPC; yields the bytes of the reply.
     pub fn jsonrpc_bytes(&self, method: &str, params: Value) -> Result<Vec<u8>, Fault> {
         rpc::json_bytes(self.dir.path(), method, &params, patience(10))
+    }
+
+    /// Sends a signal to all of its processes at once.
+    pub fn signal_all(&self, number: i32) {
+        signal(-self.group(), number);
     }
 
     /// Ends what is left of a server whose death is the measure.
@@ -391,8 +396,8 @@ pub fn check_config(module: Module, config: &Config) -> Result<String, String> {
 
 /// As [`check_config`], without leaving out what the C module under test does not know.
 pub fn check_config_as_it_is(module: Module, config: &Config) -> Result<String, String> {
-    let (dir, port) = prepare(module, config);
-    let text = fill(&config.assembled(), module, config, port, dir.path());
+    let (dir, addr) = prepare(module, config);
+    let text = fill(&config.assembled(), module, config, addr, dir.path());
     std::fs::write(dir.path().join("kamailio.cfg"), text).expect("config file");
     check(dir.path(), config)
 }
@@ -414,36 +419,38 @@ fn check(dir: &Path, config: &Config) -> Result<String, String> {
 }
 
 /// A directory with the config, the list and the test's own files.
-fn prepare(module: Module, config: &Config) -> (TempDir, u16) {
+fn prepare(module: Module, config: &Config) -> (TempDir, SocketAddr) {
     let dir = TempDir::new();
-    let port = free_port();
+    let addr = config.address;
+    let addr = addr.unwrap_or_else(|| ([127, 0, 0, 1], free_port()).into());
     let as_5_6 = module != Module::C && !config.native;
     let text = this_server::adapt(config.assembled(), as_5_6);
-    let mut text = fill(&text, module, config, port, dir.path());
+    let mut text = fill(&text, module, config, addr, dir.path());
     if module == Module::C && !config.as_it_is {
         text = packaged::adapt(&text);
     }
     std::fs::write(dir.path().join("kamailio.cfg"), text).expect("config file");
     if let Some(list) = &config.list {
-        let list = fill_bytes(list, module, config, port, dir.path());
+        let list = fill_bytes(list, module, config, addr, dir.path());
         lists::write(&dir.path().join("dispatcher.list"), &list);
     }
     for (name, content) in &config.files {
-        let content = fill(content, module, config, port, dir.path());
+        let content = fill(content, module, config, addr, dir.path());
         let path = dir.path().join(name);
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("its directory");
         std::fs::write(path, content).expect("file of the test");
     }
-    (dir, port)
+    (dir, addr)
 }
 
-fn fill(text: &str, module: Module, config: &Config, port: u16, dir: &Path) -> String {
-    let mut listen = format!("listen=udp:127.0.0.1:{port}\n");
+fn fill(text: &str, module: Module, config: &Config, addr: SocketAddr, dir: &Path) -> String {
+    let port = addr.port();
+    let mut listen = format!("listen=udp:{addr}\n");
     if config.ipv6 {
         listen += &format!("listen=udp:[::1]:{port}\n");
     }
     if config.tcp {
-        listen += &format!("listen=tcp:127.0.0.1:{port}\ntcp_children=1\n");
+        listen += &format!("listen=tcp:{addr}\ntcp_children=1\n");
     } else {
         listen += "disable_tcp=yes\n";
     }
@@ -461,9 +468,15 @@ fn fill(text: &str, module: Module, config: &Config, port: u16, dir: &Path) -> S
 }
 
 /// List files may hold any bytes; only those that are text get their placeholders filled.
-fn fill_bytes(list: &[u8], module: Module, config: &Config, port: u16, dir: &Path) -> Vec<u8> {
+fn fill_bytes(
+    list: &[u8],
+    module: Module,
+    config: &Config,
+    addr: SocketAddr,
+    dir: &Path,
+) -> Vec<u8> {
     match std::str::from_utf8(list) {
-        Ok(text) => fill(text, module, config, port, dir).into_bytes(),
+        Ok(text) => fill(text, module, config, addr, dir).into_bytes(),
         Err(_) => list.to_vec(),
     }
 }

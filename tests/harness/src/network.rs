@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
+use super::namespace::{ip, leave};
 use super::{Config, Kamailio};
 
 /// The server's address there.
@@ -20,40 +21,24 @@ impl Config {
     }
 }
 
-/// Moves this thread, and what it starts from now on, into a network that has nothing but loopback. No packet leaves it,
-/// whatever its address.
-pub fn leave() {
-    // SAFETY: unshare takes a number; the new network is that of this thread alone (unshare(2)).
-    let done = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-    assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
-    let status = Command::new("ip")
-        .args(["link", "set", "lo", "up"])
-        .status();
-    assert!(status.expect("ip runs").success(), "no loopback");
-}
-
 /// Connects a thread with a network of its own to a server of [`Config::far`] by a line of 1,500 bytes a packet, and
 /// runs something there with the server's address.
 pub fn from_afar<T: Send>(server: &Kamailio, run: impl FnOnce(SocketAddr) -> T + Send) -> T {
     let (pid, port) = (server.pid().to_string(), server.port());
     std::thread::scope(|scope| {
         let far = scope.spawn(move || {
-            // SAFETY: unshare takes a number; the new network is that of this thread alone (unshare(2)).
-            let done = unsafe { libc::unshare(libc::CLONE_NEWNET) };
-            assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
-            for command in [
-                &format!("ip link add near type veth peer name far netns {pid}"),
-                "ip addr add 10.78.0.2/24 dev near",
-                "ip link set near up",
-                &format!("nsenter -t {pid} -n ip addr add 10.78.0.1/24 dev far"),
-                &format!("nsenter -t {pid} -n ip link set far up"),
-                &format!("ip route add {FAR} via 10.78.0.1"),
-            ] {
-                let mut words = command.split(' ');
-                let program = words.next().expect("a program");
-                let status = Command::new(program).args(words).status();
-                assert!(status.expect("ip runs").success(), "{command}");
+            leave();
+            ip(&format!(
+                "link add near type veth peer name far netns {pid}"
+            ));
+            ip("addr add 10.78.0.2/24 dev near");
+            ip("link set near up");
+            for line in ["addr add 10.78.0.1/24 dev far", "link set far up"] {
+                let mut there = Command::new("nsenter");
+                there.args(["-t", &pid, "-n", "ip"]).args(line.split(' '));
+                assert!(there.status().expect("nsenter runs").success(), "{line}");
             }
+            ip(&format!("route add {FAR} via 10.78.0.1"));
             run(SocketAddr::new(FAR.parse().expect("an address"), port))
         });
         far.join().expect("the far side ran")

@@ -44,6 +44,27 @@ pub fn lacks_networks() -> bool {
     lacks
 }
 
+/// Returns true where there can be no [`super::switch`]: it needs networks of its own, and devices that end in a program.
+pub fn has_no_switch() -> bool {
+    static LACKS: OnceLock<bool> = OnceLock::new();
+    *LACKS.get_or_init(|| {
+        let line = "ip tuntap add dev one mode tun && ip link set one up";
+        let made = Command::new("unshare")
+            .args(["-n", "sh", "-c", line])
+            .output();
+        !made.is_ok_and(|output| output.status.success())
+    })
+}
+
+/// As [`has_no_switch`], and says so.
+pub fn lacks_a_switch() -> bool {
+    let lacks = has_no_switch();
+    if lacks {
+        skip_for_lack_of("a switch", "`unshare -n ip tuntap` makes no device here");
+    }
+    lacks
+}
+
 /// Returns true, after saying so, where nobody may make a network and mounts of his own: both need root, and a container
 /// may refuse them.
 pub fn lacks_rooms() -> bool {

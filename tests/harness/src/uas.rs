@@ -36,7 +36,8 @@ struct Seen {
 pub struct Uas {
     addr: SocketAddr,
     seen: Arc<Mutex<Seen>>,
-    thread: Option<JoinHandle<()>>,
+    /// The thread, and its socket, which wakes it: it may be in another network than who stops it.
+    serving: Option<(JoinHandle<()>, UdpSocket)>,
 }
 
 impl Uas {
@@ -51,7 +52,7 @@ impl Uas {
         let mut uas = Self {
             addr,
             seen,
-            thread: None,
+            serving: None,
         };
         uas.set_answer(answer);
         uas.restart();
@@ -88,28 +89,29 @@ impl Uas {
 
     /// Closes the socket: from now on nobody is there.
     pub fn stop(&mut self) {
-        let Some(thread) = self.thread.take() else {
+        let Some((thread, waker)) = self.serving.take() else {
             return;
         };
         self.seen.lock().unwrap().running = false;
-        let waker = UdpSocket::bind((self.addr.ip(), 0)).expect("a socket to wake the destination");
         waker.send_to(b"", self.addr).expect("wake the destination");
         thread
             .join()
             .expect("the destination's thread did not panic");
     }
 
-    /// Opens the socket again on the same port.
+    /// Opens the socket again on the same port, in the network of this thread.
     pub fn restart(&mut self) {
-        if self.thread.is_some() {
+        if self.serving.is_some() {
             return;
         }
         let socket = wait_for("the destination's port", patience(5), || {
             UdpSocket::bind(self.addr).ok()
         });
         self.seen.lock().unwrap().running = true;
+        let waker = socket.try_clone().expect("a second handle of the socket");
         let seen = Arc::clone(&self.seen);
-        self.thread = Some(std::thread::spawn(move || serve(&socket, &seen)));
+        let thread = std::thread::spawn(move || serve(&socket, &seen));
+        self.serving = Some((thread, waker));
     }
 
     /// Every message that came, retransmissions included.

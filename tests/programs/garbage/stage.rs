@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harness::database::{Database, Kind};
 use harness::{
-    Answer, Config, Dns, Door, Fault, Kamailio, Module, Uas, free_port, network, patience, poll,
+    Answer, Config, Dns, Door, Fault, Kamailio, Module, Uas, free_port, namespace, patience, poll,
     this_machine, this_server,
 };
 use serde_json::{Value, json};
@@ -124,7 +124,7 @@ impl Stage {
     /// Starts the server of a variant, in a network of its own: garbage names addresses anywhere. `seed` is that of the
     /// peers.
     pub fn start(variant: Variant, seed: u64) -> Self {
-        network::leave();
+        namespace::leave();
         Self::start_on(variant, seed, |list, config| config.list(list))
     }
 
@@ -142,7 +142,7 @@ impl Stage {
 
     /// Starts a server as [`Stage::start`] does, with a list from MariaDB behind a door.
     pub fn start_on_database(variant: Variant, seed: u64) -> (Self, Base) {
-        network::leave();
+        namespace::leave();
         let database = Database::start(Kind::MariaDb);
         let daemon = database.daemon.as_ref().expect("a server");
         let door = Door::before(daemon.port);

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::net::{TcpStream, UdpSocket};
 
-use harness::network;
+use harness::namespace;
 
 use super::act;
 use super::rpc::is_no_text;
@@ -73,7 +73,7 @@ fn nothing_leaves_loopback() {
     if Stage::is_impossible() {
         return;
     }
-    network::leave();
+    namespace::leave();
     for addr in ["192.0.2.1:5060", "[2001:db8::1]:5060"] {
         let kind = TcpStream::connect(addr).map_err(|why| why.kind());
         assert_eq!(kind.unwrap_err(), ErrorKind::NetworkUnreachable, "{addr}");

@@ -2,16 +2,13 @@
 
 use std::fs;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::Rng;
 use rand::rngs::StdRng;
 
 use super::actor::Actor;
-use super::ledger::{CLOCK, DISK, HEAP, Ledger, POOL};
+use super::ledger::{CLOCK, DISK, HEAP, POOL};
 use super::processes::Process;
 use super::scene::{Kind, LIMIT, Scene, request};
 use harness::lab::code;
@@ -190,7 +187,10 @@ struct Steps(Uac);
 impl Actor for Steps {
     fn act(&mut self, scene: &Scene<'_>, random: &mut StdRng) {
         scene.rest(Duration::from_millis(random.random_range(200..2_500)));
-        if scene.world.clock.library.is_none() || !scene.goes_on() {
+        let Some(clock) = &scene.world.clock else {
+            return;
+        };
+        if !scene.goes_on() {
             return;
         }
         let most = [30, 7_200, 90_000, 40_000_000][random.random_range(0..4)];
@@ -198,7 +198,7 @@ impl Actor for Steps {
         let _disturbance = scene.weather.begin(Kind::Clock);
         scene.ledger.fault(CLOCK);
         let begun = seconds();
-        scene.world.clock.set(offset);
+        clock.set(offset);
         self.0.in_vain_once(&scene.dying);
         let reply = self
             .0
@@ -219,55 +219,6 @@ impl Actor for Steps {
 fn seconds() -> i64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     i64::try_from(now.expect("a time after 1970").as_secs()).expect("a time")
-}
-
-/// A wall clock of the servers' own: a library that is loaded before all others adds an offset to it.
-pub struct Clock {
-    library: Option<PathBuf>,
-    offset: PathBuf,
-}
-
-impl Clock {
-    /// Builds the library, unless this machine cannot.
-    pub fn make(folder: &Path, ledger: &Ledger) -> Self {
-        let (source, library) = (folder.join("clock.c"), folder.join("clock.so"));
-        let offset = folder.join("offset");
-        fs::write(&source, include_str!("clock.c")).expect("the clock's source");
-        fs::write(&offset, 0_i64.to_ne_bytes()).expect("the clock's offset");
-        let built = Command::new("cc")
-            .args(["-O2", "-shared", "-fPIC", "-o"])
-            .args([&library, &source])
-            .output();
-        let library = match built {
-            Ok(output) if output.status.success() => Some(library),
-            Ok(output) => panic!("cc: {}", String::from_utf8_lossy(&output.stderr)),
-            Err(error) => {
-                ledger.except(CLOCK, "cc", &format!("cc: {error}"));
-                None
-            }
-        };
-        Self { library, offset }
-    }
-
-    /// Returns the environment variables for a server.
-    pub fn environment(&self) -> Vec<String> {
-        let library = self.library.iter();
-        library
-            .flat_map(|library| {
-                [
-                    format!("LD_PRELOAD={}", library.display()),
-                    format!("TORTURE_CLOCK={}", self.offset.display()),
-                ]
-            })
-            .collect()
-    }
-
-    /// Sets the offset from the true time. Unit: seconds.
-    fn set(&self, offset: i64) {
-        let file = fs::OpenOptions::new().write(true).open(&self.offset);
-        let written = file.and_then(|file| file.write_all_at(&offset.to_ne_bytes(), 0));
-        written.expect("the clock's offset");
-    }
 }
 
 /// Returns true if a condition holds within a time.

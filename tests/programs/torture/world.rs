@@ -5,10 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::ledger::{DISK, Ledger};
-use super::machine::Clock;
+use super::ledger::{CLOCK, DISK, Ledger};
 use harness::lab::with_commands;
-use harness::{Answer, Config, TempDir, Uas};
+use harness::{Answer, Clock, Config, TempDir, Uas};
 
 /// The set whose calls are counted and not relayed. Commands change the states of all but its first two destinations.
 pub const CALLED: i64 = 1;
@@ -84,8 +83,8 @@ pub struct World {
     pub relayed: Vec<Uas>,
     /// Destinations of the pinged set.
     pub pinged: Vec<Uas>,
-    /// The wall clock that the servers see.
-    pub clock: Clock,
+    /// The wall clock that the servers see, where this machine can build one.
+    pub clock: Option<Clock>,
     /// A small disk with the state file, if this machine lets us mount one.
     pub disk: Option<PathBuf>,
     folder: TempDir,
@@ -105,7 +104,9 @@ impl World {
             scale,
             relayed: (0..4).map(|_| well()).collect(),
             pinged: (0..4).map(|_| well()).collect(),
-            clock: Clock::make(folder.path(), ledger),
+            clock: Clock::make(folder.path())
+                .map_err(|why| ledger.except(CLOCK, "cc", &why))
+                .ok(),
             disk,
             folder,
         }
@@ -180,7 +181,8 @@ impl World {
     /// Returns the config of a server with one of the server's allocators.
     pub fn config(&self, allocator: &str) -> Config {
         let state_file = self.state_file();
-        let environment = self.clock.environment();
+        let clock = self.clock.iter();
+        let environment: Vec<String> = clock.flat_map(Clock::environment).collect();
         let mut under = vec!["env"];
         under.extend(environment.iter().map(String::as_str));
         Config::routes(&with_commands(ROUTES))

@@ -1,4 +1,4 @@
-/* A wall clock with an offset, in seconds, which the file that TORTURE_CLOCK names holds. The clock that never goes
+/* A wall clock with an offset, in seconds, which the file that TEST_CLOCK names holds. The clock that never goes
  * back stays as it is. */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -13,7 +13,7 @@ static const volatile long long *offset;
 
 __attribute__((constructor)) static void find_offset(void)
 {
-	const char *name = getenv("TORTURE_CLOCK");
+	const char *name = getenv("TEST_CLOCK");
 	int file = name ? open(name, O_RDONLY | O_CLOEXEC) : -1;
 	void *at = file < 0 ? MAP_FAILED : mmap(NULL, sizeof(*offset), PROT_READ, MAP_SHARED, file, 0);
 
