@@ -9,12 +9,16 @@
 //! | [`select`] | The algorithms, and the failover order behind the selected destination. |
 //! | [`state`] | States of a destination, and what changes them: marks, commands and pings. |
 //! | [`observe`] | What operators see of the module while it runs: its texts. |
+//! | [`cluster`] | Several servers as one: members, and what operators have set. |
 //! | [`hash`] | Hash values: those of the C module, bit for bit, and one for tables. |
 //! | [`text`] | Small texts: what messages show of a text, white space, and the parts of parameters. |
 
 // Holds for all files of the domain.
 #![forbid(unsafe_code)]
 
+// The seam does not use all of it yet.
+#[allow(dead_code)]
+pub mod cluster;
 pub mod hash;
 pub mod list;
 pub mod observe;

@@ -1,0 +1,115 @@
+//! What a node is to do: send, apply, log.
+
+use crate::dispatch::cluster::state::clock::Stamp;
+use crate::dispatch::cluster::state::key::Key;
+use crate::dispatch::cluster::state::register::Register;
+
+/// The place of a peer in the table of peers. After a peer is forgotten, another one may get its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PeerId(pub usize);
+
+/// Something that a node is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send a message to a peer. The answer, if there is one, comes back with peer and number.
+    Send {
+        /// The peer.
+        peer: PeerId,
+        /// Where the peer is reached.
+        uri: String,
+        /// The number of the message; no two messages of a process have the same.
+        number: u64,
+        /// The message.
+        body: Vec<u8>,
+    },
+    /// Send a message to all that the bus knows.
+    Broadcast {
+        /// The message.
+        body: Vec<u8>,
+    },
+    /// Apply a register that has come from a peer: the destination may be in the list, and its state may differ.
+    Changed {
+        /// The destination.
+        key: Key,
+        /// What was set.
+        register: Register,
+    },
+    /// A node has come, or has come back.
+    NodeUp(String),
+    /// A node has left or is dead.
+    NodeDown(String),
+    /// Write something to the log.
+    Log(Note),
+}
+
+/// Something for the log. Each comes at most once a minute for each peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// This node has what the others have; INFO.
+    Ready(Ready),
+    /// A node has started again within the time after which it would have been dead; INFO.
+    Restarted(String),
+    /// A node has left; INFO.
+    Left(String),
+    /// Another node has this node's name; CRITICAL.
+    NameTwice {
+        /// Where it is reached.
+        uri: String,
+        /// True if this node is the younger one, and shares nothing while both are there.
+        stopped: bool,
+    },
+    /// Two other nodes have this name; ERROR.
+    OthersNameTwice {
+        /// The name.
+        node: String,
+        /// Where the one is reached that came second, and is not listened to.
+        uri: String,
+    },
+    /// A register was refused, because its stamp is more than a day ahead of this node's clock; ERROR.
+    StampAhead {
+        /// The node that sent it.
+        node: String,
+        /// The stamp.
+        stamp: Stamp,
+    },
+    /// A message has come from another address than the hellos of that node, and was refused; ERROR.
+    WrongSource {
+        /// The node.
+        node: String,
+        /// The address.
+        source: Vec<u8>,
+    },
+    /// A peer has refused a message; WARN.
+    Refused {
+        /// Where the peer is reached.
+        uri: String,
+        /// The code of its answer.
+        code: u16,
+    },
+    /// A hello was not taken, because there are too many nodes; ERROR.
+    TooManyNodes,
+    /// Registers of destinations that are not in the list were dropped, because there are too many; WARN.
+    TooManyOrphans,
+}
+
+/// How a node has become ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// It has what a node that was ready before has.
+    Synced,
+    /// No node that is ready has answered.
+    Alone,
+    /// There is a node that is ready, but it has not sent all within a long time.
+    Unsynced,
+}
+
+/// Something that an operator asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// Exchange all registers with all peers. A node that has left comes back.
+    Sync,
+    /// Tell the others that this node goes, and be silent from now on.
+    Leave,
+    /// Forget a peer by its name. It comes back with its next hello.
+    Forget(&'a str),
+}

@@ -1,0 +1,532 @@
+//! A node: everything that can happen to it.
+
+use core::marker::PhantomData;
+use core::mem::{self, Discriminant};
+use std::collections::HashMap;
+
+use super::action::{Action, Command, Note, PeerId, Ready};
+use super::cursor::Cursor;
+use super::peer::{Member, Peer, PeerCounts, Shown, State};
+use super::peers::Peers;
+use super::settings::{
+    BROADCAST_MS, MOST_LATE_MS, MOST_WAITS, NOTE_MS, REMEMBERED_MS, Settings, UNKNOWN_THERE_MS,
+};
+use crate::dispatch::cluster::state::clock::{Clock, Now};
+use crate::dispatch::cluster::state::key::{Key, NodeHash};
+use crate::dispatch::cluster::state::register::{Register, Rules, Sound};
+use crate::dispatch::cluster::state::registers::{Merged, Registers};
+use crate::dispatch::cluster::text::message::{Content, Message};
+use crate::dispatch::cluster::text::write::write;
+
+/// One node of a cluster.
+///
+/// Its time is that of the steady clock, less the time for which the process was stopped. So what it did not hear while it
+/// was stopped is nobody's fault.
+#[derive(Debug)]
+pub struct Cluster<R: Rules = Sound> {
+    pub(super) settings: Settings,
+    pub(super) node: NodeHash,
+    pub(super) incarnation: u64,
+    pub(super) peers: Peers,
+    pub(super) registers: Registers,
+    pub(super) clock: Clock,
+    pub(super) phase: Phase,
+    /// The node's own time.
+    pub(super) time_ms: u64,
+    /// When this life began.
+    pub(super) began_ms: u64,
+    /// Until when another node is known to have this name, and to be older.
+    pub(super) yields_to_ms: u64,
+    pub(super) counts: Counts,
+    last_steady_ms: u64,
+    pub(super) last_number: u64,
+    next_broadcast_ms: u64,
+    noted: HashMap<(Option<PeerId>, Discriminant<Note>), u64>,
+    rules: PhantomData<R>,
+}
+
+/// Where a node is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// It does not have yet what the others have.
+    Joining,
+    /// It has what the others have.
+    Ready,
+    /// It has left, and is silent.
+    Left,
+}
+
+/// What a node has counted since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Messages that were sent.
+    pub sent: u64,
+    /// Their bytes.
+    pub sent_bytes: u64,
+    /// Messages that have arrived.
+    pub received: u64,
+    /// Messages with registers that were sent again, because no answer came.
+    pub retried: u64,
+    /// Messages and registers that were refused here, and messages that peers have refused.
+    pub refused: u64,
+    /// Registers that have arrived and count now.
+    pub merged: u64,
+    /// Registers that have arrived and did not count, and messages that have arrived too late.
+    pub stale: u64,
+}
+
+impl Cluster<Sound> {
+    /// Makes a node that joins. `listed` are the destinations of the list, `kept` the registers of the node's last life.
+    ///
+    /// The incarnation must be greater than that of the last life; the time of the start is. If it is not, the peers say
+    /// so, and the node takes a greater one.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        incarnation: u64,
+        now: Now,
+        listed: impl IntoIterator<Item = Key>,
+        kept: impl IntoIterator<Item = (Key, Register)>,
+    ) -> Self {
+        Self::with_rules(settings, incarnation, now, listed, kept)
+    }
+}
+
+impl<R: Rules> Cluster<R> {
+    /// Makes a node that joins, under any rules.
+    #[must_use]
+    pub fn with_rules(
+        settings: Settings,
+        incarnation: u64,
+        now: Now,
+        listed: impl IntoIterator<Item = Key>,
+        kept: impl IntoIterator<Item = (Key, Register)>,
+    ) -> Self {
+        let (mut registers, mut clock) = (Registers::default(), Clock::default());
+        registers.set_list(listed);
+        for (key, register) in kept {
+            // A clock that was set back by more than a day since then: nobody would take what is stamped above that.
+            if clock.see(now, register.stamp) {
+                registers.merge::<R>(key, register);
+            }
+        }
+        let time_ms = now.steady_ms;
+        let mut peers = Peers::default();
+        for uri in settings.peers.iter().filter(|uri| **uri != settings.uri) {
+            peers.at(uri, true, time_ms);
+        }
+        Self {
+            node: NodeHash::of(&settings.node),
+            settings,
+            incarnation,
+            peers,
+            registers,
+            clock,
+            phase: Phase::Joining,
+            time_ms,
+            began_ms: time_ms,
+            yields_to_ms: 0,
+            counts: Counts::default(),
+            last_steady_ms: now.steady_ms,
+            last_number: 0,
+            next_broadcast_ms: time_ms,
+            noted: HashMap::new(),
+            rules: PhantomData,
+        }
+    }
+
+    /// A message has arrived. `source` is the IP address that it came from.
+    pub fn receive(
+        &mut self,
+        now: Now,
+        source: &[u8],
+        message: &Message<'_>,
+        actions: &mut Vec<Action>,
+    ) {
+        self.counts.received += 1;
+        if self.phase == Phase::Left || message.cluster != self.settings.cluster {
+            return;
+        }
+        match &message.content {
+            Content::Hello(hello) => self.take_hello(now, source, message, hello, actions),
+            Content::Data(data) => self.take_data(now, source, message, data, actions),
+            Content::Leave => self.take_leave(source, message, actions),
+            Content::Unknown => {}
+        }
+    }
+
+    /// An answer to a message to a peer has come; 408 if none has.
+    pub fn answered(&mut self, id: PeerId, number: u64, code: u16, actions: &mut Vec<Action>) {
+        let time_ms = self.time_ms;
+        let Some(peer) = self.peers.get_mut(id) else {
+            return;
+        };
+        match code {
+            200..300 => {
+                let life = peer.life.as_mut();
+                if life.is_some_and(|life| life.cursor.arrived(number)) {
+                    self.send_data(id, actions);
+                }
+            }
+            404 if peer.alive().is_none() => {
+                peer.next_hello_ms = time_ms + UNKNOWN_THERE_MS;
+            }
+            // It is busy or does not answer: it is asked again anyway.
+            404 | 408 | 503 => {}
+            _ => {
+                peer.counts.refused += 1;
+                let uri = peer.uri.clone();
+                self.counts.refused += 1;
+                self.note(Some(id), Note::Refused { uri, code }, actions);
+            }
+        }
+    }
+
+    /// An operator has set a state on this node: `bits` while the list asks for `base`. The peers get it at the next tick.
+    pub fn local_act(&mut self, now: Now, key: Key, bits: u32, base: u32) -> Register {
+        let register = Register {
+            stamp: self.clock.next(now),
+            node: self.node,
+            bits,
+            base,
+        };
+        self.registers.merge::<R>(key, register);
+        register
+    }
+
+    /// Takes notice of which destinations the list now has.
+    pub fn set_list(&mut self, keys: impl IntoIterator<Item = Key>, actions: &mut Vec<Action>) {
+        if !self.registers.set_list(keys) {
+            self.note(None, Note::TooManyOrphans, actions);
+        }
+    }
+
+    /// Time has passed: does what is due. To be called each 20 ms or so.
+    pub fn tick(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let passed = now.steady_ms.saturating_sub(self.last_steady_ms);
+        self.last_steady_ms = now.steady_ms;
+        self.time_ms += passed.min(MOST_LATE_MS);
+        if self.phase == Phase::Left {
+            return;
+        }
+        self.bury(actions);
+        self.forget_old();
+        if self.phase == Phase::Joining {
+            self.wait_for_peers(actions);
+        }
+        self.send_hellos(now, actions);
+        if self.settings.peers.is_empty()
+            && self.peers.alive().next().is_none()
+            && self.next_broadcast_ms <= self.time_ms
+        {
+            self.next_broadcast_ms = self.time_ms + BROADCAST_MS;
+            self.broadcast_hello(now, actions);
+        }
+        for id in self.peers.ids() {
+            self.give_up_flight(id);
+            self.send_data(id, actions);
+        }
+    }
+
+    /// Does what an operator asks for. Returns false if there is nobody with that name.
+    pub fn command(&mut self, command: Command<'_>, actions: &mut Vec<Action>) -> bool {
+        match command {
+            Command::Sync => {
+                // As after a restart: so everybody sends all to this node as well.
+                self.begin_life(self.incarnation.saturating_add(1));
+                if self.phase == Phase::Left {
+                    self.phase = Phase::Joining;
+                    self.began_ms = self.time_ms;
+                }
+                for (_, peer) in self.peers.iter_mut() {
+                    if let Some(life) = &mut peer.life {
+                        life.cursor = Cursor::at_start(self.registers.last());
+                    }
+                }
+                true
+            }
+            Command::Leave => {
+                let alive = self.peers.iter().filter(|(_, peer)| peer.alive().is_some());
+                for id in alive.map(|(id, _)| id).collect::<Vec<_>>() {
+                    let number = self.last_number + 1;
+                    let body = self.compose(number, Content::Leave);
+                    self.send(id, number, body, actions);
+                }
+                self.phase = Phase::Left;
+                true
+            }
+            Command::Forget(name) => match self.peers.named(name) {
+                Some(id) => {
+                    self.down(id, State::Dead, actions);
+                    self.peers.forget(id, self.time_ms);
+                    true
+                }
+                None => false,
+            },
+        }
+    }
+
+    /// Returns what was set of a destination.
+    #[must_use]
+    pub fn register(&self, key: Key) -> Option<Register> {
+        self.registers.get(key)
+    }
+
+    /// Returns all registers, also of destinations that are not in the list.
+    pub fn registers(&self) -> impl Iterator<Item = (Key, Register)> {
+        self.registers.iter()
+    }
+
+    /// Returns the number of registers, and of those whose destinations are not in the list.
+    #[must_use]
+    pub fn sizes(&self) -> (usize, usize) {
+        (self.registers.len(), self.registers.orphans())
+    }
+
+    /// Tells whether the node has what the others have, as far as there are others.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Ready
+    }
+
+    /// Tells whether a message with registers is under way: then answers are worth looking at more often.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        let mut alive = self.peers.alive();
+        alive.any(|life| life.cursor.flight.is_some())
+    }
+
+    /// Returns which life of this node this is.
+    #[must_use]
+    pub const fn incarnation(&self) -> u64 {
+        self.incarnation
+    }
+
+    /// Returns what was counted.
+    #[must_use]
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Returns the name of a node by the number that registers have; `None` if it is not known here.
+    #[must_use]
+    pub fn name_of(&self, node: NodeHash) -> Option<&str> {
+        let lives = self.peers.iter().filter_map(|(_, peer)| peer.life.as_ref());
+        let mut names = lives.map(|life| life.name.as_str());
+        let own = Some(self.settings.node.as_str()).filter(|_| node == self.node);
+        own.or_else(|| names.find(|name| NodeHash::of(name) == node))
+    }
+
+    /// Returns this node and then all peers, as operators see them.
+    pub fn members(&self) -> impl Iterator<Item = Member<'_>> {
+        let own = Member {
+            peer: None,
+            name: Some(&self.settings.node),
+            uri: &self.settings.uri,
+            state: match self.phase {
+                Phase::Joining => Shown::Joining,
+                Phase::Ready => Shown::Ready,
+                Phase::Left => Shown::Left,
+            },
+            heard_ms: Some(0),
+            incarnation: self.incarnation,
+            behind: 0,
+            clock_ms: 0,
+            same: true,
+            counts: PeerCounts::default(),
+        };
+        let others = self.peers.iter().filter(|(_, peer)| !peer.is_self);
+        core::iter::once(own).chain(others.map(|(id, peer)| self.member(id, peer)))
+    }
+
+    fn member<'a>(&'a self, id: PeerId, peer: &'a Peer) -> Member<'a> {
+        let unheard = Member {
+            peer: Some(id),
+            name: None,
+            uri: &peer.uri,
+            state: Shown::Unheard,
+            heard_ms: None,
+            incarnation: 0,
+            behind: 0,
+            clock_ms: 0,
+            same: false,
+            counts: peer.counts,
+        };
+        let Some(life) = &peer.life else {
+            return unheard;
+        };
+        Member {
+            name: Some(&life.name),
+            state: match life.state {
+                State::Dead => Shown::Dead,
+                State::Left => Shown::Left,
+                State::Alive if life.is_suspect(&self.settings, self.time_ms) => Shown::Suspect,
+                State::Alive if life.ready => Shown::Ready,
+                State::Alive => Shown::Joining,
+            },
+            heard_ms: Some(self.time_ms.saturating_sub(life.heard_ms)),
+            incarnation: life.incarnation,
+            behind: self.behind(life),
+            clock_ms: life.clock_ms,
+            same: life.same,
+            ..unheard
+        }
+    }
+
+    /// Begins another life: to the peers it is as if the node had started again.
+    pub(super) fn begin_life(&mut self, incarnation: u64) {
+        self.incarnation = incarnation;
+        for (_, peer) in self.peers.iter_mut() {
+            peer.next_hello_ms = self.time_ms;
+            if let Some(life) = &mut peer.life {
+                life.knows_us = false;
+            }
+        }
+    }
+
+    /// Takes those for dead that nobody has heard for too long, and those for alive again that somebody hears.
+    fn bury(&mut self, actions: &mut Vec<Action>) {
+        for id in self.peers.ids() {
+            let Some(life) = self.peers.get(id).and_then(|peer| peer.life.as_ref()) else {
+                continue;
+            };
+            let overdue = life.is_overdue(&self.settings, self.time_ms);
+            match life.state {
+                State::Alive if overdue => self.down(id, State::Dead, actions),
+                State::Dead if !overdue => self.up(id, actions),
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn up(&mut self, id: PeerId, actions: &mut Vec<Action>) {
+        let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {
+            return;
+        };
+        if !life.is_alive() {
+            life.state = State::Alive;
+            actions.push(Action::NodeUp(life.name.clone()));
+        }
+    }
+
+    pub(super) fn down(&mut self, id: PeerId, state: State, actions: &mut Vec<Action>) {
+        let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {
+            return;
+        };
+        if life.is_alive() {
+            actions.push(Action::NodeDown(life.name.clone()));
+        }
+        life.state = state;
+        life.cursor.flight = None;
+    }
+
+    fn forget_old(&mut self) {
+        for id in self.peers.ids() {
+            let Some(peer) = self.peers.get_mut(id) else {
+                continue;
+            };
+            if peer.alive().is_some() {
+                peer.remembered_ms = self.time_ms;
+            } else if !peer.configured && peer.remembered_ms + REMEMBERED_MS <= self.time_ms {
+                self.peers.forget(id, self.time_ms);
+            }
+        }
+    }
+
+    /// Becomes ready if nobody is there who could send what there is.
+    fn wait_for_peers(&mut self, actions: &mut Vec<Action>) {
+        let waited = self.time_ms.saturating_sub(self.began_ms);
+        let wait = self.settings.join_wait_ms;
+        let teachers = self
+            .peers
+            .alive()
+            .any(|life| life.ready && life.digest.is_some());
+        if !self.settings.share_states {
+            self.become_ready(Ready::Synced, actions);
+        } else if waited >= wait && !teachers {
+            self.become_ready(Ready::Alone, actions);
+        } else if waited >= wait.saturating_mul(MOST_WAITS) {
+            self.become_ready(Ready::Unsynced, actions);
+        }
+    }
+
+    pub(super) fn become_ready(&mut self, how: Ready, actions: &mut Vec<Action>) {
+        if self.phase == Phase::Joining {
+            self.phase = Phase::Ready;
+            self.note(None, Note::Ready(how), actions);
+        }
+    }
+
+    /// Merges a register of a peer, and says so if it counts.
+    pub(super) fn merge(
+        &mut self,
+        now: Now,
+        id: PeerId,
+        (key, register): (Key, Register),
+        actions: &mut Vec<Action>,
+    ) {
+        if !self.clock.see(now, register.stamp) {
+            self.counts.refused += 1;
+            let node = self.peers.get(id).and_then(|peer| peer.life.as_ref());
+            let node = node.map(|life| life.name.clone()).unwrap_or_default();
+            let stamp = register.stamp;
+            return self.note(Some(id), Note::StampAhead { node, stamp }, actions);
+        }
+        match self.registers.merge::<R>(key, register) {
+            Merged::Won => {
+                self.counts.merged += 1;
+                actions.push(Action::Changed { key, register });
+            }
+            Merged::Lost => self.counts.stale += 1,
+            Merged::Dropped => self.note(Some(id), Note::TooManyOrphans, actions),
+        }
+    }
+
+    /// Sends a message with this number to a peer.
+    pub(super) fn send(
+        &mut self,
+        id: PeerId,
+        number: u64,
+        body: Vec<u8>,
+        actions: &mut Vec<Action>,
+    ) {
+        self.last_number = number;
+        let Some(peer) = self.peers.get_mut(id) else {
+            return;
+        };
+        peer.counts.sent += 1;
+        self.counts.sent += 1;
+        self.counts.sent_bytes += body.len() as u64;
+        actions.push(Action::Send {
+            peer: id,
+            uri: peer.uri.clone(),
+            number,
+            body,
+        });
+    }
+
+    /// Writes a message.
+    pub(super) fn compose(&self, number: u64, content: Content<'_>) -> Vec<u8> {
+        let message = Message {
+            cluster: &self.settings.cluster,
+            node: &self.settings.node,
+            incarnation: self.incarnation,
+            number,
+            content,
+        };
+        write(&message, self.settings.key.as_ref())
+    }
+
+    /// Writes something to the log, unless it has said the same of this peer within the last minute.
+    pub(super) fn note(&mut self, peer: Option<PeerId>, note: Note, actions: &mut Vec<Action>) {
+        let last = self.noted.entry((peer, mem::discriminant(&note)));
+        let next_ms = last.or_default();
+        if *next_ms <= self.time_ms {
+            *next_ms = self.time_ms + NOTE_MS;
+            actions.push(Action::Log(note));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,499 @@
+//! Tests of some nodes whose messages arrive at once. The simulator tries everything else.
+
+use super::*;
+use crate::dispatch::cluster::state::clock::Stamp;
+use crate::dispatch::cluster::text::read::check;
+
+const NOON_MS: u64 = 1_800_000_000_000;
+const HOUR_MS: i64 = 60 * 60 * 1_000;
+const KEY: Key = Key(7);
+
+fn uri(number: usize) -> String {
+    format!("sip:192.0.2.{number}:5060")
+}
+
+fn settings(number: usize, peers: &[usize]) -> Settings {
+    Settings {
+        cluster: "default".to_owned(),
+        node: format!("lb{number}"),
+        uri: uri(number),
+        peers: peers.iter().map(|&number| uri(number)).collect(),
+        hello_ms: 1_000,
+        dead_ms: 5_000,
+        join_wait_ms: 3_000,
+        key: None,
+        share_states: true,
+    }
+}
+
+/// Nodes, the first of which has the number 1. Messages arrive at once, and so do answers.
+struct Net {
+    time_ms: u64,
+    nodes: Vec<Cluster>,
+    /// How far each node's clock is off.
+    skews_ms: Vec<i64>,
+    /// Messages from the first to the second of a pair are lost.
+    cut: Vec<(usize, usize)>,
+    /// Actions that are no messages, with the number of their node.
+    said: Vec<(usize, Action)>,
+    /// Nodes that do not run.
+    down: Vec<usize>,
+}
+
+impl Net {
+    fn of(skews_ms: &[i64]) -> Self {
+        let mut net = Self {
+            time_ms: 0,
+            nodes: Vec::new(),
+            skews_ms: skews_ms.to_vec(),
+            cut: Vec::new(),
+            said: Vec::new(),
+            down: Vec::new(),
+        };
+        for number in 1..=skews_ms.len() {
+            let now = net.now(number);
+            let settings = settings(number, &[1, 2]);
+            net.nodes
+                .push(Cluster::new(settings, now.wall_ms, now, [KEY], []));
+        }
+        net
+    }
+
+    fn now(&self, number: usize) -> Now {
+        Now {
+            wall_ms: (NOON_MS + self.time_ms).saturating_add_signed(self.skews_ms[number - 1]),
+            steady_ms: self.time_ms,
+        }
+    }
+
+    fn node(&mut self, number: usize) -> &mut Cluster {
+        &mut self.nodes[number - 1]
+    }
+
+    fn run(&mut self, ms: u64) {
+        let end = self.time_ms + ms;
+        while self.time_ms < end {
+            self.time_ms += 20;
+            for number in 1..=self.nodes.len() {
+                if !self.down.contains(&number) {
+                    let (now, mut actions) = (self.now(number), Vec::new());
+                    self.node(number).tick(now, &mut actions);
+                    self.act(number, actions);
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, from: usize, actions: Vec<Action>) {
+        for action in actions {
+            let Action::Send {
+                peer,
+                uri: to,
+                number,
+                body,
+            } = &action
+            else {
+                self.said.push((from, action));
+                continue;
+            };
+            let to = (1..=self.nodes.len()).find(|&number| uri(number) == *to);
+            let to = to.filter(|to| !self.cut.contains(&(from, *to)) && !self.down.contains(to));
+            if let Some(to) = to {
+                self.deliver(from, to, body);
+                let mut actions = Vec::new();
+                self.node(from).answered(*peer, *number, 200, &mut actions);
+                self.act(from, actions);
+            }
+        }
+    }
+
+    fn deliver(&mut self, from: usize, to: usize, body: &[u8]) {
+        let message = check(body, "default", None).unwrap();
+        let (now, mut actions) = (self.now(to), Vec::new());
+        let source = format!("192.0.2.{from}");
+        let node = self.node(to);
+        node.receive(now, source.as_bytes(), &message, &mut actions);
+        self.act(to, actions);
+    }
+
+    fn act_at(&mut self, number: usize, bits: u32) -> Register {
+        let now = self.now(number);
+        self.node(number).local_act(now, KEY, bits, 0)
+    }
+
+    /// Returns the flags of the register on each node.
+    fn bits(&self) -> Vec<Option<u32>> {
+        let registers = self.nodes.iter().map(|node| node.register(KEY));
+        registers.map(|one| Some(one?.bits)).collect()
+    }
+
+    /// Returns who was seen to come and go by a node, as `+lb1` and `-lb1`.
+    fn seen_by(&self, number: usize) -> Vec<String> {
+        let of_it = self.said.iter().filter(|(by, _)| *by == number);
+        let seen = of_it.filter_map(|(_, action)| match action {
+            Action::NodeUp(name) => Some(format!("+{name}")),
+            Action::NodeDown(name) => Some(format!("-{name}")),
+            _ => None,
+        });
+        seen.collect()
+    }
+
+    fn notes_of(&self, number: usize) -> Vec<Note> {
+        let of_it = self.said.iter().filter(|(by, _)| *by == number);
+        let notes = of_it.filter_map(|(_, action)| match action {
+            Action::Log(note) => Some(note.clone()),
+            _ => None,
+        });
+        notes.collect()
+    }
+}
+
+#[test]
+fn nodes_that_know_one_of_them_find_all_and_are_ready() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(1_000);
+    for number in 1..=3 {
+        let mut seen = net.seen_by(number);
+        seen.sort();
+        let others = (1..=3).filter(|other| *other != number);
+        assert_eq!(
+            seen,
+            others
+                .map(|other| format!("+lb{other}"))
+                .collect::<Vec<_>>()
+        );
+    }
+    // Nobody was ready, so they wait; one that comes later does not.
+    net.run(2_500);
+    assert!(net.nodes.iter().all(Cluster::is_ready));
+    let now = Now {
+        wall_ms: NOON_MS,
+        steady_ms: net.time_ms,
+    };
+    net.skews_ms.push(0);
+    net.nodes
+        .push(Cluster::new(settings(4, &[3]), NOON_MS, now, [], []));
+    net.run(500);
+    assert!(net.node(4).is_ready());
+    assert_eq!(net.notes_of(4), [Note::Ready(Ready::Synced)]);
+    assert_eq!(net.notes_of(1), [Note::Ready(Ready::Alone)]);
+    assert_eq!(net.node(1).members().count(), 4);
+}
+
+#[test]
+fn an_act_is_everywhere_within_two_ticks_and_the_later_one_counts() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(4_000);
+    for (number, bits) in [(1, 4), (2, 0), (3, 8), (1, 0)] {
+        net.act_at(number, bits);
+        net.run(40);
+        assert_eq!(net.bits(), [Some(bits); 3]);
+    }
+    // Three at the same time: the same one everywhere.
+    let acts = [1, 2, 3].map(|number| net.act_at(number, 4));
+    net.run(40);
+    assert_eq!(net.node(2).register(KEY), acts.into_iter().max());
+    assert!(
+        net.nodes
+            .iter()
+            .all(|node| node.register(KEY) == acts.into_iter().max())
+    );
+}
+
+#[test]
+fn an_act_after_seeing_a_state_is_later_whatever_the_clocks_are() {
+    let three_hours = 3 * HOUR_MS;
+    for skews in [
+        [three_hours, 0],
+        [0, -three_hours],
+        [-three_hours, three_hours],
+    ] {
+        let mut net = Net::of(&skews);
+        net.run(4_000);
+        for turn in 0..200 {
+            let (first, second) = if turn % 2 == 0 { (1, 2) } else { (2, 1) };
+            net.act_at(first, 4);
+            net.run(40);
+            assert_eq!(net.bits(), [Some(4); 2]);
+            net.act_at(second, 0);
+            net.run(40);
+            assert_eq!(net.bits(), [Some(0); 2]);
+        }
+    }
+}
+
+#[test]
+fn an_act_from_the_day_after_tomorrow_is_refused_and_said() {
+    let mut net = Net::of(&[48 * HOUR_MS, 0]);
+    net.run(4_000);
+    let act = net.act_at(1, 4);
+    net.run(5_000);
+    assert_eq!(net.bits(), [Some(4), None]);
+    let (node, stamp) = ("lb1".to_owned(), act.stamp);
+    assert!(net.notes_of(2).contains(&Note::StampAhead { node, stamp }));
+    // The clock of the other one is not poisoned, and its acts are only too old for the first one.
+    let act = net.act_at(2, 8);
+    assert!(act.stamp < Stamp::at(NOON_MS + 3_600_000));
+    net.run(100);
+    assert_eq!(net.bits(), [Some(4), Some(8)]);
+}
+
+#[test]
+fn a_node_is_dead_when_nobody_hears_it_and_not_before() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(4_000);
+    // Only the first node does not hear the third one.
+    net.cut = vec![(3, 1)];
+    net.run(30_000);
+    assert_eq!(net.seen_by(1), ["+lb2", "+lb3"]);
+    let suspect = |member: &Member<'_>| member.state == Shown::Suspect;
+    assert_eq!(net.node(1).members().filter(suspect).count(), 1);
+    net.cut = vec![(3, 1), (3, 2)];
+    // It was last heard up to one period before, and the word of the second node is up to another one old.
+    net.run(3_900);
+    assert_eq!(net.seen_by(1), ["+lb2", "+lb3"]);
+    net.run(2_200);
+    assert_eq!(net.seen_by(1), ["+lb2", "+lb3", "-lb3"]);
+    net.cut = vec![];
+    net.run(1_100);
+    assert_eq!(net.seen_by(1), ["+lb2", "+lb3", "-lb3", "+lb3"]);
+}
+
+#[test]
+fn what_one_half_decided_is_in_the_other_one_within_a_period_after_a_split() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(4_000);
+    net.cut = vec![(1, 2), (2, 1), (1, 3), (3, 1)];
+    net.run(60_000);
+    assert_eq!(net.seen_by(1), ["+lb2", "+lb3", "-lb2", "-lb3"]);
+    net.act_at(1, 4);
+    net.run(20);
+    net.act_at(3, 8);
+    net.run(1_000);
+    assert_eq!(net.bits(), [Some(4), Some(8), Some(8)]);
+    net.cut = vec![];
+    net.run(1_100);
+    assert_eq!(net.bits(), [Some(8); 3]);
+}
+
+#[test]
+fn what_a_node_cannot_send_itself_comes_from_another_one() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(4_000);
+    net.cut = vec![(1, 2), (2, 1)];
+    net.act_at(1, 4);
+    net.run(4_000);
+    assert_eq!(net.bits(), [Some(4); 3]);
+}
+
+#[test]
+fn a_node_that_was_stopped_takes_nobody_for_dead() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(4_000);
+    net.down = vec![1];
+    net.run(30_000);
+    assert_eq!(net.seen_by(2), ["+lb1", "-lb1"]);
+    net.down = vec![];
+    net.run(2_000);
+    assert_eq!(net.seen_by(1), ["+lb2"]);
+    assert_eq!(net.seen_by(2), ["+lb1", "-lb1", "+lb1"]);
+}
+
+#[test]
+fn a_node_that_starts_again_is_known_at_once_also_with_a_clock_set_back() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(4_000);
+    let act = net.act_at(1, 4);
+    net.run(100);
+    for wall_ms in [NOON_MS + 4_200, NOON_MS - 3_600_000] {
+        let now = Now {
+            wall_ms,
+            steady_ms: net.time_ms,
+        };
+        net.nodes[0] = Cluster::new(settings(1, &[2]), wall_ms, now, [KEY], []);
+        net.run(1_000);
+        assert_eq!(net.bits(), [Some(4); 2]);
+        assert_eq!(net.node(1).register(KEY), Some(act));
+        assert!(net.node(1).is_ready());
+    }
+    assert!(net.node(1).incarnation() > NOON_MS + 4_200);
+    // Nobody has missed it, and that is said at most once a minute.
+    assert_eq!(net.seen_by(2), ["+lb1"]);
+    let restarted = Note::Restarted("lb1".to_owned());
+    assert_eq!(net.notes_of(2), [Note::Ready(Ready::Alone), restarted]);
+}
+
+#[test]
+fn the_younger_one_of_two_with_a_name_shares_nothing_while_both_are_there() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.node(3).settings.node = "lb1".to_owned();
+    net.node(3).incarnation += 1;
+    net.run(5_000);
+    let twice = |number, stopped| Note::NameTwice {
+        uri: uri(number),
+        stopped,
+    };
+    assert!(net.notes_of(3).contains(&twice(1, true)));
+    assert!(net.notes_of(1).contains(&twice(3, false)));
+    net.act_at(3, 8);
+    net.run(1_000);
+    assert_eq!(net.bits(), [None, None, Some(8)]);
+    net.act_at(1, 4);
+    net.run(1_000);
+    assert_eq!(net.bits(), [Some(4), Some(4), Some(8)]);
+    // Then the elder one goes.
+    net.down = vec![1];
+    net.run(10_000);
+    assert_eq!(net.bits()[1..], [Some(4); 2]);
+    net.act_at(3, 0);
+    net.run(100);
+    assert_eq!(net.bits()[1..], [Some(0); 2]);
+}
+
+#[test]
+fn who_leaves_is_gone_at_once_and_comes_back_by_sync() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(4_000);
+    let mut actions = Vec::new();
+    assert!(net.node(3).command(Command::Leave, &mut actions));
+    net.act(3, actions);
+    assert_eq!(net.seen_by(1), ["+lb2", "+lb3", "-lb3"]);
+    net.run(20_000);
+    assert_eq!(net.seen_by(1), ["+lb2", "+lb3", "-lb3"]);
+    let left = |member: &Member<'_>| member.state == Shown::Left;
+    assert_eq!(net.node(1).members().filter(left).count(), 1);
+    net.act_at(1, 4);
+    net.run(100);
+    assert_eq!(net.bits(), [Some(4), Some(4), None]);
+    assert!(net.node(3).command(Command::Sync, &mut Vec::new()));
+    net.run(1_000);
+    assert_eq!(net.bits(), [Some(4); 3]);
+    assert_eq!(net.seen_by(1), ["+lb2", "+lb3", "-lb3", "+lb3"]);
+}
+
+#[test]
+fn only_who_is_known_can_be_forgotten_and_a_member_comes_back() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(4_000);
+    let mut actions = Vec::new();
+    assert!(!net.node(1).command(Command::Forget("lb4"), &mut actions));
+    assert!(net.node(1).command(Command::Forget("lb3"), &mut actions));
+    assert_eq!(actions, [Action::NodeDown("lb3".to_owned())]);
+    assert_eq!(net.node(1).members().count(), 2);
+    net.run(1_100);
+    assert_eq!(net.node(1).members().count(), 3);
+}
+
+#[test]
+fn registers_are_taken_only_from_the_address_of_the_hellos() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(4_000);
+    let life = net.node(1).incarnation;
+    let forged = format!("DSC 1.0 c=default n=lb1 i={life:x} s=ffff k=D e=1\nA 7 1 1 4 0\n");
+    net.deliver(9, 2, forged.as_bytes());
+    assert_eq!(net.bits()[1], None);
+    let (node, source) = ("lb1".to_owned(), b"192.0.2.9".to_vec());
+    assert!(
+        net.notes_of(2)
+            .contains(&Note::WrongSource { node, source })
+    );
+    net.deliver(1, 2, forged.as_bytes());
+    assert_eq!(net.bits()[1], Some(4));
+    // Of another life, or of nobody who is known.
+    for other in ["i=1 ", "n=lb9 i=1 "] {
+        let text = forged
+            .replace(&format!("i={life:x} "), other)
+            .replace(" 4 0", " 8 0");
+        net.deliver(1, 2, text.as_bytes());
+        assert_eq!(net.bits()[1], Some(4));
+    }
+}
+
+#[test]
+fn a_late_message_is_not_taken() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(4_000);
+    let life = net.node(1).incarnation;
+    let text = |number: u64, stamp: u64, bits: u32| {
+        let first = format!("DSC 1.0 c=default n=lb1 i={life:x} s={number:x} k=D e=0\n");
+        first + &format!("A 7 {stamp:x} 1 {bits:x} 0\n")
+    };
+    for (number, stamp, bits, expected) in [
+        (900, 5, 4, 4),
+        (899, 6, 8, 4),
+        (900, 6, 8, 4),
+        (901, 6, 8, 8),
+    ] {
+        net.deliver(1, 2, text(number, stamp, bits).as_bytes());
+        assert_eq!(net.bits()[1], Some(expected));
+    }
+}
+
+#[test]
+fn a_server_without_the_module_is_asked_seldom() {
+    let mut alone = Cluster::new(settings(1, &[1, 2]), 1, Now::default(), [], []);
+    let mut sent_ms = Vec::new();
+    for time_ms in (0..100_000).step_by(20) {
+        let now = Now {
+            wall_ms: NOON_MS,
+            steady_ms: time_ms,
+        };
+        let mut actions = Vec::new();
+        alone.tick(now, &mut actions);
+        for action in actions {
+            if let Action::Send { peer, number, .. } = action {
+                sent_ms.push(time_ms);
+                alone.answered(peer, number, 404, &mut Vec::new());
+            }
+        }
+    }
+    assert_eq!(sent_ms, [0, 30_000, 60_000, 90_000]);
+    assert!(alone.is_ready());
+}
+
+#[test]
+fn without_peers_the_bus_is_asked_until_somebody_answers() {
+    let mut net = Net::of(&[0, 0]);
+    for number in 1..=2 {
+        net.node(number).settings.peers = vec![];
+        net.node(number).peers = Peers::default();
+    }
+    net.run(12_000);
+    let hellos: Vec<Vec<u8>> = net
+        .said
+        .iter()
+        .filter_map(|(by, action)| match action {
+            Action::Broadcast { body } if *by == 1 => Some(body.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(hellos.len(), 3);
+    net.deliver(1, 2, &hellos[2]);
+    net.run(12_000);
+    assert_eq!(net.seen_by(1), ["+lb2"]);
+    let broadcasts = |(_, action): &&(usize, Action)| matches!(action, Action::Broadcast { .. });
+    assert_eq!(net.said.iter().filter(broadcasts).count(), 6);
+}
+
+#[test]
+fn there_are_never_more_nodes_than_there_may_be() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(4_000);
+    for number in 0..1_000 {
+        let text = format!(
+            "DSC 1.0 c=default n=x{number} i=1 s=1 k=H u=sip:x{number} r=0 p=3e8 t=1388 w=0\n\
+            M y{number} sip:y{number} 1 0\n"
+        );
+        net.deliver(9, 1, text.as_bytes());
+        assert!(
+            net.node(1).members().count() <= crate::dispatch::cluster::node::settings::MOST_NODES
+        );
+    }
+    assert!(net.notes_of(1).contains(&Note::TooManyNodes));
+    let notes = net.notes_of(1).len();
+    assert!(notes < 5, "{notes}");
+    // They are silent, and the real one is not.
+    net.run(10_000);
+    let alive = |member: &Member<'_>| member.state == Shown::Ready;
+    assert_eq!(net.node(1).members().filter(alive).count(), 2);
+}

@@ -1,0 +1,21 @@
+//! A node: members, and the exchange of registers with them.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`action`] | What a node is to do: send, apply, log. |
+//! | [`cursor`] | How far a peer has come with the registers of this node. |
+//! | [`hello`] | Hellos: who is a member, who hears whom, and who has a name. |
+//! | [`machine`] | A node: everything that can happen to it. |
+//! | [`peer`] | One other node, as this one knows it. |
+//! | [`peers`] | All other nodes that are known. |
+//! | [`settings`] | What the config says of the cluster, and limits. |
+//! | [`stream`] | What one node sends of its registers to another. |
+
+pub mod action;
+pub mod cursor;
+pub mod hello;
+pub mod machine;
+pub mod peer;
+pub mod peers;
+pub mod settings;
+pub mod stream;

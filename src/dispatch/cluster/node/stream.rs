@@ -1,0 +1,128 @@
+//! What one node sends of its registers to another.
+
+use super::action::{Action, PeerId, Ready};
+use super::cursor::Flight;
+use super::machine::Cluster;
+use super::peer::Life;
+use super::settings::ANSWER_MS;
+use crate::dispatch::cluster::state::clock::Now;
+use crate::dispatch::cluster::state::key::Key;
+use crate::dispatch::cluster::state::register::{Register, Rules};
+use crate::dispatch::cluster::text::message::{Content, Data, MOST_REGISTERS, Message};
+
+impl<R: Rules> Cluster<R> {
+    /// Sends a peer what it does not have yet, if nothing is under way to it.
+    ///
+    /// Only to one that says in its hello that it knows this life of this node: it would drop everything else.
+    pub(super) fn send_data(&mut self, id: PeerId, actions: &mut Vec<Action>) {
+        let Some(life) = self.peers.get(id).and_then(|peer| peer.alive()) else {
+            return;
+        };
+        let listens = life.knows_us && life.digest.is_some() && self.shares();
+        let silent = life.is_suspect(&self.settings, self.time_ms);
+        if !listens || silent || life.cursor.flight.is_some() {
+            return;
+        }
+        let mut wanted = self.wanted_by(life);
+        let mut registers = Vec::new();
+        let mut up_to = self.registers.last();
+        for (change, key, register) in wanted.by_ref().take(MOST_REGISTERS) {
+            registers.push((key, register));
+            up_to = change;
+        }
+        let end = wanted.next().is_none();
+        if end {
+            up_to = self.registers.last();
+        }
+        drop(wanted);
+        let needed = !registers.is_empty() || life.cursor.end_due;
+        let flight = needed.then(|| {
+            let content = Content::Data(Data { end, registers });
+            let number = self.last_number + 1;
+            let body = self.compose(number, content);
+            self.send(id, number, body, actions);
+            Flight {
+                number,
+                up_to,
+                end,
+                sent_ms: self.time_ms,
+            }
+        });
+        let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {
+            return;
+        };
+        match flight {
+            Some(_) => {
+                life.moved = true;
+                life.cursor.flight = flight;
+            }
+            // What has changed since then came from others.
+            None => life.cursor.acked = up_to,
+        }
+    }
+
+    /// Returns what a peer is to get and has not acknowledged.
+    fn wanted_by(&self, life: &Life) -> impl Iterator<Item = (u64, Key, Register)> {
+        let (all_to, node) = (life.cursor.all_to, self.node);
+        let changed = self.registers.changed_after(life.cursor.acked);
+        changed.filter(move |(change, _, register)| *change <= all_to || register.node == node)
+    }
+
+    /// Returns how many registers a peer is to get and has not acknowledged.
+    pub(super) fn behind(&self, life: &Life) -> u64 {
+        self.wanted_by(life).count() as u64
+    }
+
+    /// Stops waiting for an answer that has not come in time: what was in that message is sent again, in a message of its
+    /// own number.
+    pub(super) fn give_up_flight(&mut self, id: PeerId) {
+        let time_ms = self.time_ms;
+        let Some(peer) = self.peers.get_mut(id) else {
+            return;
+        };
+        let Some(life) = &mut peer.life else {
+            return;
+        };
+        let late = |flight: &mut Flight| flight.sent_ms + ANSWER_MS <= time_ms;
+        if life.cursor.flight.take_if(late).is_some() {
+            peer.counts.retried += 1;
+            self.counts.retried += 1;
+        }
+    }
+
+    /// Registers have arrived.
+    pub(super) fn take_data(
+        &mut self,
+        now: Now,
+        source: &[u8],
+        message: &Message<'_>,
+        data: &Data,
+        actions: &mut Vec<Action>,
+    ) {
+        if !self.shares() {
+            return;
+        }
+        let Some(id) = self.sender(source, message, actions) else {
+            return;
+        };
+        let time_ms = self.time_ms;
+        let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {
+            return;
+        };
+        if !R::is_new(message.number, life.taken_number) {
+            // A message that came late: all that it says was in a later one, which was taken.
+            self.counts.stale += 1;
+            return;
+        }
+        life.taken_number = message.number;
+        life.heard_ms = time_ms;
+        life.moved = true;
+        let from_ready = life.ready;
+        for &register in &data.registers {
+            self.merge(now, id, register, actions);
+        }
+        if data.end && from_ready {
+            self.become_ready(Ready::Synced, actions);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! What a message says.
+
+use crate::dispatch::cluster::state::key::Key;
+use crate::dispatch::cluster::state::register::Register;
+
+/// The most bytes of a message that are read.
+pub const MOST_BYTES: usize = 15_000;
+
+/// The most lines of a message that are read.
+pub const MOST_LINES: usize = 1_000;
+
+/// The most bytes of a message that are written: what fits into a server's TCP buffer, and into few fragments over UDP.
+pub const MOST_WRITTEN: usize = 8_000;
+
+/// The most registers that are written into one message. With numbers of full length they take 7,100 bytes.
+pub const MOST_REGISTERS: usize = 100;
+
+/// The most bytes of the name of a node or of a cluster.
+pub const MOST_NAME: usize = 64;
+
+/// The most bytes of a node's URI.
+pub const MOST_URI: usize = 128;
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message<'m> {
+    /// The name of the cluster.
+    pub cluster: &'m str,
+    /// The name of the node that sent it.
+    pub node: &'m str,
+    /// Which life of that node; it grows from one to the next.
+    pub incarnation: u64,
+    /// The number of the message within that life.
+    pub number: u64,
+    /// What it says.
+    pub content: Content<'m>,
+}
+
+/// What a message says, by its kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content<'m> {
+    /// The sender is there.
+    Hello(Hello<'m>),
+    /// What operators have set.
+    Data(Data),
+    /// The sender leaves.
+    Leave,
+    /// Something that only later versions understand.
+    Unknown,
+}
+
+/// What a hello says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hello<'m> {
+    /// Where the sender is reached.
+    pub uri: &'m str,
+    /// True if it has what the others have.
+    pub ready: bool,
+    /// How often it sends a hello, in milliseconds.
+    pub hello_ms: u64,
+    /// After how many milliseconds without a sign of life it takes another for dead.
+    pub dead_ms: u64,
+    /// Its wall clock, in milliseconds since 1970.
+    pub wall_ms: u64,
+    /// The digest of its registers; `None` if it shares no states.
+    pub digest: Option<u64>,
+    /// The other members, as far as they fit.
+    pub members: Vec<Told<'m>>,
+}
+
+/// What a hello tells of another member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told<'m> {
+    /// Its name.
+    pub name: &'m str,
+    /// Where it is reached.
+    pub uri: &'m str,
+    /// Its incarnation.
+    pub incarnation: u64,
+    /// How many milliseconds ago the sender of the hello had a message from it.
+    pub heard_ms: u64,
+}
+
+/// Registers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Data {
+    /// True if nothing follows: the receiver now has all that the sender has.
+    pub end: bool,
+    /// The registers.
+    pub registers: Vec<(Key, Register)>,
+}
+
+/// Tells whether a text can be a name or a URI in a message: visible ASCII, and no longer than this.
+#[must_use]
+pub fn is_word(text: &[u8], most: usize) -> bool {
+    (1..=most).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
+}

@@ -1,0 +1,301 @@
+//! Reading messages, and why a text is refused.
+//!
+//! Fields of the first line, letters of lines and fields at the end of lines that are not known here are skipped: a later
+//! version may have written them.
+
+use core::fmt;
+
+use super::hmac::HmacKey;
+use super::message::{
+    Content, Data, Hello, MOST_BYTES, MOST_LINES, MOST_NAME, MOST_URI, Message, Told, is_word,
+};
+use crate::dispatch::cluster::state::clock::Stamp;
+use crate::dispatch::cluster::state::key::{Key, NodeHash};
+use crate::dispatch::cluster::state::register::Register;
+
+/// The first word of each message.
+const MAGIC: &[u8] = b"DSC";
+
+/// The number before the point of a version that is understood; whatever follows it.
+const MAJOR: &[u8] = b"1";
+
+/// Why a message is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It has more bytes or lines than are read.
+    TooLong,
+    /// It is no message.
+    Unreadable {
+        /// The line, from 1.
+        line: usize,
+        /// The byte of the line, from 1.
+        column: usize,
+        /// What should be there.
+        expected: &'static str,
+    },
+    /// It is of a later version that says so.
+    Version,
+    /// It is for another cluster.
+    Cluster,
+    /// Its code is wrong or missing.
+    Code,
+}
+
+impl Refusal {
+    /// Returns the code of the SIP reply.
+    #[must_use]
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::TooLong => 413,
+            Self::Unreadable { .. } => 400,
+            Self::Version => 505,
+            Self::Cluster | Self::Code => 403,
+        }
+    }
+}
+
+/// Shows the reason of the SIP reply.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong => write!(f, "More Than {MOST_BYTES} Bytes Or {MOST_LINES} Lines"),
+            Self::Unreadable {
+                line,
+                column,
+                expected,
+            } => write!(f, "Line {line} Column {column}: No {expected}"),
+            Self::Version => f.write_str("Version 1 Is Understood"),
+            Self::Cluster => f.write_str("Another Cluster"),
+            Self::Code => f.write_str("Wrong Or Missing Code"),
+        }
+    }
+}
+
+/// Reads a message from outside.
+///
+/// # Errors
+/// If it is not a message for this cluster under this key.
+pub fn check<'m>(
+    body: &'m [u8],
+    cluster: &str,
+    key: Option<&HmacKey>,
+) -> Result<Message<'m>, Refusal> {
+    if body.len() > MOST_BYTES {
+        return Err(Refusal::TooLong);
+    }
+    if let Some(key) = key {
+        let (text, code) = split_code(body).ok_or(Refusal::Code)?;
+        if !key.fits(text, code) {
+            return Err(Refusal::Code);
+        }
+    }
+    let message = read(body)?;
+    if message.cluster == cluster {
+        Ok(message)
+    } else {
+        Err(Refusal::Cluster)
+    }
+}
+
+/// Reads a message whose code and cluster were checked before.
+///
+/// # Errors
+/// If it is none.
+pub fn read(body: &[u8]) -> Result<Message<'_>, Refusal> {
+    if body.len() > MOST_BYTES || body.iter().filter(|&&byte| byte == b'\n').count() > MOST_LINES {
+        return Err(Refusal::TooLong);
+    }
+    let lines = match body.strip_suffix(b"\n") {
+        Some(lines) => lines,
+        None => {
+            let last = body.rsplit(|&byte| byte == b'\n').next().unwrap_or(body);
+            return Err(Refusal::Unreadable {
+                line: body.split(|&byte| byte == b'\n').count(),
+                column: last.len() + 1,
+                expected: "End Of Line",
+            });
+        }
+    };
+    let mut lines = (1..).zip(lines.split(|&byte| byte == b'\n'));
+    let (_, first) = lines.next().unwrap_or_default();
+    let mut words = Words::of(1, first);
+    words.exactly(MAGIC, "Message")?;
+    let version = words.next("Version")?;
+    if version.split(|&byte| byte == b'.').next() != Some(MAJOR) {
+        return Err(Refusal::Version);
+    }
+    let mut message = read_first(words)?;
+    for (number, line) in lines {
+        let mut words = Words::of(number, line);
+        let letter = words.next("Letter")?;
+        match (letter, &mut message.content) {
+            (b"A", Content::Data(data)) => data.registers.push(words.register()?),
+            (b"M", Content::Hello(hello)) => hello.members.push(words.told()?),
+            _ => {}
+        }
+    }
+    Ok(message)
+}
+
+/// Returns the text before the line of the code, and the code.
+fn split_code(body: &[u8]) -> Option<(&[u8], &[u8])> {
+    let lines = body.strip_suffix(b"\n")?;
+    let before = lines.iter().rposition(|&byte| byte == b'\n')? + 1;
+    let (text, last) = body.split_at_checked(before)?;
+    Some((text, last.strip_prefix(b"Z ")?.strip_suffix(b"\n")?))
+}
+
+/// Reads the fields of the first line.
+fn read_first<'m>(mut words: Words<'m>) -> Result<Message<'m>, Refusal> {
+    let (mut cluster, mut node, mut incarnation, mut number) = (None, None, None, None);
+    let mut kind = None;
+    let mut hello = Hello::default();
+    let mut data = Data::default();
+    while words.rest.is_some() {
+        let column = words.column;
+        let field = words.next_field().unwrap_or_default();
+        let Some(at) = field.iter().position(|&byte| byte == b'=') else {
+            continue;
+        };
+        let (name, value) = field.split_at(at);
+        let mut value = Words {
+            line: words.line,
+            column: column + at + 1,
+            rest: value.get(1..),
+        };
+        match name {
+            b"c" => cluster = Some(value.word(MOST_NAME, "Cluster")?),
+            b"n" => node = Some(value.word(MOST_NAME, "Node")?),
+            b"i" => incarnation = Some(value.number("Incarnation")?),
+            b"s" => number = Some(value.number("Number")?),
+            b"k" => kind = Some(value.next("Kind")?),
+            b"u" => hello.uri = value.word(MOST_URI, "URI")?,
+            b"r" => hello.ready = value.number("Readiness")? != 0,
+            b"p" => hello.hello_ms = value.number("Period")?,
+            b"t" => hello.dead_ms = value.number("Time")?,
+            b"w" => hello.wall_ms = value.number("Clock")?,
+            b"d" => hello.digest = Some(value.number("Digest")?),
+            b"e" => data.end = value.number("End")? != 0,
+            _ => {}
+        }
+    }
+    let missing = |expected| words.unreadable(expected);
+    let content = match kind.ok_or_else(|| missing("Kind"))? {
+        b"H" if hello.uri.is_empty() => return Err(missing("URI")),
+        b"H" => Content::Hello(hello),
+        b"D" => Content::Data(data),
+        b"V" => Content::Leave,
+        _ => Content::Unknown,
+    };
+    Ok(Message {
+        cluster: cluster.ok_or_else(|| missing("Cluster"))?,
+        node: node.ok_or_else(|| missing("Node"))?,
+        incarnation: incarnation.ok_or_else(|| missing("Incarnation"))?,
+        number: number.ok_or_else(|| missing("Number"))?,
+        content,
+    })
+}
+
+/// The words of a line that are still to be read; one blank is between two.
+struct Words<'m> {
+    line: usize,
+    /// The column of what is still to be read.
+    column: usize,
+    /// What is still to be read; `None` after the last word.
+    rest: Option<&'m [u8]>,
+}
+
+impl<'m> Words<'m> {
+    fn of(line: usize, text: &'m [u8]) -> Self {
+        Self {
+            line,
+            column: 1,
+            rest: Some(text),
+        }
+    }
+
+    fn unreadable(&self, expected: &'static str) -> Refusal {
+        Refusal::Unreadable {
+            line: self.line,
+            column: self.column,
+            expected,
+        }
+    }
+
+    /// Returns the next word, which may be empty.
+    fn next_field(&mut self) -> Option<&'m [u8]> {
+        let rest = self.rest?;
+        let end = rest.iter().position(|&byte| byte == b' ');
+        let (word, rest) = match end {
+            Some(end) => (rest.get(..end)?, rest.get(end + 1..)),
+            None => (rest, None),
+        };
+        self.column += word.len() + usize::from(rest.is_some());
+        self.rest = rest;
+        Some(word)
+    }
+
+    /// Returns the next word, which is not empty.
+    fn next(&mut self, expected: &'static str) -> Result<&'m [u8], Refusal> {
+        self.read(expected, Some)
+    }
+
+    fn exactly(&mut self, word: &[u8], expected: &'static str) -> Result<(), Refusal> {
+        self.read(expected, |found| (found == word).then_some(()))
+    }
+
+    fn word(&mut self, most: usize, expected: &'static str) -> Result<&'m str, Refusal> {
+        self.read(expected, |word| {
+            let word = is_word(word, most).then_some(word)?;
+            core::str::from_utf8(word).ok()
+        })
+    }
+
+    /// Reads a hexadecimal number.
+    fn number(&mut self, expected: &'static str) -> Result<u64, Refusal> {
+        self.read(expected, |word| {
+            let digits = word.iter().map(|&byte| char::from(byte).to_digit(16));
+            let add = |number: u64, digit: Option<u32>| Some(number << 4 | u64::from(digit?));
+            (word.len() <= 16).then(|| digits.into_iter().try_fold(0, add))?
+        })
+    }
+
+    fn flags(&mut self, expected: &'static str) -> Result<u32, Refusal> {
+        let refusal = self.unreadable(expected);
+        u32::try_from(self.number(expected)?).map_err(|_| refusal)
+    }
+
+    fn register(&mut self) -> Result<(Key, Register), Refusal> {
+        let key = Key(self.number("Key")?);
+        let register = Register {
+            stamp: Stamp(self.number("Stamp")?),
+            node: NodeHash(self.number("Node")?),
+            bits: self.flags("Flags")?,
+            base: self.flags("Listed Flags")?,
+        };
+        Ok((key, register))
+    }
+
+    fn told(&mut self) -> Result<Told<'m>, Refusal> {
+        Ok(Told {
+            name: self.word(MOST_NAME, "Name")?,
+            uri: self.word(MOST_URI, "URI")?,
+            incarnation: self.number("Incarnation")?,
+            heard_ms: self.number("Time")?,
+        })
+    }
+
+    /// Reads the next word; an error names its first column.
+    fn read<T>(
+        &mut self,
+        expected: &'static str,
+        read: impl FnOnce(&'m [u8]) -> Option<T>,
+    ) -> Result<T, Refusal> {
+        let refusal = self.unreadable(expected);
+        let word = self.next_field().filter(|word| !word.is_empty());
+        word.and_then(read).ok_or(refusal)
+    }
+}
+
+#[cfg(test)]
+mod tests;
