@@ -20,9 +20,9 @@ pub const MOST_BYTES: usize = 8 << 20;
 /// Bytes that the server's allocator may take for a piece besides (100 with its default, qm).
 const PIECE: usize = 100;
 
-/// Returns the bytes that count for an event with a URI of this length.
-const fn cost(uri_len: usize) -> usize {
-    size_of::<Posted>() + uri_len + PIECE
+/// Returns the bytes that count for an event with texts of these lengths.
+const fn cost(uri_len: usize, node_len: usize) -> usize {
+    size_of::<Posted>() + uri_len + node_len + PIECE
 }
 
 /// An event that waits.
@@ -34,9 +34,10 @@ struct Posted {
     is_up: bool,
     cause: u32,
     uri: ShmSlice<u8>,
+    node: ShmSlice<u8>,
 }
 
-// SAFETY: numbers, a pointer into the arena and a shared slice; zeroed it is an event of set 0.
+// SAFETY: numbers, a pointer into the arena and shared slices; zeroed it is an event of set 0.
 unsafe impl ShmSafe for Posted {}
 
 impl Free for Posted {
@@ -74,6 +75,8 @@ pub struct QueuedEvent {
     pub flip: Flip,
     /// The cause of the change.
     pub cause: Cause,
+    /// The name of the node that decided it, if the cause is [`Cause::Cluster`]; else empty.
+    pub node: Vec<u8>,
 }
 
 /// One process's way to the queue. Made before the server forks, then copied by the fork.
@@ -123,7 +126,7 @@ impl<A: Arena> EventQueue<A> {
     /// [`Refused`]: it is not posted.
     pub fn post(&self, event: &QueuedEvent) -> Result<(), Refused> {
         let root = self.root();
-        let cost = cost(event.uri.len());
+        let cost = cost(event.uri.len(), event.node.len());
         let posted = if root.bytes.fetch_add(cost, Relaxed) + cost <= MOST_BYTES {
             write(&self.arena, event).map_err(Refused::from)
         } else {
@@ -151,7 +154,7 @@ impl<A: Arena> EventQueue<A> {
         while let Some(posted) = NonNull::new(at) {
             // SAFETY: taken with the whole list, so ours alone, and it came from this arena.
             let posted = unsafe { Owned::new(posted, &self.arena) };
-            bytes += cost(posted.uri.get().len());
+            bytes += cost(posted.uri.get().len(), posted.node.get().len());
             events.push(read(&posted));
             at = posted.next;
         }
@@ -193,12 +196,15 @@ fn write<'a, A: Arena>(
 ) -> Result<Owned<'a, A, Posted>, OutOfMemory> {
     let mut plan = Plan::<Posted>::of_header();
     let uri = plan.array::<u8>(event.uri.len());
+    let node = plan.array::<u8>(event.node.len());
     let mut block = plan.alloc(arena)?;
-    let uri = block.slice(&uri);
+    let (uri, node) = (block.slice(&uri), block.slice(&node));
     // SAFETY: just made; nobody else has it.
     unsafe { uri.fill() }.copy_from_slice(&event.uri);
+    // SAFETY: just made; nobody else has it.
+    unsafe { node.fill() }.copy_from_slice(&event.node);
     let posted = block.fill();
-    (posted.set, posted.uri) = (event.set, uri);
+    (posted.set, posted.uri, posted.node) = (event.set, uri, node);
     (posted.old, posted.new) = (event.old, event.new);
     posted.is_up = event.flip == Flip::Up;
     posted.cause = event.cause.number();
@@ -214,5 +220,6 @@ fn read(posted: &Posted) -> QueuedEvent {
         new: posted.new,
         flip: if posted.is_up { Flip::Up } else { Flip::Down },
         cause: Cause::from_number(posted.cause),
+        node: posted.node.get().to_vec(),
     }
 }

@@ -16,6 +16,8 @@ pub enum Cause {
     Script = 3,
     /// The result of a ping.
     Ping = 4,
+    /// An operator's command, or a script, on another node of the cluster.
+    Cluster = 5,
 }
 
 impl Cause {
@@ -33,6 +35,7 @@ impl Cause {
             2 => Cause::Rpc,
             3 => Cause::Script,
             4 => Cause::Ping,
+            5 => Cause::Cluster,
             _ => Cause::Start,
         }
     }
@@ -46,13 +49,21 @@ impl Cause {
             Cause::Rpc => "rpc",
             Cause::Reload => "reload",
             Cause::Start => "start",
+            Cause::Cluster => "cluster",
         }
+    }
+
+    /// Returns true if somebody has decided, here or on another node, and nobody has measured: then being inactive is
+    /// kept over a restart.
+    #[must_use]
+    pub const fn is_command(self) -> bool {
+        matches!(self, Cause::Rpc | Cause::Cluster)
     }
 }
 
 /// Which changes become events: the parameter `event_callback_mode`, a sum of bits.
 ///
-/// Without any bit, changes by pings and by scripts do.
+/// Without any bit, changes by pings, by scripts and by other nodes of the cluster do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventMode(i32);
 
@@ -91,7 +102,7 @@ impl EventMode {
         match cause {
             Cause::Ping => true,
             _ if self.has(Self::ALL) => true,
-            Cause::Script => !self.has(Self::PINGS),
+            Cause::Script | Cause::Cluster => !self.has(Self::PINGS),
             Cause::Rpc | Cause::Reload | Cause::Start => false,
         }
     }
@@ -131,9 +142,9 @@ pub const fn is_down(state: State) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Cause::{Ping, Reload, Rpc, Script, Start};
+    use Cause::{Cluster, Ping, Reload, Rpc, Script, Start};
 
-    const CAUSES: [Cause; 5] = [Ping, Script, Rpc, Reload, Start];
+    const CAUSES: [Cause; 6] = [Ping, Script, Cluster, Rpc, Reload, Start];
 
     #[test]
     fn each_mode_hears_its_causes() {
@@ -141,8 +152,8 @@ mod tests {
             let mode = EventMode::from_number(number, summed);
             CAUSES.map(|cause| mode.hears(cause))
         };
-        let pings = [true, false, false, false, false];
-        let default = [true, true, false, false, false];
+        let pings = [true, false, false, false, false, false];
+        let default = [true, true, true, false, false, false];
         for summed in [true, false] {
             for (number, expected) in [
                 (0, default),
@@ -152,9 +163,9 @@ mod tests {
                 (5, pings),
                 (6, default),
                 (7, pings),
-                (65_536, [true; 5]),
-                (65_537, [true; 5]),
-                (65_540, [true; 5]),
+                (65_536, [true; 6]),
+                (65_537, [true; 6]),
+                (65_540, [true; 6]),
                 (8, default),
                 (-1, default),
                 (i32::MIN, default),
@@ -163,15 +174,15 @@ mod tests {
             }
         }
         assert_eq!(heard(3, true), pings);
-        assert_eq!(heard(3, false), [true; 5]);
+        assert_eq!(heard(3, false), [true; 6]);
     }
 
     #[test]
     fn causes_and_bits_are_documented() {
         let events = include_str!("../../../doc/reference/events.md");
-        for number in 0..=5 {
+        for number in 0..=6 {
             let cause = Cause::from_number(number);
-            assert!(cause.number() == number || (number, cause) == (5, Start));
+            assert!(cause.number() == number || (number, cause) == (6, Start));
             assert!(
                 events.contains(&format!("\n| `{}` | ", cause.name())),
                 "{cause:?}"

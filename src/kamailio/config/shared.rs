@@ -12,8 +12,10 @@ pub struct Shared {
     pub pings_off: AtomicU32,
     /// Not 0 if `probing_threshhold`, the old name, was set after the new one.
     pub old_threshold: AtomicU32,
-    /// Counts changes of states that are kept over restarts.
+    /// Counts changes of states that are decided here and kept over restarts.
     pub state_changes: AtomicU32,
+    /// Counts what is kept over restarts of the decisions of the cluster.
+    pub cluster_changes: AtomicU32,
     /// Not 0 while the states that operators set are to be kept but cannot be written.
     pub states_not_kept: AtomicU32,
     /// Not 0 while the lists do not take the answers for names.

@@ -57,6 +57,8 @@ pub struct Feed<'m> {
     module: &'m Module,
     author: Author,
     reason: Vec<u8>,
+    /// The name of the node of the cluster that decided; empty if that was none.
+    node: Vec<u8>,
     events: Vec<QueuedEvent>,
     /// Lines of the log that are written before the events are told.
     lines: Vec<Line>,
@@ -76,6 +78,7 @@ impl<'m> Feed<'m> {
             module,
             author: Author::of(cause, &reason),
             reason: reason.text.to_vec(),
+            node: Vec::new(),
             events: Vec::new(),
             lines: Vec::new(),
             lost: 0,
@@ -145,8 +148,14 @@ impl<'m> Feed<'m> {
             );
         }
         let differing = State(old.bits() ^ new.bits());
-        if cause == Cause::Rpc || differing.intersects(State::ADMINISTRATIVE) {
-            self.module.shared.state_changes.fetch_add(1, SeqCst);
+        let shared = self.module.shared;
+        match cause {
+            Cause::Cluster => _ = shared.cluster_changes.fetch_add(1, SeqCst),
+            Cause::Rpc => _ = shared.state_changes.fetch_add(1, SeqCst),
+            _ if differing.intersects(State::ADMINISTRATIVE) => {
+                shared.state_changes.fetch_add(1, SeqCst);
+            }
+            _ => {}
         }
         if !listeners.hear(cause) {
             return;
@@ -154,7 +163,8 @@ impl<'m> Feed<'m> {
         let flip = listeners.mode.event(cause, old, new, compat);
         if let Some(flip) = flip.filter(|&flip| listeners.want(flip)) {
             let room = heap::reserve(&mut self.events, 1);
-            let Ok(uri) = room.and_then(|()| heap::copy(uri)) else {
+            let texts = room.and_then(|()| Ok((heap::copy(uri)?, heap::copy(&self.node)?)));
+            let Ok((uri, node)) = texts else {
                 self.lost += 1;
                 return;
             };
@@ -165,6 +175,7 @@ impl<'m> Feed<'m> {
                 new,
                 flip,
                 cause,
+                node,
             });
         }
     }
@@ -213,6 +224,7 @@ impl<'m> Feed<'m> {
                 new: state,
                 flip: Flip::Down,
                 cause,
+                node: Vec::new(),
             }));
         }
         // Those that have come up since.
@@ -303,6 +315,7 @@ impl<'m> Feed<'m> {
             old: ScriptText::new(&event.old.letters(compat)),
             new: ScriptText::new(&event.new.letters(compat)),
             cause: ScriptText::new(event.cause.name().as_bytes()),
+            node: ScriptText::new(&event.node),
             code: self.author.code,
             reason: ScriptText::new(&self.reason),
             from_reply: self.author.from_reply,

@@ -29,6 +29,8 @@ pub struct Event {
     pub new: ScriptText,
     /// The name of the [`Cause`](crate::dispatch::state::event::Cause) of the change.
     pub cause: ScriptText,
+    /// The name of the node of the cluster that decided; empty if that was none.
+    pub node: ScriptText,
     /// The status of a reply, or a code of [`Reason`](crate::kamailio::server::message::Reason).
     pub code: i32,
     /// The text beside it.

@@ -30,7 +30,7 @@ const KEPT_HEAP: usize = 400;
 
 /// Returns a destination's state as it is kept.
 pub fn to_keep(record: &DestRecord, listed: State) -> State {
-    let by_command = record.cause().0 == Cause::Rpc;
+    let by_command = record.cause().0.is_command();
     record.state().kept_as(listed, by_command)
 }
 
@@ -116,7 +116,7 @@ impl KeptFile {
                 let Some(dest) = pinned.view(kept.set).and_then(|view| dest_of(view, kept)) else {
                     return true;
                 };
-                let by_operator = dest.record().cause().0 == Cause::Rpc;
+                let by_operator = dest.record().cause().0.is_command();
                 if state(kept.listed) == dest.listed && !by_operator {
                     found.push((dest.line, module.store.hold(dest), state(kept.flags)));
                 }

@@ -28,8 +28,8 @@ const RETRY_US: u64 = 2_000_000;
 /// The memory of the process between two ticks.
 #[derive(Default)]
 struct Keeper {
-    /// Follows the count of changes and the version of the lists.
-    pace: Pace<(u32, u64)>,
+    /// Follows the counts of changes and the version of the lists.
+    pace: Pace<(u32, u32, u64)>,
     /// The file, as the process that forked this one has found it.
     file: KeptFile,
     /// Flags that rows of the table still have to get back.
@@ -95,6 +95,7 @@ impl Keeper {
     fn tick(&mut self, module: &Module) {
         let version = (
             module.shared.state_changes.load(SeqCst),
+            module.shared.cluster_changes.load(SeqCst),
             module.store.version(),
         );
         let Some(walk) = self.pace.begin(version) else {

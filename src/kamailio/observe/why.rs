@@ -39,6 +39,7 @@ pub fn why(module: &Module, dest: &Dest) -> String {
         Cause::Start | Cause::Reload => AS_LISTED.to_owned(),
         Cause::Script => "set by the script (ds_mark_dst)".to_owned(),
         Cause::Rpc => BY_COMMAND.to_owned(),
+        Cause::Cluster => "set on another node (cluster)".to_owned(),
         Cause::Ping => match record.health().and_then(Health::last) {
             Some(last) => by_ping(last),
             None => "found by pings".to_owned(),

@@ -7,7 +7,7 @@ use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::message::MessageArg;
 use crate::kamailio::server::pv_export::{Names, PvRet, ValueArg};
 use crate::kamailio::server::sys;
-use crate::kamailio::server::text::StrArg;
+use crate::kamailio::server::text::{ScriptText, StrArg};
 
 /// Writes a part of the event as the value of the variable.
 type Part = fn(&ValueArg, &Event) -> PvRet;
@@ -16,19 +16,25 @@ const NAMES: Names<Part> = Names {
     variable: "$dsv",
     known: &[
         ("code", |value, event| value.number(event.code)),
-        ("reason", |value, event| match event.reason.is_empty() {
-            true => value.null(),
-            false => value.text(&event.reason),
-        }),
+        ("reason", |value, event| text_or_null(value, &event.reason)),
         ("flags", |value, event| value.number(flags(event))),
         ("uri", |value, event| value.text(&event.uri)),
         ("setid", |value, event| value.number(event.set)),
         ("group", |value, event| value.number(event.set)),
         ("cause", |value, event| value.text(&event.cause)),
+        ("node", |value, event| text_or_null(value, &event.node)),
         ("old", |value, event| value.text(&event.old)),
         ("new", |value, event| value.text(&event.new)),
     ],
 };
+
+/// Writes a text, and null for one that is empty.
+fn text_or_null(value: &ValueArg, text: &ScriptText) -> PvRet {
+    match text.is_empty() {
+        true => value.null(),
+        false => value.text(text),
+    }
+}
 
 /// Bit 1: a reply from the network caused the event.
 fn flags(event: &Event) -> c_int {

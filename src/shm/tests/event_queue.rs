@@ -7,14 +7,17 @@ use crate::shm::event_queue::{EventQueue, MOST_BYTES, QueuedEvent, Refused};
 use crate::shm::memory::arena::OutOfMemory;
 
 fn event(set: i32) -> QueuedEvent {
-    let causes = [Cause::Rpc, Cause::Reload, Cause::Start];
+    let causes = [Cause::Rpc, Cause::Reload, Cause::Cluster];
+    let cause = causes[usize::try_from(set % 3).unwrap()];
+    let node = if cause == Cause::Cluster { "lb2" } else { "" };
     QueuedEvent {
         set,
         uri: format!("sip:host:{set}").into_bytes(),
         old: State(8),
         new: State(0x41),
         flip: [Flip::Up, Flip::Down][usize::from(set % 2 == 0)],
-        cause: causes[usize::try_from(set % 3).unwrap()],
+        cause,
+        node: node.into(),
     }
 }
 

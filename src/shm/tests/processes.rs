@@ -72,6 +72,7 @@ fn calls_events_and_addresses_of_processes_are_exact() {
                 new: State(1),
                 flip: Flip::Down,
                 cause: Cause::Rpc,
+                node: Vec::new(),
             };
             queue.post(&event).unwrap();
             posted.fetch_add(1, Ordering::SeqCst);

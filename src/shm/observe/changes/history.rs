@@ -198,7 +198,7 @@ mod tests {
             uri: vec![b'u'; 7 * number as usize].into(),
             old: State(number ^ 0x1_0008),
             new: State(u32::MAX - number),
-            cause: Cause::from_number(number % 5),
+            cause: Cause::from_number(number % 6),
             code: 800 - 200 * i32::try_from(number).unwrap(),
             status: u16::try_from(500 * (number % 2)).unwrap(),
             ended: ended[number as usize % 4],

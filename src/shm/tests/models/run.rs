@@ -158,6 +158,7 @@ mod tests {
                 new: State(1),
                 flip: Flip::Down,
                 cause: Cause::Rpc,
+                node: Vec::new(),
             };
             posting.post(&event).unwrap();
         }));

@@ -65,6 +65,7 @@ fn all_that_processes_do_at_once_leaves_everything_exact() {
                     new: outcome.state,
                     flip: Flip::Down,
                     cause: Cause::Rpc,
+                    node: Vec::new(),
                 };
                 queue.post(&event).unwrap();
                 *posted.lock().unwrap() += 1;

@@ -19,6 +19,7 @@ fn event(poster: i32, number: usize) -> QueuedEvent {
         new: State(0x41),
         flip: Flip::Up,
         cause: Cause::Rpc,
+        node: Vec::new(),
     }
 }
 

@@ -28,6 +28,7 @@ fn event(number: u8, len: usize) -> QueuedEvent {
         new: State::INACTIVE,
         flip: Flip::Down,
         cause: Cause::from_number(1),
+        node: Vec::new(),
     }
 }
 

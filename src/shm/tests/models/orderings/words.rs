@@ -22,6 +22,7 @@ fn event(set: i32) -> QueuedEvent {
         new: State(1),
         flip: Flip::Down,
         cause: Cause::Rpc,
+        node: Vec::new(),
     }
 }
 
