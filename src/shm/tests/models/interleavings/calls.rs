@@ -102,6 +102,14 @@ impl Desk {
         moves
     }
 
+    /// Counts a call for the destination that another algorithm has chosen.
+    fn count_at(&self, process: usize, call: &str, at: usize) {
+        let pinned = self.farm.pin(process);
+        let view = pinned.view(1).unwrap();
+        let counting = self.counting(0, process, view, call);
+        self.calls.count_at(counting, call.as_bytes(), at);
+    }
+
     fn is_counted(&self, call: &str) -> bool {
         let name = self.calls.key().call(call.as_bytes(), b"x", None);
         quiet(|| self.calls.is_counted(1, &name))
@@ -404,6 +412,104 @@ fn each_makes_room_in_its_turn() {
     desk.end(3);
 }
 
+/// Asserts that the calls that are counted, and no others, make room in their turn.
+fn assert_turns(desk: &Desk, most: usize) {
+    quiet(|| {
+        let fresh = ["a", "b", "c", "d", "e", "f", "g", "h"];
+        for call in fresh {
+            let placed = desk.place(0, call, true);
+            assert!(matches!(placed, Some((_, Placed::New))), "{placed:?}");
+        }
+        let (older, newest) = fresh.split_at(fresh.len() - most);
+        assert!(newest.iter().all(|call| desk.is_counted(call)));
+        assert!(!older.iter().any(|call| desk.is_counted(call)));
+        assert_eq!(desk.calls.up(), most);
+    });
+}
+
+/// Neighbours in the queue end at once, while a call comes behind them.
+fn neighbours_leave_the_queue() {
+    let desk = Desk::new(&unlimited(), 4);
+    quiet(|| ["first", "second", "third"].map(|call| desk.place(0, call, true)));
+    processes(&[
+        &|| assert_eq!(desk.end_call(1, "second"), 1),
+        &|| assert_eq!(desk.end_call(2, "third"), 1),
+        &|| _ = desk.place(3, "one", true),
+    ]);
+    desk.assert_up(2);
+    assert!(desk.is_counted("first") && desk.is_counted("one"));
+    assert_turns(&desk, 4);
+    desk.end(4);
+}
+
+/// The table is full, and two calls come at once: each makes room for itself.
+fn two_make_room() {
+    let desk = Desk::new(&unlimited(), 2);
+    quiet(|| ["first", "second"].map(|call| desk.place(0, call, true)));
+    processes(&[&|| _ = desk.place(1, "one", true), &|| {
+        _ = desk.place(2, "two", true)
+    }]);
+    assert!(!desk.is_counted("first"), "it is the oldest");
+    assert_turns(&desk, 2);
+    desk.end(2);
+}
+
+/// Two processes use the memory of calls that have ended, one of which was confirmed, while a third call ends.
+fn memory_is_used_again() {
+    let desk = Desk::new(&unlimited(), usize::MAX);
+    quiet(|| {
+        for call in ["first", "second", "third"] {
+            desk.place(0, call, true);
+        }
+        let first = desk.calls.key().call(b"first", b"x", None);
+        assert!(desk.calls.confirm(&first));
+        assert_eq!(desk.end_call(0, "second"), 1);
+        assert_eq!(desk.end_call(0, "first"), 1);
+    });
+    processes(&[
+        &|| _ = desk.place(1, "one", true),
+        &|| _ = desk.place(2, "two", true),
+        &|| assert_eq!(desk.end_call(3, "third"), 1),
+    ]);
+    desk.assert_up(2);
+    let expired = quiet(|| desk.calls.expire(&desk.farm, 0, 10, 0, 1));
+    assert_eq!(expired, 2, "nobody has confirmed the new calls");
+    desk.end(0);
+}
+
+/// Another algorithm sends the requests of one call to two destinations at once, while a third process ends a call that
+/// stands beside it in the queue.
+fn calls_of_every_algorithm() {
+    let desk = Desk::new(&unlimited(), 3);
+    quiet(|| ["first", "second"].map(|call| desk.count_at(0, call, 0)));
+    processes(&[
+        &|| desk.count_at(1, "one", 0),
+        &|| desk.count_at(2, "one", 1),
+        &|| assert_eq!(desk.end_call(3, "second"), 1),
+    ]);
+    desk.assert_up(2);
+    assert!(desk.is_counted("first") && desk.is_counted("one"));
+    assert_turns(&desk, 3);
+    desk.end(3);
+}
+
+/// Two requests of a counted call move it at once, from the middle of the queue to its end, while its neighbour ends.
+/// Then it ends as the newest.
+fn moves_without_a_limit() {
+    let desk = Desk::new(&unlimited(), 3);
+    quiet(|| ["first", "second", "third"].map(|call| desk.count_at(0, call, 0)));
+    processes(&[
+        &|| desk.count_at(1, "second", 1),
+        &|| desk.count_at(2, "second", 1),
+        &|| assert_eq!(desk.end_call(3, "first"), 1),
+    ]);
+    desk.assert_up(2);
+    assert_eq!(desk.loads(), [1, 1]);
+    assert_eq!(quiet(|| desk.end_call(0, "second")), 1);
+    assert_turns(&desk, 3);
+    desk.end(3);
+}
+
 /// Calls expire while one is confirmed and another one comes, which takes what the first left and is younger.
 fn calls_expire() {
     let desk = Desk::new(&limited(), usize::MAX);
@@ -487,6 +593,9 @@ fn sticky() {
     });
 }
 
+/// More schedules for models in which a process that waits for room would wait for ever in an unfair one.
+const DRAWN: &[How] = &[How::Random(20_000), How::Priorities(4, 20_000)];
+
 pub const MODELS: &[Model] = &[
     model!("more calls than room", more_calls_than_room()),
     model!("one call twice", one_call_twice(false)),
@@ -505,6 +614,21 @@ pub const MODELS: &[Model] = &[
         run: each_makes_room_in_its_turn,
         quick: &[How::All],
         full: &[],
+    },
+    model!("neighbours leave the queue", neighbours_leave_the_queue()),
+    Model {
+        name: "two make room",
+        run: two_make_room,
+        quick: &[How::Priorities(2, 300)],
+        full: DRAWN,
+    },
+    model!("memory is used again", memory_is_used_again()),
+    model!("calls of every algorithm", calls_of_every_algorithm()),
+    Model {
+        name: "moves without a limit",
+        run: moves_without_a_limit,
+        quick: &[How::Priorities(2, 300), How::Priorities(3, 700)],
+        full: DRAWN,
     },
     model!("calls expire", calls_expire()),
     model!("calls over removals", calls_over_removals()),
