@@ -147,7 +147,9 @@ fn a_thousand_scrapes_beside_reloads_and_calls_break_nothing_and_lose_no_memory(
     );
     let used = private(&server);
     assert!(used <= before.1 + SLACK, "private: {} to {used}", before.1);
-    for (pid, now) in resident(&server) {
+    // Memcheck's own notes grow with each place of a leak and of a stack that it sees.
+    let watched = resident(&server).into_iter();
+    for (pid, now) in watched.filter(|_| !under_valgrind()) {
         let then = before.2[&pid];
         assert!(
             now <= then + HEAP_SLACK,
