@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use harness::{
-    Answer, Config, Kamailio, Module, Probe, Request, Uac, Uas, fails_to_start, patience, wait_for,
+    Answer, Config, Kamailio, Module, Probe, Request, Uac, Uas, patience, refuses, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -280,9 +280,8 @@ fn without_counters_there_is_no_group() {
     let listed = server.kamcmd(&["cnt.grps_list"]).unwrap();
     assert!(!listed.contains("dispatcher"), "{listed}");
     let config = config(3, TWO_SETS);
-    let log = fails_to_start(Module::Rust, config);
     let expected = "parameter counters: found \"3\", expected 0, 1 or 2";
-    assert!(log.contains(expected), "{log}");
+    refuses(config, expected);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use harness::{Config, Kamailio, Module, TempDir, fails_to_start, patience, wait_for};
+use harness::{Config, Kamailio, Module, TempDir, patience, refuses, wait_for};
 use serde_json::json;
 
 const LIST: &str = "1 sip:127.0.0.1:7001\n1 sip:127.0.0.1:7002 8\n1 sip:127.0.0.1:7003 4\n\
@@ -171,15 +171,13 @@ fn a_file_that_cannot_be_written_is_said_once_and_tried_again() {
 #[test]
 fn states_are_kept_in_one_place() {
     let routes = || Config::routes("request_route { exit; }").list(LIST);
-    let log = fails_to_start(Module::Rust, routes().param("db_state_mode", 1));
-    assert!(
-        log.contains("parameter db_state_mode: found \"1\", expected 0 without db_url"),
-        "{log}"
+    refuses(
+        routes().param("db_state_mode", 1),
+        "parameter db_state_mode: found \"1\", expected 0 without db_url",
     );
-    let log = fails_to_start(Module::Rust, routes().param("db_state_mode", 2));
-    assert!(
-        log.contains("parameter db_state_mode: found \"2\", expected 0 or 1"),
-        "{log}"
+    refuses(
+        routes().param("db_state_mode", 2),
+        "parameter db_state_mode: found \"2\", expected 0 or 1",
     );
 }
 

@@ -388,6 +388,15 @@ pub fn fails_to_start(module: Module, config: Config) -> String {
     }
 }
 
+/// Starts a server with our module, which must refuse the config and say why: in an ERROR of the module with this text.
+/// Yields the log.
+pub fn refuses(config: Config, why: &str) -> String {
+    let log = fails_to_start(Module::Rust, config);
+    let said = |line: &str| line.contains(" ERROR: dispatcher ") && line.contains(why);
+    assert!(log.lines().any(said), "no ERROR says {why:?}\n{log}");
+    log
+}
+
 /// Lets `kamailio -c` check a config; yields its output, as an error if it refuses the config.
 pub fn check_config(module: Module, config: &Config) -> Result<String, String> {
     let (dir, _) = prepare(module, config);

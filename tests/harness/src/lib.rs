@@ -58,7 +58,7 @@ pub use config::{Config, Value};
 pub use crowd::{Crowd, Ping, Step};
 pub use dns::{Dns, Name};
 pub use door::{Door, Way};
-pub use kamailio::{Kamailio, check_config, check_config_as_it_is, fails_to_start};
+pub use kamailio::{Kamailio, check_config, check_config_as_it_is, fails_to_start, refuses};
 pub use kamcli::kamcli;
 pub use listing::Lister;
 pub use log::CHANGES;

@@ -1,7 +1,7 @@
 //! Calls that nobody ends: the two expiries, and values that are refused.
 
 use super::desk::{Desk, config, dests, loads, up};
-use harness::{Config, Kamailio, Module, fails_to_start, patience, wait_for};
+use harness::{Config, Kamailio, Module, patience, refuses, wait_for};
 
 /// A short time, long enough for a few requests.
 fn short() -> i64 {
@@ -85,6 +85,8 @@ fn values_that_mean_nothing_are_named_once() {
             Kamailio::start(Module::Rust, list().param(name, value)).stop();
         }
     }
-    let log = fails_to_start(Module::Rust, list().param("ds_hash_size", 31));
-    assert!(log.contains("cannot make the table of calls: "), "{log}");
+    refuses(
+        list().param("ds_hash_size", 31),
+        "cannot make the table of calls: ",
+    );
 }

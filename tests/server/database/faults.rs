@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use harness::database::{Database, PASSWORD, Row};
-use harness::{Config, Kamailio, Module, Probe, Uac, fails_to_start};
+use harness::{Config, Kamailio, Module, Probe, Uac, fails_to_start, refuses};
 
 pub fn config(database: &Database) -> Config {
     let probe = Probe::new().op("reload", "ds_reload();");
@@ -157,7 +157,6 @@ pub fn a_start_needs_a_good_table(database: &Database) {
     let other = Probe::new()
         .config()
         .param("db_url", "nosuch://u:s3cr3t@h/d");
-    let log = fails_to_start(Module::Rust, other);
     let expected = "table dispatcher of nosuch://u@h/d: no driver for nosuch: load db_nosuch.so";
-    assert!(log.contains(expected), "{log}");
+    refuses(other, expected);
 }

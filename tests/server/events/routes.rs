@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use harness::{
-    Answer, Config, Kamailio, Module, Request, Uac, Uas, fails_to_start, this_server, wait_for,
+    Answer, Config, Kamailio, Module, Request, Uac, Uas, refuses, this_server, wait_for,
 };
 use serde_json::{Value, json};
 
@@ -392,10 +392,9 @@ fn bad_values_stop_the_start() {
             "count, active, inactive, pactive, pinactive, octime_sec, octime_usec, ocseq or ocrate",
         ),
     ] {
-        let log = fails_to_start(Module::Rust, config(variable, EVENTS).list(list.clone()));
-        assert!(
-            log.contains(&format!("{variable}: expected {names}")),
-            "{log}"
+        refuses(
+            config(variable, EVENTS).list(list.clone()),
+            &format!("{variable}: expected {names}"),
         );
     }
 }

@@ -4,9 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 
-use harness::{
-    Config, Kamailio, Module, TempDir, fails_to_start, patience, this_machine, wait_for,
-};
+use harness::{Config, Kamailio, Module, TempDir, patience, refuses, this_machine, wait_for};
 
 const OK: &str = "Ok. Dispatcher state updated.";
 const LOST: &str = "Ok. Dispatcher state updated. It will not survive a restart: see the log.";
@@ -135,13 +133,17 @@ fn what_is_no_plain_file_neither_holds_up_the_start_nor_is_replaced() {
 #[test]
 fn without_a_directory_or_the_permission_the_server_does_not_start() {
     let dir = TempDir::new();
-    let log = fails_to_start(Module::Rust, config(&dir.path().join("none/states")));
-    assert!(log.contains("state_file can never be written: "), "{log}");
+    let log = refuses(
+        config(&dir.path().join("none/states")),
+        "state_file can never be written: ",
+    );
     assert!(log.contains("none/states: No such file"), "{log}");
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
-    let log = fails_to_start(Module::Rust, config(&file.join("states")));
-    assert!(log.contains("state_file can never be written: "), "{log}");
+    refuses(
+        config(&file.join("states")),
+        "state_file can never be written: ",
+    );
 }
 
 #[test]
@@ -179,8 +181,10 @@ fn it_is_tried_as_the_user_that_the_server_runs_as() {
     let dir = TempDir::new();
     let folder = folder(&dir);
     allow_all(&folder, 0o700);
-    let log = fails_to_start(Module::Rust, as_nobody(config(&folder.join("states"))));
-    assert!(log.contains("folder/states: Permission denied"), "{log}");
+    refuses(
+        as_nobody(config(&folder.join("states"))),
+        "folder/states: Permission denied",
+    );
 }
 
 #[test]
@@ -196,8 +200,7 @@ fn a_file_that_its_user_may_not_read_stops_the_start() {
     let line = "1 0 4 sip:127.0.0.1:7001\n";
     fs::write(&file, line).unwrap();
     allow_all(&file, 0o600);
-    let log = fails_to_start(Module::Rust, as_nobody(config(&file)));
-    assert!(log.contains("states: Permission denied"), "{log}");
+    refuses(as_nobody(config(&file)), "states: Permission denied");
     assert_eq!(fs::read_to_string(&file).unwrap(), line);
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use harness::{Config, Kamailio, Module, Probe, Uac, fails_to_start};
+use harness::{Config, Kamailio, Module, Probe, Uac, fails_to_start, refuses};
 use serde_json::json;
 
 fn plain() -> Config {
@@ -155,10 +155,9 @@ fn a_start_names_every_broken_line_with_column_and_what_was_expected() {
 
 #[test]
 fn a_nul_byte_is_refused_but_not_in_a_comment_line() {
-    let log = fails_to_start(Module::Rust, plain().list("1 sip:127.0.0.1\x00:7001\n"));
-    assert!(
-        log.contains("line 1, column 16: expected plain text, found a NUL byte"),
-        "{log}"
+    refuses(
+        plain().list("1 sip:127.0.0.1\x00:7001\n"),
+        "line 1, column 16: expected plain text, found a NUL byte",
     );
     start(plain().list("# a\x00b\n1 sip:127.0.0.1:7001\n")).stop();
 }
@@ -243,10 +242,9 @@ fn ten_thousand_destinations_load() {
 
 #[test]
 fn a_list_that_cannot_be_read_stops_the_start_and_is_named() {
-    let log = fails_to_start(Module::Rust, plain().param("list_file", "{{DIR}}/none/x"));
-    assert!(
-        log.contains("/none/x\": No such file or directory"),
-        "{log}"
+    refuses(
+        plain().param("list_file", "{{DIR}}/none/x"),
+        "/none/x\": No such file or directory",
     );
 }
 

@@ -8,7 +8,7 @@ use flate2::read::GzDecoder;
 use harness::http::{self, Http};
 use harness::network::from_afar;
 use harness::this_machine::{lacks_networks, prometheus};
-use harness::{Answer, Config, Kamailio, Module, Request, Uac, Uas, fails_to_start, this_server};
+use harness::{Answer, Config, Kamailio, Module, Request, Uac, Uas, refuses, this_server};
 use serde_json::json;
 
 /// A request over SIP runs the function as well, which refuses it.
@@ -215,24 +215,18 @@ fn other_methods_and_other_requests_are_refused() {
 #[test]
 fn a_config_without_xhttp_or_with_a_bad_filter_is_refused_and_says_so() {
     let routes = "request_route { ds_metrics(); }";
-    let log = fails_to_start(Module::Rust, Config::routes(routes).list(""));
     let said = "ds_metrics needs the module xhttp: load it before";
-    assert!(log.contains(said), "{log}");
+    refuses(Config::routes(routes).list(""), said);
     if this_server::lacks(&["xhttp.so"]) {
         return;
     }
     let routes = "event_route[xhttp:request] { ds_metrics(\"level=all\"); }";
     let config = Config::routes(routes).list("").tcp().load("xhttp.so");
-    let log = fails_to_start(Module::Rust, config);
     let said = "ds_metrics: unknown word \"level=all\", expected level=set|destination";
-    assert!(log.contains(said), "{log}");
+    refuses(config, said);
     for (name, value) in [("metrics_attrs", "duid"), ("metrics_attrs", "a-b")] {
         let config = Config::routes("").list("").param(name, value);
-        let log = fails_to_start(Module::Rust, config);
-        assert!(
-            log.contains(&format!("parameter {name}: found \"{value}\"")),
-            "{log}"
-        );
+        refuses(config, &format!("parameter {name}: found \"{value}\""));
     }
 }
 

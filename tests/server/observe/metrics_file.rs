@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use harness::{Config, Kamailio, Module, fails_to_start, patience, wait_for};
+use harness::{Config, Kamailio, Module, patience, refuses, wait_for};
 use serde_json::json;
 
 use super::metrics::promtool;
@@ -77,7 +77,6 @@ fn the_file_follows_what_happens_and_is_never_half_written() {
 
 #[test]
 fn an_interval_below_a_second_is_refused() {
-    let log = fails_to_start(Module::Rust, config().param("metrics_interval", 0));
     let said = "parameter metrics_interval: found \"0\", expected seconds, 1 or more";
-    assert!(log.contains(said), "{log}");
+    refuses(config().param("metrics_interval", 0), said);
 }

@@ -1,7 +1,7 @@
 //! `ds_page`: its answers, as a client of HTTP sees them.
 
 use harness::http::{Answer, Http};
-use harness::{Config, Kamailio, Module, fails_to_start, this_server, wait_for};
+use harness::{Config, Kamailio, Module, refuses, this_server, wait_for};
 use serde_json::{Value, json};
 
 /// The most bytes of an answer.
@@ -310,10 +310,9 @@ fn any_bytes_of_a_list_are_shown_as_text() {
 #[test]
 fn a_script_without_xhttp_does_not_start() {
     let routes = "request_route { ds_page(); }";
-    let log = fails_to_start(Module::Rust, Config::routes(routes).list(""));
-    assert!(
-        log.contains("ds_page needs the module xhttp: load it before"),
-        "{log}"
+    refuses(
+        Config::routes(routes).list(""),
+        "ds_page needs the module xhttp: load it before",
     );
 }
 

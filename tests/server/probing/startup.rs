@@ -1,7 +1,7 @@
 //! Settings that stop the start with one clear message, and settings that do not.
 
 use super::stage::{module, quiet, start};
-use harness::{Config, Value, fails_to_start};
+use harness::{Config, Value, fails_to_start, refuses};
 
 /// A config that has no tm.
 const BARE: &str = r#"#!KAMAILIO
@@ -126,34 +126,19 @@ fn addresses_that_destinations_take_are_no_mistakes() {
 #[test]
 fn bad_values_stop_the_start_and_are_named() {
     let bad = [
-        ("ds_ping_method", "\"INVITE\""),
-        ("ds_ping_method", "\"invite \""),
-        ("ds_ping_method", "\"ACK\""),
-        ("ds_default_socket", "\"udp:192.0.2.1:5060\""),
-        ("ds_default_sockname", "\"nobody\""),
-        ("ds_ping_socket", "\"udp:192.0.2.1:5060\""),
+        ("ds_ping_method", "INVITE"),
+        ("ds_ping_method", "invite "),
+        ("ds_ping_method", "ACK"),
+        ("ds_default_socket", "udp:192.0.2.1:5060"),
+        ("ds_default_sockname", "nobody"),
+        ("ds_ping_socket", "udp:192.0.2.1:5060"),
     ];
-    let mut wrong = Vec::new();
     for (name, value) in bad {
-        let config = quiet().param("ds_ping_interval", 1);
-        let config = match value.parse::<i64>() {
-            Ok(number) => config.param(name, number),
-            Err(_) => config.param(name, value.trim_matches('"')),
-        };
-        match harness::Kamailio::try_start(module(), config) {
-            Ok(server) => {
-                server.ignore_log();
-                wrong.push(format!("{name} = {value} starts"));
-            }
-            Err(log) => {
-                let named = |line: &str| line.contains("ERROR: dispatcher") && line.contains(name);
-                if !log.lines().any(named) {
-                    wrong.push(format!("{name} = {value} is not named\n{log}"));
-                }
-            }
-        }
+        refuses(
+            quiet().param("ds_ping_interval", 1).param(name, value),
+            name,
+        );
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
