@@ -32,10 +32,17 @@ struct Results {
 /// The counts of one example, by kind.
 type Counts = Vec<(&'static str, usize)>;
 
-/// An example, and the last list before it on its page.
+/// An example, and what is before it on its page.
 struct Example {
     block: Block,
-    list_above: String,
+    above: Above,
+}
+
+/// The last list and the last config before an example.
+#[derive(Clone, Default)]
+struct Above {
+    list: String,
+    config: String,
 }
 
 fn examples() -> Vec<Example> {
@@ -45,13 +52,15 @@ fn examples() -> Vec<Example> {
         if only.as_ref().is_some_and(|only| *only != page) {
             continue;
         }
-        let mut list_above = String::new();
+        let mut above = Above::default();
         for block in manual::blocks(&page, &text) {
-            if block.mark == "list" {
-                list_above.clone_from(&block.text);
+            match block.mark.as_str() {
+                "list" => above.list.clone_from(&block.text),
+                "cfg" => above.config.clone_from(&block.text),
+                _ => {}
             }
-            let list_above = list_above.clone();
-            found.push(Example { block, list_above });
+            let above = above.clone();
+            found.push(Example { block, above });
         }
     }
     found
@@ -63,7 +72,7 @@ fn run(example: &Example) -> Counts {
         "cfg" => config::starts(block),
         "lua" => config::runs_in_lua(block),
         "list" => session::loads(block),
-        "sh" | "console" => session::runs(block, &example.list_above),
+        "sh" | "console" => session::runs(block, &example.above),
         // Compared by other tests.
         "usage" | "mi" => vec![("compared elsewhere", 1)],
         other => panic!("no such mark: {other}"),

@@ -2,7 +2,7 @@
 
 use harness::{Answer, Config, Kamailio, Request, Uac, Uas, patience, wait_for};
 
-use super::{config, room};
+use super::{Above, config, room};
 
 /// The list of every scene that has no other one.
 pub const LIST: &str = "\
@@ -89,14 +89,37 @@ fn pings(config: Config) -> Config {
         .param("ds_probing_mode", 1)
 }
 
+/// The config of every scene that does not take the one above it on its page.
+fn usual(name: &str) -> Config {
+    let config = match name {
+        "failing" => config::assemble(FAILOVER),
+        "metrics" => config::assemble(&format!("{ROUTES}{METRICS}"))
+            .load("xhttp.so")
+            .tcp(),
+        _ => config::assemble(ROUTES),
+    };
+    let config = config
+        .param("flags", 2)
+        .param("xavp_dst_mode", 65536)
+        .param("ds_hash_size", 8)
+        .param("state_file", "/var/lib/kamailio/dispatcher.states");
+    let still = matches!(name, "busy" | "calls" | "longer" | "spoiled" | "still");
+    let config = if still { config } else { pings(config) };
+    if name == "failing" {
+        config.param("counters", 2)
+    } else {
+        config
+    }
+}
+
 impl Scene {
-    /// Makes a scene; `above` is the last list before the example on its page.
-    pub fn make(name: &str, above: &str) -> Self {
+    /// Makes a scene; `above` is what is before the example on its page.
+    pub fn make(name: &str, above: &Above) -> Self {
         room::tidy();
         let list = match name {
             "three" | "longer" | "spoiled" => THREE,
             "sets" => SETS,
-            "busy" => above,
+            "busy" => &above.list,
             _ => LIST,
         };
         room::write("dispatcher.list", list);
@@ -109,23 +132,8 @@ impl Scene {
             gateways[1].set_answer_to("INVITE", 503);
         }
         let config = match name {
-            "failing" => config::assemble(FAILOVER),
-            "metrics" => config::assemble(&format!("{ROUTES}{METRICS}"))
-                .load("xhttp.so")
-                .tcp(),
-            _ => config::assemble(ROUTES),
-        };
-        let config = config
-            .param("flags", 2)
-            .param("xavp_dst_mode", 65536)
-            .param("ds_hash_size", 8)
-            .param("state_file", "/var/lib/kamailio/dispatcher.states");
-        let still = matches!(name, "busy" | "calls" | "longer" | "spoiled" | "still");
-        let config = if still { config } else { pings(config) };
-        let config = if name == "failing" {
-            config.param("counters", 2)
-        } else {
-            config
+            "counted" | "standby" => config::assemble(&above.config),
+            _ => usual(name),
         };
         let server = config::start(config.allow_log("dispatcher.list: line"));
         let scene = Self {
@@ -138,7 +146,8 @@ impl Scene {
 
     fn prepare(&self, name: &str) {
         match name {
-            "" | "metrics" | "sets" | "three" | "still" => {}
+            "" | "metrics" | "sets" | "standby" | "three" | "still" => {}
+            "counted" => (0..2).for_each(|n| self.call(&format!("{n}@192.0.2.77"))),
             "longer" => {
                 room::write(
                     "dispatcher.list",

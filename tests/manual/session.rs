@@ -4,7 +4,7 @@ use harness::manual::Block;
 use harness::{Dns, Name};
 
 use super::scene::Scene;
-use super::{Counts, config, room};
+use super::{Above, Counts, config, room};
 
 /// A command, and the output that the example shows.
 struct Step {
@@ -73,7 +73,7 @@ fn sorted(lines: &[String]) -> Vec<String> {
 }
 
 /// Commands run, and show what the example shows.
-pub fn runs(block: &Block, list_above: &str) -> Counts {
+pub fn runs(block: &Block, above: &Above) -> Counts {
     if block.words.contains_key("norun") {
         return vec![("blocks not run", 1)];
     }
@@ -85,7 +85,7 @@ pub fn runs(block: &Block, list_above: &str) -> Counts {
             steps.iter().map(|step| target(&step.command)).sum(),
         )];
     }
-    let _scene = Scene::make(block.word("scene"), list_above);
+    let _scene = Scene::make(block.word("scene"), above);
     let mut outputs = 0;
     for step in &steps {
         let output = room::shell(&step.command);
