@@ -17,8 +17,8 @@ export DISPATCHER_PROBE_SO := $(CURDIR)/$(PROBE)
 SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/modules/tm.so \
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
-.PHONY: help setup setup-tests headers build probe checker install deb release server test-deb demo test test-one \
-	test-unit test-seam test-server test-parity book docs-check test-fuzz models models-full test-matrix test-aarch64 \
+.PHONY: help setup setup-tests headers build probe checker install deb release server test-deb test-container demo test \
+	test-one test-unit test-seam test-server test-parity book docs-check test-fuzz models models-full test-matrix test-aarch64 \
 	supply reproducible \
 	prove lint bench bench-compare bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping \
 	bench-domain bench-all torture garbage race fuzz miri tsan test-miri asan valgrind clean
@@ -86,6 +86,11 @@ server: ## prove a new release of Kamailio with the matrix, and add its build to
 test-deb: deb ## install the Debian package in clean systems of bookworm and trixie (needs root)
 	@sh tests/package/run.sh
 
+test-container: setup ## build the image of contrib/container with buildah, and run it (needs root; after make deb)
+	@sh kamailio-glue/setup.sh container
+	@[ -n "$$(ls target/deb/kamailio-dispatcher-rust_*.deb 2>/dev/null)" ] || $(MAKE) --no-print-directory deb
+	@sh tests/package/container.sh
+
 demo: build ## balance calls over three destinations, one of which is killed half-way (PAGE=1: then show the page)
 	@$(CARGO) run --quiet -p dispatcher-programs --bin demo
 
@@ -149,8 +154,8 @@ test-miri: ## run a part of the tests with threads under Miri (skipped where the
 # One after the other, whatever becomes of one.
 prove: ## run what takes longer than `make test`: all of the matrix, aarch64, models, Miri, TSan, ASan, torture, supply ...
 	@rm -f target/supply/unchecked
-	@failed=; for part in supply reproducible test-deb test-matrix test-aarch64 models-full fuzz miri tsan asan torture \
-			garbage race valgrind; do \
+	@failed=; for part in supply reproducible test-deb test-container test-matrix test-aarch64 models-full fuzz miri tsan asan \
+			torture garbage race valgrind; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 		[ ! -s target/supply/unchecked ] || echo "prove: not checked here: $$(paste -s -d , target/supply/unchecked)"; \
 		[ -z "$$failed" ] || { echo "prove: failed:$$failed" >&2; exit 1; }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what building needs, with the argument `tests` what testing needs, with `docs` what `make book` needs, with
-# `fuzz` what `make fuzz` needs, with `sanitizers` what `make asan` needs, or with `deb` what `make deb` and
-# `make test-deb` need, from the distribution's own packages. Quick and silent when all of it is there.
+# `fuzz` what `make fuzz` needs, with `sanitizers` what `make asan` needs, with `deb` what `make deb` and
+# `make test-deb` need, or with `container` what `make test-container` needs, from the distribution's own packages.
+# Quick and silent when all of it is there.
 set -eu
 
 RUST=1.85            # as rust-version in Cargo.toml
@@ -169,11 +170,13 @@ if [ "$tests" = tests ]; then
 	choose_engines
 	choose_configs
 	need gdb         # what a server that ends slowly waits for (make torture)
+	need python3-yaml # the manifests of contrib/container
 	choose_browser
 fi
 [ "$tests" != docs ] || need pandoc groff-base
 [ "$tests" != fuzz ] || need g++
 [ "$tests" != sanitizers ] || choose_sanitizers
+[ "$tests" != container ] || [ -z "$(candidate buildah)" ] || need buildah debootstrap
 [ "$tests" != deb ] || need dpkg-dev debhelper lintian debootstrap
 
 if [ -n "$missing" ]; then

@@ -5,6 +5,7 @@
 
 mod book;
 mod config;
+mod container;
 mod ranges;
 mod room;
 mod scene;
