@@ -9,7 +9,10 @@ if [ -z "$version" ]; then
 	echo "headers: no kamailio package is installed; set KAMAILIO_SRC to your server's source tree" >&2
 	exit 1
 fi
-[ "$(cat "$dest/.version" 2>/dev/null)" != "$version" ] || exit 0
+# What is unpacked changes with that script: headers that an older one has left are fetched anew.
+unpack=$(dirname "$0")/unpack-headers.sh
+stamp="$version $(cksum <"$unpack")"
+[ "$(cat "$dest/.version" 2>/dev/null)" != "$stamp" ] || exit 0
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -47,4 +50,4 @@ if [ -z "$tarball" ]; then
 	exit 1
 fi
 
-sh "$(dirname "$0")/unpack-headers.sh" "$tarball" "$dest" "$version"
+sh "$unpack" "$tarball" "$dest" "$stamp"
