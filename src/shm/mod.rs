@@ -19,7 +19,9 @@
 //! | [`table`] | The published table of all sets, and what replaces or changes it. |
 //! | [`calls`] | Counted calls (algorithm 10), and calls of destinations that drain. |
 //! | [`observe`] | What operators see of the past: counters, and the history of changes. |
-//! | [`event_queue`] | Events on their way from one process to another. |
+//! | [`cluster`] | What the process that speaks with other servers shares with the rest. |
+//! | [`queue`] | What processes leave for another one. |
+//! | [`event_queue`] | Events that wait in such a queue. |
 
 // Pieces are aligned to 8 bytes, as their 64-bit atomics need. The server's allocators align to the size of a pointer.
 #[cfg(not(target_pointer_width = "64"))]
@@ -28,10 +30,12 @@ compile_error!(
 );
 
 pub mod calls;
+pub mod cluster;
 pub mod dest;
 pub mod event_queue;
 pub mod memory;
 pub mod observe;
+pub mod queue;
 pub mod set;
 pub mod table;
 

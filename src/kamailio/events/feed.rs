@@ -30,7 +30,8 @@ use crate::kamailio::server::text::ScriptText;
 use crate::kamailio::server::time::now_us;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::probing::Ended;
-use crate::shm::event_queue::{QueuedEvent, Refused};
+use crate::shm::event_queue::QueuedEvent;
+use crate::shm::queue::Refused;
 use crate::shm::table::sets::Table;
 
 /// Events that routes may cause during one delivery, so that routes that keep causing events come to an end.

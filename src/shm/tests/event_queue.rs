@@ -3,8 +3,9 @@
 use super::Heap;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, State};
-use crate::shm::event_queue::{EventQueue, MOST_BYTES, QueuedEvent, Refused};
+use crate::shm::event_queue::{EventQueue, MOST_BYTES, QueuedEvent};
 use crate::shm::memory::arena::OutOfMemory;
+use crate::shm::queue::Refused;
 
 fn event(set: i32) -> QueuedEvent {
     let causes = [Cause::Rpc, Cause::Reload, Cause::Cluster];

@@ -183,7 +183,7 @@ mod tests {
         let scheduler = || shuttle::scheduler::RandomScheduler::new(200);
         let fault = |change| {
             Some(Mutation {
-                file: "event_queue.rs",
+                file: "queue.rs",
                 line: "let swap = |next| root.newest.compare_exchange(next, raw, Release, Relaxed);",
                 kind: Kind::Exchange,
                 change,

@@ -88,11 +88,8 @@ const FOUND: &[(&str, Weakened)] = &[
             To(Relaxed),
         ),
     ),
-    (
-        "words::events",
-        ("event_queue.rs", POST, Exchange, To(Relaxed)),
-    ),
-    ("words::events", ("event_queue.rs", TAKE, Rmw, To(Relaxed))),
+    ("words::events", ("queue.rs", POST, Exchange, To(Relaxed))),
+    ("words::events", ("queue.rs", TAKE, Rmw, To(Relaxed))),
     (
         "words::ring_read",
         ("observe/changes/ring.rs", "fence(Release);", Fence, LeftOut),

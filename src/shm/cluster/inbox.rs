@@ -1,0 +1,213 @@
+//! What came for the process that speaks with the other servers: messages, answers and commands.
+
+use crate::dispatch::list::destination::Addr;
+use crate::shm::memory::arena::ShmSafe;
+use crate::shm::queue::{Item, Queue};
+
+/// Bytes of shared memory that what waits may take.
+pub const MOST_BYTES: usize = 1 << 20;
+
+/// The queue of what came.
+pub type Inbox<A> = Queue<A, Received>;
+
+/// Something that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A message of another server, which can be read.
+    Message {
+        /// The address that it came from.
+        source: Addr,
+        /// The message.
+        body: Vec<u8>,
+    },
+    /// A message that was refused.
+    Refused {
+        /// The address that it came from.
+        source: Addr,
+        /// The code of the answer to it.
+        code: u16,
+        /// The reason of that answer.
+        reason: String,
+    },
+    /// The end of a message of ours.
+    Answer {
+        /// The place of the peer that it was sent to.
+        peer: u8,
+        /// Its number.
+        number: u64,
+        /// The code of the answer; 408 without one.
+        code: u16,
+    },
+    /// A command of an operator.
+    Command(Command),
+}
+
+/// A command of an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Exchange everything with all others.
+    Sync,
+    /// Say that this server leaves.
+    Leave,
+    /// Forget the node with this name.
+    Forget(String),
+}
+
+/// What came, without its text.
+#[derive(Clone, Copy)]
+pub struct Fixed {
+    kind: u8,
+    /// A place of a peer, or the length of an address.
+    small: u8,
+    code: u16,
+    number: u64,
+    address: [u8; 16],
+}
+
+// SAFETY: numbers; zeroed it is a message from nowhere.
+unsafe impl ShmSafe for Fixed {}
+
+const MESSAGE: u8 = 0;
+const REFUSED: u8 = 1;
+const ANSWER: u8 = 2;
+const SYNC: u8 = 3;
+const LEAVE: u8 = 4;
+const FORGET: u8 = 5;
+
+impl Fixed {
+    const fn of(kind: u8) -> Self {
+        Fixed {
+            kind,
+            small: 0,
+            code: 0,
+            number: 0,
+            address: [0; 16],
+        }
+    }
+
+    fn from(self, source: Addr) -> Self {
+        let mut address = [0; 16];
+        let bytes: &[u8] = match &source {
+            Addr::V4(bytes) => bytes,
+            Addr::V6(bytes) => bytes,
+        };
+        address
+            .iter_mut()
+            .zip(bytes)
+            .for_each(|(to, from)| *to = *from);
+        let small = if bytes.len() == 4 { 4 } else { 16 };
+        Fixed {
+            small,
+            address,
+            ..self
+        }
+    }
+
+    const fn source(&self) -> Addr {
+        match (self.small, self.address) {
+            (4, [a, b, c, d, ..]) => Addr::V4([a, b, c, d]),
+            (_, bytes) => Addr::V6(bytes),
+        }
+    }
+}
+
+impl Item for Received {
+    type Fixed = Fixed;
+
+    const MOST_BYTES: usize = MOST_BYTES;
+
+    fn fixed(&self) -> Fixed {
+        match self {
+            Received::Message { source, .. } => Fixed::of(MESSAGE).from(*source),
+            Received::Refused { source, code, .. } => Fixed {
+                code: *code,
+                ..Fixed::of(REFUSED).from(*source)
+            },
+            &Received::Answer { peer, number, code } => Fixed {
+                small: peer,
+                code,
+                number,
+                ..Fixed::of(ANSWER)
+            },
+            Received::Command(Command::Sync) => Fixed::of(SYNC),
+            Received::Command(Command::Leave) => Fixed::of(LEAVE),
+            Received::Command(Command::Forget(_)) => Fixed::of(FORGET),
+        }
+    }
+
+    fn texts(&self) -> [&[u8]; 2] {
+        let text: &[u8] = match self {
+            Received::Message { body, .. } => body,
+            Received::Refused { reason, .. } => reason.as_bytes(),
+            Received::Command(Command::Forget(name)) => name.as_bytes(),
+            Received::Answer { .. } | Received::Command(_) => &[],
+        };
+        [text, &[]]
+    }
+
+    fn from_parts(fixed: Fixed, [text, _]: [&[u8]; 2]) -> Self {
+        let bytes = text;
+        let text = || String::from_utf8_lossy(bytes).into_owned();
+        match fixed.kind {
+            REFUSED => Received::Refused {
+                source: fixed.source(),
+                code: fixed.code,
+                reason: text(),
+            },
+            ANSWER => Received::Answer {
+                peer: fixed.small,
+                number: fixed.number,
+                code: fixed.code,
+            },
+            SYNC => Received::Command(Command::Sync),
+            LEAVE => Received::Command(Command::Leave),
+            FORGET => Received::Command(Command::Forget(text())),
+            _ => Received::Message {
+                source: fixed.source(),
+                body: bytes.to_vec(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shm::tests::Heap;
+
+    #[test]
+    fn what_came_is_taken_as_it_was_and_in_order() {
+        let heap = Heap::default();
+        let inbox = Inbox::create(heap.clone()).unwrap();
+        let all = [
+            Received::Message {
+                source: Addr::V4([192, 0, 2, 1]),
+                body: b"DSC 1.0\n\xff\n".to_vec(),
+            },
+            Received::Message {
+                source: Addr::V6([7; 16]),
+                body: Vec::new(),
+            },
+            Received::Refused {
+                source: Addr::V4([0; 4]),
+                code: 413,
+                reason: "Too Long".into(),
+            },
+            Received::Answer {
+                peer: 127,
+                number: u64::MAX,
+                code: 408,
+            },
+            Received::Command(Command::Sync),
+            Received::Command(Command::Leave),
+            Received::Command(Command::Forget("lb2".into())),
+        ];
+        all.iter().for_each(|came| inbox.post(came).unwrap());
+        assert_eq!(inbox.take(), all);
+        assert_eq!((inbox.take(), inbox.bytes()), (vec![], 0));
+        assert_eq!(heap.taken(), 1, "only the queue itself");
+        // SAFETY: no other process has it.
+        unsafe { inbox.destroy() };
+        assert_eq!(heap.taken(), 0);
+    }
+}

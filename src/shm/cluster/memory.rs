@@ -1,0 +1,45 @@
+//! All that the process which speaks with the other servers shares with the rest of the server.
+
+use super::board::Board;
+use super::inbox::Inbox;
+use super::news::News;
+use crate::shm::memory::arena::{Arena, OutOfMemory};
+
+/// The shared memory of the cluster. Made before the server forks, then copied by the fork.
+pub struct ClusterMemory<A: Arena> {
+    /// What came for the process.
+    pub inbox: Inbox<A>,
+    /// The members, as the process knows them.
+    pub board: Board,
+    /// Members that came and went.
+    pub news: News<A>,
+    arena: A,
+}
+
+impl<A: Arena + Clone> ClusterMemory<A> {
+    /// Makes all of it.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`] when the arena is full. What was made by then stays until the server ends.
+    pub fn create(arena: A) -> Result<Self, OutOfMemory> {
+        Ok(ClusterMemory {
+            inbox: Inbox::create(arena.clone())?,
+            board: Board::create(&arena)?,
+            news: News::create(arena.clone())?,
+            arena,
+        })
+    }
+
+    /// Gives all of it back, at the end of the server.
+    ///
+    /// # Safety
+    /// No other process is left, and nothing of it is used again.
+    pub unsafe fn destroy(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.inbox.destroy() };
+        // SAFETY: the caller's promise.
+        unsafe { self.board.destroy(&self.arena) };
+        // SAFETY: the caller's promise.
+        unsafe { self.news.destroy() };
+    }
+}

@@ -1,0 +1,16 @@
+//! What the process that speaks with the other servers of the cluster shares with the rest of the server.
+//!
+//! That process alone has the state of the cluster, in its own heap. So nothing here is locked: others leave what came
+//! for it in a queue, and read what it shows.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`memory`] | All of it together. |
+//! | [`inbox`] | What came for the process: messages, answers, commands. |
+//! | [`board`] | The members of the cluster, as the process knows them. |
+//! | [`news`] | Members that came and went, until routes are run for that. |
+
+pub mod board;
+pub mod inbox;
+pub mod memory;
+pub mod news;
