@@ -75,6 +75,10 @@ struct glue_modparams {
 	str event_callback;
 	str metrics_attrs;
 	str metrics_file;
+	str dmq_peer_id;
+	str ds_dmq_cluster;
+	str ds_dmq_node;
+	str ds_dmq_key;
 	int force_dst;
 	int flags;
 	int use_default;
@@ -111,6 +115,11 @@ struct glue_modparams {
 	int log_changes;
 	int history_size;
 	int ds_count_calls;
+	int enable_dmq;
+	int ds_dmq_state;
+	int ds_dmq_hello;
+	int ds_dmq_dead_time;
+	int ds_dmq_join_wait;
 };
 extern struct glue_modparams glue_modparams;
 
@@ -214,8 +223,8 @@ struct glue_ping {
 };
 /* tm's interface, which stays; NULL if tm is not loaded, or not initialised yet. */
 struct tm_binds *glue_tm_find(void);
-/* Has tm call dsr_ping_leaves; -1 if it refuses. In mod_init, after glue_tm_find. */
-int glue_tm_watch_pings(void);
+/* Has tm call this before it sends a local request; below 0 if it refuses. In mod_init, after glue_tm_find. */
+int glue_tm_watch(void (*leaves)(struct cell *transaction, int type, struct tmcb_params *params));
 /*
  * Sends a ping: 1 if dsr_ping_done will be called, once; 0 if a route of the config dropped it,
  * below 0 if it could not be sent.
@@ -225,8 +234,29 @@ int glue_ping_send(struct glue_ping *ping);
 int glue_tm_failure(void);
 /* How long a transaction waits for a final reply, before it waits. */
 void glue_tm_set_timeout(struct cell *transaction, int timeout_ms);
+/* When it sends its request again, and the longest time between two copies. */
+void glue_tm_set_resends(struct cell *transaction, int first_ms, int longest_ms);
 /* What a ping's end is about: its record, the status (0 without a reply) and the reason phrase. */
 int glue_tm_result(struct tmcb_params *result, void **record, str *reason);
+
+/* ---- the bus between servers, through dmq (dmq.c) ---- */
+
+/* What glue_dmq_join says. */
+#define GLUE_DMQ_JOINED 0
+#define GLUE_DMQ_ABSENT 1	/* dmq is not loaded, or after this module */
+#define GLUE_DMQ_TAKEN 2	/* the name has another user, or there is no memory */
+#define GLUE_DMQ_UNKNOWN 3	/* this module was built without the headers of dmq */
+/* Has dmq call dsr_dmq_received for messages to this name. In mod_init; the name stays. */
+int glue_dmq_join(str *id);
+/*
+ * Sends a message to the server at this URI: 0 if it was sent, or a route of the config dropped it; below 0 if it
+ * could not be sent. dsr_dmq_answered is called with `what` if it was sent. After glue_dmq_join.
+ */
+int glue_dmq_send(str *uri, str *body, void *what);
+/* The same to all servers that dmq knows, as long as none fails; answers are not told. */
+int glue_dmq_broadcast(str *body);
+/* dmq's own URI (server_address), in the text of its parameter; -1 where dmq is not loaded before this module. */
+int glue_dmq_address(str *address);
 
 /* ---- HTTP through xhttp (http.c) ---- */
 
@@ -271,10 +301,16 @@ void dsr_ping_tick(unsigned int ticks, void *param);
 void dsr_names_tick(unsigned int ticks, void *param);
 /* The process that keeps what operators have set. */
 void dsr_states_tick(unsigned int ticks, void *param);
+/* The process that speaks with the other servers of the cluster. */
+void dsr_cluster_tick(unsigned int ticks, void *param);
+/* dmq: a message of another server, with the status of the answer and its reason; the answer to a message of ours. */
+int dsr_dmq_received(const str *body, const struct ip_addr *source, str *reason);
+void dsr_dmq_answered(int code, void *what);
 /* The process that writes metrics_file. */
 void dsr_metrics_tick(unsigned int ticks, void *param);
-/* tm: a local request is about to leave; a ping has ended. */
+/* tm: a local request is about to leave, which may be a ping, or a message to another server; a ping has ended. */
 void dsr_ping_leaves(struct cell *transaction, int type, struct tmcb_params *params);
+void dsr_dmq_leaves(struct cell *transaction, int type, struct tmcb_params *params);
 void dsr_ping_done(struct cell *transaction, int type, struct tmcb_params *params);
 /* The config framework: a threshold has changed; the reply codes are about to, -1 refuses. */
 void dsr_cfg_threshold(str *group, str *name);
@@ -282,6 +318,8 @@ int dsr_cfg_reply_codes(void *values, str *group, str *name, void **value);
 
 /* The parameter `set_name`, whose value is a text that ends with NUL; once for each time that it is set. */
 int dsr_set_name(unsigned int kind, void *value);
+/* The parameter `ds_dmq_peer`, likewise. */
+int dsr_ds_dmq_peer(unsigned int kind, void *value);
 
 /* The value of a counter that glue_counter_show has registered. In any process, at any time. */
 long dsr_counter_value(int what);
@@ -339,6 +377,7 @@ int dsr_load_update(struct sip_msg *msg, char *p1, char *p2);
 int dsr_load_unset(struct sip_msg *msg, char *p1, char *p2);
 int dsr_load_unset_call_id(struct sip_msg *msg, char *call_id, char *p2);
 int dsr_reload(struct sip_msg *msg, char *p1, char *p2);
+int dsr_dmq_ready(struct sip_msg *msg, char *p1, char *p2);
 int dsr_metrics(struct sip_msg *msg, char *p1, char *p2);
 int dsr_metrics_filter(struct sip_msg *msg, char *filter, char *p2);
 int dsr_page(struct sip_msg *msg, char *p1, char *p2);
@@ -371,6 +410,7 @@ int dsr_kemi_load_update(struct sip_msg *msg);
 int dsr_kemi_load_unset(struct sip_msg *msg);
 int dsr_kemi_load_unset_call_id(struct sip_msg *msg, str *call_id);
 int dsr_kemi_reload(struct sip_msg *msg);
+int dsr_kemi_dmq_ready(struct sip_msg *msg);
 int dsr_kemi_metrics(struct sip_msg *msg);
 int dsr_kemi_metrics_filter(struct sip_msg *msg, str *filter);
 int dsr_kemi_page(struct sip_msg *msg);
@@ -398,6 +438,7 @@ void dsr_rpc_release(rpc_t *rpc, void *ctx);
 void dsr_rpc_drain_status(rpc_t *rpc, void *ctx);
 void dsr_rpc_stats(rpc_t *rpc, void *ctx);
 void dsr_rpc_history(rpc_t *rpc, void *ctx);
+void dsr_rpc_cluster(rpc_t *rpc, void *ctx);
 void dsr_rpc_reload(rpc_t *rpc, void *ctx);
 void dsr_rpc_ping_active(rpc_t *rpc, void *ctx);
 void dsr_rpc_ping_status(rpc_t *rpc, void *ctx);

@@ -44,6 +44,7 @@ static sr_kemi_t methods[] = {
 	METHOD("ds_metrics", dsr_kemi_metrics, NO, NO, NO),
 	METHOD("ds_metrics_filter", dsr_kemi_metrics_filter, STR, NO, NO),
 	METHOD("ds_page", dsr_kemi_page, NO, NO, NO),
+	METHOD("ds_dmq_ready", dsr_kemi_dmq_ready, NO, NO, NO),
 	{{0, 0}, {0, 0}, 0, NULL, {0, 0, 0, 0, 0, 0}}
 };
 

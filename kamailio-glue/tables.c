@@ -50,6 +50,7 @@ static cmd_export_t glue_cmds[] = {
 	COMMAND("ds_metrics", dsr_metrics, 0, dsr_fixup_metrics, ANY_ROUTE),
 	COMMAND("ds_metrics", dsr_metrics_filter, 1, dsr_fixup_metrics, ANY_ROUTE),
 	COMMAND("ds_page", dsr_page, 0, dsr_fixup_page, ANY_ROUTE),
+	PLAIN("ds_dmq_ready", dsr_dmq_ready, 0, ANY_ROUTE),
 	PLAIN("bind_dispatcher", dsr_bind_dispatcher, 0, 0),
 #ifdef DISPATCHER_PANIC_PROBE
 	PLAIN("ds_panic_probe", dsr_panic_probe, 0, ANY_ROUTE),
@@ -89,6 +90,12 @@ struct glue_modparams glue_modparams = {
 	.metrics_interval = 15,
 	.log_changes = 1,
 	.history_size = 4096,
+	.dmq_peer_id = str_init("dscluster"),
+	.ds_dmq_cluster = str_init("default"),
+	.ds_dmq_state = 1,
+	.ds_dmq_hello = 1000,
+	.ds_dmq_dead_time = 5000,
+	.ds_dmq_join_wait = 3000,
 };
 
 #define TEXT(name) {#name, PARAM_STR, &glue_modparams.name}
@@ -171,6 +178,16 @@ static param_export_t glue_params[] = {
 	TEXTS(set_name),
 	NUMBER(counters),
 	NUMBER(ds_count_calls),
+	NUMBER(enable_dmq),
+	TEXT(dmq_peer_id),
+	TEXT(ds_dmq_cluster),
+	TEXT(ds_dmq_node),
+	TEXTS(ds_dmq_peer),
+	TEXT(ds_dmq_key),
+	NUMBER(ds_dmq_state),
+	NUMBER(ds_dmq_hello),
+	NUMBER(ds_dmq_dead_time),
+	NUMBER(ds_dmq_join_wait),
 	{0, 0, 0}
 };
 
@@ -192,6 +209,7 @@ DOC(calls, "List the calls that are counted: [set=N|duid=ID|callid=ID|all] [offs
 DOC(drain_status, "Say whether draining destinations are empty: [set]");
 DOC(stats, "Say how much there is, what memory it takes, and who keeps what was replaced");
 DOC(history, "List the last changes of states, the newest first: [set|URI|all] [count]");
+DOC(cluster, "Show the servers of the cluster: [nodes]; or exchange all states again, leave it, forget one of them: sync, leave, forget NAME");
 DOC(release, "Take a call from its destination's count: Call-ID");
 
 /* Table: RPC commands; the last three have the names that the module's MI commands had. */
@@ -212,6 +230,7 @@ static rpc_export_t glue_rpc[] = {
 	{"dispatcher.stats", dsr_rpc_stats, doc_stats, 0},
 	{"dispatcher.history", dsr_rpc_history, doc_history, 0},
 	{"dispatcher.drain_status", dsr_rpc_drain_status, doc_drain_status, 0},
+	{"dispatcher.cluster", dsr_rpc_cluster, doc_cluster, 0},
 	{"dispatcher.release", dsr_rpc_release, doc_release, 0},
 	{"ds_list", dsr_rpc_list, doc_list, 0},
 	{"ds_set_state", dsr_rpc_set_state, doc_set_state, 0},

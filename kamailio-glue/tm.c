@@ -19,9 +19,9 @@ struct tm_binds *glue_tm_find(void)
 }
 
 /* Here because the struct above is. */
-int glue_tm_watch_pings(void)
+int glue_tm_watch(void (*leaves)(struct cell *, int, struct tmcb_params *))
 {
-	return glue_tm.register_tmcb(NULL, NULL, TMCB_LOCAL_REQUEST_IN, dsr_ping_leaves, NULL, NULL);
+	return glue_tm.register_tmcb(NULL, NULL, TMCB_LOCAL_REQUEST_IN, leaves, NULL, NULL);
 }
 
 /* Macro: set_uac_req clears a struct whose fields differ by version. */
@@ -53,10 +53,19 @@ int glue_tm_failure(void)
 	return transaction->uac[branch].last_received;
 }
 
-/* Macro: MS_TO_TICKS. The timeout is read when the timer starts, after dsr_ping_leaves. */
+/* Macro: MS_TO_TICKS. The timeout is read when the timer starts, after the callback of glue_tm_watch. */
 void glue_tm_set_timeout(struct cell *transaction, int timeout_ms)
 {
 	transaction->fr_timeout = MS_TO_TICKS((unsigned int)timeout_ms);
+}
+
+/* Here because the struct's layout differs by version. Read as the timeout is. */
+void glue_tm_set_resends(struct cell *transaction, int first_ms, int longest_ms)
+{
+#ifdef TM_DIFF_RT_TIMEOUT
+	transaction->rt_t1_timeout_ms = first_ms;
+	transaction->rt_t2_timeout_ms = longest_ms;
+#endif
 }
 
 /* Here because the struct's layout differs by version. */

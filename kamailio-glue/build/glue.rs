@@ -9,7 +9,7 @@ use super::server::Server;
 use std::path::Path;
 
 /// The glue's source files.
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "tables.c",
     "kemi.c",
     "events.c",
@@ -19,6 +19,7 @@ const SOURCES: [&str; 11] = [
     "server.c",
     "cfg.c",
     "tm.c",
+    "dmq.c",
     "http.c",
     "counters.c",
 ];

@@ -3,6 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`server`] | The server's facilities, wrapped. Nothing in it knows the dispatcher. |
+//! | [`cluster`] | Several servers as one dispatcher, over the bus between them. |
 //! | [`config`] | What the operator set: parameters, and values that change at run time. |
 //! | [`events`] | State changes told to scripts and to C listeners. |
 //! | [`list`] | The list on its way in, operators' states on their way out. |
@@ -13,6 +14,7 @@
 //! | [`script`] | Entry points for scripts: functions, KEMI, pseudo-variables, the C interface. |
 //! | [`module`] | The export table, start and stop, processes. |
 
+pub mod cluster;
 pub mod config;
 pub mod events;
 pub mod list;

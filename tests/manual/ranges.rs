@@ -7,12 +7,13 @@ use std::sync::Mutex;
 use harness::{Config, Kamailio, Module};
 
 /// What else must be on, or nobody looks at the parameter.
-const ON: [(&str, i64); 5] = [
+const ON: [(&str, i64); 6] = [
     ("ds_ping_interval", 10),
     ("ds_hash_size", 8),
     ("ds_dns_mode", 7),
     ("ds_ping_latency_stats", 1),
     ("flags", 2),
+    ("enable_dmq", 1),
 ];
 
 /// A parameter that is a number: its name, the least value of its range, and values outside of it.
@@ -62,6 +63,8 @@ fn ranges() -> Vec<Range> {
 fn config() -> Config {
     // An old name for a parameter would choose the meanings of its time.
     let config = Config::routes("request_route { exit; }").param("compat", "5.6");
+    let config = config.load("dmq.so");
+    let config = config.modparam("dmq", "server_address", "sip:127.0.0.1:{{PORT}}");
     config.list("1 sip:127.0.0.1:7001 0 0 duid=one\n")
 }
 

@@ -96,6 +96,14 @@ fn usual(name: &str) -> Config {
         "metrics" => config::assemble(&format!("{ROUTES}{METRICS}"))
             .load("xhttp.so")
             .tcp(),
+        "cluster" => config::assemble(ROUTES)
+            .load("dmq.so")
+            .modparam("dmq", "server_address", "sip:192.0.2.1:5060")
+            .global("listen=udp:192.0.2.1:5060")
+            .param("enable_dmq", 1)
+            .param("ds_dmq_node", "lb1")
+            .param("ds_dmq_key", "our secret")
+            .param("ds_dmq_join_wait", 0),
         _ => config::assemble(ROUTES),
     };
     let config = config
@@ -147,6 +155,10 @@ impl Scene {
     fn prepare(&self, name: &str) {
         match name {
             "" | "metrics" | "sets" | "standby" | "three" | "still" => {}
+            "cluster" => wait_for("the node", patience(10), || {
+                let nodes = room::shell("kamcmd dispatcher.cluster");
+                nodes.contains("STATE: ready").then_some(())
+            }),
             "counted" => (0..2).for_each(|n| self.call(&format!("{n}@192.0.2.77"))),
             "longer" => {
                 room::write(

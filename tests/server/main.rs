@@ -3,6 +3,7 @@
 
 mod algorithms;
 mod call_load;
+mod cluster;
 mod commands;
 mod configs;
 mod counters;

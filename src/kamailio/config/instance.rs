@@ -11,6 +11,7 @@ use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::sys;
 use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::sticky::StickyCalls;
+use crate::shm::cluster::memory::ClusterMemory;
 use crate::shm::event_queue::EventQueue;
 use crate::shm::observe::changes::history::History;
 use crate::shm::table::sets::Table;
@@ -34,6 +35,8 @@ pub struct Module {
     pub event_queue: Option<EventQueue<ShmArena>>,
     /// The last changes of states; `None` where none are kept.
     pub history: Option<History>,
+    /// What the process of the cluster shares with the others; `None` if this server is alone.
+    pub cluster: Option<ClusterMemory<ShmArena>>,
 }
 
 static MODULE: OnceLock<Module> = OnceLock::new();

@@ -27,22 +27,37 @@ pub enum Who {
         up: Option<c_int>,
         /// For events down.
         down: Option<c_int>,
+        /// For nodes of the cluster that come.
+        node_up: Option<c_int>,
+        /// For nodes of the cluster that go.
+        node_down: Option<c_int>,
     },
     /// A function of the KEMI script, which is called with the event's name.
     Function(&'static [u8]),
 }
 
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A destination.
+    Destination,
+    /// A node of the cluster.
+    Node,
+}
+
 /// Returns the name of the event route.
-pub const fn route_name(flip: Flip) -> &'static CStr {
-    match flip {
-        Flip::Up => c"dispatcher:dst-up",
-        Flip::Down => c"dispatcher:dst-down",
+pub const fn route_name(subject: Subject, flip: Flip) -> &'static CStr {
+    match (subject, flip) {
+        (Subject::Destination, Flip::Up) => c"dispatcher:dst-up",
+        (Subject::Destination, Flip::Down) => c"dispatcher:dst-down",
+        (Subject::Node, Flip::Up) => c"dispatcher:node-up",
+        (Subject::Node, Flip::Down) => c"dispatcher:node-down",
     }
 }
 
 /// Returns the number of the event route; `None` if the config has none.
-fn route(flip: Flip) -> Option<c_int> {
-    let name = route_name(flip).as_ptr().cast_mut();
+fn route(subject: Subject, flip: Flip) -> Option<c_int> {
+    let name = route_name(subject, flip).as_ptr().cast_mut();
     // SAFETY: a text that ends with NUL, which the server only reads (core/route.c, route_lookup).
     let at = unsafe { sys::glue_event_route(name) };
     (at >= 0).then_some(at)
@@ -51,10 +66,18 @@ fn route(flip: Flip) -> Option<c_int> {
 impl Listeners {
     /// Finds who listens. `callback` is the parameter `event_callback`, empty if it is not set.
     pub fn find(mode: EventMode, compat: Compat, callback: &'static [u8]) -> Self {
-        let who = match (callback, route(Flip::Up), route(Flip::Down)) {
-            (b"", None, None) => Who::Nobody,
-            (b"", up, down) => Who::Routes { up, down },
-            (function, ..) => Who::Function(function),
+        let flips = [Flip::Up, Flip::Down];
+        let [up, down] = flips.map(|flip| route(Subject::Destination, flip));
+        let [node_up, node_down] = flips.map(|flip| route(Subject::Node, flip));
+        let who = match (callback, [up, down, node_up, node_down]) {
+            (b"", [None, None, None, None]) => Who::Nobody,
+            (b"", _) => Who::Routes {
+                up,
+                down,
+                node_up,
+                node_down,
+            },
+            (function, _) => Who::Function(function),
         };
         Listeners { mode, compat, who }
     }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`params`] | The module parameters. |
 //! | [`list_params`] | The parameters of the list and of the keeping of states. |
+//! | [`cluster_params`] | The parameters of several servers as one. |
 //! | [`dns_params`] | The parameters of names. |
 //! | [`ping_params`] | The parameters of pings. |
 //! | [`names`] | The names of sets: the parameter `set_name`. |
@@ -18,6 +19,7 @@
 //! | [`instance`] | The module's instance, inherited by each process. |
 
 pub mod cfg;
+pub mod cluster_params;
 pub mod dns_params;
 pub mod instance;
 pub mod list_params;

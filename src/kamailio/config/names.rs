@@ -1,17 +1,17 @@
 //! The names that the operator gives to sets (parameter `set_name`), for whoever reads what the module says.
 
-use core::ffi::{c_char, c_void};
+use core::ffi::c_void;
 use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
+use super::value::Texts;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::text::{Whole, number};
-use crate::kamailio::server::guard::{InitRet, guard};
+use crate::kamailio::server::guard::InitRet;
 use crate::kamailio::server::log::log_err;
-use crate::kamailio::server::text;
 
 /// The values of the parameter, in the order of the config.
-static WRITTEN: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+static WRITTEN: Texts = Texts::new();
 
 /// The names, since `mod_init`.
 static NAMES: OnceLock<HashMap<SetId, String>> = OnceLock::new();
@@ -26,12 +26,11 @@ pub fn name(set: SetId) -> Option<&'static str> {
 
 /// Reads the parameter, in `mod_init`. Returns `None` after the message about a bad value.
 pub fn read() -> Option<()> {
-    let written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut names = HashMap::new();
-    for value in written.iter() {
-        let named = parse(value).filter(|(set, _)| !names.contains_key(set));
+    for value in WRITTEN.all() {
+        let named = parse(&value).filter(|(set, _)| !names.contains_key(set));
         let Some((set, name)) = named else {
-            let value = Whole(value);
+            let value = Whole(&value);
             log_err!(
                 "parameter set_name: found \"{value}\", expected SET=NAME, as 200=Carrier 1, and one name for a set"
             );
@@ -54,13 +53,7 @@ fn parse(value: &[u8]) -> Option<(SetId, String)> {
 /// Keeps a value of the parameter. The server calls it for each, while it reads the config.
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_set_name(_kind: core::ffi::c_uint, value: *mut c_void) -> InitRet {
-    guard(|| {
-        // SAFETY: null, or the value, which ends with NUL and stays for the call (core/modparam.c).
-        let value = unsafe { text::c_bytes(value.cast::<c_char>()) };
-        let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
-        written.push(value.unwrap_or_default().to_vec());
-        InitRet::OK
-    })
+    WRITTEN.keep(value)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The module's parameters: read once in `mod_init`, checked, and then fixed.
 
+use super::cluster_params::{self, ClusterSettings};
 use super::dns_params::{self, DnsSettings};
 use super::list_params::{self, Keep, ListSource};
 use super::listeners::Listeners;
@@ -89,6 +90,8 @@ pub struct Settings {
     pub counters: Counters,
     /// Calls of all algorithms but 12 are counted, and not only of 10.
     pub count_calls: bool,
+    /// The settings of the cluster; `None` if this server is alone.
+    pub cluster: Option<ClusterSettings>,
 }
 
 /// The levels of counting.
@@ -182,6 +185,7 @@ impl Settings {
             listeners: Listeners::find(event_mode(raw), compat, bytes(&raw.event_callback)),
             log_changes: switch("log_changes", raw.log_changes)?,
             history_size: history_size(raw),
+            cluster: cluster_params::cluster(raw, server_release())?,
         })
     }
 }

@@ -31,6 +31,10 @@ pub struct Shared {
     pub line_budget: AtomicU64,
     /// Changes without a line since their number was last said.
     pub lines_left_out: AtomicU32,
+    /// Not 0 once this server has what the other servers of its cluster have.
+    pub cluster_ready: AtomicU32,
+    /// The servers of the cluster that are alive, with this one.
+    pub cluster_nodes: AtomicU32,
     /// The last number that was given to a destination.
     pub last_number: AtomicU32,
     /// The outcomes of loads, edits and calls.

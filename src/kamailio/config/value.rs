@@ -1,8 +1,11 @@
 //! The value of one parameter, as the server has read it from the config.
 
+use core::ffi::{c_char, c_void};
 use core::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use crate::dispatch::text::Whole;
+use crate::kamailio::server::guard::{InitRet, guard};
 use crate::kamailio::server::log::log_warn;
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text;
@@ -12,6 +15,34 @@ pub(super) struct BadValue {
     name: &'static str,
     value: Vec<u8>,
     expected: &'static str,
+}
+
+/// The values of a parameter that may be set more than once, in the order of the config.
+pub(super) struct Texts(Mutex<Vec<Vec<u8>>>);
+
+impl Texts {
+    pub(super) const fn new() -> Self {
+        Texts(Mutex::new(Vec::new()))
+    }
+
+    /// Keeps a value. For the function that the server calls with each, while it reads the config.
+    pub(super) fn keep(&self, value: *mut c_void) -> InitRet {
+        guard(|| {
+            // SAFETY: null, or the value, which ends with NUL and stays for the call (core/modparam.c).
+            let value = unsafe { text::c_bytes(value.cast::<c_char>()) };
+            let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            values.push(value.unwrap_or_default().to_vec());
+            InitRet::OK
+        })
+    }
+
+    /// Returns all values.
+    pub(super) fn all(&self) -> Vec<Vec<u8>> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 /// A parameter that was read.

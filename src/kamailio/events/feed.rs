@@ -311,7 +311,7 @@ impl<'m> Feed<'m> {
         let compat = self.listeners().compat;
         Event {
             flip: event.flip,
-            set: event.set,
+            set: Some(event.set),
             uri: ScriptText::new(&event.uri),
             old: ScriptText::new(&event.old.letters(compat)),
             new: ScriptText::new(&event.new.letters(compat)),
@@ -362,6 +362,27 @@ pub fn tell_of_posted(module: &Module) {
         if now_us() >= end_us {
             break;
         }
+    }
+}
+
+/// Tells of the nodes of the cluster that came and went. For a process that may run routes.
+pub fn tell_of_nodes(module: &Module) {
+    let Some(memory) = &module.cluster else {
+        return;
+    };
+    let events = memory.news.take();
+    if events.is_empty() {
+        return;
+    }
+    let waiting = events.iter().map(|event| Waiting {
+        event: Rc::new(Event::of_node(event)),
+        on: None,
+    });
+    let Some(delivery) = Delivery::start(waiting) else {
+        return;
+    };
+    while let Some(Waiting { event, .. }) = delivery.next() {
+        routes::tell(&module.settings.listeners, &event, None);
     }
 }
 

@@ -8,20 +8,21 @@ use super::faked_msg::FakedMessage;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::transition::Flip;
 use crate::dispatch::text::Escaped;
-use crate::kamailio::config::listeners::{Listeners, Who, route_name};
+use crate::kamailio::config::listeners::{Listeners, Subject, Who, route_name};
 use crate::kamailio::server::log::{log_err, log_warn};
 use crate::kamailio::server::message::{Message, MessageNumber};
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::{self, ScriptText};
+use crate::shm::cluster::news::NodeEvent;
 
 /// An event, with what `$dsv` says of it.
 #[derive(Debug)]
 pub struct Event {
     /// Up or down.
     pub flip: Flip,
-    /// The destination's set.
-    pub set: SetId,
-    /// Its URI.
+    /// The destination's set; `None` for an event of a node of the cluster, which has no more than flip, URI and node.
+    pub set: Option<SetId>,
+    /// Its URI, or that of the node.
     pub uri: ScriptText,
     /// Its state before, as `dispatcher.list` shows it.
     pub old: ScriptText,
@@ -29,7 +30,7 @@ pub struct Event {
     pub new: ScriptText,
     /// The name of the [`Cause`](crate::dispatch::state::event::Cause) of the change.
     pub cause: ScriptText,
-    /// The name of the node of the cluster that decided; empty if that was none.
+    /// The name of the node of the cluster that decided, or that came or went; empty if there is none.
     pub node: ScriptText,
     /// The status of a reply, or a code of [`Reason`](crate::kamailio::server::message::Reason).
     pub code: i32,
@@ -37,6 +38,32 @@ pub struct Event {
     pub reason: ScriptText,
     /// True if a reply said so, and not a script, an operator or a timer.
     pub from_reply: bool,
+}
+
+impl Event {
+    /// Makes the event of a node that came or went.
+    pub fn of_node(event: &NodeEvent) -> Self {
+        let empty = || ScriptText::new(b"");
+        Event {
+            flip: event.flip,
+            set: None,
+            uri: ScriptText::new(event.uri.as_bytes()),
+            old: empty(),
+            new: empty(),
+            cause: empty(),
+            node: ScriptText::new(event.name.as_bytes()),
+            code: 0,
+            reason: empty(),
+            from_reply: false,
+        }
+    }
+
+    fn subject(&self) -> Subject {
+        match self.set {
+            Some(_) => Subject::Destination,
+            None => Subject::Node,
+        }
+    }
 }
 
 thread_local! {
@@ -83,7 +110,7 @@ pub fn tell(listeners: &Listeners, event: &Rc<Event>, interrupted: Option<Messag
     let Some(mut faked) = FakedMessage::to(&event.uri.bytes()) else {
         log_err!(
             "no {} event: no message to {} can be made",
-            route_name(event.flip).to_string_lossy(),
+            route_name(event.subject(), event.flip).to_string_lossy(),
             Escaped(&event.uri.bytes())
         );
         return;
@@ -96,10 +123,17 @@ pub fn tell(listeners: &Listeners, event: &Rc<Event>, interrupted: Option<Messag
 fn run(listeners: &Listeners, event: &Event, msg: &mut Message) {
     match &listeners.who {
         Who::Nobody => {}
-        Who::Routes { up, down } => {
-            let route = match event.flip {
-                Flip::Up => *up,
-                Flip::Down => *down,
+        Who::Routes {
+            up,
+            down,
+            node_up,
+            node_down,
+        } => {
+            let route = match (event.subject(), event.flip) {
+                (Subject::Destination, Flip::Up) => *up,
+                (Subject::Destination, Flip::Down) => *down,
+                (Subject::Node, Flip::Up) => *node_up,
+                (Subject::Node, Flip::Down) => *node_down,
             };
             if let Some(route) = route {
                 // SAFETY: a route of this config, found by its name, and a live message.
@@ -114,7 +148,7 @@ fn run(listeners: &Listeners, event: &Event, msg: &mut Message) {
 fn call(function: &[u8], event: &Event, msg: &mut Message) {
     // KEMI engines read both as C strings. A parameter's text ends with NUL, too.
     let mut called = text::as_str(function);
-    let mut name = text::as_terminated_str(route_name(event.flip));
+    let mut name = text::as_terminated_str(route_name(event.subject(), event.flip));
     let (called, name) = (&raw mut called, &raw mut name);
     // SAFETY: texts that outlive the call, and a live message.
     match unsafe { sys::glue_run_event_function(called, name, msg.raw()) } {

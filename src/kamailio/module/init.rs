@@ -8,6 +8,7 @@ use lock_api::RawMutex;
 
 use super::processes;
 use crate::dispatch::state::event::Cause;
+use crate::kamailio::cluster::bus;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::names;
@@ -30,6 +31,7 @@ use crate::kamailio::server::rand;
 use crate::kamailio::server::sys;
 use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::sticky::StickyCalls;
+use crate::shm::cluster::memory::ClusterMemory;
 use crate::shm::event_queue::EventQueue;
 use crate::shm::memory::epoch::Held;
 use crate::shm::observe::changes::history::History;
@@ -60,8 +62,11 @@ fn start() -> Option<()> {
     if let Some(pings) = &settings.pings {
         prepare_pings(pings)?;
     }
+    if let Some(cluster) = &settings.cluster {
+        bus::join(cluster)?;
+    }
     processes::announce(&settings)?;
-    group::register(settings.counters)?;
+    group::register(&settings)?;
     log::wait_while(Module::holds);
     if !make(settings)?.keep() {
         log_crit!("initialised twice");
@@ -99,6 +104,10 @@ fn make(settings: Settings) -> Option<Module> {
         .then(|| History::create(&ShmArena, settings.history_size))
         .transpose()
         .map_err(|error| log_err!("cannot make the history of changes: {error}"));
+    let cluster = (settings.cluster.is_some())
+        .then(|| ClusterMemory::create(ShmArena))
+        .transpose()
+        .map_err(|error| log_err!("cannot make the memory of the cluster: {error}"));
     let shared = Shared::create().map_err(no_table).ok()?;
     let pings_off = !settings.ping_active_init;
     shared.pings_off.store(pings_off.into(), SeqCst);
@@ -110,6 +119,7 @@ fn make(settings: Settings) -> Option<Module> {
         sticky: sticky.ok()?,
         event_queue: event_queue.ok()?,
         history: history.ok()?,
+        cluster: cluster.ok()?,
         settings,
     })
 }
@@ -137,7 +147,8 @@ fn prepare_pings(pings: &PingSettings) -> Option<()> {
     // SAFETY: called from mod_init, when modules that were loaded before this one are initialised.
     let found = !unsafe { sys::glue_tm_find() }.is_null();
     // SAFETY: called from mod_init, and `found` says that the glue has the interface of tm that it calls.
-    let watched = || pings.timeout_ms == 0 || unsafe { sys::glue_tm_watch_pings() } >= 0;
+    let watched =
+        || pings.timeout_ms == 0 || unsafe { sys::glue_tm_watch(Some(sys::dsr_ping_leaves)) } >= 0;
     if !found || !watched() {
         log_err!("ds_ping_interval needs the module tm, loaded before this one");
         return None;
@@ -210,6 +221,7 @@ pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
             trace::look(module);
             counts::watch_draining(module);
             feed::tell_of_posted(module);
+            feed::tell_of_nodes(module);
         }
     });
 }
@@ -253,6 +265,11 @@ pub extern "C" fn dsr_destroy() {
             // SAFETY: no process is left that uses it: the server destroys its modules when its children are
             // dead (main.c, cleanup).
             unsafe { history.destroy(&ShmArena) };
+        }
+        if let Some(cluster) = &module.cluster {
+            // SAFETY: no process is left that uses it: the server destroys its modules when its children are
+            // dead (main.c, cleanup).
+            unsafe { cluster.destroy() };
         }
         // SAFETY: no process is left that uses it: the server destroys its modules when its children are dead
         // (main.c, cleanup), and calls nothing of this module afterwards.

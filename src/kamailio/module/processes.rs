@@ -5,6 +5,7 @@ use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::ptr;
 
 use super::metrics_file;
+use crate::kamailio::cluster::process;
 use crate::kamailio::config::list_params::Keep;
 use crate::kamailio::config::params::Settings;
 use crate::kamailio::list::state_keeper;
@@ -47,6 +48,14 @@ fn all(settings: &Settings) -> Vec<Process> {
             tick: sys::dsr_states_tick,
             argument: 0,
             every_us: state_keeper::TICK_US,
+        });
+    }
+    if settings.cluster.is_some() {
+        all.push(Process {
+            name: c"dispatcher cluster",
+            tick: sys::dsr_cluster_tick,
+            argument: 0,
+            every_us: process::TICK_US,
         });
     }
     if settings.metrics.file.is_some() {

@@ -6,7 +6,9 @@
 use core::ffi::{c_int, c_void};
 
 use super::rpc_reply::{Full, RpcCall, RpcValue};
-use super::{calls, drain_status, edits, history, listing, overload, ping, reload, states, stats};
+use super::{
+    calls, cluster, drain_status, edits, history, listing, overload, ping, reload, states, stats,
+};
 use crate::dispatch::hash::hash;
 use crate::dispatch::list::words::INVALID;
 use crate::kamailio::config::instance::Module;
@@ -76,6 +78,8 @@ entry_points! {
     dsr_rpc_remove => edits::remove;
     /// `dispatcher.history` [set|URI|all] [count].
     dsr_rpc_history => history::history;
+    /// `dispatcher.cluster` [nodes|sync|leave|forget NAME].
+    dsr_rpc_cluster => cluster::cluster;
     /// `dispatcher.stats`.
     dsr_rpc_stats => stats::stats;
     /// `dispatcher.drain_status` [set].

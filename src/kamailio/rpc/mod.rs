@@ -8,6 +8,7 @@
 //! | [`edits`] | `dispatcher.add`, `dispatcher.remove` and `dispatcher.modify`. |
 //! | [`states`] | `dispatcher.set_state` and `dispatcher.set_duid_state`. |
 //! | [`calls`] | `dispatcher.calls` and `dispatcher.release`. |
+//! | [`cluster`] | `dispatcher.cluster`. |
 //! | [`drain_status`] | `dispatcher.drain_status`. |
 //! | [`ping`] | `dispatcher.ping_active` and `dispatcher.ping_status`. |
 //! | [`stats`] | `dispatcher.stats`. |
@@ -18,6 +19,7 @@
 //! | `mi` | MI commands of Kamailio 4.x. |
 
 pub mod calls;
+pub mod cluster;
 pub mod commands;
 pub mod drain_status;
 pub mod edits;

@@ -15,16 +15,20 @@ type Part = fn(&ValueArg, &Event) -> PvRet;
 const NAMES: Names<Part> = Names {
     variable: "$dsv",
     known: &[
-        ("code", |value, event| value.number(event.code)),
+        ("code", |value, event| {
+            of_destination(value, event, event.code)
+        }),
         ("reason", |value, event| text_or_null(value, &event.reason)),
-        ("flags", |value, event| value.number(flags(event))),
+        ("flags", |value, event| {
+            of_destination(value, event, flags(event))
+        }),
         ("uri", |value, event| value.text(&event.uri)),
-        ("setid", |value, event| value.number(event.set)),
-        ("group", |value, event| value.number(event.set)),
-        ("cause", |value, event| value.text(&event.cause)),
+        ("setid", |value, event| set(value, event)),
+        ("group", |value, event| set(value, event)),
+        ("cause", |value, event| text_or_null(value, &event.cause)),
         ("node", |value, event| text_or_null(value, &event.node)),
-        ("old", |value, event| value.text(&event.old)),
-        ("new", |value, event| value.text(&event.new)),
+        ("old", |value, event| text_or_null(value, &event.old)),
+        ("new", |value, event| text_or_null(value, &event.new)),
     ],
 };
 
@@ -33,6 +37,20 @@ fn text_or_null(value: &ValueArg, text: &ScriptText) -> PvRet {
     match text.is_empty() {
         true => value.null(),
         false => value.text(text),
+    }
+}
+
+fn set(value: &ValueArg, event: &Event) -> PvRet {
+    event
+        .set
+        .map_or_else(|| value.null(), |set| value.number(set))
+}
+
+/// Writes a number that only events of destinations have; null for others.
+fn of_destination(value: &ValueArg, event: &Event, number: c_int) -> PvRet {
+    match event.set {
+        Some(_) => value.number(number),
+        None => value.null(),
     }
 }
 

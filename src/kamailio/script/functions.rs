@@ -1,6 +1,7 @@
 //! The script functions as the config's routes call them: each takes its arguments and leaves the work to others.
 
 use super::dsg;
+use crate::kamailio::cluster::show;
 use crate::kamailio::list::reload;
 use crate::kamailio::observe::metrics;
 use crate::kamailio::observe::page::answer;
@@ -243,6 +244,12 @@ pub extern "C" fn dsr_oc_set_attrs(
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_reload(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
     msg.run(reload::ds_reload)
+}
+
+/// `ds_dmq_ready`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_dmq_ready(msg: MessageArg, _: Arg, _: Arg) -> ScriptRet {
+    msg.run(|_| show::ds_dmq_ready())
 }
 
 /// `ds_metrics`().

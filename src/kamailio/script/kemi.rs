@@ -2,6 +2,7 @@
 
 use core::ffi::c_int;
 
+use crate::kamailio::cluster::show;
 use crate::kamailio::list::reload;
 use crate::kamailio::observe::metrics;
 use crate::kamailio::observe::page::answer;
@@ -208,6 +209,12 @@ pub extern "C" fn dsr_kemi_is_active_uri(msg: MessageArg, set: c_int, uri: StrAr
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_kemi_reload(msg: MessageArg) -> ScriptRet {
     msg.run(reload::ds_reload)
+}
+
+/// `ds_dmq_ready`().
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_kemi_dmq_ready(msg: MessageArg) -> ScriptRet {
+    msg.run(|_| show::ds_dmq_ready())
 }
 
 /// `ds_metrics`().

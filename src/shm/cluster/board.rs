@@ -16,6 +16,7 @@ pub const MOST_ROWS: usize = 128;
 const TEXT: usize = 48;
 
 /// The bytes of text that a row has room for.
+#[cfg(test)]
 pub const MOST_TEXT: usize = TEXT * 8;
 
 /// Words in a row: the number of its round, the number of rows of that round, and the text.
@@ -37,7 +38,7 @@ impl Board {
     }
 
     /// Writes the rows of a round, whose number is greater than that of the last one. For one process alone. What is more
-    /// than [`MOST_ROWS`], or longer than [`MOST_TEXT`], is left out.
+    /// than [`MOST_ROWS`], or longer than the text of a row, is left out.
     pub fn show(&self, round: u64, rows: &[String]) {
         let rows = rows.get(..MOST_ROWS).unwrap_or(rows);
         for row in rows {

@@ -160,6 +160,14 @@ pub fn older_than(release_wanted: (u32, u32), what: &str) -> bool {
     true
 }
 
+/// The first release whose bus the module uses.
+pub const BUS: (u32, u32) = (5, 6);
+
+/// True, after saying so, where servers cannot speak with each other.
+pub fn lacks_bus() -> bool {
+    older_than(BUS, "enable_dmq") || lacks(&["dmq.so"])
+}
+
 /// Parameters that only the module's first README has: one of them in a config asks for the
 /// meanings of that time.
 const OLD_NAMES: [&str; 7] = [

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicI32, AtomicI64, AtomicPtr, Ordering::Relaxed};
 
 use crate::dispatch::observe::shown::{Shown, Tally};
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::params::Counters;
+use crate::kamailio::config::params::{Counters, Settings};
 use crate::kamailio::server::guard::{EntryRet, guard};
 use crate::kamailio::server::log::log_err;
 use crate::kamailio::server::sys;
@@ -31,6 +31,21 @@ pub static PINGS: Counter = Counter::new();
 pub static PINGS_FAILED: Counter = Counter::new();
 /// Events that were not told.
 pub static EVENTS_DROPPED: Counter = Counter::new();
+
+/// Messages that were sent to other servers of the cluster.
+pub static CLUSTER_SENT: Counter = Counter::new();
+/// The bytes of those messages.
+pub static CLUSTER_BYTES_OUT: Counter = Counter::new();
+/// Messages of other servers.
+pub static CLUSTER_RECEIVED: Counter = Counter::new();
+/// Messages with states that were sent again.
+pub static CLUSTER_RETRIES: Counter = Counter::new();
+/// Messages and states that were refused, here or there.
+pub static CLUSTER_REFUSED: Counter = Counter::new();
+/// States of other servers that count here.
+pub static CLUSTER_MERGED: Counter = Counter::new();
+/// States of other servers that did not count here, and messages that came too late.
+pub static CLUSTER_STALE: Counter = Counter::new();
 
 /// The counters, with the names and descriptions that the server shows.
 const COUNTED: [(&CStr, &CStr, &Counter); 8] = [
@@ -68,6 +83,45 @@ const COUNTED: [(&CStr, &CStr, &Counter); 8] = [
     ),
 ];
 
+/// Those that a server has which is not alone.
+const OF_CLUSTER: [(&CStr, &CStr, &Counter); 7] = [
+    (
+        c"cluster_sent",
+        c"Messages sent to other servers of the cluster",
+        &CLUSTER_SENT,
+    ),
+    (
+        c"cluster_bytes_out",
+        c"Bytes of the messages sent to other servers",
+        &CLUSTER_BYTES_OUT,
+    ),
+    (
+        c"cluster_received",
+        c"Messages of other servers of the cluster",
+        &CLUSTER_RECEIVED,
+    ),
+    (
+        c"cluster_retries",
+        c"Messages with states that were sent again",
+        &CLUSTER_RETRIES,
+    ),
+    (
+        c"cluster_refused",
+        c"Messages and states that were refused, here or by others",
+        &CLUSTER_REFUSED,
+    ),
+    (
+        c"cluster_merged",
+        c"States set on other servers that count here",
+        &CLUSTER_MERGED,
+    ),
+    (
+        c"cluster_stale",
+        c"States of other servers that were older than those here, and messages that came too late",
+        &CLUSTER_STALE,
+    ),
+];
+
 /// A value that is asked for, not counted.
 #[derive(Clone, Copy)]
 enum Asked {
@@ -80,6 +134,7 @@ enum Asked {
     Reloads,
     ReloadsRefused,
     Edits,
+    Nodes,
 }
 
 /// Those values, with the names and descriptions that the server shows.
@@ -118,6 +173,13 @@ const ASKED: [(&CStr, &CStr, Asked); 9] = [
         Asked::Edits,
     ),
 ];
+
+/// The one that a server has which is not alone.
+const ASKED_OF_CLUSTER: [(&CStr, &CStr, Asked); 1] = [(
+    c"cluster_nodes",
+    c"Servers of the cluster that are alive, with this one",
+    Asked::Nodes,
+)];
 
 /// A counter of what happens.
 pub struct Counter {
@@ -172,12 +234,19 @@ impl Counter {
 }
 
 /// Registers the group, if it is wanted; `None` after a log line if the server refuses. For `mod_init`.
-pub fn register(counters: Counters) -> Option<()> {
-    if counters == Counters::Off {
+pub fn register(settings: &Settings) -> Option<()> {
+    if settings.counters == Counters::Off {
         return Some(());
     }
+    let is_alone = settings.cluster.is_none();
+    let counted = COUNTED
+        .iter()
+        .chain(OF_CLUSTER.iter().filter(|_| !is_alone));
+    let asked = ASKED
+        .iter()
+        .chain(ASKED_OF_CLUSTER.iter().filter(|_| !is_alone));
     let refused = |name: &CStr| log_err!("cannot register the counter {}", name.to_string_lossy());
-    for (name, doc, counter) in COUNTED {
+    for (name, doc, counter) in counted {
         // SAFETY: called from mod_init; the server keeps both texts, which are static.
         let id = unsafe { sys::glue_counter_add(name.as_ptr(), doc.as_ptr()) };
         if id < 0 {
@@ -186,7 +255,7 @@ pub fn register(counters: Counters) -> Option<()> {
         }
         counter.id.store(id, Relaxed);
     }
-    for (name, doc, asked) in ASKED {
+    for &(name, doc, asked) in asked {
         // SAFETY: called from mod_init; the server keeps both texts, which are static.
         let done = unsafe { sys::glue_counter_show(name.as_ptr(), doc.as_ptr(), asked as c_int) };
         if done < 0 {
@@ -200,7 +269,7 @@ pub fn register(counters: Counters) -> Option<()> {
 /// Finds the cells of this process. For `child_init`, but not for that of `PROC_INIT`: after it the server replaces the
 /// cells. What is counted until then is lost.
 pub fn find_cells() {
-    for (_, _, counter) in COUNTED {
+    for (_, _, counter) in COUNTED.iter().chain(&OF_CLUSTER) {
         let id = counter.id.load(Relaxed);
         if id >= 0 {
             // SAFETY: a process starts after the server has made the cells that stay (main.c: main_loop calls
@@ -220,7 +289,8 @@ impl EntryRet for c_long {
 #[unsafe(no_mangle)]
 pub extern "C" fn dsr_counter_value(what: c_int) -> c_long {
     guard(|| {
-        let asked = ASKED.iter().find(|(_, _, asked)| *asked as c_int == what);
+        let mut all = ASKED.iter().chain(&ASKED_OF_CLUSTER);
+        let asked = all.find(|(_, _, asked)| *asked as c_int == what);
         let value = asked
             .zip(Module::get())
             .map(|((_, _, asked), module)| value(module, *asked));
@@ -243,6 +313,7 @@ fn value(module: &Module, asked: Asked) -> u64 {
         Asked::Reloads => outcomes.reloads(),
         Asked::ReloadsRefused => outcomes.loads_refused.load(Relaxed),
         Asked::Edits => outcomes.edits(),
+        Asked::Nodes => module.shared.cluster_nodes.load(Relaxed).into(),
     }
 }
 

@@ -1,0 +1,15 @@
+//! Several servers as one dispatcher, over the bus between them (the server's module dmq).
+//!
+//! What the servers agree on, and how, is the domain's ([`crate::dispatch::cluster`]).
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`bus`] | Messages out and in. |
+//! | [`process`] | The process that has the state of the cluster. |
+//! | [`notes`] | What it says in the log. |
+//! | [`show`] | What it shows to the other processes. |
+
+pub mod bus;
+pub mod notes;
+pub mod process;
+pub mod show;

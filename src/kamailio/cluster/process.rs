@@ -1,0 +1,211 @@
+//! The process that has the state of the cluster: it takes what came, tells the cluster that time has passed, and does
+//! what the cluster says.
+
+use core::cell::RefCell;
+use core::ffi::{c_uint, c_void};
+use core::mem;
+use core::time::Duration;
+use std::thread;
+
+use super::show::Showing;
+use super::{bus, notes};
+use crate::dispatch::cluster::node::action::{Action, Command, PeerId};
+use crate::dispatch::cluster::node::machine::{Cluster, Counts};
+use crate::dispatch::cluster::state::clock::Now;
+use crate::dispatch::cluster::text::read::read;
+use crate::dispatch::state::transition::Flip;
+use crate::kamailio::config::cluster_params::ClusterSettings;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::observe::counting::group;
+use crate::kamailio::server::guard::guard;
+use crate::kamailio::server::log::log_info;
+use crate::kamailio::server::memory::ShmArena;
+use crate::kamailio::server::time::{now_ms, wall_us};
+use crate::shm::cluster::inbox::{self, Received};
+use crate::shm::cluster::memory::ClusterMemory;
+use crate::shm::cluster::news::NodeEvent;
+use crate::shm::dest::destination;
+
+/// Microseconds between two ticks.
+pub const TICK_US: i32 = 20_000;
+
+/// While a peer has not acknowledged what it was sent, answers are looked for so often in a tick.
+const LOOKS: u32 = 20;
+
+/// The time between two of these looks.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+thread_local! {
+    /// The node that this process is; `None` before its first tick.
+    static NODE: RefCell<Option<Node>> = const { RefCell::new(None) };
+}
+
+/// A server of the cluster: this one.
+struct Node {
+    cluster: Cluster,
+    /// What the cluster has counted of what stands in the server's counters.
+    counted: Counts,
+    refusals: notes::Refusals,
+    showing: Showing,
+}
+
+/// Does what is to be done in the cluster.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_cluster_tick(_ticks: c_uint, _param: *mut c_void) {
+    guard(|| {
+        let Some(module) = Module::get() else { return };
+        let (Some(settings), Some(memory)) = (&module.settings.cluster, &module.cluster) else {
+            return;
+        };
+        NODE.with_borrow_mut(|node| {
+            let node = node.get_or_insert_with(|| Node::start(settings));
+            for _ in 0..LOOKS {
+                node.turn(module, memory);
+                if !node.cluster.is_sending() {
+                    break;
+                }
+                thread::sleep(LOOK_EVERY);
+            }
+        });
+    });
+}
+
+fn now() -> Now {
+    Now {
+        wall_ms: wall_us() / 1_000,
+        steady_ms: now_ms(),
+    }
+}
+
+impl Node {
+    fn start(settings: &ClusterSettings) -> Self {
+        let now = now();
+        let settings = settings.cluster.clone();
+        log_info!(
+            "cluster: this server is {} of {}, at {}",
+            settings.node,
+            settings.cluster,
+            settings.uri
+        );
+        Node {
+            cluster: Cluster::new(settings, now.wall_ms, now, [], []),
+            counted: Counts::default(),
+            refusals: notes::Refusals::default(),
+            showing: Showing::default(),
+        }
+    }
+
+    /// Takes what came, and does what follows from it and from the time.
+    fn turn(&mut self, module: &Module, memory: &ClusterMemory<ShmArena>) {
+        let (now, mut actions) = (now(), Vec::new());
+        let mut has_changed = false;
+        for came in memory.inbox.take() {
+            has_changed |= matches!(came, Received::Command(_));
+            self.take(now, came, &mut actions);
+        }
+        self.cluster.tick(now, &mut actions);
+        // What cannot be sent has its answer at once, which may lead to further actions.
+        while !actions.is_empty() {
+            for action in mem::take(&mut actions) {
+                has_changed |= !matches!(action, Action::Send { .. } | Action::Broadcast { .. });
+                self.act(memory, action, &mut actions);
+            }
+        }
+        self.count();
+        self.showing
+            .show(module, &self.cluster, now.steady_ms, has_changed);
+    }
+
+    fn take(&mut self, now: Now, came: Received, actions: &mut Vec<Action>) {
+        match came {
+            Received::Message { source, body } => {
+                let source = destination::ip(source).to_string();
+                // It was checked before it was left here.
+                if let Ok(message) = read(&body) {
+                    self.cluster
+                        .receive(now, source.as_bytes(), &message, actions);
+                }
+            }
+            Received::Refused {
+                source,
+                code,
+                reason,
+            } => {
+                let source = destination::ip(source).to_string();
+                self.refusals.say(source, code, &reason, now.steady_ms);
+            }
+            Received::Answer { peer, number, code } => {
+                self.cluster
+                    .answered(PeerId(peer.into()), number, code, actions);
+            }
+            Received::Command(command) => {
+                let command = match &command {
+                    inbox::Command::Sync => Command::Sync,
+                    inbox::Command::Leave => Command::Leave,
+                    inbox::Command::Forget(name) => Command::Forget(name),
+                };
+                // Whoever asked was told before whether there is such a node.
+                _ = self.cluster.command(command, actions);
+            }
+        }
+    }
+
+    fn act(&mut self, memory: &ClusterMemory<ShmArena>, action: Action, next: &mut Vec<Action>) {
+        match action {
+            Action::Send {
+                peer,
+                uri,
+                number,
+                body,
+            } => {
+                if !bus::send(&uri, &body, peer, number) {
+                    self.cluster.answered(peer, number, NO_ANSWER, next);
+                }
+            }
+            Action::Broadcast { body } => _ = bus::broadcast(&body),
+            Action::Changed { .. } => {}
+            Action::NodeUp(name) => {
+                log_info!("cluster: {name} is up");
+                self.tell(memory, Flip::Up, name);
+            }
+            Action::NodeDown(name) => {
+                log_info!("cluster: {name} is down");
+                self.tell(memory, Flip::Down, name);
+            }
+            Action::Log(note) => notes::write(&note),
+        }
+    }
+
+    /// Has the timer process run the route for a member that came or went.
+    fn tell(&self, memory: &ClusterMemory<ShmArena>, flip: Flip, name: String) {
+        let mut members = self.cluster.members();
+        let member = members.find(|member| member.name == Some(&name));
+        let uri = member.map_or_else(String::new, |member| member.uri.to_owned());
+        if memory.news.post(&NodeEvent { flip, name, uri }).is_err() {
+            group::EVENTS_DROPPED.count();
+        }
+    }
+
+    /// Adds what the cluster has counted since the last call to the server's counters.
+    fn count(&mut self) {
+        let counts = self.cluster.counts();
+        let last = mem::replace(&mut self.counted, counts);
+        let more = |counter: &group::Counter, now: u64, last: u64| {
+            counter.add(usize::try_from(now.saturating_sub(last)).unwrap_or(0));
+        };
+        more(&group::CLUSTER_SENT, counts.sent, last.sent);
+        more(
+            &group::CLUSTER_BYTES_OUT,
+            counts.sent_bytes,
+            last.sent_bytes,
+        );
+        more(&group::CLUSTER_RECEIVED, counts.received, last.received);
+        more(&group::CLUSTER_RETRIES, counts.retried, last.retried);
+        more(&group::CLUSTER_REFUSED, counts.refused, last.refused);
+        more(&group::CLUSTER_MERGED, counts.merged, last.merged);
+        more(&group::CLUSTER_STALE, counts.stale, last.stale);
+    }
+}
+
+/// The code of a message that nobody has answered.
+const NO_ANSWER: u16 = 408;

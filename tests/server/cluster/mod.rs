@@ -1,0 +1,3 @@
+//! Several servers as one.
+
+mod bus;
