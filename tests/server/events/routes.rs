@@ -385,7 +385,7 @@ fn bad_values_stop_the_start() {
     for (variable, names) in [
         (
             "$dsv(color)",
-            "code, reason, flags, uri, setid, group, cause, old or new",
+            "code, reason, flags, uri, setid, group, cause, node, old or new",
         ),
         (
             "$dsg(color)",
