@@ -56,6 +56,10 @@ families! {
     CallsExpired Counter "calls_expired_total" "Counted calls that were ended because their time was over.";
     EventsDropped Counter "events_dropped_total" "Events that no route was told of, with counters.";
     StatesSaved Gauge "states_saved" "1 while what operators have set is kept for a restart, 0 while that fails.";
+    ClusterReady Gauge "cluster_ready" "1 once this server has what the other servers of its cluster have.";
+    ClusterNodes Gauge "cluster_nodes" "Servers of the cluster that are alive, with this one.";
+    ClusterMessages Counter "cluster_messages_total" "Messages to other servers of the cluster and from them, with counters.";
+    ClusterRefused Counter "cluster_refused_total" "Messages and states that were refused, here or by other servers, with counters.";
     DestinationsOmitted Gauge "destinations_omitted" "Destinations without metrics of their own, by metrics_destinations.";
     SetInfo Gauge "set_info" "Always 1; the name of a set, by set_name.";
     SetDestinations Gauge "set_destinations" "Destinations of a set, by state.";

@@ -230,9 +230,28 @@ fn of_module(add: &mut Adder<'_>, module: &Module, table: Option<&Table>) {
     if let Some(dropped) = group::EVENTS_DROPPED.sum() {
         add.one(Id::EventsDropped, dropped);
     }
+    if module.cluster.is_some() {
+        of_cluster(add, module);
+    }
     if settings.keep != Keep::Nowhere {
         let saved = module.shared.states_not_kept.load(Relaxed) == 0;
         add.one(Id::StatesSaved, u32::from(saved));
+    }
+}
+
+fn of_cluster(add: &mut Adder<'_>, module: &Module) {
+    let shared = module.shared;
+    add.one(Id::ClusterReady, shared.cluster_ready.load(Relaxed).min(1));
+    add.one(Id::ClusterNodes, shared.cluster_nodes.load(Relaxed));
+    let ways = [
+        (r#"direction="out""#, &group::CLUSTER_SENT),
+        (r#"direction="in""#, &group::CLUSTER_RECEIVED),
+    ];
+    let counted = ways.into_iter();
+    let counted = counted.filter_map(|(way, counter)| Some((way, counter.sum()?)));
+    add.all(Id::ClusterMessages, counted);
+    if let Some(refused) = group::CLUSTER_REFUSED.sum() {
+        add.one(Id::ClusterRefused, refused);
     }
 }
 

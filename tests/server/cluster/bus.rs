@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use harness::cluster::{Cluster, Plan, ROUTES};
+use harness::http::Http;
 use harness::{Config, Kamailio, Module, patience, this_server, wait_for};
 use serde_json::json;
 
@@ -51,6 +52,29 @@ fn sees(cluster: &Cluster, seer: usize, node: usize, state: &str, limit: Duratio
     wait_for(&what, limit, || {
         (cluster.state_of(seer, node) == state).then_some(())
     });
+}
+
+#[test]
+fn metrics_tell_of_the_cluster() {
+    if this_server::lacks_bus() || this_server::lacks(&["xhttp.so"]) {
+        return;
+    }
+    let mut cluster = plan(1);
+    let page = "event_route[xhttp:request] { ds_metrics(); }";
+    let config = config(&cluster, 0).load("xhttp.so").tcp().params(page);
+    let config = config.global("tcp_accept_no_cl=yes");
+    cluster.start(0, config.param("ds_dmq_join_wait", 0));
+    sees(&cluster, 0, 0, "ready", patience(10));
+    let answer = Http::to(cluster.addr(0)).get("/metrics", &[]).text();
+    for line in [
+        "cluster_ready 1",
+        "cluster_nodes 1",
+        "cluster_messages_total{direction=\"out\"} 0",
+        "cluster_refused_total 0",
+    ] {
+        let line = format!("kamailio_dispatcher_{line}\n");
+        assert!(answer.contains(&line), "{line}: {answer}");
+    }
 }
 
 #[test]
