@@ -8,10 +8,10 @@ use harness::{Config, Kamailio, Module, Probe, Uac, patience, this_server, wait_
 use serde_json::{Value, json};
 
 /// A process that is stopped, and goes on when this is dropped.
-struct Stopped(i32);
+pub struct Stopped(i32);
 
 impl Stopped {
-    fn stop(pid: u32) -> Self {
+    pub fn stop(pid: u32) -> Self {
         let pid = i32::try_from(pid).unwrap();
         signal(pid, libc::SIGSTOP);
         Stopped(pid)
@@ -31,18 +31,22 @@ fn signal(pid: i32, number: i32) {
 
 /// The process that answers JSON-RPC; `kamcmd` is answered by another one.
 fn json_process(server: &Kamailio) -> u32 {
-    // It may answer before the server has counted it.
-    wait_for("the process", patience(5), || find_json_process(server))
+    process(server, |name| {
+        name.contains("jsonrpc") && name.contains("datagram")
+    })
 }
 
-fn find_json_process(server: &Kamailio) -> Option<u32> {
+/// The process with such a name, in small letters.
+pub fn process(server: &Kamailio, is_it: impl Fn(&str) -> bool) -> u32 {
+    // It may answer before the server has counted it.
+    wait_for("the process", patience(5), || find_process(server, &is_it))
+}
+
+fn find_process(server: &Kamailio, is_it: impl Fn(&str) -> bool) -> Option<u32> {
     let list = server.jsonrpc("core.ps", json!([])).expect("core.ps");
     let items = list.as_array().expect("an array");
     let name = |item: &Value| item.as_str().map(str::to_lowercase).unwrap_or_default();
-    let pair = items.chunks(2).find(|pair| {
-        let name = name(&pair[1]);
-        name.contains("jsonrpc") && name.contains("datagram")
-    });
+    let pair = items.chunks(2).find(|pair| is_it(&name(&pair[1])));
     let pid = &pair?[0];
     let number = pid.as_u64().or_else(|| pid.as_str()?.parse().ok());
     u32::try_from(number?).ok()

@@ -1,9 +1,10 @@
 //! The process that has the state of the cluster: it takes what came, tells the cluster that time has passed, and does
 //! what the cluster says.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::ffi::{c_uint, c_void};
 use core::mem;
+use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
 use std::thread;
 
@@ -18,9 +19,9 @@ use crate::kamailio::config::cluster_params::ClusterSettings;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::group;
 use crate::kamailio::server::guard::guard;
-use crate::kamailio::server::log::log_info;
+use crate::kamailio::server::log::{log_info, log_warn};
 use crate::kamailio::server::memory::ShmArena;
-use crate::kamailio::server::time::{now_ms, wall_us};
+use crate::kamailio::server::time::{now_ms, now_s, wall_us};
 use crate::shm::cluster::inbox::{self, Received};
 use crate::shm::cluster::memory::ClusterMemory;
 use crate::shm::cluster::news::NodeEvent;
@@ -59,6 +60,7 @@ pub extern "C" fn dsr_cluster_tick(_ticks: c_uint, _param: *mut c_void) {
         };
         NODE.with_borrow_mut(|node| {
             let node = node.get_or_insert_with(|| Node::start(settings));
+            module.shared.cluster_seen_s.store(now_s(), Relaxed);
             for _ in 0..LOOKS {
                 node.turn(module, memory);
                 if !node.cluster.is_sending() {
@@ -68,6 +70,27 @@ pub extern "C" fn dsr_cluster_tick(_ticks: c_uint, _param: *mut c_void) {
             }
         });
     });
+}
+
+/// Seconds without work after which the process is said to wait for something.
+const LONG_S: u64 = 10;
+
+thread_local! {
+    /// True while the log says so, by this process.
+    static WAITS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says so if the process of the cluster does nothing. For the timer process.
+pub fn watch(module: &Module) {
+    let seen_s = module.shared.cluster_seen_s.load(Relaxed);
+    let for_s = now_s().saturating_sub(seen_s);
+    let waits = seen_s > 0 && for_s >= LONG_S;
+    if waits && !WAITS.replace(waits) {
+        log_warn!(
+            "cluster: its process has done nothing for {for_s} s: if it waits for the module dmq, set ds_dmq_peer"
+        );
+    }
+    WAITS.set(waits);
 }
 
 fn now() -> Now {

@@ -35,6 +35,8 @@ pub struct Shared {
     pub cluster_ready: AtomicU32,
     /// The servers of the cluster that are alive, with this one.
     pub cluster_nodes: AtomicU32,
+    /// When the process of the cluster last did its work, in seconds of `server::time`; 0 before that.
+    pub cluster_seen_s: AtomicU64,
     /// The last number that was given to a destination.
     pub last_number: AtomicU32,
     /// The outcomes of loads, edits and calls.

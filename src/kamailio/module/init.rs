@@ -8,7 +8,7 @@ use lock_api::RawMutex;
 
 use super::processes;
 use crate::dispatch::state::event::Cause;
-use crate::kamailio::cluster::bus;
+use crate::kamailio::cluster::{bus, process};
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::names;
@@ -222,6 +222,7 @@ pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
             counts::watch_draining(module);
             feed::tell_of_posted(module);
             feed::tell_of_nodes(module);
+            process::watch(module);
         }
     });
 }

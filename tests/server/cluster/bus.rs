@@ -7,8 +7,12 @@ use harness::http::Http;
 use harness::{Config, Kamailio, Module, patience, this_server, wait_for};
 use serde_json::json;
 
+use crate::held;
+
 /// How soon others must know that a node died, or came back.
-const SOON: Duration = Duration::from_secs(6);
+fn soon() -> Duration {
+    patience(6)
+}
 
 /// Routes that say which nodes come and go.
 const TOLD: &str = r#"
@@ -116,7 +120,7 @@ fn a_node_that_is_killed_is_missed_and_seen_again() {
     cluster.wait_ready(patience(10));
     cluster.kill(2);
     for seer in [0, 1] {
-        sees(&cluster, seer, 2, "dead", SOON);
+        sees(&cluster, seer, 2, "dead", soon());
         assert_eq!(counter(cluster.server(seer), "cluster_nodes"), 2);
         cluster.server(seer).wait_log("cluster: lb3 is down");
         let uri = cluster.uri(2);
@@ -124,7 +128,7 @@ fn a_node_that_is_killed_is_missed_and_seen_again() {
     }
     start(&mut cluster, 2);
     for seer in [0, 1] {
-        sees(&cluster, seer, 2, "ready", SOON);
+        sees(&cluster, seer, 2, "ready", soon());
         let uri = cluster.uri(2);
         let line = format!("UP lb3 {uri} {uri} [<null><null><null>]");
         cluster.server(seer).wait_log(&line);
@@ -363,4 +367,25 @@ fn memory_returns_to_its_level() {
         (used() <= before + 20_000).then_some(())
     });
     assert!(after < before + 3_000_000, "{before} {after}");
+}
+
+#[test]
+fn a_process_that_does_nothing_is_said_once() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let mut cluster = plan(1);
+    start(&mut cluster, 0);
+    sees(&cluster, 0, 0, "ready", patience(10));
+    let server = cluster.server(0);
+    let process = held::process(server, |name| name == "dispatcher cluster");
+    let stopped = held::Stopped::stop(process);
+    wait_for("the line about it", patience(20), || {
+        let line = "cluster: its process has done nothing for 1";
+        server.log().contains(line).then_some(())
+    });
+    drop(stopped);
+    sees(&cluster, 0, 0, "ready", patience(5));
+    let said = server.log().matches("its process has done nothing").count();
+    assert_eq!(said, 1);
 }
