@@ -1,17 +1,12 @@
 //! How far a peer has come with the registers of this node.
 
 /// How far a peer has come with the registers of this node, by the order of their changes here.
-///
-/// What is above the cursor and was decided here is sent. What others have decided they send themselves, so it is sent
-/// only up to where the registers were when all of them were to be sent.
 #[derive(Clone, Debug)]
 pub struct Cursor {
     /// The peer has what it is to have up to this change.
     pub acked: u64,
-    /// Up to this change all registers are sent.
-    pub all_to: u64,
-    /// True until the peer has acknowledged a message that says that it is the last one.
-    pub end_due: bool,
+    /// True while all registers are sent. Once the peer has acknowledged the last one of them, only those are sent that were decided here: what others decide they send themselves.
+    pub all: bool,
     /// The message that is under way.
     pub flight: Option<Flight>,
 }
@@ -23,28 +18,24 @@ pub struct Flight {
     pub number: u64,
     /// Where the peer is once it has taken the message.
     pub up_to: u64,
-    /// True if the message says that nothing follows.
+    /// True if it has the last one of all registers.
     pub end: bool,
     /// When it was sent.
     pub sent_ms: u64,
 }
 
 impl Cursor {
-    /// Makes the cursor of a peer that has nothing yet of all that has changed up to `last`.
-    #[must_use]
-    pub const fn at_start(last: u64) -> Self {
-        Self {
-            acked: 0,
-            all_to: last,
-            end_due: true,
-            flight: None,
-        }
-    }
+    /// The cursor of a peer that has nothing yet.
+    pub const START: Self = Self {
+        acked: 0,
+        all: true,
+        flight: None,
+    };
 
     /// Takes notice that the peer has everything up to `last`.
     pub fn skip_to(&mut self, last: u64) {
         self.acked = last;
-        self.end_due = false;
+        self.all = false;
     }
 
     /// Takes notice that a message has arrived. Returns false if it is not the one that is under way.
@@ -53,7 +44,7 @@ impl Cursor {
             return false;
         };
         self.acked = self.acked.max(flight.up_to);
-        self.end_due &= !flight.end;
+        self.all &= !flight.end;
         true
     }
 }
@@ -64,7 +55,7 @@ mod tests {
 
     #[test]
     fn only_the_answer_to_the_message_under_way_moves_the_cursor() {
-        let mut cursor = Cursor::at_start(9);
+        let mut cursor = Cursor::START;
         let flight = |number, up_to, end| Flight {
             number,
             up_to,
@@ -75,15 +66,15 @@ mod tests {
         assert!(!cursor.arrived(7));
         assert!(cursor.arrived(1));
         assert!(!cursor.arrived(1));
-        assert_eq!((cursor.acked, cursor.end_due), (5, true));
+        assert_eq!((cursor.acked, cursor.all), (5, true));
         cursor.flight = Some(flight(2, 9, true));
         assert!(cursor.arrived(2));
-        assert_eq!((cursor.acked, cursor.end_due), (9, false));
+        assert_eq!((cursor.acked, cursor.all), (9, false));
     }
 
     #[test]
     fn a_message_that_arrives_after_the_peer_was_known_to_have_all_moves_nothing_back() {
-        let mut cursor = Cursor::at_start(9);
+        let mut cursor = Cursor::START;
         cursor.flight = Some(Flight {
             number: 1,
             up_to: 5,
@@ -92,6 +83,6 @@ mod tests {
         });
         cursor.skip_to(9);
         assert!(cursor.arrived(1));
-        assert_eq!((cursor.acked, cursor.end_due), (9, false));
+        assert_eq!((cursor.acked, cursor.all), (9, false));
     }
 }

@@ -4,14 +4,14 @@ use super::action::{Action, Note, PeerId, Ready};
 use super::cursor::Cursor;
 use super::machine::{Cluster, Phase};
 use super::peer::{Life, State};
-use super::settings::JOIN_HELLO_MS;
+use super::settings::{JOIN_HELLO_MS, SUSPECT_HELLOS};
 use crate::dispatch::cluster::state::clock::Now;
-use crate::dispatch::cluster::state::register::Rules;
+use crate::dispatch::cluster::state::rules::Rules;
 use crate::dispatch::cluster::text::message::{Content, Hello, MOST_WRITTEN, Message, Told};
 use crate::dispatch::cluster::text::write::{MOST_AROUND, line_bytes};
 
 impl<R: Rules> Cluster<R> {
-    /// Sends hellos to all that are due, members or not: so a node that was cut off is found again at once.
+    /// Sends hellos to all that are due, members or not: so a node that was cut off or starts again is found at once.
     pub(super) fn send_hellos(&mut self, now: Now, actions: &mut Vec<Action>) {
         let period = match self.phase {
             Phase::Joining => self.settings.hello_ms.min(JOIN_HELLO_MS),
@@ -21,9 +21,7 @@ impl<R: Rules> Cluster<R> {
             let Some(peer) = self.peers.get(id) else {
                 continue;
             };
-            let left = |life: &Life| life.state == State::Left;
-            let silent = peer.is_self || peer.life.as_ref().is_some_and(left);
-            if silent || peer.next_hello_ms > self.time_ms {
+            if peer.is_self || peer.next_hello_ms > self.time_ms {
                 continue;
             }
             let (members, next_told) = self.told_to(id);
@@ -101,13 +99,11 @@ impl<R: Rules> Cluster<R> {
             self.find_myself(message, hello);
             return self.hear_own_name(hello.uri, message.incarnation, 0, actions);
         }
-        let Some(id) = self.place_of(message, hello, actions) else {
-            return;
-        };
-        if !self.is_next_hello(id, message, actions) {
+        let place = self.place_of(message, hello, actions);
+        let Some(id) = place.filter(|id| self.is_next_hello(*id, message, actions)) else {
             self.counts.stale += 1;
             return;
-        }
+        };
         let (time_ms, own, incarnation) = (self.time_ms, &self.settings.node, self.incarnation);
         let mut of_us = hello.members.iter().filter(|told| told.name == own);
         let knows_us = of_us.any(|told| told.incarnation == incarnation);
@@ -126,9 +122,10 @@ impl<R: Rules> Cluster<R> {
         life.heard(hello, source, time_ms, now.wall_ms);
         life.hello_number = message.number;
         life.knows_us = knows_us;
-        if shares && life.digest.is_some() {
+        // Of a hello to an earlier life nothing follows for this one.
+        if shares && knows_us && life.digest.is_some() {
             if life.compare(digest) {
-                life.cursor = Cursor::at_start(last);
+                life.cursor = Cursor::START;
             } else if life.same {
                 life.cursor.skip_to(last);
             }
@@ -160,10 +157,11 @@ impl<R: Rules> Cluster<R> {
             }
             let life = peer.life.as_ref()?;
             let there = life.is_alive() && !life.is_suspect(&self.settings, time_ms);
+            // Otherwise it may be a late message of an earlier life.
             let later = message.incarnation > life.incarnation;
             if there || !later {
                 self.peers.at(hello.uri, false, time_ms);
-                if there {
+                if there && later {
                     let (node, uri) = (message.node.to_owned(), hello.uri.to_owned());
                     self.note(Some(old), Note::OthersNameTwice { node, uri }, actions);
                 }
@@ -195,11 +193,11 @@ impl<R: Rules> Cluster<R> {
         message: &Message<'_>,
         actions: &mut Vec<Action>,
     ) -> bool {
-        let (time_ms, last) = (self.time_ms, self.registers.last());
+        let time_ms = self.time_ms;
         let Some(peer) = self.peers.get_mut(id) else {
             return false;
         };
-        let mut life = Life::begin(message, time_ms, last);
+        let mut life = Life::begin(message, time_ms);
         if let Some(before) = &peer.life {
             if before.incarnation > message.incarnation {
                 // It may have started again, with a clock that was set back: it must learn of its last life.
@@ -207,7 +205,8 @@ impl<R: Rules> Cluster<R> {
                 return false;
             }
             if before.incarnation == message.incarnation {
-                return before.state != State::Left && message.number > before.hello_number;
+                return before.state != State::Left
+                    && R::is_new(message.number, before.hello_number);
             }
             life.state = before.state;
         }
@@ -252,10 +251,11 @@ impl<R: Rules> Cluster<R> {
         heard_ms: u64,
         actions: &mut Vec<Action>,
     ) {
+        let period = self.settings.hello_ms;
         let heard_at_ms = self.time_ms.saturating_sub(heard_ms);
         // A message of the last life may have been on its way for a while.
-        let since_start = heard_at_ms > self.began_ms + 2 * self.settings.hello_ms;
-        if uri != self.settings.uri && since_start {
+        let since_start = heard_at_ms > self.began_ms + 2 * period;
+        if uri != self.settings.uri && since_start && heard_ms < SUSPECT_HELLOS * period {
             let stopped = (self.incarnation, self.settings.uri.as_str()) > (incarnation, uri);
             if stopped {
                 self.yields_to_ms = heard_at_ms + self.settings.dead_ms;
@@ -263,7 +263,7 @@ impl<R: Rules> Cluster<R> {
             let uri = uri.to_owned();
             self.note(None, Note::NameTwice { uri, stopped }, actions);
         } else if incarnation > self.incarnation {
-            self.begin_life(incarnation.saturating_add(1));
+            self.begin_life_after(incarnation);
         }
     }
 
@@ -286,12 +286,8 @@ impl<R: Rules> Cluster<R> {
         let Some(id) = self.sender(source, message, actions) else {
             return;
         };
-        let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {
-            return;
-        };
-        let name = life.name.clone();
         self.down(id, State::Left, actions);
-        self.note(Some(id), Note::Left(name), actions);
+        self.note(Some(id), Note::Left(message.node.to_owned()), actions);
     }
 
     /// Returns the sender of a message that is no hello: one that is known by a hello of this life. Without a key it must
@@ -317,8 +313,9 @@ impl<R: Rules> Cluster<R> {
         Some(id)
     }
 
-    /// Tells whether this node exchanges states: it does not while another one has its name.
+    /// Tells whether this node exchanges states: not after it has left, nor while another one has its name.
     pub(super) fn shares(&self) -> bool {
-        self.settings.share_states && self.yields_to_ms <= self.time_ms
+        let is_there = self.phase != Phase::Left && self.yields_to_ms <= self.time_ms;
+        self.settings.share_states && is_there
     }
 }

@@ -9,14 +9,19 @@ use super::cursor::Cursor;
 use super::peer::{Member, Peer, PeerCounts, Shown, State};
 use super::peers::Peers;
 use super::settings::{
-    BROADCAST_MS, MOST_LATE_MS, MOST_WAITS, NOTE_MS, REMEMBERED_MS, Settings, UNKNOWN_THERE_MS,
+    BROADCAST_MS, MOST_LATE_MS, MOST_WAITS, NOTE_MS, REMEMBERED_MS, SELDOM_BROADCAST_MS, Settings,
+    UNKNOWN_THERE_MS,
 };
 use crate::dispatch::cluster::state::clock::{Clock, Now};
 use crate::dispatch::cluster::state::key::{Key, NodeHash};
-use crate::dispatch::cluster::state::register::{Register, Rules, Sound};
+use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::cluster::state::registers::{Merged, Registers};
+use crate::dispatch::cluster::state::rules::{Rules, Sound};
 use crate::dispatch::cluster::text::message::{Content, Message};
 use crate::dispatch::cluster::text::write::write;
+
+/// The largest step from one incarnation to the next that is not the time of a start.
+const MOST_STEP: u64 = 1 << 20;
 
 /// One node of a cluster.
 ///
@@ -27,6 +32,8 @@ pub struct Cluster<R: Rules = Sound> {
     pub(super) settings: Settings,
     pub(super) node: NodeHash,
     pub(super) incarnation: u64,
+    /// The incarnation with which it started.
+    started_as: u64,
     pub(super) peers: Peers,
     pub(super) registers: Registers,
     pub(super) clock: Clock,
@@ -40,7 +47,7 @@ pub struct Cluster<R: Rules = Sound> {
     pub(super) counts: Counts,
     last_steady_ms: u64,
     pub(super) last_number: u64,
-    next_broadcast_ms: u64,
+    last_broadcast_ms: Option<u64>,
     noted: HashMap<(Option<PeerId>, Discriminant<Note>), u64>,
     rules: PhantomData<R>,
 }
@@ -71,7 +78,7 @@ pub struct Counts {
     pub refused: u64,
     /// Registers that have arrived and count now.
     pub merged: u64,
-    /// Registers that have arrived and did not count, and messages that have arrived too late.
+    /// Messages that have arrived and were not taken, because later ones were, or because they are of or for another life.
     pub stale: u64,
 }
 
@@ -119,6 +126,7 @@ impl<R: Rules> Cluster<R> {
             node: NodeHash::of(&settings.node),
             settings,
             incarnation,
+            started_as: incarnation,
             peers,
             registers,
             clock,
@@ -129,7 +137,7 @@ impl<R: Rules> Cluster<R> {
             counts: Counts::default(),
             last_steady_ms: now.steady_ms,
             last_number: 0,
-            next_broadcast_ms: time_ms,
+            last_broadcast_ms: None,
             noted: HashMap::new(),
             rules: PhantomData,
         }
@@ -145,6 +153,7 @@ impl<R: Rules> Cluster<R> {
     ) {
         self.counts.received += 1;
         if self.phase == Phase::Left || message.cluster != self.settings.cluster {
+            self.counts.stale += 1;
             return;
         }
         match &message.content {
@@ -215,13 +224,7 @@ impl<R: Rules> Cluster<R> {
             self.wait_for_peers(actions);
         }
         self.send_hellos(now, actions);
-        if self.settings.peers.is_empty()
-            && self.peers.alive().next().is_none()
-            && self.next_broadcast_ms <= self.time_ms
-        {
-            self.next_broadcast_ms = self.time_ms + BROADCAST_MS;
-            self.broadcast_hello(now, actions);
-        }
+        self.look_around(now, actions);
         for id in self.peers.ids() {
             self.give_up_flight(id);
             self.send_data(id, actions);
@@ -233,14 +236,14 @@ impl<R: Rules> Cluster<R> {
         match command {
             Command::Sync => {
                 // As after a restart: so everybody sends all to this node as well.
-                self.begin_life(self.incarnation.saturating_add(1));
+                self.begin_life_after(self.incarnation);
                 if self.phase == Phase::Left {
                     self.phase = Phase::Joining;
                     self.began_ms = self.time_ms;
                 }
                 for (_, peer) in self.peers.iter_mut() {
                     if let Some(life) = &mut peer.life {
-                        life.cursor = Cursor::at_start(self.registers.last());
+                        life.cursor = Cursor::START;
                     }
                 }
                 true
@@ -373,14 +376,36 @@ impl<R: Rules> Cluster<R> {
         }
     }
 
-    /// Begins another life: to the peers it is as if the node had started again.
-    pub(super) fn begin_life(&mut self, incarnation: u64) {
-        self.incarnation = incarnation;
+    /// Begins another life after the one that had this incarnation: to the peers it is as if the node had started again.
+    ///
+    /// Two lives may hear of the same one before them, and must not take the same number. So each goes on by its own step.
+    pub(super) fn begin_life_after(&mut self, incarnation: u64) {
+        let step = 1 + self.started_as % MOST_STEP;
+        self.incarnation = incarnation.saturating_add(step);
         for (_, peer) in self.peers.iter_mut() {
             peer.next_hello_ms = self.time_ms;
             if let Some(life) = &mut peer.life {
                 life.knows_us = false;
             }
+        }
+    }
+
+    /// Asks all that the bus knows, if the config names no peers: often while nobody is there, and seldom later, because
+    /// two groups may have found themselves in a split.
+    fn look_around(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let alone = self.peers.alive().next().is_none();
+        let period = if alone {
+            BROADCAST_MS
+        } else {
+            SELDOM_BROADCAST_MS
+        };
+        if self.settings.peers.is_empty()
+            && self
+                .last_broadcast_ms
+                .is_none_or(|last| last + period <= self.time_ms)
+        {
+            self.last_broadcast_ms = Some(self.time_ms);
+            self.broadcast_hello(now, actions);
         }
     }
 
@@ -477,7 +502,7 @@ impl<R: Rules> Cluster<R> {
                 self.counts.merged += 1;
                 actions.push(Action::Changed { key, register });
             }
-            Merged::Lost => self.counts.stale += 1,
+            Merged::Lost => {}
             Merged::Dropped => self.note(Some(id), Note::TooManyOrphans, actions),
         }
     }

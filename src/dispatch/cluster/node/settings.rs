@@ -34,8 +34,11 @@ pub const JOIN_HELLO_MS: u64 = 200;
 /// A peer is suspect after this many hellos that should have come.
 pub const SUSPECT_HELLOS: u64 = 3;
 
-/// How often all that the bus knows are asked, while nobody is known.
+/// How often all that the bus knows are asked, while nobody is there.
 pub const BROADCAST_MS: u64 = 5_000;
+
+/// How often all that the bus knows are asked, while somebody is.
+pub const SELDOM_BROADCAST_MS: u64 = 30_000;
 
 /// How long a peer that does not know the module has peace before it is asked again.
 pub const UNKNOWN_THERE_MS: u64 = 30_000;

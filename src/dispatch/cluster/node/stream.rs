@@ -7,7 +7,8 @@ use super::peer::Life;
 use super::settings::ANSWER_MS;
 use crate::dispatch::cluster::state::clock::Now;
 use crate::dispatch::cluster::state::key::Key;
-use crate::dispatch::cluster::state::register::{Register, Rules};
+use crate::dispatch::cluster::state::register::Register;
+use crate::dispatch::cluster::state::rules::Rules;
 use crate::dispatch::cluster::text::message::{Content, Data, MOST_REGISTERS, Message};
 
 impl<R: Rules> Cluster<R> {
@@ -23,6 +24,7 @@ impl<R: Rules> Cluster<R> {
         if !listens || silent || life.cursor.flight.is_some() {
             return;
         }
+        let to = life.incarnation;
         let mut wanted = self.wanted_by(life);
         let mut registers = Vec::new();
         let mut up_to = self.registers.last();
@@ -30,15 +32,20 @@ impl<R: Rules> Cluster<R> {
             registers.push((key, register));
             up_to = change;
         }
-        let end = wanted.next().is_none();
-        if end {
+        let is_last = wanted.next().is_none();
+        drop(wanted);
+        if is_last {
             up_to = self.registers.last();
         }
-        drop(wanted);
-        let needed = !registers.is_empty() || life.cursor.end_due;
+        let end = life.cursor.all && is_last;
+        let needed = !registers.is_empty() || end;
         let flight = needed.then(|| {
-            let content = Content::Data(Data { end, registers });
             let number = self.last_number + 1;
+            let content = Content::Data(Data {
+                to,
+                end: end && self.is_ready(),
+                registers,
+            });
             let body = self.compose(number, content);
             self.send(id, number, body, actions);
             Flight {
@@ -63,9 +70,9 @@ impl<R: Rules> Cluster<R> {
 
     /// Returns what a peer is to get and has not acknowledged.
     fn wanted_by(&self, life: &Life) -> impl Iterator<Item = (u64, Key, Register)> {
-        let (all_to, node) = (life.cursor.all_to, self.node);
+        let (all, node) = (life.cursor.all, self.node);
         let changed = self.registers.changed_after(life.cursor.acked);
-        changed.filter(move |(change, _, register)| *change <= all_to || register.node == node)
+        changed.filter(move |(_, _, register)| all || register.node == node)
     }
 
     /// Returns how many registers a peer is to get and has not acknowledged.
@@ -99,7 +106,8 @@ impl<R: Rules> Cluster<R> {
         data: &Data,
         actions: &mut Vec<Action>,
     ) {
-        if !self.shares() {
+        if !self.shares() || !R::is_for(data.to, self.incarnation) {
+            self.counts.stale += 1;
             return;
         }
         let Some(id) = self.sender(source, message, actions) else {
@@ -117,11 +125,10 @@ impl<R: Rules> Cluster<R> {
         life.taken_number = message.number;
         life.heard_ms = time_ms;
         life.moved = true;
-        let from_ready = life.ready;
         for &register in &data.registers {
             self.merge(now, id, register, actions);
         }
-        if data.end && from_ready {
+        if data.end {
             self.become_ready(Ready::Synced, actions);
         }
     }

@@ -39,41 +39,10 @@ impl Register {
     }
 }
 
-/// The three decisions on which agreement rests.
-///
-/// The simulator proves that it watches them: it replaces each by a wrong one, and must find out.
-pub trait Rules {
-    /// Tells whether a register that has arrived replaces the one that is there.
-    #[must_use]
-    fn wins(new: &Register, old: &Register) -> bool {
-        new > old
-    }
-
-    /// Tells whether a message with registers is to be taken, by its number and that of the last one that was taken.
-    #[must_use]
-    fn is_new(number: u64, last: u64) -> bool {
-        number > last
-    }
-
-    /// Tells whether a register is applied to a destination for which the own list asks for these flags.
-    ///
-    /// Whoever set it saw another list if the flags differ. Then the own list counts, so a state is a function of the
-    /// registers and the list.
-    #[must_use]
-    fn applies(register: &Register, listed: u32) -> bool {
-        register.base == listed
-    }
-}
-
-/// The rules as they are.
-#[derive(Clone, Copy, Debug)]
-pub struct Sound;
-
-impl Rules for Sound {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dispatch::cluster::state::rules::{Rules, Sound};
 
     fn register(stamp: u64, node: u64, bits: u32, base: u32) -> Register {
         Register {

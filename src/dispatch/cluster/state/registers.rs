@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock::Stamp;
 use super::key::Key;
-use super::register::{Register, Rules};
+use super::register::Register;
+use super::rules::Rules;
 
 /// The most registers of destinations that are not in the list here. The oldest ones go first.
 pub const MOST_ORPHANS: usize = 10_000;
@@ -137,7 +138,7 @@ impl Registers {
 mod tests {
     use super::*;
     use crate::dispatch::cluster::state::key::NodeHash;
-    use crate::dispatch::cluster::state::register::Sound;
+    use crate::dispatch::cluster::state::rules::Sound;
 
     fn register(stamp: u64, bits: u32) -> Register {
         Register {

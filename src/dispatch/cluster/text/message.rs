@@ -84,7 +84,9 @@ pub struct Told<'m> {
 /// Registers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Data {
-    /// True if nothing follows: the receiver now has all that the sender has.
+    /// The incarnation of the receiver that they are for.
+    pub to: u64,
+    /// True if the sender is ready, and the receiver then has all that the sender has.
     pub end: bool,
     /// The registers.
     pub registers: Vec<(Key, Register)>,

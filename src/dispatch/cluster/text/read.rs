@@ -175,6 +175,7 @@ fn read_first<'m>(mut words: Words<'m>) -> Result<Message<'m>, Refusal> {
             b"t" => hello.dead_ms = value.number("Time")?,
             b"w" => hello.wall_ms = value.number("Clock")?,
             b"d" => hello.digest = Some(value.number("Digest")?),
+            b"o" => data.to = value.number("Incarnation")?,
             b"e" => data.end = value.number("End")? != 0,
             _ => {}
         }

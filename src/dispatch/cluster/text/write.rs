@@ -87,7 +87,7 @@ fn write_hello(text: &mut String, hello: &Hello<'_>) -> fmt::Result {
 }
 
 fn write_data(text: &mut String, data: &Data) -> fmt::Result {
-    writeln!(text, " e={}", u8::from(data.end))?;
+    writeln!(text, " o={:x} e={}", data.to, u8::from(data.end))?;
     for (key, register) in &data.registers {
         let (stamp, node) = (register.stamp.0, register.node.0);
         let (bits, base) = (register.bits, register.base);
@@ -122,6 +122,7 @@ mod tests {
             base: 0,
         };
         let data = Content::Data(Data {
+            to: 0x192_f3a4_0001,
             end: true,
             registers: vec![(Key(0x83c1_d2e4_f5a6_0718), register)],
         });
@@ -142,7 +143,7 @@ mod tests {
         let cases = [
             (
                 data,
-                "DSC 1.0 c=default n=lb1 i=192f3a4b5c6 s=1f4 k=D e=1\n\
+                "DSC 1.0 c=default n=lb1 i=192f3a4b5c6 s=1f4 k=D o=192f3a40001 e=1\n\
                 A 83c1d2e4f5a60718 192f3a4b5c60001 9f2e6a7b8c0d1e2f 4 0\n",
             ),
             (
@@ -179,6 +180,7 @@ mod tests {
             base: u32::MAX,
         };
         let data = Content::Data(Data {
+            to: u64::MAX,
             end: true,
             registers: vec![(Key(u64::MAX), register); MOST_REGISTERS],
         });

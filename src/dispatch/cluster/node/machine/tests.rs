@@ -388,8 +388,9 @@ fn only_who_is_known_can_be_forgotten_and_a_member_comes_back() {
 fn registers_are_taken_only_from_the_address_of_the_hellos() {
     let mut net = Net::of(&[0, 0]);
     net.run(4_000);
-    let life = net.node(1).incarnation;
-    let forged = format!("DSC 1.0 c=default n=lb1 i={life:x} s=ffff k=D e=1\nA 7 1 1 4 0\n");
+    let (life, to) = (net.node(1).incarnation, net.node(2).incarnation);
+    let forged =
+        format!("DSC 1.0 c=default n=lb1 i={life:x} s=ffff k=D o={to:x} e=1\nA 7 1 1 4 0\n");
     net.deliver(9, 2, forged.as_bytes());
     assert_eq!(net.bits()[1], None);
     let (node, source) = ("lb1".to_owned(), b"192.0.2.9".to_vec());
@@ -399,10 +400,16 @@ fn registers_are_taken_only_from_the_address_of_the_hellos() {
     );
     net.deliver(1, 2, forged.as_bytes());
     assert_eq!(net.bits()[1], Some(4));
-    // Of another life, or of nobody who is known.
-    for other in ["i=1 ", "n=lb9 i=1 "] {
+    // Of another life, or of nobody who is known, or for another life.
+    let spoiled = [
+        (format!("i={life:x} "), "i=1 "),
+        ("n=lb1".to_owned(), "n=lb9"),
+        (format!("o={to:x} "), "o=1 "),
+    ];
+    for (right, wrong) in spoiled {
         let text = forged
-            .replace(&format!("i={life:x} "), other)
+            .replace("s=ffff", "s=fffff")
+            .replace(&right, wrong)
             .replace(" 4 0", " 8 0");
         net.deliver(1, 2, text.as_bytes());
         assert_eq!(net.bits()[1], Some(4));
@@ -413,9 +420,9 @@ fn registers_are_taken_only_from_the_address_of_the_hellos() {
 fn a_late_message_is_not_taken() {
     let mut net = Net::of(&[0, 0]);
     net.run(4_000);
-    let life = net.node(1).incarnation;
+    let (life, to) = (net.node(1).incarnation, net.node(2).incarnation);
     let text = |number: u64, stamp: u64, bits: u32| {
-        let first = format!("DSC 1.0 c=default n=lb1 i={life:x} s={number:x} k=D e=0\n");
+        let first = format!("DSC 1.0 c=default n=lb1 i={life:x} s={number:x} k=D o={to:x} e=0\n");
         first + &format!("A 7 {stamp:x} 1 {bits:x} 0\n")
     };
     for (number, stamp, bits, expected) in [
@@ -452,7 +459,7 @@ fn a_server_without_the_module_is_asked_seldom() {
 }
 
 #[test]
-fn without_peers_the_bus_is_asked_until_somebody_answers() {
+fn without_peers_the_bus_is_asked_often_until_somebody_answers_and_seldom_later() {
     let mut net = Net::of(&[0, 0]);
     for number in 1..=2 {
         net.node(number).settings.peers = vec![];

@@ -58,6 +58,7 @@ fn what_is_written_is_read() {
         Content::Hello(silent),
         Content::Data(Data::default()),
         Content::Data(Data {
+            to: 77,
             end: true,
             registers: registers[..MOST_REGISTERS].to_vec(),
         }),
@@ -83,6 +84,7 @@ fn what_a_later_version_adds_is_skipped() {
     let text = "DSC 1.7 c=default new n=lb1 i=a x=? s=1f4 k=D e=1 =\nB 1 2 3\n\
         A 7 120001 9f 4 c later 5\nA\u{e9} 1\nM lb2 sip:b 1 2\nQ\n";
     let data = Content::Data(Data {
+        to: 0,
         end: true,
         registers: vec![(Key(7), register(4))],
     });

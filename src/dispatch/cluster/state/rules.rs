@@ -1,0 +1,42 @@
+//! The decisions on which agreement rests.
+
+use super::register::Register;
+
+/// The decisions on which agreement rests.
+///
+/// The simulator shows that it watches them: it replaces each one by a wrong one, and must find that out.
+pub trait Rules {
+    /// Tells whether a register that has arrived replaces the one that is there.
+    #[must_use]
+    fn wins(new: &Register, old: &Register) -> bool {
+        new > old
+    }
+
+    /// Tells whether a register is applied to a destination for which the own list asks for these flags.
+    ///
+    /// Whoever set it saw another list if the flags differ. Then the own list counts, so a state is a function of the
+    /// registers and the list.
+    #[must_use]
+    fn applies(register: &Register, listed: u32) -> bool {
+        register.base == listed
+    }
+
+    /// Tells whether a message is to be taken, by its number and that of the last one of its kind that was taken.
+    #[must_use]
+    fn is_new(number: u64, last: u64) -> bool {
+        number > last
+    }
+
+    /// Tells whether registers are for this node, by the incarnation to which they were sent. In an earlier life it may
+    /// have had what is not repeated here.
+    #[must_use]
+    fn is_for(incarnation: u64, own: u64) -> bool {
+        incarnation == own
+    }
+}
+
+/// The decisions as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Sound;
+
+impl Rules for Sound {}
