@@ -37,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     targets::uris::TARGET,
     targets::excerpt::TARGET,
     targets::hash::TARGET,
+    targets::cluster::TARGET,
 ];
 
 /// Returns the target with this name.

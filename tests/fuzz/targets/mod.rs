@@ -8,6 +8,7 @@
 //! | [`extra_attrs`] | The parameter `ds_db_extra_attrs`. |
 //! | [`db_url`] | A database URL, to be shown without its password. |
 //! | [`state_file`] | The state file. |
+//! | [`cluster`] | Messages between the servers of a cluster. |
 //! | [`cursor`] | The failover cursor in a record, which scripts can write. |
 //! | [`routes`] | The rules of `ds_select_routes`. |
 //! | [`reply_codes`] | The parameter `ds_ping_reply_codes`. |
@@ -21,6 +22,7 @@ use dispatcher::dispatch::list::destination::{Line, Origin};
 use dispatcher::dispatch::list::file;
 
 pub mod attrs;
+pub mod cluster;
 pub mod cursor;
 pub mod db_url;
 pub mod excerpt;
