@@ -18,7 +18,8 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
 .PHONY: help setup setup-tests headers build probe checker install deb release server test-deb test-container demo test \
-	test-one test-unit test-seam test-server test-parity book docs-check test-fuzz models models-full test-matrix test-aarch64 \
+	test-one test-unit test-seam test-server test-parity book docs-check test-fuzz test-simulator simulate models \
+	models-full test-matrix test-aarch64 \
 	supply reproducible \
 	prove lint bench bench-compare bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping \
 	bench-domain bench-all torture garbage race fuzz miri tsan test-miri asan valgrind clean
@@ -141,6 +142,13 @@ docs-check: setup-tests build book ## run every example of the manual, and hold 
 test-fuzz: ## run the fuzz targets on mutated inputs (FUZZ_INPUTS=, FUZZ_SEED=, FUZZ_TARGET=: others)
 	$(CARGO) test --profile fuzz -p dispatcher-fuzz
 
+test-simulator: ## run 10,000 seeds of the simulated cluster, and show that wrong rules are found
+	$(CARGO) test --profile fuzz -p dispatcher-simulator
+
+# SEEDS=, FROM=: which ones. NODES=: with this many nodes. TRACE=1: says what happens.
+simulate: ## run many seeds of the simulated cluster (SEEDS=100000, FROM=0, NODES=, TRACE=1)
+	$(CARGO) run --quiet --profile fuzz -p dispatcher-simulator --bin simulate
+
 supply: headers ## check other people's crates: licences, versions, advisories; write a bill of materials
 	@CARGO="$(CARGO)" sh tests/supply/run.sh
 
@@ -173,7 +181,7 @@ lint: headers ## check format and clippy, with and without the seam
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; \
 		$(CARGO) clippy --all-targets \
 			--features dispatcher/server-tests,dispatcher/models,dispatcher/sanitizers,dispatcher-fuzz/libfuzzer,dispatcher-check/server-tests \
-			-p dispatcher -p dispatcher-check -p dispatcher-harness -p dispatcher-programs -p dispatcher-fuzz \
+			-p dispatcher -p dispatcher-check -p dispatcher-harness -p dispatcher-programs -p dispatcher-fuzz -p dispatcher-simulator \
 			-- -D warnings && \
 		$(CARGO) check -p dispatcher-bench --benches && \
 		$(CARGO) clippy --release --lib --features kamailio,panic-probe,sanitizers -- -D warnings && \

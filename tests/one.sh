@@ -19,7 +19,7 @@ run() {
 
 # The file that defines the test says which program has it. `models!` makes a test of each name in it.
 function=${1##*::}
-found=$(find src tests/server tests/parity tests/manual tests/fuzz tests/programs/garbage tests/programs/cluster check tests/*.rs -name '*.rs' -exec awk -v name="$function" '
+found=$(find src tests/server tests/parity tests/manual tests/fuzz tests/simulator tests/programs/garbage tests/programs/cluster check tests/*.rs -name '*.rs' -exec awk -v name="$function" '
 	/^ *#\[test\]/ { test = 1 }
 	/^[a-z:]*models! {/ { models = 1 }
 	/^}/ { models = 0 }
@@ -28,6 +28,7 @@ found=$(find src tests/server tests/parity tests/manual tests/fuzz tests/program
 ' {} + | sort -u)
 [ -n "$found" ] || { echo "test-one: no test has $function in its name" >&2; exit 2; }
 case $found in *tests/fuzz/*) run --profile fuzz -p dispatcher-fuzz -- "$1" ;; esac
+case $found in *tests/simulator/*) run --profile fuzz -p dispatcher-simulator -- "$1" ;; esac
 case $found in *tests/programs/*)
 	$make --no-print-directory setup-tests build
 	run -p dispatcher-programs --bin garbage --bin cluster -- "$1" ;;

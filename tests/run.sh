@@ -38,7 +38,7 @@ finish() {
 	took=$(($(date +%s) - start))
 	echo
 	awk -F '\t' -v took="$took" '
-		BEGIN { form = "%-8s %-7s %6s %7s %7s %8s\n"; printf form, "part", "", "time", "passed", "failed", "skipped" }
+		BEGIN { form = "%-9s %-7s %6s %7s %7s %8s\n"; printf form, "part", "", "time", "passed", "failed", "skipped" }
 		{ printf form, $1, $2, $3, $4, $5, $6; passed += $4; failed += $5; skipped += $6 }
 		END {
 			time = sprintf("%d:%02d", took / 60, took % 60)
@@ -58,6 +58,7 @@ part lint lint
 part unit test-unit test-seam
 part models models
 part fuzz test-fuzz
+part simulator test-simulator
 part miri test-miri
 part server test-server
 part parity test-parity

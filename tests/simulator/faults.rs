@@ -1,0 +1,44 @@
+//! Wrong rules, which the simulator must find.
+
+use dispatcher::dispatch::cluster::state::register::Register;
+use dispatcher::dispatch::cluster::state::rules::Rules;
+
+/// Two acts with the same stamp: the one that was there stays.
+#[derive(Debug)]
+pub struct LostTieBreak;
+
+impl Rules for LostTieBreak {
+    fn wins(new: &Register, old: &Register) -> bool {
+        new.stamp > old.stamp
+    }
+}
+
+/// Messages are taken whatever their number is.
+#[derive(Debug)]
+pub struct StaleNumber;
+
+impl Rules for StaleNumber {
+    fn is_new(_: u64, _: u64) -> bool {
+        true
+    }
+}
+
+/// A register is applied also where another list asks for other flags.
+#[derive(Debug)]
+pub struct OtherList;
+
+impl Rules for OtherList {
+    fn applies(_: &Register, _: u32) -> bool {
+        true
+    }
+}
+
+/// Registers that were sent to an earlier life are taken.
+#[derive(Debug)]
+pub struct OtherLife;
+
+impl Rules for OtherLife {
+    fn is_for(_: u64, _: u64) -> bool {
+        true
+    }
+}
