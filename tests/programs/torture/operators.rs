@@ -15,7 +15,7 @@ use super::model::{Content, STATES};
 use super::scene::{Answer, Kind, LIMIT, Scene, request};
 use super::world::{CALLED, COMMANDED, EDITED, LASTING, PASSING, PINGED, TOLD, duid, uri};
 use harness::lab::code;
-use harness::{Fault, TcpUac, binrpc_within};
+use harness::{Fault, binrpc_within};
 
 /// Returns the actors of this file.
 pub fn cast() -> Vec<Box<dyn Actor>> {
@@ -209,8 +209,7 @@ impl Actor for ScriptReloader {
     fn act(&mut self, scene: &Scene<'_>, random: &mut StdRng) {
         let begun = Instant::now();
         let recently = begun.checked_sub(Duration::from_secs(3)).unwrap_or(begun);
-        let reply = TcpUac::try_connect(scene.server.addr())
-            .and_then(|mut uac| uac.try_request(&request("OPTIONS", "reload"), LIMIT));
+        let reply = scene.over_tcp(&request("OPTIONS", "reload"));
         let disturbed = [Kind::Stop, Kind::Pool, Kind::Heap]
             .iter()
             .any(|kind| scene.weather.disturbed(*kind, recently));
