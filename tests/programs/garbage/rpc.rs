@@ -19,7 +19,7 @@ use super::stage::{Counts, Stage};
 use super::words::{text, word};
 
 /// The commands of doc/reference/rpc.md.
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "dispatcher.list",
     "dispatcher.set_state",
     "dispatcher.set_duid_state",
@@ -36,6 +36,8 @@ const COMMANDS: [&str; 19] = [
     "dispatcher.release",
     "dispatcher.stats",
     "dispatcher.history",
+    "dispatcher.drain_status",
+    "dispatcher.cluster",
     "ds_list",
     "ds_set_state",
     "ds_reload",
