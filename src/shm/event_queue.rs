@@ -39,11 +39,11 @@ pub struct Fixed {
     set: SetId,
     old: State,
     new: State,
-    is_up: bool,
+    is_up: u32,
     cause: u32,
 }
 
-// SAFETY: numbers and a bool; zeroed it is an event of set 0.
+// SAFETY: numbers; zeroed it is an event of set 0.
 unsafe impl ShmSafe for Fixed {}
 
 impl Item for QueuedEvent {
@@ -56,7 +56,7 @@ impl Item for QueuedEvent {
             set: self.set,
             old: self.old,
             new: self.new,
-            is_up: self.flip == Flip::Up,
+            is_up: (self.flip == Flip::Up).into(),
             cause: self.cause.number(),
         }
     }
@@ -71,7 +71,11 @@ impl Item for QueuedEvent {
             uri: uri.to_vec(),
             old: fixed.old,
             new: fixed.new,
-            flip: if fixed.is_up { Flip::Up } else { Flip::Down },
+            flip: if fixed.is_up != 0 {
+                Flip::Up
+            } else {
+                Flip::Down
+            },
             cause: Cause::from_number(fixed.cause),
             node: node.to_vec(),
         }

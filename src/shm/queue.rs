@@ -15,7 +15,7 @@ const PIECE: usize = 100;
 
 /// What can wait in a queue: a part of fixed size, and two texts.
 pub trait Item: Sized {
-    /// The part of fixed size.
+    /// The part of fixed size. It has no padding, which would bring bytes of this process's stack along.
     type Fixed: ShmSafe + Copy;
 
     /// Bytes of shared memory that the items that wait may take.

@@ -56,9 +56,9 @@ pub enum Command {
 /// What came, without its text.
 #[derive(Clone, Copy)]
 pub struct Fixed {
-    kind: u8,
+    kind: u32,
     /// A place of a peer, or the length of an address.
-    small: u8,
+    small: u16,
     code: u16,
     number: u64,
     address: [u8; 16],
@@ -67,15 +67,15 @@ pub struct Fixed {
 // SAFETY: numbers; zeroed it is a message from nowhere.
 unsafe impl ShmSafe for Fixed {}
 
-const MESSAGE: u8 = 0;
-const REFUSED: u8 = 1;
-const ANSWER: u8 = 2;
-const SYNC: u8 = 3;
-const LEAVE: u8 = 4;
-const FORGET: u8 = 5;
+const MESSAGE: u32 = 0;
+const REFUSED: u32 = 1;
+const ANSWER: u32 = 2;
+const SYNC: u32 = 3;
+const LEAVE: u32 = 4;
+const FORGET: u32 = 5;
 
 impl Fixed {
-    const fn of(kind: u8) -> Self {
+    const fn of(kind: u32) -> Self {
         Fixed {
             kind,
             small: 0,
@@ -124,7 +124,7 @@ impl Item for Received {
                 ..Fixed::of(REFUSED).from(*source)
             },
             &Received::Answer { peer, number, code } => Fixed {
-                small: peer,
+                small: peer.into(),
                 code,
                 number,
                 ..Fixed::of(ANSWER)
@@ -155,7 +155,7 @@ impl Item for Received {
                 reason: text(),
             },
             ANSWER => Received::Answer {
-                peer: fixed.small,
+                peer: u8::try_from(fixed.small).unwrap_or(u8::MAX),
                 number: fixed.number,
                 code: fixed.code,
             },
