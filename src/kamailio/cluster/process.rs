@@ -6,6 +6,7 @@ use core::ffi::{c_uint, c_void};
 use core::mem;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
+use std::collections::HashMap;
 use std::thread;
 
 use super::show::Showing;
@@ -47,6 +48,8 @@ struct Node {
     /// What the cluster has counted of what stands in the server's counters.
     counted: Counts,
     refusals: notes::Refusals,
+    /// Where nothing can be sent to, and when that is tried again.
+    unreached: HashMap<String, u64>,
     showing: Showing,
 }
 
@@ -114,6 +117,7 @@ impl Node {
             cluster: Cluster::new(settings, now.wall_ms, now, [], []),
             counted: Counts::default(),
             refusals: notes::Refusals::default(),
+            unreached: HashMap::new(),
             showing: Showing::default(),
         }
     }
@@ -181,7 +185,7 @@ impl Node {
                 number,
                 body,
             } => {
-                if !bus::send(&uri, &body, peer, number) {
+                if !self.send(&uri, &body, peer, number) {
                     self.cluster.answered(peer, number, NO_ANSWER, next);
                 }
             }
@@ -197,6 +201,31 @@ impl Node {
             }
             Action::Log(note) => notes::write(&note),
         }
+    }
+
+    /// Sends a message. Returns false if that is not possible. Where it is not, it is not tried for a while: looking for a
+    /// name may take long, and the server logs each failure.
+    fn send(&mut self, uri: &str, body: &[u8], peer: PeerId, number: u64) -> bool {
+        let now_ms = now_ms();
+        if self
+            .unreached
+            .get(uri)
+            .is_some_and(|&next_ms| now_ms < next_ms)
+        {
+            return false;
+        }
+        if bus::send(uri, body, peer, number) {
+            self.unreached.remove(uri);
+            return true;
+        }
+        // Peers that were forgotten are tried no more.
+        self.unreached
+            .retain(|_, next_ms| *next_ms + 2 * UNREACHED_MS > now_ms);
+        let next_ms = now_ms + UNREACHED_MS;
+        if self.unreached.insert(uri.to_owned(), next_ms).is_none() {
+            log_warn!("cluster: nothing can be sent to {uri}: it is tried each 10 s");
+        }
+        false
     }
 
     /// Has the timer process run the route for a member that came or went.
@@ -229,6 +258,9 @@ impl Node {
         more(&group::CLUSTER_STALE, counts.stale, last.stale);
     }
 }
+
+/// Milliseconds until a peer is tried again that nothing can be sent to.
+const UNREACHED_MS: u64 = 10_000;
 
 /// The code of a message that nobody has answered.
 const NO_ANSWER: u16 = 408;

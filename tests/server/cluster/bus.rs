@@ -389,3 +389,28 @@ fn a_process_that_does_nothing_is_said_once() {
     let said = server.log().matches("its process has done nothing").count();
     assert_eq!(said, 1);
 }
+
+#[test]
+fn a_peer_without_an_address_delays_nobody() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let mut cluster = plan(2);
+    for node in 0..2 {
+        let config = config(&cluster, node);
+        let config = config.param("ds_dmq_peer", "sip:nobody.invalid:5060");
+        cluster.start(node, config);
+    }
+    cluster.wait_ready(patience(15));
+    let line = "cluster: nothing can be sent to sip:nobody.invalid:5060";
+    cluster.server(0).wait_log(line);
+    let end = std::time::Instant::now() + Duration::from_secs(12);
+    wait_for("the second try", patience(20), || {
+        assert_eq!(cluster.state_of(0, 1), "ready");
+        (std::time::Instant::now() > end).then_some(())
+    });
+    let log = cluster.server(0).log();
+    assert_eq!(log.matches(line).count(), 1);
+    let failed = log.matches("error in tmb.t_request_within").count();
+    assert!((1..5).contains(&failed), "{failed}: {log}");
+}
