@@ -25,12 +25,15 @@ pub struct Flight {
 }
 
 impl Cursor {
-    /// The cursor of a peer that has nothing yet.
-    pub const START: Self = Self {
-        acked: 0,
-        all: true,
-        flight: None,
-    };
+    /// Returns the cursor of a peer that is to get all registers, or only those that were decided here.
+    #[must_use]
+    pub const fn at_start(all: bool) -> Self {
+        Self {
+            acked: 0,
+            all,
+            flight: None,
+        }
+    }
 
     /// Takes notice that the peer has everything up to `last`.
     pub fn skip_to(&mut self, last: u64) {
@@ -55,7 +58,7 @@ mod tests {
 
     #[test]
     fn only_the_answer_to_the_message_under_way_moves_the_cursor() {
-        let mut cursor = Cursor::START;
+        let mut cursor = Cursor::at_start(true);
         let flight = |number, up_to, end| Flight {
             number,
             up_to,
@@ -74,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_message_that_arrives_after_the_peer_was_known_to_have_all_moves_nothing_back() {
-        let mut cursor = Cursor::START;
+        let mut cursor = Cursor::at_start(true);
         cursor.flight = Some(Flight {
             number: 1,
             up_to: 5,

@@ -125,7 +125,7 @@ impl<R: Rules> Cluster<R> {
         // Of a hello to an earlier life nothing follows for this one.
         if shares && knows_us && life.digest.is_some() {
             if life.compare(digest) {
-                life.cursor = Cursor::START;
+                life.cursor = Cursor::at_start(true);
             } else if life.same {
                 life.cursor.skip_to(last);
             }
@@ -193,11 +193,12 @@ impl<R: Rules> Cluster<R> {
         message: &Message<'_>,
         actions: &mut Vec<Action>,
     ) -> bool {
-        let time_ms = self.time_ms;
+        let (time_ms, is_ready) = (self.time_ms, self.is_ready());
         let Some(peer) = self.peers.get_mut(id) else {
             return false;
         };
-        let mut life = Life::begin(message, time_ms);
+        // A node that joins has nothing to teach but its own acts.
+        let mut life = Life::begin(message, is_ready, time_ms);
         if let Some(before) = &peer.life {
             if before.incarnation > message.incarnation {
                 // It may have started again, with a clock that was set back: it must learn of its last life.

@@ -243,7 +243,7 @@ impl<R: Rules> Cluster<R> {
                 }
                 for (_, peer) in self.peers.iter_mut() {
                     if let Some(life) = &mut peer.life {
-                        life.cursor = Cursor::START;
+                        life.cursor = Cursor::at_start(true);
                     }
                 }
                 true

@@ -196,9 +196,9 @@ impl Life {
     /// The longest patience.
     pub const MOST_PATIENCE: u32 = 64;
 
-    /// Begins with the first hello of a life.
+    /// Begins with the first hello of a life. `all` says whether it is to get all registers.
     #[must_use]
-    pub fn begin(message: &Message<'_>, time_ms: u64) -> Self {
+    pub fn begin(message: &Message<'_>, all: bool, time_ms: u64) -> Self {
         Self {
             name: message.node.to_owned(),
             incarnation: message.incarnation,
@@ -215,7 +215,7 @@ impl Life {
             clock_ms: 0,
             digest: None,
             same: false,
-            cursor: Cursor::START,
+            cursor: Cursor::at_start(all),
             moved: false,
             differed: 0,
             patience: Self::PATIENCE,
