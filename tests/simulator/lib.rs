@@ -3,20 +3,26 @@
 //!
 //! | module | contents |
 //! | --- | --- |
+//! | [`calm`] | What a cluster sends to which nothing happens. |
 //! | [`faults`] | Wrong rules, which the simulator must find. |
 //! | [`figures`] | What is counted over many runs. |
+//! | [`incidents`] | What happens to servers. |
 //! | [`judge`] | What must hold. |
 //! | [`many`] | Many seeds, on all processors. |
 //! | [`network`] | Messages on their way: lost, doubled, late, cut off. |
 //! | [`plan`] | What a seed says: nodes, lists, weather, and what happens. |
 //! | [`server`] | A server: a node, its list, and what it has applied. |
+//! | [`transport`] | What nodes send: from one to the other, and its answer back. |
 //! | [`world`] | Time: one thing after the other. |
 
+pub mod calm;
 pub mod faults;
 pub mod figures;
+mod incidents;
 pub mod judge;
 pub mod many;
 pub mod network;
 pub mod plan;
 pub mod server;
+mod transport;
 pub mod world;

@@ -77,6 +77,15 @@ pub struct Memory {
     pub skew_ms: Option<i64>,
 }
 
+impl Memory {
+    /// It has nothing.
+    pub const NONE: Self = Self {
+        kept: false,
+        moved: false,
+        skew_ms: None,
+    };
+}
+
 /// The flags that operators set: none, disabled, draining.
 const FLAGS: [u32; 3] = [0, 4, 64];
 
@@ -116,6 +125,26 @@ impl Plan {
         for _ in 0..rounds {
             let round = plan.round(&mut random);
             plan.rounds.push(round);
+        }
+        (plan, random)
+    }
+
+    /// Makes a plan of this many servers to which nothing happens, with this many destinations.
+    #[must_use]
+    pub fn calm(servers: usize, destinations: u64) -> (Self, SmallRng) {
+        let (mut plan, random) = Self::of(1, Some(servers));
+        plan.keys = (0..destinations)
+            .map(|key| Key(key << 32 | 0xffff))
+            .collect();
+        let list: List = plan.keys.iter().map(|&key| (key, 0)).collect();
+        plan.lists = vec![list; servers];
+        plan.skews_ms = vec![0; servers];
+        plan.rounds.clear();
+        for (server, settings) in plan.settings.iter_mut().enumerate() {
+            (settings.hello_ms, settings.dead_ms, settings.key) = (1_000, 5_000, None);
+            settings.join_wait_ms = 3_000;
+            settings.uri = format!("sip:{}", address(server, 0));
+            settings.peers = vec![format!("sip:{}", address(0, 0))];
         }
         (plan, random)
     }
@@ -219,7 +248,7 @@ fn settings(servers: usize, random: &mut SmallRng) -> Vec<Settings> {
 /// Returns the address of a server after it has moved some times.
 #[must_use]
 pub fn address(server: usize, moves: u64) -> String {
-    format!("10.{moves}.0.{server}")
+    format!("10.{moves}.0.{server}:5060")
 }
 
 /// Returns the lists of all servers. They differ in some destinations, and in what they ask for.

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use dispatcher::dispatch::cluster::state::rules::{Rules, Sound};
+use dispatcher_simulator::calm::measure;
 use dispatcher_simulator::faults::{LostTieBreak, OtherLife, OtherList, StaleNumber};
 use dispatcher_simulator::many::{Failure, run_all};
 
@@ -30,6 +31,35 @@ fn ten_seeds_with_a_hundred_nodes_end_well() {
                 "seed {seed}: {wrong}\nagain: make simulate FROM={seed} SEEDS=1 TRACE=1 NODES=100"
             )
         }
+    }
+}
+
+/// The bytes of a hello in a cluster of this many nodes, with short names.
+fn hello_bytes(nodes: u64) -> u64 {
+    120 + 40 * (nodes - 1)
+}
+
+#[test]
+fn a_calm_cluster_sends_what_the_formulas_say() {
+    for (nodes, destinations) in [(3, 1_000), (5, 1_000), (20, 1_000)] {
+        let calm = measure(nodes, destinations).expect("a calm cluster");
+        say(&format!("simulator: {calm}"));
+        let nodes = nodes as u64;
+        let is_near = |found: u64, said: u64| found.abs_diff(said) * 5 <= said;
+        let hellos = nodes * (nodes - 1) * 10;
+        assert!(is_near(calm.hellos.messages, hellos), "{calm}");
+        assert!(
+            is_near(calm.hellos.bytes, hellos * hello_bytes(nodes)),
+            "{calm}"
+        );
+        // One message to each other node for each hundred acts, and to nobody again.
+        assert_eq!(calm.act.messages, nodes - 1);
+        assert_eq!(calm.acts.messages, (nodes - 1) * destinations.div_ceil(100));
+        // At most all nodes send all to one that joins.
+        assert!(
+            calm.join.messages <= (nodes - 1) * (destinations.div_ceil(100) + 1),
+            "{calm}"
+        );
     }
 }
 

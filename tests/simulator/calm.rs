@@ -1,0 +1,115 @@
+//! What a cluster sends to which nothing happens, and what one act, many acts and one more node cost.
+
+use core::fmt;
+
+use dispatcher::dispatch::cluster::state::rules::Sound;
+
+use crate::plan::{Incident, Memory, Plan};
+use crate::world::World;
+
+/// Messages, and the bytes of their bodies.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sent {
+    pub messages: u64,
+    pub bytes: u64,
+}
+
+/// What was sent by all nodes together.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Calm {
+    pub nodes: usize,
+    /// Hellos within ten seconds.
+    pub hellos: Sent,
+    /// Registers after one act, and after an act on each destination.
+    pub act: Sent,
+    pub acts: Sent,
+    /// After how long the last of these was everywhere.
+    pub acts_ms: u64,
+    /// Registers when one node starts again that has none of them, and after how long it was ready.
+    pub join: Sent,
+    pub join_ms: u64,
+}
+
+/// How often it is looked, in milliseconds.
+const STEP_MS: u64 = 10;
+
+/// Measures a cluster of this many nodes, with this many destinations.
+///
+/// # Errors
+/// What does not hold.
+pub fn measure(nodes: usize, destinations: u64) -> Result<Calm, String> {
+    let (plan, random) = Plan::calm(nodes, destinations);
+    let mut world = World::<Sound>::of(1, false, &plan, random);
+    world.run_until(12_000)?;
+    let mut calm = Calm {
+        nodes,
+        ..Calm::default()
+    };
+    let data = |world: &World<Sound>| Sent {
+        messages: world.data_messages,
+        bytes: world.data_bytes,
+    };
+    let before = (world.figures.messages, world.figures.bytes);
+    world.run_until(world.time_ms + 10_000)?;
+    calm.hellos = Sent {
+        messages: world.figures.messages - before.0,
+        bytes: world.figures.bytes - before.1,
+    };
+    let mut before = data(&world);
+    let mut since = |world: &World<Sound>| {
+        let now = data(world);
+        let sent = Sent {
+            messages: now.messages - before.messages,
+            bytes: now.bytes - before.bytes,
+        };
+        before = now;
+        sent
+    };
+    world.incident(Incident::Act(0, plan.keys[0], 4));
+    world.run_until(world.time_ms + 3_000)?;
+    calm.act = since(&world);
+    let begin_ms = world.time_ms;
+    world.incident(Incident::Burst(0, 64));
+    while !crate::judge::are_equal(&world.servers) {
+        world.run_until(world.time_ms + STEP_MS)?;
+    }
+    calm.acts_ms = world.time_ms - begin_ms;
+    world.run_until(world.time_ms + 3_000)?;
+    calm.acts = since(&world);
+    let last = nodes - 1;
+    world.incident(Incident::Kill(last));
+    let begin_ms = world.time_ms;
+    world.incident(Incident::Start(last, Memory::NONE));
+    while !world.servers[last].is_ready() {
+        world.run_until(world.time_ms + STEP_MS)?;
+    }
+    calm.join_ms = world.time_ms - begin_ms;
+    world.run_until(world.time_ms + 3_000)?;
+    calm.join = since(&world);
+    Ok(calm)
+}
+
+impl fmt::Display for Calm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { nodes, hellos, .. } = self;
+        let per_node = |sent: u64| sent as f64 / 10.0 / *nodes as f64;
+        write!(
+            f,
+            "{nodes} nodes: {:.1} hellos a second and node, {} bytes each; one act: {}; an act on each destination: {}, {} ms; \
+            a start: {}, ready after {} ms",
+            per_node(hellos.messages),
+            hellos.bytes / hellos.messages.max(1),
+            self.act,
+            self.acts,
+            self.acts_ms,
+            self.join,
+            self.join_ms
+        )
+    }
+}
+
+impl fmt::Display for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} messages, {} bytes", self.messages, self.bytes)
+    }
+}
