@@ -69,5 +69,6 @@ echo "== skipped"
 sh tests/skipped.sh "$release" all "$out/all-skips" || bad="$bad skipped"
 part matrix test-matrix QUICK=1
 grep -ho 'docs-check: .* examples.*' "$out/docs.log" | tail -n 1
+grep -h 'of the lists from tests' "$out/server.log" | sed 's/^/checker: /'
 grep -h '^parity: so far' "$out/parity.log" | tail -n 1 | sed 's/so far //'
 finish
