@@ -152,7 +152,7 @@ simulate: ## run many seeds of the simulated cluster (SEEDS=100000, FROM=0, NODE
 supply: headers ## check other people's crates: licences, versions, advisories; write a bill of materials
 	@CARGO="$(CARGO)" sh tests/supply/run.sh
 
-reproducible: setup ## build the package in two clones with different paths, and compare the bytes
+reproducible: setup ## make a release in two clones with different paths, and compare the bytes
 	@sh kamailio-glue/setup.sh deb
 	@MAKE="$(MAKE)" sh tests/supply/reproducible.sh
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the Debian package, and with it the module for each server, in two clones with different paths, and compares
-# the packages byte for byte.
+# Makes a release in two clones with different paths, and compares the files byte for byte: sources, packages with the
+# module for each server, and the bill of materials.
 set -eu
 
 cd "$(dirname "$0")/../.."
@@ -10,27 +10,25 @@ rm -rf "$clones"
 for suite in $suites; do
 	sh tests/programs/matrix/fetch.sh "$suite" "target/matrix/$suite"
 done
+sh tests/supply/run.sh bill
 
-# Builds in a clone at target/reproducible/$1, with the servers that are fetched already.
-build() {
+# Makes the release in a clone at target/reproducible/$1, with the servers and the tool that are here already.
+make_release() {
 	git clone --quiet . "$clones/$1"
-	mkdir -p "$clones/$1/target/matrix"
+	mkdir -p "$clones/$1/target/matrix" "$clones/$1/target/supply"
 	for suite in $suites; do
 		cp -a "target/matrix/$suite" "$clones/$1/target/matrix/$suite"
 	done
+	cp -a target/supply/bin target/supply/.crates.toml "$clones/$1/target/supply"
 	env -u KAMAILIO_SRC -u KAMAILIO_MODULES -u CARGO_TARGET_DIR \
-		"${MAKE:-make}" --no-print-directory -C "$clones/$1" deb
+		"${MAKE:-make}" --no-print-directory -C "$clones/$1" release
 }
 
-build one
-build with/a/longer/path
-one=$clones/one/target/deb two=$clones/with/a/longer/path/target/deb
-packages=$(cd "$one" && ls -- *.deb)
-[ "$packages" = "$(cd "$two" && ls -- *.deb)" ]
-for package in $packages; do
-	sha256sum "$one/$package" "$two/$package"
-	cmp "$one/$package" "$two/$package"
-done
-size=$(cat "$one"/*.deb | wc -c)
+make_release one
+make_release with/a/longer/path
+one=$(ls -d "$clones"/one/target/release-*) two=$(ls -d "$clones"/with/a/longer/path/target/release-*)
+diff -r "$one" "$two"
+(cd "$two" && sha256sum --check --quiet SHA256SUMS)
+say="$(ls "$one" | wc -l) files, $(cat "$one"/* | wc -c) bytes"
 rm -rf "$clones"
-echo "reproducible: two clones gave the same $(echo "$packages" | wc -l) packages, $size bytes"
+echo "reproducible: two clones gave the same $say"

@@ -63,7 +63,7 @@ yanked() {
 
 # Writes the bill of materials: the crates that are linked into the module, without those that only build or test it.
 # Cargo's metadata include the features that tests ask for, so it is made from a copy without tests. Its crates must be
-# those that are linked.
+# those that are linked, and it must not have this directory's path.
 bill() {
 	tool cargo-cyclonedx $CYCLONEDX || { failed "bill of materials" && return; }
 	out=target/dispatcher.cdx.json
@@ -72,7 +72,8 @@ bill() {
 	if copy bill && sed -i -e '/^\[dev-dependencies\]/,/^$/d' -e 's/^members = .*/members = []/' "$supply/bill/Cargo.toml" &&
 		(cd "$supply/bill" && "$supply/bin/cargo-cyclonedx" cyclonedx --quiet --format json \
 			--spec-version 1.5 --describe binaries --features kamailio --no-build-deps) &&
-		cp "$supply/bill/dispatcher_cdylib-rlib.cdx.json" $out &&
+		sed "s|path+file://$supply/bill|path+file:///dispatcher|" "$supply/bill/dispatcher_cdylib-rlib.cdx.json" >$out &&
+		! grep -F "$PWD" $out &&
 		[ "$linked" = "$(sed -n 's!.*"purl": "pkg:cargo/\([^?"]*\).*!\1!p' $out | sort -u)" ]; then
 		says "bill of materials: $out, $(echo "$linked" | wc -l) components with the module"
 	else
