@@ -26,6 +26,7 @@ const RULES: Rules = Rules {
     call_load: false,
     watched: false,
     counted: false,
+    shared: false,
 };
 /// State bit: disabled.
 const DISABLED: u32 = 4;

@@ -1,12 +1,15 @@
 //! The text of the file that keeps over restarts what operators have set.
 //!
 //! It has a line for each destination whose administrative state is not the one that its list asks for, and one if pings
-//! are not switched as the config asks for.
+//! are not switched as the config asks for. With a cluster it also has a line for each register.
 
 use std::io::Write;
 
 use super::destination::SetId;
 use super::file::is_blank;
+use crate::dispatch::cluster::state::clock::Stamp;
+use crate::dispatch::cluster::state::key::{Key, NodeHash};
+use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::text::number;
 
 /// The first lines of each file.
@@ -15,8 +18,15 @@ const HEAD: &[u8] =
 its start.\n# set, flags in the list, flags instead, URI, and its number where the set repeats it\n\
 # pings, 1 if the config begins with pings, 1 if they are on instead\n";
 
+/// What stands before the lines of registers.
+const HEAD_OF_REGISTERS: &[u8] =
+    b"# cluster, destination, stamp and node in hexadecimal, flags, flags in that node's list\n";
+
 /// The first word of the line about pings.
 const PINGS: &[u8] = b"pings";
+
+/// The first word of the line of a register.
+const CLUSTER: &[u8] = b"cluster";
 
 /// What is kept over restarts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +35,8 @@ pub struct Kept {
     pub pings: Option<KeptSwitch>,
     /// The states.
     pub states: Vec<KeptState>,
+    /// The registers of the cluster.
+    pub registers: Vec<(Key, Register)>,
 }
 
 /// A switch that a command has set.
@@ -69,6 +81,19 @@ pub fn write(kept: &Kept) -> Vec<u8> {
         }
         text.push(b'\n');
     }
+    if !kept.registers.is_empty() {
+        text.extend_from_slice(HEAD_OF_REGISTERS);
+    }
+    for (key, one) in &kept.registers {
+        text.extend_from_slice(CLUSTER);
+        let (stamp, node) = (one.stamp.0, one.node.0);
+        // Writing to a Vec cannot fail.
+        let _ = writeln!(
+            text,
+            " {:016x} {stamp:016x} {node:016x} {} {}",
+            key.0, one.bits, one.base
+        );
+    }
     text
 }
 
@@ -90,6 +115,13 @@ pub fn read(text: &[u8]) -> (Kept, Vec<usize>) {
             }
             continue;
         }
+        if words.next_if_eq(&CLUSTER).is_some() {
+            match read_register(words) {
+                Some(one) => kept.registers.push(one),
+                None => bad.push(number),
+            }
+            continue;
+        }
         match read_state(words) {
             Some(one) => kept.states.push(one),
             None => bad.push(number),
@@ -106,6 +138,21 @@ fn read_switch<'t>(mut words: impl Iterator<Item = &'t [u8]>) -> Option<KeptSwit
     };
     let (initial, on) = (one()?, one()?);
     words.next().is_none().then_some(KeptSwitch { initial, on })
+}
+
+fn read_register<'t>(mut words: impl Iterator<Item = &'t [u8]>) -> Option<(Key, Register)> {
+    let mut hex = || {
+        let word = core::str::from_utf8(words.next()?).ok()?;
+        u64::from_str_radix(word, 16).ok()
+    };
+    let (key, stamp, node) = (Key(hex()?), Stamp(hex()?), NodeHash(hex()?));
+    let register = Register {
+        stamp,
+        node,
+        bits: number(words.next()?)?,
+        base: number(words.next()?)?,
+    };
+    words.next().is_none().then_some((key, register))
 }
 
 fn read_state<'t>(mut words: impl Iterator<Item = &'t [u8]>) -> Option<KeptState> {
@@ -144,15 +191,49 @@ mod tests {
             // A form feed is no blank in a list.
             kept(3, 4, b"sip:\x0cname\x0c", 1),
         ];
+        let registers = [(1, 2, 3, 4, 0), (u64::MAX, u64::MAX, u64::MAX, u32::MAX, 9)];
+        let registers = registers.map(|(key, stamp, node, bits, base)| {
+            let (stamp, node) = (Stamp(stamp), NodeHash(node));
+            let register = Register {
+                stamp,
+                node,
+                bits,
+                base,
+            };
+            (Key(key), register)
+        });
         for (initial, on) in [(true, false), (false, true), (false, false)] {
             let kept = Kept {
                 pings: Some(KeptSwitch { initial, on }),
                 states: all.to_vec(),
+                registers: registers.to_vec(),
             };
             assert_eq!(read(&write(&kept)), (kept, vec![]));
         }
         let none = Kept::default();
+        assert_eq!(write(&none), HEAD);
         assert_eq!(read(&write(&none)), (none, vec![]));
+    }
+
+    #[test]
+    fn a_register_has_a_line_of_its_own() {
+        let register = Register {
+            stamp: Stamp(0x0192_f3a4_b5c6_0001),
+            node: NodeHash(0x9f2e_6a7b_8c0d_1e2f),
+            bits: 4,
+            base: 8,
+        };
+        let kept = Kept {
+            registers: vec![(Key(0x83), register)],
+            ..Kept::default()
+        };
+        let text = write(&kept);
+        let line = b"cluster 0000000000000083 0192f3a4b5c60001 9f2e6a7b8c0d1e2f 4 8\n";
+        assert!(text.ends_with(line));
+        let bad = b"cluster 1 2 3 4\ncluster 1 2 3 4 5 6\ncluster g 2 3 4 5\ncluster 1 -2 3 4 5\n\
+            cluster 1 2 3 4 99999999999\ncluster 1ffffffffffffffff 2 3 4 5\nCluster 1 2 3 4 5\n";
+        let (kept, lines) = read(&[bad.as_slice(), line].concat());
+        assert_eq!((kept.registers.len(), lines), (1, (1..=7).collect()));
     }
 
     #[test]

@@ -31,6 +31,8 @@ impl State {
     pub(crate) const OPTIONS: State = State::NODNS.union(State::NOPING);
     /// The flags that only operators and scripts set, and that no measurement undoes.
     pub const ADMINISTRATIVE: State = State::DISABLED.union(State::DRAINING);
+    /// The flags that are kept over a restart.
+    pub const KEPT: State = State::ADMINISTRATIVE.union(State::INACTIVE);
     /// The flags that a mark or a ping replaces.
     pub(crate) const HEALTH: State = State::INACTIVE
         .union(State::TRYING)

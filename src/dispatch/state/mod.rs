@@ -9,6 +9,7 @@
 //! | [`latency`] | Round-trip times and their estimate. |
 //! | [`schedule`] | The spread of pings over the interval. |
 //! | [`event`] | Which state change raises which event. |
+//! | [`seen`] | What has happened to a destination since it was last looked at. |
 
 pub mod compat;
 pub mod event;
@@ -16,4 +17,5 @@ pub mod flags;
 pub mod latency;
 pub mod probe;
 pub mod schedule;
+pub mod seen;
 pub mod transition;

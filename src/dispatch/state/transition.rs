@@ -50,7 +50,7 @@ impl State {
     #[must_use]
     pub const fn kept_as(self, listed: State, by_command: bool) -> State {
         let kept = if by_command {
-            State::ADMINISTRATIVE.union(State::INACTIVE)
+            State::KEPT
         } else {
             State::ADMINISTRATIVE
         };

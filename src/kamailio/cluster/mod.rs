@@ -8,8 +8,12 @@
 //! | [`process`] | The process that has the state of the cluster. |
 //! | [`notes`] | What it says in the log. |
 //! | [`show`] | What it shows to the other processes. |
+//! | [`states`] | The states of destinations between this server and the cluster. |
+//! | [`lists`] | The destinations of the lists by their keys. |
 
 pub mod bus;
+pub mod lists;
 pub mod notes;
 pub mod process;
 pub mod show;
+pub mod states;

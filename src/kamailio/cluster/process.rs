@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::thread;
 
 use super::show::Showing;
-use super::{bus, notes};
+use super::{bus, notes, states};
 use crate::dispatch::cluster::node::action::{Action, Command, PeerId};
 use crate::dispatch::cluster::node::machine::{Cluster, Counts};
 use crate::dispatch::cluster::state::clock::Now;
@@ -107,6 +107,7 @@ impl Node {
     fn start(settings: &ClusterSettings) -> Self {
         let now = now();
         let settings = settings.cluster.clone();
+        let (listed, kept) = states::beginning();
         log_info!(
             "cluster: this server is {} of {}, at {}",
             settings.node,
@@ -114,7 +115,7 @@ impl Node {
             settings.uri
         );
         Node {
-            cluster: Cluster::new(settings, now.wall_ms, now, [], []),
+            cluster: Cluster::new(settings, now.wall_ms, now, listed, kept),
             counted: Counts::default(),
             refusals: notes::Refusals::default(),
             unreached: HashMap::new(),
@@ -130,6 +131,7 @@ impl Node {
             has_changed |= matches!(came, Received::Command(_));
             self.take(now, came, &mut actions);
         }
+        states::tick(module, &mut self.cluster, now, &mut actions);
         self.cluster.tick(now, &mut actions);
         // What cannot be sent has its answer at once, which may lead to further actions.
         while !actions.is_empty() {

@@ -131,6 +131,12 @@ impl Settings {
         self.failover && self.results.on_demand
     }
 
+    /// Returns true if states that operators set are shared with other servers.
+    pub fn shares_states(&self) -> bool {
+        let cluster = self.cluster.as_ref();
+        cluster.is_some_and(|cluster| cluster.cluster.share_states)
+    }
+
     /// Returns what views are built by.
     pub fn rules(&self) -> Rules {
         Rules {
@@ -139,6 +145,7 @@ impl Settings {
             call_load: self.call_load.is_some(),
             watched: self.pings.is_some(),
             counted: self.counters == Counters::Each,
+            shared: self.shares_states(),
         }
     }
 

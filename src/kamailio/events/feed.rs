@@ -97,6 +97,12 @@ impl<'m> Feed<'m> {
         self.author.who = who.into();
     }
 
+    /// Says which node of the cluster has decided the changes that are noted from now on.
+    pub fn set_node(&mut self, node: &str) {
+        self.set_author(format!("{node} (cluster)"));
+        self.node = node.into();
+    }
+
     /// Says which status of a call makes the changes; 0 for none.
     pub fn after(mut self, status: u16) -> Self {
         self.author.status = status;

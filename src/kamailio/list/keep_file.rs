@@ -1,9 +1,12 @@
 //! Kept states in a file of their own: written after changes, read after the first load.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use super::plain_file::{self, FOR_US, path_of};
+use crate::dispatch::cluster::state::key::Key;
+use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::list::state_file::{self, Kept, KeptState, KeptSwitch};
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, Outcome, State};
@@ -18,15 +21,16 @@ use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
+use crate::shm::dest::register::RegisterCell;
 use crate::shm::memory::refcount::Hold;
 use crate::shm::set::view::View;
 use crate::shm::table::sets::Table;
 
-/// The bits that are kept.
-pub const KEPT: State = State::ADMINISTRATIVE.union(State::INACTIVE);
-
 /// Bytes of heap that a kept state takes at most besides its URI, while the file is read or written.
 const KEPT_HEAP: usize = 400;
+
+/// Bytes of heap that a register takes at most while the file is written.
+const REGISTER_HEAP: usize = 100;
 
 /// Returns a destination's state as it is kept.
 pub fn to_keep(record: &DestRecord, listed: State) -> State {
@@ -51,9 +55,17 @@ pub struct KeptFile {
     is_unread: bool,
     /// Lines of destinations that no list has had since the start.
     left_out: Vec<KeptState>,
+    /// Registers of destinations that no list has had since the start.
+    registers: BTreeMap<Key, Register>,
 }
 
 impl KeptFile {
+    /// Returns the registers that were read.
+    pub fn registers(&self) -> Vec<(Key, Register)> {
+        let registers = self.registers.iter();
+        registers.map(|(key, one)| (*key, *one)).collect()
+    }
+
     /// Writes the file, if its text has changed.
     ///
     /// # Errors
@@ -63,6 +75,7 @@ impl KeptFile {
         let text = state_file::write(&Kept {
             pings: kept_pings(module),
             states: all_kept(module, &self.left_out)?,
+            registers: self.all_registers(module)?,
         });
         if self.written != text {
             let failed = |error| format!("{}: {error}", Whole(path));
@@ -71,6 +84,34 @@ impl KeptFile {
             self.written = text;
         }
         Ok(())
+    }
+
+    /// Returns the registers of the destinations that are listed, and of those that no list has had since the start.
+    ///
+    /// # Errors
+    /// [`NoMemory`].
+    fn all_registers(&mut self, module: &Module) -> Result<Vec<(Key, Register)>, NoMemory> {
+        if !module.settings.shares_states() {
+            return Ok(Vec::new());
+        }
+        let mut all = Vec::new();
+        {
+            let pinned = module.pin();
+            let sets = pinned.table().into_iter().flat_map(Table::sets);
+            for dest in sets.flat_map(|(_, view)| view.dests()) {
+                let register = dest.record().register().and_then(RegisterCell::get);
+                if let Some((key, register)) = register {
+                    heap::reserve(&mut all, 1)?;
+                    all.push((key, register));
+                    self.registers.remove(&key);
+                }
+            }
+        }
+        heap::reserve(&mut all, self.registers.len())?;
+        heap::need((all.len() + self.registers.len()) * REGISTER_HEAP)?;
+        all.extend(self.registers.iter().map(|(key, one)| (*key, *one)));
+        all.sort_unstable();
+        Ok(all)
     }
 
     /// Leaves a file that was not read in full to the operator.
@@ -217,6 +258,7 @@ pub fn restore(module: &Module, path: &[u8], feed: &mut Feed<'_>) -> KeptFile {
         Ok((kept, is_whole)) => {
             restore_pings(module, kept.pings);
             file.left_out = kept.states;
+            file.registers = kept.registers.into_iter().collect();
             file.is_unread = !is_whole;
             file.restore_all(module, feed);
         }
@@ -255,7 +297,9 @@ fn restore_one(
 ) {
     let compat = module.settings.compat;
     let change = |old: State, failures| {
-        let state = old.without(KEPT).union(State(flags.bits() & KEPT.bits()));
+        let state = old
+            .without(State::KEPT)
+            .union(State(flags.bits() & State::KEPT.bits()));
         Outcome {
             state,
             failures,
@@ -263,8 +307,14 @@ fn restore_one(
             in_row: 0,
         }
     };
+    // In a cluster this is no act of an operator, which would be told to the other servers.
+    let cause = if module.settings.shares_states() {
+        Cause::Cluster
+    } else {
+        Cause::Rpc
+    };
     let on_change = |dest: &Dest, (old, _), outcome: Outcome| {
-        dest.record().set_cause(Cause::Rpc, now_ms());
+        dest.record().set_cause(cause, now_ms());
         feed.note(dest.set, dest.uri(), old, outcome.state);
     };
     module

@@ -1,7 +1,7 @@
 //! Kept states in the table that the list is in.
 
 use super::db_write::{self, FlagsChange, WriteBack, Written};
-use super::keep_file::{KEPT, to_keep};
+use super::keep_file::to_keep;
 use crate::dispatch::state::transition::State;
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
@@ -15,7 +15,7 @@ use crate::shm::table::sets::Table;
 /// # Errors
 /// The reason why not all were written.
 pub fn keep(module: &Module, table: &DbTable, owed: &mut Vec<WriteBack>) -> Result<(), String> {
-    let replaced = KEPT.union(module.settings.compat.draining_numbers());
+    let replaced = State::KEPT.union(module.settings.compat.draining_numbers());
     let full = |error: NoMemory| error.to_string();
     let mut records = Vec::new();
     let mut changes = Vec::new();
@@ -35,7 +35,7 @@ pub fn keep(module: &Module, table: &DbTable, owed: &mut Vec<WriteBack>) -> Resu
                     set: dest.set,
                     uri,
                     replaced: replaced.bits(),
-                    flags: flags.bits() & KEPT.bits(),
+                    flags: flags.bits() & State::KEPT.bits(),
                     written: Written::Not,
                 });
             }
@@ -52,7 +52,7 @@ pub fn keep(module: &Module, table: &DbTable, owed: &mut Vec<WriteBack>) -> Resu
     }
     for (record, change) in records.iter().zip(&changes) {
         // What cannot be written counts as written, so that it is not tried for ever.
-        let asked = State(change.flags | (record.listed().bits() & !KEPT.bits()));
+        let asked = State(change.flags | (record.listed().bits() & !State::KEPT.bits()));
         let (set, uri) = (change.set, Escaped(&change.uri));
         let listed = match change.written {
             Written::Not => continue,

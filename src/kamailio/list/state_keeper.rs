@@ -12,6 +12,7 @@ use super::db_write::WriteBack;
 use super::keep_file::{self, KeptFile};
 use super::keep_table;
 use crate::dispatch::text::Whole;
+use crate::kamailio::cluster::states;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::{Keep, ListSource};
 use crate::kamailio::events::feed::Feed;
@@ -61,11 +62,18 @@ pub fn try_out(module: &Module) -> Option<()> {
     }
 }
 
-/// Gives the destinations the states that a file keeps, after the first load. This process becomes the parent of the one
-/// that writes the file.
+/// Gives the destinations the states that a file keeps, after the first load. This process becomes the parent of those
+/// that write the file, and that share states with other servers.
 pub fn restore(module: &Module, feed: &mut Feed<'_>) {
+    let mut registers = Vec::new();
     if let Keep::File(path) = &module.settings.keep {
-        KEEPER.with_borrow_mut(|keeper| keeper.file = keep_file::restore(module, path, feed));
+        KEEPER.with_borrow_mut(|keeper| {
+            keeper.file = keep_file::restore(module, path, feed);
+            registers = keeper.file.registers();
+        });
+    }
+    if module.settings.shares_states() {
+        states::begin(module, registers, feed);
     }
 }
 

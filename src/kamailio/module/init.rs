@@ -96,10 +96,12 @@ fn make(settings: Settings) -> Option<Module> {
     let sticky = StickyCalls::create(&ShmArena, rand::fingerprint_key())
         .map_err(|error| log_err!("cannot make the table of diverted calls: {error}"));
     let listeners = &settings.listeners;
-    let event_queue = (listeners.hear(Cause::Start) || listeners.hear_after_load())
-        .then(|| EventQueue::create(ShmArena))
-        .transpose()
-        .map_err(|error| log_err!("cannot make the queue of events: {error}"));
+    let hears_cluster = settings.shares_states() && listeners.hear(Cause::Cluster);
+    let event_queue =
+        (listeners.hear(Cause::Start) || listeners.hear_after_load() || hears_cluster)
+            .then(|| EventQueue::create(ShmArena))
+            .transpose()
+            .map_err(|error| log_err!("cannot make the queue of events: {error}"));
     let history = (settings.history_size > 0)
         .then(|| History::create(&ShmArena, settings.history_size))
         .transpose()

@@ -3,12 +3,15 @@
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::probe::is_pinged;
 use crate::dispatch::state::transition::State;
+use crate::kamailio::cluster::states;
 use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::probing::ping::pings_on;
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::probing::{Health, Last};
+use crate::shm::dest::record::DestRecord;
+use crate::shm::dest::register::RegisterCell;
 
 const AS_LISTED: &str = "as the list has it";
 const BY_COMMAND: &str = "set by a command";
@@ -39,7 +42,7 @@ pub fn why(module: &Module, dest: &Dest) -> String {
         Cause::Start | Cause::Reload => AS_LISTED.to_owned(),
         Cause::Script => "set by the script (ds_mark_dst)".to_owned(),
         Cause::Rpc => BY_COMMAND.to_owned(),
-        Cause::Cluster => "set on another node (cluster)".to_owned(),
+        Cause::Cluster => by_cluster(module, record),
         Cause::Ping => match record.health().and_then(Health::last) {
             Some(last) => by_ping(last),
             None => "found by pings".to_owned(),
@@ -73,6 +76,17 @@ pub fn why(module: &Module, dest: &Dest) -> String {
         "; not pinged"
     };
     format!("{what}{since}: {by}{counted}{not_pinged}")
+}
+
+/// Says who has decided a state that the cluster has set. Of states that were set before there was a cluster it knows
+/// nothing.
+fn by_cluster(module: &Module, record: &DestRecord) -> String {
+    let register = record.register().and_then(RegisterCell::get);
+    let node = register.map(|(_, register)| register.node);
+    match node.filter(|node| Some(*node) != states::own_node(module)) {
+        Some(node) => format!("set on {} (cluster)", states::name_of(module, node)),
+        None => BY_COMMAND.to_owned(),
+    }
 }
 
 fn by_ping(last: Last) -> String {

@@ -1,24 +1,44 @@
 //! `dispatcher.cluster`: the servers of the cluster, and what an operator can ask of this one.
 
 use super::rpc_reply::{Full, RpcCall, RpcNode};
-use crate::dispatch::list::words::INVALID;
+use crate::dispatch::cluster::state::key::Key;
+use crate::dispatch::cluster::state::register::Register;
+use crate::dispatch::cluster::state::rules::{Rules, Sound};
+use crate::dispatch::list::destination::SetId;
+use crate::dispatch::list::file::with_scheme;
+use crate::dispatch::list::words::{INVALID, integer};
+use crate::dispatch::state::seen::Seen;
+use crate::dispatch::state::transition::State;
+use crate::dispatch::text::Escaped;
 use crate::kamailio::cluster::bus;
+use crate::kamailio::cluster::lists::look_at;
 use crate::kamailio::cluster::show::{self, Row};
+use crate::kamailio::cluster::states;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::server::time::now_ms;
+use crate::kamailio::server::time::{local_text, now_ms};
 use crate::shm::cluster::inbox::{Command, Received};
+use crate::shm::dest::destination::Dest;
+use crate::shm::dest::register::RegisterCell;
+use crate::shm::table::edit::EditError;
 
-/// Answers `dispatcher.cluster` [nodes|sync|leave|forget NAME].
+/// Answers `dispatcher.cluster` [nodes|dest SET URI|sync|leave|forget NAME].
 ///
 /// # Errors
 /// The text of the fault.
 pub fn cluster(call: &RpcCall, module: &Module) -> Result<(), String> {
-    let (what, name) = (call.text(), call.text());
+    let (what, name, uri) = (call.text(), call.text(), call.text());
     call.all_readable()?;
     let Some(memory) = &module.cluster else {
         return Err("No Cluster (enable_dmq is 0)".into());
     };
     let rows = show::rows(memory);
+    if let (Some(b"dest"), Some(set), Some(uri)) = (what.as_deref(), &name, &uri) {
+        let set = integer(set).ok_or(INVALID)?;
+        return dests(call, module, set, &with_scheme(uri));
+    }
+    if uri.is_some() {
+        return Err(INVALID.into());
+    }
     let command = match (what.as_deref(), name) {
         (None | Some(b"nodes"), None) => return Ok(nodes(call, &rows)?),
         (Some(b"sync"), None) => Command::Sync,
@@ -39,6 +59,68 @@ pub fn cluster(call: &RpcCall, module: &Module) -> Result<(), String> {
     }
     call.say("Ok.");
     Ok(())
+}
+
+/// Answers what the cluster has decided on the destinations of a set with this URI.
+fn dests(call: &RpcCall, module: &Module, set: SetId, uri: &[u8]) -> Result<(), String> {
+    let decided: Vec<Decided> = {
+        let pinned = module.pin();
+        let view = pinned.view(set);
+        let dests = view.into_iter().flat_map(|view| {
+            let found = view.find_uri(uri);
+            found.filter_map(|at| view.dest(at))
+        });
+        dests.map(|dest| Decided::on(module, dest)).collect()
+    };
+    if decided.is_empty() {
+        let missing = EditError::NotFound;
+        return Err(format!("set {set}, {}: {missing}", Escaped(uri)));
+    }
+    let answer = || -> Result<(), Full> {
+        let array = call.add_struct()?.add_array(c"DESTS")?;
+        for one in &decided {
+            one.show(module, &array.add_struct(c"DEST")?)?;
+        }
+        Ok(())
+    };
+    Ok(answer()?)
+}
+
+/// What the cluster has decided on a destination, if it has.
+struct Decided {
+    uri: Vec<u8>,
+    duid: Option<Vec<u8>>,
+    seen: Seen,
+    register: Option<(Key, Register)>,
+}
+
+impl Decided {
+    fn on(module: &Module, dest: &Dest) -> Self {
+        Decided {
+            uri: dest.uri().to_vec(),
+            duid: dest.duid().map(<[u8]>::to_vec),
+            seen: look_at(module, dest.record()),
+            register: dest.record().register().and_then(RegisterCell::get),
+        }
+    }
+
+    fn show(&self, module: &Module, node: &RpcNode<'_>) -> Result<(), Full> {
+        let compat = module.settings.compat;
+        node.add(c"URI", &self.uri)?;
+        node.add(c"DUID", self.duid.as_ref())?;
+        node.add(c"FLAGS", &self.seen.state.letters(compat))?;
+        let Some((key, register)) = self.register else {
+            return node.add(c"NODE", None::<&String>);
+        };
+        let wall_us = register.stamp.wall_ms().saturating_mul(1_000);
+        let applies = Sound::applies(&register, self.seen.base);
+        node.add(c"NODE", &states::name_of(module, register.node))?;
+        node.add(c"TIME", &local_text(wall_us))?;
+        node.add(c"SET_TO", &State(register.bits).words(compat))?;
+        node.add(c"APPLIED", i32::from(applies))?;
+        node.add(c"KEY", &format!("{:016x}", key.0))?;
+        node.add(c"STAMP", &format!("{:016x}", register.stamp.0))
+    }
 }
 
 fn nodes(call: &RpcCall, rows: &[Row]) -> Result<(), Full> {

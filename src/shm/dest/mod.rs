@@ -5,6 +5,7 @@
 //! | [`destination`] | A line of the list, frozen. |
 //! | [`page`] | Slabs of destinations with their texts and addresses. |
 //! | [`record`] | The state, failure counter and load of a destination. |
+//! | [`register`] | What the cluster has last decided on a destination. |
 //! | [`record_slab`] | Slabs of records. |
 //! | [`probing`] | What pings found out about a destination. |
 //! | [`next_hop`] | The resolved address that pings are sent to. |
@@ -19,3 +20,4 @@ pub mod page;
 pub mod probing;
 pub mod record;
 pub mod record_slab;
+pub mod register;

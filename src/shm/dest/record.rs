@@ -14,6 +14,7 @@ use super::next_hop::Resolved;
 use super::overload::Overload;
 use super::probing::Health;
 use super::record_slab::{RecordSlab, Vitals};
+use super::register::RegisterCell;
 use crate::shm::memory::arena::{Arena, OutOfMemory, ShmSafe, to_u32};
 use crate::shm::memory::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::shm::memory::refcount::{Counted, Kept};
@@ -65,7 +66,7 @@ unsafe impl ShmSafe for DestRecord {}
 
 /// The bytes of a record, and of what lies beside it.
 pub struct RecordBytes {
-    /// Its state.
+    /// Its state, with the register of the cluster.
     pub state: usize,
     /// The results of its pings, and its reports.
     pub vitals: usize,
@@ -78,6 +79,10 @@ pub const NOWHERE: usize = u32::MAX as usize;
 
 /// Bits of a [`Cause`] below its time.
 const CAUSE_BITS: u32 = 8;
+
+fn pack_cause(cause: Cause, now_ms: u64) -> u64 {
+    (now_ms << CAUSE_BITS) | u64::from(cause.number())
+}
 
 fn pack(state: State, failures: u32) -> u64 {
     (u64::from(failures) << 32) | u64::from(state.0)
@@ -131,6 +136,11 @@ impl DestRecord {
         self.home()?.counts(self)
     }
 
+    /// Returns what the cluster has decided on it, if states are shared in a cluster.
+    pub fn register(&self) -> Option<&RegisterCell> {
+        self.home()?.register(self)
+    }
+
     /// Returns how long it takes to answer, as far as that was measured.
     pub fn latency(&self) -> Latency {
         self.health().map(Health::latency).unwrap_or_default()
@@ -172,7 +182,7 @@ impl DestRecord {
     /// Returns the bytes of all that is known of the destination.
     pub fn bytes_by_kind(&self) -> RecordBytes {
         RecordBytes {
-            state: size_of::<Self>(),
+            state: size_of::<Self>() + self.register().map_or(0, size_of_val),
             vitals: self.vitals().map_or(0, size_of_val),
             counts: self.counted().map_or(0, |_| DestCounts::bytes()),
         }
@@ -253,15 +263,24 @@ impl DestRecord {
 
     /// Returns who set the state last, and when in milliseconds; 0 for the load that made it.
     pub fn cause(&self) -> (Cause, u64) {
-        let word = self.cause.load(Ordering::Relaxed);
+        let word = self.cause.load(Ordering::SeqCst);
         let [cause, ..] = word.to_le_bytes();
         (Cause::from_number(cause.into()), word >> CAUSE_BITS)
     }
 
     /// Says who set the state, after a change.
     pub fn set_cause(&self, cause: Cause, now_ms: u64) {
-        let word = (now_ms << CAUSE_BITS) | u64::from(cause.number());
-        self.cause.store(word, Ordering::Relaxed);
+        let word = pack_cause(cause, now_ms);
+        self.cause.store(word, Ordering::SeqCst);
+    }
+
+    /// Says who set the state, after a change, unless somebody else has said so since `seen` was.
+    pub fn replace_cause(&self, seen: (Cause, u64), (cause, now_ms): (Cause, u64)) {
+        let (seen, word) = (pack_cause(seen.0, seen.1), pack_cause(cause, now_ms));
+        // Whoever was faster has changed the state after this change, and is the one to be named.
+        let _ = self
+            .cause
+            .compare_exchange(seen, word, Ordering::SeqCst, Ordering::SeqCst);
     }
 
     /// Applies a change in one step, however many processes change it at once.

@@ -11,6 +11,7 @@ use core::ptr::{self, NonNull};
 use super::overload::Overload;
 use super::probing::Health;
 use super::record::DestRecord;
+use super::register::RegisterCell;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use crate::shm::memory::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::shm::memory::refcount::{Counted, Hold};
@@ -40,6 +41,17 @@ pub struct RecordSlab {
     vitals: AtomicPtr<Vitals>,
     /// As many as there are records, in the same piece; none unless destinations have counters.
     counts: ShmSlice<DestCounts>,
+    /// As many as there are records, in the same piece; none unless the states of destinations are shared in a cluster.
+    registers: ShmSlice<RegisterCell>,
+}
+
+/// What lies beside the records of a slab from the start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beside {
+    /// Counters.
+    counts: bool,
+    /// Registers of the cluster.
+    registers: bool,
 }
 
 // SAFETY: atomics and a shared slice; zeroed it has no records.
@@ -47,19 +59,24 @@ unsafe impl ShmSafe for RecordSlab {}
 
 impl RecordSlab {
     /// Makes a slab of so many records, which its maker holds: `live` is 1.
-    fn create(arena: &impl Arena, len: usize, counted: bool) -> Result<NonNull<Self>, OutOfMemory> {
+    fn create(
+        arena: &impl Arena,
+        len: usize,
+        beside: Beside,
+    ) -> Result<NonNull<Self>, OutOfMemory> {
         let mut plan = Plan::<RecordSlab>::of_header();
         let records = plan.array(len);
-        let len = if counted { len } else { 0 };
+        let registers = plan.array(if beside.registers { len } else { 0 });
+        let len = if beside.counts { len } else { 0 };
         let (counts, sharded) = (plan.array(len), plan.array(len.div_ceil(COLUMNS)));
         let mut block = plan.alloc(arena)?;
-        let records = block.slice(&records);
+        let (records, registers) = (block.slice(&records), block.slice(&registers));
         let (counts, sharded) = (block.slice(&counts), block.slice(&sharded));
         // SAFETY: all of the piece, which nobody else sees, and which has a column for each.
         unsafe { counters::start(&counts, &sharded) };
         let slab = block.fill();
         slab.live.store(1, Ordering::Relaxed);
-        (slab.records, slab.counts) = (records, counts);
+        (slab.records, slab.counts, slab.registers) = (records, counts, registers);
         Ok(block.header())
     }
 
@@ -95,6 +112,11 @@ impl RecordSlab {
     /// Returns what was counted of one of its records, if destinations have counters.
     pub(crate) fn counts(&self, record: &DestRecord) -> Option<&DestCounts> {
         self.counts.get().get(self.place(record)?)
+    }
+
+    /// Returns the register of one of its records, if states are shared in a cluster.
+    pub(crate) fn register(&self, record: &DestRecord) -> Option<&RegisterCell> {
+        self.registers.get().get(self.place(record)?)
     }
 
     /// Returns the place of one of its records.
@@ -135,8 +157,7 @@ pub(crate) struct Records<'a, A: Arena> {
     wanted: usize,
     /// True when there is a reason to keep the vitals of each from the start.
     watched: bool,
-    /// True when destinations have counters.
-    counted: bool,
+    beside: Beside,
     /// The slab in which there may be free places, and those.
     open: Option<(NonNull<RecordSlab>, Range<usize>)>,
 }
@@ -148,14 +169,20 @@ impl<'a, A: Arena> Records<'a, A> {
             arena,
             wanted,
             watched,
-            counted: false,
+            beside: Beside::default(),
             open: None,
         }
     }
 
     /// The same, with counters for each if so.
     pub(crate) fn counted(mut self, counted: bool) -> Self {
-        self.counted = counted;
+        self.beside.counts = counted;
+        self
+    }
+
+    /// The same, with a register of the cluster for each if so.
+    pub(crate) fn shared(mut self, shared: bool) -> Self {
+        self.beside.registers = shared;
         self
     }
 
@@ -196,7 +223,7 @@ impl<'a, A: Arena> Records<'a, A> {
     /// Takes memory for more of them.
     fn open(&mut self) -> Result<(), OutOfMemory> {
         let count = self.wanted.clamp(1, MOST);
-        let slab = RecordSlab::create(self.arena, count, self.counted)?;
+        let slab = RecordSlab::create(self.arena, count, self.beside)?;
         self.close();
         self.open = Some((slab, 0..count));
         Ok(())

@@ -36,6 +36,8 @@ pub struct Rules {
     pub watched: bool,
     /// Sets and destinations have counters (`counters` 2).
     pub counted: bool,
+    /// States are shared in a cluster: each record has a register from the start.
+    pub shared: bool,
 }
 
 impl Rules {

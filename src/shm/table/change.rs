@@ -75,6 +75,35 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         self.change_each(process, record.set(), which, |_| true, change, told);
     }
 
+    /// Changes the state of the destination over this record, as [`Store::change_one`] does, if it still is the one that
+    /// was seen. Else nothing changes, and `told` gets nothing.
+    pub fn change_seen(
+        &self,
+        process: usize,
+        record: &DestRecord,
+        seen: State,
+        change: impl Fn(State, u32) -> Outcome,
+        mut told: impl FnMut(&Dest, (State, u32), Outcome),
+    ) {
+        let if_seen = |state, failures| {
+            if state == seen {
+                change(state, failures)
+            } else {
+                Outcome {
+                    state,
+                    failures,
+                    flip: None,
+                    in_row: 0,
+                }
+            }
+        };
+        self.change_one(process, record, if_seen, |dest, old, outcome| {
+            if old.0 == seen {
+                told(dest, old, outcome);
+            }
+        });
+    }
+
     fn change_each(
         &self,
         process: usize,

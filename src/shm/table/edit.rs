@@ -272,7 +272,9 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             Some(record) => unsafe { Hold::new(record, arena) },
             None => {
                 let rules = self.rules();
-                let mut records = Records::new(arena, 1, rules.watched).counted(rules.counted);
+                let mut records = Records::new(arena, 1, rules.watched)
+                    .counted(rules.counted)
+                    .shared(rules.shared);
                 new_record(&mut records, arena, spec)?
             }
         };

@@ -440,7 +440,9 @@ impl<'a, A: Arena> Build<'a, A> {
     ) -> Result<Loose<'a, A>, OutOfMemory> {
         let missing = kept.iter().filter(|kept| kept.is_none()).count();
         let rules = self.rules;
-        let mut records = Records::new(self.arena, missing, rules.watched).counted(rules.counted);
+        let mut records = Records::new(self.arena, missing, rules.watched)
+            .counted(rules.counted)
+            .shared(rules.shared);
         let mut loose = Loose::new(self.arena);
         loose.dests.reserve(self.list.len());
         let mut left = plans.lines.as_slice();

@@ -7,15 +7,19 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::{Heap, spec};
+use crate::dispatch::cluster::state::key::Key;
+use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::list::attrs;
 use crate::dispatch::list::destination::{Addr, DestSpec, Proto};
 use crate::dispatch::select::algorithm::{Start, choose};
 use crate::dispatch::select::candidates::Candidates;
+use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Outcome, State};
-use crate::shm::dest::address::{Key, Match, Source};
+use crate::shm::dest::address::{Key as AddrKey, Match, Source};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::{RecordSlab, Vitals};
+use crate::shm::dest::register::RegisterCell;
 use crate::shm::memory::arena::ShmSafe;
 use crate::shm::memory::refcount::Counted;
 use crate::shm::set::view::Rules;
@@ -55,6 +59,7 @@ pub const RULES: Rules = Rules {
     call_load: true,
     watched: false,
     counted: false,
+    shared: false,
 };
 
 /// A store on the heap.
@@ -529,7 +534,7 @@ fn a_source_is_found_as_by_a_scan() {
                 .sets()
                 .flat_map(|(_, view)| view.dests())
                 .find(|dest| {
-                    dest.addrs().any(|addr| Key::from(addr) == source.addr)
+                    dest.addrs().any(|addr| AddrKey::from(addr) == source.addr)
                         && (!want.port || dest.port == 0 || dest.port == source.port)
                         && (!want.proto || dest.proto == source.proto)
                         && want.set.is_none_or(|set| set == dest.set)
@@ -679,4 +684,86 @@ fn a_load_says_what_it_changed_and_a_comparison_says_the_same_before() {
         assert_eq!(load(&store, list, ReloadState::Keep), Ok(expected));
     }
     unsafe { store.destroy() };
+}
+
+#[test]
+fn who_has_seen_another_state_changes_nothing() {
+    let heap = Heap::default();
+    let store = store(&heap);
+    load(&store, &[spec(1, "sip:a:1", 0, 0)], ReloadState::Keep).unwrap();
+    let to = |state| {
+        move |_, failures| Outcome {
+            state,
+            failures,
+            flip: None,
+            in_row: 0,
+        }
+    };
+    {
+        let pinned = store.pin(0);
+        let record = pinned.view(1).unwrap().dest(0).unwrap().record();
+        let seen = record.state();
+        let follow = || {
+            let mut olds = vec![];
+            let told = |_: &Dest, (old, _), _| olds.push(old);
+            store.change_seen(0, record, seen, to(State::DRAINING), told);
+            olds
+        };
+        // An operator is faster than whoever has looked before.
+        store.change_one(1, record, to(State::DISABLED), |_, _, _| {});
+        assert_eq!((follow(), record.state()), (vec![], State::DISABLED));
+        // Nobody is.
+        store.change_one(1, record, to(seen), |_, _, _| {});
+        assert_eq!((follow(), record.state()), (vec![seen], State::DRAINING));
+        record.set_cause(Cause::Rpc, 5);
+        record.replace_cause((Cause::Rpc, 4), (Cause::Cluster, 6));
+        assert_eq!(record.cause(), (Cause::Rpc, 5));
+        record.replace_cause((Cause::Rpc, 5), (Cause::Cluster, 6));
+        assert_eq!(record.cause(), (Cause::Cluster, 6));
+    }
+    unsafe { store.destroy() };
+}
+
+#[test]
+fn registers_take_memory_only_where_they_are_wanted() {
+    let list = [spec(1, "sip:a:1", 0, 0), spec(1, "sip:b:1", 0, 0)];
+    let taken = |shared| {
+        let heap = Heap::default();
+        let rules = Rules { shared, ..RULES };
+        let store = Store::create(heap.clone(), Spin::INIT, rules).unwrap();
+        unsafe { store.make_slots(2) }.unwrap();
+        load(&store, &list, ReloadState::Keep).unwrap();
+        let record_of = |uri: &str, look: &dyn Fn(&DestRecord)| {
+            let pinned = store.pin(0);
+            let view = pinned.view(1).unwrap();
+            let at = view.find_uri(uri.as_bytes()).next().unwrap();
+            look(view.dest(at).unwrap().record());
+        };
+        record_of("sip:a:1", &|record| {
+            assert_eq!(record.register().is_some(), shared)
+        });
+        let bytes = (heap.taken(), heap.bytes());
+        // A register is one destination's, and outlives the lists as its record does.
+        let register = Register {
+            bits: 4,
+            ..Register::default()
+        };
+        let found = |record: &DestRecord| record.register().and_then(RegisterCell::get);
+        record_of("sip:a:1", &|record| {
+            let cell = record.register();
+            cell.into_iter().for_each(|cell| cell.set(Key(7), register));
+        });
+        load(&store, &list[..1], ReloadState::Keep).unwrap();
+        record_of("sip:a:1", &|record| {
+            assert_eq!(found(record), shared.then_some((Key(7), register)));
+        });
+        load(&store, &list, ReloadState::Keep).unwrap();
+        record_of("sip:b:1", &|record| assert_eq!(found(record), None));
+        unsafe { store.destroy() };
+        assert_eq!(heap.taken(), 0);
+        bytes
+    };
+    let ((few, small), (many, large)) = (taken(false), taken(true));
+    assert_eq!((many, large), (few, small + 2 * size_of::<RegisterCell>()));
+    assert_eq!(size_of::<RegisterCell>(), 40, "as doc/guide/size.md says");
 }

@@ -109,6 +109,7 @@ fn store() -> Store<Heap, Spin> {
         call_load: false,
         watched: false,
         counted: false,
+        shared: false,
     };
     let store = Store::create(Heap, Spin::INIT, rules).expect("room for the root");
     // SAFETY: one process, and nothing is pinned.

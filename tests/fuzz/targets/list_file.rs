@@ -115,8 +115,8 @@ fn is_kept(lines: &[Line<'_>]) {
         })
         .collect();
     let kept = Kept {
-        pings: None,
         states: kept,
+        ..Kept::default()
     };
     assert_eq!(state_file::read(&state_file::write(&kept)), (kept, vec![]));
 }

@@ -1,3 +1,4 @@
 //! Several servers as one.
 
 mod bus;
+mod states;

@@ -5,6 +5,9 @@ use core::cell::{Cell, RefCell};
 use super::explore::{How, Model};
 use super::farm::processes;
 use super::world::quiet;
+use crate::dispatch::cluster::state::clock::Stamp;
+use crate::dispatch::cluster::state::key::{Key as ClusterKey, NodeHash};
+use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::list::destination::{Addr, Proto};
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, State};
@@ -206,6 +209,34 @@ fn next_hops() {
     }
 }
 
+/// What the cluster decides on a destination is written while somebody reads it: he reads one decision, and no mixture.
+fn registers() {
+    let record = quiet(|| Records::new(&Pool, 1, false).shared(true).make().unwrap());
+    let cell = record.register().unwrap();
+    let decided = |number: u64| {
+        let small = u32::try_from(number).unwrap();
+        let register = Register {
+            stamp: Stamp(number),
+            node: NodeHash(number),
+            bits: small,
+            base: small,
+        };
+        (ClusterKey(number), register)
+    };
+    processes(&[
+        &|| (1..=2).for_each(|number| cell.set(decided(number).0, decided(number).1)),
+        &|| {
+            let found = cell.get();
+            assert!(
+                [None, Some(decided(1)), Some(decided(2))].contains(&found),
+                "a mixture: {found:?}"
+            );
+        },
+    ]);
+    quiet(|| assert_eq!(cell.get(), Some(decided(2))));
+    quiet(|| drop(record));
+}
+
 /// Reports of a destination's load come out of order: the number is that of the newest one. What they say is written
 /// after it, and may be of either until the next one comes.
 fn overload_reports() {
@@ -318,6 +349,7 @@ pub const MODELS: &[Model] = &[
     model!("names that are due", names_due(), FULL),
     model!("vitals and numbers", vitals_and_numbers(), ALL),
     model!("next hops", next_hops(), FULL),
+    model!("registers", registers(), FULL),
     model!("one place, below the top", structures([65, 65]), FULL),
     model!("two places, below the top", structures([64, 65]), FULL),
     model!("overload reports", overload_reports(), ALL),

@@ -1,12 +1,18 @@
 //! States, weights and latencies that are changed while others select.
 
+use core::cell::Cell;
+
 use super::explore::{How, Model, QUICK, model};
 use super::farm::{Farm, RULES, bits, look_on, processes};
 use crate::dispatch::list::destination::DestSpec;
 use crate::dispatch::select::algorithm::{Start, choose};
 use crate::dispatch::select::candidates::Candidates;
+use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::latency::Latency;
-use crate::dispatch::state::transition::State;
+use crate::dispatch::state::seen::{Happened, Look, Seen};
+use crate::dispatch::state::transition::{Outcome, State};
+use crate::shm::dest::destination::Dest;
+use crate::shm::dest::record::DestRecord;
 use crate::shm::set::view::{Rules, View};
 use crate::shm::tests::calls::with_duid;
 
@@ -152,6 +158,81 @@ fn latencies_and_marks(start: Start) {
     farm.end();
 }
 
+/// An operator sets a state while the cluster sets what another node has decided: whoever comes first, the operator's
+/// command holds, and the cluster finds it.
+fn an_operator_and_the_cluster() {
+    let farm = Farm::new(RULES, 4, &list());
+    let record = |act: &dyn Fn(&DestRecord)| {
+        let pinned = farm.pin(0);
+        act(pinned.view(1).unwrap().dest(0).unwrap().record());
+    };
+    let look = |record: &DestRecord| Seen {
+        cause: record.cause(),
+        state: record.state(),
+        listed: record.listed(),
+        base: 0,
+    };
+    let to = |state, failures| Outcome {
+        state,
+        failures,
+        flip: None,
+        in_row: 0,
+    };
+    let (known, has_acted) = (Cell::new(None), Cell::new(false));
+    super::world::quiet(|| record(&|record| known.set(Some(look(record)))));
+    processes(&[
+        &|| {
+            let told = |dest: &Dest, _, _| dest.record().set_cause(Cause::Rpc, 7);
+            let change = |_, failures| to(State::DISABLED, failures);
+            farm.change(1, 1, Some(b"sip:a:1"), |_| true, change, told);
+        },
+        &|| {
+            let pinned = farm.pin(2);
+            let record = pinned.view(1).unwrap().dest(0).unwrap().record();
+            let (before, seen) = (known.get().unwrap(), look(record));
+            match seen.since(&before, Look::default()) {
+                Happened::Unsettled => return,
+                Happened::Act(_) => has_acted.set(true),
+                Happened::Nothing | Happened::Relisted => {}
+            }
+            known.set(Some(seen));
+            if has_acted.get() {
+                return;
+            }
+            let change = |_, failures| to(State::DRAINING, failures);
+            farm.change_seen(2, record, seen.state, change, |dest, _, outcome| {
+                let cause = (Cause::Cluster, 8);
+                dest.record().replace_cause(seen.cause, cause);
+                let state = outcome.state;
+                known.set(Some(Seen {
+                    cause,
+                    state,
+                    ..seen
+                }));
+            });
+        },
+    ]);
+    super::world::quiet(|| {
+        record(&|record| {
+            let (before, now) = (known.get().unwrap(), look(record));
+            assert_eq!(
+                now.state,
+                State::DISABLED,
+                "the command has said that it is"
+            );
+            assert_eq!(now.cause, (Cause::Rpc, 7));
+            let found = now.since(&before, Look::default());
+            let expected = if has_acted.get() {
+                Happened::Nothing
+            } else {
+                Happened::Act(State::DISABLED)
+            };
+            assert_eq!(found, expected);
+        });
+    });
+    farm.end();
+}
+
 /// Failures are counted while the state stays, and while it changes.
 fn counts() {
     let farm = Farm::new(RULES, 4, &list());
@@ -232,6 +313,7 @@ pub const MODELS: &[Model] = &[
         latencies_and_marks(Start::RelativeWeight)
     ),
     model!("counts", counts()),
+    model!("an operator and the cluster", an_operator_and_the_cluster()),
     Model {
         name: "second word, first",
         run: || marks_in_the_second_word(Start::First),

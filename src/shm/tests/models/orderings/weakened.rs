@@ -394,6 +394,10 @@ const INTERLEAVED: &[(&str, &str)] = &[
         "States, positions and calls, which bitmaps and trees follow.",
     ),
     (
+        "dest/register.rs",
+        "A register that is believed if nobody has written meanwhile.",
+    ),
+    (
         "set/maxima.rs",
         "A tree that follows the records: after a change its writer looks again.",
     ),
@@ -430,14 +434,6 @@ const WEAKER: &[(&str, &[&str], &str)] = &[
             "self.set.store(set, Ordering::Relaxed);",
         ],
         "Written once, before the record is published.",
-    ),
-    (
-        "dest/record.rs",
-        &[
-            "let word = self.cause.load(Ordering::Relaxed);",
-            "self.cause.store(word, Ordering::Relaxed);",
-        ],
-        "One word that is only shown.",
     ),
     (
         "dest/record.rs",

@@ -1,0 +1,322 @@
+//! The states of destinations between this server and the cluster: what operators set here is told to the cluster, and
+//! what they set elsewhere is done here.
+//!
+//! Nobody tells this process of what he sets: it looks at the count of changes, and compares. Nor does it take a lock
+//! when it changes a state: it does so only if the state still is the one that it has seen. Else somebody was faster,
+//! and the next look finds out who.
+
+use core::cell::RefCell;
+use core::sync::atomic::Ordering::SeqCst;
+
+use super::lists::{Lists, Walked, look_at};
+use super::show;
+use crate::dispatch::cluster::node::action::Action;
+use crate::dispatch::cluster::node::machine::Cluster;
+use crate::dispatch::cluster::state::clock::Now;
+use crate::dispatch::cluster::state::key::{Key, NodeHash};
+use crate::dispatch::cluster::state::register::Register;
+use crate::dispatch::cluster::state::rules::{Rules, Sound};
+use crate::dispatch::state::compat::Compat;
+use crate::dispatch::state::event::Cause;
+use crate::dispatch::state::seen::{Happened, Look, Seen};
+use crate::dispatch::state::transition::{Flip, Outcome, State, apply_set};
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::events::feed::Feed;
+use crate::kamailio::observe::changes::author::STATE_FILE;
+use crate::kamailio::server::log::{log_err, log_info};
+use crate::kamailio::server::time::{Pace, now_ms};
+use crate::shm::dest::destination::Dest;
+use crate::shm::table::store::Pinned;
+
+/// Microseconds until lists that found no memory are gone through again.
+const RETRY_US: u64 = 2_000_000;
+
+/// How often a register is tried at once while somebody changes the state.
+const TRIES: usize = 8;
+
+/// What this process knows of the states.
+#[derive(Default)]
+struct States {
+    lists: Lists,
+    /// The registers of the last life, until the cluster has them.
+    kept: Vec<(Key, Register)>,
+    /// Follows the count of changes, the version of the lists, and the number of walks that are to be repeated.
+    pace: Pace<(u32, u64, u32)>,
+    unsettled: u32,
+    /// Registers that destinations are to follow.
+    due: Vec<Key>,
+}
+
+thread_local! {
+    static STATES: RefCell<States> = RefCell::default();
+}
+
+/// Takes the lists as they are after the first load, with the registers of the last life, for the process that is forked
+/// from this one. Destinations follow those that a state file cannot keep in other words.
+pub fn begin(module: &Module, kept: Vec<(Key, Register)>, feed: &mut Feed<'_>) {
+    match Lists::known(module) {
+        Ok(lists) => STATES.with_borrow_mut(|states| {
+            states.lists = lists;
+            states.kept = kept;
+            states.restore(module, feed);
+        }),
+        Err(error) => {
+            log_err!("states that were restored are shared as if they were set now: {error}")
+        }
+    }
+}
+
+/// Returns the destinations of the lists, and the registers of the last life, once: for the cluster to begin with.
+pub fn beginning() -> (Vec<Key>, Vec<(Key, Register)>) {
+    STATES.with_borrow_mut(|states| {
+        let kept = core::mem::take(&mut states.kept);
+        (states.lists.keys().collect(), kept)
+    })
+}
+
+/// Tells the cluster what operators have set here, and does what they have set elsewhere: takes these actions out.
+pub fn tick(module: &Module, cluster: &mut Cluster, now: Now, actions: &mut Vec<Action>) {
+    STATES.with_borrow_mut(|states| {
+        actions.retain(|action| match action {
+            Action::Changed { key, .. } => {
+                states.due.push(*key);
+                false
+            }
+            _ => true,
+        });
+        states.look(module, cluster, now, actions);
+        states.settle(module, cluster, now);
+    });
+}
+
+/// Returns the number that registers have for this server; `None` if it is alone.
+pub fn own_node(module: &Module) -> Option<NodeHash> {
+    let settings = module.settings.cluster.as_ref()?;
+    Some(NodeHash::of(&settings.cluster.node))
+}
+
+/// Returns the name of a node, or its number if nobody of that name has been heard of since the start.
+pub fn name_of(module: &Module, node: NodeHash) -> String {
+    let rows = module.cluster.as_ref().map(show::rows).unwrap_or_default();
+    let mut names = rows.into_iter().filter_map(|row| row.name);
+    names
+        .find(|name| NodeHash::of(name) == node)
+        .unwrap_or_else(|| format!("{:016x}", node.0))
+}
+
+impl States {
+    /// Has destinations follow the registers of the last life, as far as the state file has left something to do.
+    fn restore(&mut self, module: &Module, feed: &mut Feed<'_>) {
+        feed.set_author(STATE_FILE);
+        let pinned = module.pin();
+        let mut followed = 0;
+        for (key, register) in &self.kept {
+            let Some((entry, dest)) = self.lists.find(&pinned, *key) else {
+                continue;
+            };
+            keep(dest, *key, *register);
+            // Being inactive may have been measured away since, and what is measured is not kept.
+            let decides = State(register.bits).union(entry.seen.state);
+            if !Sound::applies(register, entry.seen.base)
+                || !decides.intersects(State::ADMINISTRATIVE)
+            {
+                continue;
+            }
+            if let Some(seen) = follow(module, dest, register, &entry.seen, feed) {
+                followed += usize::from(seen.state != entry.seen.state);
+                entry.seen = seen;
+            }
+        }
+        if followed > 0 {
+            log_info!("{followed} states of destinations restored as the cluster had them");
+        }
+    }
+
+    /// Finds what operators have set here since the last look. Where nothing has changed, that is two loads.
+    fn look(
+        &mut self,
+        module: &Module,
+        cluster: &mut Cluster,
+        now: Now,
+        actions: &mut Vec<Action>,
+    ) {
+        let version = (
+            module.shared.state_changes.load(SeqCst),
+            module.store.version(),
+            self.unsettled,
+        );
+        let Some(walk) = self.pace.begin(version) else {
+            return;
+        };
+        let mut acts = 0;
+        let walked = self.lists.walk(module, |key, dest, flags, base| {
+            let register = cluster.local_act(now, key, flags.bits(), base);
+            keep(dest, key, register);
+            acts += 1;
+        });
+        if acts > 0 {
+            module.shared.cluster_changes.fetch_add(1, SeqCst);
+        }
+        match walked {
+            Ok(Walked {
+                are_new,
+                relisted,
+                is_unsettled,
+            }) => {
+                self.pace.end(walk);
+                if are_new {
+                    cluster.set_list(self.lists.keys(), actions);
+                }
+                self.due.extend(relisted);
+                self.unsettled = self.unsettled.wrapping_add(is_unsettled.into());
+            }
+            Err(error) => {
+                self.pace.retry_in(RETRY_US);
+                log_err!("states are not shared, trying again: {error}");
+            }
+        }
+    }
+
+    /// Has destinations follow the registers that are due.
+    fn settle(&mut self, module: &Module, cluster: &mut Cluster, now: Now) {
+        if self.due.is_empty() {
+            return;
+        }
+        let mut feed = Feed::new(module, Cause::Cluster);
+        let mut are_kept = false;
+        {
+            let version = module.store.version();
+            let pinned = module.pin();
+            if !self.lists.are(&pinned, version) {
+                // The next walk takes them over.
+                return;
+            }
+            let mut due = core::mem::take(&mut self.due);
+            due.sort_unstable();
+            due.dedup();
+            for key in due {
+                if let Some(register) = cluster.register(key) {
+                    are_kept = true;
+                    if !self.settle_one(module, &pinned, (key, register), cluster, now, &mut feed) {
+                        self.due.push(key);
+                    }
+                }
+            }
+        }
+        if are_kept {
+            module.shared.cluster_changes.fetch_add(1, SeqCst);
+        }
+        feed.post();
+    }
+
+    /// Has a destination follow a register, unless somebody has set another state here meanwhile. Returns false if that
+    /// is to be tried again.
+    fn settle_one(
+        &mut self,
+        module: &Module,
+        pinned: &Pinned<'_>,
+        (key, register): (Key, Register),
+        cluster: &mut Cluster,
+        now: Now,
+        feed: &mut Feed<'_>,
+    ) -> bool {
+        let Some((entry, dest)) = self.lists.find(pinned, key) else {
+            // It waits until a list has the destination.
+            return true;
+        };
+        keep(dest, key, register);
+        for _ in 0..TRIES {
+            let seen = look_at(module, dest.record());
+            let look = Look {
+                again: core::mem::take(&mut entry.again),
+                ..Look::default()
+            };
+            match seen.since(&entry.seen, look) {
+                Happened::Unsettled => {
+                    entry.again = true;
+                    return false;
+                }
+                Happened::Act(flags) => {
+                    let register = cluster.local_act(now, key, flags.bits(), seen.base);
+                    keep(dest, key, register);
+                    entry.seen = seen;
+                    return true;
+                }
+                Happened::Nothing | Happened::Relisted => entry.seen = seen,
+            }
+            match cluster.name_of(register.node) {
+                Some(name) => feed.set_node(name),
+                None => feed.set_node(&format!("{:016x}", register.node.0)),
+            }
+            if let Some(seen) = follow(module, dest, &register, &entry.seen, feed) {
+                entry.seen = seen;
+                return true;
+            }
+        }
+        false
+    }
+}
+
+/// Keeps a register with the record of its destination, for whoever looks.
+fn keep(dest: &Dest, key: Key, register: Register) {
+    if let Some(cell) = dest.record().register() {
+        if cell.get() != Some((key, register)) {
+            cell.set(key, register);
+        }
+    }
+}
+
+/// Has a destination follow a register if its state is the one that was seen. Returns what is seen after that; `None`,
+/// and nothing has changed, if the state is another one.
+fn follow(
+    module: &Module,
+    dest: &Dest,
+    register: &Register,
+    seen: &Seen,
+    feed: &mut Feed<'_>,
+) -> Option<Seen> {
+    let compat = module.settings.compat;
+    let is_of_this_list = Sound::applies(register, seen.base);
+    let change = |old, failures| {
+        if is_of_this_list {
+            apply_set(old, failures, State(register.bits), compat)
+        } else {
+            as_listed(old, failures, seen.listed, compat)
+        }
+    };
+    let mut after = None;
+    let told = |dest: &Dest, (old, _), outcome: Outcome| {
+        let mut cause = seen.cause;
+        if is_of_this_list || old != outcome.state {
+            cause = (Cause::Cluster, now_ms());
+            // A command that came after this has set the cause already, or will.
+            dest.record().replace_cause(seen.cause, cause);
+            feed.note(dest.set, dest.uri(), old, outcome.state);
+        }
+        after = Some(Seen {
+            cause,
+            state: outcome.state,
+            ..*seen
+        });
+    };
+    let (store, process) = (&module.store, Module::process());
+    store.change_seen(process, dest.record(), seen.state, change, told);
+    after
+}
+
+/// Returns the state of a destination for which no register counts: what the list says, and what was measured.
+fn as_listed(old: State, failures: u32, listed: State, compat: Compat) -> Outcome {
+    let differing = State(old.bits() ^ listed.bits());
+    let state = if differing.intersects(State::ADMINISTRATIVE) {
+        old.without(State::KEPT)
+            .union(State(listed.bits() & State::KEPT.bits()))
+    } else {
+        old
+    };
+    Outcome {
+        state,
+        failures,
+        flip: Flip::between(old, state, compat),
+        in_row: 0,
+    }
+}

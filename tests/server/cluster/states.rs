@@ -1,0 +1,372 @@
+//! States that operators set on one server are those of all servers of the cluster.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use harness::cluster::{Cluster, Plan};
+use harness::{Config, Kamailio, patience, poll, this_server, wait_for};
+use serde_json::{Value, json};
+
+const LIST: &str = "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002 8\n2 sip:127.0.0.1:7003 4\n\
+                    3 sip:127.0.0.2:7004 0 0 duid=a\n3 sip:127.0.0.2:7004 0 0 duid=B\n\
+                    4 sip:127.0.0.3:7005\n4 sip:127.0.0.3:7005\n";
+
+/// How often a server is asked.
+const STEP: Duration = Duration::from_millis(10);
+
+const ONE: &str = "sip:127.0.0.1:7001";
+const TWO: &str = "sip:127.0.0.1:7002";
+const THREE: &str = "sip:127.0.0.1:7003";
+
+/// Returns `FLAGS` of all destinations of the sets 2 to 4.
+fn all(server: &Kamailio) -> Vec<String> {
+    let dests = (2..=4).flat_map(|set| server.dests(set));
+    dests.map(|(_, flags)| flags).collect()
+}
+
+/// Waits until all nodes that run show these flags for the sets 2 to 4, set after set.
+fn wait_all(cluster: &Cluster, flags: &[&str]) {
+    for node in cluster.running() {
+        let server = cluster.server(node);
+        let found = poll(STEP, patience(5), || all(server), |found| found == flags);
+        assert_eq!(found, flags, "{}", cluster.name(node));
+    }
+}
+
+fn set(cluster: &Cluster, node: usize, state: &str, set: &str, what: &str) {
+    let params = json!([state, set, what]);
+    let answer = cluster.server(node).jsonrpc("dispatcher.set_state", params);
+    answer.unwrap_or_else(|fault| panic!("{state} {set} {what}: {fault}"));
+}
+
+fn why(server: &Kamailio, set: i64, uri: &str) -> String {
+    let status = server.jsonrpc("dispatcher.ping_status", json!([set, uri]));
+    let text = status.unwrap_or_else(|fault| panic!("{uri}: {fault}"));
+    text.to_string()
+}
+
+#[test]
+fn what_an_operator_sets_on_one_server_is_set_on_all() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let mut cluster = Plan::of(3).on_loopback().make();
+    cluster.start_all(LIST);
+    wait_all(&cluster, &["DX", "AP", "AX", "AX", "AX", "AX", "AX"]);
+    set(&cluster, 0, "d", "2", ONE);
+    wait_all(&cluster, &["DX", "AP", "DX", "AX", "AX", "AX", "AX"]);
+    let said = why(cluster.server(1), 2, ONE);
+    assert!(said.contains("set on lb1 (cluster)"), "{said}");
+    let said = why(cluster.server(0), 2, ONE);
+    assert!(said.contains("set by a command"), "{said}");
+    for node in 0..3 {
+        let params = json!(["dest", "2", ONE]);
+        let answer = cluster.server(node).jsonrpc("dispatcher.cluster", params);
+        let dest = answer.unwrap()["DESTS"][0]["DEST"].clone();
+        let said =
+            ["URI", "FLAGS", "NODE", "SET_TO"].map(|key| dest[key].as_str().unwrap().to_owned());
+        assert_eq!(said, [ONE, "DX", "lb1", "disabled"], "{dest}");
+        assert_eq!(dest["APPLIED"], 1);
+    }
+    set(&cluster, 1, "drain", "2", ONE);
+    wait_all(&cluster, &["DX", "AP", "RX", "AX", "AX", "AX", "AX"]);
+    set(&cluster, 2, "a", "2", ONE);
+    wait_all(&cluster, &["DX", "AP", "AX", "AX", "AX", "AX", "AX"]);
+    // The list disables it.
+    set(&cluster, 0, "ap", "2", THREE);
+    wait_all(&cluster, &["AP", "AP", "AX", "AX", "AX", "AX", "AX"]);
+    set(&cluster, 1, "ip", "2", TWO);
+    wait_all(&cluster, &["AP", "IP", "AX", "AX", "AX", "AX", "AX"]);
+    // A set, a host, a unique id in other letters, and all sets.
+    set(&cluster, 2, "d", "2", "all");
+    wait_all(&cluster, &["DX", "DX", "DX", "AX", "AX", "AX", "AX"]);
+    set(&cluster, 0, "drain", "3", "host=127.0.0.2");
+    wait_all(&cluster, &["DX", "DX", "DX", "RX", "RX", "AX", "AX"]);
+    let params = json!(["i", 3, "b"]);
+    let answer = cluster
+        .server(1)
+        .jsonrpc("dispatcher.set_duid_state", params);
+    answer.unwrap();
+    // The last line of a set is its first destination.
+    wait_all(&cluster, &["DX", "DX", "DX", "IX", "RX", "AX", "AX"]);
+    // Both lines with one URI.
+    set(&cluster, 2, "d", "4", "sip:127.0.0.3:7005");
+    wait_all(&cluster, &["DX", "DX", "DX", "IX", "RX", "DX", "DX"]);
+    set(&cluster, 0, "a", "all", "all");
+    wait_all(&cluster, &["AX"; 7]);
+    let warning = "set 4, sip:127.0.0.3:7005: listed more than once without duid";
+    assert!(cluster.server(0).log().contains(warning));
+}
+
+/// Finds the value of a key in what htable dumps: each release nests it in another way.
+fn value_of(dump: &Value, key: &str) -> Option<String> {
+    match dump {
+        Value::Array(parts) => parts.iter().find_map(|part| value_of(part, key)),
+        Value::Object(part) if part.get("name") == Some(&json!(key)) => {
+            Some(part.get("value")?.as_str()?.to_owned())
+        }
+        Value::Object(part) => part.values().find_map(|part| value_of(part, key)),
+        _ => None,
+    }
+}
+
+#[test]
+fn events_and_history_name_the_server_on_which_it_was_set() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let events = "modparam(\"htable\", \"htable\", \"events=>size=10;\")\n\
+        event_route[dispatcher:dst-down] {\n\
+        $sht(events=>down) = $dsv(cause) + \",\" + $dsv(node) + \",\" + $dsv(uri) + \",\" + $dsv(new);\n}\n\
+        event_route[dispatcher:dst-up] {\n\
+        $sht(events=>up) = $dsv(cause) + \",\" + $dsv(node) + \",\" + $dsv(uri) + \",\" + $dsv(new);\n}\n";
+    for (mode, hears_own) in [(0, false), (2, false), (65_536, true), (1, false)] {
+        let mut cluster = Plan::of(2).on_loopback().make();
+        for node in 0..2 {
+            let config = cluster.config(node, LIST);
+            let config = config.param("event_callback_mode", mode);
+            cluster.start(node, config.params(events));
+        }
+        cluster.wait_ready(patience(20));
+        let event = |node: usize, key: &str| {
+            let dump = cluster
+                .server(node)
+                .jsonrpc("htable.dump", json!(["events"]));
+            value_of(&dump.unwrap(), key)
+        };
+        set(&cluster, 0, "d", "2", ONE);
+        wait_all(&cluster, &["DX", "AP", "DX", "AX", "AX", "AX", "AX"]);
+        set(&cluster, 0, "a", "2", ONE);
+        wait_all(&cluster, &["DX", "AP", "AX", "AX", "AX", "AX", "AX"]);
+        if mode == 1 {
+            // What was posted before this is told before this.
+            set(&cluster, 0, "d", "2", TWO);
+            cluster.server(1).wait_log("disabled by lb1 (cluster)");
+            assert_eq!(event(1, "down"), None);
+            continue;
+        }
+        for (key, new) in [("down", "DX"), ("up", "AX")] {
+            let told = |node: usize, expected: String| {
+                let what = format!("{expected} in mode {mode}");
+                let found = || event(node, key).filter(|found| *found == expected);
+                wait_for(&what, patience(5), found);
+            };
+            told(1, format!("cluster,lb1,{ONE},{new}"));
+            if hears_own {
+                told(0, format!("rpc,,{ONE},{new}"));
+            }
+        }
+        let history = cluster.server(1).jsonrpc("dispatcher.history", json!([]));
+        let change = history.unwrap()["CHANGES"][0]["CHANGE"].clone();
+        assert_eq!(
+            [&change["CAUSE"], &change["WHO"]],
+            [&json!("cluster"), &json!("lb1 (cluster)")]
+        );
+        cluster.server(1).wait_log("disabled by lb1 (cluster)");
+    }
+}
+
+fn with_file(cluster: &Cluster, node: usize, list: &str) -> Config {
+    let file = state_file(cluster, node);
+    let config = cluster.config(node, list);
+    config.param("state_file", file.to_str().unwrap())
+}
+
+fn state_file(cluster: &Cluster, node: usize) -> PathBuf {
+    cluster.dir().join(format!("states-{node}"))
+}
+
+/// Waits until the file of a node has so many lines of registers.
+fn wait_registers(cluster: &Cluster, node: usize, count: usize) -> Vec<String> {
+    wait_for("registers in the file", patience(5), || {
+        let text = fs::read_to_string(state_file(cluster, node)).ok()?;
+        let lines = text.lines().filter(|line| line.starts_with("cluster "));
+        let lines: Vec<String> = lines.map(str::to_owned).collect();
+        (lines.len() == count).then_some(lines)
+    })
+}
+
+#[test]
+fn a_server_that_was_away_takes_over_what_was_set_meanwhile() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let mut cluster = Plan::of(2).on_loopback().make();
+    let list = "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002 8\n3 sip:127.0.0.1:7003 0 0 duid=a\n";
+    cluster.start(0, with_file(&cluster, 0, list));
+    // The other one keeps nothing.
+    cluster.start(1, cluster.config(1, list));
+    cluster.wait_ready(patience(20));
+    let wait = |cluster: &Cluster, flags: [&str; 3]| wait_all(cluster, &flags);
+    set(&cluster, 0, "d", "2", ONE);
+    set(&cluster, 1, "drain", "2", TWO);
+    set(&cluster, 1, "ip", "3", THREE);
+    wait(&cluster, ["RP", "DX", "IP"]);
+    let lines = wait_registers(&cluster, 0, 3);
+    // Without the file: the others know.
+    cluster.stop(1);
+    set(&cluster, 0, "a", "2", ONE);
+    cluster.start(1, cluster.config(1, list));
+    wait(&cluster, ["RP", "AX", "IP"]);
+    // With it: what it has is older than what the others have, and they win.
+    let newer = wait_for("the register of the last act", patience(5), || {
+        let now = wait_registers(&cluster, 0, 3);
+        (now != lines).then_some(now)
+    });
+    cluster.stop(0);
+    set(&cluster, 1, "d", "3", THREE);
+    cluster.start(0, with_file(&cluster, 0, list));
+    wait(&cluster, ["RP", "AX", "DX"]);
+    // All at once: the file alone has it.
+    wait_for("the register of the last act", patience(5), || {
+        (wait_registers(&cluster, 0, 3) != newer).then_some(())
+    });
+    cluster.stop(0);
+    cluster.stop(1);
+    cluster.start(0, with_file(&cluster, 0, list));
+    assert_eq!(all(cluster.server(0)), ["RP", "AX", "DX"]);
+    let said = why(cluster.server(0), 2, TWO);
+    cluster.start(1, cluster.config(1, list));
+    wait(&cluster, ["RP", "AX", "DX"]);
+    assert!(said.contains("(cluster)"), "{said}");
+    // It still is the later act that wins.
+    set(&cluster, 1, "a", "2", TWO);
+    wait(&cluster, ["AX", "AX", "DX"]);
+}
+
+#[test]
+fn states_that_were_kept_before_there_was_a_cluster_are_told_to_nobody() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let mut cluster = Plan::of(2).on_loopback().make();
+    let list = "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n";
+    let before = "2 0 4 sip:127.0.0.1:7001\n2 0 4 sip:127.0.0.1:7002\n5 0 4 sip:gone\n";
+    fs::write(state_file(&cluster, 0), before).unwrap();
+    cluster.start(0, with_file(&cluster, 0, list));
+    cluster.start(1, cluster.config(1, list));
+    cluster.wait_ready(patience(20));
+    // Whatever is told was told before this.
+    set(&cluster, 1, "drain", "2", TWO);
+    wait_for("the drain", patience(5), || {
+        (cluster.server(0).flags(2, TWO) == "RX").then_some(())
+    });
+    assert_eq!(cluster.server(0).flags(2, ONE), "DX");
+    assert_eq!(cluster.server(1).flags(2, ONE), "AX");
+    wait_registers(&cluster, 0, 1);
+    let text = fs::read_to_string(state_file(&cluster, 0)).unwrap();
+    assert!(text.contains("\n2 0 4 sip:127.0.0.1:7001\n") && text.contains("\n5 0 4 sip:gone\n"));
+    let said = why(cluster.server(0), 2, ONE);
+    assert!(said.contains("set by a command"), "{said}");
+}
+
+fn reload(cluster: &Cluster, node: usize, list: &str) {
+    cluster.server(node).write_list(list);
+    let answer = cluster.server(node).jsonrpc("dispatcher.reload", json!([]));
+    answer.unwrap_or_else(|fault| panic!("reload: {fault}"));
+}
+
+fn flags(cluster: &Cluster, node: usize, uri: &str) -> String {
+    cluster.server(node).flags(2, uri)
+}
+
+/// Waits until a node shows these flags for a destination of set 2.
+fn wait_flags(cluster: &Cluster, node: usize, uri: &str, expected: &str) {
+    let what = format!("{uri} {expected} on {}", cluster.name(node));
+    wait_for(&what, patience(5), || {
+        (flags(cluster, node, uri) == expected).then_some(())
+    });
+}
+
+#[test]
+fn a_reload_writes_nothing_to_the_cluster_and_an_own_list_wins() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let mut cluster = Plan::of(3).on_loopback().make();
+    cluster.start_all("2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n");
+    set(&cluster, 0, "d", "2", ONE);
+    (0..3).for_each(|node| wait_flags(&cluster, node, ONE, "DX"));
+    // The same list again, and one that says something else of another destination.
+    reload(
+        &cluster,
+        0,
+        "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002 1\n",
+    );
+    assert_eq!(flags(&cluster, 0, TWO), "IX");
+    wait_flags(&cluster, 0, ONE, "DX");
+    // A list that says something else of the same one: it is the list's here, and nowhere else.
+    reload(
+        &cluster,
+        0,
+        "2 sip:127.0.0.1:7001 8\n2 sip:127.0.0.1:7002 1\n",
+    );
+    assert_eq!(flags(&cluster, 0, ONE), "AP");
+    // What is set meanwhile for the other list does not count here.
+    set(&cluster, 1, "drain", "2", ONE);
+    wait_flags(&cluster, 2, ONE, "RX");
+    assert_eq!(flags(&cluster, 0, ONE), "AP");
+    assert_eq!([1, 2].map(|node| flags(&cluster, node, TWO)), ["AX", "AX"]);
+    // With the old list again it does.
+    reload(&cluster, 0, "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n");
+    wait_flags(&cluster, 0, ONE, "RX");
+    wait_flags(&cluster, 0, TWO, "AX");
+    // What is set with the new list counts where that list is.
+    for node in [0, 1] {
+        reload(
+            &cluster,
+            node,
+            "2 sip:127.0.0.1:7001 8\n2 sip:127.0.0.1:7002\n",
+        );
+        assert_eq!(flags(&cluster, node, ONE), "AP");
+    }
+    set(&cluster, 0, "d", "2", ONE);
+    wait_flags(&cluster, 1, ONE, "DX");
+    // The third one has the list of before, and what was set for that list is no longer what was set last.
+    wait_flags(&cluster, 2, ONE, "AX");
+    reload(
+        &cluster,
+        2,
+        "2 sip:127.0.0.1:7001 8\n2 sip:127.0.0.1:7002\n",
+    );
+    wait_flags(&cluster, 2, ONE, "DX");
+}
+
+#[test]
+fn a_destination_that_comes_later_has_what_was_set_before() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let mut cluster = Plan::of(2).on_loopback().make();
+    cluster.start(
+        0,
+        cluster.config(0, "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n"),
+    );
+    cluster.start(1, cluster.config(1, "2 sip:127.0.0.1:7001\n"));
+    cluster.wait_ready(patience(20));
+    set(&cluster, 0, "d", "2", TWO);
+    set(&cluster, 0, "drain", "2", ONE);
+    wait_flags(&cluster, 1, ONE, "RX");
+    let call = |node: usize, method: &str, params: Value| {
+        let answer = cluster.server(node).jsonrpc(method, params);
+        answer.unwrap_or_else(|fault| panic!("{method}: {fault}"))
+    };
+    call(1, "dispatcher.add", json!([2, TWO]));
+    wait_flags(&cluster, 1, TWO, "DX");
+    // It goes and comes back, by an edit and by a reload.
+    call(1, "dispatcher.remove", json!([2, TWO]));
+    set(&cluster, 0, "drain", "2", TWO);
+    call(1, "dispatcher.add", json!([2, TWO]));
+    wait_flags(&cluster, 1, TWO, "RX");
+    reload(&cluster, 1, "2 sip:127.0.0.1:7001\n");
+    reload(&cluster, 1, "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n");
+    wait_flags(&cluster, 1, TWO, "RX");
+    // Nobody has told the other one anything by that.
+    assert_eq!(flags(&cluster, 0, TWO), "RX");
+    // A list that sets all states sets them as the cluster has them.
+    call(1, "dispatcher.modify", json!([2, TWO, "flags", "8"]));
+    wait_flags(&cluster, 1, TWO, "AP");
+    call(1, "dispatcher.modify", json!([2, TWO, "flags", "0"]));
+    wait_flags(&cluster, 1, TWO, "RX");
+}
