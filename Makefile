@@ -21,7 +21,7 @@ SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/m
 	test-one test-unit test-seam test-server test-parity book docs-check test-fuzz test-simulator simulate models \
 	models-full test-matrix test-aarch64 \
 	supply reproducible \
-	prove lint bench bench-compare bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping \
+	prove lint cluster bench bench-compare bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping \
 	bench-domain bench-all torture garbage race fuzz miri tsan test-miri asan valgrind clean
 
 help: ## print this list
@@ -163,7 +163,7 @@ test-miri: ## run a part of the tests with threads under Miri (skipped where the
 prove: ## run what takes longer than `make test`: all of the matrix, aarch64, models, Miri, TSan, ASan, torture, supply ...
 	@rm -f target/supply/unchecked
 	@failed=; for part in supply reproducible test-deb test-container test-matrix test-aarch64 models-full fuzz miri tsan asan \
-			torture garbage race valgrind; do \
+			torture garbage race cluster valgrind; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 		[ ! -s target/supply/unchecked ] || echo "prove: not checked here: $$(paste -s -d , target/supply/unchecked)"; \
 		[ -z "$$failed" ] || { echo "prove: failed:$$failed" >&2; exit 1; }
@@ -239,6 +239,10 @@ garbage: setup-tests build ## garbage from callers, operators, scripts, DNS, dat
 
 race: build ## let reloads and edits meet calls, in the C module and in ours (RACE_SECONDS, default 60)
 	@$(CARGO) run --quiet -p dispatcher-programs --bin race
+
+# The row of two releases needs what `make test-matrix` fetches and builds.
+cluster: setup-tests build ## run three and five servers as one dispatcher, at a switch that loses and cuts (ROWS=killed,split: these)
+	@$(CARGO) run --quiet -p dispatcher-programs --bin cluster
 
 # An input that breaks a rule is kept, and run again by TARGET=name INPUT=file: doc/dev/fuzzing.md.
 fuzz: ## fuzz what is read from text, with coverage (TARGET=: one, SECONDS=60: each; needs rustup's nightly and g++)

@@ -685,7 +685,7 @@ mod links {
 }
 
 /// What the blocks of the manual are, and how they are run: doc/dev/manual.md.
-const MARKS: [&str; 7] = ["cfg", "console", "list", "lua", "mi", "sh", "usage"];
+const MARKS: [&str; 8] = ["cfg", "console", "file", "list", "lua", "mi", "sh", "usage"];
 
 #[test]
 fn every_block_of_the_manual_is_marked() {

@@ -17,11 +17,11 @@ run() {
 	exit 0
 }
 
-# The file that defines the test says which program has it. `models!` makes a test of each name in it.
+# The file that defines the test says which program has it. `models!` or `rows!` makes a test of each name in it.
 function=${1##*::}
 found=$(find src tests/server tests/parity tests/manual tests/fuzz tests/simulator tests/programs/garbage tests/programs/cluster check tests/*.rs -name '*.rs' -exec awk -v name="$function" '
 	/^ *#\[test\]/ { test = 1 }
-	/^[a-z:]*models! {/ { models = 1 }
+	/^[a-z:]*(models|rows)! {/ { models = 1 }
 	/^}/ { models = 0 }
 	models && /^ *[a-z_]*:/ && index($1, name) { print FILENAME }
 	test && /^ *fn / { if (index($2, name)) print FILENAME; test = 0 }

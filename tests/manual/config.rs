@@ -6,7 +6,7 @@ use harness::database::{Database, Kind};
 use harness::manual::Block;
 use harness::{Config, Kamailio, Module, Request, Uac};
 
-use super::{Counts, room, scene};
+use super::{Above, Counts, room, scene};
 
 /// Modules that the harness loads for every config.
 const LOADED: [&str; 17] = [
@@ -143,6 +143,17 @@ pub fn start(config: Config) -> Kamailio {
     server
 }
 
+/// Makes an authority, and a certificate of it, where tls.cfg has them.
+const CERTIFICATES: &str = "
+    mkdir -p /etc/kamailio/tls && cd /etc/kamailio/tls
+    new() {
+        name=$1 && shift
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=$name -keyout $name.key -out $name.pem \"$@\"
+    }
+    new authority
+    new lb1 -CA authority.pem -CAkey authority.key -addext basicConstraints=critical,CA:FALSE
+";
+
 /// A row for the table that ships.
 const ROW: &str = "INSERT INTO dispatcher (setid, destination) VALUES (1, 'sip:192.0.2.10:5060')";
 
@@ -191,11 +202,21 @@ fn prepared(block: &Block) -> Config {
     {
         config = config.load(&format!("{module}.so"));
     }
-    if block.text.contains("xhttp") || block.text.contains("tcp:") {
+    if block.text.contains("xhttp") || block.text.contains("tcp:") || block.text.contains("tls:") {
         config = config.tcp();
     }
     if !block.word("warns").is_empty() {
         config = config.expect_log(block.word("warns"));
+    }
+    // The other servers of its cluster do not run.
+    if block.text.contains("transport=tls") {
+        for remark in [
+            "tcpconn_1st_send",
+            "tcp_send failed",
+            "precreated request failed",
+        ] {
+            config = config.allow_log(remark);
+        }
     }
     for address in ["192.0.2.1:5060", "192.0.2.9:5060", "192.0.2.9:5070"] {
         config = config.global(&format!("listen=udp:{address}"));
@@ -204,8 +225,15 @@ fn prepared(block: &Block) -> Config {
 }
 
 /// A server starts with the example.
-pub fn starts(block: &Block) -> Counts {
+pub fn starts(block: &Block, above: &Above) -> Counts {
     room::tidy();
+    for file in &above.files {
+        room::write(file.word("name"), &file.text);
+    }
+    room::write("dispatcher.key", "a key of an example");
+    if block.text.contains("tls.cfg") {
+        room::shell(CERTIFICATES);
+    }
     room::write("dispatcher.list", scene::LIST);
     room::write("gateways.list", scene::LIST);
     let _database = database(block);

@@ -39,11 +39,12 @@ struct Example {
     above: Above,
 }
 
-/// The last list and the last config before an example.
+/// The last list and the last config before an example, and all files.
 #[derive(Clone, Default)]
 struct Above {
     list: String,
     config: String,
+    files: Vec<Block>,
 }
 
 fn examples() -> Vec<Example> {
@@ -58,6 +59,7 @@ fn examples() -> Vec<Example> {
             match block.mark.as_str() {
                 "list" => above.list.clone_from(&block.text),
                 "cfg" => above.config.clone_from(&block.text),
+                "file" => above.files.push(block.clone()),
                 _ => {}
             }
             let above = above.clone();
@@ -70,10 +72,12 @@ fn examples() -> Vec<Example> {
 fn run(example: &Example) -> Counts {
     let block = &example.block;
     match block.mark.as_str() {
-        "cfg" => config::starts(block),
+        "cfg" => config::starts(block, &example.above),
         "lua" => config::runs_in_lua(block),
         "list" => session::loads(block),
         "sh" | "console" => session::runs(block, &example.above),
+        // Configs below it find it.
+        "file" => vec![("files", 1)],
         // Compared by other tests.
         "usage" | "mi" => vec![("compared elsewhere", 1)],
         other => panic!("no such mark: {other}"),

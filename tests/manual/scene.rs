@@ -1,6 +1,6 @@
 //! What is up where an example of a command runs: `scene=NAME` in the info string of the block.
 
-use harness::{Answer, Config, Kamailio, Request, Uac, Uas, patience, wait_for};
+use harness::{Answer, Config, Kamailio, Module, Request, Uac, Uas, patience, wait_for};
 
 use super::{Above, config, room};
 
@@ -37,6 +37,7 @@ x
 /// A request to the server makes a call by algorithm 10.
 const ROUTES: &str = r#"
 request_route {
+    {{BUS}}
     if (!ds_select_dst("1", "10")) { sl_send_reply("503", "No destination"); exit; }
     record_route();
     forward();
@@ -70,6 +71,8 @@ event_route[xhttp:request] { ds_metrics(); }
 /// A server with gateways that answer.
 pub struct Scene {
     pub server: Kamailio,
+    /// The second server of a cluster.
+    _other: Option<Kamailio>,
     _gateways: Vec<Uas>,
 }
 
@@ -80,6 +83,24 @@ fn gateway(last: u8, code: u16) -> Uas {
 /// Returns three gateways; the first one answers with this code.
 pub fn gateways(code: u16) -> Vec<Uas> {
     vec![gateway(10, code), gateway(11, 200), gateway(12, 200)]
+}
+
+/// Takes the messages of the bus.
+const BUS: &str = "if (is_method(\"KDMQ\")) { dmq_process_message(); exit; }";
+
+/// A server at 192.0.2.`own` whose cluster has one at 192.0.2.`peer` besides.
+fn with_bus(config: Config, name: &str, own: u8, peer: u8) -> Config {
+    let uri = |last: u8| format!("sip:192.0.2.{last}:5062");
+    config
+        .define("BUS", BUS)
+        .global(&format!("listen=udp:192.0.2.{own}:5062"))
+        .load("dmq.so")
+        .modparam("dmq", "server_address", uri(own))
+        .modparam("dmq", "notification_address", uri(peer))
+        .param("enable_dmq", 1)
+        .param("ds_dmq_node", name)
+        .param("ds_dmq_peer", uri(peer))
+        .allow_log("ds_dmq_key is not set")
 }
 
 fn pings(config: Config) -> Config {
@@ -143,9 +164,20 @@ impl Scene {
             "counted" | "standby" => config::assemble(&above.config),
             _ => usual(name),
         };
+        let config = if name == "servers" {
+            with_bus(config, "lb1", 1, 2)
+        } else {
+            config.define("BUS", "")
+        };
         let server = config::start(config.allow_log("dispatcher.list: line"));
+        let other = (name == "servers").then(|| {
+            let config = Config::routes("request_route { {{BUS}} }").list(LIST);
+            let config = with_bus(config, "lb2", 2, 1);
+            Kamailio::start(Module::Rust, config.allow_log("ds_dmq_key"))
+        });
         let scene = Self {
             server,
+            _other: other,
             _gateways: gateways,
         };
         scene.prepare(name);
@@ -160,6 +192,11 @@ impl Scene {
                 nodes.contains("STATE: ready").then_some(())
             }),
             "counted" => (0..2).for_each(|n| self.call(&format!("{n}@192.0.2.77"))),
+            "servers" => wait_for("two servers that are ready", patience(20), || {
+                let seen = room::shell("kamcmd dispatcher.cluster");
+                let both = seen.matches("STATE: ready").count() == 2;
+                (both && seen.matches("SAME: 1").count() == 2).then_some(())
+            }),
             "longer" => {
                 room::write(
                     "dispatcher.list",

@@ -192,18 +192,23 @@ impl Cluster {
     /// The config of a node that has no cluster: two workers, little memory, the bus, and the gateways as set 1. `list`
     /// has further sets.
     pub fn bus_config(&self, node: usize, list: &str) -> Config {
+        let other = self.uri((node + 1) % self.size());
+        self.bus_config_at(node, &self.uri(node), &other, list)
+    }
+
+    /// As [`Cluster::bus_config`], with other URIs on the bus, of the node and of another one.
+    pub fn bus_config_at(&self, node: usize, own: &str, other: &str, list: &str) -> Config {
         let gateways = self.gateways.iter();
         let gateways: String = gateways
             .map(|gateway| format!("1 {}\n", gateway.uri()))
             .collect();
-        let other = self.uri((node + 1) % self.size());
         Config::routes(ROUTES)
             .at(self.addr(node))
             .children(2)
             .shm_mb(32)
             .list(gateways + list)
             .load("dmq.so")
-            .modparam("dmq", "server_address", self.uri(node))
+            .modparam("dmq", "server_address", own)
             .modparam("dmq", "notification_address", other)
             .modparam("dmq", "num_workers", 1)
             .modparam("jsonrpcs", "pretty_format", 0)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::log::Announced;
+use super::module::Server;
 
 /// The value of a modparam.
 #[derive(Clone, Debug)]
@@ -45,6 +46,7 @@ pub struct Config {
     pub(super) tcp: bool,
     pub(super) ipv6: bool,
     pub(super) address: Option<SocketAddr>,
+    pub(super) server: Option<Server>,
     pub(super) args: Vec<String>,
     pub(super) defines: HashMap<String, String>,
     pub(super) announced: Announced,
@@ -74,6 +76,7 @@ impl Config {
             tcp: false,
             ipv6: false,
             address: None,
+            server: None,
             args: Vec::new(),
             defines: HashMap::new(),
             announced: Announced::default(),
@@ -128,6 +131,18 @@ impl Config {
     /// A global setting, one line before the modules are loaded.
     pub fn global(mut self, line: &str) -> Self {
         self.globals += &format!("{line}\n");
+        self
+    }
+
+    /// More routes, behind the others.
+    pub fn more_routes(mut self, routes: &str) -> Self {
+        self.text += routes;
+        self
+    }
+
+    /// Runs another server than the one under test.
+    pub fn server(mut self, server: &Server) -> Self {
+        self.server = Some(server.clone());
         self
     }
 

@@ -463,13 +463,17 @@ fn fill(text: &str, module: Module, config: &Config, addr: SocketAddr, dir: &Pat
     } else {
         listen += "disable_tcp=yes\n";
     }
+    let mpath = match &config.server {
+        Some(server) => server.mpath.clone(),
+        None => module.mpath(dir),
+    };
     let mut text = text.to_owned();
     for (name, value) in &config.defines {
         text = text.replace(&format!("{{{{{name}}}}}"), value);
     }
     let directory = dir.display().to_string();
     text.replace("{{LISTEN}}", &listen)
-        .replace("{{MPATH}}", &module.mpath(dir))
+        .replace("{{MPATH}}", &mpath)
         .replace("{{CHILDREN}}", &config.children.to_string())
         .replace("{{LIST}}", &format!("{directory}/dispatcher.list"))
         .replace("{{DIR}}", &directory)
@@ -491,7 +495,8 @@ fn fill_bytes(
 }
 
 fn command(config: &Config, dir: &Path) -> Command {
-    let program = module::kamailio();
+    let other = config.server.as_ref().map(|server| server.program.clone());
+    let program = other.unwrap_or_else(module::kamailio);
     let mut command = match config.wrapper.split_first() {
         Some((wrapper, args)) => wrapped(wrapper, args, &program, dir),
         None if under_valgrind() => valgrind::command(&program, dir),

@@ -58,6 +58,32 @@ pub fn packaged_modules() -> &'static str {
     })
 }
 
+/// Another server, with its modules and the module under test that is built for it.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// The program.
+    pub program: PathBuf,
+    /// The value of `mpath`.
+    pub mpath: String,
+}
+
+impl Server {
+    /// The server of a suite of the distribution, where `make test-matrix` has fetched it and built the module for it.
+    pub fn fetched(suite: &str) -> Option<Self> {
+        let folder = super::root().join("target/matrix").join(suite);
+        let (program, own) = (folder.join("bin/kamailio"), folder.join("module"));
+        let libraries = std::fs::read_dir(folder.join("root/usr/lib")).ok()?;
+        let modules = libraries
+            .filter_map(|entry| Some(entry.ok()?.path().join("kamailio/modules")))
+            .find(|path| path.join("tm.so").is_file())?;
+        let is_there = program.is_file() && own.join("dispatcher.so").is_file();
+        is_there.then(|| Self {
+            program,
+            mpath: format!("{}:{}", own.display(), modules.display()),
+        })
+    }
+}
+
 impl Module {
     /// The value of `mpath`. `dir` is the server's working directory.
     pub fn mpath(self, dir: &Path) -> String {

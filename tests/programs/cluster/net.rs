@@ -49,14 +49,14 @@ fn two_servers(plan: Plan, is_at_a_switch: bool) {
 
 #[test]
 fn servers_at_a_switch_reach_each_other_and_their_gateways() {
-    if !this_server::lacks(&["dmq.so"]) && !lacks_a_switch() {
+    if !this_server::lacks_bus() && !lacks_a_switch() {
         two_servers(Plan::of(2), true);
     }
 }
 
 #[test]
 fn servers_on_loopback_reach_each_other_and_their_gateways() {
-    if !this_server::lacks(&["dmq.so"]) {
+    if !this_server::lacks_bus() {
         two_servers(Plan::of(2).on_loopback(), false);
     }
 }
