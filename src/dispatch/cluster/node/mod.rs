@@ -9,6 +9,7 @@
 //! | [`peer`] | One other node, as this one knows it. |
 //! | [`peers`] | All other nodes that are known. |
 //! | [`settings`] | What the config says of the cluster, and limits. |
+//! | [`shown`] | What operators see of the nodes. |
 //! | [`stream`] | What one node sends of its registers to another. |
 
 pub mod action;
@@ -18,4 +19,5 @@ pub mod machine;
 pub mod peer;
 pub mod peers;
 pub mod settings;
+pub mod shown;
 pub mod stream;

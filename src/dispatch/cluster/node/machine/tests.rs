@@ -1,6 +1,7 @@
 //! Tests of some nodes whose messages arrive at once. The simulator tries everything else.
 
 use super::*;
+use crate::dispatch::cluster::node::peer::{Member, Shown};
 use crate::dispatch::cluster::state::clock::Stamp;
 use crate::dispatch::cluster::text::read::check;
 
