@@ -62,10 +62,8 @@ void glue_tm_set_timeout(struct cell *transaction, int timeout_ms)
 /* Here because the struct's layout differs by version. Read as the timeout is. */
 void glue_tm_set_resends(struct cell *transaction, int first_ms, int longest_ms)
 {
-#ifdef TM_DIFF_RT_TIMEOUT
 	transaction->rt_t1_timeout_ms = first_ms;
 	transaction->rt_t2_timeout_ms = longest_ms;
-#endif
 }
 
 /* Here because the struct's layout differs by version. */

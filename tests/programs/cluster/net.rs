@@ -1,5 +1,7 @@
 //! The servers of a cluster, their gateways and callers reach each other, at the switch and on loopback.
 
+use std::collections::HashMap;
+
 use harness::cluster::Plan;
 use harness::this_machine::lacks_a_switch;
 use harness::{Request, patience, this_server, wait_for};
@@ -52,6 +54,33 @@ fn servers_at_a_switch_reach_each_other_and_their_gateways() {
     if !this_server::lacks_bus() && !lacks_a_switch() {
         two_servers(Plan::of(2), true);
     }
+}
+
+#[test]
+fn a_message_without_an_answer_is_sent_again_soon() {
+    if this_server::lacks_bus() || lacks_a_switch() {
+        return;
+    }
+    let mut cluster = Plan::of(2).make();
+    cluster.start_all("");
+    cluster.cut(0, 1);
+    let (one, other) = (cluster.place(0), cluster.place(1));
+    let copies = || {
+        let mut copies = HashMap::<String, usize>::new();
+        for packet in cluster.switch().recorded(one, other) {
+            let text = String::from_utf8_lossy(&packet).into_owned();
+            let call = text.lines().find(|line| line.starts_with("Call-ID: "));
+            *copies
+                .entry(call.unwrap_or_default().to_owned())
+                .or_default() += 1;
+        }
+        copies.into_values().max().unwrap_or_default()
+    };
+    cluster.switch().record(one, other);
+    // Each message is given up after 2 s. With the usual times of tm it would be sent three times until then.
+    std::thread::sleep(patience(4));
+    let copies = copies();
+    assert!((5..=7).contains(&copies), "{copies} copies");
 }
 
 #[test]
