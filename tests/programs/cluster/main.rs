@@ -50,7 +50,7 @@ use row::{Row, Scale};
 type Entry = (&'static str, &'static str, fn(Scale) -> Row);
 
 /// All rows, in their order.
-const ROWS: [Entry; 25] = [
+const ROWS: [Entry; 26] = [
     (
         "plain",
         "d, drain, a on each of 3 nodes, 200 times",
@@ -71,6 +71,7 @@ const ROWS: [Entry; 25] = [
         "one destination set on 3 nodes at once, 200 times",
         changes::at_once,
     ),
+    ("idle", "nothing is set for 20 s", changes::idle),
     ("hours", "clocks off by +3 h and -3 h", clocks::hours),
     ("days", "a clock off by +48 h", clocks::days),
     (

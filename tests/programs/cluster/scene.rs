@@ -86,22 +86,39 @@ pub fn set(cluster: &Cluster, node: usize, word: &str, uri: &str) {
     answer.unwrap_or_else(|fault| panic!("{word} {uri} on {}: {fault}", cluster.name(node)));
 }
 
+/// Destinations of a page of `dispatcher.list`.
+const PAGE: usize = 1_000;
+
 /// The states of [`SET`] on a node, by URI, however many there are.
 pub fn states(cluster: &Cluster, node: usize) -> BTreeMap<String, String> {
-    let set = SET.to_string();
-    let text = cluster
-        .server(node)
-        .kamcmd(&["dispatcher.list", "short", &set]);
-    let text = text.unwrap_or_else(|fault| panic!("dispatcher.list: {fault}"));
-    let (mut found, mut uri) = (BTreeMap::new(), String::new());
-    for line in text.lines().map(str::trim) {
-        if let Some(value) = line.strip_prefix("URI: ") {
-            value.clone_into(&mut uri);
-        } else if let Some(flags) = line.strip_prefix("FLAGS: ") {
-            found.insert(std::mem::take(&mut uri), first_letter(flags));
+    let mut found = BTreeMap::new();
+    for page in 0.. {
+        let [set, from, count] = [SET.to_string(), (page * PAGE).to_string(), PAGE.to_string()];
+        let words = ["dispatcher.list", "short", &set, &from, &count];
+        let text = cluster.server(node).kamcmd(&words);
+        let text = text.unwrap_or_else(|fault| panic!("dispatcher.list: {fault}"));
+        let (before, mut uri) = (found.len(), String::new());
+        for line in text.lines().map(str::trim) {
+            if let Some(value) = line.strip_prefix("URI: ") {
+                value.clone_into(&mut uri);
+            } else if let Some(flags) = line.strip_prefix("FLAGS: ") {
+                found.insert(std::mem::take(&mut uri), first_letter(flags));
+            }
+        }
+        if found.len() < before + PAGE {
+            break;
         }
     }
     found
+}
+
+/// The state of one destination of many.
+pub fn state_of_one(cluster: &Cluster, node: usize, uri: &str) -> String {
+    let words = ["dispatcher.ping_status", &SET.to_string(), uri];
+    let text = cluster.server(node).kamcmd(&words);
+    let text = text.unwrap_or_else(|fault| panic!("{words:?}: {fault}"));
+    let flags = text.split("FLAGS: ").nth(1);
+    flags.map_or_else(String::new, first_letter)
 }
 
 /// Waits until all nodes that run have the same states; yields how long it took since `begun`.

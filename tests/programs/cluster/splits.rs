@@ -93,7 +93,8 @@ pub fn split(scale: Scale) -> Row {
 
 /// One direction between two of three nodes is cut.
 pub fn one_way(scale: Scale) -> Row {
-    let criterion = "alive by the third's word, without flapping; changes go round < 1 s (p99)";
+    let criterion =
+        "alive by the third's word, without flapping; changes go round by it within 10 s";
     let mut row = Row::new(scale, criterion);
     let cluster = cluster(3, DESTS);
     cluster.cut_one_way(0, 1);
@@ -113,7 +114,7 @@ pub fn one_way(scale: Scale) -> Row {
         let (word, uri) = (["d", "a"][number / DESTS % 2], dest(number % DESTS));
         let acted = Instant::now();
         set(&cluster, node, word, &uri);
-        let limit = scale.wait(Duration::from_secs(1));
+        let limit = scale.wait(Duration::from_secs(10));
         match seen(&cluster, &[other, 2], &uri, word, acted, limit) {
             Some(took) => times.push(took),
             None => row.must(
@@ -139,7 +140,7 @@ pub fn one_way(scale: Scale) -> Row {
         words.iter().all(|word| !word.ends_with("dead")),
         "a node that lives is dead",
     );
-    row.times("a change", times, Duration::from_secs(1));
+    row.times("a change", times, Duration::from_secs(10));
     let (healed, limit) = (Instant::now(), Duration::from_secs(2));
     cluster.heal();
     match sees(&cluster, 1, 0, "ready", healed, scale.wait(limit)) {

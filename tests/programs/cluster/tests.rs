@@ -31,6 +31,7 @@ macro_rules! rows {
 rows! {
     changes_arrive_on_all_nodes: changes::plain;
     changes_arrive_over_bad_lines: changes::lossy;
+    idle_servers_send_little: changes::idle;
     changes_at_once_end_in_one_state: changes::at_once;
     the_later_act_wins_whatever_the_clocks: clocks::hours;
     a_clock_two_days_ahead_is_refused: clocks::days;
