@@ -7,7 +7,7 @@ use dispatcher::dispatch::list::destination::{Line, Origin, SetId};
 use dispatcher::dispatch::list::file::{self, Severity};
 use dispatcher::dispatch::list::order;
 use dispatcher::dispatch::list::reading::{self, LeftOut, Place};
-use dispatcher::dispatch::select::weight_slots;
+use dispatcher::dispatch::select::remarks::on_weights;
 use dispatcher::dispatch::state::flags::State;
 
 /// The values of the module's parameter `ds_load_mode`.
@@ -56,7 +56,7 @@ pub struct Socket {
 pub struct Checked {
     /// The messages that the server would log, in its order.
     pub messages: Vec<Message>,
-    /// The remarks of `dispatcher.check` on weights that do not add up to 100.
+    /// The remarks of `dispatcher.check` on weights.
     pub remarks: Vec<String>,
     /// The number of sets that are left.
     pub sets: usize,
@@ -136,7 +136,7 @@ pub fn check(text: &[u8], mode: LoadMode) -> Checked {
                 let place = sets.len();
                 let set = sets.entry(line.set).or_insert_with(|| Set::at(place));
                 set.priorities.push(line.priority);
-                set.weights.push(attrs.weight);
+                set.weights.push((attrs.weight, attrs.rweight));
             }
             Err(fault) => {
                 let what = format!("{}: {fault}", line.origin);
@@ -167,7 +167,8 @@ struct Set {
     /// The place of the set among the others in the order of the list.
     place: usize,
     priorities: Vec<i32>,
-    weights: Vec<i32>,
+    /// Weights and relative weights.
+    weights: Vec<(i32, i32)>,
 }
 
 impl Set {
@@ -180,14 +181,14 @@ impl Set {
     }
 }
 
-/// Returns what algorithm 9 makes of the weights of each set, in the order of the sets in the list.
+/// Returns what algorithms make of the weights of each set, where that is not what is written, in the order of the sets in the list.
 fn remarks(sets: BTreeMap<SetId, Set>) -> Vec<String> {
     let mut sets: Vec<_> = sets.into_iter().collect();
     sets.sort_by_key(|(_, set)| set.place);
-    let remarks = sets.iter().filter_map(|(id, set)| {
+    let remarks = sets.iter().flat_map(|(id, set)| {
         let members = order::order_set(&set.priorities).into_iter();
         let weights = members.filter_map(|at| set.weights.get(at).copied());
-        Some(format!("set {id}: {}", weight_slots::remark(weights)?))
+        on_weights(*id, &weights.collect::<Vec<_>>())
     });
     remarks.collect()
 }

@@ -432,6 +432,7 @@ void dsr_rpc_add(rpc_t *rpc, void *ctx);
 void dsr_rpc_remove(rpc_t *rpc, void *ctx);
 void dsr_rpc_modify(rpc_t *rpc, void *ctx);
 void dsr_rpc_hash(rpc_t *rpc, void *ctx);
+void dsr_rpc_route(rpc_t *rpc, void *ctx);
 void dsr_rpc_calls(rpc_t *rpc, void *ctx);
 void dsr_rpc_oclist(rpc_t *rpc, void *ctx);
 void dsr_rpc_release(rpc_t *rpc, void *ctx);

@@ -204,6 +204,7 @@ DOC(modify, "Change a destination: set, URI or duid=ID, then flags, priority, at
 DOC(ping_active, "Say whether pings are sent, and turn them off (0) or on (1)");
 DOC(ping_status, "Say why destinations are in their state: [set] [URI or duid=ID]");
 DOC(hash, "Hash one or two texts as the algorithms do: number of slots, text [text]");
+DOC(route, "Say where algorithms 100 to 107 send a key, and why: set, algorithm, key");
 DOC(oclist, "List what destinations reported of their load: set");
 DOC(calls, "List the calls that are counted: [set=N|duid=ID|callid=ID|all] [offset count]");
 DOC(drain_status, "Say whether draining destinations are empty: [set]");
@@ -225,6 +226,7 @@ static rpc_export_t glue_rpc[] = {
 	{"dispatcher.ping_active", dsr_rpc_ping_active, doc_ping_active, 0},
 	{"dispatcher.ping_status", dsr_rpc_ping_status, doc_ping_status, 0},
 	{"dispatcher.hash", dsr_rpc_hash, doc_hash, 0},
+	{"dispatcher.route", dsr_rpc_route, doc_route, 0},
 	{"dispatcher.oclist", dsr_rpc_oclist, doc_oclist, RET_ARRAY},
 	{"dispatcher.calls", dsr_rpc_calls, doc_calls, 0},
 	{"dispatcher.stats", dsr_rpc_stats, doc_stats, 0},

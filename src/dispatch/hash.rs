@@ -1,6 +1,9 @@
-//! Hashes: the one that selects destinations, bit for bit that of the C module, and one for tables.
+//! Hashes: the one that selects destinations, bit for bit that of the C module, one on which servers agree, and one for
+//! tables.
 
 use core::ffi::c_char;
+
+use twox_hash::XxHash64;
 
 /// Returns the hash of one or two texts, as algorithms 0-3, 5 and 7 and RPC `dispatcher.hash` use it; never 0.
 ///
@@ -96,6 +99,12 @@ const fn extend(bytes: u32) -> u32 {
     } else {
         bytes.wrapping_sub((bytes & 0x0080_8080) << 1)
     }
+}
+
+/// Returns XXH64 with the seed 0: a hash that is specified, so that servers of any version agree on it for ever.
+#[must_use]
+pub fn xxh64(text: &[u8]) -> u64 {
+    XxHash64::oneshot(0, text)
 }
 
 /// An odd number with its bits well spread (2^64 by the golden ratio).

@@ -7,15 +7,17 @@
 //! | --- | --- |
 //! | [`list`] | List lines and table rows, parsed into destinations. |
 //! | [`select`] | The algorithms, and the failover order behind the selected destination. |
+//! | [`balance`] | Algorithms 100 to 107: a definition on which all servers agree. |
 //! | [`state`] | States of a destination, and what changes them: marks, commands and pings. |
 //! | [`observe`] | What operators see of the module while it runs: its texts. |
 //! | [`cluster`] | Several servers as one: members, and what operators have set. |
-//! | [`hash`] | Hash values: those of the C module, bit for bit, and one for tables. |
+//! | [`hash`] | Hash values: those of the C module, bit for bit, one on which servers agree, and one for tables. |
 //! | [`text`] | Small texts: what messages show of a text, white space, and the parts of parameters. |
 
 // Holds for all files of the domain.
 #![forbid(unsafe_code)]
 
+pub mod balance;
 // The seam does not use all of it yet.
 #[allow(dead_code)]
 pub mod cluster;

@@ -17,6 +17,7 @@
 //! | [`dest`] | A destination: its line of the list, its record, its probing results, its addresses. |
 //! | [`set`] | A set: its view, and the structures that make a selection cheap. |
 //! | [`table`] | The published table of all sets, and what replaces or changes it. |
+//! | [`balance`] | What algorithms 100 to 107 know of the destinations of a set. |
 //! | [`calls`] | Counted calls (algorithm 10), and calls of destinations that drain. |
 //! | [`observe`] | What operators see of the past: counters, and the history of changes. |
 //! | [`cluster`] | What the process that speaks with other servers shares with the rest. |
@@ -29,6 +30,7 @@ compile_error!(
     "the module needs a 64-bit machine: shared memory is aligned to the size of a pointer"
 );
 
+pub mod balance;
 pub mod calls;
 pub mod cluster;
 pub mod dest;

@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod algorithms;
+mod balance;
 mod call_load;
 mod cluster;
 mod commands;

@@ -43,7 +43,7 @@ pub enum Algorithm {
     Service,
     /// 64: round-robin, with overload control.
     Overload,
-    /// Any other number: the first usable destination, with a warning.
+    /// Any other number: by rendezvous hashing if it has a [`KeyText`], else the first usable destination, with a warning.
     Unknown(i32),
 }
 
@@ -70,6 +70,39 @@ impl Algorithm {
             15 => Self::Service,
             64 => Self::Overload,
             other => Self::Unknown(other),
+        }
+    }
+}
+
+/// The text of a request that rendezvous hashing selects by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyText {
+    /// The Call-ID.
+    CallId,
+    /// The From URI.
+    From,
+    /// The To URI.
+    To,
+    /// The Request-URI.
+    RequestUri,
+    /// The user name of the credentials.
+    AuthUser,
+    /// The text of `hash_pvar`.
+    Pvar,
+}
+
+impl KeyText {
+    /// Returns the text of an algorithm's number; `None` if that is not one of rendezvous hashing.
+    #[must_use]
+    pub fn from_number(number: i32) -> Option<Self> {
+        match number {
+            100 => Some(Self::CallId),
+            101 => Some(Self::From),
+            102 => Some(Self::To),
+            103 => Some(Self::RequestUri),
+            105 => Some(Self::AuthUser),
+            107 => Some(Self::Pvar),
+            _ => None,
         }
     }
 }

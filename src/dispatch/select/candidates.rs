@@ -42,6 +42,12 @@ pub trait Candidates {
     /// Returns true if the sums of weights are `exact` now. If they are not, each destination is asked for its weight.
     fn sums_are_exact(&self) -> bool;
 
+    /// Returns the identities of all destinations in order, see [`identity`](crate::dispatch::balance::identity).
+    fn identities(&self) -> &[u64];
+
+    /// Returns the listed relative weights of all destinations in order; none if no destination has one.
+    fn relative_weights(&self) -> &[u8];
+
     /// Returns the priority of a destination.
     fn priority(&self, at: usize) -> i32;
 

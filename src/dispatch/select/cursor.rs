@@ -7,13 +7,15 @@
 use core::fmt::{self, Write as _};
 use std::collections::VecDeque;
 
-use nom::character::complete::{char, i32, u32, usize};
+use nom::branch::alt;
+use nom::character::complete::{char, i32, u32, u64, usize};
 use nom::combinator::all_consuming;
 use nom::multi::{many0, separated_list0};
 use nom::sequence::{preceded, terminated};
 use nom::{IResult, Parser};
 
 use super::failover::Order;
+use crate::dispatch::balance::cost::Key;
 use crate::dispatch::list::destination::SetId;
 
 /// The destination that a failover order has come to.
@@ -130,13 +132,15 @@ impl fmt::Display for FailoverCursor {
             write!(f, "{dot}{number}")?;
         }
         for step in core::iter::once(&self.here).chain(&self.behind) {
-            let order = match step.order {
-                Order::Around => 0,
-                Order::Priorities => 1,
-                Order::Calls => 2,
-                Order::Ranks(turn) => turn.saturating_add(3),
-            };
-            write!(f, "_{}.{order}.{}.{}", step.set, step.at, step.number)?;
+            write!(f, "_{}.", step.set)?;
+            match step.order {
+                Order::Around => f.write_str("0")?,
+                Order::Priorities => f.write_str("1")?,
+                Order::Calls => f.write_str("2")?,
+                Order::Ranks(turn) => write!(f, "{}", turn.saturating_add(3))?,
+                Order::Key(Key(key)) => write!(f, "-{key}")?,
+            }
+            write!(f, ".{}.{}", step.at, step.number)?;
         }
         Ok(())
     }
@@ -163,14 +167,9 @@ fn cursor(text: &[u8]) -> IResult<&[u8], FailoverCursor> {
 fn step(text: &[u8]) -> IResult<&[u8], Step> {
     let dotted = |text| preceded(char('.'), usize).parse(text);
     let set = preceded(char('_'), i32);
+    let order = preceded(char('.'), order);
     let (rest, (set, order, at, number)) =
-        (set, dotted, dotted, preceded(char('.'), u32)).parse(text)?;
-    let order = match order {
-        0 => Order::Around,
-        1 => Order::Priorities,
-        2 => Order::Calls,
-        turn => Order::Ranks(turn - 3),
-    };
+        (set, order, dotted, preceded(char('.'), u32)).parse(text)?;
     let step = Step {
         set,
         order,
@@ -178,6 +177,17 @@ fn step(text: &[u8]) -> IResult<&[u8], Step> {
         number,
     };
     Ok((rest, step))
+}
+
+fn order(text: &[u8]) -> IResult<&[u8], Order> {
+    let of_key = preceded(char('-'), u64).map(|key| Order::Key(Key(key)));
+    let other = usize.map(|order| match order {
+        0 => Order::Around,
+        1 => Order::Priorities,
+        2 => Order::Calls,
+        turn => Order::Ranks(turn - 3),
+    });
+    alt((of_key, other)).parse(text)
 }
 
 #[cfg(test)]
@@ -203,6 +213,8 @@ mod tests {
             Order::Priorities,
             Order::Ranks(0),
             Order::Ranks(9_999),
+            Order::Key(Key(0)),
+            Order::Key(Key(u64::MAX)),
         ];
         let mut random = StdRng::seed_from_u64(7);
         for set in [0, 1, -1, 31, 32, SetId::MAX, SetId::MIN] {
@@ -255,7 +267,7 @@ mod tests {
         let mut random = StdRng::seed_from_u64(8);
         for _ in 0..if cfg!(miri) { 25 } else { 20_000 } {
             // A good text with some letters changed.
-            let mut text = b"30-1-71.5.9_1.0.0.7_22.10.41.98".to_vec();
+            let mut text = b"30-1-71.5.9_1.0.0.7_22.10.41.98_3.-77.2.9".to_vec();
             for _ in 0..random.random_range(0..4) {
                 let at = random.random_range(0..text.len());
                 text[at] = b"0123456789-_.x"[random.random_range(0..14)];

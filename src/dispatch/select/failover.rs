@@ -2,6 +2,9 @@
 //!
 //! A destination that goes down meanwhile is passed over. One that comes up behind is reached at the end of the round.
 
+use crate::dispatch::balance::cost::{Cost, Key};
+use crate::dispatch::select::rendezvous;
+
 use super::candidates::{Candidates, is_usable, priority_start};
 
 /// A way of the failover order through a set.
@@ -15,6 +18,8 @@ pub enum Order {
     Priorities,
     /// By rank; equal ranks from this index on, around the end.
     Ranks(usize),
+    /// By what each costs a key, the cheapest first.
+    Key(Key),
 }
 
 /// Returns the usable destinations that follow the one at `at`, which may be among them, and at the end the default
@@ -24,7 +29,7 @@ pub fn following<C: Candidates>(set: &C, order: Order, at: usize) -> Following<'
     // The set may have shrunk.
     let at = at.min(end);
     let (ranges, to) = match order {
-        Order::Ranks(_) => (0, at),
+        Order::Ranks(_) | Order::Key(_) => (0, at),
         _ => (1, end),
     };
     Following {
@@ -33,6 +38,7 @@ pub fn following<C: Candidates>(set: &C, order: Order, at: usize) -> Following<'
         at,
         ranges,
         rank: None,
+        cost: None,
         from: at,
         to,
         is_over: false,
@@ -49,6 +55,8 @@ pub struct Following<'s, C> {
     ranges: usize,
     /// The rank of the destinations that are searched for, if the order goes by ranks.
     rank: Option<u32>,
+    /// The cost of the last destination, if the order goes by what each costs a key.
+    cost: Option<Cost>,
     /// The rest of the last range.
     from: usize,
     to: usize,
@@ -69,6 +77,11 @@ impl<C: Candidates> Following<'_, C> {
                     self.rank = Some(set.best_rank(self.rank)?);
                     (turn, end)
                 }
+            }
+            (Order::Key(key), _) => {
+                let next = rendezvous::next(set, key, self.cost)?;
+                self.cost = Some(next);
+                (next.at(), next.at() + 1)
             }
             (Order::Around | Order::Calls, 2) => (0, at),
             (Order::Around | Order::Calls, _) => return None,

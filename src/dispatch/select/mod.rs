@@ -8,6 +8,8 @@
 //! | [`ranks`] | Algorithm 13: ranks by priority and latency. |
 //! | [`turns`] | The cursors of a set: whose turn it is, and exact shares. |
 //! | [`weight_slots`] | The weight slots of algorithm 9. |
+//! | [`rendezvous`] | Algorithms 100 to 107: the cheapest destination for a key, and the order of the others. |
+//! | [`remarks`] | What a check remarks of weights. |
 //! | [`failover`] | The failover order. |
 //! | [`cursor`] | The failover cursor: the text that failover on demand keeps in a record. |
 //! | [`routes`] | The rules of `ds_select_routes`. |
@@ -17,6 +19,8 @@ pub mod candidates;
 pub mod cursor;
 pub mod failover;
 pub mod ranks;
+pub mod remarks;
+pub mod rendezvous;
 pub mod routes;
 pub mod shares;
 pub mod turns;

@@ -9,7 +9,7 @@ use super::source::{self, Content, Grade, ReadError};
 use super::{reload_delta, state_keeper};
 use crate::dispatch::list::destination::{DestSpec, Line};
 use crate::dispatch::list::reading::{LeftOut, Place};
-use crate::dispatch::select::weight_slots;
+use crate::dispatch::select::remarks;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::patience;
@@ -179,14 +179,14 @@ fn read_and_publish(
     })
 }
 
-/// Returns what algorithm 9 would make of weights that do not add up to 100.
+/// Returns what algorithms would make of weights, where that is not what is written.
 fn weight_remarks(list: &[DestSpec<'_>]) -> Vec<String> {
     let plans = plan_sets(list);
     let mut first = First::<SHOWN_BY_CHECK>::default();
-    let remarks = plans.sets().filter_map(|(set, members)| {
+    let remarks = plans.sets().flat_map(|(set, members)| {
         let members = members.iter().filter_map(|&at| list.get(at));
-        let remark = weight_slots::remark(members.map(|spec| spec.attrs.weight))?;
-        Some(format!("set {set}: {remark}"))
+        let weights = members.map(|spec| (spec.attrs.weight, spec.attrs.rweight));
+        remarks::on_weights(set, &weights.collect::<Vec<_>>())
     });
     remarks.for_each(|remark| first.push(remark));
     first.into_shown()

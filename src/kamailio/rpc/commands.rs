@@ -5,12 +5,11 @@
 
 use core::ffi::{c_int, c_void};
 
-use super::rpc_reply::{Full, RpcCall, RpcValue};
+use super::keys::{hashed, route};
+use super::rpc_reply::RpcCall;
 use super::{
     calls, cluster, drain_status, edits, history, listing, overload, ping, reload, states, stats,
 };
-use crate::dispatch::hash::hash;
-use crate::dispatch::list::words::INVALID;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::guard::{RpcEnd, guard};
 use crate::kamailio::server::sys;
@@ -57,7 +56,9 @@ entry_points! {
     /// `dispatcher.release` Call-ID.
     dsr_rpc_release => calls::release;
     /// `dispatcher.hash` slots text [text].
-    dsr_rpc_hash => hash_command;
+    dsr_rpc_hash => hashed::hash;
+    /// `dispatcher.route` set algorithm key.
+    dsr_rpc_route => route::route;
     /// `dispatcher.oclist` set.
     dsr_rpc_oclist => overload::list;
     /// `dispatcher.ping_active` [0|1].
@@ -86,21 +87,4 @@ entry_points! {
     dsr_rpc_drain_status => drain_status::drain_status;
     /// `dispatcher.modify` set address name value [name value ...].
     dsr_rpc_modify => edits::modify;
-}
-
-fn hash_command(call: &RpcCall, _module: &Module) -> Result<(), String> {
-    let (Some(slots), Some(first)) = (call.number(), call.text()) else {
-        return Err(INVALID.into());
-    };
-    let second = call.text();
-    call.all_readable()?;
-    let hashed = hash(&first, second.as_deref());
-    let slots = u32::try_from(slots).ok();
-    let slot = slots.and_then(|slots| hashed.checked_rem(slots));
-    let answer = || -> Result<(), Full> {
-        let node = call.add_struct()?;
-        node.add(c"hashid", RpcValue::Unsigned(hashed))?;
-        node.add(c"slot", RpcValue::Unsigned(slot.unwrap_or(0)))
-    };
-    Ok(answer()?)
 }

@@ -2,10 +2,11 @@
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`commands`] | The entry points of all commands, and `dispatcher.hash`. |
+//! | [`commands`] | The entry points of all commands. |
 //! | [`listing`] | `dispatcher.list`. |
 //! | [`reload`] | `dispatcher.reload` and `dispatcher.check`. |
 //! | [`edits`] | `dispatcher.add`, `dispatcher.remove` and `dispatcher.modify`. |
+//! | [`keys`] | `dispatcher.hash` and `dispatcher.route`. |
 //! | [`states`] | `dispatcher.set_state` and `dispatcher.set_duid_state`. |
 //! | [`calls`] | `dispatcher.calls` and `dispatcher.release`. |
 //! | [`cluster`] | `dispatcher.cluster`. |
@@ -25,6 +26,7 @@ pub mod drain_status;
 pub mod edits;
 pub mod history;
 mod http_limit;
+pub mod keys;
 pub mod listing;
 #[cfg(server_has = "mi")]
 pub mod mi;

@@ -6,14 +6,14 @@ use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::select::cursor::{FailoverCursor, Step};
 use crate::dispatch::select::failover::Order;
 use crate::dispatch::select::ranks;
+use crate::dispatch::select::rendezvous;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::list::unique_id;
 use crate::kamailio::server::message::{Message, Target};
 use crate::shm::dest::destination::Dest;
 use crate::shm::set::view::View;
 
-/// A failover order by ranks that is longer than this is sorted at once: made one by one, each rank costs more than the
-/// one before.
+/// A failover order by ranks or costs that is longer than this is sorted at once: made one by one, each step is a search.
 const FEW: usize = 16;
 
 /// Writes the records of a choice, and sends the message to the chosen destination.
@@ -56,12 +56,8 @@ fn write_list(module: &Module, request: &Request, view: &View, choice: Choice) -
         true => request.limit().unwrap_or(usize::MAX),
         false => 0,
     };
-    if let Order::Ranks(turn) = choice.order {
-        if limit > FEW {
-            let order = choice.before(ranks::sorted(view, turn).into_iter());
-            let dests = order.filter_map(listed).take(limit);
-            return write_dests(module, request, dests, false);
-        }
+    if limit > FEW && matches!(choice.order, Order::Ranks(_) | Order::Key(_)) {
+        return write_sorted(module, request, view, choice, limit);
     }
     let order = choice.order(view);
     if counted {
@@ -70,6 +66,27 @@ fn write_list(module: &Module, request: &Request, view: &View, choice: Choice) -
         return write_dests(module, request, dests, true);
     }
     let dests = order.filter_map(listed).take(limit);
+    write_dests(module, request, dests, false)
+}
+
+/// Writes the records of a long failover order by ranks or costs.
+#[inline(never)]
+fn write_sorted(
+    module: &Module,
+    request: &Request,
+    view: &View,
+    choice: Choice,
+    limit: usize,
+) -> Option<i32> {
+    let sorted = match choice.order {
+        Order::Ranks(turn) => ranks::sorted(view, turn),
+        Order::Key(key) => rendezvous::sorted(view, key),
+        _ => Vec::new(),
+    };
+    let order = choice.before(sorted.into_iter());
+    let dests = order
+        .filter_map(|at| Some((at, view.dest(at)?)))
+        .take(limit);
     write_dests(module, request, dests, false)
 }
 

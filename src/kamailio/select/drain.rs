@@ -21,32 +21,49 @@ pub fn choose_elsewhere(
     view: &View,
     hash: u32,
 ) -> Option<Choice> {
-    let start = if view.any_draining() {
-        start(module, msg, set, view, hash)
-    } else {
-        Start::Hash(hash)
+    let placed = |start| choose(view, start);
+    let in_dialog = Start::InDialog(hash);
+    let is_beside = || {
+        placed(in_dialog).is_some_and(|there| view.is_draining(there.at))
+            && placed(Start::Hash(hash)).is_some()
     };
-    choose(view, start)
+    if includes_draining(module, msg, set, view, is_beside) {
+        placed(in_dialog)
+    } else {
+        placed(Start::Hash(hash))
+    }
 }
 
-/// Returns where such a selection starts in a set that has a draining destination.
+/// Returns true if a request goes to a draining destination, should it fall on one. `is_beside` tells whether the
+/// request falls on one, and another one takes it as well.
+#[inline(always)]
+pub fn includes_draining(
+    module: &Module,
+    msg: &Message,
+    set: SetId,
+    view: &View,
+    is_beside: impl FnOnce() -> bool,
+) -> bool {
+    view.any_draining() && is_in_progress(module, msg, set, is_beside)
+}
+
+/// Returns true if a request belongs to a call that was placed where it falls on while nothing drains. Notes a call that
+/// begins beside a draining destination.
 #[cold]
-fn start(module: &Module, msg: &Message, set: SetId, view: &View, hash: u32) -> Start {
-    let in_dialog = Start::InDialog(hash);
+fn is_in_progress(
+    module: &Module,
+    msg: &Message,
+    set: SetId,
+    is_beside: impl FnOnce() -> bool,
+) -> bool {
     if msg.is_in_dialog() {
         let diverted = msg
             .find_call_id()
             .is_some_and(|call_id| module.sticky.knows(set, call_id, now_s()));
-        return if diverted {
-            Start::Hash(hash)
-        } else {
-            in_dialog
-        };
+        return !diverted;
     }
     if msg.begins_dialog() {
-        let placed = |start| choose(view, start);
-        let beside = placed(in_dialog).is_some_and(|there| view.is_draining(there.at))
-            && placed(Start::Hash(hash)).is_some();
+        let beside = is_beside();
         if let Some(call_id) = msg.find_call_id().filter(|_| beside) {
             let noted = module.sticky.note(&ShmArena, set, call_id, now_s());
             if let Err(error) = noted {
@@ -54,5 +71,5 @@ fn start(module: &Module, msg: &Message, set: SetId, view: &View, hash: u32) -> 
             }
         }
     }
-    Start::Hash(hash)
+    false
 }

@@ -11,11 +11,14 @@
 //! | [`parallel`] | Algorithm 12: parallel forking. |
 //! | [`drain`] | In-dialog requests of draining destinations. |
 //! | [`deliver`] | From the choice of a selection to its records and to the message. |
+//! | [`send`] | Sending a message to the destination that was chosen for it. |
+//! | [`by_key`] | Algorithms 100 to 107: by the key of a message. |
 //! | [`records`] | Destination records: the XAVPs and AVPs that a selection writes. |
 //! | [`request`] | The arguments of a selection, and its return code. |
 //! | [`trace`] | Traces of selections in the log. |
 //! | [`overload`] | `ds_oc_set_attrs`: reports of load, for algorithm 64. |
 
+pub mod by_key;
 pub mod call_load;
 pub mod deliver;
 pub mod drain;
@@ -28,4 +31,5 @@ pub mod records;
 pub mod request;
 pub mod routes;
 pub mod select_dst;
+pub mod send;
 pub mod trace;

@@ -1,18 +1,19 @@
 //! `ds_select_dst`, `ds_select_domain` and `ds_select`: from a message to a destination.
 
+use super::by_key;
 use super::call_load;
 use super::deliver::deliver;
 use super::drain;
 use super::parallel;
-use super::request::{Failure, Request, conclude, failed, send};
+use super::request::{Failure, Request, conclude, failed};
+use super::send::{send_to, send_watched};
 use super::trace;
-use crate::dispatch::hash::hash;
 use crate::dispatch::select::algorithm::{Algorithm, Choice, Start, choose, choose_open, home};
 use crate::dispatch::select::failover::Order;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::counts;
 use crate::kamailio::server::guard::ScriptRet;
-use crate::kamailio::server::log::{log_err, log_warn};
+use crate::kamailio::server::log::log_warn;
 use crate::kamailio::server::message::{Message, Target};
 use crate::kamailio::server::rand;
 use crate::kamailio::server::time::now_us;
@@ -36,6 +37,11 @@ pub fn select(msg: &mut Message, request: &Request) -> ScriptRet {
         }
         Algorithm::Parallel => return parallel::select(module, msg, request),
         Algorithm::Overload => return select_open(module, msg, request),
+        Algorithm::Unknown(number) => {
+            if let Some(result) = by_key::select(module, msg, request, number) {
+                return result;
+            }
+        }
         _ => {}
     }
     let Some(start) = start(module, msg, algorithm) else {
@@ -59,7 +65,14 @@ fn select_open(module: &Module, msg: &mut Message, request: &Request) -> ScriptR
         .try_set(Module::process(), request.set, |view| {
             let choice = choose_open(view, |at| view.passes_over(at, now_us))?;
             if trace::is_watched(module) {
-                return Some(send_watched(module, msg, request, view, choice, None));
+                return Some(send_watched(
+                    module,
+                    msg,
+                    request,
+                    view,
+                    choice,
+                    None::<u32>,
+                ));
             }
             Some(deliver(module, msg, request, view, choice))
         });
@@ -95,49 +108,6 @@ fn pick(
     Some(send_to(module, msg, request, view, choice))
 }
 
-/// Sends the message to the chosen destination, and writes the results that are wanted.
-#[inline(always)]
-fn send_to(
-    module: &Module,
-    msg: &mut Message,
-    request: &Request,
-    view: &View,
-    choice: Choice,
-) -> Result<(), Failure> {
-    if module.settings.results.any {
-        return deliver(module, msg, request, view, choice);
-    }
-    let dest = view.dest(choice.at).ok_or(Failure::NoneUsable)?;
-    let target = request.target;
-    let sent = target == Target::Nothing || send(msg, target, dest.uri(), dest.socket());
-    sent.then_some(()).ok_or(Failure::Refused)
-}
-
-/// The same of a selection that is traced, or counted for its destination or as a call. `hash` is what it had to choose
-/// by, if it had one.
-#[inline(always)]
-fn send_watched(
-    module: &Module,
-    msg: &mut Message,
-    request: &Request,
-    view: &View,
-    choice: Choice,
-    hash: Option<u32>,
-) -> Result<(), Failure> {
-    let at = choice.at;
-    if trace::is_on(module) {
-        trace::chosen(request, view, at, hash);
-    }
-    send_to(module, msg, request, view, choice)?;
-    if request.leads() {
-        counts::selected(view, at);
-        if module.settings.count_calls {
-            call_load::count_sent(module, msg, (request.set, view), at);
-        }
-    }
-    Ok(())
-}
-
 /// Returns where the selection starts for this message; logs why if that cannot be known.
 #[inline]
 fn start(module: &Module, msg: &mut Message, algorithm: Algorithm) -> Option<Start> {
@@ -147,7 +117,7 @@ fn start(module: &Module, msg: &mut Message, algorithm: Algorithm) -> Option<Sta
         Algorithm::HashFrom => msg.hash_from(user_only),
         Algorithm::HashTo => msg.hash_to(user_only),
         Algorithm::HashRequestUri => msg.hash_request_uri(user_only),
-        Algorithm::HashPvar => hash_pvar(module, msg),
+        Algorithm::HashPvar => by_key::hash_pvar(module, msg),
         other => return Some(start_without_hash(msg, other)),
     };
     hash.map(Start::Hash)
@@ -174,22 +144,4 @@ fn start_without_hash(msg: &mut Message, algorithm: Algorithm) -> Start {
 fn start_of_unknown(algorithm: i32) -> Start {
     log_warn!("algorithm {algorithm} is not implemented: the first destination is used");
     Start::First
-}
-
-/// Returns the hash over the text of `hash_pvar`.
-#[inline(never)]
-fn hash_pvar(module: &Module, msg: &mut Message) -> Option<u32> {
-    let Some(format) = &module.settings.hash_pvar else {
-        log_err!("algorithm 7 needs the parameter hash_pvar");
-        return None;
-    };
-    let text = format
-        .print(msg)
-        .map(<[u8]>::trim_ascii)
-        .unwrap_or_default();
-    if text.is_empty() {
-        log_err!("nothing to hash: hash_pvar is empty for this message");
-        return None;
-    }
-    Some(hash(text, None))
 }

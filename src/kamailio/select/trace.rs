@@ -43,15 +43,22 @@ pub fn is_on(module: &Module) -> bool {
 #[cold]
 #[inline(never)]
 pub fn chosen(request: &Request, view: &View, at: usize, hash: Option<u32>) {
+    let hash = hash.map_or_else(|| "-".to_owned(), |hash| hash.to_string());
+    chosen_by(request, view, at, &hash);
+}
+
+/// As [`chosen`], with the hash as it is shown.
+#[cold]
+#[inline(never)]
+pub fn chosen_by(request: &Request, view: &View, at: usize, hash: &str) {
     let uri = view.dest(at).map_or(&b""[..], |dest| dest.uri());
     log_dbg!(
-        "set {}, algorithm {}: {} at {at}, {} of {} usable, hash {}",
+        "set {}, algorithm {}: {} at {at}, {} of {} usable, hash {hash}",
         request.set,
         request.algorithm,
         Escaped(uri),
         view.usable_count(),
         view.dest_count(),
-        hash.map_or_else(|| "-".to_owned(), |hash| hash.to_string()),
     );
 }
 

@@ -9,6 +9,7 @@ use super::log::{log_dbg, log_err, log_warn};
 use super::net;
 use super::sys;
 use super::text;
+use crate::dispatch::balance::cost::Key;
 use crate::dispatch::hash::hash;
 use crate::dispatch::list::destination::Proto;
 use crate::dispatch::text::{trim, trim_end};
@@ -395,6 +396,45 @@ impl Message {
     /// Hashes the URI in From; `None` after a log line if there is none.
     #[inline(never)]
     pub fn hash_from(&self, user_only: bool) -> Option<u32> {
+        hash_uri(self.uri_in_from()?, user_only)
+    }
+
+    /// Hashes the URI in To; `None` after a log line if there is none.
+    #[inline(never)]
+    pub fn hash_to(&self, user_only: bool) -> Option<u32> {
+        hash_uri(self.uri_in_to()?, user_only)
+    }
+
+    /// Hashes the current Request-URI; `None` after a log line if it cannot be parsed.
+    #[inline(never)]
+    pub fn hash_request_uri(&self, user_only: bool) -> Option<u32> {
+        hash_uri(self.uri_of_request()?, user_only)
+    }
+
+    /// Hashes the user name of the credentials, see [`Message::credentials_user`].
+    #[inline(never)]
+    pub fn hash_auth_user(&self) -> Option<u32> {
+        Some(hash(self.credentials_user()?, None))
+    }
+
+    /// Returns the key of the URI in From; `None` after a log line if there is none.
+    pub fn key_of_from(&self, user_only: bool) -> Option<Key> {
+        key_of_uri(self.uri_in_from()?, user_only)
+    }
+
+    /// Returns the key of the URI in To; `None` after a log line if there is none.
+    pub fn key_of_to(&self, user_only: bool) -> Option<Key> {
+        key_of_uri(self.uri_in_to()?, user_only)
+    }
+
+    /// Returns the key of the current Request-URI; `None` after a log line if it cannot be parsed.
+    pub fn key_of_request_uri(&self, user_only: bool) -> Option<Key> {
+        key_of_uri(self.uri_of_request()?, user_only)
+    }
+
+    /// Returns the URI in From; `None` after a log line if there is none.
+    #[inline(always)]
+    fn uri_in_from(&self) -> Option<&sys::sip_uri> {
         // SAFETY: alive by `at`'s contract; the server parses into it.
         let uri = unsafe { sys::parse_from_uri(self.raw()) };
         // SAFETY: null, or a parsed URI, which lies in the message.
@@ -402,12 +442,12 @@ impl Message {
         if uri.is_none() {
             log_err!("no From URI to hash");
         }
-        hash_uri(uri?, user_only)
+        uri
     }
 
-    /// Hashes the URI in To; `None` after a log line if there is none.
-    #[inline(never)]
-    pub fn hash_to(&self, user_only: bool) -> Option<u32> {
+    /// Returns the URI in To; `None` after a log line if there is none.
+    #[inline(always)]
+    fn uri_in_to(&self) -> Option<&sys::sip_uri> {
         let parsed = self.parse_header(sys::KSR_HDR_TO_F) && !self.fields().to.is_null();
         let uri = if parsed {
             // SAFETY: alive by `at`'s contract; the server parses into it.
@@ -420,29 +460,29 @@ impl Message {
         if uri.is_none() {
             log_err!("no To URI to hash");
         }
-        hash_uri(uri?, user_only)
+        uri
     }
 
-    /// Hashes the current Request-URI; `None` after a log line if it cannot be parsed.
-    #[inline(never)]
-    pub fn hash_request_uri(&self, user_only: bool) -> Option<u32> {
+    /// Returns the current Request-URI; `None` after a log line if it cannot be parsed.
+    #[inline(always)]
+    fn uri_of_request(&self) -> Option<&sys::sip_uri> {
         // SAFETY: alive by `at`'s contract; the server parses into it, where it has not done so yet.
         let parses = || unsafe { sys::parse_sip_msg_uri(self.raw()) } >= 0;
         if self.fields().parsed_uri_ok == 0 && !parses() {
             log_err!("the Request-URI cannot be parsed");
             return None;
         }
-        hash_uri(&self.fields().parsed_uri, user_only)
+        Some(&self.fields().parsed_uri)
     }
 
-    /// Hashes the user name of the credentials without the blanks at its ends; `None` if there are no credentials or
+    /// Returns the user name of the credentials without the blanks at its ends; `None` if there are no credentials or
     /// they name no user. Those for a proxy hide the others, even if they name no user.
-    #[inline(never)]
-    pub fn hash_auth_user(&self) -> Option<u32> {
+    #[inline(always)]
+    pub fn credentials_user(&self) -> Option<&[u8]> {
         let user = self
             .auth_user(sys::KSR_HDR_PROXYAUTH_F, |msg| msg.proxy_auth)
             .or_else(|| self.auth_user(sys::KSR_HDR_AUTHORIZATION_F, |msg| msg.authorization))?;
-        (!user.is_empty()).then(|| hash(trim(user), None))
+        (!user.is_empty()).then(|| trim(user))
     }
 
     /// Returns the user part of the user name in a header with credentials, empty without one; `None` if there is no
@@ -605,23 +645,37 @@ fn no_call_id<'m>() -> Option<&'m [u8]> {
     None
 }
 
-/// Hashes the user part of a URI, and unless `user_only` its host and port. The port counts only if it is not the
-/// usual one of the scheme (doc/reference/functions.md).
+/// Hashes the parts of a URI, see [`parts`].
 #[inline(always)]
 fn hash_uri(uri: &sys::sip_uri, user_only: bool) -> Option<u32> {
+    let (user, host) = parts(uri, user_only)?;
+    Some(hash(user, host))
+}
+
+/// Returns the key of the parts of a URI, see [`parts`].
+#[inline(never)]
+fn key_of_uri(uri: &sys::sip_uri, user_only: bool) -> Option<Key> {
+    let (user, host) = parts(uri, user_only)?;
+    Some(Key::of_parts(user, host))
+}
+
+/// Returns the user part of a URI, and unless `user_only` its host and port. The port counts only if it is not the
+/// usual one of the scheme (doc/reference/functions.md).
+#[inline(always)]
+fn parts(uri: &sys::sip_uri, user_only: bool) -> Option<(&[u8], Option<&[u8]>)> {
     // SAFETY: the parts of a parsed URI lie in the message, which nothing changes in this function.
     let user = unsafe { text::bytes(&uri.user) };
     if user.is_empty() {
         log_warn!("the URI to hash has no user part");
     }
     if user_only {
-        return Some(hash(user, None));
+        return Some((user, None));
     }
     if !uri.port.s.is_null() {
-        return Some(hash(user, Some(host_and_port(uri)?)));
+        return Some((user, Some(host_and_port(uri)?)));
     }
     // SAFETY: the parts of a parsed URI lie in the message, which nothing changes in this function.
-    Some(hash(user, Some(unsafe { text::bytes(&uri.host) })))
+    Some((user, Some(unsafe { text::bytes(&uri.host) })))
 }
 
 /// Returns the host of a URI with a colon behind it, with that colon and the port unless it is the usual one.

@@ -193,6 +193,16 @@ impl Candidates for View {
         self.is_quiet()
     }
 
+    #[inline]
+    fn identities(&self) -> &[u64] {
+        self.shares.identities()
+    }
+
+    #[inline]
+    fn relative_weights(&self) -> &[u8] {
+        self.shares.weights()
+    }
+
     fn priority(&self, at: usize) -> i32 {
         self.dest(at).map_or(0, |dest| dest.priority)
     }

@@ -16,6 +16,7 @@ use super::ranks::Ranks;
 use super::set_record::SetRecord;
 use super::uris::Uris;
 use super::usable::Usable;
+use crate::shm::balance::key_shares::KeyShares;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::{DestRecord, NOWHERE};
 use crate::shm::memory::arena::{Arena, Free, ShmSafe, ShmSlice};
@@ -74,6 +75,8 @@ pub struct View {
     /// The room of each destination, if calls are counted.
     pub(in crate::shm) rooms: Maxima,
     pub(in crate::shm) ranks: Ranks,
+    /// What the cost of each destination for a key is made of.
+    pub(super) shares: KeyShares,
     /// The counters of each destination's selections; empty if they are not counted.
     pub(super) selections: ShmSlice<Selections>,
     /// State bits of destinations that are not selected.

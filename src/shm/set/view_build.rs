@@ -14,6 +14,7 @@ use super::set_record::SetRecord;
 use super::uris::Uris;
 use super::usable::Usable;
 use super::view::{Rules, View};
+use crate::shm::balance::key_shares::KeyShares;
 use crate::shm::dest::destination::Dest;
 use crate::shm::memory::arena::{Arena, Block, OutOfMemory, Plan, to_u32};
 use crate::shm::memory::refcount::Counted;
@@ -75,17 +76,18 @@ impl View {
         let rooms = Maxima::plan(&mut plan, counted);
         let lacks_duid = rules.call_load && dests.clone().any(|dest| dest.duid().is_none());
         let dest_bytes = dests.clone().map(Dest::bytes).sum();
+        let shares = KeyShares::plan(&mut plan, dests.clone());
         let ranks = Ranks::plan(&mut plan, dests);
         let bytes = plan.bytes();
         let mut block = plan.alloc(arena)?;
         let (array, weight_slots) = (block.slice(&array), block.slice(&weight_slots));
         let (usable, draining, uris) = (usable(&block), draining(&block), uris(&block));
-        let (rooms, ranks) = (rooms(&block), ranks(&block));
+        let (rooms, ranks, shares) = (rooms(&block), ranks(&block), shares(&block));
         let selections = block.slice(&selections);
         let view = block.fill();
         (view.dests, view.weight_slots, view.selections) = (array, weight_slots, selections);
         (view.usable, view.draining, view.uris) = (usable, draining, uris);
-        (view.rooms, view.ranks) = (rooms, ranks);
+        (view.rooms, view.ranks, view.shares) = (rooms, ranks, shares);
         view.unusable = rules.unusable;
         view.lacks_duid = lacks_duid;
         (view.candidates, view.bytes, view.dest_bytes) = (candidates, bytes, dest_bytes);
@@ -108,6 +110,8 @@ impl View {
         self.draining.fill(all.filter(|&at| self.is_draining(at)));
         self.rooms.fill(|at| self.room(at));
         self.ranks.fill(self);
+        // SAFETY: `create` has the view alone.
+        unsafe { self.shares.fill(|at| self.dest(at)) };
     }
     /// Finds the counters of all selections, before anybody else sees the view.
     fn point_to_counters(&self, record: &SetRecord) {

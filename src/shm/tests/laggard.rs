@@ -8,10 +8,12 @@ use rand::{RngCore, SeedableRng};
 use super::calls::with_duid;
 use super::store::{HeapStore, load, set_state, store};
 use super::{Heap, LONG, spec};
+use crate::dispatch::balance::cost::{Key, mix};
 use crate::dispatch::list::attrs::Attrs;
 use crate::dispatch::list::destination::DestSpec;
 use crate::dispatch::select::algorithm::{Start, choose};
 use crate::dispatch::select::candidates::Candidates;
+use crate::dispatch::select::rendezvous;
 use crate::dispatch::select::turns::Weights;
 use crate::dispatch::state::transition::{Outcome, State};
 use crate::shm::dest::destination::Dest;
@@ -202,6 +204,22 @@ fn sums_that_are_behind_give_nobodys_share_away() {
     }
     drop(pinned);
     unsafe { store.destroy() };
+}
+
+#[test]
+fn bitmaps_that_are_behind_hide_nobody_from_a_key() {
+    with_up(COUNT, &[1, LATE], |view, _| {
+        view.record().begin_change();
+        let chosen = || (0..40).map(|key| rendezvous::choose(view, Key(mix(key))).unwrap());
+        let truth = || view.is_usable(LATE);
+        let meanwhile = || {
+            assert!(chosen().all(|at| [1, LATE].contains(&at)));
+            assert!(chosen().any(|at| at == LATE), "a usable one is hidden");
+            let order = rendezvous::sorted(view, Key(7));
+            assert_eq!(order.len(), 2);
+        };
+        view.usable.sync(LATE, held_up(false, truth, meanwhile));
+    });
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod edit;
 mod event_queue;
 mod forked;
 mod held;
+mod key_shares;
 mod laggard;
 #[cfg(feature = "models")]
 pub mod models;

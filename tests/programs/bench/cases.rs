@@ -391,6 +391,24 @@ fn algorithms() -> Vec<Case> {
             "alg 64 (of C 5.6: first)",
             r#"ds_select_dst("1", "64");"#,
         ),
+        select(
+            "alg100",
+            "alg 100 (rendezvous over the Call-ID; of C: first)",
+            r#"ds_select_dst("1", "100");"#,
+        )
+        .sizes(&[10, 100, 1_000, 10_000]),
+        select(
+            "alg100w",
+            "alg 100, with rweight",
+            r#"ds_select_dst("1", "100");"#,
+        )
+        .list(List::Weights)
+        .sizes(&[10, 100, 1_000, 10_000]),
+        last(
+            "alg100last",
+            "alg 100, only the last is usable",
+            r#"ds_select_dst("1", "100");"#,
+        ),
         last(
             "alg4last",
             "alg 4, only the last is usable",

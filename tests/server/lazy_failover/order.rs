@@ -8,7 +8,7 @@ const LIST: &str = "\
 1 sip:127.0.0.1:7101 0 3 rweight=10;weight=20
 1 sip:127.0.0.1:7102 0 3 rweight=30;weight=30;a=b
 1 sip:127.0.0.1:7103 1 3 rweight=30;weight=10
-1 sip:127.0.0.1:7104 0 3 rweight=10;weight=10;socket=udp:127.0.0.1:{{PORT}}
+1 sip:127.0.0.1:7104 0 3 rweight=10;weight=10;socket=udp:127.0.0.1:{{PORT}};duid=d
 1 sip:127.0.0.1:7105 0 3 rweight=20;weight=10
 1 sip:127.0.0.1:7106 0 3 rweight=20;weight=20
 2 sip:127.0.0.1:7201 0 9 weight=100
@@ -27,7 +27,7 @@ const LIST: &str = "\
 ";
 
 /// Algorithms whose first choice is the same in two servers that were asked the same.
-const CERTAIN: [i32; 13] = [0, 1, 2, 3, 4, 5, 7, 8, 11, 13, 14, 15, 64];
+const CERTAIN: [i32; 16] = [0, 1, 2, 3, 4, 5, 7, 8, 11, 13, 14, 15, 64, 100, 103, 105];
 
 /// The algorithms among them that mean the same in the C module of 5.6.
 const OF_C: [i32; 8] = [0, 1, 2, 3, 4, 5, 7, 8];

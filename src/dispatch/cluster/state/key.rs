@@ -1,7 +1,6 @@
 //! Names as numbers: a destination and a node are known on all nodes by 64 bits.
 
-use twox_hash::XxHash64;
-
+use crate::dispatch::hash::xxh64;
 use crate::dispatch::list::destination::SetId;
 
 /// A destination as all nodes know it.
@@ -56,7 +55,7 @@ impl NodeHash {
 
 /// Returns XXH64 with the seed 0. All nodes of a cluster must agree on it, so it never changes.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
-    XxHash64::oneshot(0, bytes)
+    xxh64(bytes)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Tables of cases: which destination is selected, and in which order failover goes on.
 
 use super::*;
+use crate::dispatch::hash::xxh64;
 use crate::dispatch::select::candidates::{candidate_count, is_usable, priority_start};
 use crate::dispatch::select::turns::{Cursors, Weights};
 use crate::dispatch::select::weight_slots::{Slots, slots};
@@ -17,6 +18,8 @@ pub struct Set {
     pub priorities: Vec<i32>,
     pub weights: Vec<u32>,
     pub latencies: Vec<i32>,
+    pub identities: Vec<u64>,
+    pub relative: Vec<u8>,
 }
 
 impl Set {
@@ -29,6 +32,10 @@ impl Set {
             priorities: vec![0; usable.len()],
             weights: vec![0; usable.len()],
             latencies: vec![0; usable.len()],
+            identities: (0..usable.len() as u64)
+                .map(|at| xxh64(&at.to_le_bytes()))
+                .collect(),
+            relative: vec![],
         }
     }
 }
@@ -72,6 +79,12 @@ impl Candidates for Set {
 
     fn at_weight(&self, by: Weights, point: u32, exact: bool) -> Option<usize> {
         (0..self.len()).find(|&at| self.weight_below(by, at + 1, exact) > Some(point))
+    }
+    fn identities(&self) -> &[u64] {
+        &self.identities
+    }
+    fn relative_weights(&self) -> &[u8] {
+        &self.relative
     }
     fn priority(&self, at: usize) -> i32 {
         self.priorities[at]

@@ -7,8 +7,10 @@ use rand::{Rng, SeedableRng};
 
 use super::calls::{act, call_table, end_all};
 use super::{at_once, destroy, load, random, rounds, shared, toggle};
+use crate::dispatch::balance::cost::{Key as BalanceKey, mix};
 use crate::dispatch::list::destination::{Addr, Proto};
 use crate::dispatch::select::algorithm::{Start, choose};
+use crate::dispatch::select::rendezvous;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::latency::Latency;
 use crate::dispatch::state::transition::{Flip, Outcome};
@@ -133,6 +135,12 @@ fn all_that_processes_do_at_once_leaves_everything_exact() {
                 Some(uris.all(|uri| uri.ends_with(b":5060")))
             });
             assert_eq!(found, Tried::Done(true), "{start:?}");
+        }
+        for key in 0..20 {
+            let found = store.try_set(7, 1, |view| {
+                rendezvous::choose(view, BalanceKey(mix(key))).map(|_| ())
+            });
+            assert_eq!(found, Tried::Done(()), "key {key}");
         }
         let pinned = store.pin(7);
         let source = Source {

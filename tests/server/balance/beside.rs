@@ -1,0 +1,73 @@
+//! Algorithm 100 beside algorithm 0 of the C module: which keys move, and where they go.
+
+use std::collections::BTreeMap;
+
+use super::{call, config, sent};
+use harness::{Kamailio, Module};
+
+const KEYS: usize = 600;
+
+/// The keys that moved, in percent of all; those that had to, because their destination is gone; and the greatest part
+/// of what one destination took of these.
+#[derive(Debug)]
+struct Moved {
+    all: f64,
+    own: f64,
+    to_one: f64,
+}
+
+fn moved(before: &[String], after: &[String], gone: &str) -> Moved {
+    let percent = |count: usize| count as f64 * 100.0 / before.len() as f64;
+    let both = before.iter().zip(after);
+    let own = both.clone().filter(|(from, _)| *from == gone);
+    let mut to = BTreeMap::new();
+    own.clone()
+        .for_each(|(_, to_uri)| *to.entry(to_uri).or_insert(0_usize) += 1);
+    let most = to.values().max().copied().unwrap_or(0);
+    Moved {
+        all: percent(both.filter(|(from, to)| from != to).count()),
+        own: percent(own.clone().count()),
+        to_one: most as f64 * 100.0 / own.count() as f64,
+    }
+}
+
+#[test]
+fn fewer_keys_move_than_with_the_c_module() {
+    for count in [10, 100] {
+        let uri = |n: usize| format!("sip:127.0.0.1:{}", 7000 + n);
+        let line = |n: usize| format!("1 {} 0 0 duid=gw{n}\n", uri(n));
+        let list: String = (0..count).map(line).collect();
+        let gone = uri(count / 3);
+        for (module, algorithm) in [(Module::C, 0), (Module::Rust, 100)] {
+            let server = Kamailio::start(module, config(&list).param("reload_delta", 0));
+            let places = || -> Vec<String> {
+                let place = |n| {
+                    let request = call(&format!("key-{n}@10.0.0.1"), &format!("dst,1,{algorithm}"));
+                    sent(&server, &request).remove(0)
+                };
+                (0..KEYS).map(place).collect()
+            };
+            let before = places();
+            server
+                .kamcmd(&["dispatcher.set_state", "i", "1", &gone])
+                .unwrap();
+            let down = moved(&before, &places(), &gone);
+            server
+                .kamcmd(&["dispatcher.set_state", "a", "1", &gone])
+                .unwrap();
+            server.write_list(list.replace(&line(count / 3), ""));
+            server.kamcmd(&["dispatcher.reload"]).unwrap();
+            let removed = moved(&before, &places(), &gone);
+            eprintln!(
+                "{count} destinations, {module:?}, algorithm {algorithm}: down {down:.1?}, removed {removed:.1?}"
+            );
+            if algorithm == 100 {
+                assert_eq!((down.all, removed.all), (down.own, removed.own));
+                assert!(down.to_one < 70.0, "{down:?}");
+            } else {
+                assert_eq!((down.to_one, down.all), (100.0, down.own));
+                assert!(removed.all > 60.0, "{removed:?}");
+            }
+        }
+    }
+}
