@@ -194,7 +194,11 @@ pub fn keyless(scale: Scale) -> Row {
     let words: Vec<&str> = entry.split(' ').collect();
     let stamp = u64::from_str_radix(words[2], 16).expect("a stamp") + 0x10_0000;
     let forged = format!("A {} {stamp:x} {} 0 {}", words[1], words[3], words[5]);
-    let body = format!("{} e=1\n{forged}\n", liar.head("1.0", "D"));
+    let to_whom = text
+        .iter()
+        .find_map(|text| text.split(' ').find(|word| word.starts_with("o=")));
+    let to_whom = to_whom.expect("for which life it is");
+    let body = format!("{} {to_whom} e=1\n{forged}\n", liar.head("1.0", "D"));
     let answer = liar.tell(to, body.as_bytes());
     row.say(format!("a register from elsewhere: {answer:?}"));
     let mut random = StdRng::seed_from_u64(2);

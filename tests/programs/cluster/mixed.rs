@@ -129,7 +129,7 @@ pub fn later(scale: Scale) -> Row {
     set(&cluster, 0, "d", &dest(0));
     // The register arrives once the server has heard that this life of it is known here.
     let begun = Instant::now();
-    let mut entry = None;
+    let (mut entry, mut life) = (None, String::new());
     while entry.is_none() && begun.elapsed() < limit {
         let Some(message) = node.next(Duration::from_millis(200)) else {
             continue;
@@ -143,6 +143,7 @@ pub fn later(scale: Scale) -> Row {
             let told =
                 node.hello("1.1") + &format!("M {name} {} {incarnation} 1 more\n", cluster.uri(0));
             node.tell(to, told.as_bytes());
+            life = incarnation;
         }
         entry = body
             .lines()
@@ -158,7 +159,7 @@ pub fn later(scale: Scale) -> Row {
     // What the server had before: active.
     let head = node.head("1.1", "D");
     let body = format!(
-        "{head} e=1 zz=new yy\nQ a later line\nA {} {stamp:x} {} 0 {} and more\nQ\n",
+        "{head} o={life} e=1 zz=new yy\nQ a later line\nA {} {stamp:x} {} 0 {} and more\nQ\n",
         words[1], words[3], words[5]
     );
     let answer = node.tell(to, body.as_bytes());
