@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use harness::cluster::{Cluster, Plan};
-use harness::{Config, Kamailio, patience, poll, this_server, wait_for};
+use harness::database::{Database, Kind, Row};
+use harness::{Answer, Config, Kamailio, patience, poll, this_server, wait_for};
 use serde_json::{Value, json};
 
 const LIST: &str = "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002 8\n2 sip:127.0.0.1:7003 4\n\
@@ -261,8 +262,12 @@ fn states_that_were_kept_before_there_was_a_cluster_are_told_to_nobody() {
     assert!(said.contains("set by a command"), "{said}");
 }
 
-fn reload(cluster: &Cluster, node: usize, list: &str) {
+fn reload_list(cluster: &Cluster, node: usize, list: &str) {
     cluster.server(node).write_list(list);
+    reload(cluster, node);
+}
+
+fn reload(cluster: &Cluster, node: usize) {
     let answer = cluster.server(node).jsonrpc("dispatcher.reload", json!([]));
     answer.unwrap_or_else(|fault| panic!("reload: {fault}"));
 }
@@ -289,7 +294,7 @@ fn a_reload_writes_nothing_to_the_cluster_and_an_own_list_wins() {
     set(&cluster, 0, "d", "2", ONE);
     (0..3).for_each(|node| wait_flags(&cluster, node, ONE, "DX"));
     // The same list again, and one that says something else of another destination.
-    reload(
+    reload_list(
         &cluster,
         0,
         "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002 1\n",
@@ -297,7 +302,7 @@ fn a_reload_writes_nothing_to_the_cluster_and_an_own_list_wins() {
     assert_eq!(flags(&cluster, 0, TWO), "IX");
     wait_flags(&cluster, 0, ONE, "DX");
     // A list that says something else of the same one: it is the list's here, and nowhere else.
-    reload(
+    reload_list(
         &cluster,
         0,
         "2 sip:127.0.0.1:7001 8\n2 sip:127.0.0.1:7002 1\n",
@@ -309,12 +314,12 @@ fn a_reload_writes_nothing_to_the_cluster_and_an_own_list_wins() {
     assert_eq!(flags(&cluster, 0, ONE), "AP");
     assert_eq!([1, 2].map(|node| flags(&cluster, node, TWO)), ["AX", "AX"]);
     // With the old list again it does.
-    reload(&cluster, 0, "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n");
+    reload_list(&cluster, 0, "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n");
     wait_flags(&cluster, 0, ONE, "RX");
     wait_flags(&cluster, 0, TWO, "AX");
     // What is set with the new list counts where that list is.
     for node in [0, 1] {
-        reload(
+        reload_list(
             &cluster,
             node,
             "2 sip:127.0.0.1:7001 8\n2 sip:127.0.0.1:7002\n",
@@ -325,7 +330,7 @@ fn a_reload_writes_nothing_to_the_cluster_and_an_own_list_wins() {
     wait_flags(&cluster, 1, ONE, "DX");
     // The third one has the list of before, and what was set for that list is no longer what was set last.
     wait_flags(&cluster, 2, ONE, "AX");
-    reload(
+    reload_list(
         &cluster,
         2,
         "2 sip:127.0.0.1:7001 8\n2 sip:127.0.0.1:7002\n",
@@ -359,8 +364,8 @@ fn a_destination_that_comes_later_has_what_was_set_before() {
     set(&cluster, 0, "drain", "2", TWO);
     call(1, "dispatcher.add", json!([2, TWO]));
     wait_flags(&cluster, 1, TWO, "RX");
-    reload(&cluster, 1, "2 sip:127.0.0.1:7001\n");
-    reload(&cluster, 1, "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n");
+    reload_list(&cluster, 1, "2 sip:127.0.0.1:7001\n");
+    reload_list(&cluster, 1, "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n");
     wait_flags(&cluster, 1, TWO, "RX");
     // Nobody has told the other one anything by that.
     assert_eq!(flags(&cluster, 0, TWO), "RX");
@@ -369,4 +374,126 @@ fn a_destination_that_comes_later_has_what_was_set_before() {
     wait_flags(&cluster, 1, TWO, "AP");
     call(1, "dispatcher.modify", json!([2, TWO, "flags", "0"]));
     wait_flags(&cluster, 1, TWO, "RX");
+}
+
+#[test]
+fn what_pings_find_is_each_servers_own_and_what_a_script_disables_is_shared() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let mut cluster = Plan::of(2).on_loopback().make();
+    let [dead, disabled] = [0, 1].map(|at: usize| cluster.gateways[at].uri());
+    let route = format!(
+        "event_route[dispatcher:dst-down] {{\n\
+        if ($dsv(cause) == \"ping\" && $dsv(uri) == \"{disabled}\") {{\n\
+        $xavp(_dsdst_=>grp) = 1; $xavp(_dsdst_[0]=>uri) = $dsv(uri); ds_mark_dst(\"d\");\n}}\n}}\n"
+    );
+    let pinging = cluster.config(0, "").param("ds_ping_interval", 1);
+    let pinging = pinging.param("ds_probing_mode", 1).params(&route);
+    cluster.start(0, pinging);
+    cluster.start(1, cluster.config(1, ""));
+    cluster.wait_ready(patience(20));
+    let flags = |node: usize, uri: &str| cluster.server(node).flags(1, uri);
+    let wait = |node: usize, uri: &str, expected: &str| {
+        let what = format!("{uri} {expected} on {}", cluster.name(node));
+        wait_for(&what, patience(10), || {
+            (flags(node, uri) == expected).then_some(())
+        });
+    };
+    for gateway in &cluster.gateways {
+        gateway.set_answer(Answer::Code(503));
+    }
+    wait(0, &dead, "IP");
+    wait(0, &disabled, "DX");
+    wait(1, &disabled, "DX");
+    // An operator wants it back everywhere, and drains the one that is dead: that it is dead stays one server's view.
+    let set = |state: &str, uri: &str| cluster.set_state(1, state, 1, uri).unwrap();
+    cluster.gateways[1].set_answer(Answer::Code(200));
+    set("a", &disabled);
+    wait(0, &disabled, "AP");
+    assert_eq!(flags(1, &dead), "AX");
+    set("drain", &dead);
+    wait(0, &dead, "RP");
+    assert_eq!(flags(1, &dead), "RX");
+    set("a", &dead);
+    wait(1, &dead, "AX");
+    wait(0, &dead, "IP");
+    assert_eq!(flags(1, &dead), "AX");
+}
+
+#[test]
+fn a_server_that_shares_nothing_and_one_that_takes_all_states_from_its_list() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let mut cluster = Plan::of(3).on_loopback().make();
+    let list = "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n";
+    cluster.start(0, cluster.config(0, list));
+    cluster.start(1, cluster.config(1, list).param("reload_state", "file"));
+    cluster.start(2, cluster.config(2, list).param("ds_dmq_state", 0));
+    cluster.wait_ready(patience(20));
+    set(&cluster, 0, "d", "2", ONE);
+    wait_flags(&cluster, 1, ONE, "DX");
+    // What the list sets is set again as the cluster has it.
+    for _ in 0..3 {
+        reload_list(&cluster, 1, list);
+        wait_flags(&cluster, 1, ONE, "DX");
+    }
+    set(&cluster, 2, "d", "2", TWO);
+    assert_eq!(flags(&cluster, 2, ONE), "AX");
+    set(&cluster, 1, "drain", "2", ONE);
+    wait_flags(&cluster, 0, ONE, "RX");
+    assert_eq!([0, 1].map(|node| flags(&cluster, node, TWO)), ["AX", "AX"]);
+    assert_eq!(flags(&cluster, 2, ONE), "AX");
+    let params = json!(["dest", "2", TWO]);
+    let answer = cluster
+        .server(2)
+        .jsonrpc("dispatcher.cluster", params)
+        .unwrap();
+    assert!(
+        answer["DESTS"][0]["DEST"].get("STAMP").is_none(),
+        "{answer}"
+    );
+}
+
+#[test]
+fn states_in_the_table_are_those_of_the_cluster() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let mut cluster = Plan::of(2).on_loopback().make();
+    let databases = [0, 1].map(|_| Database::start(Kind::Sqlite));
+    for database in &databases {
+        database.create();
+        database.fill(&[Row::new(2, ONE, 0, 0, ""), Row::new(2, TWO, 8, 0, "")]);
+    }
+    let start = |cluster: &mut Cluster, node: usize| {
+        let config = databases[node].config(cluster.config(node, ""));
+        cluster.start(node, config.param("db_state_mode", 1));
+    };
+    (0..2).for_each(|node| start(&mut cluster, node));
+    cluster.wait_ready(patience(20));
+    // Each act is written by both, and is none of the list: so the next one counts, too.
+    for (node, state, expected) in [(0, "d", "DX"), (1, "a", "AX"), (0, "drain", "RX")] {
+        set(&cluster, node, state, "2", ONE);
+        (0..2).for_each(|node| wait_flags(&cluster, node, ONE, expected));
+        for node in 0..2 {
+            let kept = || {
+                let said = cluster.server(node).jsonrpc("dispatcher.check", json!([]));
+                let said = said.unwrap();
+                (said["KEPT"] == 2).then_some(())
+            };
+            wait_for("the table to have it", patience(10), kept);
+            reload(&cluster, node);
+            assert_eq!(flags(&cluster, node, ONE), expected);
+        }
+    }
+    set(&cluster, 1, "d", "2", TWO);
+    wait_flags(&cluster, 0, TWO, "DX");
+    // A server that was away has what its table says, and then what the other one knows.
+    cluster.stop(0);
+    set(&cluster, 1, "a", "2", ONE);
+    start(&mut cluster, 0);
+    wait_flags(&cluster, 0, ONE, "AX");
+    assert_eq!(flags(&cluster, 1, ONE), "AX");
 }
