@@ -99,11 +99,9 @@ pub enum Unfit {
 /// Returns a value in quotes, if it needs some and has none; `None` if neither kind of quotes fits.
 fn quoted(value: &[u8]) -> Option<Cow<'_, [u8]>> {
     let is_quote = |byte: &u8| matches!(byte, b'"' | b'\'');
-    if let [first, inner @ .., last] = value
-        && is_quote(first)
-        && first == last
-        && !inner.contains(first)
-    {
+    let is_quoted = matches!(value, [first, inner @ .., last]
+        if is_quote(first) && first == last && !inner.contains(first));
+    if is_quoted {
         return Some(Cow::Borrowed(value));
     }
     let parts = |byte: &u8| is_white(*byte) || matches!(byte, b',' | b';');

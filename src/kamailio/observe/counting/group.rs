@@ -48,7 +48,7 @@ pub static CLUSTER_MERGED: Counter = Counter::new();
 pub static CLUSTER_STALE: Counter = Counter::new();
 
 /// The counters, with the names and descriptions that the server shows.
-const COUNTED: [(&CStr, &CStr, &Counter); 8] = [
+static COUNTED: [(&CStr, &CStr, &Counter); 8] = [
     (
         c"selections",
         c"Destinations chosen, first or by failover",
@@ -84,7 +84,7 @@ const COUNTED: [(&CStr, &CStr, &Counter); 8] = [
 ];
 
 /// Those that a server has which is not alone.
-const OF_CLUSTER: [(&CStr, &CStr, &Counter); 7] = [
+static OF_CLUSTER: [(&CStr, &CStr, &Counter); 7] = [
     (
         c"cluster_sent",
         c"Messages sent to other servers of the cluster",
