@@ -68,9 +68,13 @@ pub fn c_module(scale: Scale) -> Row {
         log.lines().filter(|line| line.contains("404")).count()
     };
     let traffic = cluster.switch().traffic(cluster.place(0), cluster.place(2));
+    let uri = cluster.uri(2);
+    let members = cluster.members(0);
+    let seen = members.iter().find(|member| member["URI"] == uri.as_str());
+    let seen = seen.map(|member| format!("{} with REFUSED {}", member["STATE"], member["REFUSED"]));
     row.say(format!(
-        "lb1 sees lb3 as {:?}; {} lines of 404; {} messages to it, {} to all",
-        cluster.state_of(0, 2),
+        "lb1 sees lb3 {}; {} lines of 404; {} messages to it, {} to all",
+        seen.unwrap_or_default(),
         lines(0),
         traffic.kdmqs,
         counter(&cluster, 0, "cluster_sent") - asked,
@@ -206,6 +210,9 @@ pub fn tls(scale: Scale) -> Row {
         Some(took) => row.within("dead after", took, limit),
         None => row.must(false, "the death is not seen"),
     }
+    let log = cluster.server(0).log();
+    let errors = log.lines().filter(|line| line.contains(" ERROR: ")).count();
+    row.say(format!("{errors} ERROR lines in the log of lb1"));
     let config = tls_config(&cluster, 1);
     cluster.start(1, config);
     match sees(&cluster, 1, 1, "ready", Instant::now(), scale.wait(limit)) {

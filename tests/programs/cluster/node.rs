@@ -80,7 +80,6 @@ impl Node {
 
     fn ask(&self, to: SocketAddr, peer: &str, kind: &str, body: &[u8]) -> Option<(u16, String)> {
         let request = Request::new("KDMQ", format!("sip:{peer}@{to}"))
-            // dmq resolves the host of From.
             .from(format!("sip:{peer}@{}", self.addr))
             .header("Content-Type", kind)
             .body(body);
