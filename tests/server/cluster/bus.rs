@@ -389,7 +389,12 @@ fn a_process_that_does_nothing_is_said_once() {
         server.log().contains(line).then_some(())
     });
     drop(stopped);
-    sees(&cluster, 0, 0, "ready", patience(5));
+    // Its own row is as old as what it has shown last.
+    wait_for("it goes on", patience(5), || {
+        let members = cluster.members(0);
+        let shown_ms = members[0]["HEARD_MS"].as_i64();
+        shown_ms.is_some_and(|ms| ms < 1_000).then_some(())
+    });
     let said = server.log().matches("its process has done nothing").count();
     assert_eq!(said, 1);
 }
@@ -415,6 +420,6 @@ fn a_peer_without_an_address_delays_nobody() {
     });
     let log = cluster.server(0).log();
     assert_eq!(log.matches(line).count(), 1);
-    let failed = log.matches("error in tmb.t_request_within").count();
+    let failed = log.matches(" ERROR: dmq ").count();
     assert!((1..5).contains(&failed), "{failed}: {log}");
 }
