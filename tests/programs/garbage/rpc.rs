@@ -19,7 +19,7 @@ use super::stage::{Counts, Stage};
 use super::words::{text, word};
 
 /// The commands of doc/reference/rpc.md.
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "dispatcher.list",
     "dispatcher.set_state",
     "dispatcher.set_duid_state",
@@ -31,6 +31,7 @@ const COMMANDS: [&str; 21] = [
     "dispatcher.ping_active",
     "dispatcher.ping_status",
     "dispatcher.hash",
+    "dispatcher.route",
     "dispatcher.oclist",
     "dispatcher.calls",
     "dispatcher.release",

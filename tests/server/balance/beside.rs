@@ -31,6 +31,16 @@ fn moved(before: &[String], after: &[String], gone: &str) -> Moved {
     }
 }
 
+/// Returns the load of the fullest destination, as a multiple of the mean, if the nth of 200 keys comes 1/n times.
+fn fullest(places: &[String], count: usize) -> f64 {
+    let mut loads = BTreeMap::new();
+    for (nth, place) in (1..=200).zip(places) {
+        *loads.entry(place).or_insert(0.0) += 1.0 / f64::from(nth);
+    }
+    let all: f64 = loads.values().sum();
+    loads.into_values().fold(0.0, f64::max) * count as f64 / all
+}
+
 #[test]
 fn fewer_keys_move_than_with_the_c_module() {
     for count in [10, 100] {
@@ -48,6 +58,7 @@ fn fewer_keys_move_than_with_the_c_module() {
                 (0..KEYS).map(place).collect()
             };
             let before = places();
+            let fullest = fullest(&before, count);
             server
                 .kamcmd(&["dispatcher.set_state", "i", "1", &gone])
                 .unwrap();
@@ -59,7 +70,7 @@ fn fewer_keys_move_than_with_the_c_module() {
             server.kamcmd(&["dispatcher.reload"]).unwrap();
             let removed = moved(&before, &places(), &gone);
             eprintln!(
-                "{count} destinations, {module:?}, algorithm {algorithm}: down {down:.1?}, removed {removed:.1?}"
+                "{count} destinations, {module:?}, algorithm {algorithm}: down {down:.1?}, removed {removed:.1?}, fullest at Zipf keys {fullest:.2} of the mean"
             );
             if algorithm == 100 {
                 assert_eq!((down.all, removed.all), (down.own, removed.own));
