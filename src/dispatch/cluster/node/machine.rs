@@ -17,7 +17,7 @@ use crate::dispatch::cluster::state::key::{Key, NodeHash};
 use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::cluster::state::registers::{Merged, Registers};
 use crate::dispatch::cluster::state::rules::{Rules, Sound};
-use crate::dispatch::cluster::text::message::{Content, Message};
+use crate::dispatch::cluster::text::message::{Content, MOST_INCARNATION, Message};
 use crate::dispatch::cluster::text::write::write;
 
 /// The largest step from one incarnation to the next that is not the time of a start.
@@ -193,6 +193,7 @@ impl<R: Rules> Cluster<R> {
 
     /// An operator has set a state on this node: `bits` while the list asks for `base`. The peers get it at the next tick.
     pub fn local_act(&mut self, now: Now, key: Key, bits: u32, base: u32) -> Register {
+        self.forget_what_is_ahead(now);
         let register = Register {
             stamp: self.clock.next(now),
             node: self.node,
@@ -316,7 +317,7 @@ impl<R: Rules> Cluster<R> {
     /// Two lives may hear of the same one before them, and must not take the same number. So each goes on by its own step.
     pub(super) fn begin_life_after(&mut self, incarnation: u64) {
         let step = 1 + self.started_as % MOST_STEP;
-        self.incarnation = incarnation.saturating_add(step);
+        self.incarnation = incarnation.saturating_add(step).min(MOST_INCARNATION);
         for (_, peer) in self.peers.iter_mut() {
             peer.next_hello_ms = self.time_ms;
             if let Some(life) = &mut peer.life {
@@ -370,7 +371,10 @@ impl<R: Rules> Cluster<R> {
     }
 
     pub(super) fn down(&mut self, id: PeerId, state: State, actions: &mut Vec<Action>) {
-        let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {
+        let Some(peer) = self.peers.get_mut(id) else {
+            return;
+        };
+        let Some(life) = &mut peer.life else {
             return;
         };
         if life.is_alive() {
@@ -414,6 +418,28 @@ impl<R: Rules> Cluster<R> {
         if self.phase == Phase::Joining {
             self.phase = Phase::Ready;
             self.note(None, Note::Ready(how), actions);
+        }
+    }
+
+    /// Forgets registers that are from too far ahead. There are some only after the clocks of this node and of others were
+    /// wrong: whatever is set now would lose against them.
+    ///
+    /// It is the own clock that is wrong, and behind, if that of a member says so.
+    pub(super) fn forget_what_is_ahead(&mut self, now: Now) {
+        let ahead_ms = self.peers.alive().map(|life| life.clock_ms).max();
+        let now = Now {
+            wall_ms: now
+                .wall_ms
+                .saturating_add_signed(ahead_ms.unwrap_or(0).max(0)),
+            ..now
+        };
+        if self.clock.is_ahead(now) {
+            self.registers.retain(|stamp| Clock::believes(now, stamp));
+            let mut clock = Clock::default();
+            for (_, register) in self.registers.iter() {
+                _ = clock.see(now, register.stamp);
+            }
+            self.clock = clock;
         }
     }
 

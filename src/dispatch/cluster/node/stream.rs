@@ -122,6 +122,12 @@ impl<R: Rules> Cluster<R> {
             self.counts.stale += 1;
             return;
         }
+        if !data.registers.is_empty() {
+            self.forget_what_is_ahead(now);
+        }
+        let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {
+            return;
+        };
         life.taken_number = message.number;
         life.heard_ms = time_ms;
         life.moved = true;

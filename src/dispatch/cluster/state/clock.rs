@@ -45,6 +45,18 @@ impl Clock {
     /// How far ahead of this node's clock a stamp may be. One of a clock that is years ahead would win for ever.
     pub const MOST_AHEAD_MS: u64 = 24 * 60 * 60 * 1_000;
 
+    /// Tells whether a stamp is believed now: it is not too far ahead.
+    #[must_use]
+    pub const fn believes(now: Now, stamp: Stamp) -> bool {
+        stamp.wall_ms() <= now.wall_ms.saturating_add(Self::MOST_AHEAD_MS)
+    }
+
+    /// Tells whether a stamp was given or seen that is believed no longer, because the machine's clock was set back.
+    #[must_use]
+    pub fn is_ahead(&self, now: Now) -> bool {
+        !Self::believes(now, self.last)
+    }
+
     /// Returns the stamp of an act that happens now.
     pub fn next(&mut self, now: Now) -> Stamp {
         self.last = Stamp::at(now.wall_ms).max(Stamp(self.last.0.saturating_add(1)));
@@ -54,7 +66,7 @@ impl Clock {
     /// Takes notice of a stamp. Returns false if it is too far ahead, and then it is as if it had not been seen.
     #[must_use]
     pub fn see(&mut self, now: Now, stamp: Stamp) -> bool {
-        let believable = stamp.wall_ms() <= now.wall_ms.saturating_add(Self::MOST_AHEAD_MS);
+        let believable = Self::believes(now, stamp);
         if believable {
             self.last = self.last.max(stamp);
         }

@@ -105,6 +105,14 @@ impl Registers {
         self.len() == before
     }
 
+    /// Drops all registers whose stamps are not believed.
+    pub fn retain(&mut self, believes: impl Fn(Stamp) -> bool) {
+        let wrong = self.iter().filter(|(_, one)| !believes(one.stamp));
+        for key in wrong.map(|(key, _)| key).collect::<Vec<_>>() {
+            self.remove(key);
+        }
+    }
+
     fn put(&mut self, key: Key, register: Register) {
         self.remove(key);
         self.last += 1;

@@ -21,6 +21,9 @@ pub const MOST_NAME: usize = 64;
 /// The most bytes of a node's URI.
 pub const MOST_URI: usize = 128;
 
+/// The greatest incarnation that is read. One that is greater than any time of a start would leave no later life.
+pub const MOST_INCARNATION: u64 = 1 << 48;
+
 /// A message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<'m> {

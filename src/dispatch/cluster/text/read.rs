@@ -7,7 +7,8 @@ use core::fmt;
 
 use super::hmac::HmacKey;
 use super::message::{
-    Content, Data, Hello, MOST_BYTES, MOST_LINES, MOST_NAME, MOST_URI, Message, Told, is_word,
+    Content, Data, Hello, MOST_BYTES, MOST_INCARNATION, MOST_LINES, MOST_NAME, MOST_URI, Message,
+    Told, is_word,
 };
 use crate::dispatch::cluster::state::clock::Stamp;
 use crate::dispatch::cluster::state::key::{Key, NodeHash};
@@ -166,7 +167,7 @@ fn read_first<'m>(mut words: Words<'m>) -> Result<Message<'m>, Refusal> {
         match name {
             b"c" => cluster = Some(value.word(MOST_NAME, "Cluster")?),
             b"n" => node = Some(value.word(MOST_NAME, "Node")?),
-            b"i" => incarnation = Some(value.number("Incarnation")?),
+            b"i" => incarnation = Some(value.incarnation()?),
             b"s" => number = Some(value.number("Number")?),
             b"k" => kind = Some(value.next("Kind")?),
             b"u" => hello.uri = value.word(MOST_URI, "URI")?,
@@ -261,6 +262,14 @@ impl<'m> Words<'m> {
         })
     }
 
+    fn incarnation(&mut self) -> Result<u64, Refusal> {
+        let refusal = self.unreadable("Incarnation");
+        let number = self.number("Incarnation")?;
+        (number <= MOST_INCARNATION)
+            .then_some(number)
+            .ok_or(refusal)
+    }
+
     fn flags(&mut self, expected: &'static str) -> Result<u32, Refusal> {
         let refusal = self.unreadable(expected);
         u32::try_from(self.number(expected)?).map_err(|_| refusal)
@@ -281,7 +290,7 @@ impl<'m> Words<'m> {
         Ok(Told {
             name: self.word(MOST_NAME, "Name")?,
             uri: self.word(MOST_URI, "URI")?,
-            incarnation: self.number("Incarnation")?,
+            incarnation: self.incarnation()?,
             heard_ms: self.number("Time")?,
         })
     }

@@ -240,6 +240,58 @@ fn an_act_from_the_day_after_tomorrow_is_refused_and_said() {
 }
 
 #[test]
+fn acts_count_again_when_a_clock_is_right_again() {
+    let ahead = 48 * HOUR_MS;
+    for ahead in [[ahead, 0, 0], [ahead, ahead, 0], [ahead, ahead, ahead]] {
+        let mut net = Net::of(&ahead);
+        net.run(4_000);
+        net.act_at(1, 4);
+        net.run(2_000);
+        net.skews_ms = vec![0; 3];
+        net.run(2_000);
+        net.act_at(1, 8);
+        net.run(2_000);
+        assert_eq!(net.bits(), [Some(8); 3]);
+        let act = net.act_at(2, 0);
+        assert!(act.stamp < Stamp::at(NOON_MS + 3_600_000));
+        net.run(2_000);
+        assert_eq!(net.bits(), [Some(0); 3]);
+        assert_eq!(net.node(1).members().filter(|one| one.same).count(), 3);
+    }
+}
+
+#[test]
+fn acts_count_when_a_clock_is_set_back_by_days() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(4_000);
+    net.act_at(2, 4);
+    net.run(100);
+    net.skews_ms[0] = -48 * HOUR_MS;
+    net.run(2_000);
+    net.act_at(1, 8);
+    net.run(100);
+    assert_eq!(net.bits(), [Some(8); 2]);
+}
+
+#[test]
+fn a_forged_life_does_not_keep_a_node_out() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(4_000);
+    let most = 1_u64 << 48;
+    let forged = format!(
+        "DSC 1.0 c=default n=lb1 i={most:x} s=1 k=H u={} r=1 p=3e8 t=1388 w=0 d=0\n",
+        uri(1)
+    );
+    net.deliver(1, 2, forged.as_bytes());
+    net.run(2_000);
+    net.act_at(1, 4);
+    net.run(2_000);
+    assert_eq!(net.bits(), [Some(4); 2]);
+    let ready = |member: &Member<'_>| member.state == Shown::Ready;
+    assert_eq!(net.node(2).members().filter(ready).count(), 2);
+}
+
+#[test]
 fn a_node_is_dead_when_nobody_hears_it_and_not_before() {
     let mut net = Net::of(&[0, 0, 0]);
     net.run(4_000);

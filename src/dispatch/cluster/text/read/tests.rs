@@ -32,11 +32,25 @@ fn unreadable(line: usize, column: usize, expected: &'static str) -> Refusal {
 }
 
 #[test]
+fn an_incarnation_that_leaves_no_later_one_is_refused() {
+    let hello = |own: u64, told: u64| {
+        let first = format!("DSC 1.0 c=default n=lb1 i={own:x} s=1 k=H u=sip:a\n");
+        first + &format!("M lb2 sip:b {told:x} 0\n")
+    };
+    let most = MOST_INCARNATION;
+    assert!(read(hello(most, most).as_bytes()).is_ok());
+    for (own, told, line, column) in [(most + 1, 1, 1, 27), (1, u64::MAX, 2, 13)] {
+        let refusal = unreadable(line, column, "Incarnation");
+        assert_eq!(read(hello(own, told).as_bytes()), Err(refusal));
+    }
+}
+
+#[test]
 fn what_is_written_is_read() {
     let told = |name, heard_ms| Told {
         name,
         uri: "sip:192.0.2.2:5060;transport=tls",
-        incarnation: u64::MAX,
+        incarnation: MOST_INCARNATION,
         heard_ms,
     };
     let hello = Hello {
