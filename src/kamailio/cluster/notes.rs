@@ -37,6 +37,9 @@ pub fn write(note: &Note) {
         Note::Refused { uri, code } => {
             log_warn!("cluster: the server at {uri} refuses our messages: {code}");
         }
+        Note::NotAsked { uri } => log_warn!(
+            "cluster: {uri} is not asked, as its host is a name: set ds_dmq_key, or ds_dmq_peer for it"
+        ),
         Note::TooManyNodes => log_err!("cluster: there are more servers than are taken"),
         Note::TooManyOrphans => log_warn!(
             "cluster: there are too many states of destinations that are not in the list: the oldest are dropped"

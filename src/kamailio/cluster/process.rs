@@ -6,13 +6,13 @@ use core::ffi::{c_uint, c_void};
 use core::mem;
 use core::sync::atomic::Ordering::Relaxed;
 use core::time::Duration;
-use std::collections::HashMap;
 use std::thread;
 
 use super::show::Showing;
 use super::{bus, notes, states};
 use crate::dispatch::cluster::node::action::{Action, Command, PeerId};
 use crate::dispatch::cluster::node::machine::{Cluster, Counts};
+use crate::dispatch::cluster::node::peace::{Attempt, Peace};
 use crate::dispatch::cluster::state::clock::Now;
 use crate::dispatch::cluster::text::read::read;
 use crate::dispatch::state::transition::Flip;
@@ -48,8 +48,7 @@ struct Node {
     /// What the cluster has counted of what stands in the server's counters.
     counted: Counts,
     refusals: notes::Refusals,
-    /// Where nothing can be sent to, and when that is tried again.
-    unreached: HashMap<String, u64>,
+    peace: Peace,
     showing: Showing,
 }
 
@@ -118,7 +117,7 @@ impl Node {
             cluster: Cluster::new(settings, now.wall_ms, now, listed, kept),
             counted: Counts::default(),
             refusals: notes::Refusals::default(),
-            unreached: HashMap::new(),
+            peace: Peace::default(),
             showing: Showing::default(),
         }
     }
@@ -193,51 +192,36 @@ impl Node {
             }
             Action::Broadcast { body } => _ = bus::broadcast(&body),
             Action::Changed { .. } => {}
-            Action::NodeUp(name) => {
+            Action::NodeUp { name, uri } => {
                 log_info!("cluster: {name} is up");
-                self.tell(memory, Flip::Up, name);
+                tell(memory, Flip::Up, name, uri);
             }
-            Action::NodeDown(name) => {
+            Action::NodeDown { name, uri } => {
                 log_info!("cluster: {name} is down");
-                self.tell(memory, Flip::Down, name);
+                tell(memory, Flip::Down, name, uri);
             }
             Action::Log(note) => notes::write(&note),
         }
     }
 
-    /// Sends a message. Returns false if that is not possible. Where it is not, it is not tried for a while: looking for a
-    /// name may take long, and the server logs each failure.
+    /// Sends a message. Returns false if that is not possible. Where it is not, or takes long, it is not tried for a while:
+    /// nothing else is done meanwhile, and the server logs each failure.
     fn send(&mut self, uri: &str, body: &[u8], peer: PeerId, number: u64) -> bool {
-        let now_ms = now_ms();
-        if self
-            .unreached
-            .get(uri)
-            .is_some_and(|&next_ms| now_ms < next_ms)
-        {
+        let began_ms = now_ms();
+        if self.peace.has(uri, began_ms) {
             return false;
         }
-        if bus::send(uri, body, peer, number) {
-            self.unreached.remove(uri);
-            return true;
+        let sent = bus::send(uri, body, peer, number);
+        let attempt = Attempt {
+            began_ms,
+            ended_ms: now_ms(),
+            sent,
+            to_member: self.cluster.is_member(peer),
+        };
+        if self.peace.after(uri, attempt, self.cluster.settings()) {
+            log_warn!("cluster: nothing can be sent to {uri}: it is tried again later");
         }
-        // Peers that were forgotten are tried no more.
-        self.unreached
-            .retain(|_, next_ms| *next_ms + 2 * UNREACHED_MS > now_ms);
-        let next_ms = now_ms + UNREACHED_MS;
-        if self.unreached.insert(uri.to_owned(), next_ms).is_none() {
-            log_warn!("cluster: nothing can be sent to {uri}: it is tried each 10 s");
-        }
-        false
-    }
-
-    /// Has the timer process run the route for a member that came or went.
-    fn tell(&self, memory: &ClusterMemory<ShmArena>, flip: Flip, name: String) {
-        let mut members = self.cluster.members();
-        let member = members.find(|member| member.name == Some(&name));
-        let uri = member.map_or_else(String::new, |member| member.uri.to_owned());
-        if memory.news.post(&NodeEvent { flip, name, uri }).is_err() {
-            group::EVENTS_DROPPED.count();
-        }
+        sent
     }
 
     /// Adds what the cluster has counted since the last call to the server's counters.
@@ -261,8 +245,12 @@ impl Node {
     }
 }
 
-/// Milliseconds until a peer is tried again that nothing can be sent to.
-const UNREACHED_MS: u64 = 10_000;
+/// Has the timer process run the route for a member that came or went.
+fn tell(memory: &ClusterMemory<ShmArena>, flip: Flip, name: String, uri: String) {
+    if memory.news.post(&NodeEvent { flip, name, uri }).is_err() {
+        group::EVENTS_DROPPED.count();
+    }
+}
 
 /// The code of a message that nobody has answered.
 const NO_ANSWER: u16 = 408;

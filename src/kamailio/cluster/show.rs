@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::dispatch::cluster::node::machine::Cluster;
-use crate::dispatch::cluster::node::peer::{Member, Shown};
+use crate::dispatch::cluster::node::peer::Member;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::memory::ShmArena;
@@ -114,17 +114,13 @@ impl Showing {
         }
         self.next_ms = now_ms + SHOW_EVERY_MS;
         self.round += 1;
-        let is_alive = |member: &Member<'_>| {
-            matches!(member.state, Shown::Joining | Shown::Ready | Shown::Suspect)
-        };
-        let alive = cluster.members().filter(is_alive).count();
         let rows: Vec<String> = cluster
             .members()
             .map(|member| Row::of(&member, now_ms).write())
             .collect();
         memory.board.show(self.round, &rows);
         let shared = module.shared;
-        let alive = u32::try_from(alive).unwrap_or(u32::MAX);
+        let alive = u32::try_from(cluster.alive()).unwrap_or(u32::MAX);
         shared.cluster_nodes.store(alive, Relaxed);
         shared
             .cluster_ready

@@ -35,9 +35,19 @@ pub enum Action {
         register: Register,
     },
     /// A node has come, or has come back.
-    NodeUp(String),
+    NodeUp {
+        /// Its name.
+        name: String,
+        /// Where it is reached.
+        uri: String,
+    },
     /// A node has left or is dead.
-    NodeDown(String),
+    NodeDown {
+        /// Its name.
+        name: String,
+        /// Where it was reached.
+        uri: String,
+    },
     /// Write something to the log.
     Log(Note),
 }
@@ -85,6 +95,11 @@ pub enum Note {
         uri: String,
         /// The code of its answer.
         code: u16,
+    },
+    /// A node is not asked, because without a key no name is looked for that only a message has; WARN.
+    NotAsked {
+        /// Where it would be reached.
+        uri: String,
     },
     /// A hello was not taken, because there are too many nodes; ERROR.
     TooManyNodes,

@@ -1,5 +1,7 @@
 //! Hellos: who is a member, who hears whom, and who has a name.
 
+use core::net::{Ipv4Addr, Ipv6Addr};
+
 use super::action::{Action, Note, PeerId, Ready};
 use super::cursor::Cursor;
 use super::machine::{Cluster, Phase};
@@ -160,7 +162,9 @@ impl<R: Rules> Cluster<R> {
             // Otherwise it may be a late message of an earlier life.
             let later = message.incarnation > life.incarnation;
             if there || !later {
-                self.peers.at(hello.uri, false, time_ms);
+                if self.may_ask(hello.uri, actions) {
+                    self.peers.at(hello.uri, false, time_ms);
+                }
                 if there && later {
                     let (node, uri) = (message.node.to_owned(), hello.uri.to_owned());
                     self.note(Some(old), Note::OthersNameTwice { node, uri }, actions);
@@ -169,6 +173,9 @@ impl<R: Rules> Cluster<R> {
             }
             self.down(old, State::Dead, actions);
             self.peers.forget(old, time_ms);
+        }
+        if !self.may_ask(hello.uri, actions) {
+            return None;
         }
         let Some(id) = self.peers.at(hello.uri, false, time_ms) else {
             self.note(None, Note::TooManyNodes, actions);
@@ -237,11 +244,26 @@ impl<R: Rules> Cluster<R> {
             Some(life) if life.incarnation > told.incarnation => {}
             // It is asked where it is now, and then speaks for itself.
             _ => {
-                if self.peers.at(told.uri, false, time_ms).is_none() {
+                if self.may_ask(told.uri, actions)
+                    && self.peers.at(told.uri, false, time_ms).is_none()
+                {
                     self.note(None, Note::TooManyNodes, actions);
                 }
             }
         }
+    }
+
+    /// Tells whether a node may be asked at a URI that a message has. Without a key anybody may have written it, and a name
+    /// that is looked for stops this node until that has ended: only addresses are asked, and peers that are known.
+    fn may_ask(&mut self, uri: &str, actions: &mut Vec<Action>) -> bool {
+        let may = self.settings.key.is_some()
+            || has_address(uri)
+            || self.peers.iter().any(|(_, peer)| peer.uri == uri);
+        if !may {
+            let uri = uri.to_owned();
+            self.note(None, Note::NotAsked { uri }, actions);
+        }
+        may
     }
 
     /// Hears that a node with the name of this one was heard: it may be this one, its last life, or another node.
@@ -318,5 +340,51 @@ impl<R: Rules> Cluster<R> {
     pub(super) fn shares(&self) -> bool {
         let is_there = self.phase != Phase::Left && self.yields_to_ms <= self.time_ms;
         self.settings.share_states && is_there
+    }
+}
+
+/// Tells whether the host of a URI is an IP address.
+fn has_address(uri: &str) -> bool {
+    let rest = uri.split_once(':').map_or("", |(_, rest)| rest);
+    let place = rest.split([';', '?']).next().unwrap_or_default();
+    let place = place.rsplit('@').next().unwrap_or_default();
+    match place
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((host, _)) => host.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            let host = place.split(':').next().unwrap_or_default();
+            host.parse::<Ipv4Addr>().is_ok()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_are_addresses_are_told_from_names() {
+        for uri in [
+            "sip:192.0.2.1",
+            "sips:192.0.2.1:5061;transport=tls",
+            "sip:bus@192.0.2.1:5060",
+            "sip:[2001:db8::1]:5060",
+            "sip:[2001:db8::1];transport=tcp",
+        ] {
+            assert!(has_address(uri), "{uri}");
+        }
+        for uri in [
+            "sip:lb1",
+            "sip:lb1.example.com:5060",
+            "sip:192.0.2.1.example.com",
+            "sip:192.0.2.1@lb1:5060",
+            "sip:[lb1]",
+            "192.0.2.1",
+            "sip:",
+        ] {
+            assert!(!has_address(uri), "{uri}");
+        }
     }
 }

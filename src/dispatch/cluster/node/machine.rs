@@ -361,12 +361,13 @@ impl<R: Rules> Cluster<R> {
     }
 
     pub(super) fn up(&mut self, id: PeerId, actions: &mut Vec<Action>) {
-        let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {
+        let Some(peer) = self.peers.get_mut(id) else {
             return;
         };
-        if !life.is_alive() {
+        if let Some(life) = peer.life.as_mut().filter(|life| !life.is_alive()) {
             life.state = State::Alive;
-            actions.push(Action::NodeUp(life.name.clone()));
+            let (name, uri) = (life.name.clone(), peer.uri.clone());
+            actions.push(Action::NodeUp { name, uri });
         }
     }
 
@@ -378,7 +379,8 @@ impl<R: Rules> Cluster<R> {
             return;
         };
         if life.is_alive() {
-            actions.push(Action::NodeDown(life.name.clone()));
+            let (name, uri) = (life.name.clone(), peer.uri.clone());
+            actions.push(Action::NodeDown { name, uri });
         }
         life.state = state;
         life.cursor.flight = None;

@@ -6,6 +6,7 @@
 //! | [`cursor`] | How far a peer has come with the registers of this node. |
 //! | [`hello`] | Hellos: who is a member, who hears whom, and who has a name. |
 //! | [`machine`] | A node: everything that can happen to it. |
+//! | [`peace`] | Where nothing is sent for a while, because sending there takes long or fails. |
 //! | [`peer`] | One other node, as this one knows it. |
 //! | [`peers`] | All other nodes that are known. |
 //! | [`settings`] | What the config says of the cluster, and limits. |
@@ -16,6 +17,7 @@ pub mod action;
 pub mod cursor;
 pub mod hello;
 pub mod machine;
+pub mod peace;
 pub mod peer;
 pub mod peers;
 pub mod settings;

@@ -108,7 +108,8 @@ pub struct Member<'a> {
     pub heard_ms: Option<u64>,
     /// Which life of it this is.
     pub incarnation: u64,
-    /// How many changes here it has not acknowledged.
+    /// How many changes here it has not acknowledged, at most [`MOST_BEHIND`](super::settings::MOST_BEHIND); 0 if it is no
+    /// member or shares no states.
     pub behind: u64,
     /// How far its wall clock is ahead of this node's.
     pub clock_ms: i64,

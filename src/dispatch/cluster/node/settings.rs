@@ -49,6 +49,9 @@ pub const REMEMBERED_MS: u64 = 60 * 60 * 1_000;
 /// How long an answer to registers is waited for.
 pub const ANSWER_MS: u64 = 2_000;
 
+/// So many registers that a peer has not acknowledged are counted.
+pub const MOST_BEHIND: usize = 10_000;
+
 /// A node that is not called for longer than this was stopped: nothing is concluded from what it did not hear meanwhile.
 pub const MOST_LATE_MS: u64 = 1_000;
 

@@ -3,6 +3,7 @@
 use super::action::PeerId;
 use super::machine::{Cluster, Phase};
 use super::peer::{Member, Peer, PeerCounts, Shown, State};
+use super::settings::Settings;
 use crate::dispatch::cluster::state::key::NodeHash;
 use crate::dispatch::cluster::state::rules::Rules;
 
@@ -36,6 +37,30 @@ impl<R: Rules> Cluster<R> {
         };
         let others = self.peers.iter().filter(|(_, peer)| !peer.is_self);
         core::iter::once(own).chain(others.map(|(id, peer)| self.member(id, peer)))
+    }
+
+    /// Returns how many nodes are alive, with this one. After it has left it hears nobody, so it counts only itself.
+    #[must_use]
+    pub fn alive(&self) -> usize {
+        let others = match self.phase {
+            Phase::Left => 0,
+            Phase::Joining | Phase::Ready => self.peers.alive().count(),
+        };
+        1 + others
+    }
+
+    /// Tells whether a peer is a member.
+    #[must_use]
+    pub fn is_member(&self, id: PeerId) -> bool {
+        self.peers
+            .get(id)
+            .is_some_and(|peer| peer.alive().is_some())
+    }
+
+    /// Returns what the config says of this node.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     fn member<'a>(&'a self, id: PeerId, peer: &'a Peer) -> Member<'a> {

@@ -4,7 +4,7 @@ use super::action::{Action, PeerId, Ready};
 use super::cursor::Flight;
 use super::machine::Cluster;
 use super::peer::Life;
-use super::settings::ANSWER_MS;
+use super::settings::{ANSWER_MS, MOST_BEHIND};
 use crate::dispatch::cluster::state::clock::Now;
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::register::Register;
@@ -75,9 +75,13 @@ impl<R: Rules> Cluster<R> {
         changed.filter(move |(_, _, register)| all || register.node == node)
     }
 
-    /// Returns how many registers a peer is to get and has not acknowledged.
+    /// Returns how many registers a member is to get and has not acknowledged, as far as they are counted.
     pub(super) fn behind(&self, life: &Life) -> u64 {
-        self.wanted_by(life).count() as u64
+        if life.is_alive() && life.digest.is_some() && self.shares() {
+            self.wanted_by(life).take(MOST_BEHIND).count() as u64
+        } else {
+            0
+        }
     }
 
     /// Stops waiting for an answer that has not come in time: what was in that message is sent again, in a message of its

@@ -3,6 +3,7 @@
 use super::*;
 use crate::dispatch::cluster::node::peer::{Member, Shown};
 use crate::dispatch::cluster::state::clock::Stamp;
+use crate::dispatch::cluster::text::hmac::HmacKey;
 use crate::dispatch::cluster::text::read::check;
 
 const NOON_MS: u64 = 1_800_000_000_000;
@@ -132,8 +133,8 @@ impl Net {
     fn seen_by(&self, number: usize) -> Vec<String> {
         let of_it = self.said.iter().filter(|(by, _)| *by == number);
         let seen = of_it.filter_map(|(_, action)| match action {
-            Action::NodeUp(name) => Some(format!("+{name}")),
-            Action::NodeDown(name) => Some(format!("-{name}")),
+            Action::NodeUp { name, .. } => Some(format!("+{name}")),
+            Action::NodeDown { name, .. } => Some(format!("-{name}")),
             _ => None,
         });
         seen.collect()
@@ -274,6 +275,26 @@ fn acts_count_when_a_clock_is_set_back_by_days() {
 }
 
 #[test]
+fn what_members_have_not_acknowledged_is_counted_up_to_a_limit() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(4_000);
+    net.cut = vec![(1, 2), (2, 1)];
+    let keys = (0..20_000).map(Key);
+    net.node(1).set_list(keys.clone(), &mut Vec::new());
+    let now = net.now(1);
+    for key in keys {
+        net.node(1).local_act(now, key, 4, 0);
+    }
+    let behind = |net: &mut Net| {
+        let mut members = net.node(1).members();
+        members.nth(1).map(|member| (member.state, member.behind))
+    };
+    assert_eq!(behind(&mut net), Some((Shown::Ready, 10_000)));
+    net.run(10_000);
+    assert_eq!(behind(&mut net), Some((Shown::Dead, 0)));
+}
+
+#[test]
 fn a_forged_life_does_not_keep_a_node_out() {
     let mut net = Net::of(&[0, 0]);
     net.run(4_000);
@@ -289,6 +310,28 @@ fn a_forged_life_does_not_keep_a_node_out() {
     assert_eq!(net.bits(), [Some(4); 2]);
     let ready = |member: &Member<'_>| member.state == Shown::Ready;
     assert_eq!(net.node(2).members().filter(ready).count(), 2);
+}
+
+#[test]
+fn a_name_that_only_a_message_has_is_asked_only_under_a_key() {
+    let hello = b"DSC 1.0 c=default n=lb9 i=1 s=1 k=H u=sip:slow.test r=0 p=3e8 t=1388 w=0\n\
+        M lb8 sip:slower.test 1 0\n";
+    for key in [None, HmacKey::new(b"secret")] {
+        let mut net = Net::of(&[0, 0]);
+        let expected = if key.is_some() { 2 } else { 0 };
+        net.node(1).settings.key = key;
+        net.deliver(2, 1, hello);
+        let names = |member: &Member<'_>| member.uri.contains("slow");
+        assert_eq!(net.node(1).members().filter(names).count(), expected);
+        let (uri, notes) = ("sip:slow.test".to_owned(), net.notes_of(1));
+        let is_told = notes.contains(&Note::NotAsked { uri });
+        assert_eq!(is_told, expected == 0, "{notes:?}");
+    }
+    // One that the config names is heard.
+    let mut net = Net::of(&[0, 0]);
+    net.node(1).peers.at("sip:slow.test", true, 0);
+    net.deliver(2, 1, hello);
+    assert_eq!(net.node(1).alive(), 2);
 }
 
 #[test]
@@ -415,6 +458,7 @@ fn who_leaves_is_gone_at_once_and_comes_back_by_sync() {
     assert_eq!(net.seen_by(1), ["+lb2", "+lb3", "-lb3"]);
     let left = |member: &Member<'_>| member.state == Shown::Left;
     assert_eq!(net.node(1).members().filter(left).count(), 1);
+    assert_eq!([1, 2, 3].map(|number| net.node(number).alive()), [2, 2, 1]);
     net.act_at(1, 4);
     net.run(100);
     assert_eq!(net.bits(), [Some(4), Some(4), None]);
@@ -431,7 +475,8 @@ fn only_who_is_known_can_be_forgotten_and_a_member_comes_back() {
     let mut actions = Vec::new();
     assert!(!net.node(1).command(Command::Forget("lb4"), &mut actions));
     assert!(net.node(1).command(Command::Forget("lb3"), &mut actions));
-    assert_eq!(actions, [Action::NodeDown("lb3".to_owned())]);
+    let (name, uri) = ("lb3".to_owned(), uri(3));
+    assert_eq!(actions, [Action::NodeDown { name, uri }]);
     assert_eq!(net.node(1).members().count(), 2);
     net.run(1_100);
     assert_eq!(net.node(1).members().count(), 3);
@@ -541,8 +586,8 @@ fn there_are_never_more_nodes_than_there_may_be() {
     net.run(4_000);
     for number in 0..1_000 {
         let text = format!(
-            "DSC 1.0 c=default n=x{number} i=1 s=1 k=H u=sip:x{number} r=0 p=3e8 t=1388 w=0\n\
-            M y{number} sip:y{number} 1 0\n"
+            "DSC 1.0 c=default n=x{number} i=1 s=1 k=H u=sip:[::{number}] r=0 p=3e8 t=1388 w=0\n\
+            M y{number} sip:[1::{number}] 1 0\n"
         );
         net.deliver(9, 1, text.as_bytes());
         assert!(
