@@ -163,10 +163,14 @@ pub fn stopped(scale: Scale) -> Row {
         std::thread::sleep(pause.saturating_sub(begun.elapsed()));
         cluster.server(node).signal_all(libc::SIGCONT);
         let (begun, limit) = (Instant::now(), Duration::from_secs(2));
-        let last = dest(DESTS / 2 - 1);
-        match seen(cluster, &[node], &last, "d", begun, row.scale.wait(limit)) {
-            Some(took) => row.within(&format!("lb{} has the states after", node + 1), took, limit),
-            None => row.must(false, format!("lb{} never has the states", node + 1)),
+        // Each of the two others sends what was set on it.
+        for number in [DESTS / 2 - 1, DESTS / 2 - 2] {
+            let what = format!("lb{} has what another has set after", node + 1);
+            let wait = row.scale.wait(limit);
+            match seen(cluster, &[node], &dest(number), "d", begun, wait) {
+                Some(took) => row.within(&what, took, limit),
+                None => row.must(false, format!("{what}: never")),
+            }
         }
         all_see(row, cluster, node, "ready", NOTICED);
         for number in 0..DESTS / 2 {
