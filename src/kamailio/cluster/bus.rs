@@ -17,10 +17,12 @@ use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::group;
 use crate::kamailio::server::guard::{EntryRet, guard};
 use crate::kamailio::server::log::log_err;
+use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::net;
 use crate::kamailio::server::sys;
 use crate::kamailio::server::text::{self, StrArg};
-use crate::shm::cluster::inbox::Received;
+use crate::shm::cluster::inbox::{Inbox, MOST_BYTES, Received};
+use crate::shm::queue::Queue;
 
 /// How long a message waits for its answer, when it is sent again, and the longest time between two copies.
 const TIMEOUT_MS: c_int = 2_000;
@@ -134,8 +136,17 @@ pub extern "C" fn dsr_dmq_answered(code: c_int, what: *mut c_void) {
 
 /// Leaves something for the process of the cluster. Returns false if there is no room.
 pub fn post(received: &Received) -> bool {
-    let memory = Module::get().and_then(|module| module.cluster.as_ref());
-    memory.is_some_and(|memory| memory.inbox.post(received).is_ok())
+    inbox().is_some_and(|inbox| inbox.post(received).is_ok())
+}
+
+/// Returns the bytes of what waits for the process of the cluster.
+fn waiting() -> usize {
+    inbox().map_or(0, Queue::bytes)
+}
+
+fn inbox() -> Option<&'static Inbox<ShmArena>> {
+    let memory = Module::get()?.cluster.as_ref()?;
+    Some(&memory.inbox)
 }
 
 /// The status of the answer to a message.
@@ -191,11 +202,14 @@ fn take(body: &[u8], source: Addr) -> (u16, String) {
         Err(refusal) => {
             group::CLUSTER_REFUSED.count();
             let (code, reason) = (refusal.code(), refusal.to_string());
-            post(&Received::Refused {
-                source,
-                code,
-                reason: reason.clone(),
-            });
+            // It is for the log only, so what anybody may send takes little of the room of what can be read.
+            if waiting() < MOST_BYTES / 8 {
+                post(&Received::Refused {
+                    source,
+                    code,
+                    reason: reason.clone(),
+                });
+            }
             (code, reason)
         }
     }
