@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::value::{Read, Texts, bad, bad_number, bytes, set, switch};
-use crate::dispatch::cluster::node::settings::Settings;
+use crate::dispatch::cluster::node::settings::{MOST_NODES, Settings};
 use crate::dispatch::cluster::text::hmac::HmacKey;
 use crate::dispatch::cluster::text::message::{MOST_NAME, MOST_URI, is_word};
 use crate::kamailio::server::guard::InitRet;
@@ -88,8 +88,8 @@ pub(super) fn cluster(
                 NAME,
             )?,
             node,
+            peers: peers(&uri)?,
             uri,
-            peers: peers()?,
             hello_ms,
             dead_ms,
             join_wait_ms,
@@ -136,12 +136,20 @@ fn word(name: &'static str, value: &[u8], most: usize, expected: &'static str) -
     Ok(String::from_utf8_lossy(value).into_owned())
 }
 
-fn peers() -> Read<Vec<String>> {
-    let peers = PEERS.all();
-    peers
-        .iter()
-        .map(|peer| word("ds_dmq_peer", peer, MOST_URI, URI))
-        .collect()
+fn peers(own_uri: &str) -> Read<Vec<String>> {
+    let mut peers: Vec<String> = Vec::new();
+    for value in PEERS.all() {
+        let peer = word("ds_dmq_peer", &value, MOST_URI, URI)?;
+        if peer == own_uri || peers.contains(&peer) {
+            continue;
+        }
+        // This server is one of the nodes.
+        if peers.len() + 1 >= MOST_NODES {
+            return bad("ds_dmq_peer", &value, "at most 127 other servers");
+        }
+        peers.push(peer);
+    }
+    Ok(peers)
 }
 
 fn within(

@@ -206,6 +206,11 @@ fn a_node_without_the_bus_or_with_a_bad_value_does_not_start() {
     bad("ds_dmq_dead_time", "1999", "milliseconds, 2000 to 600000");
     bad("ds_dmq_join_wait", "-1", "milliseconds, 0 to 600000");
     bad("ds_dmq_key", "file:/no/such/file", "a key, or file:PATH");
+    let many = cluster.bus_config(0, "").param("enable_dmq", 1);
+    let peer = |number: usize| format!("sip:127.0.1.{number}:5060");
+    let many = (1..=128).fold(many, |many, number| many.param("ds_dmq_peer", peer(number)));
+    let why = "parameter ds_dmq_peer: found \"sip:127.0.1.128:5060\", expected at most 127";
+    fails(many, why);
     let short = cluster.bus_config(0, "").param("enable_dmq", 1);
     let short = short
         .param("ds_dmq_hello", 2_000)
