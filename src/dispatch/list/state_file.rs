@@ -3,6 +3,7 @@
 //! It has a line for each destination whose administrative state is not the one that its list asks for, and one if pings
 //! are not switched as the config asks for. With a cluster it also has a line for each register.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::destination::SetId;
@@ -61,6 +62,21 @@ pub struct KeptState {
     pub uri: Vec<u8>,
     /// The number among the destinations of the set that have this URI, in the order of the list, from 1.
     pub number: usize,
+}
+
+/// Leaves the newest registers, so many of them.
+pub fn keep_newest(registers: &mut BTreeMap<Key, Register>, most: usize) {
+    let Some(too_many) = registers.len().checked_sub(most).filter(|&many| many > 0) else {
+        return;
+    };
+    let mut by_age: Vec<(Stamp, Key)> = registers
+        .iter()
+        .map(|(&key, one)| (one.stamp, key))
+        .collect();
+    by_age.sort_unstable();
+    for (_, key) in by_age.iter().take(too_many) {
+        registers.remove(key);
+    }
 }
 
 /// Returns the text of a file.
@@ -213,6 +229,21 @@ mod tests {
         let none = Kept::default();
         assert_eq!(write(&none), HEAD);
         assert_eq!(read(&write(&none)), (none, vec![]));
+    }
+
+    #[test]
+    fn the_newest_registers_are_kept() {
+        let register = |stamp| Register {
+            stamp: Stamp(stamp),
+            ..Register::default()
+        };
+        let all = || BTreeMap::from([5, 2, 9, 4].map(|stamp| (Key(20 - stamp), register(stamp))));
+        for (most, kept) in [(0, vec![]), (2, vec![9, 5]), (4, vec![9, 5, 4, 2])] {
+            let mut left = all();
+            keep_newest(&mut left, most);
+            let stamps: Vec<u64> = left.values().map(|one| one.stamp.0).collect();
+            assert_eq!(stamps, kept);
+        }
     }
 
     #[test]

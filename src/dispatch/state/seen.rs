@@ -88,6 +88,21 @@ impl Seen {
         }
     }
 
+    /// Returns the flags that somebody has set since the flags `told` were, as far as this look alone tells: `None` if
+    /// the state does not disable or drain otherwise than `told`, or if that may be the work of a list or of the cluster.
+    #[must_use]
+    pub fn untold(&self, told: State, lists_set_states: bool) -> Option<State> {
+        let by_somebody = match self.cause.0 {
+            Cause::Start | Cause::Reload | Cause::Cluster => false,
+            Cause::Rpc => true,
+            // A list may have set the state before this.
+            Cause::Script | Cause::Ping => {
+                !lists_set_states || self.differs(self.listed, State::ADMINISTRATIVE)
+            }
+        };
+        (by_somebody && self.differs(told, State::ADMINISTRATIVE)).then(|| self.set())
+    }
+
     /// As [`Seen::since`], where a ping or a script was the last. Pings decide nothing, but may have come after somebody
     /// who did.
     fn since_measured(&self, before: &Seen, look: Look) -> Happened {
@@ -278,6 +293,34 @@ mod tests {
         let pinged = seen(Cause::Cluster, 5, D | I, 0);
         assert_eq!(pinged.since(&before, ONCE), Unsettled);
         assert_eq!(pinged.since(&before, AGAIN), Nothing);
+    }
+
+    #[test]
+    fn what_nobody_has_told_yet_is_found_by_one_look() {
+        let told = |cause, state, told, lists_set_states| {
+            seen(cause, 5, state, 0).untold(State(told), lists_set_states)
+        };
+        for lists_set_states in [false, true] {
+            let by_command = |state, before| told(Cause::Rpc, state, before, lists_set_states);
+            assert_eq!(by_command(D, 0), Some(State(D)));
+            assert_eq!(by_command(R | P, D), Some(State(R | P)));
+            assert_eq!(by_command(0, D), Some(State(0)));
+            // It was told, and measured since.
+            assert_eq!(by_command(D, D), None);
+            assert_eq!(by_command(I | P, 0), None);
+            for cause in [Cause::Start, Cause::Reload, Cause::Cluster] {
+                assert_eq!(told(cause, D, 0, lists_set_states), None);
+            }
+            for cause in [Cause::Script, Cause::Ping] {
+                assert_eq!(
+                    told(cause, D | I | P, 0, lists_set_states),
+                    Some(State(D | P))
+                );
+            }
+        }
+        // Pings come after a list that sets all states: that enables it again, and nobody has.
+        assert_eq!(told(Cause::Ping, I, D, false), Some(State(0)));
+        assert_eq!(told(Cause::Ping, I, D, true), None);
     }
 
     #[test]

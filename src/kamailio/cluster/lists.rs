@@ -58,7 +58,7 @@ pub struct Lists {
 pub struct Walked {
     /// The lists have changed since the last walk.
     pub are_new: bool,
-    /// Destinations that are new, or whose state the list has set.
+    /// Destinations that are new, or whose state the list has set, or beside whose record there is no register.
     pub relisted: Vec<Key>,
     /// There are destinations at which somebody was.
     pub is_unsettled: bool,
@@ -127,24 +127,26 @@ impl Lists {
                 again: core::mem::take(&mut entry.again),
                 list_sets_states,
             };
-            match now.since(&entry.seen, look) {
-                Happened::Nothing => {}
-                Happened::Unsettled => {
-                    entry.again = true;
-                    walked.is_unsettled = true;
-                    continue;
-                }
-                Happened::Relisted => {
-                    heap::reserve(&mut walked.relisted, 1)?;
-                    walked.relisted.extend(entry.key);
-                }
-                Happened::Act(flags) => {
-                    if let Some(key) = entry.key {
-                        on_act(key, dest, flags, now.base);
-                    }
-                }
+            let happened = now.since(&entry.seen, look);
+            if let (Happened::Act(flags), Some(key)) = (happened, entry.key) {
+                on_act(key, dest, flags, now.base);
             }
-            entry.seen = now;
+            // A destination that was taken out and added again between two looks has a new record.
+            let has_no_register = || {
+                dest.record()
+                    .register()
+                    .is_some_and(|cell| cell.get().is_none())
+            };
+            if happened == Happened::Relisted || (walked.are_new && has_no_register()) {
+                heap::reserve(&mut walked.relisted, 1)?;
+                walked.relisted.extend(entry.key);
+            }
+            if happened == Happened::Unsettled {
+                entry.again = true;
+                walked.is_unsettled = true;
+            } else {
+                entry.seen = now;
+            }
         }
         Ok(walked)
     }

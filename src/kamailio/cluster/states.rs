@@ -5,8 +5,9 @@
 //! when it changes a state: it does so only if the state still is the one that it has seen. Else somebody was faster,
 //! and the next look finds out who.
 
-use core::cell::RefCell;
+use core::cell::{OnceCell, RefCell};
 use core::sync::atomic::Ordering::SeqCst;
+use std::collections::HashMap;
 
 use super::lists::{Lists, Walked, look_at};
 use super::show;
@@ -23,6 +24,7 @@ use crate::dispatch::state::transition::{Flip, Outcome, State, apply_set};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::observe::changes::author::STATE_FILE;
+use crate::kamailio::probing::ping::would_be_pinged;
 use crate::kamailio::server::log::{log_err, log_info};
 use crate::kamailio::server::time::{Pace, now_ms};
 use crate::shm::dest::destination::Dest;
@@ -44,7 +46,19 @@ struct States {
     pace: Pace<(u32, u64, u32)>,
     unsettled: u32,
     /// Registers that destinations are to follow.
-    due: Vec<Key>,
+    due: Vec<(Key, Why)>,
+    /// The cluster was ready at the end of the last tick.
+    was_ready: bool,
+}
+
+/// Why a destination is to follow its register.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Why {
+    /// Somebody has just set it.
+    Set,
+    /// It is new here, or this server is new in the cluster. What the register says may have been measured away elsewhere
+    /// since then.
+    New,
 }
 
 thread_local! {
@@ -76,14 +90,20 @@ pub fn beginning() -> (Vec<Key>, Vec<(Key, Register)>) {
 
 /// Tells the cluster what operators have set here, and does what they have set elsewhere: takes these actions out.
 pub fn tick(module: &Module, cluster: &mut Cluster, now: Now, actions: &mut Vec<Action>) {
+    if !module.settings.shares_states() {
+        return;
+    }
     STATES.with_borrow_mut(|states| {
+        // The message that makes this server ready may have brought registers as well.
+        let why = if states.was_ready { Why::Set } else { Why::New };
         actions.retain(|action| match action {
             Action::Changed { key, .. } => {
-                states.due.push(*key);
+                states.due.push((*key, why));
                 false
             }
             _ => true,
         });
+        states.was_ready = cluster.is_ready();
         states.look(module, cluster, now, actions);
         states.settle(module, cluster, now);
     });
@@ -95,13 +115,30 @@ pub fn own_node(module: &Module) -> Option<NodeHash> {
     Some(NodeHash::of(&settings.cluster.node))
 }
 
-/// Returns the name of a node, or its number if nobody of that name has been heard of since the start.
-pub fn name_of(module: &Module, node: NodeHash) -> String {
-    let rows = module.cluster.as_ref().map(show::rows).unwrap_or_default();
-    let mut names = rows.into_iter().filter_map(|row| row.name);
-    names
-        .find(|name| NodeHash::of(name) == node)
-        .unwrap_or_else(|| format!("{:016x}", node.0))
+/// The names of the nodes. They are read when one is first asked for, and not again.
+pub struct Names<'m> {
+    module: &'m Module,
+    read: OnceCell<HashMap<NodeHash, String>>,
+}
+
+impl<'m> Names<'m> {
+    /// Returns the names that are known now.
+    pub fn new(module: &'m Module) -> Self {
+        let read = OnceCell::new();
+        Names { module, read }
+    }
+
+    /// Returns the name of a node, or its number if nobody of that name has been heard of since the start.
+    pub fn of(&self, node: NodeHash) -> String {
+        let names = self.read.get_or_init(|| {
+            let memory = self.module.cluster.as_ref();
+            let rows = memory.map(show::rows).unwrap_or_default();
+            let names = rows.into_iter().filter_map(|row| row.name);
+            names.map(|name| (NodeHash::of(&name), name)).collect()
+        });
+        let number = || format!("{:016x}", node.0);
+        names.get(&node).cloned().unwrap_or_else(number)
+    }
 }
 
 impl States {
@@ -167,7 +204,8 @@ impl States {
                 if are_new {
                     cluster.set_list(self.lists.keys(), actions);
                 }
-                self.due.extend(relisted);
+                self.due
+                    .extend(relisted.into_iter().map(|key| (key, Why::New)));
                 self.unsettled = self.unsettled.wrapping_add(is_unsettled.into());
             }
             Err(error) => {
@@ -193,12 +231,13 @@ impl States {
             }
             let mut due = core::mem::take(&mut self.due);
             due.sort_unstable();
-            due.dedup();
-            for key in due {
+            due.dedup_by_key(|(key, _)| *key);
+            for (key, why) in due {
                 if let Some(register) = cluster.register(key) {
                     are_kept = true;
-                    if !self.settle_one(module, &pinned, (key, register), cluster, now, &mut feed) {
-                        self.due.push(key);
+                    let one = (key, register, why);
+                    if !self.settle_one(module, &pinned, one, cluster, now, &mut feed) {
+                        self.due.push((key, why));
                     }
                 }
             }
@@ -215,7 +254,7 @@ impl States {
         &mut self,
         module: &Module,
         pinned: &Pinned<'_>,
-        (key, register): (Key, Register),
+        (key, register, why): (Key, Register, Why),
         cluster: &mut Cluster,
         now: Now,
         feed: &mut Feed<'_>,
@@ -224,7 +263,6 @@ impl States {
             // It waits until a list has the destination.
             return true;
         };
-        keep(dest, key, register);
         for _ in 0..TRIES {
             let seen = look_at(module, dest.record());
             let look = Look {
@@ -244,12 +282,18 @@ impl States {
                 }
                 Happened::Nothing | Happened::Relisted => entry.seen = seen,
             }
+            if why == Why::New && is_measured(module, &register, &seen) {
+                keep(dest, key, register);
+                return true;
+            }
             match cluster.name_of(register.node) {
                 Some(name) => feed.set_node(name),
                 None => feed.set_node(&format!("{:016x}", register.node.0)),
             }
             if let Some(seen) = follow(module, dest, &register, &entry.seen, feed) {
                 entry.seen = seen;
+                // Only now: a state that is not yet the one of its register would look like a later act.
+                keep(dest, key, register);
                 return true;
             }
         }
@@ -264,6 +308,15 @@ fn keep(dest: &Dest, key: Key, register: Register) {
             cell.set(key, register);
         }
     }
+}
+
+/// Returns true if a register says only what pings find out here as well.
+fn is_measured(module: &Module, register: &Register, seen: &Seen) -> bool {
+    let decides = State(register.bits).union(seen.state);
+    let after = apply_set(seen.state, 0, State(register.bits), module.settings.compat);
+    Sound::applies(register, seen.base)
+        && !decides.intersects(State::ADMINISTRATIVE)
+        && would_be_pinged(module, after.state)
 }
 
 /// Has a destination follow a register if its state is the one that was seen. Returns what is seen after that; `None`,

@@ -5,12 +5,17 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 
 use super::plain_file::{self, FOR_US, path_of};
+use crate::dispatch::cluster::state::clock::Stamp;
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::register::Register;
+use crate::dispatch::cluster::state::registers::MOST_ORPHANS;
+use crate::dispatch::cluster::state::rules::{Rules, Sound};
 use crate::dispatch::list::state_file::{self, Kept, KeptState, KeptSwitch};
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, Outcome, State};
 use crate::dispatch::text::Whole;
+use crate::kamailio::cluster::lists::look_at;
+use crate::kamailio::cluster::states;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::observe::changes::author::STATE_FILE;
@@ -18,13 +23,14 @@ use crate::kamailio::probing::ping::{pings_on, set_pings};
 use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::log::{log_err, log_info};
 use crate::kamailio::server::memory::ShmArena;
-use crate::kamailio::server::time::now_ms;
+use crate::kamailio::server::time::{now_ms, wall_us};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::register::RegisterCell;
 use crate::shm::memory::refcount::Hold;
 use crate::shm::set::view::View;
 use crate::shm::table::sets::Table;
+use crate::shm::table::store::ReloadState;
 
 /// Bytes of heap that a kept state takes at most besides its URI, while the file is read or written.
 const KEPT_HEAP: usize = 400;
@@ -102,11 +108,12 @@ impl KeptFile {
                 let register = dest.record().register().and_then(RegisterCell::get);
                 if let Some((key, register)) = register {
                     heap::reserve(&mut all, 1)?;
-                    all.push((key, register));
+                    all.push((key, up_to_date(module, dest, register)));
                     self.registers.remove(&key);
                 }
             }
         }
+        state_file::keep_newest(&mut self.registers, MOST_ORPHANS);
         heap::reserve(&mut all, self.registers.len())?;
         heap::need((all.len() + self.registers.len()) * REGISTER_HEAP)?;
         all.extend(self.registers.iter().map(|(key, one)| (*key, *one)));
@@ -172,6 +179,28 @@ impl KeptFile {
         if !found.is_empty() {
             log_info!("{} states of destinations restored", found.len());
         }
+    }
+}
+
+/// Returns a register as the process of the cluster will write it, if somebody has set the destination and that process
+/// has not seen it yet. It may never do so: the server may end before, and then the older register would undo the act.
+fn up_to_date(module: &Module, dest: &Dest, register: Register) -> Register {
+    let seen = look_at(module, dest.record());
+    let lists_set_states = module.settings.reload_state == ReloadState::FromList;
+    let untold = seen.untold(State(register.bits), lists_set_states);
+    let (Some(flags), Some(node)) = (untold, states::own_node(module)) else {
+        return register;
+    };
+    if !Sound::applies(&register, seen.base) {
+        return register;
+    }
+    let ago_ms = now_ms().saturating_sub(seen.cause.1);
+    let at = Stamp::at((wall_us() / 1_000).saturating_sub(ago_ms));
+    Register {
+        stamp: at.max(Stamp(register.stamp.0.saturating_add(1))),
+        node,
+        bits: flags.bits(),
+        base: seen.base,
     }
 }
 

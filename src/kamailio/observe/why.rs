@@ -1,12 +1,10 @@
 //! Why a destination is in its state, in words: `dispatcher.ping_status` and the page say the same.
 
 use crate::dispatch::state::event::Cause;
-use crate::dispatch::state::probe::is_pinged;
 use crate::dispatch::state::transition::State;
-use crate::kamailio::cluster::states;
-use crate::kamailio::config::cfg;
+use crate::kamailio::cluster::states::{self, Names};
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::probing::ping::pings_on;
+use crate::kamailio::probing::ping::{pings_on, would_be_pinged};
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::probing::{Health, Last};
@@ -18,9 +16,7 @@ const BY_COMMAND: &str = "set by a command";
 
 /// Returns true if the destination is pinged, as things are now.
 pub fn is_pinged_now(module: &Module, dest: &Dest) -> bool {
-    module.settings.pings.is_some()
-        && pings_on(module)
-        && is_pinged(dest.record().state(), &cfg::mark_rules(module))
+    would_be_pinged(module, dest.record().state())
 }
 
 /// Says if pings are sent, and if not, why.
@@ -33,7 +29,7 @@ pub fn switch(module: &Module) -> &'static str {
 }
 
 /// Says in one sentence why a destination is in its state.
-pub fn why(module: &Module, dest: &Dest) -> String {
+pub fn why(module: &Module, names: &Names<'_>, dest: &Dest) -> String {
     let record = dest.record();
     let (state, counted) = record.status();
     let (cause, since_ms) = record.cause();
@@ -42,7 +38,7 @@ pub fn why(module: &Module, dest: &Dest) -> String {
         Cause::Start | Cause::Reload => AS_LISTED.to_owned(),
         Cause::Script => "set by the script (ds_mark_dst)".to_owned(),
         Cause::Rpc => BY_COMMAND.to_owned(),
-        Cause::Cluster => by_cluster(module, record),
+        Cause::Cluster => by_cluster(module, names, record),
         Cause::Ping => match record.health().and_then(Health::last) {
             Some(last) => by_ping(last),
             None => "found by pings".to_owned(),
@@ -80,11 +76,11 @@ pub fn why(module: &Module, dest: &Dest) -> String {
 
 /// Says who has decided a state that the cluster has set. Of states that were set before there was a cluster it knows
 /// nothing.
-fn by_cluster(module: &Module, record: &DestRecord) -> String {
+fn by_cluster(module: &Module, names: &Names<'_>, record: &DestRecord) -> String {
     let register = record.register().and_then(RegisterCell::get);
     let node = register.map(|(_, register)| register.node);
     match node.filter(|node| Some(*node) != states::own_node(module)) {
-        Some(node) => format!("set on {} (cluster)", states::name_of(module, node)),
+        Some(node) => format!("set on {} (cluster)", names.of(node)),
         None => BY_COMMAND.to_owned(),
     }
 }

@@ -7,6 +7,7 @@ use std::ffi::CString;
 use super::ping_result::{LEFT, settle};
 use crate::dispatch::list::destination::{Addr, SetId};
 use crate::dispatch::state::probe::{Unsent, is_pinged};
+use crate::dispatch::state::transition::State;
 use crate::dispatch::text::Escaped;
 use crate::dispatch::text::bare_uri;
 use crate::kamailio::config::cfg;
@@ -84,6 +85,13 @@ pub enum Due {
 /// Returns true while pings are sent.
 pub fn pings_on(module: &Module) -> bool {
     module.shared.pings_off.load(SeqCst) == 0
+}
+
+/// Returns true if a destination in this state would be pinged, as things are now.
+pub fn would_be_pinged(module: &Module, state: State) -> bool {
+    module.settings.pings.is_some()
+        && pings_on(module)
+        && is_pinged(state, &cfg::mark_rules(module))
 }
 
 /// Turns pings on or off. Returns true if they were on.

@@ -13,7 +13,7 @@ use crate::dispatch::text::Escaped;
 use crate::kamailio::cluster::bus;
 use crate::kamailio::cluster::lists::look_at;
 use crate::kamailio::cluster::show::{self, Row};
-use crate::kamailio::cluster::states;
+use crate::kamailio::cluster::states::Names;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::server::time::{local_text, now_ms};
 use crate::shm::cluster::inbox::{Command, Received};
@@ -76,10 +76,11 @@ fn dests(call: &RpcCall, module: &Module, set: SetId, uri: &[u8]) -> Result<(), 
         let missing = EditError::NotFound;
         return Err(format!("set {set}, {}: {missing}", Escaped(uri)));
     }
+    let names = Names::new(module);
     let answer = || -> Result<(), Full> {
         let array = call.add_struct()?.add_array(c"DESTS")?;
         for one in &decided {
-            one.show(module, &array.add_struct(c"DEST")?)?;
+            one.show(module, &names, &array.add_struct(c"DEST")?)?;
         }
         Ok(())
     };
@@ -104,7 +105,7 @@ impl Decided {
         }
     }
 
-    fn show(&self, module: &Module, node: &RpcNode<'_>) -> Result<(), Full> {
+    fn show(&self, module: &Module, names: &Names<'_>, node: &RpcNode<'_>) -> Result<(), Full> {
         let compat = module.settings.compat;
         node.add(c"URI", &self.uri)?;
         node.add(c"DUID", self.duid.as_ref())?;
@@ -114,7 +115,7 @@ impl Decided {
         };
         let wall_us = register.stamp.wall_ms().saturating_mul(1_000);
         let applies = Sound::applies(&register, self.seen.base);
-        node.add(c"NODE", &states::name_of(module, register.node))?;
+        node.add(c"NODE", &names.of(register.node))?;
         node.add(c"TIME", &local_text(wall_us))?;
         node.add(c"SET_TO", &State(register.bits).words(compat))?;
         node.add(c"APPLIED", i32::from(applies))?;

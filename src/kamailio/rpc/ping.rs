@@ -5,6 +5,7 @@ use super::rpc_reply::{Full, RpcCall, RpcNode};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::list::words::integer;
+use crate::kamailio::cluster::states::Names;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::Keep;
 use crate::kamailio::config::names;
@@ -95,6 +96,7 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
     if dests().next().is_none() {
         return Err("No Such Destination".into());
     }
+    let nodes = Names::new(module);
     let answer = || {
         let top = call.add_struct()?;
         top.add(c"PINGS", switch(module))?;
@@ -111,7 +113,7 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
             }
             let letters = dest.record().state().letters(module.settings.compat);
             node.add(c"FLAGS", &letters)?;
-            node.add(c"WHY", &why(module, dest))?;
+            node.add(c"WHY", &why(module, &nodes, dest))?;
             health(&node, module, dest)?;
             ping_counts(&node, dest)?;
             selection_counts(&node, dest)?;

@@ -1,6 +1,7 @@
 //! States that operators set on one server are those of all servers of the cluster.
 
 use std::fs;
+use std::mem;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use harness::cluster::{Cluster, Plan};
 use harness::database::{Database, Kind, Row};
 use harness::{Answer, Config, Kamailio, patience, poll, this_server, wait_for};
 use serde_json::{Value, json};
+
+use crate::held::{Stopped, process};
 
 const LIST: &str = "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002 8\n2 sip:127.0.0.1:7003 4\n\
                     3 sip:127.0.0.2:7004 0 0 duid=a\n3 sip:127.0.0.2:7004 0 0 duid=B\n\
@@ -234,6 +237,66 @@ fn a_server_that_was_away_takes_over_what_was_set_meanwhile() {
     // It still is the later act that wins.
     set(&cluster, 1, "a", "2", TWO);
     wait(&cluster, ["AX", "AX", "DX"]);
+}
+
+#[test]
+fn an_act_that_the_process_of_the_cluster_has_not_seen_survives_a_crash() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let list = "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n";
+    let mut cluster = Plan::of(1).on_loopback().make();
+    cluster.start(0, with_file(&cluster, 0, list));
+    cluster.wait_ready(patience(20));
+    set(&cluster, 0, "a", "2", ONE);
+    set(&cluster, 0, "d", "2", TWO);
+    let before = wait_registers(&cluster, 0, 2);
+    let server = cluster.server(0);
+    let stopped = Stopped::stop(process(server, |name| name == "dispatcher cluster"));
+    set(&cluster, 0, "d", "2", ONE);
+    set(&cluster, 0, "a", "2", TWO);
+    let kept = |text: &str| text.contains("\n2 0 4 sip:127.0.0.1:7001\n") && !text.contains(TWO);
+    wait_for("the lines of states", patience(5), || {
+        let text = fs::read_to_string(state_file(&cluster, 0)).ok()?;
+        kept(&text).then_some(())
+    });
+    assert_ne!(wait_registers(&cluster, 0, 2), before);
+    cluster.kill(0);
+    // It is no more.
+    mem::forget(stopped);
+    cluster.start(0, with_file(&cluster, 0, list));
+    assert_eq!(all(cluster.server(0)), ["AX", "DX"]);
+    cluster.wait_ready(patience(20));
+    assert_eq!(all(cluster.server(0)), ["AX", "DX"]);
+}
+
+#[test]
+fn a_server_that_joins_finds_out_itself_what_pings_find() {
+    if this_server::lacks_bus() {
+        return;
+    }
+    let list = "2 sip:127.0.0.1:7001\n2 sip:127.0.0.1:7002\n2 sip:127.0.0.1:7003\n";
+    let mut cluster = Plan::of(2).on_loopback().make();
+    // No ping is sent while this runs.
+    let pinging = |config: Config| config.param("ds_ping_interval", 3_600);
+    for node in 0..2 {
+        cluster.start(node, pinging(cluster.config(node, list)));
+    }
+    cluster.wait_ready(patience(20));
+    set(&cluster, 0, "ip", "2", ONE);
+    set(&cluster, 0, "i", "2", TWO);
+    set(&cluster, 0, "d", "2", THREE);
+    wait_all(&cluster, &["DX", "IX", "IP"]);
+    cluster.stop(1);
+    cluster.start(1, pinging(cluster.config(1, list)));
+    cluster.wait_ready(patience(20));
+    // Only the first one is pinged, so pings elsewhere may have found that it answers.
+    wait_flags(&cluster, 1, THREE, "DX");
+    wait_flags(&cluster, 1, TWO, "IX");
+    assert_eq!(flags(&cluster, 1, ONE), "AX");
+    // What is set now is done as it is said.
+    set(&cluster, 0, "ip", "2", ONE);
+    wait_all(&cluster, &["DX", "IX", "IP"]);
 }
 
 #[test]

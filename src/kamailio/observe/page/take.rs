@@ -6,6 +6,7 @@ use crate::dispatch::observe::page::{
     Change, Data, Has, MOST_SETS, Row, Set, Totals, concern, text,
 };
 use crate::dispatch::observe::shown::{Shown, Tally};
+use crate::kamailio::cluster::states::Names;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::names;
 use crate::kamailio::observe::why;
@@ -81,9 +82,10 @@ pub fn data(module: &Module, find: &Find) -> Result<Data, NoMemory> {
         all.push(set);
     }
     let matches = hits.len();
+    let nodes = Names::new(module);
     let rows = find.page(hits).into_iter().filter_map(|(set, at)| {
         let dest = all.get(set)?.view.dest(at)?;
-        Some(row(module, dest))
+        Some(row(module, &nodes, dest))
     });
     Ok(Data {
         host: host(),
@@ -155,8 +157,8 @@ fn round_trip_us(dest: &Dest) -> Option<u32> {
 }
 
 /// Returns why a destination is in its state, without the state and its age, which have columns of their own.
-fn reason(module: &Module, dest: &Dest) -> String {
-    let why = why::why(module, dest);
+fn reason(module: &Module, nodes: &Names<'_>, dest: &Dest) -> String {
+    let why = why::why(module, nodes, dest);
     let state = dest.record().state().words(module.settings.compat);
     let reason = match why.strip_prefix(&state) {
         // Who drains it stands before what was found besides.
@@ -167,7 +169,7 @@ fn reason(module: &Module, dest: &Dest) -> String {
     text(reason.as_bytes())
 }
 
-fn row(module: &Module, dest: &Dest) -> Row {
+fn row(module: &Module, nodes: &Names<'_>, dest: &Dest) -> Row {
     let record = dest.record();
     let compat = module.settings.compat;
     let state = record.state();
@@ -189,7 +191,7 @@ fn row(module: &Module, dest: &Dest) -> Row {
         letters: text(&state.letters(compat)),
         up: module.store.rules().usable(state),
         for_s: since_ms.map(|since| now_ms().saturating_sub(since) / 1_000),
-        why: reason(module, dest),
+        why: reason(module, nodes, dest),
         calls: record.load(),
         maxload: dest.maxload,
         selections: record.counted().map(DestCounts::selections),
