@@ -12,10 +12,16 @@ pub enum Name<'a> {
     Uri(&'a [u8], &'a [u8]),
 }
 
-/// Returns the identity of a destination. `nth` counts those of the set with the same name, from 1.
-#[must_use]
+/// As [`identity_by`].
+#[cfg(test)]
 pub fn identity(name: Name<'_>, nth: usize) -> u64 {
-    let mut text = Vec::with_capacity(128);
+    identity_by(&mut Vec::with_capacity(128), name, nth)
+}
+
+/// Returns the identity of a destination. `nth` counts those of the set with the same name, from 1. `text` is room for
+/// what is hashed.
+fn identity_by(text: &mut Vec<u8>, name: Name<'_>, nth: usize) -> u64 {
+    text.clear();
     match name {
         Name::Duid(duid) => {
             text.extend_from_slice(b"d:");
@@ -31,23 +37,30 @@ pub fn identity(name: Name<'_>, nth: usize) -> u64 {
     if nth > 1 {
         text.extend_from_slice(format!("\n{nth}").as_bytes());
     }
-    xxh64(&text)
+    xxh64(text)
 }
 
-/// Writes the identities of a set's destinations in order. Of those with the same name, the one that stands first in the
-/// list is the first; `line` gives the place of each in the list.
+/// Writes the identities of a set's destinations in order. Of those with the same name, the one that stands first in
+/// the list is the first; `line` gives the place of each in the list.
 pub fn write<'a>(to: &mut [u64], name: impl Fn(usize) -> Name<'a>, line: impl Fn(usize) -> u32) {
-    let mut order = Vec::with_capacity(to.len());
+    let mut text = Vec::with_capacity(128);
     for (at, to) in to.iter_mut().enumerate() {
-        *to = identity(name(at), 1);
-        order.push((*to, line(at), at));
+        *to = identity_by(&mut text, name(at), 1);
     }
+    let mut sorted = to.to_vec();
+    sorted.sort_unstable();
+    if sorted.is_sorted_by(|one, other| one < other) {
+        return;
+    }
+    let order = to.iter().enumerate();
+    let mut order: Vec<_> = order
+        .map(|(at, &identity)| (identity, line(at), at))
+        .collect();
     order.sort_unstable();
-    let alike = order.chunk_by(|(one, ..), (other, ..)| one == other);
-    for alike in alike.filter(|alike| alike.len() > 1) {
-        for (nth, &(.., at)) in (1..).zip(alike) {
+    for alike in order.chunk_by(|(one, ..), (other, ..)| one == other) {
+        for (nth, &(.., at)) in (1..).zip(alike).skip(1) {
             if let Some(to) = to.get_mut(at) {
-                *to = identity(name(at), nth);
+                *to = identity_by(&mut text, name(at), nth);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{call, config, sent};
-use harness::{Kamailio, Module};
+use harness::{Kamailio, Module, this_server};
 
 const KEYS: usize = 600;
 
@@ -43,6 +43,9 @@ fn fullest(places: &[String], count: usize) -> f64 {
 
 #[test]
 fn fewer_keys_move_than_with_the_c_module() {
+    if this_server::lacks_c_module() {
+        return;
+    }
     for count in [10, 100] {
         let uri = |n: usize| format!("sip:127.0.0.1:{}", 7000 + n);
         let line = |n: usize| format!("1 {} 0 0 duid=gw{n}\n", uri(n));
