@@ -101,6 +101,7 @@ impl<R: Rules> Cluster<R> {
             self.find_myself(message, hello);
             return self.hear_own_name(hello.uri, message.incarnation, 0, actions);
         }
+        self.hear_of_last_life(hello);
         let place = self.place_of(message, hello, actions);
         let Some(id) = place.filter(|id| self.is_next_hello(*id, message, actions)) else {
             self.counts.stale += 1;
@@ -264,6 +265,21 @@ impl<R: Rules> Cluster<R> {
             self.note(None, Note::NotAsked { uri }, actions);
         }
         may
+    }
+
+    /// Hears of the last life of this node, if that had a higher incarnation.
+    ///
+    /// Also from a peer whose hellos seem to be those of an earlier life: it may be the same with the peer, and then
+    /// neither would ever listen to the other.
+    fn hear_of_last_life(&mut self, hello: &Hello<'_>) {
+        let silent_ms = SUSPECT_HELLOS * self.settings.hello_ms;
+        for told in &hello.members {
+            let is_own = told.name == self.settings.node;
+            let is_over = told.uri == self.settings.uri || told.heard_ms >= silent_ms;
+            if is_own && is_over && told.incarnation > self.incarnation {
+                self.begin_life_after(told.incarnation);
+            }
+        }
     }
 
     /// Hears that a node with the name of this one was heard: it may be this one, its last life, or another node.

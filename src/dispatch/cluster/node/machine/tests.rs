@@ -420,6 +420,24 @@ fn a_node_that_starts_again_is_known_at_once_also_with_a_clock_set_back() {
 }
 
 #[test]
+fn two_nodes_that_know_a_higher_life_of_each_other_listen_to_each_other_again() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(4_000);
+    // Late messages of lives that are over, whose clocks were ahead.
+    for (from, to) in [(1, 2), (2, 1)] {
+        let life = net.node(from).incarnation + 1_000_000;
+        let first = format!("DSC 1.0 c=default n=lb{from} i={life:x} s=1 k=H");
+        let text = format!("{first} u={} r=1 p=3e8 t=1388 w=0 d=0\n", uri(from));
+        net.deliver(from, to, text.as_bytes());
+    }
+    net.run(3_000);
+    net.act_at(1, 4);
+    net.run(1_000);
+    assert_eq!(net.bits(), [Some(4); 2]);
+    assert_eq!(net.seen_by(1), ["+lb2"]);
+}
+
+#[test]
 fn the_younger_one_of_two_with_a_name_shares_nothing_while_both_are_there() {
     let mut net = Net::of(&[0, 0, 0]);
     net.node(3).settings.node = "lb1".to_owned();
