@@ -282,11 +282,12 @@ type View = (
     bool,
 );
 
-/// Returns what a node knows. Of URIs where nobody was heard it may learn by any message, so they do not count.
+/// Returns what a node knows. Of URIs where nobody was heard, and of a higher last life of its own, it may learn by any
+/// message, so these do not count.
 fn view<R: Rules>(node: &Cluster<R>) -> View {
     let heard = node
         .members()
-        .filter(|member| member.state != Shown::Unheard);
+        .filter(|one| one.peer.is_some() && one.state != Shown::Unheard);
     let members = heard.map(|one| (one.peer, one.incarnation, one.state, one.heard_ms));
     (
         members.collect(),
