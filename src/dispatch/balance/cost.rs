@@ -40,7 +40,7 @@ impl fmt::Display for Key {
     }
 }
 
-/// What a destination costs a key. The least is the cheapest.
+/// The cost of a destination for a key. The least cost wins.
 #[derive(Clone, Copy, Debug)]
 pub struct Cost {
     distance: u64,

@@ -3,7 +3,7 @@
 
 use crate::dispatch::hash::xxh64;
 
-/// What tells a destination from the others of its set.
+/// The identity tells a destination from the others of its set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name<'a> {
     /// Its unique id; capital and small letters are alike.

@@ -1,4 +1,4 @@
-//! What has happened to a destination since it was last looked at: whether somebody has set its state.
+//! Finds out whether somebody has set the state of a destination since the last look.
 //!
 //! Nobody tells of what he sets. Who has to know compares what he sees with what he saw, and that costs those nothing
 //! who set states. State, cause and list flags are words of their own, which their writers change one after the other:
@@ -8,10 +8,10 @@
 use super::event::Cause;
 use super::flags::State;
 
-/// What is seen of a destination at a moment. The cause must have been read before the state.
+/// A destination at one moment. The cause must have been read before the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// What has set the state, and when in milliseconds.
+    /// The cause of the state, and its time in milliseconds.
     pub cause: (Cause, u64),
     /// The state.
     pub state: State,
@@ -21,7 +21,7 @@ pub struct Seen {
     pub base: u32,
 }
 
-/// What has happened between two looks.
+/// The events between two looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happened {
     /// Nothing, or nothing but a measurement.
@@ -34,7 +34,7 @@ pub enum Happened {
     Unsettled,
 }
 
-/// What the one who looks knows beside what he sees.
+/// The knowledge of the observer besides the two looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Look {
     /// The last look found it [`Happened::Unsettled`]. Whoever was at it then has ended since.

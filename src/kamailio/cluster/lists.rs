@@ -36,7 +36,7 @@ struct Set {
 pub struct Entry {
     /// Its key; `None` if another one has the same.
     pub key: Option<Key>,
-    /// What was last seen of it.
+    /// Its state at the last look.
     pub seen: Seen,
     /// Somebody was at it then.
     pub again: bool,
@@ -53,7 +53,7 @@ pub struct Lists {
     places: Vec<(Key, u32)>,
 }
 
-/// What a walk has found.
+/// The findings of a walk.
 #[derive(Default)]
 pub struct Walked {
     /// The lists have changed since the last walk.

@@ -1,6 +1,6 @@
 //! Several servers as one dispatcher, over the bus between them (the server's module dmq).
 //!
-//! What the servers agree on, and how, is the domain's ([`crate::dispatch::cluster`]).
+//! The domain ([`crate::dispatch::cluster`]) has the states on which the servers agree, and the rules.
 //!
 //! | module | contents |
 //! | --- | --- |

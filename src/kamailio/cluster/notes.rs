@@ -1,4 +1,4 @@
-//! What the process of the cluster says in the log.
+//! The log lines of the process of the cluster.
 
 use std::collections::HashMap;
 

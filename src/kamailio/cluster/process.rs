@@ -45,7 +45,7 @@ thread_local! {
 /// A server of the cluster: this one.
 struct Node {
     cluster: Cluster,
-    /// What the cluster has counted of what stands in the server's counters.
+    /// The counts that stand in the server's counters already.
     counted: Counts,
     refusals: notes::Refusals,
     peace: Peace,

@@ -1,4 +1,4 @@
-//! What the process of the cluster shows to the other processes: its members, and whether it is ready.
+//! The members, and whether this server is ready, as the process of the cluster shows them to the others.
 
 use core::sync::atomic::Ordering::Relaxed;
 

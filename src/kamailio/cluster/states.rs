@@ -36,7 +36,7 @@ const RETRY_US: u64 = 2_000_000;
 /// How often a register is tried at once while somebody changes the state.
 const TRIES: usize = 8;
 
-/// What this process knows of the states.
+/// The states as this process knows them.
 #[derive(Default)]
 struct States {
     lists: Lists,

@@ -24,7 +24,7 @@ const FIRST_RELEASE: (u32, u32) = (5, 6);
 pub struct ClusterSettings {
     /// The name by which dmq knows the module.
     pub peer_id: &'static [u8],
-    /// What belongs to the cluster itself.
+    /// The settings of the cluster itself.
     pub cluster: Settings,
 }
 

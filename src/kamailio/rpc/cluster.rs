@@ -87,7 +87,7 @@ fn dests(call: &RpcCall, module: &Module, set: SetId, uri: &[u8]) -> Result<(), 
     Ok(answer()?)
 }
 
-/// What the cluster has decided on a destination, if it has.
+/// Returns what the cluster has decided for a destination, if anything.
 struct Decided {
     uri: Vec<u8>,
     duid: Option<Vec<u8>>,

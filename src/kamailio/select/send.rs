@@ -28,8 +28,8 @@ pub fn send_to(
     sent.then_some(()).ok_or(Failure::Refused)
 }
 
-/// The same of a selection that is traced, or counted for its destination or as a call. `hash` is what it had to choose
-/// by, if it had one.
+/// Sends as [`send_counted`] does, and traces the selection where traces are on. `hash` is the hash that led to the choice,
+/// if there was one.
 #[inline(always)]
 pub fn send_watched(
     module: &Module,
@@ -45,7 +45,7 @@ pub fn send_watched(
     send_counted(module, msg, request, view, choice)
 }
 
-/// The same of a selection that may be counted for its destination or as a call.
+/// Sends as [`send_to`] does, and counts the selection for its destination and as a call where that is wanted.
 #[inline(always)]
 pub fn send_counted(
     module: &Module,

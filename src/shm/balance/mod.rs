@@ -1,4 +1,4 @@
-//! What algorithms 100 to 107 know of the destinations of a set.
+//! The identities and weights of a set, for algorithms 100 to 107.
 //!
 //! | module | contents |
 //! | --- | --- |

@@ -1,4 +1,4 @@
-//! What came for the process that speaks with the other servers: messages, answers and commands.
+//! The inbox of the process that speaks with the other servers: messages, answers and commands.
 
 use crate::dispatch::list::destination::Addr;
 use crate::shm::memory::arena::ShmSafe;
@@ -53,7 +53,7 @@ pub enum Command {
     Forget(String),
 }
 
-/// What came, without its text.
+/// An entry without its text.
 #[derive(Clone, Copy)]
 pub struct Fixed {
     kind: u32,

@@ -7,7 +7,7 @@ use crate::shm::memory::arena::{Arena, OutOfMemory};
 
 /// The shared memory of the cluster. Made before the server forks, then copied by the fork.
 pub struct ClusterMemory<A: Arena> {
-    /// What came for the process.
+    /// Messages, answers and commands for the process.
     pub inbox: Inbox<A>,
     /// The members, as the process knows them.
     pub board: Board,

@@ -1,4 +1,4 @@
-//! What a node is to do: send, apply, log.
+//! Actions of a node: sending, applying, logging.
 
 use crate::dispatch::cluster::state::clock::Stamp;
 use crate::dispatch::cluster::state::key::Key;
@@ -31,7 +31,7 @@ pub enum Action {
     Changed {
         /// The destination.
         key: Key,
-        /// What was set.
+        /// The register that counts now.
         register: Register,
     },
     /// A node has come, or has come back.

@@ -63,7 +63,7 @@ pub enum Phase {
     Left,
 }
 
-/// What a node has counted since its start.
+/// The counts of a node since its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Messages that were sent.

@@ -14,7 +14,7 @@ pub struct Peer {
     pub configured: bool,
     /// True if it turned out to be this node itself.
     pub is_self: bool,
-    /// What is known of the node that was heard from there; `None` if none ever was.
+    /// The life of the node that was heard from there; `None` before the first hello.
     pub life: Option<Life>,
     /// When it gets the next hello.
     pub next_hello_ms: u64,
@@ -24,11 +24,11 @@ pub struct Peer {
     pub next_told: usize,
     /// When there was the last sign of it.
     pub remembered_ms: u64,
-    /// What was counted of it.
+    /// Its counts.
     pub counts: PeerCounts,
 }
 
-/// What is counted of a peer.
+/// The counts of a peer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerCounts {
     /// Messages that were sent to it.
@@ -115,7 +115,7 @@ pub struct Member<'a> {
     pub clock_ms: i64,
     /// True if it has the same registers, by its last hello.
     pub same: bool,
-    /// What was counted of it.
+    /// Its counts.
     pub counts: PeerCounts,
 }
 

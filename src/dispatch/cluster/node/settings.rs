@@ -1,8 +1,8 @@
-//! What the config says of the cluster, and limits.
+//! The settings of the cluster, and its limits.
 
 use crate::dispatch::cluster::text::hmac::HmacKey;
 
-/// What the config says of the cluster.
+/// The settings of the cluster.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The name of the cluster.

@@ -1,4 +1,4 @@
-//! What operators see of the nodes.
+//! The nodes as operators see them.
 
 use super::action::PeerId;
 use super::machine::{Cluster, Phase};

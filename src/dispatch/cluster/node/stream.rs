@@ -1,4 +1,4 @@
-//! What one node sends of its registers to another.
+//! The registers that one node sends to another.
 
 use super::action::{Action, PeerId, Ready};
 use super::cursor::Flight;

@@ -11,7 +11,7 @@ pub struct Key(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeHash(pub u64);
 
-/// What tells a destination from the others of its set, on every node.
+/// The key that tells a destination from all others, the same on every node.
 ///
 /// The local socket is left out: it differs from node to node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

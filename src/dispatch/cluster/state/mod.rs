@@ -1,4 +1,4 @@
-//! What nodes agree on.
+//! The state on which nodes agree.
 //!
 //! | module | contents |
 //! | --- | --- |

@@ -1,9 +1,9 @@
-//! What an operator has set of one destination, and which of two such values counts.
+//! The register of a destination, and which of two registers counts.
 
 use super::clock::Stamp;
 use super::key::{Key, NodeHash, hash};
 
-/// What was set of one destination, by whom and when.
+/// The state that was set for one destination, by whom and when.
 ///
 /// Registers are in a total order, by their fields from first to last. The greatest one counts, on every node. The
 /// greatest of several values does not depend on the order or the number of times in which they were compared, so all

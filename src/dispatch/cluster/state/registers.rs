@@ -27,7 +27,7 @@ pub struct Registers {
     orphans: BTreeSet<(Stamp, Key)>,
 }
 
-/// What became of a register that has arrived.
+/// The outcome for a register that has arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Merged {
     /// It counts now.

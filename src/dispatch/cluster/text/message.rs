@@ -1,4 +1,4 @@
-//! What a message says.
+//! The content of messages.
 
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::register::Register;
@@ -35,16 +35,16 @@ pub struct Message<'m> {
     pub incarnation: u64,
     /// The number of the message within that life.
     pub number: u64,
-    /// What it says.
+    /// Its content.
     pub content: Content<'m>,
 }
 
-/// What a message says, by its kind.
+/// The content of a message, by its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content<'m> {
     /// The sender is there.
     Hello(Hello<'m>),
-    /// What operators have set.
+    /// States that operators have set.
     Data(Data),
     /// The sender leaves.
     Leave,
@@ -52,7 +52,7 @@ pub enum Content<'m> {
     Unknown,
 }
 
-/// What a hello says.
+/// The content of a hello.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hello<'m> {
     /// Where the sender is reached.
@@ -71,7 +71,7 @@ pub struct Hello<'m> {
     pub members: Vec<Told<'m>>,
 }
 
-/// What a hello tells of another member.
+/// Another member, as a hello tells of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told<'m> {
     /// Its name.

@@ -31,7 +31,7 @@ pub enum Refusal {
         line: usize,
         /// The byte of the line, from 1.
         column: usize,
-        /// What should be there.
+        /// The word that should be there.
         expected: &'static str,
     },
     /// It is of a later version that says so.
@@ -203,7 +203,7 @@ struct Words<'m> {
     line: usize,
     /// The column of what is still to be read.
     column: usize,
-    /// What is still to be read; `None` after the last word.
+    /// The rest of the line; `None` after the last word.
     rest: Option<&'m [u8]>,
 }
 
