@@ -21,9 +21,9 @@ const WORDS: [&str; 3] = ["d", "drain", "a"];
 /// Destinations that take turns.
 const DESTS: usize = 10;
 
-fn changes(row: &mut Row, cluster: &Cluster, count: usize, limit: Duration) {
+fn changes(row: &mut Row, cluster: &Cluster, limit: Duration) {
     let mut times = Vec::new();
-    for number in 0..count {
+    for number in 0..row.scale.times(200, 30) {
         if row.has_failed() {
             break;
         }
@@ -51,12 +51,7 @@ fn changes(row: &mut Row, cluster: &Cluster, count: usize, limit: Duration) {
 pub fn plain(scale: Scale) -> Row {
     let mut row = Row::new(scale, "p99 < 250 ms");
     let cluster = cluster(3, DESTS);
-    changes(
-        &mut row,
-        &cluster,
-        scale.times(200, 30),
-        Duration::from_millis(250),
-    );
+    changes(&mut row, &cluster, Duration::from_millis(250));
     row
 }
 
@@ -70,12 +65,7 @@ pub fn lossy(scale: Scale) -> Row {
         reordered: 0.05,
         ..Condition::default()
     });
-    changes(
-        &mut row,
-        &cluster,
-        scale.times(200, 30),
-        Duration::from_secs(1),
-    );
+    changes(&mut row, &cluster, Duration::from_secs(1));
     row
 }
 
@@ -84,12 +74,7 @@ pub fn loopback(scale: Scale) -> Row {
     let mut row = Row::new(scale, "p99 < 250 ms");
     let mut cluster = Plan::of(3).on_loopback().make();
     cluster.start_all(&lines(DESTS));
-    changes(
-        &mut row,
-        &cluster,
-        scale.times(200, 30),
-        Duration::from_millis(250),
-    );
+    changes(&mut row, &cluster, Duration::from_millis(250));
     row
 }
 

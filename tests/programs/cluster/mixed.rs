@@ -1,12 +1,11 @@
 //! Nodes of different kinds: the C module, another server, a later version of the messages; and TLS.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use harness::cluster::{Cluster, Plan};
 use harness::module::Server;
-use harness::{Module, patience, this_server};
+use harness::{Module, certificate, patience, this_server};
 
 use super::node::Node;
 use super::row::{Row, Scale};
@@ -251,25 +250,4 @@ fn tls_config(cluster: &Cluster, node: usize) -> harness::Config {
         config = config.param("ds_dmq_peer", uri(other));
     }
     config
-}
-
-/// A key and a certificate `name.pem`, signed by `ca`, or by itself.
-fn certificate(dir: &Path, name: &str, ca: Option<&str>) {
-    let file = |name: &str, end: &str| dir.join(format!("{name}.{end}")).display().to_string();
-    let mut command = Command::new("openssl");
-    command.args([
-        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-    ]);
-    command.args(["-subj", &format!("/CN={name}.test")]);
-    command.args(["-keyout", &file(name, "key"), "-out", &file(name, "pem")]);
-    if let Some(ca) = ca {
-        command.args(["-CA", &file(ca, "pem"), "-CAkey", &file(ca, "key")]);
-        command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    }
-    let out = command.output().expect("openssl runs");
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
 }

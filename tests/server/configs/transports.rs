@@ -1,31 +1,9 @@
 //! Trunks over TLS and TCP, with certificates made for the test.
 
 use std::path::Path;
-use std::process::Command;
 
 use super::stage::{Peers, Stage, both};
-use harness::{Config, Kamailio, Module, TempDir, free_port, patience};
-
-/// A key and a certificate `name.pem`, signed by `ca`, or by itself.
-fn certificate(dir: &Path, name: &str, ca: Option<&str>) {
-    let file = |name: &str, end: &str| dir.join(format!("{name}.{end}")).display().to_string();
-    let mut command = Command::new("openssl");
-    command.args([
-        "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-    ]);
-    command.args(["-subj", &format!("/CN={name}.test")]);
-    command.args(["-keyout", &file(name, "key"), "-out", &file(name, "pem")]);
-    if let Some(ca) = ca {
-        command.args(["-CA", &file(ca, "pem"), "-CAkey", &file(ca, "key")]);
-        command.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    }
-    let out = command.output().expect("openssl runs");
-    assert!(
-        out.status.success(),
-        "{}",
-        String::from_utf8_lossy(&out.stderr)
-    );
-}
+use harness::{Config, Kamailio, Module, TempDir, certificate, free_port, patience};
 
 /// Everybody shows the certificate of their name; the border wants one of our authority.
 fn tls_config(certs: &Path, name: &str) -> String {
