@@ -135,7 +135,13 @@ impl Node {
         // What cannot be sent has its answer at once, which may lead to further actions.
         while !actions.is_empty() {
             for action in mem::take(&mut actions) {
-                has_changed |= !matches!(action, Action::Send { .. } | Action::Broadcast { .. });
+                has_changed |= !matches!(
+                    action,
+                    Action::Send { .. }
+                        | Action::Broadcast { .. }
+                        | Action::Viewed { .. }
+                        | Action::Counted { .. }
+                );
                 self.act(memory, action, &mut actions);
             }
         }
@@ -191,7 +197,7 @@ impl Node {
                 }
             }
             Action::Broadcast { body } => _ = bus::broadcast(&body),
-            Action::Changed { .. } => {}
+            Action::Changed { .. } | Action::Viewed { .. } | Action::Counted { .. } => {}
             Action::NodeUp { name, uri } => {
                 log_info!("cluster: {name} is up");
                 tell(memory, Flip::Up, name, uri);

@@ -34,6 +34,16 @@ pub enum Action {
         /// The register that counts now.
         register: Register,
     },
+    /// A node has sent its view of a destination.
+    Viewed {
+        /// The destination.
+        key: Key,
+    },
+    /// A node has sent how many calls it counts for a destination.
+    Counted {
+        /// The destination.
+        key: Key,
+    },
     /// A node has come, or has come back.
     NodeUp {
         /// Its name.

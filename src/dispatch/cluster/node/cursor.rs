@@ -1,27 +1,47 @@
-//! How far a peer has come with the registers of this node.
+//! How far a peer has come with the registers and the figures of this node.
 
-/// How far a peer has come with the registers of this node, by the order of their changes here.
+/// How far a peer has come with what this node has to tell, by the order of changes here.
 #[derive(Clone, Debug)]
 pub struct Cursor {
-    /// The peer has what it is to have up to this change.
+    /// The peer has the registers that it is to have up to this change.
     pub acked: u64,
     /// True while all registers are sent. Once the peer has acknowledged the last one of them, only those are sent that were decided here: what others decide they send themselves.
     pub all: bool,
+    /// The peer has this node's figures up to these changes.
+    pub figures: Reached,
     /// The message that is under way.
     pub flight: Option<Flight>,
 }
 
-/// A message with registers that is under way.
+/// How far a peer has come with each kind of figures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// The views of destinations that are pinged here.
+    pub views: u64,
+    /// The calls that are counted here.
+    pub calls: u64,
+}
+
+/// A message with registers or figures that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flight {
     /// Its number.
     pub number: u64,
-    /// Where the peer is once it has taken the message.
-    pub up_to: u64,
-    /// True if it has the last one of all registers.
-    pub end: bool,
+    /// Its registers, if it has any, or says that there are no more.
+    pub registers: Option<Batch>,
+    /// How far the peer has come with figures once it has taken the message.
+    pub figures: Reached,
     /// When it was sent.
     pub sent_ms: u64,
+}
+
+/// The registers of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Where the peer is once it has taken them.
+    pub up_to: u64,
+    /// True if the last one of all registers is among them.
+    pub end: bool,
 }
 
 impl Cursor {
@@ -31,11 +51,28 @@ impl Cursor {
         Self {
             acked: 0,
             all,
+            figures: Reached { views: 0, calls: 0 },
             flight: None,
         }
     }
 
-    /// Takes notice that the peer has everything up to `last`.
+    /// Has all registers sent. None are under way.
+    pub fn send_all(&mut self) {
+        (self.acked, self.all) = (0, true);
+    }
+
+    /// Has all figures sent: the peer knows nothing of this life of the node.
+    pub fn send_figures(&mut self) {
+        (self.figures, self.flight) = (Reached::default(), None);
+    }
+
+    /// Tells whether a message with registers is under way.
+    #[must_use]
+    pub fn sends_registers(&self) -> bool {
+        self.flight.is_some_and(|flight| flight.registers.is_some())
+    }
+
+    /// Takes notice that the peer has all registers up to `last`.
     pub fn skip_to(&mut self, last: u64) {
         self.acked = last;
         self.all = false;
@@ -46,8 +83,11 @@ impl Cursor {
         let Some(flight) = self.flight.take_if(|flight| flight.number == number) else {
             return false;
         };
-        self.acked = self.acked.max(flight.up_to);
-        self.all &= !flight.end;
+        if let Some(Batch { up_to, end }) = flight.registers {
+            self.acked = self.acked.max(up_to);
+            self.all &= !end;
+        }
+        self.figures = flight.figures;
         true
     }
 }
@@ -61,8 +101,8 @@ mod tests {
         let mut cursor = Cursor::at_start(true);
         let flight = |number, up_to, end| Flight {
             number,
-            up_to,
-            end,
+            registers: Some(Batch { up_to, end }),
+            figures: Reached::default(),
             sent_ms: 0,
         };
         cursor.flight = Some(flight(1, 5, false));
@@ -80,12 +120,33 @@ mod tests {
         let mut cursor = Cursor::at_start(true);
         cursor.flight = Some(Flight {
             number: 1,
-            up_to: 5,
-            end: false,
+            registers: Some(Batch {
+                up_to: 5,
+                end: false,
+            }),
+            figures: Reached::default(),
             sent_ms: 0,
         });
         cursor.skip_to(9);
         assert!(cursor.arrived(1));
         assert_eq!((cursor.acked, cursor.all), (9, false));
+    }
+
+    #[test]
+    fn figures_move_no_registers() {
+        let mut cursor = Cursor::at_start(true);
+        let figures = Reached { views: 3, calls: 4 };
+        cursor.flight = Some(Flight {
+            number: 1,
+            registers: None,
+            figures,
+            sent_ms: 0,
+        });
+        assert!(!cursor.sends_registers());
+        assert!(cursor.arrived(1));
+        assert_eq!((cursor.acked, cursor.all), (0, true));
+        assert_eq!(cursor.figures, figures);
+        cursor.send_figures();
+        assert_eq!(cursor.figures, Reached::default());
     }
 }

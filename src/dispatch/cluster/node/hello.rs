@@ -3,7 +3,7 @@
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use super::action::{Action, Note, PeerId, Ready};
-use super::cursor::Cursor;
+use super::cursor::Reached;
 use super::machine::{Cluster, Phase};
 use super::peer::{Life, State};
 use super::settings::{JOIN_HELLO_MS, SUSPECT_HELLOS};
@@ -54,7 +54,7 @@ impl<R: Rules> Cluster<R> {
             hello_ms: self.settings.hello_ms,
             dead_ms: self.settings.dead_ms,
             wall_ms: now.wall_ms,
-            digest: self.shares().then_some(self.registers.digest()),
+            digest: self.shares_states().then_some(self.registers.digest()),
             members,
         }
     }
@@ -78,6 +78,7 @@ impl<R: Rules> Cluster<R> {
                 uri: &peer.uri,
                 incarnation: life.incarnation,
                 heard_ms: self.time_ms.saturating_sub(life.heard_ms),
+                taken: life.taken_number > 0,
             };
             match room.checked_sub(line_bytes(&told)) {
                 Some(rest) => room = rest,
@@ -109,9 +110,10 @@ impl<R: Rules> Cluster<R> {
         };
         let (time_ms, own, incarnation) = (self.time_ms, &self.settings.node, self.incarnation);
         let mut of_us = hello.members.iter().filter(|told| told.name == own);
-        let knows_us = of_us.any(|told| told.incarnation == incarnation);
+        let of_us = of_us.find(|told| told.incarnation == incarnation);
+        let knows_us = of_us.is_some();
         let (last, digest) = (self.registers.last(), self.registers.digest());
-        let shares = self.shares();
+        let shares = self.shares_states();
         let Some(peer) = self.peers.get_mut(id) else {
             return;
         };
@@ -125,10 +127,15 @@ impl<R: Rules> Cluster<R> {
         life.heard(hello, source, time_ms, now.wall_ms);
         life.hello_number = message.number;
         life.knows_us = knows_us;
+        // It has forgotten this node, and what it had of its figures with it.
+        let has_lost = of_us.is_some_and(|told| !told.taken);
+        if has_lost && life.cursor.figures != Reached::default() {
+            life.cursor.send_figures();
+        }
         // Of a hello to an earlier life nothing follows for this one.
         if shares && knows_us && life.digest.is_some() {
             if life.compare(digest) {
-                life.cursor = Cursor::at_start(true);
+                life.cursor.send_all();
             } else if life.same {
                 life.cursor.skip_to(last);
             }
@@ -352,10 +359,14 @@ impl<R: Rules> Cluster<R> {
         Some(id)
     }
 
-    /// Tells whether this node exchanges states: not after it has left, nor while another one has its name.
+    /// Tells whether this node exchanges anything but hellos: not after it has left, nor while another one has its name.
     pub(super) fn shares(&self) -> bool {
-        let is_there = self.phase != Phase::Left && self.yields_to_ms <= self.time_ms;
-        self.settings.share_states && is_there
+        self.phase != Phase::Left && self.yields_to_ms <= self.time_ms
+    }
+
+    /// Tells whether this node exchanges states that operators have set.
+    pub(super) fn shares_states(&self) -> bool {
+        self.settings.share_states && self.shares()
     }
 }
 

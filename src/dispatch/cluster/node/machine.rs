@@ -5,7 +5,6 @@ use core::mem::{self, Discriminant};
 use std::collections::HashMap;
 
 use super::action::{Action, Command, Note, PeerId, Ready};
-use super::cursor::Cursor;
 use super::peer::State;
 use super::peers::Peers;
 use super::settings::{
@@ -13,10 +12,12 @@ use super::settings::{
     UNKNOWN_THERE_MS,
 };
 use crate::dispatch::cluster::state::clock::{Clock, Now};
+use crate::dispatch::cluster::state::figures::Figures;
 use crate::dispatch::cluster::state::key::{Key, NodeHash};
 use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::cluster::state::registers::{Merged, Registers};
 use crate::dispatch::cluster::state::rules::{Rules, Sound};
+use crate::dispatch::cluster::state::view::View;
 use crate::dispatch::cluster::text::message::{Content, MOST_INCARNATION, Message};
 use crate::dispatch::cluster::text::write::write;
 
@@ -36,6 +37,10 @@ pub struct Cluster<R: Rules = Sound> {
     started_as: u64,
     pub(super) peers: Peers,
     pub(super) registers: Registers,
+    /// The views of the destinations that are pinged here.
+    pub(super) views: Figures<View>,
+    /// The calls that are counted here.
+    pub(super) calls: Figures<u32>,
     pub(super) clock: Clock,
     pub(super) phase: Phase,
     /// The node's own time.
@@ -72,7 +77,7 @@ pub struct Counts {
     pub sent_bytes: u64,
     /// Messages that have arrived.
     pub received: u64,
-    /// Messages with registers that were sent again, because no answer came.
+    /// Messages with data that were sent again, because no answer came.
     pub retried: u64,
     /// Messages and registers that were refused here, and messages that peers have refused.
     pub refused: u64,
@@ -129,6 +134,8 @@ impl<R: Rules> Cluster<R> {
             started_as: incarnation,
             peers,
             registers,
+            views: Figures::default(),
+            calls: Figures::default(),
             clock,
             phase: Phase::Joining,
             time_ms,
@@ -174,6 +181,7 @@ impl<R: Rules> Cluster<R> {
             200..300 => {
                 let life = peer.life.as_mut();
                 if life.is_some_and(|life| life.cursor.arrived(number)) {
+                    self.forget_what_all_have();
                     self.send_data(id, actions);
                 }
             }
@@ -202,6 +210,17 @@ impl<R: Rules> Cluster<R> {
         };
         self.registers.merge::<R>(key, register);
         register
+    }
+
+    /// Sets the view of a destination that is pinged here; `None` if it is pinged no longer. The peers get it at the next
+    /// tick.
+    pub fn set_view(&mut self, key: Key, view: Option<View>) {
+        self.views.set(key, view);
+    }
+
+    /// Sets how many calls are counted here for a destination. The peers get it at the next tick.
+    pub fn set_calls(&mut self, key: Key, calls: u32) {
+        self.calls.set(key, Some(calls).filter(|calls| *calls > 0));
     }
 
     /// Takes notice of which destinations the list now has.
@@ -244,7 +263,7 @@ impl<R: Rules> Cluster<R> {
                 }
                 for (_, peer) in self.peers.iter_mut() {
                     if let Some(life) = &mut peer.life {
-                        life.cursor = Cursor::at_start(true);
+                        life.cursor.send_all();
                     }
                 }
                 true
@@ -293,7 +312,7 @@ impl<R: Rules> Cluster<R> {
         self.phase == Phase::Ready
     }
 
-    /// Tells whether a message with registers is under way: then answers are worth looking at more often.
+    /// Tells whether a message is under way that is to be acknowledged: then answers are worth looking at more often.
     #[must_use]
     pub fn is_sending(&self) -> bool {
         let mut alive = self.peers.alive();
@@ -322,6 +341,8 @@ impl<R: Rules> Cluster<R> {
             peer.next_hello_ms = self.time_ms;
             if let Some(life) = &mut peer.life {
                 life.knows_us = false;
+                // Nobody has figures of this life.
+                life.cursor.send_figures();
             }
         }
     }

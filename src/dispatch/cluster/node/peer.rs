@@ -1,8 +1,12 @@
 //! One other node, as this one knows it.
 
+use std::collections::HashMap;
+
 use super::action::PeerId;
 use super::cursor::Cursor;
 use super::settings::{JOIN_HELLO_MS, MOST_PERIOD_MS, SUSPECT_HELLOS, Settings};
+use crate::dispatch::cluster::state::key::Key;
+use crate::dispatch::cluster::state::view::View;
 use crate::dispatch::cluster::text::message::{Hello, Message};
 
 /// Another node: a place where there is one, or should be one.
@@ -56,7 +60,7 @@ pub struct Life {
     pub vouched_ms: u64,
     /// The number of the last hello.
     pub hello_number: u64,
-    /// The number of the last message with registers that was taken.
+    /// The number of the last message with data that was taken.
     pub taken_number: u64,
     /// True if its last hello says that it knows this life of this node.
     pub knows_us: bool,
@@ -72,7 +76,11 @@ pub struct Life {
     pub digest: Option<u64>,
     /// True if its last hello had the digest of this node's registers.
     pub same: bool,
-    /// How far it has come with the registers of this node.
+    /// Its views of the destinations that it pings.
+    pub views: HashMap<Key, View>,
+    /// The calls that it counts for destinations.
+    pub calls: HashMap<Key, u32>,
+    /// How far it has come with the registers and figures of this node.
     pub cursor: Cursor,
     /// True if registers were exchanged with it since its last hello.
     pub moved: bool,
@@ -216,6 +224,8 @@ impl Life {
             clock_ms: 0,
             digest: None,
             same: false,
+            views: HashMap::new(),
+            calls: HashMap::new(),
             cursor: Cursor::at_start(all),
             moved: false,
             differed: 0,
@@ -261,7 +271,7 @@ impl Life {
     /// They differ for a moment after each change, so they must differ in several hellos in a row while nothing is exchanged.
     pub fn compare(&mut self, own_digest: u64) -> bool {
         self.same = self.digest == Some(own_digest);
-        let quiet = !core::mem::take(&mut self.moved) && self.cursor.flight.is_none();
+        let quiet = !core::mem::take(&mut self.moved) && !self.cursor.sends_registers();
         if self.same {
             (self.differed, self.patience) = (0, Self::PATIENCE);
             return false;

@@ -1,15 +1,22 @@
-//! The registers that one node sends to another.
+//! The registers and figures that one node sends to another.
+
+use std::collections::HashMap;
 
 use super::action::{Action, PeerId, Ready};
-use super::cursor::Flight;
+use super::cursor::{Batch, Flight, Reached};
 use super::machine::Cluster;
 use super::peer::Life;
 use super::settings::{ANSWER_MS, MOST_BEHIND};
 use crate::dispatch::cluster::state::clock::Now;
+use crate::dispatch::cluster::state::figures::Figures;
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::register::Register;
+use crate::dispatch::cluster::state::registers::MOST_ORPHANS;
 use crate::dispatch::cluster::state::rules::Rules;
-use crate::dispatch::cluster::text::message::{Content, Data, MOST_REGISTERS, Message};
+use crate::dispatch::cluster::text::message::{
+    Content, Data, MOST_REGISTERS, MOST_WRITTEN, Message,
+};
+use crate::dispatch::cluster::text::write::{CALLS_BYTES, MOST_AROUND, REGISTER_BYTES, VIEW_BYTES};
 
 impl<R: Rules> Cluster<R> {
     /// Sends a peer what it does not have yet, if nothing is under way to it.
@@ -19,53 +26,83 @@ impl<R: Rules> Cluster<R> {
         let Some(life) = self.peers.get(id).and_then(|peer| peer.alive()) else {
             return;
         };
-        let listens = life.knows_us && life.digest.is_some() && self.shares();
         let silent = life.is_suspect(&self.settings, self.time_ms);
-        if !listens || silent || life.cursor.flight.is_some() {
+        if !life.knows_us || !self.shares() || silent || life.cursor.flight.is_some() {
             return;
         }
         let to = life.incarnation;
-        let mut wanted = self.wanted_by(life);
-        let mut registers = Vec::new();
-        let mut up_to = self.registers.last();
-        for (change, key, register) in wanted.by_ref().take(MOST_REGISTERS) {
-            registers.push((key, register));
-            up_to = change;
-        }
-        let is_last = wanted.next().is_none();
-        drop(wanted);
-        if is_last {
-            up_to = self.registers.last();
-        }
-        let end = life.cursor.all && is_last;
-        let needed = !registers.is_empty() || end;
+        let (registers, batch) = self.registers_for(life);
+        let sends_registers = !registers.is_empty() || batch.end;
+        let mut room = MOST_WRITTEN - MOST_AROUND - registers.len() * REGISTER_BYTES;
+        let reached = life.cursor.figures;
+        let (views, views_up_to) = take(&self.views, reached.views, VIEW_BYTES, &mut room);
+        let (calls, calls_up_to) = take(&self.calls, reached.calls, CALLS_BYTES, &mut room);
+        let figures = Reached {
+            views: views_up_to,
+            calls: calls_up_to,
+        };
+        let needed = sends_registers || !views.is_empty() || !calls.is_empty();
         let flight = needed.then(|| {
             let number = self.last_number + 1;
             let content = Content::Data(Data {
                 to,
-                end: end && self.is_ready(),
+                end: batch.end && self.is_ready(),
                 registers,
+                views,
+                calls,
             });
             let body = self.compose(number, content);
             self.send(id, number, body, actions);
             Flight {
                 number,
-                up_to,
-                end,
+                registers: sends_registers.then_some(batch),
+                figures,
                 sent_ms: self.time_ms,
             }
         });
         let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {
             return;
         };
-        match flight {
-            Some(_) => {
-                life.moved = true;
-                life.cursor.flight = flight;
-            }
+        life.moved |= sends_registers;
+        life.cursor.flight = flight;
+        if !sends_registers {
             // What has changed since then came from others.
-            None => life.cursor.acked = up_to,
+            life.cursor.acked = batch.up_to;
         }
+        if !needed {
+            life.cursor.figures = figures;
+        }
+    }
+
+    /// Returns the registers that a member is to get next, and where it is once it has taken them.
+    fn registers_for(&self, life: &Life) -> (Vec<(Key, Register)>, Batch) {
+        let mut registers = Vec::new();
+        if life.digest.is_none() || !self.shares_states() {
+            let up_to = life.cursor.acked;
+            return (registers, Batch { up_to, end: false });
+        }
+        let mut wanted = self.wanted_by(life);
+        let mut up_to = self.registers.last();
+        for (change, key, register) in wanted.by_ref().take(MOST_REGISTERS) {
+            registers.push((key, register));
+            up_to = change;
+        }
+        let is_last = wanted.next().is_none();
+        if is_last {
+            up_to = self.registers.last();
+        }
+        let end = life.cursor.all && is_last;
+        (registers, Batch { up_to, end })
+    }
+
+    /// Forgets figures that were taken back, once no peer has them any more.
+    pub(super) fn forget_what_all_have(&mut self) {
+        let lives = || self.peers.iter().filter_map(|(_, peer)| peer.life.as_ref());
+        let least = |of: fn(&Reached) -> u64| lives().map(|life| of(&life.cursor.figures)).min();
+        let views = least(|reached| reached.views);
+        let calls = least(|reached| reached.calls);
+        self.views.all_have(views.unwrap_or(u64::MAX));
+        self.calls.all_have(calls.unwrap_or(u64::MAX));
     }
 
     /// Returns what a peer is to get and has not acknowledged.
@@ -77,7 +114,7 @@ impl<R: Rules> Cluster<R> {
 
     /// Returns how many registers a member is to get and has not acknowledged, as far as they are counted.
     pub(super) fn behind(&self, life: &Life) -> u64 {
-        if life.is_alive() && life.digest.is_some() && self.shares() {
+        if life.is_alive() && life.digest.is_some() && self.shares_states() {
             self.wanted_by(life).take(MOST_BEHIND).count() as u64
         } else {
             0
@@ -101,7 +138,7 @@ impl<R: Rules> Cluster<R> {
         }
     }
 
-    /// Registers have arrived.
+    /// Data have arrived.
     pub(super) fn take_data(
         &mut self,
         now: Now,
@@ -110,7 +147,7 @@ impl<R: Rules> Cluster<R> {
         data: &Data,
         actions: &mut Vec<Action>,
     ) {
-        if !self.shares() || !R::is_for(data.to, self.incarnation) {
+        if !R::is_for(data.to, self.incarnation) {
             self.counts.stale += 1;
             return;
         }
@@ -126,20 +163,61 @@ impl<R: Rules> Cluster<R> {
             self.counts.stale += 1;
             return;
         }
-        if !data.registers.is_empty() {
-            self.forget_what_is_ahead(now);
+        life.taken_number = message.number;
+        life.heard_ms = time_ms;
+        if self.shares_states() {
+            self.take_registers(now, id, data, actions);
         }
+        let most = self.registers.listed() + MOST_ORPHANS;
         let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {
             return;
         };
-        life.taken_number = message.number;
-        life.heard_ms = time_ms;
-        life.moved = true;
+        for (key, view) in &data.views {
+            keep(&mut life.views, *key, *view, most);
+            actions.push(Action::Viewed { key: *key });
+        }
+        for (key, calls) in &data.calls {
+            keep(&mut life.calls, *key, *calls, most);
+            actions.push(Action::Counted { key: *key });
+        }
+    }
+
+    /// Merges the registers that a peer has sent.
+    fn take_registers(&mut self, now: Now, id: PeerId, data: &Data, actions: &mut Vec<Action>) {
+        if !data.registers.is_empty() {
+            self.forget_what_is_ahead(now);
+        }
+        if let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) {
+            life.moved |= data.end || !data.registers.is_empty();
+        }
         for &register in &data.registers {
             self.merge(now, id, register, actions);
         }
         if data.end {
             self.become_ready(Ready::Synced, actions);
         }
+    }
+}
+
+/// Takes the figures that changed after a change, as far as there is room for their lines. Returns up to which change
+/// these are all.
+fn take<V: Copy + PartialEq>(
+    figures: &Figures<V>,
+    after: u64,
+    line_bytes: usize,
+    room: &mut usize,
+) -> (Vec<(Key, Option<V>)>, u64) {
+    let (taken, up_to) = figures.changed_after(after, *room / line_bytes);
+    *room = room.saturating_sub(taken.len() * line_bytes);
+    (taken, up_to)
+}
+
+/// Keeps a figure of a peer, or removes it. Of destinations that are not in the list some are kept as well, because a
+/// list may bring them.
+fn keep<V>(figures: &mut HashMap<Key, V>, key: Key, figure: Option<V>, most: usize) {
+    match figure {
+        Some(_) if figures.len() >= most && !figures.contains_key(&key) => {}
+        Some(figure) => _ = figures.insert(key, figure),
+        None => _ = figures.remove(&key),
     }
 }

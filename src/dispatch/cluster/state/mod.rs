@@ -3,13 +3,19 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`clock`] | The time, and stamps that grow along everything that was seen. |
+//! | [`figures`] | Values of destinations that one node alone writes, and the others only hear. |
 //! | [`key`] | Names as numbers: destinations and nodes. |
+//! | [`numbered`] | Values by destination, numbered in the order in which they changed here. |
 //! | [`register`] | What an operator has set of one destination, and which of two such values counts. |
 //! | [`registers`] | All registers of a node, in the order in which they changed here. |
 //! | [`rules`] | The decisions on which agreement rests. |
+//! | [`view`] | The view of a destination: what a node that pings it has found. |
 
 pub mod clock;
+pub mod figures;
 pub mod key;
+pub mod numbered;
 pub mod register;
 pub mod registers;
 pub mod rules;
+pub mod view;

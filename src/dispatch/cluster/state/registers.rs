@@ -1,9 +1,10 @@
 //! All registers of a node, in the order in which they changed here.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::clock::Stamp;
 use super::key::Key;
+use super::numbered::Numbered;
 use super::register::Register;
 use super::rules::Rules;
 
@@ -13,12 +14,7 @@ pub const MOST_ORPHANS: usize = 10_000;
 /// All registers of a node.
 #[derive(Clone, Debug, Default)]
 pub struct Registers {
-    /// Each register, and the number of its last change here.
-    entries: BTreeMap<Key, (Register, u64)>,
-    /// The destination of each change that was the last one of its register.
-    changes: BTreeMap<u64, Key>,
-    /// The number of the last change.
-    last: u64,
+    all: Numbered<Register>,
     /// XOR of the digests of all registers.
     digest: u64,
     /// The destinations in the list.
@@ -47,22 +43,22 @@ impl Registers {
         }
         self.put(key, register);
         self.drop_oldest_orphans();
-        match self.entries.contains_key(&key) {
-            true => Merged::Won,
-            false => Merged::Dropped,
+        match self.get(key) {
+            Some(_) => Merged::Won,
+            None => Merged::Dropped,
         }
     }
 
     /// Returns the register of a destination.
     #[must_use]
     pub fn get(&self, key: Key) -> Option<Register> {
-        self.entries.get(&key).map(|(register, _)| *register)
+        self.all.get(key)
     }
 
     /// Returns the number of registers.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.all.len()
     }
 
     /// Returns the number of registers whose destinations are not in the list.
@@ -71,10 +67,16 @@ impl Registers {
         self.orphans.len()
     }
 
+    /// Returns the number of destinations in the list.
+    #[must_use]
+    pub fn listed(&self) -> usize {
+        self.listed.len()
+    }
+
     /// Returns the number of the last change. Numbers grow, from 1.
     #[must_use]
     pub const fn last(&self) -> u64 {
-        self.last
+        self.all.last()
     }
 
     /// Returns the digest of all registers: with high probability, two nodes with the same one have the same registers.
@@ -85,14 +87,12 @@ impl Registers {
 
     /// Returns all registers.
     pub fn iter(&self) -> impl Iterator<Item = (Key, Register)> {
-        let entries = self.entries.iter();
-        entries.map(|(&key, &(register, _))| (key, register))
+        self.all.iter()
     }
 
     /// Returns the registers that changed after the change with this number, each with its own, in this order.
     pub fn changed_after(&self, number: u64) -> impl Iterator<Item = (u64, Key, Register)> {
-        let changes = self.changes.range(number.saturating_add(1)..);
-        changes.filter_map(|(&change, &key)| Some((change, key, self.get(key)?)))
+        self.all.changed_after(number)
     }
 
     /// Takes notice of which destinations the list now has. Returns false if registers had to be dropped.
@@ -115,9 +115,7 @@ impl Registers {
 
     fn put(&mut self, key: Key, register: Register) {
         self.remove(key);
-        self.last += 1;
-        self.entries.insert(key, (register, self.last));
-        self.changes.insert(self.last, key);
+        self.all.put(key, register);
         self.digest ^= register.digest(key);
         if !self.listed.contains(&key) {
             self.orphans.insert((register.stamp, key));
@@ -125,8 +123,7 @@ impl Registers {
     }
 
     fn remove(&mut self, key: Key) {
-        if let Some((register, change)) = self.entries.remove(&key) {
-            self.changes.remove(&change);
+        if let Some(register) = self.all.remove(key) {
             self.digest ^= register.digest(key);
             self.orphans.remove(&(register.stamp, key));
         }

@@ -2,6 +2,7 @@
 
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::register::Register;
+use crate::dispatch::cluster::state::view::View;
 
 /// The most bytes of a message that are read.
 pub const MOST_BYTES: usize = 15_000;
@@ -44,7 +45,7 @@ pub struct Message<'m> {
 pub enum Content<'m> {
     /// The sender is there.
     Hello(Hello<'m>),
-    /// States that operators have set.
+    /// States that operators have set, and figures of the sender.
     Data(Data),
     /// The sender leaves.
     Leave,
@@ -82,9 +83,11 @@ pub struct Told<'m> {
     pub incarnation: u64,
     /// How many milliseconds ago the sender of the hello had a message from it.
     pub heard_ms: u64,
+    /// True if the sender has taken data from it in this life. Otherwise it has none of its figures.
+    pub taken: bool,
 }
 
-/// Registers.
+/// Registers, and figures of the sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Data {
     /// The incarnation of the receiver that they are for.
@@ -93,6 +96,10 @@ pub struct Data {
     pub end: bool,
     /// The registers.
     pub registers: Vec<(Key, Register)>,
+    /// The views of destinations that the sender pings; `None` for one that it pings no longer.
+    pub views: Vec<(Key, Option<View>)>,
+    /// The calls that the sender counts; `None` for none.
+    pub calls: Vec<(Key, Option<u32>)>,
 }
 
 /// Tells whether a text can be a name or a URI in a message: visible ASCII, and no longer than this.

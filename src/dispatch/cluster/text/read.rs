@@ -13,6 +13,7 @@ use super::message::{
 use crate::dispatch::cluster::state::clock::Stamp;
 use crate::dispatch::cluster::state::key::{Key, NodeHash};
 use crate::dispatch::cluster::state::register::Register;
+use crate::dispatch::cluster::state::view::View;
 
 /// The first word of each message.
 const MAGIC: &[u8] = b"DSC";
@@ -131,6 +132,10 @@ pub fn read(body: &[u8]) -> Result<Message<'_>, Refusal> {
         let letter = words.next("Letter")?;
         match (letter, &mut message.content) {
             (b"A", Content::Data(data)) => data.registers.push(words.register()?),
+            (b"B", Content::Data(data)) => data.views.push(words.figure(Words::view)?),
+            (b"L", Content::Data(data)) => {
+                data.calls.push(words.figure(|words| words.small("Calls"))?)
+            }
             (b"M", Content::Hello(hello)) => hello.members.push(words.told()?),
             _ => {}
         }
@@ -270,7 +275,8 @@ impl<'m> Words<'m> {
             .ok_or(refusal)
     }
 
-    fn flags(&mut self, expected: &'static str) -> Result<u32, Refusal> {
+    /// Reads a number of 32 bits.
+    fn small(&mut self, expected: &'static str) -> Result<u32, Refusal> {
         let refusal = self.unreadable(expected);
         u32::try_from(self.number(expected)?).map_err(|_| refusal)
     }
@@ -280,10 +286,35 @@ impl<'m> Words<'m> {
         let register = Register {
             stamp: Stamp(self.number("Stamp")?),
             node: NodeHash(self.number("Node")?),
-            bits: self.flags("Flags")?,
-            base: self.flags("Listed Flags")?,
+            bits: self.small("Flags")?,
+            base: self.small("Listed Flags")?,
         };
         Ok((key, register))
+    }
+
+    /// Reads a key, and the figure behind it: `-` if it was taken back.
+    fn figure<V>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<V, Refusal>,
+    ) -> Result<(Key, Option<V>), Refusal> {
+        let key = Key(self.number("Key")?);
+        let is_taken_back = self
+            .rest
+            .is_some_and(|rest| rest.split(|&byte| byte == b' ').next() == Some(b"-"));
+        let figure = if is_taken_back {
+            None
+        } else {
+            Some(read(self)?)
+        };
+        Ok((key, figure))
+    }
+
+    fn view(&mut self) -> Result<View, Refusal> {
+        Ok(View {
+            failures: self.small("Failures")?,
+            bits: self.small("Flags")?,
+            phase_ms: self.small("Phase")?,
+        })
     }
 
     fn told(&mut self) -> Result<Told<'m>, Refusal> {
@@ -292,6 +323,11 @@ impl<'m> Words<'m> {
             uri: self.word(MOST_URI, "URI")?,
             incarnation: self.incarnation()?,
             heard_ms: self.number("Time")?,
+            // Who does not say so keeps no figures.
+            taken: match self.rest {
+                Some(_) => self.number("Taken")? != 0,
+                None => true,
+            },
         })
     }
 

@@ -4,10 +4,20 @@ use core::fmt::{self, Write as _};
 
 use super::hmac::{CODE_DIGITS, HmacKey};
 use super::message::{Content, Data, Hello, Message, Told};
+use crate::dispatch::cluster::state::key::Key;
+use crate::dispatch::cluster::state::view::View;
 
-/// The most bytes around the lines of a hello's members: the first line, with names and numbers of full length, and the
-/// code.
+/// The most bytes around the lines behind the first one: that one, with names and numbers of full length, and the code.
 pub const MOST_AROUND: usize = 540;
+
+/// The most bytes of the line of a register.
+pub const REGISTER_BYTES: usize = "A     \n".len() + 3 * 16 + 2 * 8;
+
+/// The most bytes of the line of a view.
+pub const VIEW_BYTES: usize = "B    \n".len() + 16 + 3 * 8;
+
+/// The most bytes of the line of a count of calls.
+pub const CALLS_BYTES: usize = "L  \n".len() + 16 + 8;
 
 /// Returns the text of a message, with its code if there is a key.
 #[must_use]
@@ -27,7 +37,7 @@ pub fn write(message: &Message<'_>, key: Option<&HmacKey>) -> Vec<u8> {
 #[must_use]
 pub const fn line_bytes(told: &Told<'_>) -> usize {
     let numbers = 2 * 16;
-    "M     \n".len() + told.name.len() + told.uri.len() + numbers
+    "M     1\n".len() + told.name.len() + told.uri.len() + numbers
 }
 
 fn write_lines(text: &mut String, message: &Message<'_>) -> fmt::Result {
@@ -80,8 +90,10 @@ fn write_hello(text: &mut String, hello: &Hello<'_>) -> fmt::Result {
             uri,
             incarnation,
             heard_ms,
+            taken,
         } = told;
-        writeln!(text, "M {name} {uri} {incarnation:x} {heard_ms:x}")?;
+        let taken = u8::from(*taken);
+        writeln!(text, "M {name} {uri} {incarnation:x} {heard_ms:x} {taken}")?;
     }
     Ok(())
 }
@@ -93,6 +105,22 @@ fn write_data(text: &mut String, data: &Data) -> fmt::Result {
         let (bits, base) = (register.bits, register.base);
         writeln!(text, "A {:x} {stamp:x} {node:x} {bits:x} {base:x}", key.0)?;
     }
+    for (Key(key), view) in &data.views {
+        match view {
+            Some(View {
+                failures,
+                bits,
+                phase_ms,
+            }) => writeln!(text, "B {key:x} {failures:x} {bits:x} {phase_ms:x}")?,
+            None => writeln!(text, "B {key:x} -")?,
+        }
+    }
+    for (Key(key), calls) in &data.calls {
+        match calls {
+            Some(calls) => writeln!(text, "L {key:x} {calls:x}")?,
+            None => writeln!(text, "L {key:x} -")?,
+        }
+    }
     Ok(())
 }
 
@@ -100,7 +128,7 @@ fn write_data(text: &mut String, data: &Data) -> fmt::Result {
 mod tests {
     use super::*;
     use crate::dispatch::cluster::state::clock::Stamp;
-    use crate::dispatch::cluster::state::key::{Key, NodeHash};
+    use crate::dispatch::cluster::state::key::NodeHash;
     use crate::dispatch::cluster::state::register::Register;
     use crate::dispatch::cluster::text::message::{
         MOST_NAME, MOST_REGISTERS, MOST_URI, MOST_WRITTEN,
@@ -125,6 +153,18 @@ mod tests {
             to: 0x192_f3a4_0001,
             end: true,
             registers: vec![(Key(0x83c1_d2e4_f5a6_0718), register)],
+            views: vec![
+                (
+                    Key(0xa),
+                    Some(View {
+                        failures: 2,
+                        bits: 9,
+                        phase_ms: 0x1f4,
+                    }),
+                ),
+                (Key(0xb), None),
+            ],
+            calls: vec![(Key(0xa), Some(0x11)), (Key(0xb), None)],
         });
         let hello = Content::Hello(Hello {
             uri: "sip:192.0.2.1:5060",
@@ -138,18 +178,20 @@ mod tests {
                 uri: "sip:192.0.2.2:5060",
                 incarnation: 7,
                 heard_ms: 16,
+                taken: true,
             }],
         });
         let cases = [
             (
                 data,
                 "DSC 1.0 c=default n=lb1 i=192f3a4b5c6 s=1f4 k=D o=192f3a40001 e=1\n\
-                A 83c1d2e4f5a60718 192f3a4b5c60001 9f2e6a7b8c0d1e2f 4 0\n",
+                A 83c1d2e4f5a60718 192f3a4b5c60001 9f2e6a7b8c0d1e2f 4 0\n\
+                B a 2 9 1f4\nB b -\nL a 11\nL b -\n",
             ),
             (
                 hello,
                 "DSC 1.0 c=default n=lb1 i=192f3a4b5c6 s=1f4 k=H u=sip:192.0.2.1:5060 r=1 p=3e8 t=1388 \
-                w=192f3a4ffff d=abc\nM lb2 sip:192.0.2.2:5060 7 10\n",
+                w=192f3a4ffff d=abc\nM lb2 sip:192.0.2.2:5060 7 10 1\n",
             ),
             (
                 Content::Leave,
@@ -183,15 +225,36 @@ mod tests {
             to: u64::MAX,
             end: true,
             registers: vec![(Key(u64::MAX), register); MOST_REGISTERS],
+            ..Data::default()
         });
         let length = write(&message(data), key.as_ref()).len();
         assert!(length <= MOST_WRITTEN, "{length}");
+        let view = View {
+            failures: u32::MAX,
+            bits: u32::MAX,
+            phase_ms: u32::MAX,
+        };
+        let with = |registers, views, calls| {
+            let data = Data {
+                to: u64::MAX,
+                end: true,
+                registers: vec![(Key(u64::MAX), register); registers],
+                views: vec![(Key(u64::MAX), Some(view)); views],
+                calls: vec![(Key(u64::MAX), Some(u32::MAX)); calls],
+            };
+            write(&message(Content::Data(data)), key.as_ref()).len()
+        };
+        let around = with(0, 0, 0);
+        assert!(around <= MOST_AROUND, "{around}");
+        let lines = [with(1, 0, 0), with(0, 1, 0), with(0, 0, 1)].map(|bytes| bytes - around);
+        assert_eq!(lines, [REGISTER_BYTES, VIEW_BYTES, CALLS_BYTES]);
 
         let told = Told {
             name: &name,
             uri: &uri,
             incarnation: u64::MAX,
             heard_ms: u64::MAX,
+            taken: true,
         };
         let hello = |members| {
             Content::Hello(Hello {

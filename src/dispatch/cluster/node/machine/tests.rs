@@ -620,3 +620,130 @@ fn there_are_never_more_nodes_than_there_may_be() {
     let alive = |member: &Member<'_>| member.state == Shown::Ready;
     assert_eq!(net.node(1).members().filter(alive).count(), 2);
 }
+
+const VIEW: View = View {
+    failures: 2,
+    bits: 9,
+    phase_ms: 300,
+};
+
+impl Net {
+    /// Returns the figures of a node that another one has: its view of the destination, and the calls that it counts.
+    fn figures(&self, by: usize, of: usize) -> (Option<View>, Option<u32>) {
+        let node = &self.nodes[by - 1];
+        let peer = node.peers.named(&format!("lb{of}"));
+        let life = peer.and_then(|id| node.peers.get(id)?.life.as_ref());
+        let figures = life.map(|life| (life.views.get(&KEY), life.calls.get(&KEY)));
+        let (view, calls) = figures.unwrap_or_default();
+        (view.copied(), calls.copied())
+    }
+}
+
+#[test]
+fn figures_are_everywhere_within_two_ticks_also_where_no_states_are_shared() {
+    for shares_states in [true, false] {
+        let mut net = Net::of(&[0, 0, 0]);
+        for node in &mut net.nodes {
+            node.settings.share_states = shares_states;
+        }
+        net.node(1).set_view(KEY, Some(VIEW));
+        net.run(5_000);
+        for other in [2, 3] {
+            assert_eq!(net.figures(other, 1), (Some(VIEW), None));
+        }
+        let good = View::default();
+        net.node(1).set_view(KEY, Some(good));
+        net.node(1).set_calls(KEY, 5);
+        net.node(2).set_calls(KEY, 7);
+        net.run(40);
+        assert_eq!(net.figures(3, 1), (Some(good), Some(5)));
+        assert_eq!(net.figures(3, 2), (None, Some(7)));
+        assert!(
+            net.said
+                .iter()
+                .any(|(by, action)| { (*by, action) == (3, &Action::Viewed { key: KEY }) })
+        );
+        net.node(1).set_view(KEY, None);
+        net.node(1).set_calls(KEY, 0);
+        net.run(40);
+        assert_eq!(net.figures(2, 1), (None, None));
+        assert_eq!(
+            net.node(1).views.changed_after(0, 9).0,
+            [],
+            "all have heard of it"
+        );
+        assert_eq!(net.node(1).calls.changed_after(0, 9).0, []);
+    }
+}
+
+#[test]
+fn figures_end_with_a_life_and_come_again_with_the_next_one() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(5_000);
+    net.node(1).set_view(KEY, Some(VIEW));
+    net.run(40);
+    // The receiver starts again, and then the sender.
+    for number in [2, 1] {
+        net.down = vec![number];
+        net.run(2_000);
+        net.down.clear();
+        let now = net.now(number);
+        let peers = settings(number, &[1, 2]);
+        *net.node(number) = Cluster::new(peers, now.wall_ms, now, [KEY], []);
+        net.run(2_000);
+        let expected = (number == 2).then_some(VIEW);
+        assert_eq!(net.figures(2, 1), (expected, None), "lb{number}");
+        assert_eq!(net.figures(3, 1), (expected, None), "lb{number}");
+    }
+}
+
+#[test]
+fn who_has_forgotten_a_node_gets_its_figures_again() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.node(1).set_view(KEY, Some(VIEW));
+    net.run(5_000);
+    assert!(net.node(2).command(Command::Forget("lb1"), &mut Vec::new()));
+    assert_eq!(net.figures(2, 1), (None, None));
+    net.run(3_000);
+    assert_eq!(net.figures(2, 1), (Some(VIEW), None));
+    // A life without a restart, after which the others know nothing.
+    net.node(1).command(Command::Sync, &mut Vec::new());
+    net.run(3_000);
+    assert_eq!(net.figures(3, 1), (Some(VIEW), None));
+}
+
+#[test]
+fn figures_without_end_keep_no_node_from_comparing_registers() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(5_000);
+    // A register that the other one has lost, whatever the reason.
+    let register = net.act_at(1, 4);
+    net.run(40);
+    net.node(2)
+        .registers
+        .retain(|stamp| stamp != register.stamp);
+    for calls in 1..100 {
+        net.node(1).set_calls(KEY, calls);
+        net.node(2).set_calls(KEY, calls);
+        net.run(100);
+    }
+    assert_eq!(net.bits(), [Some(4), Some(4)]);
+}
+
+#[test]
+fn many_figures_are_sent_in_messages_of_their_size() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(5_000);
+    for key in 0..1_000 {
+        net.node(1).set_view(Key(u64::MAX - key), Some(VIEW));
+        net.node(1).set_calls(Key(u64::MAX - key), 7);
+    }
+    let before = net.node(1).counts();
+    net.run(40);
+    let after = net.node(1).counts();
+    let messages = after.sent - before.sent;
+    assert!((6..20).contains(&messages), "{messages}");
+    let id = net.node(2).peers.named("lb1").unwrap();
+    let life = net.node(2).peers.get(id).unwrap().life.as_ref().unwrap();
+    assert_eq!((life.views.len(), life.calls.len()), (1_000, 1_000));
+}

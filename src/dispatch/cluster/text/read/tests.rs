@@ -52,6 +52,7 @@ fn what_is_written_is_read() {
         uri: "sip:192.0.2.2:5060;transport=tls",
         incarnation: MOST_INCARNATION,
         heard_ms,
+        taken: heard_ms == 0,
     };
     let hello = Hello {
         uri: "sip:192.0.2.1:5060",
@@ -75,6 +76,22 @@ fn what_is_written_is_read() {
             to: 77,
             end: true,
             registers: registers[..MOST_REGISTERS].to_vec(),
+            ..Data::default()
+        }),
+        Content::Data(Data {
+            views: vec![
+                (
+                    Key(1),
+                    Some(View {
+                        failures: 1,
+                        bits: 9,
+                        phase_ms: 9_999,
+                    }),
+                ),
+                (Key(2), None),
+            ],
+            calls: vec![(Key(u64::MAX), Some(u32::MAX)), (Key(3), None)],
+            ..Data::default()
         }),
         Content::Leave,
     ];
@@ -95,12 +112,24 @@ fn what_is_written_is_read() {
 
 #[test]
 fn what_a_later_version_adds_is_skipped() {
-    let text = "DSC 1.7 c=default new n=lb1 i=a x=? s=1f4 k=D e=1 =\nB 1 2 3\n\
-        A 7 120001 9f 4 c later 5\nA\u{e9} 1\nM lb2 sip:b 1 2\nQ\n";
+    let text = "DSC 1.7 c=default new n=lb1 i=a x=? s=1f4 k=D e=1 =\nY 1 2 3\n\
+        A 7 120001 9f 4 c later 5\nB 7 1 2 3 4\nB 8 - 5\nL 9 1 -\nA\u{e9} 1\nM lb2 sip:b 1 2\nQ\n";
     let data = Content::Data(Data {
         to: 0,
         end: true,
         registers: vec![(Key(7), register(4))],
+        views: vec![
+            (
+                Key(7),
+                Some(View {
+                    failures: 1,
+                    bits: 2,
+                    phase_ms: 3,
+                }),
+            ),
+            (Key(8), None),
+        ],
+        calls: vec![(Key(9), Some(1))],
     });
     assert_eq!(read(text.as_bytes()), Ok(message(data)));
     let text = format!("{FIRST}X\nA what\n");
@@ -167,6 +196,8 @@ fn a_problem_is_named_with_its_place() {
             "Key",
         ),
         (format!("{FIRST}D e=1\nA 7  120001 9f 4 c\n"), 2, 5, "Stamp"),
+        (format!("{FIRST}D e=1\nB 7 1 2\n"), 2, 8, "Phase"),
+        (format!("{FIRST}D e=1\nL 7\n"), 2, 4, "Calls"),
         (format!("{FIRST}D e=1\n\nA 7 1 9f 4 c\n"), 2, 1, "Letter"),
         (
             format!("{FIRST}H u=sip:a\nM lb2 sip:b 1 g\n"),
