@@ -49,6 +49,11 @@ fn keys() {
         Key::of_parts(b"", Some(b"example.com:5070")),
         Key::of(b"example.com:5070")
     );
+    // A telephone number has an empty host.
+    assert_eq!(
+        Key::of_parts(b"+15551234", Some(b"")).0,
+        0x5080_8e50_bb5f_9a05
+    );
     assert_eq!(Key::of_parts(b"alice", None), Key::of(b"alice"));
     assert_eq!(Key::of_parts(b"", None), Key::of(b""));
 }

@@ -1,6 +1,7 @@
 //! The failover order: which destinations follow the one that was tried, made from the set as it is now.
 //!
-//! A destination that goes down meanwhile is passed over. One that comes up behind is reached at the end of the round.
+//! A destination that goes down meanwhile is passed over. In an order by index, one that comes up before the start is
+//! reached at the end of the round. By rank or by cost, one that comes up and is better than the last is not reached.
 
 use crate::dispatch::balance::cost::{Cost, Key};
 use crate::dispatch::select::rendezvous;

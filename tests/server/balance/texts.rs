@@ -85,6 +85,31 @@ fn each_number_has_its_text() {
     }
 }
 
+/// The table of doc/dev/rendezvous.md.
+#[test]
+fn each_uri_has_its_text() {
+    let server = start(config(ten()));
+    let next = "|nextdst".repeat(4);
+    for (uri, text) in [
+        ("sip:alice:secret@Example.com", "alice@Example.com"),
+        ("sip:alice@example.com:5070", "alice@example.com:5070"),
+        ("sip:alice@example.com:05060", "alice@example.com"),
+        ("sips:alice@example.com:5061", "alice@example.com"),
+        ("sip:alice@example.com:5061", "alice@example.com:5061"),
+        ("sip:alice@example.com:", "alice@example.com:"),
+        ("sip:example.com:5070", "example.com:5070"),
+        ("sip:%61lice@[2001:DB8::1]", "%61lice@[2001:DB8::1]"),
+        ("tel:+15551234", "+15551234@"),
+        ("sip:+1;x=y@a.test;user=phone", "+1@a.test"),
+        ("sips:+1@a.test:5061;user=phone", "+1@a.test:5061"),
+    ] {
+        let by_uri = call("x", &format!("dst,1,101{next}")).from(uri);
+        let by_text = call(text, &format!("dst,1,100{next}"));
+        assert_eq!(sent(&server, &by_uri), sent(&server, &by_text), "{uri}");
+    }
+    server.expect_log("the URI to hash has no user part");
+}
+
 #[test]
 fn without_a_text_it_is_as_with_the_old_number() {
     let server = start(config(ten()).param("hash_pvar", "$hdr(X-Key)"));
