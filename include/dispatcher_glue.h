@@ -303,6 +303,8 @@ void dsr_names_tick(unsigned int ticks, void *param);
 void dsr_states_tick(unsigned int ticks, void *param);
 /* The process that speaks with the other servers of the cluster. */
 void dsr_cluster_tick(unsigned int ticks, void *param);
+/* The process that loads the lists when another server asks for it. */
+void dsr_reload_tick(unsigned int ticks, void *param);
 /* dmq: a message of another server, with the status of the answer and its reason; the answer to a message of ours. */
 int dsr_dmq_received(const str *body, const struct ip_addr *source, str *reason);
 void dsr_dmq_answered(int code, void *what);

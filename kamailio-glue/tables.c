@@ -210,7 +210,7 @@ DOC(calls, "List the calls that are counted: [set=N|duid=ID|callid=ID|all] [offs
 DOC(drain_status, "Say whether draining destinations are empty: [set]");
 DOC(stats, "Say how much there is, what memory it takes, and who keeps what was replaced");
 DOC(history, "List the last changes of states, the newest first: [set|URI|all] [count]");
-DOC(cluster, "Show the servers of the cluster: [nodes]; or who has set a destination: dest SET URI; or exchange all states again, leave it, forget one of them: sync, leave, forget NAME");
+DOC(cluster, "Show the servers of the cluster: [nodes]; or who has set a destination: dest SET URI; or load the lists on all of them: reload; or exchange all states again, leave it, forget one of them: sync, leave, forget NAME");
 DOC(release, "Take a call from its destination's count: Call-ID");
 
 /* Table: RPC commands; the last three have the names that the module's MI commands had. */

@@ -4,7 +4,7 @@
 use core::cell::{Cell, RefCell};
 use core::ffi::{c_uint, c_void};
 use core::mem;
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::Ordering::{Relaxed, Release};
 use core::time::Duration;
 use std::thread;
 
@@ -142,7 +142,7 @@ impl Node {
                         | Action::Viewed { .. }
                         | Action::Counted { .. }
                 );
-                self.act(memory, action, &mut actions);
+                self.act(module, memory, action, &mut actions);
             }
         }
         self.count();
@@ -177,14 +177,24 @@ impl Node {
                     inbox::Command::Sync => Command::Sync,
                     inbox::Command::Leave => Command::Leave,
                     inbox::Command::Forget(name) => Command::Forget(name),
+                    inbox::Command::Reload(ticket) => Command::Reload(*ticket),
                 };
                 // Whoever asked was told before whether there is such a node.
                 _ = self.cluster.command(command, actions);
             }
+            Received::Reloaded { request, outcome } => {
+                self.cluster.reloaded(request, &outcome, actions);
+            }
         }
     }
 
-    fn act(&mut self, memory: &ClusterMemory<ShmArena>, action: Action, next: &mut Vec<Action>) {
+    fn act(
+        &mut self,
+        module: &Module,
+        memory: &ClusterMemory<ShmArena>,
+        action: Action,
+        next: &mut Vec<Action>,
+    ) {
         match action {
             Action::Send {
                 peer,
@@ -206,6 +216,12 @@ impl Node {
                 log_info!("cluster: {name} is down");
                 tell(memory, Flip::Down, name, uri);
             }
+            Action::Reload { request, name } => {
+                log_info!("cluster: {name} asks for a reload");
+                module.shared.reload_asked.store(request, Release);
+            }
+            // Whoever finds no answer says that there is none.
+            Action::Told(told) => _ = memory.answers.post(&told),
             Action::Log(note) => notes::write(&note),
         }
     }

@@ -37,6 +37,10 @@ pub struct Shared {
     pub cluster_nodes: AtomicU32,
     /// When the process of the cluster last did its work, in seconds of `server::time`; 0 before that.
     pub cluster_seen_s: AtomicU64,
+    /// The number of the last request of another server to load the lists.
+    pub reload_asked: AtomicU64,
+    /// Until when an operator waits for a reload of all servers, in milliseconds of `server::time`; 0 if nobody does.
+    pub reload_until_ms: AtomicU64,
     /// The last number that was given to a destination.
     pub last_number: AtomicU32,
     /// The outcomes of loads, edits and calls.

@@ -11,6 +11,7 @@ use crate::kamailio::config::params::Settings;
 use crate::kamailio::list::state_keeper;
 use crate::kamailio::probing::resolver::{self, Task};
 use crate::kamailio::probing::timer;
+use crate::kamailio::rpc::reload;
 use crate::kamailio::server::guard::InitRet;
 use crate::kamailio::server::log::{log_crit, log_err};
 use crate::kamailio::server::sys;
@@ -56,6 +57,12 @@ fn all(settings: &Settings) -> Vec<Process> {
             tick: sys::dsr_cluster_tick,
             argument: 0,
             every_us: process::TICK_US,
+        });
+        all.push(Process {
+            name: c"dispatcher reload",
+            tick: sys::dsr_reload_tick,
+            argument: 0,
+            every_us: reload::TICK_US,
         });
     }
     if settings.metrics.file.is_some() {

@@ -1,6 +1,8 @@
 //! `dispatcher.cluster`: the servers of the cluster, and what an operator can ask of this one.
 
+use super::reload;
 use super::rpc_reply::{Full, RpcCall, RpcNode};
+use crate::dispatch::cluster::node::action::Answer;
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::cluster::state::rules::{Rules, Sound};
@@ -21,7 +23,7 @@ use crate::shm::dest::destination::Dest;
 use crate::shm::dest::register::RegisterCell;
 use crate::shm::table::edit::EditError;
 
-/// Answers `dispatcher.cluster` [nodes|dest SET URI|sync|leave|forget NAME].
+/// Answers `dispatcher.cluster` [nodes|dest SET URI|reload|sync|leave|forget NAME].
 ///
 /// # Errors
 /// The text of the fault.
@@ -41,6 +43,10 @@ pub fn cluster(call: &RpcCall, module: &Module) -> Result<(), String> {
     }
     let command = match (what.as_deref(), name) {
         (None | Some(b"nodes"), None) => return Ok(nodes(call, &rows)?),
+        (Some(b"reload"), None) => {
+            let answers = reload::everywhere(module, memory)?;
+            return Ok(reloaded(call, &answers)?);
+        }
         (Some(b"sync"), None) => Command::Sync,
         (Some(b"leave"), None) => Command::Leave,
         (Some(b"forget"), Some(name)) => {
@@ -122,6 +128,31 @@ impl Decided {
         node.add(c"KEY", &format!("{:016x}", key.0))?;
         node.add(c"STAMP", &format!("{:016x}", register.stamp.0))
     }
+}
+
+/// Answers with what came of a reload on each node.
+fn reloaded(call: &RpcCall, answers: &[(String, Answer)]) -> Result<(), Full> {
+    let is_good = |(_, answer): &&(String, Answer)| matches!(answer, Answer::Ended(Ok(_)));
+    let good = answers.iter().filter(is_good).count();
+    let top = call.add_struct()?;
+    top.add(c"RELOADED", good)?;
+    top.add(c"NOT_RELOADED", answers.len() - good)?;
+    let array = top.add_array(c"NODES")?;
+    for (name, answer) in answers {
+        let (result, reason, dests) = match answer {
+            Answer::Ended(Ok(dests)) => ("ok", None, Some(*dests)),
+            Answer::Ended(Err(reason)) => ("failed", Some(reason.clone()), None),
+            Answer::NotTaken(code) => ("not taken", Some(code.to_string()), None),
+            Answer::NotAsked(state) => ("not asked", Some(state.clone()), None),
+            Answer::Asked => ("no answer", None, None),
+        };
+        let node = array.add_struct(c"NODE")?;
+        node.add(c"NAME", name)?;
+        node.add(c"RESULT", result)?;
+        node.add(c"REASON", reason.as_ref())?;
+        node.add(c"DESTINATIONS", dests)?;
+    }
+    Ok(())
 }
 
 fn nodes(call: &RpcCall, rows: &[Row]) -> Result<(), Full> {

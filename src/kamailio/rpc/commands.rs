@@ -79,7 +79,7 @@ entry_points! {
     dsr_rpc_remove => edits::remove;
     /// `dispatcher.history` [set|URI|all] [count].
     dsr_rpc_history => history::history;
-    /// `dispatcher.cluster` [nodes|sync|leave|forget NAME].
+    /// `dispatcher.cluster` [nodes|dest SET URI|reload|sync|leave|forget NAME].
     dsr_rpc_cluster => cluster::cluster;
     /// `dispatcher.stats`.
     dsr_rpc_stats => stats::stats;

@@ -250,7 +250,7 @@ pub extern "C" fn dsr_mi_reload(
     _param: *mut c_void,
 ) -> *mut sys::mi_root {
     command(request, |module, words| {
-        match reload::reload(module, words.first().copied()) {
+        match reload::reload(module, words.first().copied(), patience::of_command()) {
             Ok(_) => MiReply::new(&OK),
             Err(reason) => {
                 let answer = MiReply::new(&RELOAD_FAILED)?;

@@ -40,6 +40,13 @@ pub enum Received {
     },
     /// A command of an operator.
     Command(Command),
+    /// The lists were loaded, or not, because other servers have asked for it.
+    Reloaded {
+        /// The number of the last request that it was for.
+        request: u64,
+        /// The number of destinations, or why the lists were not taken.
+        outcome: Result<u64, String>,
+    },
 }
 
 /// A command of an operator.
@@ -51,6 +58,8 @@ pub enum Command {
     Leave,
     /// Forget the node with this name.
     Forget(String),
+    /// Have all others load their lists, and tell what comes of it with this ticket.
+    Reload(u64),
 }
 
 /// An entry without its text.
@@ -61,6 +70,7 @@ pub struct Fixed {
     small: u16,
     code: u16,
     number: u64,
+    /// An address, or a number of destinations.
     address: [u8; 16],
 }
 
@@ -73,6 +83,8 @@ const ANSWER: u32 = 2;
 const SYNC: u32 = 3;
 const LEAVE: u32 = 4;
 const FORGET: u32 = 5;
+const RELOAD: u32 = 6;
+const RELOADED: u32 = 7;
 
 impl Fixed {
     const fn of(kind: u32) -> Self {
@@ -132,6 +144,16 @@ impl Item for Received {
             Received::Command(Command::Sync) => Fixed::of(SYNC),
             Received::Command(Command::Leave) => Fixed::of(LEAVE),
             Received::Command(Command::Forget(_)) => Fixed::of(FORGET),
+            &Received::Command(Command::Reload(ticket)) => Fixed {
+                number: ticket,
+                ..Fixed::of(RELOAD)
+            },
+            Received::Reloaded { request, outcome } => Fixed {
+                number: *request,
+                code: outcome.is_ok().into(),
+                address: u128::from(*outcome.as_ref().unwrap_or(&0)).to_le_bytes(),
+                ..Fixed::of(RELOADED)
+            },
         }
     }
 
@@ -140,6 +162,11 @@ impl Item for Received {
             Received::Message { body, .. } => body,
             Received::Refused { reason, .. } => reason.as_bytes(),
             Received::Command(Command::Forget(name)) => name.as_bytes(),
+            Received::Reloaded {
+                outcome: Err(reason),
+                ..
+            } => reason.as_bytes(),
+            Received::Reloaded { .. } => &[],
             Received::Answer { .. } | Received::Command(_) => &[],
         };
         [text, &[]]
@@ -162,6 +189,14 @@ impl Item for Received {
             SYNC => Received::Command(Command::Sync),
             LEAVE => Received::Command(Command::Leave),
             FORGET => Received::Command(Command::Forget(text())),
+            RELOAD => Received::Command(Command::Reload(fixed.number)),
+            RELOADED => Received::Reloaded {
+                request: fixed.number,
+                outcome: match u64::try_from(u128::from_le_bytes(fixed.address)) {
+                    Ok(dests) if fixed.code != 0 => Ok(dests),
+                    _ => Err(text()),
+                },
+            },
             _ => Received::Message {
                 source: fixed.source(),
                 body: bytes.to_vec(),
@@ -201,6 +236,15 @@ mod tests {
             Received::Command(Command::Sync),
             Received::Command(Command::Leave),
             Received::Command(Command::Forget("lb2".into())),
+            Received::Command(Command::Reload(u64::MAX)),
+            Received::Reloaded {
+                request: 7,
+                outcome: Ok(u64::MAX),
+            },
+            Received::Reloaded {
+                request: 8,
+                outcome: Err("line 3".into()),
+            },
         ];
         all.iter().for_each(|came| inbox.post(came).unwrap());
         assert_eq!(inbox.take(), all);

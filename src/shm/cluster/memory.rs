@@ -1,5 +1,6 @@
 //! All that the process which speaks with the other servers shares with the rest of the server.
 
+use super::answers::Answers;
 use super::board::Board;
 use super::inbox::Inbox;
 use super::news::News;
@@ -13,6 +14,8 @@ pub struct ClusterMemory<A: Arena> {
     pub board: Board,
     /// Members that came and went.
     pub news: News<A>,
+    /// What comes of a reload of all servers.
+    pub answers: Answers<A>,
     arena: A,
 }
 
@@ -26,6 +29,7 @@ impl<A: Arena + Clone> ClusterMemory<A> {
             inbox: Inbox::create(arena.clone())?,
             board: Board::create(&arena)?,
             news: News::create(arena.clone())?,
+            answers: Answers::create(arena.clone())?,
             arena,
         })
     }
@@ -41,5 +45,7 @@ impl<A: Arena + Clone> ClusterMemory<A> {
         unsafe { self.board.destroy(&self.arena) };
         // SAFETY: the caller's promise.
         unsafe { self.news.destroy() };
+        // SAFETY: the caller's promise.
+        unsafe { self.answers.destroy() };
     }
 }

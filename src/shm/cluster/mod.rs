@@ -7,9 +7,11 @@
 //! | --- | --- |
 //! | [`memory`] | All of it together. |
 //! | [`inbox`] | What came for the process: messages, answers, commands. |
+//! | [`answers`] | What comes of a reload of all servers. |
 //! | [`board`] | The members of the cluster, as the process knows them. |
 //! | [`news`] | Members that came and went, until routes are run for that. |
 
+pub mod answers;
 pub mod board;
 pub mod inbox;
 pub mod memory;

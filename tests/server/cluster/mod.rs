@@ -1,4 +1,5 @@
 //! Several servers as one.
 
 mod bus;
+mod reload;
 mod states;

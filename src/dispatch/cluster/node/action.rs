@@ -58,6 +58,16 @@ pub enum Action {
         /// Where it was reached.
         uri: String,
     },
+    /// Load the lists anew, because another node asks for it. The outcome comes back with this number; it is also that of
+    /// all requests with a lower one.
+    Reload {
+        /// The number of the request, from 1.
+        request: u64,
+        /// The name of the node that asks.
+        name: String,
+    },
+    /// Tell the operator who reloads the lists everywhere of one node.
+    Told(Told),
     /// Write something to the log.
     Log(Note),
 }
@@ -137,4 +147,32 @@ pub enum Command<'a> {
     Leave,
     /// Forget a peer by its name. It comes back with its next hello.
     Forget(&'a str),
+    /// Have all members that are ready load their lists anew. Their answers come back with this ticket.
+    Reload(u64),
+}
+
+/// What is told to the operator of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The ticket of the operator.
+    pub ticket: u64,
+    /// How many more of these come.
+    pub left: u32,
+    /// The name of the node, or where it should be if nothing was ever heard from there.
+    pub name: String,
+    /// What there is to tell.
+    pub answer: Answer,
+}
+
+/// What there is to tell of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It was asked, and its answer is still to come.
+    Asked,
+    /// It was not asked, because it is no member that is ready: its state.
+    NotAsked(String),
+    /// It did not take the message: the code.
+    NotTaken(u16),
+    /// It has loaded its lists, which have so many destinations; or why it has not.
+    Ended(Result<u64, String>),
 }

@@ -5,6 +5,7 @@ use core::mem::{self, Discriminant};
 use std::collections::HashMap;
 
 use super::action::{Action, Command, Note, PeerId, Ready};
+use super::asked::Reloads;
 use super::peer::State;
 use super::peers::Peers;
 use super::settings::{
@@ -49,6 +50,7 @@ pub struct Cluster<R: Rules = Sound> {
     pub(super) began_ms: u64,
     /// Until when another node is known to have this name, and to be older.
     pub(super) yields_to_ms: u64,
+    pub(super) reloads: Reloads,
     pub(super) counts: Counts,
     last_steady_ms: u64,
     pub(super) last_number: u64,
@@ -141,6 +143,7 @@ impl<R: Rules> Cluster<R> {
             time_ms,
             began_ms: time_ms,
             yields_to_ms: 0,
+            reloads: Reloads::default(),
             counts: Counts::default(),
             last_steady_ms: now.steady_ms,
             last_number: 0,
@@ -166,6 +169,8 @@ impl<R: Rules> Cluster<R> {
         match &message.content {
             Content::Hello(hello) => self.take_hello(now, source, message, hello, actions),
             Content::Data(data) => self.take_data(now, source, message, data, actions),
+            Content::Reload { to } => self.take_reload(source, message, *to, actions),
+            Content::Reloaded(reloaded) => self.take_reloaded(source, message, reloaded, actions),
             Content::Leave => self.take_leave(source, message, actions),
             Content::Unknown => {}
         }
@@ -174,6 +179,9 @@ impl<R: Rules> Cluster<R> {
     /// An answer to a message to a peer has come; 408 if none has.
     pub fn answered(&mut self, id: PeerId, number: u64, code: u16, actions: &mut Vec<Action>) {
         let time_ms = self.time_ms;
+        if !(200..300).contains(&code) {
+            self.reload_not_taken(id, number, code, actions);
+        }
         let Some(peer) = self.peers.get_mut(id) else {
             return;
         };
@@ -276,6 +284,10 @@ impl<R: Rules> Cluster<R> {
                     self.send(id, number, body, actions);
                 }
                 self.phase = Phase::Left;
+                true
+            }
+            Command::Reload(ticket) => {
+                self.ask_for_reload(ticket, actions);
                 true
             }
             Command::Forget(name) => match self.peers.named(name) {

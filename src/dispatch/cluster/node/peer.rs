@@ -62,6 +62,8 @@ pub struct Life {
     pub hello_number: u64,
     /// The number of the last message with data that was taken.
     pub taken_number: u64,
+    /// The number of the last message that asked for a reload or told of one.
+    pub reload_number: u64,
     /// True if its last hello says that it knows this life of this node.
     pub knows_us: bool,
     /// True if it has what the others have.
@@ -217,6 +219,7 @@ impl Life {
             vouched_ms: time_ms,
             hello_number: 0,
             taken_number: 0,
+            reload_number: 0,
             knows_us: false,
             ready: false,
             hello_ms: 0,

@@ -22,6 +22,9 @@ pub const MOST_NAME: usize = 64;
 /// The most bytes of a node's URI.
 pub const MOST_URI: usize = 128;
 
+/// The most bytes of the reason why lists were not loaded.
+pub const MOST_REASON: usize = 500;
+
 /// The greatest incarnation that is read. One that is greater than any time of a start would leave no later life.
 pub const MOST_INCARNATION: u64 = 1 << 48;
 
@@ -47,6 +50,13 @@ pub enum Content<'m> {
     Hello(Hello<'m>),
     /// States that operators have set, and figures of the sender.
     Data(Data),
+    /// The receiver is to load its lists anew.
+    Reload {
+        /// The incarnation of the receiver that it is for.
+        to: u64,
+    },
+    /// The receiver has asked for a reload, which has ended.
+    Reloaded(Reloaded<'m>),
     /// The sender leaves.
     Leave,
     /// Something that only later versions understand.
@@ -100,6 +110,26 @@ pub struct Data {
     pub views: Vec<(Key, Option<View>)>,
     /// The calls that the sender counts; `None` for none.
     pub calls: Vec<(Key, Option<u32>)>,
+}
+
+/// The outcome of a reload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded<'m> {
+    /// The incarnation of the receiver that it is for.
+    pub to: u64,
+    /// The number of the message that asked for it.
+    pub asked: u64,
+    /// The number of destinations after it; `None` if the lists were not taken.
+    pub dests: Option<u64>,
+    /// Why they were not taken.
+    pub reason: &'m str,
+}
+
+/// Tells whether a text can be the reason of a failure in a message: visible ASCII with blanks, and not too long.
+#[must_use]
+pub fn is_reason(text: &[u8]) -> bool {
+    let visible = |byte: &u8| *byte == b' ' || byte.is_ascii_graphic();
+    (1..=MOST_REASON).contains(&text.len()) && text.iter().all(visible)
 }
 
 /// Tells whether a text can be a name or a URI in a message: visible ASCII, and no longer than this.

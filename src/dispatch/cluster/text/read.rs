@@ -8,7 +8,7 @@ use core::fmt;
 use super::hmac::HmacKey;
 use super::message::{
     Content, Data, Hello, MOST_BYTES, MOST_INCARNATION, MOST_LINES, MOST_NAME, MOST_URI, Message,
-    Told, is_word,
+    Reloaded, Told, is_reason, is_word,
 };
 use crate::dispatch::cluster::state::clock::Stamp;
 use crate::dispatch::cluster::state::key::{Key, NodeHash};
@@ -137,6 +137,7 @@ pub fn read(body: &[u8]) -> Result<Message<'_>, Refusal> {
                 data.calls.push(words.figure(|words| words.small("Calls"))?)
             }
             (b"M", Content::Hello(hello)) => hello.members.push(words.told()?),
+            (b"T", Content::Reloaded(reloaded)) => reloaded.reason = words.reason()?,
             _ => {}
         }
     }
@@ -157,6 +158,7 @@ fn read_first<'m>(mut words: Words<'m>) -> Result<Message<'m>, Refusal> {
     let mut kind = None;
     let mut hello = Hello::default();
     let mut data = Data::default();
+    let mut reloaded = Reloaded::default();
     while words.rest.is_some() {
         let column = words.column;
         let field = words.next_field().unwrap_or_default();
@@ -183,6 +185,8 @@ fn read_first<'m>(mut words: Words<'m>) -> Result<Message<'m>, Refusal> {
             b"d" => hello.digest = Some(value.number("Digest")?),
             b"o" => data.to = value.number("Incarnation")?,
             b"e" => data.end = value.number("End")? != 0,
+            b"q" => reloaded.asked = value.number("Number")?,
+            b"h" => reloaded.dests = Some(value.number("Number")?),
             _ => {}
         }
     }
@@ -191,6 +195,11 @@ fn read_first<'m>(mut words: Words<'m>) -> Result<Message<'m>, Refusal> {
         b"H" if hello.uri.is_empty() => return Err(missing("URI")),
         b"H" => Content::Hello(hello),
         b"D" => Content::Data(data),
+        b"R" => Content::Reload { to: data.to },
+        b"S" => Content::Reloaded(Reloaded {
+            to: data.to,
+            ..reloaded
+        }),
         b"V" => Content::Leave,
         _ => Content::Unknown,
     };
@@ -265,6 +274,13 @@ impl<'m> Words<'m> {
             let add = |number: u64, digit: Option<u32>| Some(number << 4 | u64::from(digit?));
             (word.len() <= 16).then(|| digits.into_iter().try_fold(0, add))?
         })
+    }
+
+    /// Reads the rest of the line as a text.
+    fn reason(&mut self) -> Result<&'m str, Refusal> {
+        let text = self.rest.filter(|text| is_reason(text));
+        let text = text.and_then(|text| core::str::from_utf8(text).ok());
+        text.ok_or_else(|| self.unreadable("Reason"))
     }
 
     fn incarnation(&mut self) -> Result<u64, Refusal> {

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write as _};
 
 use super::hmac::{CODE_DIGITS, HmacKey};
-use super::message::{Content, Data, Hello, Message, Told};
+use super::message::{Content, Data, Hello, Message, Reloaded, Told};
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::view::View;
 
@@ -51,6 +51,8 @@ fn write_lines(text: &mut String, message: &Message<'_>) -> fmt::Result {
     let kind = match content {
         Content::Hello(_) => 'H',
         Content::Data(_) => 'D',
+        Content::Reload { .. } => 'R',
+        Content::Reloaded(_) => 'S',
         Content::Leave => 'V',
         Content::Unknown => '?',
     };
@@ -61,6 +63,8 @@ fn write_lines(text: &mut String, message: &Message<'_>) -> fmt::Result {
     match content {
         Content::Hello(hello) => write_hello(text, hello),
         Content::Data(data) => write_data(text, data),
+        Content::Reload { to } => writeln!(text, " o={to:x}"),
+        Content::Reloaded(reloaded) => write_reloaded(text, reloaded),
         Content::Leave | Content::Unknown => text.write_char('\n'),
     }
 }
@@ -124,6 +128,14 @@ fn write_data(text: &mut String, data: &Data) -> fmt::Result {
     Ok(())
 }
 
+fn write_reloaded(text: &mut String, reloaded: &Reloaded<'_>) -> fmt::Result {
+    write!(text, " o={:x} q={:x}", reloaded.to, reloaded.asked)?;
+    match reloaded.dests {
+        Some(dests) => writeln!(text, " h={dests:x}"),
+        None => writeln!(text, "\nT {}", reloaded.reason),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -181,6 +193,14 @@ mod tests {
                 taken: true,
             }],
         });
+        let reloaded = |dests, reason| {
+            Content::Reloaded(Reloaded {
+                to: 7,
+                asked: 10,
+                dests,
+                reason,
+            })
+        };
         let cases = [
             (
                 data,
@@ -196,6 +216,18 @@ mod tests {
             (
                 Content::Leave,
                 "DSC 1.0 c=default n=lb1 i=192f3a4b5c6 s=1f4 k=V\n",
+            ),
+            (
+                Content::Reload { to: 7 },
+                "DSC 1.0 c=default n=lb1 i=192f3a4b5c6 s=1f4 k=R o=7\n",
+            ),
+            (
+                reloaded(Some(16), ""),
+                "DSC 1.0 c=default n=lb1 i=192f3a4b5c6 s=1f4 k=S o=7 q=a h=10\n",
+            ),
+            (
+                reloaded(None, "line 3: no URI"),
+                "DSC 1.0 c=default n=lb1 i=192f3a4b5c6 s=1f4 k=S o=7 q=a\nT line 3: no URI\n",
             ),
         ];
         for (content, expected) in cases {

@@ -1,6 +1,7 @@
 //! Tests of some nodes whose messages arrive at once. The simulator tries everything else.
 
 use super::*;
+use crate::dispatch::cluster::node::action::Answer;
 use crate::dispatch::cluster::node::peer::{Member, Shown};
 use crate::dispatch::cluster::state::clock::Stamp;
 use crate::dispatch::cluster::text::hmac::HmacKey;
@@ -746,4 +747,108 @@ fn many_figures_are_sent_in_messages_of_their_size() {
     let id = net.node(2).peers.named("lb1").unwrap();
     let life = net.node(2).peers.get(id).unwrap().life.as_ref().unwrap();
     assert_eq!((life.views.len(), life.calls.len()), (1_000, 1_000));
+}
+
+/// Two nodes that are ready and know each other.
+fn two_ready() -> Net {
+    let mut net = Net::of(&[0, 0]);
+    net.run(8_000);
+    net.said.clear();
+    net
+}
+
+/// Has a node ask for a reload.
+fn ask(net: &mut Net, number: usize, ticket: u64) {
+    let mut actions = Vec::new();
+    net.node(number)
+        .command(Command::Reload(ticket), &mut actions);
+    net.act(number, actions);
+}
+
+/// What was told to operators: the ticket, how many follow, the node, what.
+fn told(net: &mut Net) -> Vec<(u64, u32, String, Answer)> {
+    let said = mem::take(&mut net.said).into_iter();
+    let told = said.filter_map(|(_, action)| match action {
+        Action::Told(told) => Some((told.ticket, told.left, told.name, told.answer)),
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn each_node_tells_what_came_of_a_reload() {
+    let mut net = two_ready();
+    for (ticket, outcome) in [(7, Ok(12)), (8, Err("line 3: no URI".to_owned()))] {
+        ask(&mut net, 1, ticket);
+        let asked = net.said.iter().find_map(|(number, action)| match action {
+            Action::Reload { request, name } => Some((*number, *request, name.clone())),
+            _ => None,
+        });
+        let (number, request, name) = asked.unwrap();
+        assert_eq!((number, name.as_str()), (2, "lb1"));
+        let begin = [
+            (ticket, 2, "lb2".to_owned(), Answer::Asked),
+            (ticket, 1, "lb1".to_owned(), Answer::Asked),
+        ];
+        assert_eq!(told(&mut net), begin);
+        let mut actions = Vec::new();
+        net.node(2).reloaded(request, &outcome, &mut actions);
+        net.act(2, actions);
+        let end = [(ticket, 0, "lb2".to_owned(), Answer::Ended(outcome))];
+        assert_eq!(told(&mut net), end);
+    }
+}
+
+#[test]
+fn a_request_is_taken_once_by_the_life_that_it_is_for() {
+    let mut net = two_ready();
+    let mut actions = Vec::new();
+    net.node(1).command(Command::Reload(1), &mut actions);
+    let body = actions.iter().find_map(|action| match action {
+        Action::Send { body, .. } => Some(body.clone()),
+        _ => None,
+    });
+    let body = body.unwrap();
+    let requests = |net: &mut Net| {
+        let said = mem::take(&mut net.said);
+        let is_request = |(_, action): &(usize, Action)| matches!(action, Action::Reload { .. });
+        said.iter().filter(|said| is_request(said)).count()
+    };
+    net.deliver(1, 2, &body);
+    assert_eq!(requests(&mut net), 1);
+    net.deliver(1, 2, &body);
+    assert_eq!(requests(&mut net), 0);
+    // Another life of the receiver that knows the sender.
+    let now = net.now(2);
+    *net.node(2) = Cluster::new(settings(2, &[1, 2]), now.wall_ms + 1, now, [KEY], []);
+    net.run(3_000);
+    net.said.clear();
+    net.deliver(1, 2, &body);
+    assert_eq!(requests(&mut net), 0);
+}
+
+#[test]
+fn whoever_cannot_be_asked_or_does_not_take_it_is_named_with_the_reason() {
+    let mut net = two_ready();
+    let mut actions = Vec::new();
+    net.node(1).command(Command::Reload(1), &mut actions);
+    let sent = actions.iter().find_map(|action| match action {
+        Action::Send { peer, number, .. } => Some((*peer, *number)),
+        _ => None,
+    });
+    let (peer, number) = sent.unwrap();
+    let mut actions = Vec::new();
+    net.node(1).answered(peer, number, 408, &mut actions);
+    net.act(1, actions);
+    let end = [(1, 0, "lb2".to_owned(), Answer::NotTaken(408))];
+    assert_eq!(told(&mut net), end);
+    net.down.push(2);
+    net.run(7_000);
+    net.said.clear();
+    ask(&mut net, 1, 2);
+    let all = [
+        (2, 1, "lb2".to_owned(), Answer::NotAsked("dead".into())),
+        (2, 0, "lb1".to_owned(), Answer::Asked),
+    ];
+    assert_eq!(told(&mut net), all);
 }
