@@ -171,6 +171,7 @@ if [ "$tests" = tests ]; then
 	choose_configs
 	need gdb         # what a server that ends slowly waits for (make torture)
 	need python3-yaml # the manifests of contrib/container
+	need iproute2    # addresses and devices of the tests' networks
 	choose_browser
 fi
 [ "$tests" != docs ] || need pandoc groff-base
