@@ -17,12 +17,12 @@ export DISPATCHER_PROBE_SO := $(CURDIR)/$(PROBE)
 SERVER_MODULES = $${KAMAILIO_MODULES:-$$(dirname "$$(ls -d /usr/lib/*/kamailio/modules/tm.so \
 	/usr/lib*/kamailio/modules/tm.so /usr/local/lib*/kamailio/modules/tm.so 2>/dev/null | head -n 1)")}
 
-, := ,
-
-# The explorers of models (loom, shuttle) need a newer Rust than the product. Empty where Rust is older.
-MODELS_RUST := 1.95
-EXPLORES := $(shell $(CARGO) --version 2>/dev/null | awk '{ print $$2; print "$(MODELS_RUST)" }' | sort -V | \
-	head -n 1 | grep -Fx '$(MODELS_RUST)')
+# The product is built by older Rusts, but three parts of the tests need a newer one. Empty where Rust is older.
+RECENT_RUST := 1.95
+RECENT := $(shell $(CARGO) --version 2>/dev/null | awk '{ print $$2; print "$(RECENT_RUST)" }' | sort -V | \
+	head -n 1 | grep -Fx '$(RECENT_RUST)')
+# Says why a part is not tested where Rust is older, and counts it as skipped: name of the part, reason.
+older = @echo "$(1): $(2)"; printf '$(1)\tall\tall\ta recent Rust\t$(2)\n' >>"$${SKIPS:-/dev/null}"
 
 .PHONY: help setup setup-tests headers build probe checker install deb release server test-deb test-container demo test \
 	test-one test-unit test-seam test-server test-parity book docs-check test-fuzz test-simulator simulate models \
@@ -114,9 +114,8 @@ test-unit: ## test the domain and the shared memory; needs no Kamailio
 	$(CARGO) test -p dispatcher-check
 
 models: ## explore models of the shared memory with loom and shuttle, as far as fits into a minute (doc/dev/models.md)
-ifeq ($(EXPLORES),)
-	@echo "models: loom and shuttle need Rust $(MODELS_RUST)"
-	@printf 'models\tshm::tests::models\tall\tRust for models\tRust is older than $(MODELS_RUST)\n' >>"$${SKIPS:-/dev/null}"
+ifeq ($(RECENT),)
+	$(call older,models,loom and shuttle need Rust $(RECENT_RUST))
 else
 	$(CARGO) test --features server-tests,models --lib shm::tests::models:: -- --nocapture
 endif
@@ -126,7 +125,11 @@ models-full: ## explore those models with more preemptions, and try what is said
 		$(CARGO) test --features server-tests,models --lib shm::tests::models:: -- --nocapture
 
 test-seam: headers ## test what in the seam needs the server's headers, but no server
+ifeq ($(RECENT),)
+	$(call older,seam,an older cargo links the tests of the seam with libraries of the server)
+else
 	$(CARGO) test --features server-tests,kamailio --lib kamailio::
+endif
 
 # These tests mostly wait, so more of them run than there are processors.
 test-server test-parity test-matrix asan: export RUST_TEST_THREADS ?= 4
@@ -190,15 +193,19 @@ test-aarch64: ## run the unit and shared-memory tests for aarch64, under qemu
 lint: headers ## check format and clippy, with and without the seam
 	@if $(CARGO) fmt --version >/dev/null 2>&1; then set -x; $(CARGO) fmt --all --check; \
 		else echo "lint: no rustfmt here, format not checked"; fi
+ifeq ($(RECENT),)
+	$(call older,lint,the lints are those of Rust $(RECENT_RUST))
+else
 	@if $(CARGO) clippy --version >/dev/null 2>&1; then set -x; \
 		$(CARGO) clippy --all-targets \
-			--features dispatcher/server-tests,$(if $(EXPLORES),dispatcher/models$(,))dispatcher/sanitizers,dispatcher-fuzz/libfuzzer,dispatcher-check/server-tests \
+			--features dispatcher/server-tests,dispatcher/models,dispatcher/sanitizers,dispatcher-fuzz/libfuzzer,dispatcher-check/server-tests \
 			-p dispatcher -p dispatcher-check -p dispatcher-harness -p dispatcher-programs -p dispatcher-fuzz -p dispatcher-simulator \
 			-- -D warnings && \
 		$(CARGO) check -p dispatcher-bench --benches && \
 		$(CARGO) clippy --release --lib --features kamailio,panic-probe,sanitizers -- -D warnings && \
 		$(CARGO) clippy --release --lib --features kamailio,memcheck -- -D warnings; \
 		else echo "lint: no clippy here, lints not checked"; fi
+endif
 
 BENCH = $(CARGO) run --quiet -p dispatcher-programs --bin bench --
 bench-all: CALLS ?= million

@@ -199,9 +199,8 @@ impl Cluster {
     /// As [`Cluster::bus_config`], with other URIs on the bus, of the node and of another one.
     pub fn bus_config_at(&self, node: usize, own: &str, other: &str, list: &str) -> Config {
         let gateways = self.gateways.iter();
-        let gateways: String = gateways
-            .map(|gateway| format!("1 {}\n", gateway.uri()))
-            .collect();
+        let gateways = gateways.map(|gateway| format!("1 {}\n", gateway.uri()));
+        let gateways = gateways.collect::<Vec<_>>().concat();
         Config::routes(ROUTES)
             .at(self.addr(node))
             .children(2)
