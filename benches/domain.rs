@@ -27,6 +27,7 @@ const RULES: Rules = Rules {
     watched: false,
     counted: false,
     shared: false,
+    rates: false,
 };
 /// State bit: disabled.
 const DISABLED: u32 = 4;

@@ -115,6 +115,8 @@ struct glue_modparams {
 	int log_changes;
 	int history_size;
 	int ds_count_calls;
+	int ds_cps;
+	int ds_bounded_load;
 	int enable_dmq;
 	int ds_dmq_state;
 	int ds_dmq_hello;

@@ -178,6 +178,8 @@ static param_export_t glue_params[] = {
 	TEXTS(set_name),
 	NUMBER(counters),
 	NUMBER(ds_count_calls),
+	NUMBER(ds_cps),
+	NUMBER(ds_bounded_load),
 	NUMBER(enable_dmq),
 	TEXT(dmq_peer_id),
 	TEXT(ds_dmq_cluster),

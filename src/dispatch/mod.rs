@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`list`] | List lines and table rows, parsed into destinations. |
 //! | [`select`] | The algorithms, and the failover order behind the selected destination. |
+//! | [`admission`] | Whether a chosen destination takes a request: limits, and who is asked next. |
 //! | [`balance`] | Algorithms 100 to 107: a definition on which all servers agree. |
 //! | [`state`] | States of a destination, and what changes them: marks, commands and pings. |
 //! | [`observe`] | What operators see of the module while it runs: its texts. |
@@ -17,6 +18,7 @@
 // Holds for all files of the domain.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod balance;
 // The seam does not use all of it yet.
 #[allow(dead_code)]

@@ -3,6 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`server`] | The server's facilities, wrapped. Nothing in it knows the dispatcher. |
+//! | [`admission`] | What a request asks of destinations before one takes it. |
 //! | [`cluster`] | Several servers as one dispatcher, over the bus between them. |
 //! | [`config`] | What the operator set: parameters, and values that change at run time. |
 //! | [`events`] | State changes told to scripts and to C listeners. |
@@ -14,6 +15,7 @@
 //! | [`script`] | Entry points for scripts: functions, KEMI, pseudo-variables, the C interface. |
 //! | [`module`] | The export table, start and stop, processes. |
 
+pub mod admission;
 pub mod cluster;
 pub mod config;
 pub mod events;

@@ -1,6 +1,7 @@
 //! The module in the real Kamailio: a module per topic, one program for all.
 #![cfg(test)]
 
+mod admission;
 mod algorithms;
 mod balance;
 mod call_load;

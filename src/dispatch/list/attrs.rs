@@ -39,6 +39,8 @@ pub struct Attrs<'a> {
     pub rweight: i32,
     /// The most calls of algorithm 10; 0 for no limit.
     pub maxload: i32,
+    /// The most calls a second, 1 to 10000, where `ds_cps` is on; 0 when not set.
+    pub cps: i32,
     /// Turns congestion control on if it is not 0.
     pub cc: i32,
     /// The latency to begin with, in milliseconds.
@@ -65,6 +67,7 @@ impl Default for Attrs<'_> {
             weight: 0,
             rweight: 0,
             maxload: 0,
+            cps: 0,
             cc: 0,
             latency: 0,
             ocmin: 0,
@@ -140,6 +143,12 @@ impl AttrWarning<'_> {
             AttrWarning::NoPingSocket(_) | AttrWarning::Ignored(_) => ", ignored".into(),
             AttrWarning::NoCalls(_) | AttrWarning::NotUtf8(_) => String::new(),
         }
+    }
+
+    /// Returns true if it is about a number of this attribute.
+    #[must_use]
+    pub fn is_of(&self, attribute: &str) -> bool {
+        matches!(self, AttrWarning::NotANumber { name, .. } | AttrWarning::OutOfRange { name, .. } if *name == attribute)
     }
 
     /// Returns true if the attribute does not have the effect that is written.
@@ -344,7 +353,7 @@ fn integer(value: &[u8]) -> Option<(i32, bool)> {
 }
 
 /// The names that the module knows. The index of each is its bit in [`AttrReader::seen`].
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "duid",
     "socket",
     "sockname",
@@ -360,6 +369,7 @@ const NAMES: [&str; 15] = [
     "ocmin",
     "ocmax",
     "ocrate",
+    "cps",
 ];
 
 /// The attributes and warnings that were read so far.
@@ -367,9 +377,9 @@ const NAMES: [&str; 15] = [
 struct AttrReader<'a> {
     attrs: Attrs<'a>,
     warnings: Vec<AttrWarning<'a>>,
-    seen: u16,
+    seen: u32,
     /// The names that stood there without a `=`, and do not count: one warning of each is enough.
-    seen_bare: u16,
+    seen_bare: u32,
 }
 
 impl<'a> AttrReader<'a> {
@@ -405,6 +415,7 @@ impl<'a> AttrReader<'a> {
             "weight" => self.attrs.weight = self.ranged(name, value, (1, 100), 0),
             "rweight" => self.attrs.rweight = self.ranged(name, value, (1, 100), 0),
             "maxload" => self.attrs.maxload = self.limit(name, value),
+            "cps" => self.attrs.cps = self.ranged(name, value, (1, 10_000), 0),
             "cc" => self.attrs.cc = self.number(name, value, 0),
             "latency" => self.attrs.latency = self.number(name, value, 0),
             "ocmin" => self.attrs.ocmin = self.ranged(name, value, (0, 100), 0),

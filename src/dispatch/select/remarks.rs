@@ -1,4 +1,4 @@
-//! What a check remarks of the weights of a set: that an algorithm makes something else of them than is written.
+//! What a check remarks of the weights and limits of a set: that something else becomes of them than is written.
 
 use super::weight_slots;
 use crate::dispatch::list::destination::SetId;
@@ -12,6 +12,14 @@ pub fn on_weights(set: SetId, weights: &[(i32, i32)]) -> Vec<String> {
     remarks
         .map(|remark| format!("set {set}: {remark}"))
         .collect()
+}
+
+/// Returns the remark on a set in which so many destinations have a limit that is not in force.
+#[must_use]
+pub fn on_limits(set: SetId, limited: usize) -> Option<String> {
+    (limited > 0).then(|| {
+        format!("set {set}: {limited} destinations with cps: no limit without the parameter ds_cps")
+    })
 }
 
 /// Returns how many destinations have no share, if others have one.
@@ -37,6 +45,11 @@ mod tests {
         assert_eq!(remarks(&[(30, 0), (0, 5), (0, 0)]), [short, some]);
         let one = "set -7: 1 of 2 destinations without rweight: no share with algorithms 11 and 100 to 107";
         assert_eq!(remarks(&[(0, 0), (0, 1)]), [one]);
+        let limits = "set -7: 2 destinations with cps: no limit without the parameter ds_cps";
+        assert_eq!(
+            (on_limits(-7, 0), on_limits(-7, 2)),
+            (None, Some(limits.to_owned()))
+        );
         for fine in [&[][..], &[(0, 0)], &[(100, 3), (0, 4)], &[(0, 0), (0, 0)]] {
             assert_eq!(remarks(fine), [""; 0]);
         }

@@ -8,8 +8,8 @@ use super::metrics_params::{self, Metrics};
 use super::ping_params::{self, DefaultSocket, PingSettings};
 use super::results_params::{self, DST_MODES, Results};
 use super::value::{
-    Read, bad, bad_number, bytes, parsed, remark_number, remark_rest, seconds_or_never, set,
-    switch, whole,
+    Read, bad_number, bytes, parsed, remark_number, remark_rest, seconds_or_never, set, switch,
+    whole,
 };
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::event::EventMode;
@@ -88,8 +88,12 @@ pub struct Settings {
     pub history_size: usize,
     /// The level of counting.
     pub counters: Counters,
-    /// Calls of all algorithms but 12 are counted, and not only of 10.
-    pub count_calls: bool,
+    /// Which calls are counted beside those of algorithm 10.
+    pub count_calls: CountCalls,
+    /// The attribute `cps` is a limit.
+    pub cps: bool,
+    /// The part of all calls that a destination may have with algorithms 100 to 107, in percent of its fair one.
+    pub bounded_load: Option<u32>,
     /// The settings of the cluster; `None` if this server is alone.
     pub cluster: Option<ClusterSettings>,
 }
@@ -103,6 +107,17 @@ pub enum Counters {
     Group,
     /// That, and selections and failovers of each set and each destination.
     Each,
+}
+
+/// Which calls are counted beside those of algorithm 10.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CountCalls {
+    /// None.
+    Off,
+    /// Those of all algorithms but 12. `maxload` is a limit for algorithm 10 alone.
+    Count,
+    /// Those of all algorithms but 12, with `maxload` as a limit for all of them.
+    Limit,
 }
 
 /// The settings of counted calls.
@@ -137,6 +152,11 @@ impl Settings {
         cluster.is_some_and(|cluster| cluster.cluster.share_states)
     }
 
+    /// Returns true if destinations are asked for more than their state.
+    pub fn has_gates(&self) -> bool {
+        self.cps || self.count_calls == CountCalls::Limit
+    }
+
     /// Returns what views are built by.
     pub fn rules(&self) -> Rules {
         Rules {
@@ -146,6 +166,7 @@ impl Settings {
             watched: self.pings.is_some(),
             counted: self.counters == Counters::Each,
             shared: self.shares_states(),
+            rates: self.cps,
         }
     }
 
@@ -189,6 +210,8 @@ impl Settings {
             metrics: metrics_params::metrics(raw)?,
             counters: counters(raw)?,
             count_calls: count_calls(raw)?,
+            cps: switch("ds_cps", raw.ds_cps)?,
+            bounded_load: bounded_load(raw)?,
             listeners: Listeners::find(event_mode(raw), compat, bytes(&raw.event_callback)),
             log_changes: switch("log_changes", raw.log_changes)?,
             history_size: history_size(raw),
@@ -254,12 +277,30 @@ const fn server_release() -> (u32, u32) {
     (version / 1000, version % 1000)
 }
 
-fn count_calls(raw: &sys::glue_modparams) -> Read<bool> {
-    let wanted = switch("ds_count_calls", raw.ds_count_calls)?;
-    if wanted && !(1..).contains(&raw.ds_hash_size) {
-        return bad("ds_count_calls", b"1", "0 without ds_hash_size");
+fn count_calls(raw: &sys::glue_modparams) -> Read<CountCalls> {
+    let name = "ds_count_calls";
+    let wanted = match raw.ds_count_calls {
+        0 => return Ok(CountCalls::Off),
+        1 => CountCalls::Count,
+        2 => CountCalls::Limit,
+        other => return bad_number(name, other, "0, 1 or 2"),
+    };
+    if raw.ds_hash_size < 1 {
+        return bad_number(name, raw.ds_count_calls, "0 without ds_hash_size");
     }
     Ok(wanted)
+}
+
+fn bounded_load(raw: &sys::glue_modparams) -> Read<Option<u32>> {
+    let (name, percent) = ("ds_bounded_load", raw.ds_bounded_load);
+    match percent {
+        0 => Ok(None),
+        101..=1_000 if raw.ds_count_calls != 2 => {
+            bad_number(name, percent, "0 without ds_count_calls 2")
+        }
+        101..=1_000 => Ok(Some(percent.unsigned_abs())),
+        other => bad_number(name, other, "0, or 101 to 1000 percent"),
+    }
 }
 
 fn counters(raw: &sys::glue_modparams) -> Read<Counters> {

@@ -3,6 +3,7 @@
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
+use crate::dispatch::admission::refusal::Refusal;
 use crate::kamailio::server::memory::ShmArena;
 use crate::shm::memory::arena::{OutOfMemory, Plan, ShmSafe};
 
@@ -67,6 +68,8 @@ pub struct Outcomes {
     pub modified: AtomicU64,
     /// Counted calls that were ended because their time was over.
     pub calls_expired: AtomicU64,
+    /// Requests that a destination has refused, by reason (`Refusal::ALL`).
+    pub refused: [AtomicU64; Refusal::ALL.len()],
 }
 
 impl Outcomes {

@@ -39,6 +39,10 @@ fn with_sockets<'t>(settings: &Settings, read: ReadAttrs<'t>) -> Result<Resolved
         attrs,
         mut warnings,
     } = read;
+    if !settings.cps {
+        // It may be an attribute of the script's own.
+        warnings.retain(|warning| !warning.is_of("cps"));
+    }
     let quoted = |what: &str, text: &[u8]| format!("{what} \"{}\"", Escaped(text));
     let socket = match (attrs.sockname, attrs.socket) {
         (Some(name), _) => {

@@ -12,6 +12,7 @@ use crate::dispatch::list::reading::{LeftOut, Place};
 use crate::dispatch::select::remarks;
 use crate::dispatch::state::event::Cause;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::params::Settings;
 use crate::kamailio::config::patience;
 use crate::kamailio::config::room::{ADDRESS_HEAP, SPARE_HEAP};
 use crate::kamailio::events::feed::Feed;
@@ -179,14 +180,19 @@ fn read_and_publish(
     })
 }
 
-/// Returns what algorithms would make of weights, where that is not what is written.
-fn weight_remarks(list: &[DestSpec<'_>]) -> Vec<String> {
+/// Returns what becomes of weights and limits, where that is not what is written.
+fn remarks(settings: &Settings, list: &[DestSpec<'_>]) -> Vec<String> {
     let plans = plan_sets(list);
     let mut first = First::<SHOWN_BY_CHECK>::default();
     let remarks = plans.sets().flat_map(|(set, members)| {
         let members = members.iter().filter_map(|&at| list.get(at));
+        let limited = members.clone().filter(|spec| spec.attrs.cps > 0).count();
+        let limited = if settings.cps { 0 } else { limited };
         let weights = members.map(|spec| (spec.attrs.weight, spec.attrs.rweight));
-        remarks::on_weights(set, &weights.collect::<Vec<_>>())
+        let on_weights = remarks::on_weights(set, &weights.collect::<Vec<_>>());
+        on_weights
+            .into_iter()
+            .chain(remarks::on_limits(set, limited))
     });
     remarks.for_each(|remark| first.push(remark));
     first.into_shown()
@@ -224,7 +230,7 @@ pub fn check(module: &Module) -> Result<Checked, LoadError> {
     let list = validation.resolve_all(&lines).map_err(LoadError::Heap)?;
     Ok(Checked {
         refused: validation.verdict(&list, WhenEmpty::Refuse),
-        remarks: weight_remarks(&list),
+        remarks: remarks(&module.settings, &list),
         changes: compare(&list, module.pin().table()),
         rejected: validation.rejected,
         reasons: validation.reasons.into_shown(),

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::counting::group;
 use super::http::{Reply, Request};
+use crate::dispatch::admission::refusal::Refusal;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::observe::exposition::{CONTENT_TYPE, Page, add_label};
 use crate::dispatch::observe::families::{FAMILIES, Id};
@@ -226,6 +227,12 @@ fn of_module(add: &mut Adder<'_>, module: &Module, table: Option<&Table>) {
     add.one(Id::PingsEnabled, u32::from(pings));
     if module.calls.is_some() {
         add.one(Id::CallsExpired, outcomes.calls_expired.load(Relaxed));
+    }
+    if settings.has_gates() {
+        let refused = Refusal::ALL.into_iter().zip(&outcomes.refused);
+        let refused =
+            refused.map(|(why, count)| (format!("reason=\"{}\"", why.word()), count.load(Relaxed)));
+        add.all(Id::Refusals, refused);
     }
     if let Some(dropped) = group::EVENTS_DROPPED.sum() {
         add.one(Id::EventsDropped, dropped);

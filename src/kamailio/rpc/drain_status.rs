@@ -8,6 +8,7 @@ use super::rpc_reply::{Full, RpcCall, RpcNode};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::words::integer;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::params::CountCalls;
 use crate::kamailio::server::heap::{self, NoMemory};
 use crate::kamailio::server::time::now_s;
 use crate::shm::dest::destination::Dest;
@@ -102,8 +103,12 @@ fn is_counted(module: &Module, pinned: &Pinned<'_>, dest: &Dest) -> bool {
         let view = pinned.view(dest.set);
         view.is_some_and(|view| view.record().has_counted_calls())
     };
-    let counts = module.calls.is_some() && (module.settings.count_calls || by_algorithm());
-    counts && dest.duid().is_some()
+    let counts = match module.settings.count_calls {
+        CountCalls::Off => by_algorithm(),
+        CountCalls::Count => true,
+        CountCalls::Limit => return true,
+    };
+    counts && module.calls.is_some() && dest.duid().is_some()
 }
 
 /// Adds how many calls a destination has, and how long the oldest one has been there; null where calls are not counted.

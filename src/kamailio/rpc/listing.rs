@@ -14,6 +14,7 @@ use crate::kamailio::config::names;
 use crate::kamailio::list::unique_id;
 use crate::kamailio::server::heap;
 use crate::kamailio::server::net;
+use crate::kamailio::server::time::now_us;
 use crate::shm::dest::destination::{self, Dest};
 use crate::shm::dest::probing::Health;
 use crate::shm::set::view::View;
@@ -137,9 +138,16 @@ fn list_dest(
     if detail == Detail::Full && module.settings.pings.is_some() {
         ping::health(&node.add_struct(c"PING")?, module, dest)?;
     }
-    if module.calls.is_some() {
-        let load = dest.record().load();
-        node.add_struct(c"RUNTIME")?.add(c"DLGLOAD", load)?;
+    let with_rate = module.settings.cps && detail == Detail::Full;
+    if module.calls.is_some() || with_rate {
+        let runtime = node.add_struct(c"RUNTIME")?;
+        if module.calls.is_some() {
+            runtime.add(c"DLGLOAD", dest.record().load())?;
+        }
+        if with_rate {
+            let admitted = dest.rate().map(|rate| rate.recent(now_us()));
+            runtime.add(c"CPS", admitted)?;
+        }
     }
     Ok(())
 }

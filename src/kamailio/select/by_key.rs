@@ -2,8 +2,9 @@
 
 use super::drain;
 use super::request::{Failure, Request, conclude};
-use super::send::send_counted;
+use super::send::{send_admitted, send_counted, send_to};
 use super::trace;
+use crate::dispatch::admission::others::{others, others_by_key};
 use crate::dispatch::balance::cost::Key;
 use crate::dispatch::hash::hash;
 use crate::dispatch::list::destination::SetId;
@@ -55,11 +56,28 @@ fn pick(
             (Choice { at, order }, Some(key))
         }
     };
+    if !trace::is_watched(module) {
+        return Some(send_to(module, msg, request, view, choice));
+    }
     if trace::is_on(module) {
         let hash = key.map_or_else(|| "-".to_owned(), |key| key.to_string());
         trace::chosen_by(request, view, choice.at, &hash);
     }
-    Some(send_counted(module, msg, request, view, choice))
+    if !trace::is_gated(module) {
+        return Some(send_counted(module, msg, request, view, choice));
+    }
+    let Some(key) = key else {
+        let others = others(view, Start::RoundRobin, choice);
+        return send_admitted(module, msg, request, view, choice, others, None);
+    };
+    let percent = module.settings.bounded_load;
+    let calls = |at: usize| view.dest(at).map_or(0, |dest| dest.record().load());
+    // They are put in order if the first one refuses.
+    let others = core::iter::once(()).flat_map(|()| {
+        let by_calls = percent.map(|_| calls);
+        others_by_key(view, key, choice.at, by_calls)
+    });
+    send_admitted(module, msg, request, view, choice, others, percent)
 }
 
 /// Returns the destination for a key.

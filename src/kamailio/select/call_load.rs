@@ -10,7 +10,9 @@ use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::algorithm::Choice;
 use crate::dispatch::select::failover::Order;
 use crate::dispatch::text::Escaped;
+use crate::kamailio::admission::ask;
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::config::params::CountCalls;
 use crate::kamailio::observe::counting::counts::{self, Place};
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::lock::ServerLock;
@@ -20,7 +22,7 @@ use crate::kamailio::server::message::Message;
 use crate::kamailio::server::time::now_s;
 use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::fingerprint::CallName;
-use crate::shm::calls::placed::{Counting, How, Placed};
+use crate::shm::calls::placed::{Counted, Counting, How, Placed};
 use crate::shm::memory::arena::OutOfMemory;
 use crate::shm::set::view::View;
 
@@ -33,13 +35,13 @@ pub type ServerPlaced<'p> = Placed<'p, ShmArena, ServerLock>;
 /// How often this process has looked for calls whose time is over.
 static ROUND: AtomicUsize = AtomicUsize::new(0);
 
-/// Returns the table of calls if algorithm 10 is to count this request, which must be an INVITE. Other requests take
-/// the first destination, and so do all requests when call load is off.
-pub fn calls_of(module: &'static Module, msg: &Message) -> Option<&'static ServerCalls> {
+/// Returns true if algorithm 10 is to count this request, which must be an INVITE. Other requests take the first
+/// destination, and so do all requests when call load is off.
+pub fn counts(module: &Module, msg: &Message) -> bool {
     if module.calls.is_none() {
         log_warn!("algorithm 10 needs ds_hash_size: the first destination is used");
     }
-    module.calls.as_ref().filter(|_| msg.is_invite())
+    module.calls.is_some() && msg.is_invite()
 }
 
 /// Returns the name of the call that a message belongs to.
@@ -75,23 +77,23 @@ fn counting<'p>(
 
 /// Counts the call for the destination with the fewest calls, unless it is counted already, and sends the message to
 /// the destination that has the call.
-pub fn select(
-    module: &Module,
-    calls: &ServerCalls,
-    msg: &mut Message,
-    request: &Request,
-) -> ScriptRet {
-    let Some(call) = call_of(calls, msg) else {
+pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRet {
+    if msg.call_id().is_none() {
         return ScriptRet::FAILED;
-    };
-    if calls.is_full_anew(now_s()) {
-        warn_full(calls);
     }
     let set = request.set;
     let sent = module.store.try_set(Module::process(), set, |view| {
-        let call_id = msg.find_call_id()?;
-        match calls.place(counting(module, set, view, call), call_id) {
-            Ok(placed) => Some(send_placed(module, msg, request, view, placed?)),
+        let asked = ask::asked(module, msg);
+        let mut reserve = |view: &View| ask::reserve_least(module, view, asked.as_ref());
+        match place(module, msg, (set, view), Counted::Stays, &mut reserve) {
+            Ok(placed) => Some(send_placed(
+                module,
+                msg,
+                request,
+                view,
+                placed?,
+                Order::Calls,
+            )),
             Err(OutOfMemory) => Some(Err(Failure::NoMemory)),
         }
     });
@@ -102,19 +104,50 @@ pub fn select(
     result
 }
 
-/// Sends the message to the destination of its call. The count is kept if that succeeds.
-fn send_placed(
+/// Finds the destination that has the call of a request, or counts it at the one that `reserve` reserves.
+///
+/// # Errors
+/// [`OutOfMemory`]: nothing is counted.
+pub fn place<'p>(
+    module: &'p Module,
+    msg: &Message,
+    (set, view): (SetId, &'p View),
+    counted: Counted,
+    reserve: &mut dyn FnMut(&View) -> Option<usize>,
+) -> Result<Option<ServerPlaced<'p>>, OutOfMemory> {
+    let (Some(calls), Some(call_id)) = (&module.calls, msg.find_call_id()) else {
+        return Ok(None);
+    };
+    if calls.is_full_anew(now_s()) {
+        warn_full(calls);
+    }
+    let call = name_of(calls, msg, call_id);
+    calls.place_where(counting(module, set, view, call), call_id, counted, reserve)
+}
+
+/// Returns the position of the destination that has the call of a request which begins none (`ds_count_calls` 2).
+pub fn place_of(module: &Module, msg: &Message, set: SetId, view: &View) -> Option<usize> {
+    let calls = module.calls.as_ref();
+    let calls = calls.filter(|_| module.settings.count_calls == CountCalls::Limit)?;
+    let call = name_of(calls, msg, msg.find_call_id()?);
+    calls.find(&counting(module, set, view, call))
+}
+
+/// Sends the message to the destination of its call, from which failover goes on in this order. The count is kept if
+/// that succeeds.
+pub fn send_placed(
     module: &Module,
     msg: &mut Message,
     request: &Request,
     view: &View,
     placed: ServerPlaced<'_>,
+    order: Order,
 ) -> Result<(), Failure> {
     let at = placed.at();
     if trace::is_on(module) {
         trace::chosen(request, view, at, None);
     }
-    if placed.how() == How::Uncounted {
+    if placed.how() == How::Uncounted && order == Order::Calls {
         // It has no count that failover could move.
         let alone = Request {
             limit: 1,
@@ -127,7 +160,6 @@ fn send_placed(
         }
         return sent;
     }
-    let order = Order::Calls;
     let sent = deliver(module, msg, request, view, Choice { at, order });
     if sent.is_ok() {
         counts::selected(view, at);
@@ -235,17 +267,16 @@ pub fn count_sent(module: &Module, msg: &Message, (set, view): (SetId, &View), a
 /// Counts the call of a request that failover has sent on (`ds_count_calls`), unless the record says that algorithm 10
 /// has counted it.
 pub fn follow(module: &Module, msg: &Message, left: &Place, reached: &Place) {
-    let Some(calls) = module
-        .calls
-        .as_ref()
-        .filter(|_| module.settings.count_calls)
-    else {
+    let count_calls = module.settings.count_calls;
+    let calls = module.calls.as_ref();
+    let Some(calls) = calls.filter(|_| count_calls != CountCalls::Off) else {
         return;
     };
     if left.set != reached.set && !left.counted {
         leave(module, calls, msg, left.set);
     }
-    if reached.counted {
+    // Where calls are limited, the call was counted before the request was sent.
+    if reached.counted || count_calls == CountCalls::Limit {
         return;
     }
     let pinned = module.pin();

@@ -11,7 +11,7 @@
 //! | [`parallel`] | Algorithm 12: parallel forking. |
 //! | [`drain`] | In-dialog requests of draining destinations. |
 //! | [`deliver`] | From the choice of a selection to its records and to the message. |
-//! | [`send`] | Sending a message to the destination that was chosen for it. |
+//! | [`send`] | Sending a message to the destination that was chosen for it, or to the first one that takes it. |
 //! | [`by_key`] | Algorithms 100 to 107: by the key of a message. |
 //! | [`records`] | Destination records: the XAVPs and AVPs that a selection writes. |
 //! | [`request`] | The arguments of a selection, and its return code. |

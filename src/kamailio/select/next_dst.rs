@@ -3,12 +3,13 @@
 use super::call_load::{self, ServerCalls};
 use super::records::Current;
 use super::request::{Failure, outcome, send};
+use super::send::admit_next;
 use super::trace;
 use crate::dispatch::select::cursor::{FailoverCursor, Step};
 use crate::dispatch::select::failover::{Order, following};
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::params::Counters;
+use crate::kamailio::config::params::{CountCalls, Counters};
 use crate::kamailio::list::unique_id;
 use crate::kamailio::observe::counting::counts::{self, Place};
 use crate::kamailio::observe::counting::group;
@@ -32,8 +33,10 @@ pub fn next(msg: &mut Message, target: Target) -> ScriptRet {
         log_warn!("failover support disabled (parameter flags has not bit 2)");
         return ScriptRet::FAILED;
     }
-    if settings.counters == Counters::Each || settings.count_calls {
-        return go_on_and_count(module, msg, target);
+    if trace::is_watched(module) {
+        if settings.counters == Counters::Each || settings.count_calls != CountCalls::Off {
+            return go_on_and_count(module, msg, target);
+        }
     }
     let result = go_on(module, msg, target);
     if result == ScriptRet::OK {
@@ -86,11 +89,12 @@ fn go_on(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
         }
     }
     let results = &module.settings.results;
-    if let Some(calls) = &module.calls {
-        let current = results.current(msg);
-        if current.is_some_and(|current| current.duid.is_some()) {
-            return next_counted(module, calls, msg, target);
-        }
+    let by_load = module.calls.is_some()
+        && results
+            .current(msg)
+            .is_some_and(|current| current.duid.is_some());
+    if by_load || trace::is_gated(module) {
+        return next_admitted(module, msg, target, by_load);
     }
     results.drop_current(msg);
     send_to_current(module, msg, target)
@@ -119,45 +123,43 @@ fn send_to_current(module: &Module, msg: &mut Message, target: Target) -> Script
     ScriptRet::FAILED
 }
 
-/// Goes on to the next destination that takes the call, and moves its count there; behind the last of a set that counts
-/// the count ends. Changes nothing if the call is not counted.
-fn next_counted(
-    module: &Module,
-    calls: &ServerCalls,
-    msg: &mut Message,
-    target: Target,
-) -> ScriptRet {
+/// Goes on to the next destination that takes the request, and moves the count of its call there. Behind the last of a
+/// set in which algorithm 10 has counted the call, that count ends; if the call is not counted there, nothing changes.
+fn next_admitted(module: &Module, msg: &mut Message, target: Target, by_load: bool) -> ScriptRet {
     let results = &module.settings.results;
-    let set = results.current(msg).and_then(|current| current.set);
-    let Some(set) = set.filter(|&set| call_load::is_counted(calls, msg, set)) else {
-        return ScriptRet::FAILED;
-    };
+    let calls = module.calls.as_ref().filter(|_| by_load);
+    let left = results.current(msg).and_then(|current| current.set);
+    if let Some(calls) = calls {
+        if !left.is_some_and(|set| call_load::is_counted(calls, msg, set)) {
+            return ScriptRet::FAILED;
+        }
+    }
     loop {
         results.drop_current(msg);
-        let Some(current) = results.current(msg) else {
-            log_dbg!("no destination left that takes the call");
-            return ScriptRet::FAILED;
-        };
-        let Some(duid) = current.duid else {
-            let sent = send_to_current(module, msg, target);
-            if sent == ScriptRet::OK {
-                call_load::leave(module, calls, msg, set);
-            }
-            return sent;
-        };
         let pinned = module.pin();
-        let placed = pinned.view(set).and_then(|view| {
-            let is_current = |at: &usize| view.dest(*at).is_some_and(|dest| dest.has_duid(duid));
-            let at = view.find_uri(current.uri).find(is_current)?;
-            call_load::move_to(module, calls, msg, (set, view), at)
-        });
-        if let Some(placed) = placed {
-            let sent = send_to_current(module, msg, target);
-            if sent == ScriptRet::OK {
+        let admitted = match place(module, msg) {
+            Some(place) => {
+                let found = pinned.view(place.set);
+                let found = found.and_then(|view| Some((view, place.find(view)?)));
+                found.map_or(Some(None), |(view, at)| {
+                    admit_next(module, msg, (place.set, view), at, place.counted)
+                })
+            }
+            // There is none, or a script has changed its record.
+            None => Some(None),
+        };
+        let Some(placed) = admitted else { continue };
+        let reached = results.current(msg).and_then(|current| current.set);
+        let sent = send_to_current(module, msg, target);
+        if sent == ScriptRet::OK {
+            if let Some(placed) = placed {
                 call_load::moved(msg, placed);
             }
-            return sent;
+            if let Some((calls, left)) = calls.zip(left).filter(|_| left != reached) {
+                call_load::leave(module, calls, msg, left);
+            }
         }
+        return sent;
     }
 }
 
@@ -208,9 +210,12 @@ fn step(
 ) -> Option<Result<(), Failure>> {
     let set = cursor.here().set;
     let calls = calls(module, cursor);
-    let takes = |at: usize| match calls {
-        Some(calls) => call_load::move_to(module, calls, msg, (set, view), at).map(Some),
-        None => Some(None),
+    let asks = calls.is_some() || trace::is_gated(module);
+    let takes = |at: usize| {
+        if asks {
+            return admit_next(module, msg, (set, view), at, calls.is_some());
+        }
+        Some(None)
     };
     let (at, placed) = find(msg, view, cursor, takes)?;
     let dest = view.dest(at)?;

@@ -6,6 +6,7 @@ use super::request::{Failure, Request, conclude, send};
 use super::trace;
 use crate::dispatch::select::algorithm::{Choice, Start, choose};
 use crate::dispatch::select::candidates::Candidates;
+use crate::kamailio::admission::ask;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::{counts, group};
 use crate::kamailio::server::guard::ScriptRet;
@@ -22,7 +23,17 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
     let process = Module::process();
     let sent = module.store.try_set(process, request.set, |view| {
         let Choice { at: first, .. } = choose(view, Start::First)?;
-        Some(fork(module, msg, request, view, first).map(|all| complete.set(all)))
+        let end = view.candidate_count();
+        let usable = |from| view.next_usable(from, end);
+        let Some(asked) = ask::asked(module, msg) else {
+            let forked = fork(module, msg, request, view, first, usable);
+            return Some(forked.map(|all| complete.set(all)));
+        };
+        let admits = |at: &usize| ask::admits_rate(module, view, *at, Some(&asked));
+        let next = |from| core::iter::successors(usable(from), |&at| usable(at + 1)).find(admits);
+        let first = Some(first).filter(admits).or_else(|| next(first + 1))?;
+        let forked = fork(module, msg, request, view, first, next);
+        Some(forked.map(|all| complete.set(all)))
     });
     match conclude(request.set, &sent) {
         ScriptRet::OK if !complete.get() => INCOMPLETE,
@@ -38,6 +49,7 @@ fn fork(
     request: &Request,
     view: &View,
     first: usize,
+    next: impl Fn(usize) -> Option<usize>,
 ) -> Result<bool, Failure> {
     let target = request.target;
     // Branches leave no records to go on with.
@@ -64,7 +76,7 @@ fn fork(
     let watched = trace::is_watched(module);
     let mut from = first + 1;
     for _ in 1..limit {
-        let Some(at) = view.next_usable(from, view.candidate_count()) else {
+        let Some(at) = next(from) else {
             break;
         };
         let dest = view.dest(at).ok_or(Failure::NoneUsable)?;

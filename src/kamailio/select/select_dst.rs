@@ -6,9 +6,11 @@ use super::deliver::deliver;
 use super::drain;
 use super::parallel;
 use super::request::{Failure, Request, conclude, failed};
-use super::send::{send_to, send_watched};
+use super::send::{send_admitted, send_to, send_watched};
 use super::trace;
+use crate::dispatch::admission::others::others;
 use crate::dispatch::select::algorithm::{Algorithm, Choice, Start, choose, choose_open, home};
+use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::select::failover::Order;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::counts;
@@ -31,8 +33,8 @@ pub fn select(msg: &mut Message, request: &Request) -> ScriptRet {
     match algorithm {
         Algorithm::CallLoad => {
             // A call is counted where it goes, and it goes to the first destination of all sets.
-            if let Some(calls) = call_load::calls_of(module, msg).filter(|_| request.leads()) {
-                return call_load::select(module, calls, msg, request);
+            if call_load::counts(module, msg) && request.leads() {
+                return call_load::select(module, msg, request);
             }
         }
         Algorithm::Parallel => return parallel::select(module, msg, request),
@@ -63,8 +65,13 @@ fn select_open(module: &Module, msg: &mut Message, request: &Request) -> ScriptR
     let sent = module
         .store
         .try_set(Module::process(), request.set, |view| {
-            let choice = choose_open(view, |at| view.passes_over(at, now_us))?;
+            let open = || choose_open(view, |at| view.passes_over(at, now_us));
+            let choice = open()?;
             if trace::is_watched(module) {
+                if trace::is_gated(module) {
+                    let turns = core::iter::from_fn(open).take(view.candidate_count());
+                    return send_admitted(module, msg, request, view, choice, turns, None);
+                }
                 return Some(send_watched(
                     module,
                     msg,
@@ -99,6 +106,10 @@ fn pick(
         start => choose(view, start)?,
     };
     if trace::is_watched(module) {
+        if trace::is_gated(module) {
+            let others = others(view, start, choice);
+            return send_admitted(module, msg, request, view, choice, others, None);
+        }
         let hash = match start {
             Start::Hash(hash) => Some(hash),
             _ => None,

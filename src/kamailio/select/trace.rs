@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::request::Request;
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::params::Counters;
+use crate::kamailio::config::params::{CountCalls, Counters};
 use crate::kamailio::server::log::{self, log_dbg};
 use crate::kamailio::server::sys;
 use crate::shm::set::view::View;
@@ -17,17 +17,24 @@ use crate::shm::set::view::View;
 const TRACED: u32 = 1;
 /// The bit of one that is counted for its set and its destination, or as a call.
 const COUNTED: u32 = 2;
+/// The bit of one whose destination is asked whether it takes the request (`admission::ask`).
+const GATED: u32 = 4;
 
 /// Looks whether selections are watched. For the start, and for the tick.
 pub fn look(module: &Module) {
     let settings = &module.settings;
     let traced = if log::on(sys::L_DBG) { TRACED } else { 0 };
-    let is_counted = settings.counters == Counters::Each || settings.count_calls;
+    let is_counted = settings.counters == Counters::Each || settings.count_calls != CountCalls::Off;
     let counted = if is_counted { COUNTED } else { 0 };
-    module.shared.watched.store(traced | counted, Relaxed);
+    let gated = if settings.has_gates() { GATED } else { 0 };
+    module
+        .shared
+        .watched
+        .store(traced | counted | gated, Relaxed);
 }
 
-/// Returns true if there is more to do for a selection than to select: it is traced, or counted for its destination.
+/// Returns true if there is more to do for a selection than to select: it is traced, counted for its destination,
+/// or asks whether its destination takes the request.
 #[inline(always)]
 pub fn is_watched(module: &Module) -> bool {
     module.shared.watched.load(Relaxed) != 0
@@ -37,6 +44,12 @@ pub fn is_watched(module: &Module) -> bool {
 #[inline(always)]
 pub fn is_on(module: &Module) -> bool {
     module.shared.watched.load(Relaxed) & TRACED != 0
+}
+
+/// Returns true if destinations are asked whether they take a request.
+#[inline(always)]
+pub fn is_gated(module: &Module) -> bool {
+    module.shared.watched.load(Relaxed) & GATED != 0
 }
 
 /// Tells what a selection has chosen. `hash` is what it had to choose by, if it had one.

@@ -69,6 +69,22 @@ enum NotNew {
     Refused,
 }
 
+/// What becomes of a call that is counted already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// It stays where it is counted, if that destination takes messages.
+    Stays,
+    /// It moves to the destination that is reserved for it.
+    Moves,
+}
+
+impl Counted {
+    /// Returns where it stays.
+    fn place(self, at: Option<usize>) -> Option<usize> {
+        at.filter(|_| self == Self::Stays)
+    }
+}
+
 /// A destination for a call. What was counted for it is taken back when this is dropped, unless it is kept.
 #[must_use]
 pub struct Placed<'p, A: Arena, L: RawMutex + 'static> {
@@ -109,8 +125,22 @@ impl<A: Arena, L: RawMutex> Drop for Placed<'_, A, L> {
 }
 
 impl<L: RawMutex> Calls<L> {
-    /// Finds the call's destination in the view, or chooses the one with the fewest calls and counts the call there. A
-    /// call whose destination is gone or out moves to another one. Returns `None` if no destination takes the call.
+    /// As [`Calls::place_where`], at the destination with the fewest calls. A call stays where it is counted.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]: nothing is counted.
+    #[cfg(any(test, feature = "internals"))]
+    pub fn place<'p, A: Arena>(
+        &'p self,
+        counting: Counting<'p, A, L>,
+        call_id: &[u8],
+    ) -> Result<Option<Placed<'p, A, L>>, OutOfMemory> {
+        self.place_where(counting, call_id, Counted::Stays, View::reserve_least)
+    }
+
+    /// Finds the call's destination in the view, or counts the call at the one that `reserve` has reserved for it. A
+    /// call whose destination is gone or out moves to another one, and so does one that is to move. Returns `None` if
+    /// no destination takes the call.
     ///
     /// A new call is found and counted under the lock of its slot, so that it is never counted twice, not even for a
     /// moment, however many copies of it come at once. Only while another call makes room in a full table may copies of
@@ -118,31 +148,39 @@ impl<L: RawMutex> Calls<L> {
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing is counted.
-    pub fn place<'p, A: Arena>(
+    pub fn place_where<'p, A: Arena>(
         &'p self,
         counting: Counting<'p, A, L>,
         call_id: &[u8],
+        counted: Counted,
+        mut reserve: impl FnMut(&View) -> Option<usize>,
     ) -> Result<Option<Placed<'p, A, L>>, OutOfMemory> {
         let Some(slot) = self.slot(counting.call.id) else {
             return Ok(None);
         };
         let there = find(&slot.lock(), &counting);
         if let Some(at) = there {
-            return Ok(self.placed_before(counting, at));
+            return Ok(self.placed_before(counting, counted.place(at), reserve));
         }
         let mut call = self.make(counting.store.arena())?;
         let key = counting.call.new_key();
         call.fill(key, call_id, counting.now_s, counting.maker());
-        let (call, why) = match self.count(&counting, slot, call, View::reserve_least) {
+        let (call, why) = match self.count(&counting, slot, call, &mut reserve) {
             Ok(at) => return Ok(Some(self.placed(counting, at, How::New))),
             Err(refused) => refused,
         };
         self.reuse(call);
         Ok(match why {
-            NotNew::Known(at) => self.placed_before(counting, at),
+            NotNew::Known(at) => self.placed_before(counting, counted.place(at), reserve),
             NotNew::Uncounted(at) => Some(self.placed(counting, at, How::Uncounted)),
             NotNew::Refused => None,
         })
+    }
+
+    /// Returns the position of the destination that the call is counted for, if that takes messages.
+    pub fn find<A: Arena>(&self, counting: &Counting<'_, A, L>) -> Option<usize> {
+        let slot = self.slot(counting.call.id)?;
+        find(&slot.lock(), counting).flatten()
     }
 
     /// Counts a call for the destination at a position, whatever its limit: it was chosen otherwise, and the request is
@@ -224,11 +262,12 @@ impl<L: RawMutex> Calls<L> {
         &'p self,
         counting: Counting<'p, A, L>,
         at: Option<usize>,
+        reserve: impl FnOnce(&View) -> Option<usize>,
     ) -> Option<Placed<'p, A, L>> {
         match at {
             Some(at) => Some(self.placed(counting, at, How::Known)),
             None => {
-                let at = counting.view.reserve_least()?;
+                let at = reserve(counting.view)?;
                 Some(self.placed(counting, at, How::Moves))
             }
         }

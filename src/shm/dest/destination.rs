@@ -11,6 +11,7 @@ use crate::dispatch::state::transition::State;
 use super::address::Key;
 use super::page::{Page, PageAddr};
 use super::record::DestRecord;
+use crate::shm::dest::rate::Rate;
 use crate::shm::memory::arena::{Arena, ShmSafe, to_u32};
 use crate::shm::memory::refcount::Counted;
 
@@ -24,6 +25,8 @@ const HAS_ATTRS: u8 = 2;
 /// Its texts and addresses lie in the same [`Page`] behind all destinations of the page.
 pub struct Dest {
     pub(crate) record: *mut Counted<DestRecord>,
+    /// Its admissions, if its calls a second are limited; else null.
+    pub(crate) rate: *mut Counted<Rate>,
     /// The page that it is in.
     pub(crate) page: *mut Page,
     socket: usize,
@@ -71,7 +74,13 @@ impl Dest {
     /// `dest` is of a page of this arena, and no reader can reach it any more.
     pub unsafe fn free(dest: NonNull<Self>, arena: &impl Arena) {
         // SAFETY: still ours to read.
-        let &Dest { record, page, .. } = unsafe { dest.as_ref() };
+        let &Dest {
+            record, rate, page, ..
+        } = unsafe { dest.as_ref() };
+        if let Some(rate) = NonNull::new(rate) {
+            // SAFETY: the page counted it, and it goes with this destination.
+            unsafe { Counted::release(rate, arena) };
+        }
         if let Some(record) = NonNull::new(record) {
             // SAFETY: the page counted it, and it goes with this destination.
             unsafe { Counted::release(record, arena) };
@@ -109,7 +118,8 @@ impl Dest {
     /// Returns its size in bytes, with its texts and addresses.
     pub(crate) fn bytes(&self) -> usize {
         let texts = self.uri_len as usize + self.attrs_len as usize;
-        size_of::<Self>() + texts + size_of_val(self.addr_slice())
+        let rate = self.rate().map_or(0, Rate::bytes);
+        size_of::<Self>() + texts + size_of_val(self.addr_slice()) + rate
     }
 
     /// Returns the whole URI, as listed.
@@ -251,6 +261,17 @@ impl Dest {
     /// Returns true if it may take one more call.
     pub fn has_room(&self) -> bool {
         self.record().has_room(self.maxload)
+    }
+
+    /// Returns its admissions, if its calls a second are limited (`ds_cps`).
+    pub fn rate(&self) -> Option<&Rate> {
+        // SAFETY: null, or counted for this destination by its page, so that it lives at least as long.
+        Some(unsafe { self.rate.as_ref() }?)
+    }
+
+    /// Returns them for another holder, see [`Dest::counted`].
+    pub(crate) fn counted_rate(&self) -> Option<NonNull<Counted<Rate>>> {
+        NonNull::new(self.rate)
     }
 
     /// Returns its record.

@@ -5,6 +5,7 @@
 //! | [`destination`] | A line of the list, frozen. |
 //! | [`page`] | Slabs of destinations with their texts and addresses. |
 //! | [`record`] | The state, failure counter and load of a destination. |
+//! | [`rate`] | Calls a second: the times of the last admissions. |
 //! | [`register`] | What the cluster has last decided on a destination. |
 //! | [`record_slab`] | Slabs of records. |
 //! | [`probing`] | What pings found out about a destination. |
@@ -18,6 +19,7 @@ pub mod next_hop;
 pub mod overload;
 pub mod page;
 pub mod probing;
+pub mod rate;
 pub mod record;
 pub mod record_slab;
 pub mod register;

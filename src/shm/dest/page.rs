@@ -1,11 +1,12 @@
 //! Pages: slabs of destinations as lists describe them, with their texts and addresses.
 
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 use crate::dispatch::list::destination::{Addr, DestSpec};
 
 use super::destination::Dest;
 use super::record::DestRecord;
+use crate::shm::dest::rate::Rate;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice, to_u32};
 use crate::shm::memory::atomic::{AtomicU32, Ordering};
 use crate::shm::memory::refcount::Hold;
@@ -58,6 +59,8 @@ pub(crate) struct Draft<'d, A: Arena> {
     pub(crate) spec: &'d DestSpec<'d>,
     pub(crate) line: u32,
     pub(crate) record: Hold<'d, A, DestRecord>,
+    /// The admissions of a destination whose calls a second are limited.
+    pub(crate) rate: Option<Hold<'d, A, Rate>>,
 }
 
 impl Page {
@@ -95,7 +98,12 @@ impl Page {
         let mut free_text = unsafe { text.fill() };
         let mut addr_at = 0;
         for (at, draft) in drafts.into_iter().enumerate() {
-            let Draft { spec, line, record } = draft;
+            let Draft {
+                spec,
+                line,
+                record,
+                rate,
+            } = draft;
             append(
                 &mut free_addrs,
                 spec.addrs.iter().copied().map(PageAddr::from),
@@ -109,6 +117,7 @@ impl Page {
             // SAFETY: the page is ours alone until it is published.
             let dest = unsafe { dest.as_mut() };
             (dest.page, dest.record) = (block.header().as_ptr(), record.into_raw().as_ptr());
+            dest.rate = rate.map_or(ptr::null_mut(), |rate| rate.into_raw().as_ptr());
             dest.line = line;
             (dest.text_at, dest.addr_at) = (to_u32(text_at), to_u32(addr_at));
             dest.describe(spec);

@@ -221,7 +221,12 @@ impl DestRecord {
 
     /// Counts one more call if it is within `maxload`; false when it is not.
     pub fn reserve(&self, maxload: i32) -> bool {
-        let more = |load| within(load, maxload).then(|| load + 1);
+        self.reserve_below(maxload, u32::MAX)
+    }
+
+    /// Counts one more call if it is within `maxload`, and there are fewer than `most`; false when it is not.
+    pub fn reserve_below(&self, maxload: i32, most: u32) -> bool {
+        let more = |load| (load < most && within(load, maxload)).then(|| load + 1);
         self.load
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
             .is_ok()

@@ -39,6 +39,8 @@ pub struct Rules {
     pub counted: bool,
     /// States are shared in a cluster: each record has a register from the start.
     pub shared: bool,
+    /// Calls a second are limited where a destination has the attribute `cps` (`ds_cps`).
+    pub rates: bool,
 }
 
 impl Rules {

@@ -62,6 +62,27 @@ impl View {
         counted
     }
 
+    /// Takes back a call that was reserved at a position.
+    pub fn unreserve(&self, at: usize) {
+        if let Some(dest) = self.dest(at) {
+            dest.record().unload();
+        }
+        self.sync_load(at);
+    }
+
+    /// Returns the destinations that algorithm 10 may use, those with the fewest calls first. The default destination
+    /// comes last.
+    pub fn by_calls(&self) -> Vec<usize> {
+        let has_duid = |at: &usize| {
+            self.usable_dest(*at)
+                .is_some_and(|dest| dest.duid().is_some())
+        };
+        let mut all: Vec<_> = (0..self.dest_count()).filter(has_duid).collect();
+        let load = |at: usize| self.dest(at).map_or(0, |dest| dest.record().load());
+        all.sort_by_key(|&at| (self.is_default(at), load(at)));
+        all
+    }
+
     /// Returns the destination with the fewest calls, by the records alone.
     #[cold]
     fn scan_least(&self) -> Option<usize> {

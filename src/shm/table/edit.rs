@@ -18,7 +18,7 @@ use crate::dispatch::list::destination::{Addr, DestSpec, Proto, SetId};
 use crate::dispatch::state::transition::State;
 
 use super::lock::{Patience, Refusal};
-use super::new_table::{Loose, new_record, set_record};
+use super::new_table::{KeptRate, Loose, new_record, rate, set_record};
 use super::retained::Returning;
 use super::sets::{SetEntry, Table, merge};
 use super::store::{OnChange, Store};
@@ -113,7 +113,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             .attrs
             .duid
             .and_then(|duid| retained.take(spec.set, duid));
-        let made = self.make_dest(spec, line, kept)?;
+        let made = self.make_dest(spec, line, kept, None)?;
         let edit = Edit {
             table,
             set: spec.set,
@@ -235,7 +235,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         if !dest.is_same(&spec) && has_same(view, &spec, Some(dest)) {
             return Err(EditError::Duplicate);
         }
-        let made = self.make_dest(&spec, dest.line, Some(dest.counted()))?;
+        let (record, rate) = (dest.counted(), dest.counted_rate());
+        let made = self.make_dest(&spec, dest.line, Some(record), rate)?;
         let edit = Edit {
             table,
             set,
@@ -256,7 +257,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         Ok(())
     }
 
-    /// Makes a destination over the record `kept`, or over a new one.
+    /// Makes a destination over the record `kept`, or over a new one, with the admissions that it had.
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing was taken.
@@ -265,13 +266,13 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         spec: &DestSpec<'_>,
         line: u32,
         kept: Option<NonNull<Counted<DestRecord>>>,
+        kept_rate: Option<KeptRate>,
     ) -> Result<Loose<'_, A>, OutOfMemory> {
-        let arena = self.arena();
+        let (arena, rules) = (self.arena(), self.rules());
         let record = match kept {
             // SAFETY: the running table or the retained counters hold it; the writer lock is held.
             Some(record) => unsafe { Hold::new(record, arena) },
             None => {
-                let rules = self.rules();
                 let mut records = Records::new(arena, 1, rules.watched)
                     .counted(rules.counted)
                     .shared(rules.shared);
@@ -279,7 +280,18 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             }
         };
         let mut loose = Loose::new(arena);
-        Page::create(arena, vec![Draft { spec, line, record }], &mut loose.dests)?;
+        let kept_rate = kept_rate.map(|kept| {
+            // SAFETY: the running table holds it; the writer lock is held.
+            unsafe { Hold::new(kept, arena) }
+        });
+        let rate = rate(arena, rules, spec, kept_rate)?;
+        let draft = Draft {
+            spec,
+            line,
+            record,
+            rate,
+        };
+        Page::create(arena, vec![draft], &mut loose.dests)?;
         Ok(loose)
     }
 

@@ -16,6 +16,7 @@ use super::retained::{Retained, Returning};
 use super::sets::{SetEntry, Table};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::page::{Draft, Page};
+use crate::shm::dest::rate::Rate;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::{MOST, Records};
 use crate::shm::memory::arena::{Arena, OutOfMemory, Owned, to_u32};
@@ -391,6 +392,39 @@ pub(crate) fn new_record<'a, A: Arena>(
 /// A record that goes on.
 pub(crate) type KeptRecord = NonNull<Counted<DestRecord>>;
 
+/// The admissions of a destination that goes on.
+pub(crate) type KeptRate = NonNull<Counted<Rate>>;
+
+/// Returns the admissions of a destination of a list: those that it had, if its limit is the same, else new ones; none
+/// without a limit.
+///
+/// # Errors
+/// [`OutOfMemory`]: nothing was taken.
+pub(crate) fn rate<'a, A: Arena>(
+    arena: &'a A,
+    rules: Rules,
+    spec: &DestSpec<'_>,
+    kept: Option<Hold<'a, A, Rate>>,
+) -> Result<Option<Hold<'a, A, Rate>>, OutOfMemory> {
+    let Some(most) = usize::try_from(spec.attrs.cps)
+        .ok()
+        .filter(|&most| rules.rates && most > 0)
+    else {
+        return Ok(None);
+    };
+    match kept.filter(|kept| kept.most() == most) {
+        Some(kept) => Ok(Some(kept)),
+        None => Rate::create(arena, most).map(Some),
+    }
+}
+
+/// What goes on of a running destination.
+#[derive(Clone, Copy, Default)]
+struct Kept {
+    record: Option<KeptRecord>,
+    rate: Option<KeptRate>,
+}
+
 /// The building of one table.
 struct Build<'a, A: Arena> {
     arena: &'a A,
@@ -407,7 +441,7 @@ struct Build<'a, A: Arena> {
 impl<'a, A: Arena> Build<'a, A> {
     /// Returns the records that go on, by position in the list. They are handed out in list order, so
     /// that the nth of several alike stays the nth.
-    fn kept(&mut self, retained: &mut Returning<'_>) -> Vec<Option<KeptRecord>> {
+    fn kept(&mut self, retained: &mut Returning<'_>) -> Vec<Kept> {
         let mut running = Running::new(self.running);
         let mut kept = Vec::with_capacity(self.list.len());
         for (line, spec) in self.list.iter().enumerate() {
@@ -426,19 +460,16 @@ impl<'a, A: Arena> Build<'a, A> {
             if spec.addrs.is_empty() || !is_of_this {
                 self.unanswered.extend(record);
             }
-            kept.push(record);
+            let rate = dest.and_then(Dest::counted_rate);
+            kept.push(Kept { record, rate });
         }
         self.changes.removed = running.left;
         kept
     }
 
     /// Makes all destinations, set after set, each in index order.
-    fn dests(
-        &self,
-        plans: &Plans,
-        kept: &[Option<KeptRecord>],
-    ) -> Result<Loose<'a, A>, OutOfMemory> {
-        let missing = kept.iter().filter(|kept| kept.is_none()).count();
+    fn dests(&self, plans: &Plans, kept: &[Kept]) -> Result<Loose<'a, A>, OutOfMemory> {
+        let missing = kept.iter().filter(|kept| kept.record.is_none()).count();
         let rules = self.rules;
         let mut records = Records::new(self.arena, missing, rules.watched)
             .counted(rules.counted)
@@ -452,7 +483,7 @@ impl<'a, A: Arena> Build<'a, A> {
                 .iter()
                 .filter_map(|&line| Some((line, self.list.get(line)?)));
             let drafts = specs.map(|(line, spec)| {
-                let kept = kept.get(line).copied().flatten();
+                let kept = kept.get(line).copied().unwrap_or_default();
                 self.draft(line, spec, kept, &mut records)
             });
             let drafts = drafts.collect::<Result<Vec<_>, _>>()?;
@@ -467,16 +498,26 @@ impl<'a, A: Arena> Build<'a, A> {
         &self,
         line: usize,
         spec: &'a DestSpec<'a>,
-        kept: Option<KeptRecord>,
+        kept: Kept,
         records: &mut Records<'a, A>,
     ) -> Result<Draft<'a, A>, OutOfMemory> {
-        let record = match kept {
+        let record = match kept.record {
             // SAFETY: the running table or the retained counters hold it; the writer lock is held.
             Some(record) => unsafe { Hold::new(record, self.arena) },
             None => new_record(records, self.arena, spec)?,
         };
+        let kept = kept.rate.map(|kept| {
+            // SAFETY: the running table holds it; the writer lock is held.
+            unsafe { Hold::new(kept, self.arena) }
+        });
+        let rate = rate(self.arena, self.rules, spec, kept)?;
         let line = to_u32(line);
-        Ok(Draft { spec, line, record })
+        Ok(Draft {
+            spec,
+            line,
+            record,
+            rate,
+        })
     }
 
     /// Makes the views of all sets, over the destinations of all sets.

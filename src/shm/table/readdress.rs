@@ -93,6 +93,10 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
                 line: dest.line,
                 // SAFETY: the running table holds it; the writer lock is held.
                 record: unsafe { Hold::new(dest.counted(), arena) },
+                rate: dest.counted_rate().map(|rate| {
+                    // SAFETY: the running table holds it; the writer lock is held.
+                    unsafe { Hold::new(rate, arena) }
+                }),
             });
             Page::create(arena, drafts.collect(), &mut made.dests)?;
         }

@@ -60,6 +60,7 @@ pub const RULES: Rules = Rules {
     watched: false,
     counted: false,
     shared: false,
+    rates: false,
 };
 
 /// A store on the heap.

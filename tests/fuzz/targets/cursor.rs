@@ -110,6 +110,7 @@ fn store() -> Store<Heap, Spin> {
         watched: false,
         counted: false,
         shared: false,
+        rates: false,
     };
     let store = Store::create(Heap, Spin::INIT, rules).expect("room for the root");
     // SAFETY: one process, and nothing is pinned.

@@ -1,5 +1,7 @@
 //! Call-load dispatching (algorithm 10) on the real server.
 
+pub use bursts::number;
+
 mod answered;
 mod bursts;
 mod desk;

@@ -117,7 +117,7 @@ fn a_form_feed_is_a_part_of_names_and_values() {
 fn all_names() {
     let body = "duid=1;socket=udp:127.0.0.1:5060;sockname=s;ping_socket=p;obproxy=o;\
                 ping_from=f;weight=1;rweight=100;maxload=3;cc=1;latency=4;ocmin=5;ocmax=6;\
-                ocrate=7;other=8;ping_reply_codes=\"class=2;code=404\"";
+                ocrate=7;other=8;cps=9;ping_reply_codes=\"class=2;code=404\"";
     let want = Attrs {
         given: true,
         duid: Some(b"1"),
@@ -130,6 +130,7 @@ fn all_names() {
         weight: 1,
         rweight: 100,
         maxload: 3,
+        cps: 9,
         cc: 1,
         latency: 4,
         ocmin: 5,

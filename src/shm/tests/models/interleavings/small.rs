@@ -12,6 +12,7 @@ use crate::dispatch::list::destination::{Addr, Proto};
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Flip, State};
 use crate::shm::dest::next_hop::{NextHop, Resolved};
+use crate::shm::dest::rate::Rate;
 use crate::shm::dest::record_slab::Records;
 use crate::shm::event_queue::{EventQueue, MOST_BYTES, QueuedEvent};
 use crate::shm::memory::arena::Plan;
@@ -317,6 +318,34 @@ fn records_and_slabs() {
     processes(&[&|| let_go(0), &|| let_go(1)]);
 }
 
+/// Two processes admit calls of a destination, in two seconds: no second has more than the limit, whoever is held up, and
+/// the room of each is used.
+fn rates(most: usize) {
+    const SECOND_US: u64 = 1_000_000;
+    let rate = quiet(|| Rate::create(&Pool, most).unwrap());
+    let admitted = RefCell::new(vec![]);
+    let offer = |times: [u64; 2]| {
+        for time in times {
+            if rate.admit(time) {
+                admitted.borrow_mut().push(time);
+            }
+        }
+    };
+    processes(&[&|| offer([SECOND_US, 2 * SECOND_US]), &|| {
+        offer([SECOND_US + 5, 2 * SECOND_US + 7])
+    }]);
+    quiet(|| {
+        let mut times = admitted.into_inner();
+        times.sort_unstable();
+        let spans = times.windows(most + 1).map(|span| span[most] - span[0]);
+        assert!(spans.into_iter().all(|span| span >= SECOND_US), "{times:?}");
+        assert!(times.len() >= 2, "{times:?}");
+        let later = (0..=most).filter(|_| rate.admit(9 * SECOND_US)).count();
+        assert_eq!((later, rate.recent(9 * SECOND_US)), (most, most));
+        drop(rate);
+    });
+}
+
 const QUICK: &[How] = &[How::Stops(1), How::Priorities(3, 60), How::Random(50)];
 const ALL: &[How] = &[How::All];
 const FULL: &[How] = &[
@@ -353,5 +382,7 @@ pub const MODELS: &[Model] = &[
     model!("one place, below the top", structures([65, 65]), FULL),
     model!("two places, below the top", structures([64, 65]), FULL),
     model!("overload reports", overload_reports(), ALL),
+    model!("rates of one", rates(1), FULL),
+    model!("rates of two", rates(2), FULL),
     model!("records and slabs", records_and_slabs(), ALL),
 ];

@@ -386,6 +386,10 @@ const TICKETS: &str = "Tickets are numbers in the order of one word. What a list
 /// Files whose words are `SeqCst` and argued by interleavings, which shuttle explores.
 const INTERLEAVED: &[(&str, &str)] = &[
     (
+        "dest/rate.rs",
+        "Admissions: each place of the ring is taken by one exchange, which knows its round.",
+    ),
+    (
         "dest/probing.rs",
         "Latencies and results of pings, which shares and ranks follow.",
     ),

@@ -1,0 +1,14 @@
+//! Admission: whether a destination that was chosen takes the request, and which ones are asked after it.
+//!
+//! A destination is asked one gate after the other, in the order of [`refusal::Refusal`]. One that refuses is passed
+//! over as if it were out, and keeps its state.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`refusal`] | The reasons to refuse a request. |
+//! | [`bound`] | Bounded load: how many calls a destination may have beside the others. |
+//! | [`others`] | The choices that follow one that was refused. |
+
+pub mod bound;
+pub mod others;
+pub mod refusal;
