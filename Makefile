@@ -161,7 +161,7 @@ test-simulator: ## run 10,000 seeds of the simulated cluster, and show that wron
 	$(CARGO) test --profile fuzz -p dispatcher-simulator
 
 # SEEDS=, FROM=: which ones. NODES=: with this many nodes. TRACE=1: says what happens.
-simulate: ## run many seeds of the simulated cluster (SEEDS=100000, FROM=0, NODES=, TRACE=1)
+simulate: ## run many seeds of the simulated cluster (SEEDS=100000, FROM=0, NODES=, TRACE=1); with DESTINATIONS=100000 what 100 nodes send
 	$(CARGO) run --quiet --profile fuzz -p dispatcher-simulator --bin simulate
 
 supply: headers ## check other people's crates: licences, versions, advisories; write a bill of materials

@@ -20,9 +20,12 @@ pub struct Calm {
     pub nodes: usize,
     /// Hellos within ten seconds.
     pub hellos: Sent,
-    /// Registers after one act, and after an act on each destination.
+    /// Registers after one act, and after how long it was everywhere.
     pub act: Sent,
+    pub act_ms: u64,
+    /// Registers after an act on each destination, or on so many of them.
     pub acts: Sent,
+    pub count: usize,
     /// After how long the last of these was everywhere.
     pub acts_ms: u64,
     /// Registers when one node starts again that has none of them, and after how long it was ready.
@@ -33,6 +36,9 @@ pub struct Calm {
 /// How often it is looked, in milliseconds.
 const STEP_MS: u64 = 10;
 
+/// The most destinations that are acted on.
+const MOST_ACTS: usize = 10_000;
+
 /// Measures a cluster of this many nodes, with this many destinations.
 ///
 /// # Errors
@@ -40,6 +46,7 @@ const STEP_MS: u64 = 10;
 pub fn measure(nodes: usize, destinations: u64) -> Result<Calm, String> {
     let (plan, random) = Plan::calm(nodes, destinations);
     let mut world = World::<Sound>::of(1, false, &plan, random);
+    world.is_calm = true;
     world.run_until(12_000)?;
     let mut calm = Calm {
         nodes,
@@ -66,14 +73,14 @@ pub fn measure(nodes: usize, destinations: u64) -> Result<Calm, String> {
         sent
     };
     world.incident(Incident::Act(0, plan.keys[0], 4));
+    calm.act_ms = equal(&mut world)?;
     world.run_until(world.time_ms + 3_000)?;
     calm.act = since(&world);
-    let begin_ms = world.time_ms;
-    world.incident(Incident::Burst(0, 64));
-    while !crate::judge::are_equal(&world.servers) {
-        world.run_until(world.time_ms + STEP_MS)?;
+    for &key in plan.keys.iter().take(MOST_ACTS) {
+        world.incident(Incident::Act(0, key, 64));
+        calm.count += 1;
     }
-    calm.acts_ms = world.time_ms - begin_ms;
+    calm.acts_ms = equal(&mut world)?;
     world.run_until(world.time_ms + 3_000)?;
     calm.acts = since(&world);
     let last = nodes - 1;
@@ -89,17 +96,28 @@ pub fn measure(nodes: usize, destinations: u64) -> Result<Calm, String> {
     Ok(calm)
 }
 
+/// Goes on until all nodes have the same registers; returns how long that took.
+fn equal(world: &mut World<Sound>) -> Result<u64, String> {
+    let begin_ms = world.time_ms;
+    while !crate::judge::are_equal(&world.servers) {
+        world.run_until(world.time_ms + STEP_MS)?;
+    }
+    Ok(world.time_ms - begin_ms)
+}
+
 impl fmt::Display for Calm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { nodes, hellos, .. } = self;
         let per_node = |sent: u64| sent as f64 / 10.0 / *nodes as f64;
         write!(
             f,
-            "{nodes} nodes: {:.1} hellos a second and node, {} bytes each; one act: {}; an act on each destination: {}, {} ms; \
+            "{nodes} nodes: {:.1} hellos a second and node, {} bytes each; one act: {}, {} ms; {} acts: {}, {} ms; \
             a start: {}, ready after {} ms",
             per_node(hellos.messages),
             hellos.bytes / hellos.messages.max(1),
             self.act,
+            self.act_ms,
+            self.count,
             self.acts,
             self.acts_ms,
             self.join,

@@ -1,10 +1,12 @@
 //! Runs seeds of the simulator: `SEEDS` of them (100,000), from `FROM` on (0), with `NODES` nodes (3 to 7). With `TRACE=1`
-//! it says what happens.
+//! it says what happens. With `DESTINATIONS` it measures instead what `NODES` nodes (100) with so many destinations send to
+//! which nothing bad happens.
 
 use std::process::ExitCode;
 use std::time::Instant;
 
 use dispatcher::dispatch::cluster::state::rules::Sound;
+use dispatcher_simulator::calm::measure;
 use dispatcher_simulator::many::run_all;
 use dispatcher_simulator::world::run;
 
@@ -21,6 +23,20 @@ fn main() -> ExitCode {
     let from = setting("FROM").unwrap_or(0);
     let seeds = setting("SEEDS").unwrap_or(100_000);
     let nodes = setting("NODES").map(|nodes| usize::try_from(nodes).expect("a number of nodes"));
+    if let Some(destinations) = setting("DESTINATIONS") {
+        let begin = Instant::now();
+        return match measure(nodes.unwrap_or(100), destinations) {
+            Ok(calm) => {
+                println!("{destinations} destinations, {calm}");
+                println!("{:.1} s", begin.elapsed().as_secs_f64());
+                ExitCode::SUCCESS
+            }
+            Err(wrong) => {
+                println!("{wrong}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     if setting("TRACE").is_some_and(|trace| trace > 0) {
         for seed in from..from + seeds {
             println!("seed {seed}");

@@ -267,6 +267,9 @@ impl<R: Rules> World<R> {
             return self.after(ms, Event::Answer { request, code });
         }
         self.requests[request].done = true;
+        if self.is_calm {
+            self.requests[request].body = Rc::from([]);
+        }
         let mut actions = Vec::new();
         if let Some(node) = &mut self.servers[from].node {
             node.answered(peer, number, code, &mut actions);

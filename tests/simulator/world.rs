@@ -50,6 +50,8 @@ pub(crate) enum Event {
 pub struct World<R: Rules> {
     pub(crate) seed: u64,
     pub(crate) trace: bool,
+    /// Nothing is lost, doubled or late, so a message that was answered is over, and its text can go.
+    pub(crate) is_calm: bool,
     pub(crate) random: SmallRng,
     pub(crate) time_ms: u64,
     pub(crate) events: BTreeMap<(u64, u64), Event>,
@@ -103,6 +105,7 @@ impl<R: Rules> World<R> {
         let mut world = Self {
             seed,
             trace,
+            is_calm: false,
             random,
             time_ms: 0,
             events: BTreeMap::new(),
