@@ -260,7 +260,7 @@ race: build ## let reloads and edits meet calls, in the C module and in ours (RA
 	@$(CARGO) run --quiet -p dispatcher-programs --bin race
 
 # The row of two releases needs what `make test-matrix` fetches and builds.
-cluster: setup-tests build ## run three and five servers as one dispatcher, at a switch that loses and cuts (ROWS=killed,split: these)
+cluster: setup-tests build ## run three and five servers as one dispatcher, at a switch that loses and cuts (ROWS=killed,split: these; ROWS=hour: everything at random)
 	@$(CARGO) run --quiet -p dispatcher-programs --bin cluster
 
 # An input that breaks a rule is kept, and run again by TARGET=name INPUT=file: doc/dev/fuzzing.md.

@@ -35,6 +35,12 @@ impl Plan {
         }
     }
 
+    /// So many gateways.
+    pub fn gateways(mut self, gateways: usize) -> Self {
+        self.gateways = gateways;
+        self
+    }
+
     /// Everything is on loopback, also where there can be a switch.
     pub fn on_loopback(mut self) -> Self {
         self.loopback = true;
@@ -112,13 +118,14 @@ request_route {
         exit;
     }
     if (has_totag()) {
+        {{BYE}}
         if (!is_method("ACK") && !loose_route()) { sl_send_reply("481", "No dialog"); exit; }
         if (is_method("ACK")) { loose_route(); }
         t_relay();
         exit;
     }
     if (is_method("CANCEL")) { if (t_check_trans()) { t_relay(); } exit; }
-    if (!ds_select_dst("1", "4")) { sl_send_reply("503", "No destination"); exit; }
+    if (!ds_select_dst("1", "{{ALGORITHM}}")) { sl_send_reply("503", "No destination"); exit; }
     record_route();
     t_on_failure("NEXT");
     t_relay();
@@ -205,6 +212,8 @@ impl Cluster {
             .at(self.addr(node))
             .children(2)
             .shm_mb(32)
+            .define("ALGORITHM", 4)
+            .define("BYE", "")
             .list(gateways + list)
             .load("dmq.so")
             .modparam("dmq", "server_address", own)

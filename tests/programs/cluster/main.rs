@@ -8,6 +8,7 @@
 //! | `clocks` | wrong clocks |
 //! | `deaths` | nodes that are killed, stopped, restarted |
 //! | `hostile` | old, foreign and garbled messages |
+//! | `hour` | everything at random |
 //! | `joins` | nodes that join, and other lists |
 //! | `mixed` | other modules, releases and versions, and TLS |
 //! | `node` | a node that the test speaks for |
@@ -15,7 +16,7 @@
 //! | `scene` | clusters, and how their states are looked at |
 //! | `splits` | lines that are cut |
 //!
-//! `ROWS=plain,split` takes these rows only. The table is in `target/cluster/table.md`. A little of each row is in
+//! `ROWS=plain,split` takes these rows only; `hour` is run only if it is named. The table is in `target/cluster/table.md`. A little of each row is in
 //! `make test-server`, where no time is limited.
 
 mod bus;
@@ -24,6 +25,7 @@ mod changes;
 mod clocks;
 mod deaths;
 mod hostile;
+mod hour;
 mod joins;
 mod mixed;
 #[cfg(test)]
@@ -49,8 +51,11 @@ use row::{Row, Scale};
 /// Name, what is done, and how.
 type Entry = (&'static str, &'static str, fn(Scale) -> Row);
 
+/// The row that takes an hour.
+const LONG: &str = "hour";
+
 /// All rows, in their order.
-const ROWS: [Entry; 26] = [
+const ROWS: [Entry; 27] = [
     (
         "plain",
         "d, drain, a on each of 3 nodes, 200 times",
@@ -117,6 +122,7 @@ const ROWS: [Entry; 26] = [
     ("releases", "5.6 and 6.0", mixed::releases),
     ("later", "a node that speaks 1.1", mixed::later),
     ("tls", "the bus over TLS", mixed::tls),
+    (LONG, "everything at random, under calls", hour::hour),
 ];
 
 /// Rows that are run: those that `ROWS` names, or all.
@@ -126,7 +132,10 @@ fn chosen() -> Vec<Entry> {
     for name in &names {
         assert!(ROWS.iter().any(|row| row.0 == *name), "no row {name}");
     }
-    let is_chosen = |row: &Entry| names.is_empty() || names.contains(&row.0);
+    let is_chosen = |row: &Entry| match names.is_empty() {
+        true => row.0 != LONG,
+        false => names.contains(&row.0),
+    };
     ROWS.into_iter().filter(is_chosen).collect()
 }
 

@@ -4,7 +4,7 @@ use harness::this_machine::lacks_a_switch;
 use harness::this_server;
 
 use super::row::{Row, Scale};
-use super::{bus, changes, clocks, deaths, hostile, joins, mixed, splits};
+use super::{bus, changes, clocks, deaths, hostile, hour, joins, mixed, splits};
 
 fn good(run: impl Fn(Scale) -> Row) {
     if this_server::lacks_bus() || lacks_a_switch() {
@@ -53,6 +53,7 @@ rows! {
     the_c_module_is_left_alone: mixed::c_module;
     a_later_version_is_understood: mixed::later;
     the_bus_may_be_tls: mixed::tls;
+    everything_at_random: hour::hour;
 }
 
 #[test]

@@ -269,6 +269,8 @@ fn messages_arrive_by_the_workers_of_dmq_and_over_tcp() {
             let uri = |node| format!("{};transport={transport}", cluster.uri(node));
             let config = Config::routes(&by_workers)
                 .at(cluster.addr(node))
+                .define("ALGORITHM", 4)
+                .define("BYE", "")
                 .list("1 sip:127.0.0.1:7001\n")
                 .load("dmq.so")
                 .modparam("dmq", "server_address", uri(node))
