@@ -63,6 +63,16 @@ fn a_calm_cluster_sends_what_the_formulas_say() {
     }
 }
 
+#[test]
+fn many_acts_are_sent_by_the_node_that_decided_them_and_by_no_other() {
+    let (nodes, acts) = (12, 10_000);
+    let calm = measure(nodes, acts).expect("a calm cluster");
+    say(&format!("simulator: {calm}"));
+    // While they are sent, any two nodes have different ones for seconds.
+    let needed = (nodes as u64 - 1) * acts.div_ceil(100);
+    assert!(calm.acts.messages <= needed * 11 / 10, "{calm}");
+}
+
 /// Returns what the simulator says of wrong rules.
 fn found<R: Rules>() -> String {
     let failure = run_all::<R>(0..2_000, None).expect_err("a seed that finds it");

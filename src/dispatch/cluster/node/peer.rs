@@ -86,9 +86,12 @@ pub struct Life {
     pub cursor: Cursor,
     /// True if registers were exchanged with it since its last hello.
     pub moved: bool,
-    /// How many hellos in a row had another digest, while no registers were exchanged.
+    /// True if its last hello had another digest than the one before: it gets registers from somebody.
+    pub changes: bool,
+    /// How long hellos in a row have had another digest than this node, while no registers were exchanged: a hello counts
+    /// [`Life::STILL`], and 1 while the peer changes.
     pub differed: u32,
-    /// After how many such hellos all registers are sent.
+    /// From how much on all registers are sent.
     pub patience: u32,
 }
 
@@ -201,11 +204,14 @@ impl Peer {
 }
 
 impl Life {
-    /// The first patience, in hellos. It doubles each time, as long as it does not help.
-    pub const PATIENCE: u32 = 2;
+    /// What a hello counts that differs from this node, and not from the hello before.
+    const STILL: u32 = 4;
+
+    /// The first patience: two such hellos. It doubles each time, as long as it does not help.
+    pub const PATIENCE: u32 = 2 * Self::STILL;
 
     /// The longest patience.
-    pub const MOST_PATIENCE: u32 = 64;
+    pub const MOST_PATIENCE: u32 = 64 * Self::STILL;
 
     /// Begins with the first hello of a life. `all` says whether it is to get all registers.
     #[must_use]
@@ -231,6 +237,7 @@ impl Life {
             calls: HashMap::new(),
             cursor: Cursor::at_start(all),
             moved: false,
+            changes: false,
             differed: 0,
             patience: Self::PATIENCE,
         }
@@ -246,6 +253,7 @@ impl Life {
         let [theirs, ours] =
             [hello.wall_ms, wall_ms].map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
         self.clock_ms = theirs - ours;
+        self.changes = self.digest.is_some() && self.digest != hello.digest;
         self.digest = hello.digest;
     }
 
@@ -272,6 +280,8 @@ impl Life {
     /// Compares digests at a hello. Returns true if all registers should be sent.
     ///
     /// They differ for a moment after each change, so they must differ in several hellos in a row while nothing is exchanged.
+    /// While the peer changes it takes more of them: it may be getting thousands of registers from the node that has decided
+    /// them, as this one does.
     pub fn compare(&mut self, own_digest: u64) -> bool {
         self.same = self.digest == Some(own_digest);
         let quiet = !core::mem::take(&mut self.moved) && !self.cursor.sends_registers();
@@ -279,7 +289,8 @@ impl Life {
             (self.differed, self.patience) = (0, Self::PATIENCE);
             return false;
         }
-        self.differed = if quiet { self.differed + 1 } else { 0 };
+        let counts = if self.changes { 1 } else { Self::STILL };
+        self.differed = if quiet { self.differed + counts } else { 0 };
         if self.differed < self.patience {
             return false;
         }
