@@ -75,6 +75,7 @@ struct glue_modparams {
 	str event_callback;
 	str metrics_attrs;
 	str metrics_file;
+	str ds_passive_codes;
 	str dmq_peer_id;
 	str ds_dmq_cluster;
 	str ds_dmq_node;
@@ -117,6 +118,12 @@ struct glue_modparams {
 	int ds_count_calls;
 	int ds_cps;
 	int ds_bounded_load;
+	int ds_passive;
+	int ds_passive_failures;
+	int ds_eject_time;
+	int ds_eject_max_time;
+	int ds_eject_percent;
+	int ds_retry_after_max;
 	int enable_dmq;
 	int ds_dmq_state;
 	int ds_dmq_hello;
@@ -200,6 +207,9 @@ struct glue_cfg {
 	int inactive_threshold;
 	str ping_reply_codes;
 	int probing_threshhold;
+	int passive_failures;
+	int eject_time;
+	int retry_after_max;
 };
 /* The values of this moment; to be read anew each time. NULL before glue_cfg_declare. */
 extern void *glue_cfg_handle;
@@ -240,6 +250,29 @@ void glue_tm_set_timeout(struct cell *transaction, int timeout_ms);
 void glue_tm_set_resends(struct cell *transaction, int first_ms, int longest_ms);
 /* What a ping's end is about: its record, the status (0 without a reply) and the reason phrase. */
 int glue_tm_result(struct tmcb_params *result, void **record, str *reason);
+
+/* ---- requests on their way to destinations, through tm (tm.c) ---- */
+
+/* What tm says of a branch, for dsr_watched. */
+struct glue_branch {
+	int number;      /* below 0 for none of a request: a CANCEL, or its reply */
+	int count;       /* branches of the transaction */
+	int status;      /* of the reply, or the last one of the branch */
+	int unsent;      /* 1 if the request could not be sent */
+	int timed_out;   /* 1 if the time for a reply is over */
+};
+/* Has tm call dsr_watched for this message's transaction, and dsr_watched_ends at its end; below 0 if it refuses. */
+int glue_watch(struct sip_msg *msg, void *watched);
+/* The branches of the current transaction, and what watches it last; 0 and NULL without one. */
+int glue_watch_place(void **watched);
+/* The branch that was sent. */
+void glue_branch_sent(struct cell *transaction, struct tmcb_params *params, struct glue_branch *branch);
+/* The branch that a reply is to. */
+void glue_branch_replied(struct cell *transaction, struct tmcb_params *params, struct glue_branch *branch);
+/* A branch as it stands. */
+void glue_branch_state(struct cell *transaction, int number, struct glue_branch *branch);
+/* The seconds in the Retry-After of a reply; -1 without one that the server can read. */
+long glue_retry_after(struct sip_msg *reply);
 
 /* ---- the bus between servers, through dmq (dmq.c) ---- */
 
@@ -315,6 +348,9 @@ void dsr_metrics_tick(unsigned int ticks, void *param);
 /* tm: a local request is about to leave, which may be a ping, or a message to another server; a ping has ended. */
 void dsr_ping_leaves(struct cell *transaction, int type, struct tmcb_params *params);
 void dsr_dmq_leaves(struct cell *transaction, int type, struct tmcb_params *params);
+/* tm: something became of a watched request; nothing more will. */
+void dsr_watched(struct cell *transaction, int type, struct tmcb_params *params);
+void dsr_watched_ends(void *watched);
 void dsr_ping_done(struct cell *transaction, int type, struct tmcb_params *params);
 /* The config framework: a threshold has changed; the reply codes are about to, -1 refuses. */
 void dsr_cfg_threshold(str *group, str *name);

@@ -18,6 +18,12 @@ static cfg_def_t glue_cfg_defs[] = {
 			"Replies that are good beside the usual ones: code=N;class=N"},
 	{"probing_threshhold", CFG_VAR_INT | CFG_CB_ONLY_ONCE, 0, 0x7fffffff, NULL, dsr_cfg_threshold,
 			"Old name of probing_threshold: the one that was set last counts"},
+	{"passive_failures", CFG_VAR_INT | CFG_ATOMIC, 1, 1023, NULL, NULL,
+			"Failures of calls in a row that eject a destination"},
+	{"eject_time", CFG_VAR_INT | CFG_ATOMIC, 1, 3600, NULL, NULL,
+			"Seconds of the first ejection"},
+	{"retry_after_max", CFG_VAR_INT | CFG_ATOMIC, 0, 86400, NULL, NULL,
+			"Most seconds that a Retry-After ejects for; 0 ignores it"},
 	{NULL, 0, 0, 0, NULL, NULL, NULL}
 };
 

@@ -1,5 +1,5 @@
 /*
- * Pings: requests of our own through the tm module.
+ * Requests through the tm module: pings of our own, and what becomes of those of others.
  */
 #include "compat.h"
 #include "route.h"
@@ -79,4 +79,77 @@ int glue_tm_result(struct tmcb_params *result, void **record, str *reason)
 	}
 	*reason = reply->first_line.u.reply.reason;
 	return result->code;
+}
+
+/* Here because the types are macros. */
+int glue_watch(struct sip_msg *msg, void *watched)
+{
+	return glue_tm.register_tmcb(msg, NULL,
+			TMCB_REQUEST_OUT | TMCB_RESPONSE_IN | TMCB_ON_FAILURE | TMCB_DESTROY, dsr_watched,
+			watched, dsr_watched_ends);
+}
+
+/* Here because the structs' layouts differ by version. The list has the last one first. */
+int glue_watch_place(void **watched)
+{
+	struct cell *transaction = glue_tm.t_gett();
+	struct tm_callback *callback;
+
+	*watched = NULL;
+	if (transaction == NULL || transaction == T_UNDEFINED)
+		return 0;
+	callback = (struct tm_callback *)transaction->tmcb_hl.first;
+	while (callback != NULL && callback->callback != dsr_watched)
+		callback = callback->next;
+	if (callback != NULL)
+		*watched = callback->param;
+	return transaction->nr_of_outgoings;
+}
+
+/* Here because the structs' layouts differ by version. */
+void glue_branch_state(struct cell *transaction, int number, struct glue_branch *branch)
+{
+	struct ua_client *client;
+
+	memset(branch, 0, sizeof(*branch));
+	branch->count = transaction->nr_of_outgoings;
+	branch->number = -1;
+	if (number < 0 || number >= branch->count)
+		return;
+	client = &transaction->uac[number];
+	branch->number = number;
+	branch->status = client->last_received;
+	branch->unsent = client->icode == 908;
+	branch->timed_out = (client->request.flags & F_RB_TIMEOUT) != 0;
+}
+
+/* A CANCEL that leaves is told as a request that leaves. */
+void glue_branch_sent(struct cell *transaction, struct tmcb_params *params, struct glue_branch *branch)
+{
+	int of_cancel = params->t_rbuf == NULL || (params->flags & TMCB_LOCAL_F);
+
+	glue_branch_state(transaction, of_cancel ? -1 : params->t_rbuf->branch, branch);
+}
+
+/* A reply to a CANCEL is told as one to the INVITE. */
+void glue_branch_replied(struct cell *transaction, struct tmcb_params *params, struct glue_branch *branch)
+{
+	struct cseq_body *cseq = get_cseq(params->rpl);
+	int of_cancel = cseq == NULL || cseq->method_id == METHOD_CANCEL;
+
+	glue_branch_state(transaction, of_cancel ? -1 : glue_tm.t_gett_branch(), branch);
+	branch->status = params->code;
+}
+
+/* The server's parser keeps the number in place of a pointer. */
+long glue_retry_after(struct sip_msg *reply)
+{
+	struct hdr_field *header;
+
+	if (parse_headers(reply, HDR_RETRY_AFTER_F, 0) < 0 || !(reply->parsed_flag & HDR_RETRY_AFTER_F))
+		return -1;
+	header = reply->headers;
+	while (header != NULL && header->type != HDR_RETRY_AFTER_T)
+		header = header->next;
+	return header == NULL ? -1 : (long)(unsigned long)header->parsed;
 }

@@ -134,7 +134,7 @@ const VARIABLES: &[&str] = &[
     "ksr_.*",
     "MAX_.*",
     "LUMP_RPL_.*",
-    "TMCB_REQUEST_SENT",
+    "TMCB_(REQUEST_SENT|REQUEST_OUT|RESPONSE_IN|ON_FAILURE|DESTROY)",
     "E_NO_SOCKET",
 ];
 

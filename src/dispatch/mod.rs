@@ -10,6 +10,7 @@
 //! | [`admission`] | Whether a chosen destination takes a request: limits, and who is asked next. |
 //! | [`balance`] | Algorithms 100 to 107: a definition on which all servers agree. |
 //! | [`state`] | States of a destination, and what changes them: marks, commands and pings. |
+//! | [`passive`] | Passive health: ejection by what the requests themselves show. |
 //! | [`observe`] | What operators see of the module while it runs: its texts. |
 //! | [`cluster`] | Several servers as one: members, and what operators have set. |
 //! | [`hash`] | Hash values: those of the C module, bit for bit, one on which servers agree, and one for tables. |
@@ -26,6 +27,7 @@ pub mod cluster;
 pub mod hash;
 pub mod list;
 pub mod observe;
+pub mod passive;
 pub mod select;
 pub mod state;
 pub mod text;

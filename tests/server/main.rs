@@ -23,6 +23,7 @@ mod live;
 mod module;
 mod observe;
 mod package;
+mod passive;
 mod probing;
 mod releases;
 mod rpc;

@@ -78,6 +78,9 @@ families! {
     DestinationFailovers Counter "destination_failovers_total" "How often it was left for the next one, with counters 2.";
     Pings Counter "destination_pings_total" "Pings that have ended.";
     PingsFailed Counter "destination_pings_failed_total" "Pings with a bad result, or that could not be sent.";
+    Answered Counter "destination_requests_answered_total" "Requests that the destination has answered, with ds_passive.";
+    Failed Counter "destination_requests_failed_total" "Requests that count as failures of the destination, with ds_passive.";
+    Ejections Counter "destination_ejections_total" "How often it was ejected by its traffic, with ds_passive.";
     RoundTrip Gauge "destination_ping_round_trip_seconds" "Time from the last ping to its reply.";
     Latency Gauge "destination_ping_latency_seconds" "Estimate of the time to a reply, over the last pings.";
     Overload Gauge "destination_overload_ratio" "Share of calls to pass over that the destination has reported, while the report holds.";

@@ -18,6 +18,8 @@ pub enum Cause {
     Ping = 4,
     /// An operator's command, or a script, on another node of the cluster.
     Cluster = 5,
+    /// What became of requests that were sent to the destination.
+    Traffic = 6,
 }
 
 impl Cause {
@@ -36,6 +38,7 @@ impl Cause {
             3 => Cause::Script,
             4 => Cause::Ping,
             5 => Cause::Cluster,
+            6 => Cause::Traffic,
             _ => Cause::Start,
         }
     }
@@ -50,6 +53,7 @@ impl Cause {
             Cause::Reload => "reload",
             Cause::Start => "start",
             Cause::Cluster => "cluster",
+            Cause::Traffic => "traffic",
         }
     }
 
@@ -102,7 +106,7 @@ impl EventMode {
         match cause {
             Cause::Ping => true,
             _ if self.has(Self::ALL) => true,
-            Cause::Script | Cause::Cluster => !self.has(Self::PINGS),
+            Cause::Script | Cause::Cluster | Cause::Traffic => !self.has(Self::PINGS),
             Cause::Rpc | Cause::Reload | Cause::Start => false,
         }
     }
@@ -142,9 +146,9 @@ pub const fn is_down(state: State) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Cause::{Cluster, Ping, Reload, Rpc, Script, Start};
+    use Cause::{Cluster, Ping, Reload, Rpc, Script, Start, Traffic};
 
-    const CAUSES: [Cause; 6] = [Ping, Script, Cluster, Rpc, Reload, Start];
+    const CAUSES: [Cause; 7] = [Ping, Script, Cluster, Traffic, Rpc, Reload, Start];
 
     #[test]
     fn each_mode_hears_its_causes() {
@@ -152,8 +156,8 @@ mod tests {
             let mode = EventMode::from_number(number, summed);
             CAUSES.map(|cause| mode.hears(cause))
         };
-        let pings = [true, false, false, false, false, false];
-        let default = [true, true, true, false, false, false];
+        let pings = [true, false, false, false, false, false, false];
+        let default = [true, true, true, true, false, false, false];
         for summed in [true, false] {
             for (number, expected) in [
                 (0, default),
@@ -163,9 +167,9 @@ mod tests {
                 (5, pings),
                 (6, default),
                 (7, pings),
-                (65_536, [true; 6]),
-                (65_537, [true; 6]),
-                (65_540, [true; 6]),
+                (65_536, [true; 7]),
+                (65_537, [true; 7]),
+                (65_540, [true; 7]),
                 (8, default),
                 (-1, default),
                 (i32::MIN, default),
@@ -174,15 +178,15 @@ mod tests {
             }
         }
         assert_eq!(heard(3, true), pings);
-        assert_eq!(heard(3, false), [true; 6]);
+        assert_eq!(heard(3, false), [true; 7]);
     }
 
     #[test]
     fn causes_and_bits_are_documented() {
         let events = include_str!("../../../doc/reference/events.md");
-        for number in 0..=6 {
+        for number in 0..=7 {
             let cause = Cause::from_number(number);
-            assert!(cause.number() == number || (number, cause) == (6, Start));
+            assert!(cause.number() == number || (number, cause) == (7, Start));
             assert!(
                 events.contains(&format!("\n| `{}` | ", cause.name())),
                 "{cause:?}"

@@ -84,7 +84,7 @@ impl Seen {
                 }
             }
             Cause::Rpc | Cause::Cluster => Happened::Relisted,
-            Cause::Script | Cause::Ping => self.since_measured(before, look),
+            Cause::Script | Cause::Ping | Cause::Traffic => self.since_measured(before, look),
         }
     }
 
@@ -96,7 +96,7 @@ impl Seen {
             Cause::Start | Cause::Reload | Cause::Cluster => false,
             Cause::Rpc => true,
             // A list may have set the state before this.
-            Cause::Script | Cause::Ping => {
+            Cause::Script | Cause::Ping | Cause::Traffic => {
                 !lists_set_states || self.differs(self.listed, State::ADMINISTRATIVE)
             }
         };

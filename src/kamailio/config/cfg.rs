@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::SeqCst;
 
 use super::instance::Module;
 use super::params::Settings;
-use super::ping_params;
+use super::ping_params::{self, Passive};
 use crate::dispatch::state::probe::ReplyCodes;
 use crate::dispatch::state::transition::MarkRules;
 use crate::kamailio::server::guard::{InitRet, guard};
@@ -18,11 +18,16 @@ use crate::kamailio::server::text;
 pub fn declare(settings: &Settings) -> Option<()> {
     let number = |number: u32| c_int::try_from(number).unwrap_or(c_int::MAX);
     let rules = &settings.mark;
+    let passive = settings.passive.as_ref().map(ConfiguredPassive::of);
+    let passive = passive.unwrap_or(ConfiguredPassive::DEFAULT);
     let values = Box::leak(Box::new(sys::glue_cfg {
         probing_threshold: number(rules.probing_threshold),
         inactive_threshold: number(rules.inactive_threshold),
         ping_reply_codes: text::as_str(settings.reply_codes),
         probing_threshhold: number(rules.probing_threshold),
+        passive_failures: number(passive.failures),
+        eject_time: number(passive.eject_s),
+        retry_after_max: number(passive.retry_after_s),
     }));
     // SAFETY: called from mod_init; the values are leaked, so they stay.
     let declared = unsafe { sys::glue_cfg_declare(&raw mut *values) };
@@ -59,6 +64,45 @@ pub fn mark_rules(module: &Module) -> MarkRules {
         }
     });
     current.unwrap_or(rules)
+}
+
+/// The values of passive health that can change.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfiguredPassive {
+    /// Failures in a row that eject.
+    pub failures: u32,
+    /// Seconds of the first ejection.
+    pub eject_s: u32,
+    /// The most seconds that a `Retry-After` ejects for.
+    pub retry_after_s: u32,
+}
+
+impl ConfiguredPassive {
+    /// The values of a config that has no passive health.
+    const DEFAULT: Self = ConfiguredPassive {
+        failures: 5,
+        eject_s: 30,
+        retry_after_s: 60,
+    };
+
+    const fn of(passive: &Passive) -> Self {
+        ConfiguredPassive {
+            failures: passive.failures,
+            eject_s: passive.eject_s,
+            retry_after_s: passive.retry_after_s,
+        }
+    }
+}
+
+/// Returns the values of passive health of this moment.
+pub fn passive(configured: &Passive) -> ConfiguredPassive {
+    let number = |value| u32::try_from(value).unwrap_or(0);
+    let current = with_values(|values| ConfiguredPassive {
+        failures: number(values.passive_failures),
+        eject_s: number(values.eject_time),
+        retry_after_s: number(values.retry_after_max),
+    });
+    current.unwrap_or(ConfiguredPassive::of(configured))
 }
 
 /// Returns the replies that are good beside the usual ones.

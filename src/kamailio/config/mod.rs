@@ -6,7 +6,7 @@
 //! | [`list_params`] | The parameters of the list and of the keeping of states. |
 //! | [`cluster_params`] | The parameters of several servers as one. |
 //! | [`dns_params`] | The parameters of names. |
-//! | [`ping_params`] | The parameters of pings. |
+//! | [`ping_params`] | The parameters of pings and of passive health. |
 //! | [`names`] | The names of sets: the parameter `set_name`. |
 //! | [`listeners`] | Who is told of events. |
 //! | [`results_params`] | The parameters of what a selection writes. |

@@ -5,7 +5,7 @@ use super::dns_params::{self, DnsSettings};
 use super::list_params::{self, Keep, ListSource};
 use super::listeners::Listeners;
 use super::metrics_params::{self, Metrics};
-use super::ping_params::{self, DefaultSocket, PingSettings};
+use super::ping_params::{self, DefaultSocket, Passive, PingSettings};
 use super::results_params::{self, DST_MODES, Results};
 use super::value::{
     Read, bad_number, bytes, parsed, remark_number, remark_rest, seconds_or_never, set, switch,
@@ -94,6 +94,8 @@ pub struct Settings {
     pub cps: bool,
     /// The part of all calls that a destination may have with algorithms 100 to 107, in percent of its fair one.
     pub bounded_load: Option<u32>,
+    /// The settings of passive health; `None` if requests are not watched.
+    pub passive: Option<Passive>,
     /// The settings of the cluster; `None` if this server is alone.
     pub cluster: Option<ClusterSettings>,
 }
@@ -163,7 +165,7 @@ impl Settings {
             unusable: self.compat.unusable_bits(),
             use_default: self.use_default,
             call_load: self.call_load.is_some(),
-            watched: self.pings.is_some(),
+            watched: self.pings.is_some() || self.passive.is_some(),
             counted: self.counters == Counters::Each,
             shared: self.shares_states(),
             rates: self.cps,
@@ -212,6 +214,7 @@ impl Settings {
             count_calls: count_calls(raw)?,
             cps: switch("ds_cps", raw.ds_cps)?,
             bounded_load: bounded_load(raw)?,
+            passive: ping_params::passive(raw)?,
             listeners: Listeners::find(event_mode(raw), compat, bytes(&raw.event_callback)),
             log_changes: switch("log_changes", raw.log_changes)?,
             history_size: history_size(raw),

@@ -1,6 +1,6 @@
-//! The parameters of pings.
+//! The parameters by which destinations are found to fail: those of pings, and those of passive health.
 
-use super::value::{Read, bad, bytes, remark, remark_number, set, whole};
+use super::value::{Read, bad, bad_number, bytes, remark, remark_number, set, switch, whole};
 use crate::dispatch::state::compat::Compat;
 use crate::dispatch::state::latency::Alpha;
 use crate::dispatch::state::probe::ReplyCodes;
@@ -222,4 +222,69 @@ pub(super) fn latency(raw: &sys::glue_modparams, compat: Compat) -> Option<Alpha
         Alpha::new(default, compat)
     });
     alpha.filter(|_| raw.ds_ping_latency_stats != 0)
+}
+
+/// The settings of passive health.
+pub struct Passive {
+    /// Failures in a row that eject, as the config has them.
+    pub failures: u32,
+    /// Seconds of the first ejection, as the config has them.
+    pub eject_s: u32,
+    /// The most seconds of an ejection for failures.
+    pub most_s: u32,
+    /// The most seconds that a `Retry-After` ejects for, as the config has them.
+    pub retry_after_s: u32,
+    /// The most destinations of a set that are ejected at a time, in percent.
+    pub percent: u32,
+    /// The final replies that are failures.
+    pub codes: ReplyCodes,
+}
+
+/// Reads the parameters. Returns `None` if requests are not watched: then none of the others is looked at.
+pub(super) fn passive(raw: &sys::glue_modparams) -> Read<Option<Passive>> {
+    if !switch("ds_passive", raw.ds_passive)? {
+        return Ok(None);
+    }
+    let codes = bytes(&raw.ds_passive_codes);
+    if first_skipped(codes).is_some() {
+        return bad("ds_passive_codes", codes, CODES);
+    }
+    let eject_s = within("ds_eject_time", raw.ds_eject_time, (1, 3_600), "1 to 3600")?;
+    let most = raw.ds_eject_max_time;
+    Ok(Some(Passive {
+        failures: within(
+            "ds_passive_failures",
+            raw.ds_passive_failures,
+            (1, 1_023),
+            "1 to 1023",
+        )?,
+        eject_s,
+        most_s: within("ds_eject_max_time", most, (1, 86_400), "1 to 86400")?.max(eject_s),
+        retry_after_s: within(
+            "ds_retry_after_max",
+            raw.ds_retry_after_max,
+            (0, 86_400),
+            "0 to 86400",
+        )?,
+        percent: within(
+            "ds_eject_percent",
+            raw.ds_eject_percent,
+            (0, 100),
+            "0 to 100",
+        )?,
+        codes: ReplyCodes::parse(codes),
+    }))
+}
+
+/// Reads a number that is not to be less or more than this.
+fn within(
+    name: &'static str,
+    value: i32,
+    (least, most): (u32, u32),
+    expected: &'static str,
+) -> Read<u32> {
+    match u32::try_from(value) {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => bad_number(name, value, expected),
+    }
 }

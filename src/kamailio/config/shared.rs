@@ -44,6 +44,8 @@ pub struct Shared {
     pub reload_until_ms: AtomicU64,
     /// The last number that was given to a destination.
     pub last_number: AtomicU32,
+    /// Not 0 while a destination is ejected by its traffic, or was until the last tick.
+    pub ejected: AtomicU32,
     /// The outcomes of loads, edits and calls.
     pub outcomes: Outcomes,
 }

@@ -22,6 +22,7 @@ use crate::kamailio::list::state_keeper;
 use crate::kamailio::list::unique_id;
 use crate::kamailio::observe::changes::line;
 use crate::kamailio::observe::counting::{counts, group};
+use crate::kamailio::passive::{ejected, watch};
 use crate::kamailio::select::{call_load, trace};
 use crate::kamailio::server::guard::{InitRet, guard, in_first_thread};
 use crate::kamailio::server::lock::ServerLock;
@@ -61,6 +62,9 @@ fn start() -> Option<()> {
     cfg::declare(&settings)?;
     if let Some(pings) = &settings.pings {
         prepare_pings(pings)?;
+    }
+    if settings.passive.is_some() {
+        watch::prepare()?;
     }
     if let Some(cluster) = &settings.cluster {
         bus::join(cluster)?;
@@ -222,6 +226,7 @@ pub extern "C" fn dsr_tick(_ticks: c_uint, _param: *mut c_void) {
             line::say_left_out(module);
             trace::look(module);
             counts::watch_draining(module);
+            ejected::watch(module);
             feed::tell_of_posted(module);
             feed::tell_of_nodes(module);
             process::watch(module);
@@ -251,6 +256,7 @@ fn warn_of_held(module: &Module) {
 pub extern "C" fn dsr_destroy() {
     guard(|| {
         let Some(module) = Module::get() else { return };
+        watch::end();
         if let Some(calls) = &module.calls {
             // SAFETY: no process is left that uses it: the server destroys its modules when its children are
             // dead (main.c, cleanup). Calls let go of records before the store does.

@@ -26,6 +26,7 @@ use crate::kamailio::server::time::{now_us, wall_of};
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::overload::Overload;
 use crate::shm::dest::probing::Health;
+use crate::shm::dest::traffic::Traffic;
 use crate::shm::observe::counters::{DestCounts, SetCounts};
 use crate::shm::set::view::View;
 use crate::shm::table::sets::Table;
@@ -59,6 +60,13 @@ const DEST_COUNTS: [Count<DestCounts>; 2] = [
 const PING_COUNTS: [Count<Health>; 2] = [
     (Id::Pings, Health::pings),
     (Id::PingsFailed, Health::pings_failed),
+];
+
+/// What requests say of a destination.
+const TRAFFIC_COUNTS: [Count<Traffic>; 3] = [
+    (Id::Answered, |traffic| traffic.branches().0),
+    (Id::Failed, |traffic| traffic.branches().1),
+    (Id::Ejections, Traffic::ejections),
 ];
 
 /// A destination of the page.
@@ -128,7 +136,7 @@ pub fn page(module: &Module, wanted: &Wanted) -> Result<Page, NoMemory> {
     heap::need(table.map_or(0, Table::len) * size_of::<(SetId, &View)>() * 4)?;
     let sets = table.into_iter().flat_map(Table::sets);
     let sets: Vec<_> = sets.filter(|(set, _)| wanted.has_set(*set)).collect();
-    let is_up = |dest: &Dest| module.store.rules().usable(dest.record().state());
+    let is_up = |dest: &Dest| module.store.rules().usable(dest.record().shown_state());
     let is_shown = |dest: &&Dest| wanted.destinations() && wanted.has_up(is_up(dest));
     let shown = || {
         sets.iter()
@@ -273,7 +281,7 @@ fn of_sets(add: &mut Adder<'_>, module: &Module, sets: &[(SetId, &View)]) {
     let counted = sets.iter().flat_map(|&(set, view)| {
         let mut tally = Tally::default();
         view.dests()
-            .for_each(|dest| tally.count(Shown::of(dest.record().state())));
+            .for_each(|dest| tally.count(Shown::of(dest.record().shown_state())));
         Shown::ALL.map(|shown| {
             let mut labels = of_set(set);
             add_label(&mut labels, "state", shown.word().as_bytes());
@@ -307,7 +315,7 @@ fn row(dest: &Dest, up: bool) -> Row<'_> {
         dest,
         labels,
         up,
-        state: Shown::of(dest.record().state()),
+        state: Shown::of(dest.record().shown_state()),
     }
 }
 
@@ -377,6 +385,15 @@ fn of_destinations(add: &mut Adder<'_>, module: &Module, rows: &[Row<'_>]) {
             Some((labels, count(counts)))
         });
         add.all(id, counts);
+    }
+    if settings.passive.is_some() {
+        for (id, count) in TRAFFIC_COUNTS {
+            let counts = all().filter_map(|(labels, row)| {
+                let traffic = row.dest.record().traffic()?;
+                Some((labels, count(traffic)))
+            });
+            add.all(id, counts);
+        }
     }
     if settings.pings.is_some() {
         for (id, count) in PING_COUNTS {

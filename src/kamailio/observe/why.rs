@@ -4,6 +4,7 @@ use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::State;
 use crate::kamailio::cluster::states::{self, Names};
 use crate::kamailio::config::instance::Module;
+use crate::kamailio::passive::ejected;
 use crate::kamailio::probing::ping::{pings_on, would_be_pinged};
 use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
@@ -39,6 +40,8 @@ pub fn why(module: &Module, names: &Names<'_>, dest: &Dest) -> String {
         Cause::Script => "set by the script (ds_mark_dst)".to_owned(),
         Cause::Rpc => BY_COMMAND.to_owned(),
         Cause::Cluster => by_cluster(module, names, record),
+        // No state of a record has this cause.
+        Cause::Traffic => AS_LISTED.to_owned(),
         Cause::Ping => match record.health().and_then(Health::last) {
             Some(last) => by_ping(last),
             None => "found by pings".to_owned(),
@@ -71,7 +74,11 @@ pub fn why(module: &Module, names: &Names<'_>, dest: &Dest) -> String {
     } else {
         "; not pinged"
     };
-    format!("{what}{since}: {by}{counted}{not_pinged}")
+    let why = format!("{what}{since}: {by}{counted}{not_pinged}");
+    match ejected::why(record) {
+        Some(ejected) => format!("{ejected}; beside that {why}"),
+        None => why,
+    }
 }
 
 /// Says who has decided a state that the cluster has set. Of states that were set before there was a cluster it knows

@@ -115,7 +115,7 @@ fn list_dest(
         node.add(c"IDX", at)?;
     }
     node.add(c"URI", dest.uri())?;
-    let letters = dest.record().state().letters(module.settings.compat);
+    let letters = dest.record().shown_state().letters(module.settings.compat);
     node.add(c"FLAGS", &letters)?;
     node.add(c"PRIORITY", dest.priority)?;
     if more {
@@ -137,6 +137,9 @@ fn list_dest(
     }
     if detail == Detail::Full && module.settings.pings.is_some() {
         ping::health(&node.add_struct(c"PING")?, module, dest)?;
+    }
+    if detail == Detail::Full {
+        ping::traffic(&node, module, dest)?;
     }
     let with_rate = module.settings.cps && detail == Detail::Full;
     if module.calls.is_some() || with_rate {

@@ -160,7 +160,7 @@ fn list(module: &Module) -> Result<MiReply, Full> {
 
 fn list_dest(module: &Module, set: MiNode, dest: &Dest) -> Result<(), Full> {
     let node = set.add("URI", dest.uri())?;
-    let letters = dest.record().state().letters(module.settings.compat);
+    let letters = dest.record().shown_state().letters(module.settings.compat);
     node.attribute("flags", &letters)?;
     node.attribute("priority", dest.priority.to_string().as_bytes())?;
     node.attribute("attrs", dest.attrs_body())

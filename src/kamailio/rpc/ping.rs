@@ -111,12 +111,13 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
             if let Some(description) = dest.attribute(b"desc") {
                 node.add(c"DESC", description)?;
             }
-            let letters = dest.record().state().letters(module.settings.compat);
+            let letters = dest.record().shown_state().letters(module.settings.compat);
             node.add(c"FLAGS", &letters)?;
             node.add(c"WHY", &why(module, &nodes, dest))?;
             health(&node, module, dest)?;
             ping_counts(&node, dest)?;
             selection_counts(&node, dest)?;
+            traffic(&node, module, dest)?;
         }
         set_counts(&top, &sets)?;
         Ok(())
@@ -153,6 +154,32 @@ pub fn health(node: &RpcNode<'_>, module: &Module, dest: &Dest) -> Result<(), Fu
     let next = next.filter(|_| is_pinged_now(module, dest));
     let next = next.map(|due| due.saturating_sub(now_ms));
     node.add(c"NEXT_IN_MS", next)
+}
+
+/// Adds what the requests to a destination have said of it, if they are watched.
+///
+/// # Errors
+/// [`Full`].
+pub fn traffic(node: &RpcNode<'_>, module: &Module, dest: &Dest) -> Result<(), Full> {
+    let watched = module.settings.passive.as_ref();
+    let Some(traffic) = watched.and_then(|_| dest.record().traffic()) else {
+        return Ok(());
+    };
+    let node = node.add_struct(c"TRAFFIC")?;
+    let (good, failed) = traffic.branches();
+    let standing = traffic.standing();
+    node.add(c"GOOD", good)?;
+    node.add(c"FAILED", failed)?;
+    node.add(c"FAILED_IN_ROW", standing.row)?;
+    node.add(
+        c"LAST_FAILURE",
+        Some(traffic.last_failure())
+            .filter(|&last| last != 0)
+            .map(u32::from),
+    )?;
+    node.add(c"EJECTIONS", traffic.ejections())?;
+    let left_ms = standing.at_ms.saturating_sub(now_ms());
+    node.add(c"EJECTED_MS", standing.phase.is_out().then_some(left_ms))
 }
 
 /// Adds how many pings there were, if destinations are pinged.

@@ -140,6 +140,9 @@ pub fn change_states(
             |old, failures| apply_set(old, failures, state, compat),
             |dest, (old, _), outcome: Outcome| {
                 dest.record().set_cause(Cause::Rpc, now_ms());
+                if !outcome.state.intersects(State::KEPT) {
+                    module.store.forgive(Module::process(), dest.record());
+                }
                 counted.changed += usize::from(old != outcome.state);
                 feed.note(dest.set, dest.uri(), old, outcome.state);
             },

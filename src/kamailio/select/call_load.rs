@@ -14,6 +14,7 @@ use crate::kamailio::admission::ask;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::CountCalls;
 use crate::kamailio::observe::counting::counts::{self, Place};
+use crate::kamailio::passive::watch;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::lock::ServerLock;
 use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
@@ -83,6 +84,9 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
     }
     let set = request.set;
     let sent = module.store.try_set(Module::process(), set, |view| {
+        if let Some(at) = request.trial(module, msg, view) {
+            return Some(send_trial(module, msg, request, view, at, Order::Calls));
+        }
         let asked = ask::asked(module, msg);
         let mut reserve = |view: &View| ask::reserve_least(module, view, asked.as_ref());
         match place(module, msg, (set, view), Counted::Stays, &mut reserve) {
@@ -102,6 +106,23 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
         warn_without_duid(module, set);
     }
     result
+}
+
+/// Sends a call to the destination that it is to try, and counts it there.
+pub fn send_trial(
+    module: &Module,
+    msg: &mut Message,
+    request: &Request,
+    view: &View,
+    at: usize,
+    order: Order,
+) -> Result<(), Failure> {
+    deliver(module, msg, request, view, Choice { at, order })?;
+    counts::selected(view, at);
+    watch_sent(module, msg, request, view, at);
+    view.record().note_call();
+    count_sent(module, msg, (request.set, view), at);
+    Ok(())
 }
 
 /// Finds the destination that has the call of a request, or counts it at the one that `reserve` reserves.
@@ -157,16 +178,24 @@ pub fn send_placed(
         let sent = deliver(module, msg, &alone, view, Choice { at, order });
         if sent.is_ok() {
             counts::selected(view, at);
+            watch_sent(module, msg, request, view, at);
         }
         return sent;
     }
     let sent = deliver(module, msg, request, view, Choice { at, order });
     if sent.is_ok() {
         counts::selected(view, at);
+        watch_sent(module, msg, request, view, at);
         view.record().note_call();
         placed.keep();
     }
     sent
+}
+
+fn watch_sent(module: &Module, msg: &Message, request: &Request, view: &View, at: usize) {
+    if let Some(dest) = view.dest(at) {
+        watch::sent(module, msg, request.target, dest);
+    }
 }
 
 /// Logs that calls are given up, because the table is full.

@@ -13,6 +13,7 @@ use crate::kamailio::config::params::{CountCalls, Counters};
 use crate::kamailio::list::unique_id;
 use crate::kamailio::observe::counting::counts::{self, Place};
 use crate::kamailio::observe::counting::group;
+use crate::kamailio::passive::watch;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
 use crate::kamailio::server::message::{Message, Target};
@@ -34,7 +35,9 @@ pub fn next(msg: &mut Message, target: Target) -> ScriptRet {
         return ScriptRet::FAILED;
     }
     if trace::is_watched(module) {
-        if settings.counters == Counters::Each || settings.count_calls != CountCalls::Off {
+        let is_counted =
+            settings.counters == Counters::Each || settings.count_calls != CountCalls::Off;
+        if is_counted || settings.passive.is_some() {
             return go_on_and_count(module, msg, target);
         }
     }
@@ -61,6 +64,7 @@ fn go_on_and_count(module: &Module, msg: &mut Message, target: Target) -> Script
         if let Some((left, reached)) = left.zip(place(module, msg)) {
             counts::moved_on(module, msg, &left, &reached);
             call_load::follow(module, msg, &left, &reached);
+            watch_sent(module, msg, target, &reached);
         }
     }
     result
@@ -80,6 +84,15 @@ fn place(module: &Module, msg: &Message) -> Option<Place> {
         socket,
         counted: duid.is_some(),
     })
+}
+
+/// Watches the request that was sent to the destination of the first record.
+fn watch_sent(module: &Module, msg: &Message, target: Target, place: &Place) {
+    let pinned = module.pin();
+    let view = pinned.view(place.set);
+    if let Some(dest) = view.and_then(|view| view.dest(place.find(view)?)) {
+        watch::sent(module, msg, target, dest);
+    }
 }
 
 fn go_on(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
@@ -103,7 +116,14 @@ fn go_on(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
 /// Sends the message to the destination of the first record, which stays.
 pub fn set(msg: &mut Message, target: Target) -> ScriptRet {
     match Module::get() {
-        Some(module) => send_to_current(module, msg, target),
+        Some(module) => {
+            let sent = send_to_current(module, msg, target);
+            let is_watched = module.settings.passive.is_some() && sent == ScriptRet::OK;
+            if let Some(place) = is_watched.then(|| place(module, msg)).flatten() {
+                watch_sent(module, msg, target, &place);
+            }
+            sent
+        }
         None => ScriptRet::FAILED,
     }
 }

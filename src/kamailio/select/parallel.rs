@@ -9,6 +9,7 @@ use crate::dispatch::select::candidates::Candidates;
 use crate::kamailio::admission::ask;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::{counts, group};
+use crate::kamailio::passive::watch;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::message::{Message, Target};
 use crate::shm::set::view::View;
@@ -74,6 +75,7 @@ fn fork(
     counts::selected(view, first);
     let limit = request.limit().unwrap_or(usize::MAX);
     let watched = trace::is_watched(module);
+    let mut forked = vec![dest];
     let mut from = first + 1;
     for _ in 1..limit {
         let Some(at) = next(from) else {
@@ -87,7 +89,20 @@ fn fork(
         if watched {
             counts::selected(view, at);
         }
+        forked.push(dest);
         from = at + 1;
+    }
+    if let Some(dest) = request
+        .trial(module, msg, view)
+        .and_then(|at| view.dest(at))
+    {
+        if msg.add_branch(target, dest.uri(), dest.socket()) {
+            forked.push(dest);
+        }
+    }
+    if target != Target::Nothing {
+        let count = u32::try_from(forked.len()).unwrap_or(u32::MAX);
+        watch::forked(module, msg, count, forked.into_iter());
     }
     Ok(true)
 }

@@ -5,9 +5,11 @@ use crate::dispatch::list::destination::SetId;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::changes::line;
 use crate::kamailio::observe::counting::{counts, group};
+use crate::kamailio::passive::ejected;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err};
 use crate::kamailio::server::message::{Message, Target};
+use crate::shm::set::view::View;
 use crate::shm::table::store::Tried;
 
 /// The value of [`Request::limit`] that means no limit.
@@ -33,6 +35,13 @@ impl Request<'_> {
     #[inline(always)]
     pub fn leads(&self) -> bool {
         self.behind.is_none_or(Tail::leads)
+    }
+
+    /// Returns the destination that the message is to try instead of what is chosen, if one of the set waits for that.
+    #[inline]
+    pub fn trial(&self, module: &Module, msg: &Message, view: &View) -> Option<usize> {
+        let is_sent = self.leads() && self.target != Target::Nothing;
+        is_sent.then(|| ejected::trial(module, msg, view)).flatten()
     }
 
     /// Returns the limit; `None` without one.

@@ -12,6 +12,7 @@ use crate::kamailio::admission::ask::{admits, admits_rate, asked, refused};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::CountCalls;
 use crate::kamailio::observe::counting::counts;
+use crate::kamailio::passive::watch;
 use crate::kamailio::server::message::{Message, Target};
 use crate::shm::calls::placed::{Counted, How};
 use crate::shm::memory::arena::OutOfMemory;
@@ -61,10 +62,17 @@ pub fn send_counted(
     view: &View,
     choice: Choice,
 ) -> Result<(), Failure> {
+    let choice = match request.trial(module, msg, view) {
+        Some(at) => Choice { at, ..choice },
+        None => choice,
+    };
     let at = choice.at;
     send_to(module, msg, request, view, choice)?;
     if request.leads() {
         counts::selected(view, at);
+        if let Some(dest) = view.dest(at) {
+            watch::sent(module, msg, request.target, dest);
+        }
         if module.settings.count_calls == CountCalls::Count {
             call_load::count_sent(module, msg, (request.set, view), at);
         }
@@ -109,6 +117,16 @@ pub fn send_admitted(
             view,
             choice,
             None::<u32>,
+        ));
+    }
+    if let Some(at) = request.trial(module, msg, view) {
+        return Some(call_load::send_trial(
+            module,
+            msg,
+            request,
+            view,
+            at,
+            first.order,
         ));
     }
     asked.bound = percent.map(|percent| view.bound(percent));

@@ -15,7 +15,7 @@ use crate::shm::set::view::View;
 
 /// The bit of a watched selection that is traced.
 const TRACED: u32 = 1;
-/// The bit of one that is counted for its set and its destination, or as a call.
+/// The bit of one that is counted for its set and its destination or as a call, or whose request is watched.
 const COUNTED: u32 = 2;
 /// The bit of one whose destination is asked whether it takes the request (`admission::ask`).
 const GATED: u32 = 4;
@@ -25,6 +25,7 @@ pub fn look(module: &Module) {
     let settings = &module.settings;
     let traced = if log::on(sys::L_DBG) { TRACED } else { 0 };
     let is_counted = settings.counters == Counters::Each || settings.count_calls != CountCalls::Off;
+    let is_counted = is_counted || settings.passive.is_some();
     let counted = if is_counted { COUNTED } else { 0 };
     let gated = if settings.has_gates() { GATED } else { 0 };
     module

@@ -131,6 +131,12 @@ impl Message {
         !dst_uri.s.is_null() && dst_uri.len > 0
     }
 
+    /// Returns the d-URI; empty if none is set.
+    pub fn dst_uri(&self) -> &[u8] {
+        // SAFETY: the message's own text, which stays until somebody who has it mutably sets another one.
+        unsafe { text::bytes(&self.fields().dst_uri) }
+    }
+
     /// Returns the address, port and transport that it came from.
     pub fn source(&self) -> Option<Source> {
         let rcv = &self.fields().rcv;

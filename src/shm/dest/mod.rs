@@ -9,6 +9,8 @@
 //! | [`register`] | What the cluster has last decided on a destination. |
 //! | [`record_slab`] | Slabs of records. |
 //! | [`probing`] | What pings found out about a destination. |
+//! | [`traffic`] | The standing of a destination by the requests sent to it, and what was counted of them. |
+//! | [`watched`] | A request that is on its way to a destination. |
 //! | [`next_hop`] | The resolved address that pings are sent to. |
 //! | [`overload`] | What a destination reports about its load (algorithm 64). |
 //! | [`address`] | The index from addresses to destinations. |
@@ -23,3 +25,5 @@ pub mod rate;
 pub mod record;
 pub mod record_slab;
 pub mod register;
+pub mod traffic;
+pub mod watched;

@@ -15,6 +15,7 @@ use super::overload::Overload;
 use super::probing::Health;
 use super::record_slab::{RecordSlab, Vitals};
 use super::register::RegisterCell;
+use super::traffic::Traffic;
 use crate::shm::memory::arena::{Arena, OutOfMemory, ShmSafe, to_u32};
 use crate::shm::memory::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicU64, Ordering};
 use crate::shm::memory::refcount::{Counted, Kept};
@@ -26,7 +27,8 @@ use crate::shm::observe::counters::DestCounts;
 pub struct DestRecord {
     /// The slab that it is in.
     pub(crate) home: AtomicPtr<RecordSlab>,
-    /// State bits below, failures in a row above: one word, so that a change is one step.
+    /// State bits below, failures in a row above, and the bit [`OUT`]: one word, so that a change is one step, and a
+    /// selection looks at one.
     status: AtomicU64,
     /// The cause of the last change of the state, and above it the time in milliseconds.
     cause: AtomicU64,
@@ -80,6 +82,9 @@ pub const NOWHERE: usize = u32::MAX as usize;
 /// Bits of a [`Cause`] below its time.
 const CAUSE_BITS: u32 = 8;
 
+/// The bit of a destination that its traffic keeps out of selections. No list and no state has it.
+const OUT: u64 = 1 << 63;
+
 fn pack_cause(cause: Cause, now_ms: u64) -> u64 {
     (now_ms << CAUSE_BITS) | u64::from(cause.number())
 }
@@ -92,7 +97,7 @@ fn unpack(status: u64) -> (State, u32) {
     let [a, b, c, d, ..] = status.to_le_bytes();
     (
         State(u32::from_le_bytes([a, b, c, d])),
-        (status >> 32) as u32,
+        ((status & !OUT) >> 32) as u32,
     )
 }
 
@@ -209,6 +214,49 @@ impl DestRecord {
         self.status().0
     }
 
+    /// Returns the bits of which a destination that is selected has none: those of states, and that of traffic.
+    pub fn shut_by(unusable: State) -> u64 {
+        u64::from(unusable.0) | OUT
+    }
+
+    /// Returns true if it has any of the bits of [`DestRecord::shut_by`].
+    #[inline(always)]
+    pub fn is_shut(&self, shut: u64) -> bool {
+        self.status.load(Ordering::SeqCst) & shut != 0
+    }
+
+    /// Returns true if its traffic keeps it out of selections.
+    pub fn is_out(&self) -> bool {
+        self.is_shut(OUT)
+    }
+
+    /// Returns the state as people see it: one that its traffic keeps out is inactive.
+    pub fn shown_state(&self) -> State {
+        let (state, out) = (self.state(), self.is_out());
+        if out {
+            state.union(State::INACTIVE)
+        } else {
+            state
+        }
+    }
+
+    /// Returns what its requests say of it, if there was a reason to keep it.
+    pub fn traffic(&self) -> Option<&Traffic> {
+        self.vitals().map(|vitals| &vitals.traffic)
+    }
+
+    /// Makes the bit of traffic follow what is known of that, until both agree: the last of several wins.
+    pub(in crate::shm) fn follow_traffic(&self) {
+        let out = || self.traffic().is_some_and(Traffic::is_out);
+        while self.is_out() != out() {
+            if out() {
+                self.status.fetch_or(OUT, Ordering::SeqCst);
+            } else {
+                self.status.fetch_and(!OUT, Ordering::SeqCst);
+            }
+        }
+    }
+
     /// Calls that are up.
     pub fn load(&self) -> u32 {
         self.load.load(Ordering::SeqCst)
@@ -297,7 +345,7 @@ impl DestRecord {
         loop {
             let (state, failures) = unpack(seen);
             let outcome = change(state, failures);
-            let wanted = pack(outcome.state, outcome.failures);
+            let wanted = pack(outcome.state, outcome.failures) | seen & OUT;
             let swap =
                 self.status
                     .compare_exchange(seen, wanted, Ordering::SeqCst, Ordering::SeqCst);
@@ -318,7 +366,7 @@ impl DestRecord {
         loop {
             let (state, failures) = unpack(seen);
             let outcome = change(state, failures);
-            let wanted = pack(outcome.state, outcome.failures);
+            let wanted = pack(outcome.state, outcome.failures) | seen & OUT;
             if outcome.state != state {
                 return None;
             }
@@ -358,10 +406,15 @@ impl DestRecord {
         self.written.load(Ordering::SeqCst) < ticket
     }
 
-    /// Sets the state that the list asks for, with no failure counted. Returns the old state.
+    /// Sets the state that the list asks for, with no failure counted, and forgets what traffic said. Returns the old
+    /// state.
     pub fn relist(&self, listed: State) -> State {
         self.set_cause(Cause::Reload, 0);
         self.listed.store(listed.0, Ordering::Relaxed);
+        // Who ejects it meanwhile makes the bit right again at the next tick.
+        if let Some(traffic) = self.traffic() {
+            traffic.forgive();
+        }
         unpack(self.status.swap(pack(listed, 0), Ordering::SeqCst)).0
     }
 }

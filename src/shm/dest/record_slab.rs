@@ -12,6 +12,7 @@ use super::overload::Overload;
 use super::probing::Health;
 use super::record::DestRecord;
 use super::register::RegisterCell;
+use super::traffic::Traffic;
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe, ShmSlice};
 use crate::shm::memory::atomic::{AtomicPtr, AtomicU32, Ordering};
 use crate::shm::memory::refcount::{Counted, Hold};
@@ -26,9 +27,11 @@ pub struct Vitals {
     pub health: Health,
     /// The load that it reported.
     pub overload: Overload,
+    /// What its requests say of it.
+    pub traffic: Traffic,
 }
 
-// SAFETY: atomics only; zeroed nothing was found and nothing was reported.
+// SAFETY: atomics only; zeroed nothing was found, reported or said.
 unsafe impl ShmSafe for Vitals {}
 
 /// A slab of records.

@@ -23,6 +23,8 @@ pub struct SetRecord {
     ended: AtomicU32,
     /// Not 0 once a call was counted in it.
     has_counted_calls: AtomicU32,
+    /// Not 0 while one of its destinations waits for a request that tries it.
+    probation: AtomicU32,
     /// What was counted of it; null unless sets have counters. It does not change.
     counts: *mut SetCounts,
     _after: [u64; 6],
@@ -82,6 +84,16 @@ impl SetRecord {
     /// Returns true once a call was counted in it, over reloads too.
     pub fn has_counted_calls(&self) -> bool {
         self.has_counted_calls.load(Ordering::SeqCst) != 0
+    }
+
+    /// Says that one of its destinations waits for a request that tries it.
+    pub fn offer_probation(&self) {
+        self.probation.store(1, Ordering::SeqCst);
+    }
+
+    /// Returns true for one of those that ask, if a destination waits for a request that tries it.
+    pub fn take_probation(&self) -> bool {
+        self.probation.load(Ordering::SeqCst) != 0 && self.probation.swap(0, Ordering::SeqCst) != 0
     }
 
     /// Returns its size in bytes, with its counters.

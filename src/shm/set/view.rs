@@ -82,7 +82,9 @@ pub struct View {
     /// The counters of each destination's selections; empty if they are not counted.
     pub(super) selections: ShmSlice<Selections>,
     /// State bits of destinations that are not selected.
-    pub(super) unusable: State,
+    pub(in crate::shm) unusable: State,
+    /// Bits of their records, with that of traffic.
+    pub(super) shut: u64,
     /// The number of candidates, which come first: all but the default destination.
     pub(super) candidates: u32,
     /// The size of the view, and of its destinations, in bytes.
@@ -219,7 +221,7 @@ impl View {
     /// Returns the destination at a position, if it is selected.
     #[inline(always)]
     pub fn usable_dest(&self, at: usize) -> Option<&Dest> {
-        let is_usable = |dest: &&Dest| !dest.record().state().intersects(self.unusable);
+        let is_usable = |dest: &&Dest| !dest.record().is_shut(self.shut);
         self.dest(at).filter(is_usable)
     }
 

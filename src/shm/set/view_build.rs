@@ -16,6 +16,7 @@ use super::usable::Usable;
 use super::view::{Rules, View};
 use crate::shm::balance::key_shares::KeyShares;
 use crate::shm::dest::destination::Dest;
+use crate::shm::dest::record::DestRecord;
 use crate::shm::memory::arena::{Arena, Block, OutOfMemory, Plan, to_u32};
 use crate::shm::memory::refcount::Counted;
 use crate::shm::observe::counters::Selections;
@@ -89,6 +90,7 @@ impl View {
         (view.usable, view.draining, view.uris) = (usable, draining, uris);
         (view.rooms, view.ranks, view.shares) = (rooms, ranks, shares);
         view.unusable = rules.unusable;
+        view.shut = DestRecord::shut_by(rules.unusable);
         view.lacks_duid = lacks_duid;
         (view.candidates, view.bytes, view.dest_bytes) = (candidates, bytes, dest_bytes);
         // SAFETY: the block is ours alone until it is published.

@@ -151,13 +151,29 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         self.sync_one(process, set, record, View::sync_load);
     }
 
+    /// Makes record and views follow what traffic says of a destination.
+    pub(in crate::shm) fn follow_traffic(&self, process: usize, record: &DestRecord) {
+        self.change_aside(process, record, || record.follow_traffic(), View::sync);
+    }
+
     /// Changes the latency of a destination, and makes the running view follow it.
     pub fn change_latency(&self, process: usize, record: &DestRecord, change: impl FnOnce()) {
+        self.change_aside(process, record, change, View::sync_rank);
+    }
+
+    /// Changes what a destination has beside its state, and makes the running view follow it by `sync`.
+    fn change_aside(
+        &self,
+        process: usize,
+        record: &DestRecord,
+        change: impl FnOnce(),
+        sync: impl Fn(&View, usize),
+    ) {
         let pinned = self.pin(process);
         let set = pinned.view(record.set()).map(View::record);
         set.into_iter().for_each(SetRecord::begin_change);
         change();
-        self.sync_one(process, record.set(), record, View::sync_rank);
+        self.sync_one(process, record.set(), record, sync);
         set.into_iter().for_each(SetRecord::end_change);
     }
 

@@ -10,10 +10,12 @@
 //! | [`edit`] | Adding, removing and modifying one destination. |
 //! | [`readdress`] | New addresses for many destinations of a set. |
 //! | [`change`] | State changes by URI, set or duid. |
+//! | [`ejections`] | Ejection by traffic, and its end. |
 //! | [`retained`] | Retained counters of destinations that are not listed any more. |
 
 pub mod change;
 pub mod edit;
+pub mod ejections;
 pub mod lock;
 pub mod new_table;
 pub mod readdress;

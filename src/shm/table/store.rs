@@ -185,6 +185,9 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             }
             tries += 1;
             if tries == RETRIES || self.is_newest(&pinned, set, view) {
+                if tries < RETRIES && view.is_some_and(|view| self.call_back(process, view)) {
+                    continue;
+                }
                 return match view {
                     Some(_) => Tried::Nothing,
                     None => Tried::NoSet,

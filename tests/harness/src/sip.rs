@@ -248,7 +248,7 @@ impl Request {
     }
 
     /// The ACK or CANCEL of the same transaction, with the To of `reply` for an ACK.
-    pub(super) fn same_transaction(&self, method: &str, reply: Option<&Message>) -> Self {
+    pub fn same_transaction(&self, method: &str, reply: Option<&Message>) -> Self {
         let mut other = self.clone();
         other.method = method.to_owned();
         other

@@ -15,18 +15,23 @@ pub enum Answer {
     Code(u16),
     /// One code per transaction in turn; the last one repeats.
     Codes(Vec<u16>),
+    /// These codes one after the other, in each transaction.
+    Each(Vec<u16>),
     /// Nothing.
     Silent,
 }
 
 #[derive(Default)]
 struct Seen {
-    answers: Vec<u16>,
+    /// Codes of each transaction.
+    answers: Vec<Vec<u16>>,
+    /// A header of all answers, or nothing.
+    header: String,
     /// Answers to one method, before all others. 0: none.
     of_method: HashMap<String, u16>,
     requests: Vec<Message>,
     transactions: HashSet<(String, String)>,
-    replies: HashMap<(String, String), Vec<u8>>,
+    replies: HashMap<(String, String), Vec<Vec<u8>>>,
     turn: usize,
     running: bool,
 }
@@ -75,10 +80,16 @@ impl Uas {
         seen.turn = 0;
         seen.of_method.clear();
         seen.answers = match answer {
-            Answer::Code(code) => vec![code],
-            Answer::Codes(codes) => codes,
+            Answer::Code(code) => vec![vec![code]],
+            Answer::Codes(codes) => codes.into_iter().map(|code| vec![code]).collect(),
+            Answer::Each(codes) => vec![codes],
             Answer::Silent => Vec::new(),
         };
+    }
+
+    /// Sets a header of all answers from now on; an empty one for none.
+    pub fn set_header(&self, header: &str) {
+        self.seen.lock().unwrap().header = header.to_owned();
     }
 
     /// Sets the answer to requests of one method, whatever others get; 0 is silence.
@@ -171,38 +182,44 @@ fn serve(socket: &UdpSocket, seen: &Mutex<Seen>) {
         if message.status().is_some() {
             continue;
         }
-        if let Some(reply) = answer(&mut seen, message, socket) {
+        for reply in answer(&mut seen, message, socket) {
             let _ = socket.send_to(&reply, peer);
         }
     }
 }
 
-/// Books the request and yields the reply, the same one for a retransmission.
-fn answer(seen: &mut Seen, message: Message, socket: &UdpSocket) -> Option<Vec<u8>> {
+/// Books the request and yields the replies, the same ones for a retransmission.
+fn answer(seen: &mut Seen, message: Message, socket: &UdpSocket) -> Vec<Vec<u8>> {
     let key = (message.branch(), message.method());
     seen.requests.push(message.clone());
     if message.method() == "ACK" {
         seen.transactions.insert(key);
-        return None;
+        return Vec::new();
     }
     if !seen.transactions.insert(key.clone()) {
-        return seen.replies.get(&key).cloned();
+        return seen.replies.get(&key).cloned().unwrap_or_default();
     }
-    let code = match message.method().as_str() {
+    let codes = match message.method().as_str() {
         method if seen.of_method.contains_key(method) => {
-            seen.of_method.get(method).copied().filter(|&code| code > 0)
+            let code = seen.of_method.get(method).copied();
+            code.into_iter().filter(|&code| code > 0).collect()
         }
-        "BYE" | "CANCEL" => Some(200),
+        "BYE" | "CANCEL" => vec![200],
         _ => {
             let last = seen.answers.len().saturating_sub(1);
-            let code = seen.answers.get(seen.turn.min(last)).copied();
+            let codes = seen.answers.get(seen.turn.min(last)).cloned();
             seen.turn += 1;
-            code
+            codes.unwrap_or_default()
         }
-    }?;
+    };
     let local = socket.local_addr().expect("the destination's own address");
-    let extra = format!("Contact: <sip:{local}>\r\nX-Uas: {local}\r\n");
-    let reply = message.reply(code, &format!("u{}", local.port()), &extra);
-    seen.replies.insert(key, reply.clone());
-    Some(reply)
+    let mut extra = format!("Contact: <sip:{local}>\r\nX-Uas: {local}\r\n");
+    if !seen.header.is_empty() {
+        extra += &format!("{}\r\n", seen.header);
+    }
+    let tag = format!("u{}", local.port());
+    let reply = |code| message.reply(code, &tag, &extra);
+    let replies: Vec<Vec<u8>> = codes.into_iter().map(reply).collect();
+    seen.replies.insert(key, replies.clone());
+    replies
 }

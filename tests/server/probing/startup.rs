@@ -33,6 +33,14 @@ fn pings_without_tm_stop_the_start() {
 }
 
 #[test]
+fn requests_cannot_be_watched_without_tm() {
+    refuses(
+        bare().param("ds_passive", 1),
+        "ds_passive needs the module tm",
+    );
+}
+
+#[test]
 fn no_pings_need_no_tm() {
     start(bare().param("ds_ping_interval", 0)).stop();
 }

@@ -63,12 +63,14 @@ impl ReplyCodes {
             Compat::V3_2 => code == 200,
             Compat::V5_6 | Compat::V6_0 | Compat::V6_1 => (200..=299).contains(&code),
         };
-        always
-            || u16::try_from(code).is_ok_and(|code| {
-                bit(code).is_some_and(|(word, mask)| {
-                    self.bits.get(word).is_some_and(|bits| bits & mask != 0)
-                })
-            })
+        always || u16::try_from(code).is_ok_and(|code| self.has(code))
+    }
+
+    /// Returns true if the list has this code.
+    #[must_use]
+    pub fn has(&self, code: u16) -> bool {
+        let place = bit(code).and_then(|(word, mask)| Some((self.bits.get(word)?, mask)));
+        place.is_some_and(|(bits, mask)| bits & mask != 0)
     }
 
     fn add(&mut self, code: u16) {

@@ -39,6 +39,7 @@ impl Author {
             Cause::Rpc => "set_state",
             Cause::Script => "ds_mark_dst",
             Cause::Ping => "pings",
+            Cause::Traffic => "traffic",
             Cause::Cluster => "cluster",
         };
         Author {

@@ -342,7 +342,7 @@ fn tally(module: &Module) -> Tally {
         return tally;
     }
     for dest in table.sets().flat_map(|(_, view)| view.dests()) {
-        tally.count(Shown::of(dest.record().state()));
+        tally.count(Shown::of(dest.record().shown_state()));
     }
     LAST.set(Some((version, tally)));
     tally

@@ -111,7 +111,7 @@ pub fn data(module: &Module, find: &Find) -> Result<Data, NoMemory> {
 }
 
 fn facts<'d>(module: &Module, set: SetId, dest: &'d Dest) -> Facts<'d> {
-    let state = dest.record().state();
+    let state = dest.record().shown_state();
     Facts {
         set,
         set_name: names::name(set).unwrap_or_default(),
@@ -172,7 +172,7 @@ fn reason(module: &Module, nodes: &Names<'_>, dest: &Dest) -> String {
 fn row(module: &Module, nodes: &Names<'_>, dest: &Dest) -> Row {
     let record = dest.record();
     let compat = module.settings.compat;
-    let state = record.state();
+    let state = record.shown_state();
     let attrs = dest.attrs();
     let attr = |name: &str| text(dest.attribute(name.as_bytes()).unwrap_or_default());
     let names = module.settings.metrics.attrs.iter();

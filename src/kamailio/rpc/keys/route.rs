@@ -95,7 +95,7 @@ fn add(
     let identity = view.identities().get(at).copied().unwrap_or(0);
     node.add(c"HASHID", &format!("{identity:016x}"))?;
     node.add(c"RWEIGHT", dest.rweight())?;
-    node.add(c"STATE", Shown::of(dest.record().state()).word())?;
+    node.add(c"STATE", Shown::of(dest.record().shown_state()).word())?;
     let Some(asked) = asked else { return Ok(()) };
     let refusal = view
         .refusal(at, asked)

@@ -1,0 +1,163 @@
+//! Ejection: a destination is out of its set's bitmap while its traffic says so, beside whatever its state is.
+//!
+//! The standing of the destination is the truth, and one bit of its record follows it. No lock is taken.
+
+use lock_api::RawMutex;
+
+use crate::dispatch::passive::standing::{News, Phase, Rules, most_ejected};
+use crate::dispatch::select::candidates::Candidates;
+
+use super::sets::Table;
+use super::store::Store;
+use crate::shm::dest::destination::Dest;
+use crate::shm::dest::record::DestRecord;
+use crate::shm::memory::arena::Arena;
+use crate::shm::set::view::View;
+
+/// What ejections go by.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The times and numbers.
+    pub rules: Rules,
+    /// The most destinations of a set that are ejected at a time, in percent.
+    pub percent: u32,
+}
+
+impl View {
+    /// Returns true if the destination at a position may be ejected, as it already counts: others are usable, and no
+    /// more are out than may be.
+    fn can_spare(&self, at: usize, percent: u32) -> bool {
+        let end = self.candidate_count();
+        let is_out = |dest: &Dest| {
+            dest.record()
+                .traffic()
+                .is_some_and(|traffic| traffic.is_out())
+        };
+        let out = self.dests().filter(|dest| is_out(dest)).count();
+        let mut others = (0..end).filter(|&other| other != at);
+        at < end && out <= most_ejected(percent, end) && others.any(|other| self.is_usable(other))
+    }
+
+    /// Returns a destination that waits for the request that tries it, which is to be the caller's.
+    pub fn take_trial(&self, now_ms: u64, patience_ms: u64) -> Option<usize> {
+        if !self.record().take_probation() {
+            return None;
+        }
+        let tries = |at: &usize| {
+            let dest = self.dest(*at)?;
+            let is_fit = !dest.record().state().intersects(self.unusable);
+            let traffic = dest.record().traffic().filter(|_| is_fit)?;
+            let (before, after) =
+                traffic.change(|standing| standing.tried(now_ms, patience_ms).unwrap_or(standing));
+            (before != after).then_some(())
+        };
+        (0..self.dest_count()).find(|at| tries(at).is_some())
+    }
+}
+
+impl<A: Arena, L: RawMutex> Store<A, L> {
+    /// Takes what a branch to a destination has said, with the last status that it had. Returns true if the destination
+    /// is ejected because of it.
+    pub fn note_traffic(
+        &self,
+        process: usize,
+        record: &DestRecord,
+        (news, status): (News, u16),
+        limits: &Limits,
+        now_ms: u64,
+    ) -> bool {
+        let Some(traffic) = record.traffic() else {
+            return false;
+        };
+        traffic.count(news, status);
+        let (before, after) =
+            traffic.change(|standing| standing.after(news, now_ms, &limits.rules));
+        if after.phase == before.phase {
+            return false;
+        }
+        if !after.phase.is_out() {
+            self.follow_traffic(process, record);
+            return false;
+        }
+        let is_new = before.phase == Phase::In;
+        if is_new && !self.can_spare(process, record, limits.percent) {
+            // Somebody may have changed it meanwhile, who then has decided.
+            traffic.change(|standing| {
+                if standing == after {
+                    after.spared(before)
+                } else {
+                    standing
+                }
+            });
+            return false;
+        }
+        traffic.count_ejection();
+        if is_new {
+            self.follow_traffic(process, record);
+        }
+        true
+    }
+
+    fn can_spare(&self, process: usize, record: &DestRecord, percent: u32) -> bool {
+        let pinned = self.pin(process);
+        let view = pinned.view(record.set());
+        let place = view.and_then(|view| Some((view, view.position_of(record)?)));
+        place.is_some_and(|(view, at)| view.can_spare(at, percent))
+    }
+
+    /// Forgets what traffic said of a destination.
+    pub fn forgive(&self, process: usize, record: &DestRecord) {
+        if let Some(traffic) = record.traffic() {
+            traffic.forgive();
+            self.follow_traffic(process, record);
+        }
+    }
+
+    /// Forgets what traffic said of the destinations of a set that has no usable one: then it does not count. Returns
+    /// true if one is usable now.
+    #[cold]
+    pub(in crate::shm) fn call_back(&self, process: usize, view: &View) -> bool {
+        if view.any_usable() {
+            return false;
+        }
+        let out = view
+            .dests()
+            .map(Dest::record)
+            .filter(|record| record.is_out());
+        out.for_each(|record| self.forgive(process, record));
+        view.any_usable()
+    }
+
+    /// Ends the ejections whose time is over, and has those on probation tried. `told` gets each destination whose
+    /// ejection has begun or ended since it was last called for that. Returns true while any is ejected.
+    pub fn watch_ejections(
+        &self,
+        process: usize,
+        now_ms: u64,
+        patience_ms: u64,
+        mut told: impl FnMut(&Dest),
+    ) -> bool {
+        let pinned = self.pin(process);
+        let mut any = false;
+        let sets = pinned.table().into_iter().flat_map(Table::sets);
+        for (_, view) in sets {
+            for dest in view.dests() {
+                let Some(traffic) = dest.record().traffic() else {
+                    continue;
+                };
+                let (_, after) = traffic.change(|standing| standing.at(now_ms));
+                if dest.record().is_out() != traffic.is_out() {
+                    self.follow_traffic(process, dest.record());
+                }
+                any |= traffic.is_out();
+                if after.tried(now_ms, patience_ms).is_some() {
+                    view.record().offer_probation();
+                }
+                if traffic.tell(traffic.is_out()) {
+                    told(dest);
+                }
+            }
+        }
+        any
+    }
+}

@@ -1,0 +1,148 @@
+//! What a branch counts as.
+
+use std::time::Duration;
+
+use super::{Said, call, config, invite, list, said, start};
+use harness::{Answer, Uac, Uas, free_port, patience, poll, wait_for};
+
+fn said_by(good: u64, failed: u64) -> Said {
+    Said {
+        good,
+        failed,
+        in_row: failed,
+    }
+}
+
+#[test]
+fn each_answer_counts_once_by_the_first_that_decides() {
+    let a = Uas::start(Answer::Silent);
+    let b = Uas::start(Answer::Code(200));
+    let rows: [(&[u16], u64, u64); 10] = [
+        (&[200], 1, 0),
+        (&[100, 200], 1, 0),
+        (&[183, 503], 1, 0),
+        (&[486], 1, 0),
+        (&[404], 1, 0),
+        (&[401], 1, 0),
+        (&[487], 0, 0),
+        (&[503], 0, 1),
+        (&[100, 503], 0, 1),
+        (&[], 0, 1),
+    ];
+    for (codes, good, failed) in rows {
+        let server = start(config().list(list(&[&a, &b])));
+        a.set_answer(match codes {
+            [] => Answer::Silent,
+            codes => Answer::Each(codes.to_vec()),
+        });
+        call(&server);
+        assert_eq!(said(&server, &a), said_by(good, failed), "{codes:?}");
+    }
+}
+
+/// The caller's reply is as without passive health.
+#[test]
+fn silence_counts_without_a_failure_route() {
+    let a = Uas::start(Answer::Silent);
+    for noisy in [0, 1] {
+        let config = config()
+            .list(list(&[&a]))
+            .modparam("tm", "noisy_ctimer", noisy);
+        let server = start(config);
+        let reply = Uac::new().request(server.addr(), &invite(8).header("X-Alone", "1"));
+        assert_eq!(reply.status(), Some(408));
+        assert_eq!(said(&server, &a), said_by(0, 1), "noisy_ctimer {noisy}");
+    }
+}
+
+/// Four copies of a request are on their way by then.
+#[test]
+fn a_call_that_its_caller_ends_counts_after_four_seconds_of_silence() {
+    let a = Uas::start(Answer::Silent);
+    for (silence_s, failed) in [(1, 0), (5, 1)] {
+        let config = config()
+            .list(list(&[&a]))
+            .modparam("tm", "fr_timer", 30_000)
+            .modparam("tm", "cancel_b_method", 0);
+        let server = start(config);
+        let (uac, invite) = (Uac::new(), invite(8));
+        uac.send(server.addr(), &invite);
+        wait_for("the call", patience(5), || {
+            (a.count("INVITE") > 0).then_some(())
+        });
+        // The silence is what is tested: nothing but a 100 comes meanwhile.
+        let step = Duration::from_millis(50);
+        let silence = Duration::from_secs(silence_s);
+        let come = || uac.receive(step).and_then(|reply| reply.status());
+        let come = poll(step, silence, come, |status| {
+            status.is_some_and(|code| code > 100)
+        });
+        assert!(come.is_none_or(|code| code == 100), "{come:?}");
+        uac.send(server.addr(), &invite.same_transaction("CANCEL", None));
+        let ended = || {
+            uac.receive(patience(5))?
+                .status()
+                .filter(|&code| code == 487)
+        };
+        wait_for("the end of the call", patience(5), ended);
+        assert_eq!(said(&server, &a), said_by(0, failed), "{silence_s} s");
+        a.clear();
+    }
+}
+
+/// The silent one of several says so when the transaction goes, some seconds after the answer of another.
+#[test]
+fn a_silent_branch_counts_beside_one_that_answers() {
+    let (a, b) = (Uas::start(Answer::Silent), Uas::start(Answer::Code(200)));
+    let config = config()
+        .list(list(&[&a, &b]))
+        .modparam("tm", "fr_timer", 30_000);
+    let server = start(config);
+    let reply = Uac::new().request(server.addr(), &invite(12));
+    assert_eq!(reply.status(), Some(200));
+    assert_eq!(said(&server, &b), said_by(1, 0));
+    let failed = || (said(&server, &a).failed == 1).then_some(());
+    wait_for("the failure of the silent one", patience(15), failed);
+    assert_eq!(said(&server, &b), said_by(1, 0));
+}
+
+#[test]
+fn a_destination_that_takes_no_connection_fails() {
+    let b = Uas::start(Answer::Code(200));
+    let port = free_port();
+    let line = format!("1 sip:127.0.0.1:{port};transport=tcp 0 99\n{}", list(&[&b]));
+    let server = start(config().list(line).tcp().only_critical());
+    // The script gets the failure at once; it counts when the transaction goes.
+    assert_ne!(call(&server).status(), Some(200));
+    let uri = format!("sip:127.0.0.1:{port};transport=tcp");
+    let failed = || {
+        let reply = server.jsonrpc("dispatcher.list", serde_json::json!(["full"]));
+        let dest = super::find(&reply.unwrap(), &uri).unwrap();
+        (dest["TRAFFIC"]["FAILED"] == serde_json::json!(1)).then_some(())
+    };
+    wait_for("a failure", patience(15), failed);
+}
+
+/// A request that the script sends elsewhere says nothing of the destination that was chosen.
+#[test]
+fn what_the_script_sends_elsewhere_does_not_count() {
+    let (a, b) = (Uas::start(Answer::Code(200)), Uas::start(Answer::Silent));
+    let routes = format!(
+        r#"
+request_route {{
+    if (is_method("ACK")) {{ t_check_trans(); exit; }}
+    ds_select_dst("1", "8");
+    $du = "{}";
+    t_relay();
+}}
+"#,
+        b.uri()
+    );
+    let config = harness::Config::routes(&routes)
+        .modparam("tm", "fr_timer", 500)
+        .param("ds_passive", 1)
+        .list(list(&[&a]));
+    let server = start(config);
+    assert_eq!(call(&server).status(), Some(408));
+    assert_eq!(said(&server, &a), said_by(0, 0));
+}

@@ -1,0 +1,283 @@
+//! When a destination is ejected, and when it is back.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    assert_flags, call, config, ejected_ms, farm, flags, invite, list, said, shown, start,
+};
+use harness::{Answer, Uac, Uas, patience, poll, refuses, wait_for};
+use serde_json::json;
+
+const OK: Answer = Answer::Code(200);
+
+/// A first destination with this answer, and a second one that works.
+fn pair(first: Answer) -> (Uas, Uas) {
+    (Uas::start(first), Uas::start(OK))
+}
+
+#[test]
+fn five_failures_in_a_row_eject_and_the_sixth_call_goes_elsewhere_at_once() {
+    let (a, b) = pair(Answer::Silent);
+    let server = start(config().list(list(&[&a, &b])));
+    for round in 0..2 {
+        for _ in 0..4 {
+            assert_eq!(call(&server).status(), Some(200));
+        }
+        assert_eq!(said(&server, &a).in_row, 4);
+        assert_eq!(flags(&server, &a), "AX", "round {round}");
+        a.set_answer(OK);
+        assert_eq!(call(&server).status(), Some(200));
+        assert_eq!(said(&server, &a).in_row, 0);
+        a.set_answer(Answer::Silent);
+    }
+    for _ in 0..5 {
+        assert_eq!(call(&server).status(), Some(200));
+    }
+    assert_eq!(flags(&server, &a), "IX");
+    a.clear();
+    assert_eq!(call(&server).text("X-Uas"), b.uri().replace("sip:", ""));
+    assert_eq!(a.count("INVITE"), 0);
+    let status = server.jsonrpc("dispatcher.ping_status", json!([])).unwrap();
+    let why = super::find(&status, &a.uri()).unwrap()["WHY"].to_string();
+    assert!(why.contains("ejected by its traffic for"), "{why}");
+    assert!(
+        why.contains("5 failures in a row, the last one: no reply"),
+        "{why}"
+    );
+}
+
+/// A destination that stays dead is tried by one request after each ejection, and is out longer each time.
+#[test]
+fn one_request_tries_a_destination_after_each_ejection() {
+    let (a, b) = pair(Answer::Silent);
+    let server = start(
+        config()
+            .list(list(&[&a, &b]))
+            .children(4)
+            .param("ds_passive_failures", 1)
+            .param("ds_eject_time", 1)
+            .param("ds_eject_max_time", 2)
+            .expect_log("down"),
+    );
+    call(&server);
+    let mut out_since = Instant::now();
+    for times in [1, 2, 2] {
+        a.clear();
+        // Many callers at once: one of them tries it.
+        let tried = || {
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| call(&server));
+                }
+            });
+            a.count("INVITE") > 0
+        };
+        let step = Duration::from_millis(50);
+        assert!(
+            poll(step, patience(15), tried, |tried| *tried),
+            "nobody tries it"
+        );
+        let out = out_since.elapsed();
+        assert!(out >= Duration::from_secs(times), "{times}: {out:?}");
+        assert_eq!(a.count("INVITE"), 1, "{times}");
+        // It failed before the callers had their replies from the other one.
+        out_since = Instant::now();
+        assert!(ejected_ms(&server, &a).is_some());
+    }
+    a.set_answer(OK);
+    let is_back = || {
+        call(&server);
+        flags(&server, &a) == "AX"
+    };
+    let back = poll(Duration::from_millis(50), patience(15), is_back, |back| {
+        *back
+    });
+    assert!(back, "{}, {}", shown(&server, &a), a.count("INVITE"));
+    assert_eq!(said(&server, &a).in_row, 0);
+}
+
+#[test]
+fn retry_after_is_obeyed_within_its_bound() {
+    let (a, b) = pair(Answer::Code(503));
+    let server = start(config().list(list(&[&a, &b])).only_critical());
+    let rows = [
+        ("Retry-After: 2", Some(2_000)),
+        ("Retry-After: 300", Some(60_000)),
+        ("Retry-After: 300 (busy);duration=9", Some(60_000)),
+        ("Retry-After: 0", None),
+        ("Retry-After: soon", None),
+        ("Retry-After: 12345678901", None),
+        ("", None),
+    ];
+    for (header, expected_ms) in rows {
+        server
+            .jsonrpc("dispatcher.set_state", json!(["a", 1, a.uri()]))
+            .unwrap();
+        a.set_header(header);
+        assert_eq!(call(&server).status(), Some(200), "{header}");
+        match (ejected_ms(&server, &a), expected_ms) {
+            (Some(left), Some(most)) => {
+                assert!(left <= most && left + 1_500 > most, "{header}: {left}");
+                assert_eq!(said(&server, &a).in_row, 0, "{header}");
+            }
+            (None, None) => assert_eq!(said(&server, &a).in_row, 1, "{header}"),
+            other => panic!("{header}: {other:?}"),
+        }
+    }
+}
+
+/// After `Retry-After` it is back at once, and not on probation.
+#[test]
+fn a_destination_is_left_alone_for_as_long_as_it_asks() {
+    let (a, b) = pair(Answer::Code(503));
+    let server = start(config().list(list(&[&a, &b])));
+    a.set_header("Retry-After: 2");
+    let asked = Instant::now();
+    call(&server);
+    a.set_header("");
+    a.set_answer(OK);
+    a.clear();
+    let tried = || {
+        call(&server);
+        (a.count("INVITE") > 0).then(|| asked.elapsed())
+    };
+    let after = wait_for("a call to it", patience(15), tried);
+    assert!(after >= Duration::from_secs(2), "{after:?}");
+    assert!(after < patience(2) + patience(2), "{after:?}");
+}
+
+#[test]
+fn no_more_are_ejected_than_the_percentage() {
+    let mut all = farm(6, &Answer::Silent);
+    all.extend(farm(4, &OK));
+    let server = start(
+        config()
+            .list(list(&all.iter().collect::<Vec<_>>()))
+            .children(4)
+            .modparam("tm", "fr_timer", 100)
+            .param("ds_passive_failures", 1),
+    );
+    for _ in 0..3 {
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| Uac::new().request(server.addr(), &invite(4)));
+            }
+        });
+    }
+    let out = all.iter().filter(|uas| flags(&server, uas) == "IX");
+    assert_eq!(out.count(), 3);
+}
+
+/// A set is never worse off than without ejections.
+#[test]
+fn the_last_one_is_never_out() {
+    let (a, b) = pair(Answer::Code(503));
+    b.set_answer(Answer::Code(503));
+    a.set_header("Retry-After: 300");
+    b.set_header("Retry-After: 300");
+    let server = start(config().list(list(&[&a, &b])));
+    for _ in 0..3 {
+        // tm makes a 500 of a 503 that it relays.
+        assert_eq!(call(&server).status(), Some(500));
+    }
+    assert_eq!((&*flags(&server, &a), &*flags(&server, &b)), ("IX", "AX"));
+    assert_eq!((a.count("INVITE"), b.count("INVITE")), (1, 3));
+    server
+        .jsonrpc("dispatcher.set_state", json!(["d", 1, b.uri()]))
+        .unwrap();
+    a.set_answer(OK);
+    assert_eq!(call(&server).text("X-Uas"), a.uri().replace("sip:", ""));
+}
+
+/// Ejections outlive changes of the list, and an operator ends them.
+#[test]
+fn lists_leave_ejections_alone_and_operators_end_them() {
+    let (a, b) = pair(Answer::Silent);
+    let lines = list(&[&a, &b]);
+    let config = config().list(lines.clone()).param("ds_passive_failures", 1);
+    let server = start(config);
+    let rpc = |command: &str, params| server.jsonrpc(command, params).unwrap();
+    call(&server);
+    assert_eq!(flags(&server, &a), "IX");
+    server.write_list(format!("{lines}1 sip:127.0.0.1:9 0 5\n"));
+    rpc("dispatcher.reload", json!([]));
+    rpc("dispatcher.add", json!([1, "sip:127.0.0.1:8"]));
+    rpc("dispatcher.modify", json!([1, a.uri(), "weight", "50"]));
+    assert_eq!(flags(&server, &a), "IX");
+    rpc("dispatcher.set_state", json!(["d", 1, a.uri()]));
+    rpc("dispatcher.set_state", json!(["a", 1, a.uri()]));
+    assert_eq!(flags(&server, &a), "AX");
+    call(&server);
+    assert_eq!(flags(&server, &a), "IX");
+    rpc("dispatcher.modify", json!([1, a.uri(), "flags", "8"]));
+    assert_eq!(flags(&server, &a), "AP");
+}
+
+/// The attribute `fails` counts for its destination, and values that change at run time for all others.
+#[test]
+fn a_destination_may_have_a_number_of_its_own_and_values_change_at_run_time() {
+    let never = Uas::start(Answer::Silent);
+    let other = Uas::start(Answer::Silent);
+    let works = Uas::start(OK);
+    let lines = list(&[&never, &other, &works]);
+    let lines = lines.replacen(" 90\n", " 90 fails=0\n", 1);
+    let server = start(config().list(lines).param("ds_passive_failures", 9));
+    let set = |name, value| {
+        let params = json!(["dispatcher", name, value]);
+        server.jsonrpc("cfg.set_now_int", params).unwrap();
+    };
+    set("passive_failures", 2);
+    set("eject_time", 7);
+    for _ in 0..2 {
+        assert_eq!(call(&server).status(), Some(200));
+    }
+    assert_eq!(flags(&server, &never), "AX");
+    let left = ejected_ms(&server, &other).unwrap();
+    assert!((4_000..=7_000).contains(&left), "{left}");
+    let traffic = &shown(&server, &other)["TRAFFIC"];
+    assert_eq!(traffic["LAST_FAILURE"], json!(408), "{traffic}");
+}
+
+/// Event routes and the history hear of both, with the cause `traffic`.
+#[test]
+fn ejections_are_told() {
+    let (a, b) = pair(Answer::Code(503));
+    let told = r#"
+event_route[dispatcher:dst-down] { xlog("L_WARN", "told: down $dsv(cause) $dsv(code) $dsv(uri)\n"); }
+event_route[dispatcher:dst-up] { xlog("L_WARN", "told: up $dsv(cause) $dsv(uri)\n"); }
+"#;
+    let server = start(
+        config()
+            .list(list(&[&a, &b]))
+            .more_routes(told)
+            .only_critical(),
+    );
+    a.set_header("Retry-After: 1");
+    call(&server);
+    server.wait_log(&format!("told: down traffic 503 {}", a.uri()));
+    server.wait_log(&format!("told: up traffic {}", a.uri()));
+    assert_flags(&server, &a, "AX");
+    let history = server
+        .jsonrpc("dispatcher.history", json!([a.uri()]))
+        .unwrap();
+    let history = history.to_string();
+    assert!(history.contains("traffic"), "{history}");
+    assert_eq!(shown(&server, &a)["TRAFFIC"]["EJECTIONS"], json!(1));
+}
+
+#[test]
+fn parameters_that_mean_nothing_stop_the_start() {
+    let rows = [
+        ("ds_passive", 2, "expected 0 or 1"),
+        ("ds_passive_failures", 0, "expected 1 to 1023"),
+        ("ds_eject_time", 0, "expected 1 to 3600"),
+        ("ds_eject_percent", 101, "expected 0 to 100"),
+        ("ds_retry_after_max", -1, "expected 0 to 86400"),
+    ];
+    for (name, value, why) in rows {
+        let config = config().param(name, value).list("1 sip:127.0.0.1:9\n");
+        refuses(config, why);
+    }
+    let codes = config().param("ds_passive_codes", "code=7");
+    refuses(codes.list("1 sip:127.0.0.1:9\n"), "ds_passive_codes");
+}
