@@ -169,6 +169,61 @@ fn a_reload_and_an_edit_keep_the_counts() {
 }
 
 #[test]
+fn no_call_fails_beside_edits_and_loads() {
+    let list = format!("{TWO}1 sip:127.0.0.1:7003 0 9 rweight=1;cps=1\n");
+    let config = limited(&list).param("reload_delta", 0).param("ds_cps", 1);
+    let server = start(config.children(4).param("ds_bounded_load", 300));
+    let added = "sip:127.0.0.1:7009";
+    let edits = std::thread::scope(|scope| {
+        let calls = scope.spawn(|| {
+            let uac = Uac::new();
+            for n in 0..number("ADMISSION_BURSTS", 5) * 20 {
+                let call = |at| format!("{n}-{at}");
+                let invite = |at| {
+                    let algorithm = ALGORITHMS[(n + at) % ALGORITHMS.len()];
+                    keyed(&call(at), &call(at), &format!("dst,1,{algorithm}"))
+                };
+                // Fewer calls than there is room for.
+                let invites: Vec<Request> = (0..8).map(invite).collect();
+                let replies = uac.batch(server.addr(), &invites, 8);
+                let failed: Vec<_> = replies
+                    .iter()
+                    .filter(|reply| done(reply)[0].code != 1)
+                    .collect();
+                assert!(failed.is_empty(), "{n}: {} of 8 have failed", failed.len());
+                let bye = |at| request("BYE", &call(at), "update").tagged("callee");
+                let byes: Vec<Request> = (0..8).map(bye).collect();
+                uac.batch(server.addr(), &byes, 8);
+            }
+        });
+        let mut edits = 0;
+        while !calls.is_finished() {
+            for command in [
+                &["dispatcher.add", "1", added, "0", "9", "maxload=3;cps=9"][..],
+                &["dispatcher.modify", "1", added, "cps", "8"],
+                &["dispatcher.reload"],
+                &[
+                    "dispatcher.modify",
+                    "1",
+                    "sip:127.0.0.1:7001",
+                    "maxload",
+                    "6",
+                ],
+            ] {
+                server.kamcmd(command).unwrap();
+                edits += 1;
+            }
+        }
+        calls.join().unwrap();
+        edits
+    });
+    println!("{edits} edits and loads");
+    server.kamcmd(&["dispatcher.reload"]).unwrap();
+    assert!(edits >= 4);
+    assert_eq!((loads(&server), up(&server)), (vec![0, 0, 0], 0));
+}
+
+#[test]
 fn what_cannot_be_counted_is_refused_at_the_start() {
     let expected = "parameter ds_count_calls: found \"2\", expected 0 without ds_hash_size";
     refuses(config(TWO).param("ds_count_calls", 2), expected);
