@@ -29,7 +29,7 @@ older = @echo "$(1): $(2)"; printf '$(1)\tall\tall\ta recent Rust\t$(2)\n' >>"$$
 	models-full test-matrix test-aarch64 \
 	supply reproducible \
 	prove lint cluster limits bench bench-compare bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping \
-	bench-domain bench-all torture garbage race fuzz miri tsan test-miri asan valgrind clean
+	bench-domain bench-all farm torture garbage race fuzz miri tsan test-miri asan valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -233,6 +233,9 @@ bench-calls: build ## measure call load with 100,000 calls up (CALLS=million: 1,
 
 bench-hostile: build ## measure what hostile peers cost (SECONDS=300: how long they flood each module)
 	@$(BENCH) hostile $(SECONDS)
+
+farm: setup-tests build ## calls lost while one of four destinations fails, with passive health, pings, and the C module
+	@DISPATCHER_SO=$(MODULE) $(CARGO) test --features server-tests --test server four_destinations -- --ignored --nocapture
 
 bench-traffic: build ## measure what calls through a proxy cost
 	@$(BENCH) traffic

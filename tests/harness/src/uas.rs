@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::sip::Message;
 use super::{free_port, patience, wait_for};
@@ -27,6 +28,8 @@ struct Seen {
     answers: Vec<Vec<u16>>,
     /// A header of all answers, or nothing.
     header: String,
+    /// The time that an answer takes.
+    delay: Duration,
     /// Answers to one method, before all others. 0: none.
     of_method: HashMap<String, u16>,
     requests: Vec<Message>,
@@ -90,6 +93,11 @@ impl Uas {
     /// Sets a header of all answers from now on; an empty one for none.
     pub fn set_header(&self, header: &str) {
         self.seen.lock().unwrap().header = header.to_owned();
+    }
+
+    /// Sets the time that each answer takes from now on.
+    pub fn set_delay(&self, delay: Duration) {
+        self.seen.lock().unwrap().delay = delay;
     }
 
     /// Sets the answer to requests of one method, whatever others get; 0 is silence.
@@ -182,9 +190,21 @@ fn serve(socket: &UdpSocket, seen: &Mutex<Seen>) {
         if message.status().is_some() {
             continue;
         }
-        for reply in answer(&mut seen, message, socket) {
-            let _ = socket.send_to(&reply, peer);
+        let replies = answer(&mut seen, message, socket);
+        let delay = seen.delay;
+        if delay.is_zero() {
+            replies
+                .iter()
+                .for_each(|reply| _ = socket.send_to(reply, peer));
+            continue;
         }
+        let socket = socket.try_clone().expect("a second handle of the socket");
+        std::thread::spawn(move || {
+            std::thread::sleep(delay);
+            replies
+                .iter()
+                .for_each(|reply| _ = socket.send_to(reply, peer));
+        });
     }
 }
 

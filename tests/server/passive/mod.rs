@@ -2,6 +2,7 @@
 
 mod branches;
 mod ejection;
+mod farm;
 mod lifetime;
 
 use std::time::Duration;
