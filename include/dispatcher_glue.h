@@ -124,6 +124,7 @@ struct glue_modparams {
 	int ds_eject_max_time;
 	int ds_eject_percent;
 	int ds_retry_after_max;
+	int ds_slow_start;
 	int enable_dmq;
 	int ds_dmq_state;
 	int ds_dmq_hello;
@@ -210,6 +211,7 @@ struct glue_cfg {
 	int passive_failures;
 	int eject_time;
 	int retry_after_max;
+	int slow_start;
 };
 /* The values of this moment; to be read anew each time. NULL before glue_cfg_declare. */
 extern void *glue_cfg_handle;

@@ -24,6 +24,8 @@ static cfg_def_t glue_cfg_defs[] = {
 			"Seconds of the first ejection"},
 	{"retry_after_max", CFG_VAR_INT | CFG_ATOMIC, 0, 86400, NULL, NULL,
 			"Most seconds that a Retry-After ejects for; 0 ignores it"},
+	{"slow_start", CFG_VAR_INT | CFG_ATOMIC, 0, 3600, NULL, NULL,
+			"Seconds of the slow start of a destination that is back"},
 	{NULL, 0, 0, 0, NULL, NULL, NULL}
 };
 

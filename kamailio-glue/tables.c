@@ -193,6 +193,7 @@ static param_export_t glue_params[] = {
 	NUMBER(ds_eject_max_time),
 	NUMBER(ds_eject_percent),
 	NUMBER(ds_retry_after_max),
+	NUMBER(ds_slow_start),
 	NUMBER(enable_dmq),
 	TEXT(dmq_peer_id),
 	TEXT(ds_dmq_cluster),

@@ -7,8 +7,10 @@
 //! | --- | --- |
 //! | [`refusal`] | The reasons to refuse a request. |
 //! | [`bound`] | Bounded load: how many calls a destination may have beside the others. |
+//! | [`ramp`] | Slow start: which turns a destination that is back takes. |
 //! | [`others`] | The choices that follow one that was refused. |
 
 pub mod bound;
 pub mod others;
+pub mod ramp;
 pub mod refusal;

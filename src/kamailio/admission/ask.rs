@@ -12,7 +12,7 @@ use crate::shm::set::gates::Asked;
 use crate::shm::set::view::View;
 
 /// Returns true for a request that the gates are asked about: an INVITE that begins a call.
-fn begins_call(msg: &Message) -> bool {
+pub fn begins_call(msg: &Message) -> bool {
     msg.is_invite() && !msg.has_to_tag()
 }
 

@@ -2,6 +2,8 @@
 //!
 //! | module | contents |
 //! | --- | --- |
+//! | [`slow_start`] | The growing part of a destination that is back. |
 //! | [`ask`] | What a request asks of destinations, and the count of refusals. |
 
 pub mod ask;
+pub mod slow_start;

@@ -28,6 +28,7 @@ pub fn declare(settings: &Settings) -> Option<()> {
         passive_failures: number(passive.failures),
         eject_time: number(passive.eject_s),
         retry_after_max: number(passive.retry_after_s),
+        slow_start: number(settings.slow_start_s),
     }));
     // SAFETY: called from mod_init; the values are leaked, so they stay.
     let declared = unsafe { sys::glue_cfg_declare(&raw mut *values) };
@@ -92,6 +93,12 @@ impl ConfiguredPassive {
             retry_after_s: passive.retry_after_s,
         }
     }
+}
+
+/// Returns the seconds of a slow start, as they are now.
+pub fn slow_start_s(module: &Module) -> u32 {
+    let current = with_values(|values| u32::try_from(values.slow_start).unwrap_or(0));
+    current.unwrap_or(module.settings.slow_start_s)
 }
 
 /// Returns the values of passive health of this moment.

@@ -96,6 +96,8 @@ pub struct Settings {
     pub bounded_load: Option<u32>,
     /// The settings of passive health; `None` if requests are not watched.
     pub passive: Option<Passive>,
+    /// Seconds of the slow start of a destination that is back, as the config has them; 0 for none.
+    pub slow_start_s: u32,
     /// The settings of the cluster; `None` if this server is alone.
     pub cluster: Option<ClusterSettings>,
 }
@@ -156,7 +158,7 @@ impl Settings {
 
     /// Returns true if destinations are asked for more than their state.
     pub fn has_gates(&self) -> bool {
-        self.cps || self.count_calls == CountCalls::Limit
+        self.cps || self.count_calls == CountCalls::Limit || self.slow_start_s > 0
     }
 
     /// Returns what views are built by.
@@ -165,7 +167,7 @@ impl Settings {
             unusable: self.compat.unusable_bits(),
             use_default: self.use_default,
             call_load: self.call_load.is_some(),
-            watched: self.pings.is_some() || self.passive.is_some(),
+            watched: self.pings.is_some() || self.passive.is_some() || self.slow_start_s > 0,
             counted: self.counters == Counters::Each,
             shared: self.shares_states(),
             rates: self.cps,
@@ -215,6 +217,7 @@ impl Settings {
             cps: switch("ds_cps", raw.ds_cps)?,
             bounded_load: bounded_load(raw)?,
             passive: ping_params::passive(raw)?,
+            slow_start_s: ping_params::slow_start(raw)?,
             listeners: Listeners::find(event_mode(raw), compat, bytes(&raw.event_callback)),
             log_changes: switch("log_changes", raw.log_changes)?,
             history_size: history_size(raw),

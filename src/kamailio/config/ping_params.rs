@@ -276,6 +276,11 @@ pub(super) fn passive(raw: &sys::glue_modparams) -> Read<Option<Passive>> {
     }))
 }
 
+/// Reads the seconds of a slow start.
+pub(super) fn slow_start(raw: &sys::glue_modparams) -> Read<u32> {
+    within("ds_slow_start", raw.ds_slow_start, (0, 3_600), "0 to 3600")
+}
+
 /// Reads a number that is not to be less or more than this.
 fn within(
     name: &'static str,

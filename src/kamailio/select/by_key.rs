@@ -11,6 +11,7 @@ use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::algorithm::{Choice, KeyText, Start, choose};
 use crate::dispatch::select::failover::Order;
 use crate::dispatch::select::rendezvous;
+use crate::kamailio::admission::slow_start;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::counts;
 use crate::kamailio::server::guard::ScriptRet;
@@ -68,6 +69,8 @@ fn pick(
     }
     let Some(key) = key else {
         let others = others(view, Start::RoundRobin, choice);
+        let (choice, others) =
+            slow_start::pass_over(module, msg, request.algorithm, view, None, choice, others);
         return send_admitted(module, msg, request, view, choice, others, None);
     };
     let percent = module.settings.bounded_load;
@@ -77,6 +80,8 @@ fn pick(
         let by_calls = percent.map(|_| calls);
         others_by_key(view, key, choice.at, by_calls)
     });
+    let (algorithm, key) = (request.algorithm, Some(key.0));
+    let (choice, others) = slow_start::pass_over(module, msg, algorithm, view, key, choice, others);
     send_admitted(module, msg, request, view, choice, others, percent)
 }
 

@@ -9,9 +9,11 @@ use super::request::{Failure, Request, conclude, failed};
 use super::send::{send_admitted, send_to, send_watched};
 use super::trace;
 use crate::dispatch::admission::others::others;
+use crate::dispatch::balance::cost::mix;
 use crate::dispatch::select::algorithm::{Algorithm, Choice, Start, choose, choose_open, home};
 use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::select::failover::Order;
+use crate::kamailio::admission::slow_start;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::counts;
 use crate::kamailio::server::guard::ScriptRet;
@@ -70,6 +72,8 @@ fn select_open(module: &Module, msg: &mut Message, request: &Request) -> ScriptR
             if trace::is_watched(module) {
                 if trace::is_gated(module) {
                     let turns = core::iter::from_fn(open).take(view.candidate_count());
+                    let (choice, turns) =
+                        slow_start::pass_over(module, msg, 64, view, None, choice, turns);
                     return send_admitted(module, msg, request, view, choice, turns, None);
                 }
                 return Some(send_watched(
@@ -107,7 +111,13 @@ fn pick(
     };
     if trace::is_watched(module) {
         if trace::is_gated(module) {
-            let others = others(view, start, choice);
+            let key = match start {
+                Start::Hash(hash) | Start::InDialog(hash) => Some(mix(hash.into())),
+                _ => None,
+            };
+            let (algorithm, others) = (request.algorithm, others(view, start, choice));
+            let (choice, others) =
+                slow_start::pass_over(module, msg, algorithm, view, key, choice, others);
             return send_admitted(module, msg, request, view, choice, others, None);
         }
         let hash = match start {

@@ -245,6 +245,13 @@ impl DestRecord {
         self.vitals().map(|vitals| &vitals.traffic)
     }
 
+    /// Begins a slow start, if there is a reason to keep one.
+    pub(in crate::shm) fn begin_ramp(&self) {
+        if let Some(traffic) = self.traffic() {
+            traffic.begin_ramp();
+        }
+    }
+
     /// Makes the bit of traffic follow what is known of that, until both agree: the last of several wins.
     pub(in crate::shm) fn follow_traffic(&self) {
         let out = || self.traffic().is_some_and(Traffic::is_out);

@@ -3,6 +3,9 @@
 use crate::dispatch::passive::standing::{News, Phase, Standing};
 use crate::shm::memory::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 
+/// A slow start that begins when somebody looks.
+const RAMP_BEGINS: u64 = 1;
+
 /// What is known of a destination by its traffic. Zeroed nothing is known.
 pub struct Traffic {
     /// The [`Standing::word`].
@@ -17,6 +20,10 @@ pub struct Traffic {
     last_failure: AtomicU32,
     /// Not 0 while it is told as ejected.
     told_out: AtomicU32,
+    /// When its slow start began, in milliseconds; 0 without one, [`RAMP_BEGINS`] until somebody looks.
+    ramp_from_ms: AtomicU64,
+    /// Turns of its slow start.
+    ramp_turns: AtomicU64,
 }
 
 impl Traffic {
@@ -53,6 +60,37 @@ impl Traffic {
     /// Forgets ejections and failures.
     pub fn forgive(&self) {
         self.standing.store(0, SeqCst);
+    }
+
+    /// Begins a slow start, when somebody next looks: the destination is back.
+    pub fn begin_ramp(&self) {
+        self.ramp_from_ms.store(RAMP_BEGINS, SeqCst);
+    }
+
+    /// Returns the milliseconds since its slow start began, which is of this length; `None` without one.
+    pub fn ramp_ms(&self, now_ms: u64, length_ms: u64) -> Option<u64> {
+        let from_ms = match self.ramp_from_ms.load(SeqCst) {
+            0 => return None,
+            RAMP_BEGINS => {
+                self.ramp_from_ms.store(now_ms, SeqCst);
+                now_ms
+            }
+            from_ms => from_ms,
+        };
+        let elapsed_ms = now_ms.saturating_sub(from_ms);
+        if elapsed_ms < length_ms {
+            return Some(elapsed_ms);
+        }
+        // Somebody may have begun another one meanwhile.
+        let _ = self
+            .ramp_from_ms
+            .compare_exchange(from_ms, 0, SeqCst, SeqCst);
+        None
+    }
+
+    /// Takes a turn of its slow start.
+    pub fn take_ramp_turn(&self) -> u64 {
+        self.ramp_turns.fetch_add(1, SeqCst)
     }
 
     /// Counts what a branch said, whose last status was this one.

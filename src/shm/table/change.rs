@@ -124,9 +124,13 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
                     if !core::mem::replace(&mut begun, true) {
                         view.record().begin_change();
                     }
-                    let changed = dest.record().change(&change);
+                    let (old, outcome) = dest.record().change(&change);
                     view.sync(at);
-                    changed
+                    let was_out = old.0.intersects(view.unusable);
+                    if was_out && !outcome.state.intersects(view.unusable) {
+                        dest.record().begin_ramp();
+                    }
+                    (old, outcome)
                 });
                 changed += 1;
                 told(dest, old, outcome);

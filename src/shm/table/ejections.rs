@@ -76,6 +76,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             return false;
         }
         if !after.phase.is_out() {
+            record.begin_ramp();
             self.follow_traffic(process, record);
             return false;
         }

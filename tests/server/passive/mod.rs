@@ -4,6 +4,7 @@ mod branches;
 mod ejection;
 mod farm;
 mod lifetime;
+mod slow_start;
 
 use std::time::Duration;
 
