@@ -33,11 +33,9 @@ pub fn select(msg: &mut Message, request: &Request) -> ScriptRet {
     }
     let algorithm = Algorithm::from_number(request.algorithm);
     match algorithm {
-        Algorithm::CallLoad => {
-            // A call is counted where it goes, and it goes to the first destination of all sets.
-            if call_load::counts(module, msg) && request.leads() {
-                return call_load::select(module, msg, request);
-            }
+        // A call is counted where it goes, and it goes to the first destination of all sets.
+        Algorithm::CallLoad if call_load::counts(module, msg) && request.leads() => {
+            return call_load::select(module, msg, request);
         }
         Algorithm::Parallel => return parallel::select(module, msg, request),
         Algorithm::Overload => return select_open(module, msg, request),
