@@ -95,3 +95,42 @@ fn the_server_ends_cleanly_with_open_transactions() {
     assert_eq!(call(&server).status(), Some(200));
     assert!(server.ends());
 }
+
+/// dialog, acc and siptrace register with the same transactions, before or after this module.
+#[test]
+fn other_modules_may_listen_to_the_same_transactions() {
+    let (a, b) = (Uas::start(Answer::Silent), Uas::start(Answer::Code(200)));
+    let own = "    t_check_trans();\n    if (!ds_select_dst";
+    for (before, after) in [
+        ("dlg_manage(); setflag(1);", ""),
+        ("", "dlg_manage(); setflag(1);"),
+    ] {
+        let routes = super::ROUTES
+            .replace(
+                own,
+                &format!("    t_check_trans();\n    {before}\n    if (!ds_select_dst"),
+            )
+            .replace(
+                "    if (!t_relay())",
+                &format!("    {after}\n    if (!t_relay())"),
+            );
+        let config = harness::Config::routes(&routes)
+            .load("dialog.so")
+            .load("acc.so")
+            .load("siptrace.so")
+            .modparam("siptrace", "trace_to_database", 0)
+            .modparam("acc", "log_flag", 1)
+            .modparam("acc", "failed_transaction_flag", 1)
+            .modparam("tm", "fr_timer", 500)
+            .param("flags", 2)
+            .param("ds_passive", 1)
+            .list(list(&[&a, &b]))
+            .only_critical();
+        let server = start(config);
+        for _ in 0..5 {
+            assert_eq!(call(&server).status(), Some(200));
+        }
+        assert_eq!(super::flags(&server, &a), "IX");
+        assert_eq!(super::said(&server, &b).good, 5);
+    }
+}
