@@ -16,6 +16,7 @@ mod laggard;
 #[cfg(feature = "models")]
 pub mod models;
 mod processes;
+mod rates;
 mod retained;
 
 mod shares;
