@@ -40,6 +40,8 @@ pub struct DestRecord {
     listed: AtomicU32,
     /// Calls that are up through this destination.
     load: AtomicU32,
+    /// Calls that other servers of the cluster count for it. One process alone writes it.
+    elsewhere: AtomicU32,
     /// The position in the newest settled view of the set.
     position: AtomicU32,
     /// The set that it belongs to.
@@ -264,14 +266,29 @@ impl DestRecord {
         }
     }
 
-    /// Calls that are up.
+    /// Calls that are up through this server.
     pub fn load(&self) -> u32 {
         self.load.load(Ordering::SeqCst)
     }
 
+    /// Returns the calls that other servers of the cluster count for it.
+    pub fn elsewhere(&self) -> u32 {
+        self.elsewhere.load(Ordering::SeqCst)
+    }
+
+    /// Says how many calls other servers of the cluster count for it. The view follows by `Store::sync_load`.
+    pub fn set_elsewhere(&self, calls: u32) {
+        self.elsewhere.store(calls, Ordering::SeqCst);
+    }
+
+    /// Returns the calls that are up through all servers of the cluster, as selections see them.
+    pub fn whole_load(&self) -> u32 {
+        self.load().saturating_add(self.elsewhere())
+    }
+
     /// Returns true if one more call is within `maxload`: 0 is no limit, less than 0 no call at all.
     pub fn has_room(&self, maxload: i32) -> bool {
-        within(self.load(), maxload)
+        within(self.whole_load(), maxload)
     }
 
     /// Counts one more call if it is within `maxload`; false when it is not.
@@ -281,7 +298,9 @@ impl DestRecord {
 
     /// Counts one more call if it is within `maxload`, and there are fewer than `most`; false when it is not.
     pub fn reserve_below(&self, maxload: i32, most: u32) -> bool {
-        let more = |load| (load < most && within(load, maxload)).then(|| load + 1);
+        let whole = |load: u32| load.saturating_add(self.elsewhere());
+        let fits = |load| load < most && within(whole(load), maxload);
+        let more = |load| fits(load).then(|| load + 1);
         self.load
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
             .is_ok()

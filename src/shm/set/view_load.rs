@@ -20,7 +20,7 @@ impl View {
     pub(super) fn room(&self, at: usize) -> u32 {
         let dest = self.usable_dest(at).filter(|dest| dest.duid().is_some());
         let spare = dest.filter(|dest| dest.has_room() && !self.is_default(at));
-        spare.map_or(FULL, |dest| u32::MAX - dest.record().load())
+        spare.map_or(FULL, |dest| u32::MAX - dest.record().whole_load())
     }
 
     /// Counts a call for the destination with the fewest calls, or for the default destination if all others are full,

@@ -574,6 +574,45 @@ fn calls_over_reloads() {
     desk.end(1);
 }
 
+/// Other servers count a call for one destination and then for the other, while calls begin and end here: selections see
+/// all of them.
+fn calls_counted_elsewhere() {
+    let list = [
+        with_duid("sip:b:1", "duid=b;maxload=2"),
+        with_duid("sip:a:1", "duid=a;maxload=2"),
+    ];
+    let desk = Desk::new(&list, usize::MAX);
+    quiet(|| desk.place(0, "old", true));
+    let count = |process: usize, at: usize, calls: u32| {
+        let pinned = desk.farm.pin(process);
+        let dest = pinned.view(1).and_then(|view| view.dest(at)).unwrap();
+        dest.record().set_elsewhere(calls);
+        desk.farm.sync_load(process, 1, dest.record());
+    };
+    processes(&[
+        &|| {
+            count(1, 0, 1);
+            count(1, 0, 0);
+            count(1, 1, 1);
+        },
+        &|| assert_eq!(desk.end_call(2, "old"), 1),
+        &|| assert!(desk.place(3, "new", true).is_some()),
+    ]);
+    quiet(|| {
+        let pinned = desk.farm.pin(0);
+        let view = pinned.view(1).unwrap();
+        let loads: Vec<u32> = view.dests().map(|dest| dest.record().whole_load()).collect();
+        assert_eq!(loads.iter().sum::<u32>(), 2, "one here and one elsewhere");
+        let least = loads.iter().min();
+        let first = loads.iter().position(|load| Some(load) == least);
+        assert_eq!(view.find_least(), first, "{loads:?}");
+    });
+    // There is room for two more, and not for a third.
+    let come = |call: &str| quiet(|| desk.place(0, call, true)).is_some();
+    assert_eq!(["one", "two", "three"].map(come), [true, true, false]);
+    desk.end(3);
+}
+
 /// Calls of a draining destination are noted by two processes at once.
 fn sticky() {
     let calls = quiet(|| StickyCalls::create(&Pool, FingerprintKey(1, 2)).unwrap());
@@ -631,6 +670,7 @@ pub const MODELS: &[Model] = &[
         full: DRAWN,
     },
     model!("calls expire", calls_expire()),
+    model!("calls counted elsewhere", calls_counted_elsewhere()),
     model!("calls over removals", calls_over_removals()),
     model!("calls over reloads", calls_over_reloads()),
     Model {
