@@ -127,6 +127,9 @@ struct glue_modparams {
 	int ds_slow_start;
 	int enable_dmq;
 	int ds_dmq_state;
+	int ds_dmq_load;
+	int ds_dmq_calls;
+	int ds_dmq_dead_hold;
 	int ds_dmq_hello;
 	int ds_dmq_dead_time;
 	int ds_dmq_join_wait;

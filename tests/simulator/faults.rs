@@ -33,6 +33,16 @@ impl Rules for OtherList {
     }
 }
 
+/// Calls of a node that is dead count for ever.
+#[derive(Debug)]
+pub struct EternalCalls;
+
+impl Rules for EternalCalls {
+    fn left(calls: u32, _: u64, _: u64) -> u32 {
+        calls
+    }
+}
+
 /// Registers that were sent to an earlier life are taken.
 #[derive(Debug)]
 pub struct OtherLife;

@@ -27,6 +27,9 @@ pub struct Figures {
     pub cuts: u64,
     pub splits: u64,
     pub reloads: u64,
+    /// Calls, and ends of them that came to another server.
+    pub calls: u64,
+    pub ends_elsewhere: u64,
     /// The longest message.
     pub longest_bytes: usize,
     /// The most registers and peers that a node had.
@@ -64,6 +67,8 @@ impl AddAssign for Figures {
         self.cuts += other.cuts;
         self.splits += other.splits;
         self.reloads += other.reloads;
+        self.calls += other.calls;
+        self.ends_elsewhere += other.ends_elsewhere;
         self.longest_bytes = self.longest_bytes.max(other.longest_bytes);
         self.most_registers = self.most_registers.max(other.most_registers);
         self.most_peers = self.most_peers.max(other.most_peers);
@@ -101,8 +106,8 @@ impl fmt::Display for Figures {
         )?;
         writeln!(
             f,
-            "at most {} registers and {} peers a node",
-            self.most_registers, self.most_peers
+            "{} calls, {} ends at another node; at most {} registers and {} peers a node",
+            self.calls, self.ends_elsewhere, self.most_registers, self.most_peers
         )?;
         write!(
             f,

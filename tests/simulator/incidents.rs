@@ -52,7 +52,9 @@ impl<R: Rules> World<R> {
                 only_process,
             } => {
                 self.figures.stops += 1;
-                self.servers[server].stopped_until_ms = self.time_ms + ms;
+                // What waits for it is taken in order, so no stop ends before the last one would.
+                let until_ms = &mut self.servers[server].stopped_until_ms;
+                *until_ms = (self.time_ms + ms).max(*until_ms);
                 self.servers[server].only_process = only_process;
             }
             Incident::Save(server) => {
@@ -66,6 +68,10 @@ impl<R: Rules> World<R> {
                     self.reload(server, key, flags);
                 }
             }
+            Incident::Calls(server, key, calls) => {
+                (0..calls).for_each(|_| self.call_begins(server, key));
+            }
+            Incident::Ends(server, calls) => (0..calls).for_each(|_| self.call_ends(server)),
             Incident::Leave(server) => {
                 self.figures.leaves += 1;
                 self.command(server, Command::Leave);

@@ -3,6 +3,7 @@
 //!
 //! | module | contents |
 //! | --- | --- |
+//! | [`calls`] | Calls that servers count, and ends that come to another server than their calls did. |
 //! | [`calm`] | What a cluster sends to which nothing happens. |
 //! | [`faults`] | Wrong rules, which the simulator must find. |
 //! | [`figures`] | What is counted over many runs. |
@@ -15,6 +16,7 @@
 //! | [`transport`] | What nodes send: from one to the other, and its answer back. |
 //! | [`world`] | Time: one thing after the other. |
 
+pub mod calls;
 pub mod calm;
 pub mod faults;
 pub mod figures;

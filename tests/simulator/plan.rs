@@ -60,6 +60,10 @@ pub enum Incident {
     Reload(usize, Key, Option<u32>),
     /// All servers load such a list.
     Rollout(Key, Option<u32>),
+    /// So many calls come to a server for a destination.
+    Calls(usize, Key, u32),
+    /// The ends of so many calls come to a server, whose calls they ever are.
+    Ends(usize, u32),
     Leave(usize),
     Sync(usize),
     /// The first one forgets the second one.
@@ -171,6 +175,15 @@ impl Plan {
                 incidents.push((at_ms + away_ms, Incident::Start(server, memory)));
             }
             incidents.push((at_ms, incident));
+            let server = random.random_range(0..servers);
+            let calls = random.random_range(1..=5);
+            let calls = if random.random() {
+                let key = self.keys[random.random_range(0..self.keys.len())];
+                Incident::Calls(server, key, calls)
+            } else {
+                Incident::Ends(server, calls)
+            };
+            incidents.push((random.random_range(0..ms), calls));
         }
         let absent = random
             .random_bool(0.2)
@@ -240,6 +253,7 @@ fn settings(servers: usize, random: &mut SmallRng) -> Vec<Settings> {
         dead_ms: 4 * hello_ms,
         join_wait_ms: 3_000,
         key: key.clone(),
+        dead_hold_ms: 3_000,
         share_states: true,
     });
     settings.collect()

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use dispatcher::dispatch::cluster::state::rules::{Rules, Sound};
 use dispatcher_simulator::calm::measure;
-use dispatcher_simulator::faults::{LostTieBreak, OtherLife, OtherList, StaleNumber};
+use dispatcher_simulator::faults::{EternalCalls, LostTieBreak, OtherLife, OtherList, StaleNumber};
 use dispatcher_simulator::many::{Failure, run_all};
 
 /// Prints lines that the test runner does not capture.
@@ -100,6 +100,12 @@ fn a_stale_number_that_is_taken_is_found() {
 fn a_register_applied_to_another_list_is_found() {
     let wrong = found::<OtherList>();
     assert!(wrong.contains("has applied"), "{wrong}");
+}
+
+#[test]
+fn calls_that_count_for_ever_are_found() {
+    let wrong = found::<EternalCalls>();
+    assert!(wrong.contains("calls elsewhere and not"), "{wrong}");
 }
 
 #[test]

@@ -11,6 +11,8 @@ use dispatcher::dispatch::cluster::state::key::Key;
 use dispatcher::dispatch::cluster::state::register::Register;
 use dispatcher::dispatch::cluster::state::rules::Rules;
 
+use crate::calls::Calls;
+
 /// The flags that a list asks for, of each destination in it.
 pub type List = BTreeMap<Key, u32>;
 
@@ -35,6 +37,8 @@ pub struct Server<R: Rules> {
     pub life: u64,
     /// The state of each destination in the list.
     pub applied: BTreeMap<Key, u32>,
+    /// The calls that it counts.
+    pub calls: Calls,
     /// What its file has: registers as they were some time ago.
     pub kept: Registers,
     /// Until when it is stopped, and whether only its process is.
@@ -69,6 +73,7 @@ impl<R: Rules> Server<R> {
         self.node = Some(node);
         self.stopped_until_ms = 0;
         self.taken.clear();
+        self.calls = Calls::default();
         self.reload(self.list.clone());
     }
 
@@ -95,6 +100,7 @@ impl<R: Rules> Server<R> {
             (key, register.map_or(listed, |one| one.bits))
         };
         self.applied = self.list.iter().map(state).collect();
+        self.count_calls();
     }
 
     /// A register has arrived that counts.

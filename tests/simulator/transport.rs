@@ -60,7 +60,19 @@ impl<R: Rules> World<R> {
                     }
                 }
                 Action::Changed { key, register } => self.servers[server].apply(key, register),
+                Action::Counted { key } => self.servers[server].follow_calls(key),
+                Action::CountedAll => {
+                    let keys = &self.keys;
+                    self.servers[server].follow_all_calls(keys);
+                }
+                Action::CallEnded(end) => {
+                    let call = end.texts()[0].trim_start_matches("call-").parse();
+                    self.servers[server].end_call(call.expect("the number of a call"));
+                }
                 other => {
+                    if let Action::NodeDown { name, .. } = &other {
+                        self.is_down(server, name);
+                    }
                     let name = &self.servers[server].settings.node;
                     self.say(|| format!("{name}: {other:?}"));
                 }
@@ -109,7 +121,9 @@ impl<R: Rules> World<R> {
         self.figures.messages += 1;
         self.figures.bytes += body.len() as u64;
         self.figures.longest_bytes = self.figures.longest_bytes.max(body.len());
-        if body.windows(5).take(400).any(|five| five == b" k=D ") {
+        let is_data = body.windows(5).take(400).any(|five| five == b" k=D ");
+        // Counts of calls follow one by one, and may say the same again.
+        if is_data && body.windows(3).any(|three| three == b"\nA ") {
             self.data_messages += 1;
             self.data_bytes += body.len() as u64;
         }

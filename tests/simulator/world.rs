@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dispatcher::dispatch::cluster::node::peer::Shown;
+use dispatcher::dispatch::cluster::state::key::Key;
 use dispatcher::dispatch::cluster::state::rules::Rules;
 use rand::Rng;
 use rand::rngs::SmallRng;
 
+use crate::calls::{self, Calls, Told};
 use crate::figures::{Figures, Longest};
 use crate::judge::{self, Act};
 use crate::network::{FAIR, Network, Request};
@@ -61,6 +63,9 @@ pub struct World<R: Rules> {
     pub(crate) requests: Vec<Request>,
     pub(crate) inboxes: Vec<usize>,
     pub(crate) acts: Vec<Act>,
+    pub(crate) keys: Vec<Key>,
+    /// Ends that were told.
+    pub(crate) told: Vec<Told>,
     /// Messages with registers, and their bytes.
     pub(crate) data_messages: u64,
     pub(crate) data_bytes: u64,
@@ -93,6 +98,7 @@ impl<R: Rules> World<R> {
             node: None,
             life: 0,
             applied: BTreeMap::new(),
+            calls: Calls::default(),
             kept: Registers::new(),
             stopped_until_ms: 0,
             only_process: false,
@@ -118,6 +124,8 @@ impl<R: Rules> World<R> {
             },
             requests: Vec::new(),
             acts: Vec::new(),
+            keys: plan.keys.clone(),
+            told: Vec::new(),
             data_messages: 0,
             data_bytes: 0,
             figures: Figures::default(),
@@ -218,7 +226,8 @@ impl<R: Rules> World<R> {
             if equal_ms.is_none() && judge::are_equal(&self.servers) {
                 equal_ms = Some(took_ms);
             }
-            match judge::judge(&self.servers, &self.acts) {
+            let judged = judge::judge(&self.servers, &self.acts);
+            match judged.and_then(|()| calls::judge(&self.servers, &self.told)) {
                 Ok(()) => break,
                 Err(wrong) if took_ms >= MOST_CALM_MS => {
                     return Err(format!("after {MOST_CALM_MS} ms of calm: {wrong}"));
@@ -246,7 +255,9 @@ impl<R: Rules> World<R> {
         let before = self.data_messages;
         self.run_until(self.time_ms + STILL_MS)?;
         judge::judge(&self.servers, &self.acts)
+            .and_then(|()| calls::judge(&self.servers, &self.told))
             .map_err(|wrong| format!("no longer well: {wrong}"))?;
+        self.told.clear();
         match self.data_messages - before {
             0 => Ok(()),
             more => Err(format!(

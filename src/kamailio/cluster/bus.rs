@@ -9,6 +9,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::dispatch::cluster::node::action::PeerId;
+use crate::dispatch::cluster::state::ends::CallEnd;
 use crate::dispatch::cluster::text::read::check;
 use crate::dispatch::list::destination::Addr;
 use crate::dispatch::text::Whole;
@@ -137,6 +138,12 @@ pub extern "C" fn dsr_dmq_answered(code: c_int, what: *mut c_void) {
 /// Leaves something for the process of the cluster. Returns false if there is no room.
 pub fn post(received: &Received) -> bool {
     inbox().is_some_and(|inbox| inbox.post(received).is_ok())
+}
+
+/// Leaves the end of a call for the process of the cluster, as long as half of the room is free for messages. Returns false
+/// if it is not.
+pub fn post_end(end: CallEnd) -> bool {
+    waiting() < MOST_BYTES / 2 && post(&Received::CallEnd(end))
 }
 
 /// Returns the bytes of what waits for the process of the cluster.

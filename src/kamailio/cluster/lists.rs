@@ -40,6 +40,8 @@ pub struct Entry {
     pub seen: Seen,
     /// Somebody was at it then.
     pub again: bool,
+    /// The calls that were counted for it when these were last looked at.
+    calls: u32,
 }
 
 /// The destinations of the lists, as they were at one version of them.
@@ -173,6 +175,34 @@ impl Lists {
         Some((self.entries.get_mut(place)?, dest))
     }
 
+    /// Returns the version of the lists that are known here.
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Returns true if there is a destination with this key.
+    pub fn has(&self, key: Key) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// Returns all destinations by their keys. The pinned lists are those that are known here.
+    pub fn dests<'p>(&self, pinned: &'p Pinned<'_>) -> impl Iterator<Item = (Key, &'p Dest)> {
+        let entries = self.entries.iter().zip(all(pinned.table()));
+        entries.filter_map(|(entry, dest)| Some((entry.key?, dest)))
+    }
+
+    /// Tells `on_change` of each destination for which another number of calls is counted than at the last time. The pinned
+    /// lists are those that are known here.
+    pub fn calls(&mut self, pinned: &Pinned<'_>, mut on_change: impl FnMut(Key, u32)) {
+        for (entry, dest) in self.entries.iter_mut().zip(all(pinned.table())) {
+            let calls = dest.record().load();
+            if let Some(key) = entry.key.filter(|_| calls != entry.calls) {
+                entry.calls = calls;
+                on_change(key, calls);
+            }
+        }
+    }
+
     /// Takes over the pinned lists. What is known of a destination stays known.
     fn take(
         &mut self,
@@ -196,7 +226,9 @@ impl Lists {
                 first,
             });
             for (key, dest) in keys_of(id, view).into_iter().zip(view.dests()) {
-                let known = self.entry(key).map(|entry| (entry.seen, entry.again));
+                let known = self.entry(key);
+                let calls = known.map_or(0, |entry| entry.calls);
+                let known = known.map(|entry| (entry.seen, entry.again));
                 if known.is_none() {
                     walked.relisted.push(key);
                 }
@@ -206,6 +238,7 @@ impl Lists {
                     key: Some(key),
                     seen,
                     again,
+                    calls,
                 });
             }
         }

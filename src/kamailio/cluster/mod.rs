@@ -9,10 +9,12 @@
 //! | [`notes`] | What it says in the log. |
 //! | [`show`] | What it shows to the other processes. |
 //! | [`states`] | The states of destinations between this server and the cluster. |
+//! | [`loads`] | Calls that are counted, between this server and the cluster. |
 //! | [`lists`] | The destinations of the lists by their keys. |
 
 pub mod bus;
 pub mod lists;
+pub mod loads;
 pub mod notes;
 pub mod process;
 pub mod show;

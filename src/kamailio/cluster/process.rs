@@ -9,7 +9,7 @@ use core::time::Duration;
 use std::thread;
 
 use super::show::Showing;
-use super::{bus, notes, states};
+use super::{bus, loads, notes, states};
 use crate::dispatch::cluster::node::action::{Action, Command, PeerId};
 use crate::dispatch::cluster::node::machine::{Cluster, Counts};
 use crate::dispatch::cluster::node::peace::{Attempt, Peace};
@@ -131,20 +131,16 @@ impl Node {
             self.take(now, came, &mut actions);
         }
         states::tick(module, &mut self.cluster, now, &mut actions);
+        loads::tell(module, &mut self.cluster, now);
         self.cluster.tick(now, &mut actions);
         // What cannot be sent has its answer at once, which may lead to further actions.
         while !actions.is_empty() {
             for action in mem::take(&mut actions) {
-                has_changed |= !matches!(
-                    action,
-                    Action::Send { .. }
-                        | Action::Broadcast { .. }
-                        | Action::Viewed { .. }
-                        | Action::Counted { .. }
-                );
+                has_changed |= is_shown(&action);
                 self.act(module, memory, action, &mut actions);
             }
         }
+        loads::settle(module, &mut self.cluster);
         self.count();
         self.showing
             .show(module, &self.cluster, now.steady_ms, has_changed);
@@ -172,6 +168,7 @@ impl Node {
                 self.cluster
                     .answered(PeerId(peer.into()), number, code, actions);
             }
+            Received::CallEnd(end) => loads::take(end),
             Received::Command(command) => {
                 let command = match &command {
                     inbox::Command::Sync => Command::Sync,
@@ -207,7 +204,10 @@ impl Node {
                 }
             }
             Action::Broadcast { body } => _ = bus::broadcast(&body),
-            Action::Changed { .. } | Action::Viewed { .. } | Action::Counted { .. } => {}
+            Action::Changed { .. } | Action::Viewed { .. } => {}
+            Action::Counted { key } => loads::counted(Some(key)),
+            Action::CountedAll => loads::counted(None),
+            Action::CallEnded(end) => loads::end(&end),
             Action::NodeUp { name, uri } => {
                 log_info!("cluster: {name} is up");
                 tell(memory, Flip::Up, name, uri);
@@ -264,7 +264,21 @@ impl Node {
         more(&group::CLUSTER_REFUSED, counts.refused, last.refused);
         more(&group::CLUSTER_MERGED, counts.merged, last.merged);
         more(&group::CLUSTER_STALE, counts.stale, last.stale);
+        more(&group::CLUSTER_ENDS, counts.ends_told, last.ends_told);
     }
+}
+
+/// Tells whether members are shown anew after an action.
+const fn is_shown(action: &Action) -> bool {
+    !matches!(
+        action,
+        Action::Send { .. }
+            | Action::Broadcast { .. }
+            | Action::Viewed { .. }
+            | Action::Counted { .. }
+            | Action::CountedAll
+            | Action::CallEnded(_)
+    )
 }
 
 /// Has the timer process run the route for a member that came or went.

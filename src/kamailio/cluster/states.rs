@@ -90,7 +90,8 @@ pub fn beginning() -> (Vec<Key>, Vec<(Key, Register)>) {
 
 /// Tells the cluster what operators have set here, and does what they have set elsewhere: takes these actions out.
 pub fn tick(module: &Module, cluster: &mut Cluster, now: Now, actions: &mut Vec<Action>) {
-    if !module.settings.shares_states() {
+    let settings = &module.settings;
+    if !settings.shares_states() && !settings.shares_load() {
         return;
     }
     STATES.with_borrow_mut(|states| {
@@ -107,6 +108,19 @@ pub fn tick(module: &Module, cluster: &mut Cluster, now: Now, actions: &mut Vec<
         states.look(module, cluster, now, actions);
         states.settle(module, cluster, now);
     });
+}
+
+/// Lets `with` use the lists; `None` if they have just changed.
+pub fn with_lists<T>(
+    module: &Module,
+    with: impl FnOnce(&mut Lists, &Pinned<'_>) -> T,
+) -> Option<T> {
+    STATES.with_borrow_mut(|states| {
+        let version = module.store.version();
+        let pinned = module.pin();
+        let lists = &mut states.lists;
+        lists.are(&pinned, version).then(|| with(lists, &pinned))
+    })
 }
 
 /// Returns the number that registers have for this server; `None` if it is alone.
@@ -186,7 +200,11 @@ impl States {
             return;
         };
         let mut acts = 0;
+        let shares_states = module.settings.shares_states();
         let walked = self.lists.walk(module, |key, dest, flags, base| {
+            if !shares_states {
+                return;
+            }
             let register = cluster.local_act(now, key, flags.bits(), base);
             keep(dest, key, register);
             acts += 1;

@@ -26,6 +26,10 @@ pub struct ClusterSettings {
     pub peer_id: &'static [u8],
     /// The settings of the cluster itself.
     pub cluster: Settings,
+    /// True if calls are counted together, as far as they are counted.
+    pub share_load: bool,
+    /// True if the others are told of ends of calls that are not counted here.
+    pub tell_ends: bool,
 }
 
 /// Reads the parameters. Returns `None` if this server is alone: then none of the others is looked at.
@@ -74,6 +78,13 @@ pub(super) fn cluster(
         600_000,
         "milliseconds, 0 to 600000",
     )?;
+    let dead_hold_s = within(
+        "ds_dmq_dead_hold",
+        raw.ds_dmq_dead_hold,
+        1,
+        3_600,
+        "seconds, 1 to 3600",
+    )?;
     let node = match set(&raw.ds_dmq_node) {
         Some(name) => word("ds_dmq_node", name, MOST_NAME, NAME)?,
         None => place(&uri),
@@ -92,10 +103,13 @@ pub(super) fn cluster(
             uri,
             hello_ms,
             dead_ms,
+            dead_hold_ms: 1_000 * dead_hold_s,
             join_wait_ms,
             key: key(set(&raw.ds_dmq_key))?,
             share_states: switch("ds_dmq_state", raw.ds_dmq_state)?,
         },
+        share_load: switch("ds_dmq_load", raw.ds_dmq_load)?,
+        tell_ends: switch("ds_dmq_calls", raw.ds_dmq_calls)?,
     }))
 }
 

@@ -161,6 +161,18 @@ impl Settings {
         self.cps || self.count_calls == CountCalls::Limit || self.slow_start_s > 0
     }
 
+    /// Returns true if the calls that are counted here are counted together with those of other servers.
+    pub fn shares_load(&self) -> bool {
+        let cluster = self.cluster.as_ref();
+        self.call_load.is_some() && cluster.is_some_and(|cluster| cluster.share_load)
+    }
+
+    /// Returns true if other servers are told of ends of calls that are not counted here.
+    pub fn tells_ends(&self) -> bool {
+        let cluster = self.cluster.as_ref();
+        self.call_load.is_some() && cluster.is_some_and(|cluster| cluster.tell_ends)
+    }
+
     /// Returns what views are built by.
     pub fn rules(&self) -> Rules {
         Rules {

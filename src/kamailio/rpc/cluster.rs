@@ -99,15 +99,19 @@ struct Decided {
     duid: Option<Vec<u8>>,
     seen: Seen,
     register: Option<(Key, Register)>,
+    /// The calls that all servers count, and those of this one, if they are counted together.
+    calls: Option<[u32; 2]>,
 }
 
 impl Decided {
     fn on(module: &Module, dest: &Dest) -> Self {
+        let shares_load = module.settings.shares_load();
         Decided {
             uri: dest.uri().to_vec(),
             duid: dest.duid().map(<[u8]>::to_vec),
             seen: look_at(module, dest.record()),
             register: dest.record().register().and_then(RegisterCell::get),
+            calls: shares_load.then(|| [dest.record().whole_load(), dest.record().load()]),
         }
     }
 
@@ -116,6 +120,10 @@ impl Decided {
         node.add(c"URI", &self.uri)?;
         node.add(c"DUID", self.duid.as_ref())?;
         node.add(c"FLAGS", &self.seen.state.letters(compat))?;
+        if let Some([all, own]) = self.calls {
+            node.add(c"CALLS", all)?;
+            node.add(c"OWN", own)?;
+        }
         let Some((key, register)) = self.register else {
             return node.add(c"NODE", None::<&String>);
         };

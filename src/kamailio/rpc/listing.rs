@@ -145,7 +145,10 @@ fn list_dest(
     if module.calls.is_some() || with_rate {
         let runtime = node.add_struct(c"RUNTIME")?;
         if module.calls.is_some() {
-            runtime.add(c"DLGLOAD", dest.record().load())?;
+            runtime.add(c"DLGLOAD", dest.record().whole_load())?;
+            if detail == Detail::Full && module.settings.shares_load() {
+                runtime.add(c"OWN", dest.record().load())?;
+            }
         }
         if with_rate {
             let admitted = dest.rate().map(|rate| rate.recent(now_us()));

@@ -6,14 +6,17 @@ use core::sync::atomic::Ordering::Relaxed;
 use super::deliver::deliver;
 use super::request::{Failure, Request, conclude};
 use super::trace;
+use crate::dispatch::cluster::state::ends::{CallEnd, Fate};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::algorithm::Choice;
 use crate::dispatch::select::failover::Order;
 use crate::dispatch::text::Escaped;
 use crate::kamailio::admission::ask;
+use crate::kamailio::cluster::bus;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::CountCalls;
 use crate::kamailio::observe::counting::counts::{self, Place};
+use crate::kamailio::observe::counting::group;
 use crate::kamailio::passive::watch;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::lock::ServerLock;
@@ -322,23 +325,42 @@ pub fn update(msg: &Message) -> bool {
     let Some((module, calls)) = table() else {
         return true;
     };
-    let call = || call_of(calls, msg);
-    if msg.is_bye() {
-        let ended = call().map(|call| calls.end(&module.store, Module::process(), &call));
-        return ended.is_some();
+    let fate = if msg.is_bye() {
+        Fate::Over
+    } else if msg.is_cancel() {
+        Fate::Cancelled
+    } else {
+        match msg.is_answer() {
+            Some(true) => Fate::Answered,
+            Some(false) => return true,
+            None => return false,
+        }
+    };
+    let Some(call) = call_of(calls, msg) else {
+        return false;
+    };
+    // A CANCEL with a tag in To cancels a re-INVITE.
+    let of_dialog = fate == Fate::Cancelled && msg.has_to_tag();
+    if !of_dialog
+        && !calls.meet(&module.store, Module::process(), &call, fate)
+        && module.settings.tells_ends()
+    {
+        tell_others(msg, fate);
     }
-    if msg.is_cancel() {
-        // One with a tag in To cancels a re-INVITE.
-        let ended = call().map(|call| {
-            !msg.has_to_tag()
-                && calls.end_unconfirmed(&module.store, Module::process(), &call, None)
-        });
-        return ended.is_some();
-    }
-    match msg.is_answer() {
-        Some(true) => call().map(|call| calls.confirm(&call)).is_some(),
-        Some(false) => true,
-        None => false,
+    true
+}
+
+/// Has the process of the cluster tell the other servers what has become of a call that is not counted here.
+#[cold]
+fn tell_others(msg: &Message, fate: Fate) {
+    let to: &[u8] = match fate {
+        Fate::Cancelled => &[],
+        Fate::Over | Fate::Answered => msg.tag_in_to(),
+    };
+    let call_id = msg.find_call_id().unwrap_or_default();
+    let end = CallEnd::of(fate, call_id, msg.tag_in_from(), to);
+    if !end.is_some_and(bus::post_end) {
+        group::CLUSTER_ENDS_DROPPED.count();
     }
 }
 

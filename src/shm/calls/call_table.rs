@@ -10,6 +10,7 @@ use core::ptr::{self, NonNull};
 
 use lock_api::{Mutex, RawMutex};
 
+use crate::dispatch::cluster::state::ends::Fate;
 use crate::dispatch::list::destination::SetId;
 
 use super::call::{Call, CallIdText};
@@ -248,6 +249,21 @@ impl<L: RawMutex> Calls<L> {
             self.take(store, process, key, which);
         }
         counted.get()
+    }
+
+    /// Does with a call what has become of it. Returns false if it is not counted.
+    pub fn meet<A: Arena>(
+        &self,
+        store: &Store<A, L>,
+        process: usize,
+        name: &CallName,
+        fate: Fate,
+    ) -> bool {
+        match fate {
+            Fate::Over => self.end(store, process, name) > 0,
+            Fate::Cancelled => self.end_unconfirmed(store, process, name, None),
+            Fate::Answered => self.confirm(name),
+        }
     }
 
     /// Ends all calls of a Call-ID, whoever the caller is; returns how many there were.

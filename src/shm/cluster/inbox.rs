@@ -1,5 +1,6 @@
 //! The inbox of the process that speaks with the other servers: messages, answers and commands.
 
+use crate::dispatch::cluster::state::ends::{CallEnd, Fate};
 use crate::dispatch::list::destination::Addr;
 use crate::shm::memory::arena::ShmSafe;
 use crate::shm::queue::{Item, Queue};
@@ -38,6 +39,8 @@ pub enum Received {
         /// The code of the answer; 408 without one.
         code: u16,
     },
+    /// The end of a call that is not known here.
+    CallEnd(CallEnd),
     /// A command of an operator.
     Command(Command),
     /// The lists were loaded, or not, because other servers have asked for it.
@@ -85,6 +88,9 @@ const LEAVE: u32 = 4;
 const FORGET: u32 = 5;
 const RELOAD: u32 = 6;
 const RELOADED: u32 = 7;
+const OVER: u32 = 8;
+const CANCELLED: u32 = 9;
+const ANSWERED: u32 = 10;
 
 impl Fixed {
     const fn of(kind: u32) -> Self {
@@ -141,6 +147,11 @@ impl Item for Received {
                 number,
                 ..Fixed::of(ANSWER)
             },
+            Received::CallEnd(end) => Fixed::of(match end.fate {
+                Fate::Over => OVER,
+                Fate::Cancelled => CANCELLED,
+                Fate::Answered => ANSWERED,
+            }),
             Received::Command(Command::Sync) => Fixed::of(SYNC),
             Received::Command(Command::Leave) => Fixed::of(LEAVE),
             Received::Command(Command::Forget(_)) => Fixed::of(FORGET),
@@ -167,6 +178,7 @@ impl Item for Received {
                 ..
             } => reason.as_bytes(),
             Received::Reloaded { .. } => &[],
+            Received::CallEnd(end) => end.words().as_bytes(),
             Received::Answer { .. } | Received::Command(_) => &[],
         };
         [text, &[]]
@@ -186,6 +198,9 @@ impl Item for Received {
                 number: fixed.number,
                 code: fixed.code,
             },
+            OVER => Received::CallEnd(CallEnd::of_words(Fate::Over, text())),
+            CANCELLED => Received::CallEnd(CallEnd::of_words(Fate::Cancelled, text())),
+            ANSWERED => Received::CallEnd(CallEnd::of_words(Fate::Answered, text())),
             SYNC => Received::Command(Command::Sync),
             LEAVE => Received::Command(Command::Leave),
             FORGET => Received::Command(Command::Forget(text())),
@@ -245,6 +260,9 @@ mod tests {
                 request: 8,
                 outcome: Err("line 3".into()),
             },
+            Received::CallEnd(CallEnd::of(Fate::Over, b"id", b"f", b"t").unwrap()),
+            Received::CallEnd(CallEnd::of(Fate::Cancelled, b"id", b"", b"").unwrap()),
+            Received::CallEnd(CallEnd::of(Fate::Answered, b"id", b"f", b"").unwrap()),
         ];
         all.iter().for_each(|came| inbox.post(came).unwrap());
         assert_eq!(inbox.take(), all);

@@ -78,7 +78,7 @@ impl View {
                 .is_some_and(|dest| dest.duid().is_some())
         };
         let mut all: Vec<_> = (0..self.dest_count()).filter(has_duid).collect();
-        let load = |at: usize| self.dest(at).map_or(0, |dest| dest.record().load());
+        let load = |at: usize| self.dest(at).map_or(0, |dest| dest.record().whole_load());
         all.sort_by_key(|&at| (self.is_default(at), load(at)));
         all
     }

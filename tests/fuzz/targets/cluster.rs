@@ -82,6 +82,7 @@ fn take(message: &Message<'_>) {
         dead_ms: 5_000,
         join_wait_ms: 3_000,
         key: None,
+        dead_hold_ms: 10_000,
         share_states: true,
     };
     let mut now = Now {

@@ -110,11 +110,20 @@ pub struct Cluster {
     dir: TempDir,
 }
 
+/// The set whose calls are counted: those to the user `count`, which are answered and not sent on.
+pub const COUNTED: i64 = 9;
+
 /// The routes of a node: a message of the bus goes to its module, and a call to a gateway of set 1.
 pub const ROUTES: &str = r#"
 request_route {
     if (is_method("KDMQ")) {
         if ($rU == "dscluster") { dmq_process_message(); } else { dmq_handle_message(); }
+        exit;
+    }
+    if ($rU == "count") {
+        if (!is_method("INVITE")) { ds_load_update(); }
+        else if (!ds_select_dst("9", "10")) { sl_send_reply("503", "Full"); exit; }
+        sl_send_reply("200", "$du");
         exit;
     }
     if (has_totag()) {

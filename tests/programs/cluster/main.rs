@@ -10,6 +10,7 @@
 //! | `hostile` | old, foreign and garbled messages |
 //! | `hour` | everything at random |
 //! | `joins` | nodes that join, and other lists |
+//! | `loads` | calls that all nodes count together |
 //! | `mixed` | other modules, releases and versions, and TLS |
 //! | `node` | a node that the test speaks for |
 //! | `row` | a row of the table |
@@ -27,6 +28,7 @@ mod deaths;
 mod hostile;
 mod hour;
 mod joins;
+mod loads;
 mod mixed;
 #[cfg(test)]
 mod net;
@@ -55,7 +57,7 @@ type Entry = (&'static str, &'static str, fn(Scale) -> Row);
 const LONG: &str = "hour";
 
 /// All rows, in their order.
-const ROWS: [Entry; 27] = [
+const ROWS: [Entry; 31] = [
     (
         "plain",
         "d, drain, a on each of 3 nodes, 200 times",
@@ -105,6 +107,22 @@ const ROWS: [Entry; 27] = [
         joins::bereft,
     ),
     ("reload", "a new list on one node", joins::reload),
+    (
+        "maxload",
+        "bursts of 100 calls to maxload 30, BYEs at other nodes",
+        loads::maxload,
+    ),
+    (
+        "orphans",
+        "a node with 50 calls is killed, and started",
+        loads::orphans,
+    ),
+    ("empty", "an empty gateway comes to 10 others", loads::empty),
+    (
+        "load-cost",
+        "200 calls/s, 3 x 100 and 5 x 1,000 destinations",
+        loads::cost,
+    ),
     ("keyed", "bad messages, with a key", hostile::keyed),
     ("keyless", "bad messages, without a key", hostile::keyless),
     (

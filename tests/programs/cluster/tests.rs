@@ -4,7 +4,7 @@ use harness::this_machine::lacks_a_switch;
 use harness::this_server;
 
 use super::row::{Row, Scale};
-use super::{bus, changes, clocks, deaths, hostile, hour, joins, mixed, splits};
+use super::{bus, changes, clocks, deaths, hostile, hour, joins, loads, mixed, splits};
 
 fn good(run: impl Fn(Scale) -> Row) {
     if this_server::lacks_bus() || lacks_a_switch() {
@@ -54,6 +54,28 @@ rows! {
     a_later_version_is_understood: mixed::later;
     the_bus_may_be_tls: mixed::tls;
     everything_at_random: hour::hour;
+}
+
+/// Calls that are counted together need no switch.
+fn counted(run: fn(Scale) -> Row) {
+    if !this_server::lacks_bus() {
+        judge(run(Scale::Short));
+    }
+}
+
+#[test]
+fn maxload_holds_for_all_nodes() {
+    counted(loads::maxload);
+}
+
+#[test]
+fn calls_of_a_killed_node_end_in_time() {
+    counted(loads::orphans);
+}
+
+#[test]
+fn an_empty_gateway_is_not_flooded() {
+    counted(loads::empty);
 }
 
 #[test]

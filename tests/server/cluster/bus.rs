@@ -205,6 +205,9 @@ fn a_node_without_the_bus_or_with_a_bad_value_does_not_start() {
     bad("ds_dmq_hello", "99", "milliseconds, 100 to 60000");
     bad("ds_dmq_dead_time", "1999", "milliseconds, 2000 to 600000");
     bad("ds_dmq_join_wait", "-1", "milliseconds, 0 to 600000");
+    bad("ds_dmq_load", "2", "0 or 1");
+    bad("ds_dmq_calls", "-1", "0 or 1");
+    bad("ds_dmq_dead_hold", "0", "seconds, 1 to 3600");
     bad("ds_dmq_key", "file:/no/such/file", "a key, or file:PATH");
     let many = cluster.bus_config(0, "").param("enable_dmq", 1);
     let peer = |number: usize| format!("sip:127.0.1.{number}:5060");

@@ -1,6 +1,7 @@
 //! Actions of a node: sending, applying, logging.
 
 use crate::dispatch::cluster::state::clock::Stamp;
+use crate::dispatch::cluster::state::ends::CallEnd;
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::register::Register;
 
@@ -44,6 +45,10 @@ pub enum Action {
         /// The destination.
         key: Key,
     },
+    /// How many calls others count may have changed for any destination.
+    CountedAll,
+    /// A node tells what has become of a call.
+    CallEnded(CallEnd),
     /// A node has come, or has come back.
     NodeUp {
         /// Its name.

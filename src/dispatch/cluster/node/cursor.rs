@@ -9,6 +9,8 @@ pub struct Cursor {
     pub all: bool,
     /// The peer has this node's figures up to these changes.
     pub figures: Reached,
+    /// True once the peer has had the message with which these began: it has none that were there before.
+    pub begun: bool,
     /// The message that is under way.
     pub flight: Option<Flight>,
 }
@@ -20,6 +22,8 @@ pub struct Reached {
     pub views: u64,
     /// The calls that are counted here.
     pub calls: u64,
+    /// The ends of calls that are not known here.
+    pub ends: u64,
 }
 
 /// A message with registers or figures that is under way.
@@ -31,6 +35,8 @@ pub struct Flight {
     pub registers: Option<Batch>,
     /// How far the peer has come with figures once it has taken the message.
     pub figures: Reached,
+    /// True if figures begin with it.
+    pub begins: bool,
     /// When it was sent.
     pub sent_ms: u64,
 }
@@ -51,7 +57,12 @@ impl Cursor {
         Self {
             acked: 0,
             all,
-            figures: Reached { views: 0, calls: 0 },
+            figures: Reached {
+                views: 0,
+                calls: 0,
+                ends: 0,
+            },
+            begun: false,
             flight: None,
         }
     }
@@ -63,7 +74,7 @@ impl Cursor {
 
     /// Has all figures sent: the peer knows nothing of this life of the node.
     pub fn send_figures(&mut self) {
-        (self.figures, self.flight) = (Reached::default(), None);
+        (self.figures, self.begun, self.flight) = (Reached::default(), false, None);
     }
 
     /// Tells whether a message with registers is under way.
@@ -88,6 +99,7 @@ impl Cursor {
             self.all &= !end;
         }
         self.figures = flight.figures;
+        self.begun |= flight.begins;
         true
     }
 }
@@ -103,6 +115,7 @@ mod tests {
             number,
             registers: Some(Batch { up_to, end }),
             figures: Reached::default(),
+            begins: false,
             sent_ms: 0,
         };
         cursor.flight = Some(flight(1, 5, false));
@@ -125,6 +138,7 @@ mod tests {
                 end: false,
             }),
             figures: Reached::default(),
+            begins: false,
             sent_ms: 0,
         });
         cursor.skip_to(9);
@@ -135,18 +149,23 @@ mod tests {
     #[test]
     fn figures_move_no_registers() {
         let mut cursor = Cursor::at_start(true);
-        let figures = Reached { views: 3, calls: 4 };
+        let figures = Reached {
+            views: 3,
+            calls: 4,
+            ends: 5,
+        };
         cursor.flight = Some(Flight {
             number: 1,
             registers: None,
             figures,
+            begins: true,
             sent_ms: 0,
         });
         assert!(!cursor.sends_registers());
         assert!(cursor.arrived(1));
         assert_eq!((cursor.acked, cursor.all), (0, true));
-        assert_eq!(cursor.figures, figures);
+        assert_eq!((cursor.figures, cursor.begun), (figures, true));
         cursor.send_figures();
-        assert_eq!(cursor.figures, Reached::default());
+        assert_eq!((cursor.figures, cursor.begun), (Reached::default(), false));
     }
 }

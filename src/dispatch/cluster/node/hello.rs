@@ -1,9 +1,9 @@
 //! Hellos: who is a member, who hears whom, and who has a name.
 
+use core::mem;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use super::action::{Action, Note, PeerId, Ready};
-use super::cursor::Reached;
 use super::machine::{Cluster, Phase};
 use super::peer::{Life, State};
 use super::settings::{JOIN_HELLO_MS, SUSPECT_HELLOS};
@@ -51,6 +51,7 @@ impl<R: Rules> Cluster<R> {
         Hello {
             uri: &self.settings.uri,
             ready: self.is_ready(),
+            started: self.started_as,
             hello_ms: self.settings.hello_ms,
             dead_ms: self.settings.dead_ms,
             wall_ms: now.wall_ms,
@@ -78,7 +79,7 @@ impl<R: Rules> Cluster<R> {
                 uri: &peer.uri,
                 incarnation: life.incarnation,
                 heard_ms: self.time_ms.saturating_sub(life.heard_ms),
-                taken: life.taken_number > 0,
+                taken: life.has_begun,
             };
             match room.checked_sub(line_bytes(&told)) {
                 Some(rest) => room = rest,
@@ -104,7 +105,7 @@ impl<R: Rules> Cluster<R> {
         }
         self.hear_of_last_life(hello);
         let place = self.place_of(message, hello, actions);
-        let Some(id) = place.filter(|id| self.is_next_hello(*id, message, actions)) else {
+        let Some(id) = place.filter(|id| self.is_next_hello(*id, message, hello, actions)) else {
             self.counts.stale += 1;
             return;
         };
@@ -129,7 +130,9 @@ impl<R: Rules> Cluster<R> {
         life.knows_us = knows_us;
         // It has forgotten this node, and what it had of its figures with it.
         let has_lost = of_us.is_some_and(|told| !told.taken);
-        if has_lost && life.cursor.figures != Reached::default() {
+        let said_so = mem::replace(&mut life.has_lost, has_lost);
+        // A hello may have been on its way while it got them.
+        if has_lost && said_so && life.cursor.begun {
             life.cursor.send_figures();
         }
         // Of a hello to an earlier life nothing follows for this one.
@@ -180,6 +183,7 @@ impl<R: Rules> Cluster<R> {
                 return None;
             }
             self.down(old, State::Dead, actions);
+            self.end_life(old, actions);
             self.peers.forget(old, time_ms);
         }
         if !self.may_ask(hello.uri, actions) {
@@ -196,6 +200,7 @@ impl<R: Rules> Cluster<R> {
                 return None;
             }
             self.down(id, State::Dead, actions);
+            self.end_life(id, actions);
             self.peers.get_mut(id)?.life = None;
         }
         Some(id)
@@ -206,15 +211,18 @@ impl<R: Rules> Cluster<R> {
         &mut self,
         id: PeerId,
         message: &Message<'_>,
+        hello: &Hello<'_>,
         actions: &mut Vec<Action>,
     ) -> bool {
         let (time_ms, is_ready) = (self.time_ms, self.is_ready());
+        // A node that joins has nothing to teach but its own acts.
+        let mut life = Life::begin(message, is_ready, time_ms);
+        self.go_on_with(&mut life);
         let Some(peer) = self.peers.get_mut(id) else {
             return false;
         };
-        // A node that joins has nothing to teach but its own acts.
-        let mut life = Life::begin(message, is_ready, time_ms);
-        if let Some(before) = &peer.life {
+        life.started = hello.started;
+        if let Some(before) = &mut peer.life {
             if before.incarnation > message.incarnation {
                 // It may have started again, with a clock that was set back: it must learn of its last life.
                 peer.hasten_hello(time_ms);
@@ -225,10 +233,17 @@ impl<R: Rules> Cluster<R> {
                     && R::is_new(message.number, before.hello_number);
             }
             life.state = before.state;
+            if life.started > 0 && life.started == before.started {
+                // It still counts the same calls.
+                life.calls = mem::take(&mut before.calls);
+            }
         }
         let restarted = life.is_alive().then(|| life.name.clone());
-        peer.life = Some(life);
-        peer.hasten_hello(time_ms);
+        self.end_life(id, actions);
+        if let Some(peer) = self.peers.get_mut(id) {
+            peer.life = Some(life);
+            peer.hasten_hello(time_ms);
+        }
         if let Some(name) = restarted {
             self.note(Some(id), Note::Restarted(name), actions);
         }

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use super::action::{Action, Command, Note, PeerId, Ready};
 use super::asked::Reloads;
+use super::orphaned::{Forgotten, Orphaned};
 use super::peer::State;
 use super::peers::Peers;
 use super::settings::{
@@ -13,6 +14,7 @@ use super::settings::{
     UNKNOWN_THERE_MS,
 };
 use crate::dispatch::cluster::state::clock::{Clock, Now};
+use crate::dispatch::cluster::state::ends::Ends;
 use crate::dispatch::cluster::state::figures::Figures;
 use crate::dispatch::cluster::state::key::{Key, NodeHash};
 use crate::dispatch::cluster::state::register::Register;
@@ -35,13 +37,21 @@ pub struct Cluster<R: Rules = Sound> {
     pub(super) node: NodeHash,
     pub(super) incarnation: u64,
     /// The incarnation with which it started.
-    started_as: u64,
+    pub(super) started_as: u64,
     pub(super) peers: Peers,
     pub(super) registers: Registers,
     /// The views of the destinations that are pinged here.
     pub(super) views: Figures<View>,
     /// The calls that are counted here.
     pub(super) calls: Figures<u32>,
+    /// The calls of lives of other nodes that are over.
+    pub(super) orphaned: Vec<Orphaned>,
+    /// When these last became fewer.
+    pub(super) faded_ms: u64,
+    /// The ends of calls that are not known here.
+    pub(super) ends: Ends,
+    /// The last messages that were taken of nodes that an operator has had forgotten: earlier ones may still come.
+    pub(super) forgotten: Vec<Forgotten>,
     pub(super) clock: Clock,
     pub(super) phase: Phase,
     /// The node's own time.
@@ -87,6 +97,8 @@ pub struct Counts {
     pub merged: u64,
     /// Messages that have arrived and were not taken, because later ones were, or because they are of or for another life.
     pub stale: u64,
+    /// Ends of calls not known here that the peers were told of.
+    pub ends_told: u64,
 }
 
 impl Cluster<Sound> {
@@ -138,6 +150,10 @@ impl<R: Rules> Cluster<R> {
             registers,
             views: Figures::default(),
             calls: Figures::default(),
+            orphaned: Vec::new(),
+            faded_ms: 0,
+            ends: Ends::default(),
+            forgotten: Vec::new(),
             clock,
             phase: Phase::Joining,
             time_ms,
@@ -190,6 +206,7 @@ impl<R: Rules> Cluster<R> {
                 let life = peer.life.as_mut();
                 if life.is_some_and(|life| life.cursor.arrived(number)) {
                     self.forget_what_all_have();
+                    self.forget_ends();
                     self.send_data(id, actions);
                 }
             }
@@ -226,11 +243,6 @@ impl<R: Rules> Cluster<R> {
         self.views.set(key, view);
     }
 
-    /// Sets how many calls are counted here for a destination. The peers get it at the next tick.
-    pub fn set_calls(&mut self, key: Key, calls: u32) {
-        self.calls.set(key, Some(calls).filter(|calls| *calls > 0));
-    }
-
     /// Takes notice of which destinations the list now has.
     pub fn set_list(&mut self, keys: impl IntoIterator<Item = Key>, actions: &mut Vec<Action>) {
         if !self.registers.set_list(keys) {
@@ -248,6 +260,7 @@ impl<R: Rules> Cluster<R> {
         }
         self.bury(actions);
         self.forget_old();
+        self.fade(actions);
         if self.phase == Phase::Joining {
             self.wait_for_peers(actions);
         }
@@ -293,6 +306,8 @@ impl<R: Rules> Cluster<R> {
             Command::Forget(name) => match self.peers.named(name) {
                 Some(id) => {
                     self.down(id, State::Dead, actions);
+                    self.forget_calls(id, name, actions);
+                    self.note_forgotten(id);
                     self.peers.forget(id, self.time_ms);
                     true
                 }
@@ -401,10 +416,13 @@ impl<R: Rules> Cluster<R> {
             life.state = State::Alive;
             let (name, uri) = (life.name.clone(), peer.uri.clone());
             actions.push(Action::NodeUp { name, uri });
+            // Those of this life count again.
+            actions.push(Action::CountedAll);
         }
     }
 
     pub(super) fn down(&mut self, id: PeerId, state: State, actions: &mut Vec<Action>) {
+        let time_ms = self.time_ms;
         let Some(peer) = self.peers.get_mut(id) else {
             return;
         };
@@ -414,9 +432,11 @@ impl<R: Rules> Cluster<R> {
         if life.is_alive() {
             let (name, uri) = (life.name.clone(), peer.uri.clone());
             actions.push(Action::NodeDown { name, uri });
+            life.ended_ms = time_ms;
         }
         life.state = state;
         life.cursor.flight = None;
+        self.forget_ends();
     }
 
     fn forget_old(&mut self) {

@@ -4,9 +4,11 @@
 //! | --- | --- |
 //! | [`action`] | What a node is to do: send, apply, log. |
 //! | [`asked`] | The reloads that were asked for. |
+//! | [`calls`] | Calls that other nodes count, and ends of calls that one of them may have counted. |
 //! | [`cursor`] | How far a peer has come with the registers of this node. |
 //! | [`hello`] | Hellos: who is a member, who hears whom, and who has a name. |
 //! | [`machine`] | A node: everything that can happen to it. |
+//! | [`orphaned`] | What is left of lives of other nodes that are over. |
 //! | [`peace`] | Where nothing is sent for a while, because sending there takes long or fails. |
 //! | [`peer`] | One other node, as this one knows it. |
 //! | [`peers`] | All other nodes that are known. |
@@ -17,9 +19,11 @@
 
 pub mod action;
 pub mod asked;
+pub mod calls;
 pub mod cursor;
 pub mod hello;
 pub mod machine;
+pub mod orphaned;
 pub mod peace;
 pub mod peer;
 pub mod peers;

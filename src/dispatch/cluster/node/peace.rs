@@ -88,6 +88,7 @@ mod tests {
         dead_ms: 5_000,
         join_wait_ms: 0,
         key: None,
+        dead_hold_ms: 10_000,
         share_states: true,
     };
 

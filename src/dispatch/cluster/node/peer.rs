@@ -50,10 +50,14 @@ pub struct Life {
     pub name: String,
     /// Which life it is.
     pub incarnation: u64,
+    /// The incarnation with which the node started; 0 if it does not say so.
+    pub started: u64,
     /// The address from which its hellos come.
     pub source: Vec<u8>,
     /// The state.
     pub state: State,
+    /// When it ceased to be a member.
+    pub ended_ms: u64,
     /// When a message came from it.
     pub heard_ms: u64,
     /// When a message came from it to one of the others, by their word.
@@ -78,12 +82,16 @@ pub struct Life {
     pub digest: Option<u64>,
     /// True if its last hello had the digest of this node's registers.
     pub same: bool,
+    /// True once the message has arrived with which its figures begin.
+    pub has_begun: bool,
     /// Its views of the destinations that it pings.
     pub views: HashMap<Key, View>,
     /// The calls that it counts for destinations.
     pub calls: HashMap<Key, u32>,
     /// How far it has come with the registers and figures of this node.
     pub cursor: Cursor,
+    /// True if its last hello says that it has taken nothing of this life of this node.
+    pub has_lost: bool,
     /// True if registers were exchanged with it since its last hello.
     pub moved: bool,
     /// True if its last hello had another digest than the one before: it gets registers from somebody.
@@ -219,8 +227,10 @@ impl Life {
         Self {
             name: message.node.to_owned(),
             incarnation: message.incarnation,
+            started: 0,
             source: Vec::new(),
             state: State::Dead,
+            ended_ms: time_ms,
             heard_ms: time_ms,
             vouched_ms: time_ms,
             hello_number: 0,
@@ -236,6 +246,8 @@ impl Life {
             views: HashMap::new(),
             calls: HashMap::new(),
             cursor: Cursor::at_start(all),
+            has_begun: false,
+            has_lost: false,
             moved: false,
             changes: false,
             differed: 0,

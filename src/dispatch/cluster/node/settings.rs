@@ -21,6 +21,8 @@ pub struct Settings {
     pub join_wait_ms: u64,
     /// The key that messages are protected with.
     pub key: Option<HmacKey>,
+    /// How long calls count that a node has counted which is dead.
+    pub dead_hold_ms: u64,
     /// True if states that operators set are shared.
     pub share_states: bool,
 }
@@ -60,6 +62,9 @@ pub const MOST_WAITS: u64 = 10;
 
 /// The longest period of hellos, and the longest time until death, that are believed of a peer.
 pub const MOST_PERIOD_MS: u64 = 10 * 60 * 1_000;
+
+/// In how many steps calls of a dead node become fewer.
+pub const FADE_STEPS: u64 = 100;
 
 /// How often the log says the same of the same peer.
 pub const NOTE_MS: u64 = 60_000;

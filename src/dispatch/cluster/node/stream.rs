@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::action::{Action, PeerId, Ready};
+use super::calls::take_ends;
 use super::cursor::{Batch, Flight, Reached};
 use super::machine::Cluster;
 use super::peer::Life;
@@ -37,19 +38,26 @@ impl<R: Rules> Cluster<R> {
         let reached = life.cursor.figures;
         let (views, views_up_to) = take(&self.views, reached.views, VIEW_BYTES, &mut room);
         let (calls, calls_up_to) = take(&self.calls, reached.calls, CALLS_BYTES, &mut room);
+        let (ends, ends_up_to) = take_ends(&self.ends, reached.ends, &mut room);
         let figures = Reached {
             views: views_up_to,
             calls: calls_up_to,
+            ends: ends_up_to,
         };
-        let needed = sends_registers || !views.is_empty() || !calls.is_empty();
+        let are_some = self.views.last() > 0 || self.calls.last() > 0;
+        let begins = are_some && !life.cursor.begun;
+        let needed =
+            begins || sends_registers || !views.is_empty() || !calls.is_empty() || !ends.is_empty();
         let flight = needed.then(|| {
             let number = self.last_number + 1;
             let content = Content::Data(Data {
                 to,
                 end: batch.end && self.is_ready(),
+                begins,
                 registers,
                 views,
                 calls,
+                ends,
             });
             let body = self.compose(number, content);
             self.send(id, number, body, actions);
@@ -57,6 +65,7 @@ impl<R: Rules> Cluster<R> {
                 number,
                 registers: sends_registers.then_some(batch),
                 figures,
+                begins,
                 sent_ms: self.time_ms,
             }
         });
@@ -172,6 +181,13 @@ impl<R: Rules> Cluster<R> {
         let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {
             return;
         };
+        if data.begins {
+            life.has_begun = true;
+            // The sender may not know any more what it has taken back.
+            actions.extend(life.views.drain().map(|(key, _)| Action::Viewed { key }));
+            let gone = life.calls.drain();
+            actions.extend(gone.map(|(key, _)| Action::Counted { key }));
+        }
         for (key, view) in &data.views {
             keep(&mut life.views, *key, *view, most);
             actions.push(Action::Viewed { key: *key });
@@ -180,6 +196,7 @@ impl<R: Rules> Cluster<R> {
             keep(&mut life.calls, *key, *calls, most);
             actions.push(Action::Counted { key: *key });
         }
+        actions.extend(data.ends.iter().cloned().map(Action::CallEnded));
     }
 
     /// Merges the registers that a peer has sent.

@@ -3,6 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`clock`] | The time, and stamps that grow along everything that was seen. |
+//! | [`ends`] | Ends of calls that this node does not know: another one may have counted them. |
 //! | [`figures`] | Values of destinations that one node alone writes, and the others only hear. |
 //! | [`key`] | Names as numbers: destinations and nodes. |
 //! | [`numbered`] | Values by destination, numbered in the order in which they changed here. |
@@ -12,6 +13,7 @@
 //! | [`view`] | The view of a destination: what a node that pings it has found. |
 
 pub mod clock;
+pub mod ends;
 pub mod figures;
 pub mod key;
 pub mod numbered;

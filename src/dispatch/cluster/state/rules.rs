@@ -33,6 +33,15 @@ pub trait Rules {
     fn is_for(incarnation: u64, own: u64) -> bool {
         incarnation == own
     }
+
+    /// Returns how many of some calls still count, so long after the node that has counted them has died. They end one
+    /// after the other, and nobody sees it: so they become fewer, evenly, until the time is over after which none is left.
+    #[must_use]
+    fn left(calls: u32, since_ms: u64, hold_ms: u64) -> u32 {
+        let left_ms = hold_ms.saturating_sub(since_ms);
+        let left = (u64::from(calls) * left_ms).div_ceil(hold_ms.max(1));
+        u32::try_from(left).unwrap_or(u32::MAX)
+    }
 }
 
 /// The decisions as they are.

@@ -1,5 +1,6 @@
 //! The content of messages.
 
+use crate::dispatch::cluster::state::ends::CallEnd;
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::cluster::state::view::View;
@@ -70,6 +71,9 @@ pub struct Hello<'m> {
     pub uri: &'m str,
     /// True if it has what the others have.
     pub ready: bool,
+    /// The incarnation with which its process started. A sender that begins another life without a start goes on to count
+    /// the same calls.
+    pub started: u64,
     /// How often it sends a hello, in milliseconds.
     pub hello_ms: u64,
     /// After how many milliseconds without a sign of life it takes another for dead.
@@ -93,7 +97,7 @@ pub struct Told<'m> {
     pub incarnation: u64,
     /// How many milliseconds ago the sender of the hello had a message from it.
     pub heard_ms: u64,
-    /// True if the sender has taken data from it in this life. Otherwise it has none of its figures.
+    /// True if the sender has the message with which the figures of this life of it begin.
     pub taken: bool,
 }
 
@@ -104,12 +108,16 @@ pub struct Data {
     pub to: u64,
     /// True if the sender is ready, and the receiver then has all that the sender has.
     pub end: bool,
+    /// True if the figures begin with this message: the receiver forgets those that it has of the sender.
+    pub begins: bool,
     /// The registers.
     pub registers: Vec<(Key, Register)>,
     /// The views of destinations that the sender pings; `None` for one that it pings no longer.
     pub views: Vec<(Key, Option<View>)>,
     /// The calls that the sender counts; `None` for none.
     pub calls: Vec<(Key, Option<u32>)>,
+    /// Ends of calls that the sender does not know.
+    pub ends: Vec<CallEnd>,
 }
 
 /// The outcome of a reload.

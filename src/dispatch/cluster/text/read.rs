@@ -11,6 +11,7 @@ use super::message::{
     Reloaded, Told, is_reason, is_word,
 };
 use crate::dispatch::cluster::state::clock::Stamp;
+use crate::dispatch::cluster::state::ends::{CallEnd, Fate, MOST_TEXT};
 use crate::dispatch::cluster::state::key::{Key, NodeHash};
 use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::cluster::state::view::View;
@@ -136,6 +137,7 @@ pub fn read(body: &[u8]) -> Result<Message<'_>, Refusal> {
             (b"L", Content::Data(data)) => {
                 data.calls.push(words.figure(|words| words.small("Calls"))?)
             }
+            (b"E", Content::Data(data)) => data.ends.extend(words.call_end()?),
             (b"M", Content::Hello(hello)) => hello.members.push(words.told()?),
             (b"T", Content::Reloaded(reloaded)) => reloaded.reason = words.reason()?,
             _ => {}
@@ -179,11 +181,13 @@ fn read_first<'m>(mut words: Words<'m>) -> Result<Message<'m>, Refusal> {
             b"k" => kind = Some(value.next("Kind")?),
             b"u" => hello.uri = value.word(MOST_URI, "URI")?,
             b"r" => hello.ready = value.number("Readiness")? != 0,
+            b"b" => hello.started = value.number("Start")?,
             b"p" => hello.hello_ms = value.number("Period")?,
             b"t" => hello.dead_ms = value.number("Time")?,
             b"w" => hello.wall_ms = value.number("Clock")?,
             b"d" => hello.digest = Some(value.number("Digest")?),
             b"o" => data.to = value.number("Incarnation")?,
+            b"f" => data.begins = value.number("Begin")? != 0,
             b"e" => data.end = value.number("End")? != 0,
             b"q" => reloaded.asked = value.number("Number")?,
             b"h" => reloaded.dests = Some(value.number("Number")?),
@@ -331,6 +335,21 @@ impl<'m> Words<'m> {
             bits: self.small("Flags")?,
             phase_ms: self.small("Phase")?,
         })
+    }
+
+    /// Reads the end of a call; `None` if only a later version knows what has become of the call.
+    fn call_end(&mut self) -> Result<Option<CallEnd>, Refusal> {
+        let fate = self.next("Fate")?;
+        let call_id = self.word(MOST_TEXT, "Call-ID")?;
+        let (from, to) = (self.word(MOST_TEXT, "Tag")?, self.word(MOST_TEXT, "Tag")?);
+        let fate = match fate {
+            b"o" => Fate::Over,
+            b"c" => Fate::Cancelled,
+            b"a" => Fate::Answered,
+            _ => return Ok(None),
+        };
+        let words = format!("{call_id} {from} {to}");
+        Ok(Some(CallEnd::of_words(fate, words)))
     }
 
     fn told(&mut self) -> Result<Told<'m>, Refusal> {

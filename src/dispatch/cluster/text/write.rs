@@ -4,6 +4,7 @@ use core::fmt::{self, Write as _};
 
 use super::hmac::{CODE_DIGITS, HmacKey};
 use super::message::{Content, Data, Hello, Message, Reloaded, Told};
+use crate::dispatch::cluster::state::ends::{CallEnd, Fate};
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::view::View;
 
@@ -18,6 +19,12 @@ pub const VIEW_BYTES: usize = "B    \n".len() + 16 + 3 * 8;
 
 /// The most bytes of the line of a count of calls.
 pub const CALLS_BYTES: usize = "L  \n".len() + 16 + 8;
+
+/// Returns the most bytes of the line of the end of a call.
+#[must_use]
+pub fn end_bytes(end: &CallEnd) -> usize {
+    "E o \n".len() + end.words().len()
+}
 
 /// Returns the text of a message, with its code if there is a key.
 #[must_use]
@@ -73,6 +80,7 @@ fn write_hello(text: &mut String, hello: &Hello<'_>) -> fmt::Result {
     let Hello {
         uri,
         ready,
+        started,
         hello_ms,
         dead_ms,
         wall_ms,
@@ -81,7 +89,7 @@ fn write_hello(text: &mut String, hello: &Hello<'_>) -> fmt::Result {
     } = hello;
     write!(
         text,
-        " u={uri} r={} p={hello_ms:x} t={dead_ms:x} w={wall_ms:x}",
+        " u={uri} r={} b={started:x} p={hello_ms:x} t={dead_ms:x} w={wall_ms:x}",
         u8::from(*ready)
     )?;
     if let Some(digest) = digest {
@@ -103,7 +111,8 @@ fn write_hello(text: &mut String, hello: &Hello<'_>) -> fmt::Result {
 }
 
 fn write_data(text: &mut String, data: &Data) -> fmt::Result {
-    writeln!(text, " o={:x} e={}", data.to, u8::from(data.end))?;
+    write!(text, " o={:x} e={}", data.to, u8::from(data.end))?;
+    text.write_str(if data.begins { " f=1\n" } else { "\n" })?;
     for (key, register) in &data.registers {
         let (stamp, node) = (register.stamp.0, register.node.0);
         let (bits, base) = (register.bits, register.base);
@@ -124,6 +133,14 @@ fn write_data(text: &mut String, data: &Data) -> fmt::Result {
             Some(calls) => writeln!(text, "L {key:x} {calls:x}")?,
             None => writeln!(text, "L {key:x} -")?,
         }
+    }
+    for end in &data.ends {
+        let fate = match end.fate {
+            Fate::Over => 'o',
+            Fate::Cancelled => 'c',
+            Fate::Answered => 'a',
+        };
+        writeln!(text, "E {fate} {}", end.words())?;
     }
     Ok(())
 }
@@ -164,6 +181,7 @@ mod tests {
         let data = Content::Data(Data {
             to: 0x192_f3a4_0001,
             end: true,
+            begins: false,
             registers: vec![(Key(0x83c1_d2e4_f5a6_0718), register)],
             views: vec![
                 (
@@ -177,10 +195,14 @@ mod tests {
                 (Key(0xb), None),
             ],
             calls: vec![(Key(0xa), Some(0x11)), (Key(0xb), None)],
+            ends: CallEnd::of(Fate::Over, b"id@host", b"tag", b"")
+                .into_iter()
+                .collect(),
         });
         let hello = Content::Hello(Hello {
             uri: "sip:192.0.2.1:5060",
             ready: true,
+            started: 0x192_f3a4_b5c6,
             hello_ms: 1_000,
             dead_ms: 5_000,
             wall_ms: 0x192_f3a4_ffff,
@@ -206,11 +228,11 @@ mod tests {
                 data,
                 "DSC 1.0 c=default n=lb1 i=192f3a4b5c6 s=1f4 k=D o=192f3a40001 e=1\n\
                 A 83c1d2e4f5a60718 192f3a4b5c60001 9f2e6a7b8c0d1e2f 4 0\n\
-                B a 2 9 1f4\nB b -\nL a 11\nL b -\n",
+                B a 2 9 1f4\nB b -\nL a 11\nL b -\nE o id@host tag /\n",
             ),
             (
                 hello,
-                "DSC 1.0 c=default n=lb1 i=192f3a4b5c6 s=1f4 k=H u=sip:192.0.2.1:5060 r=1 p=3e8 t=1388 \
+                "DSC 1.0 c=default n=lb1 i=192f3a4b5c6 s=1f4 k=H u=sip:192.0.2.1:5060 r=1 b=192f3a4b5c6 p=3e8 t=1388 \
                 w=192f3a4ffff d=abc\nM lb2 sip:192.0.2.2:5060 7 10 1\n",
             ),
             (
@@ -270,9 +292,11 @@ mod tests {
             let data = Data {
                 to: u64::MAX,
                 end: true,
+                begins: true,
                 registers: vec![(Key(u64::MAX), register); registers],
                 views: vec![(Key(u64::MAX), Some(view)); views],
                 calls: vec![(Key(u64::MAX), Some(u32::MAX)); calls],
+                ends: Vec::new(),
             };
             write(&message(Content::Data(data)), key.as_ref()).len()
         };
@@ -280,6 +304,19 @@ mod tests {
         assert!(around <= MOST_AROUND, "{around}");
         let lines = [with(1, 0, 0), with(0, 1, 0), with(0, 0, 1)].map(|bytes| bytes - around);
         assert_eq!(lines, [REGISTER_BYTES, VIEW_BYTES, CALLS_BYTES]);
+        for tag in ["", "tag"] {
+            let end = CallEnd::of(Fate::Answered, b"id", b"from", tag.as_bytes()).unwrap();
+            let bytes = end_bytes(&end);
+            let data = Data {
+                to: u64::MAX,
+                end: true,
+                begins: true,
+                ends: vec![end],
+                ..Data::default()
+            };
+            let length = write(&message(Content::Data(data)), key.as_ref()).len();
+            assert_eq!(length - around, bytes);
+        }
 
         let told = Told {
             name: &name,
@@ -292,6 +329,7 @@ mod tests {
             Content::Hello(Hello {
                 uri: &uri,
                 ready: true,
+                started: u64::MAX,
                 hello_ms: u64::MAX,
                 dead_ms: u64::MAX,
                 wall_ms: u64::MAX,

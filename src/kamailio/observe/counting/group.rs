@@ -46,6 +46,10 @@ pub static CLUSTER_REFUSED: Counter = Counter::new();
 pub static CLUSTER_MERGED: Counter = Counter::new();
 /// States of other servers that did not count here, and messages that came too late.
 pub static CLUSTER_STALE: Counter = Counter::new();
+/// Ends of calls not counted here that other servers were told of.
+pub static CLUSTER_ENDS: Counter = Counter::new();
+/// Ends of calls not counted here that nobody was told of.
+pub static CLUSTER_ENDS_DROPPED: Counter = Counter::new();
 
 /// The counters, with the names and descriptions that the server shows.
 static COUNTED: [(&CStr, &CStr, &Counter); 8] = [
@@ -84,7 +88,7 @@ static COUNTED: [(&CStr, &CStr, &Counter); 8] = [
 ];
 
 /// Those that a server has which is not alone.
-static OF_CLUSTER: [(&CStr, &CStr, &Counter); 7] = [
+static OF_CLUSTER: [(&CStr, &CStr, &Counter); 9] = [
     (
         c"cluster_sent",
         c"Messages sent to other servers of the cluster",
@@ -119,6 +123,16 @@ static OF_CLUSTER: [(&CStr, &CStr, &Counter); 7] = [
         c"cluster_stale",
         c"States of other servers that were older than those here, and messages that came too late",
         &CLUSTER_STALE,
+    ),
+    (
+        c"cluster_ends",
+        c"Ends of calls not counted here that other servers were told of",
+        &CLUSTER_ENDS,
+    ),
+    (
+        c"cluster_ends_dropped",
+        c"Ends of calls not counted here that nobody was told of",
+        &CLUSTER_ENDS_DROPPED,
     ),
 ];
 

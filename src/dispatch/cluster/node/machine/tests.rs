@@ -7,6 +7,7 @@ use super::*;
 use crate::dispatch::cluster::node::action::Answer;
 use crate::dispatch::cluster::node::peer::{Member, Shown};
 use crate::dispatch::cluster::state::clock::Stamp;
+use crate::dispatch::cluster::state::ends::{CallEnd, Fate};
 use crate::dispatch::cluster::text::hmac::HmacKey;
 use crate::dispatch::cluster::text::read::check;
 
@@ -28,6 +29,7 @@ fn settings(number: usize, peers: &[usize]) -> Settings {
         dead_ms: 5_000,
         join_wait_ms: 3_000,
         key: None,
+        dead_hold_ms: 10_000,
         share_states: true,
     }
 }
@@ -854,4 +856,207 @@ fn whoever_cannot_be_asked_or_does_not_take_it_is_named_with_the_reason() {
         (2, 0, "lb1".to_owned(), Answer::Asked),
     ];
     assert_eq!(told(&mut net), all);
+}
+
+/// Starts a node again, without anything of its last life.
+fn restart(net: &mut Net, number: usize) {
+    let now = net.now(number);
+    let again = Cluster::new(settings(number, &[1, 2]), now.wall_ms, now, [KEY], []);
+    *net.node(number) = again;
+    net.down.retain(|down| *down != number);
+}
+
+fn elsewhere(net: &Net) -> Vec<u32> {
+    net.nodes
+        .iter()
+        .map(|node| node.calls_elsewhere(KEY))
+        .collect()
+}
+
+#[test]
+fn each_node_hears_how_many_calls_the_others_count() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(2_000);
+    for (number, calls) in [(1, 5), (2, 7), (3, 11)] {
+        net.node(number).set_calls(KEY, calls);
+    }
+    net.run(100);
+    assert_eq!(elsewhere(&net), [18, 16, 12]);
+    net.node(2).set_calls(KEY, 0);
+    net.run(100);
+    assert_eq!(elsewhere(&net), [11, 16, 5]);
+    // A list without the destination takes its calls back.
+    net.node(3).keep_calls(|_| false);
+    net.run(100);
+    assert_eq!(elsewhere(&net), [0, 5, 5]);
+}
+
+#[test]
+fn calls_of_a_dead_node_become_fewer_evenly() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(2_000);
+    net.node(3).set_calls(KEY, 50);
+    net.run(100);
+    net.down.push(3);
+    net.run(5_000);
+    assert_eq!(net.seen_by(1).last().map(String::as_str), Some("-lb3"));
+    let died_ms = net.time_ms;
+    let mut last = 50;
+    for _ in 0..95 {
+        net.run(100);
+        let left = net.node(1).calls_elsewhere(KEY);
+        let right = 50.0 * (1.0 - (net.time_ms - died_ms) as f64 / 10_000.0);
+        assert!(
+            (f64::from(left) - right).abs() <= 2.0 && left <= last,
+            "{left}, not {right}"
+        );
+        last = left;
+    }
+    let said = net.said.len();
+    net.run(1_000);
+    assert_eq!(elsewhere(&net)[..2], [0, 0]);
+    let steps = |net: &Net, from: usize| {
+        let said = net.said[from..].iter();
+        said.filter(|(by, one)| *by == 1 && *one == Action::CountedAll)
+            .count()
+    };
+    assert!(steps(&net, said) > 0, "somebody is told of the last step");
+    let said = net.said.len();
+    net.run(1_000);
+    assert_eq!(steps(&net, said), 0, "nothing becomes fewer any more");
+}
+
+#[test]
+fn calls_of_a_node_that_was_only_cut_off_count_again() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(2_000);
+    net.node(3).set_calls(KEY, 50);
+    net.run(100);
+    // The first hears of it by the second.
+    net.cut = vec![(1, 3), (3, 1)];
+    net.run(20_000);
+    assert_eq!(net.node(1).calls_elsewhere(KEY), 50);
+    net.cut = vec![(1, 3), (3, 1), (2, 3), (3, 2)];
+    net.run(10_000);
+    assert!(net.node(1).calls_elsewhere(KEY) < 40);
+    net.node(3).set_calls(KEY, 60);
+    net.cut.clear();
+    net.run(2_000);
+    assert_eq!(elsewhere(&net), [60, 60, 0]);
+}
+
+#[test]
+fn a_restart_counts_nothing_twice() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(2_000);
+    net.node(3).set_calls(KEY, 50);
+    net.run(100);
+    restart(&mut net, 3);
+    net.run(1_000);
+    net.node(3).set_calls(KEY, 5);
+    net.run(100);
+    let one = net.node(1).calls_elsewhere(KEY);
+    assert!(
+        (45..=55).contains(&one),
+        "the old ones are about to end: {one}"
+    );
+    // And again: what has ended by then stays ended.
+    net.run(5_000);
+    restart(&mut net, 3);
+    net.run(1_000);
+    let one = net.node(1).calls_elsewhere(KEY);
+    assert!((15..=27).contains(&one), "{one}");
+    net.run(10_000);
+    assert_eq!(elsewhere(&net), [0, 0, 0]);
+}
+
+#[test]
+fn a_node_that_is_to_exchange_all_goes_on_to_count_its_calls() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(2_000);
+    net.node(3).set_calls(KEY, 50);
+    net.run(100);
+    let mut actions = Vec::new();
+    assert!(net.node(3).command(Command::Sync, &mut actions));
+    net.act(3, actions);
+    for _ in 0..100 {
+        net.run(20);
+        assert_eq!(elsewhere(&net), [50, 50, 0]);
+    }
+    // An operator says that calls of a node that is gone are over.
+    net.down.push(3);
+    net.run(6_000);
+    assert!(net.node(1).calls_elsewhere(KEY) > 40);
+    assert!(net.node(1).command(Command::Forget("lb3"), &mut Vec::new()));
+    assert_eq!(net.node(1).calls_elsewhere(KEY), 0);
+}
+
+fn ended(net: &Net, number: usize) -> Vec<CallEnd> {
+    let said = net.said.iter().filter(|(by, _)| *by == number);
+    let ended = said.filter_map(|(_, action)| match action {
+        Action::CallEnded(end) => Some(end.clone()),
+        _ => None,
+    });
+    ended.collect()
+}
+
+#[test]
+fn ends_of_unknown_calls_come_to_all_others() {
+    let mut net = Net::of(&[0, 0, 0]);
+    let end = |number: usize, fate| {
+        let call_id = format!("call{number}");
+        CallEnd::of(fate, call_id.as_bytes(), b"from", b"").unwrap()
+    };
+    assert!(net.node(1).tell_end(end(0, Fate::Over)), "nobody is there");
+    net.run(2_000);
+    let all: Vec<_> = (1..300).map(|number| end(number, Fate::Over)).collect();
+    for one in &all {
+        assert!(net.node(1).tell_end(one.clone()));
+    }
+    // What is lost on the way is told again.
+    net.cut = vec![(1, 2)];
+    net.run(100);
+    assert_eq!((ended(&net, 2), ended(&net, 3)), (vec![], all.clone()));
+    net.cut.clear();
+    net.run(2_500);
+    assert_eq!((ended(&net, 2), ended(&net, 3)), (all.clone(), all.clone()));
+    assert_eq!(ended(&net, 1), []);
+    assert_eq!(net.node(1).counts().ends_told, 299);
+    assert_eq!(net.node(1).ends.after(0).count(), 0, "nothing waits");
+    // Of somebody who is dead nobody waits for an answer.
+    net.down.push(3);
+    net.node(1).tell_end(end(1, Fate::Cancelled));
+    net.run(6_000);
+    assert_eq!(net.node(1).ends.after(0).count(), 0);
+    let mut told = 0;
+    while net.node(1).tell_end(end(told, Fate::Answered)) {
+        told += 1;
+    }
+    assert_eq!(told, 2_000, "so many in a second, and no more");
+    net.run(1_000);
+    assert_eq!(ended(&net, 2).len(), 300 + told);
+}
+
+#[test]
+fn a_figure_that_is_taken_back_while_a_peer_is_forgotten_does_not_stay() {
+    for forgets in [true, false] {
+        let mut net = Net::of(&[0, 0]);
+        net.run(2_000);
+        net.node(1).set_calls(KEY, 2);
+        net.node(1).set_view(KEY, Some(VIEW));
+        net.run(100);
+        assert_eq!(net.figures(2, 1), (Some(VIEW), Some(2)));
+        let mut actions = Vec::new();
+        if forgets {
+            net.node(1).command(Command::Forget("lb2"), &mut actions);
+        } else {
+            // The receiver begins another life, and what is sent to the one before is lost.
+            net.node(2).command(Command::Sync, &mut actions);
+        }
+        net.node(1).set_calls(KEY, 0);
+        net.node(1).set_view(KEY, None);
+        net.run(3_000);
+        assert_eq!(net.figures(2, 1), (None, None), "{forgets}");
+        assert_eq!(net.node(2).calls_elsewhere(KEY), 0);
+    }
 }

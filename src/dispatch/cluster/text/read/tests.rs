@@ -57,6 +57,7 @@ fn what_is_written_is_read() {
     let hello = Hello {
         uri: "sip:192.0.2.1:5060",
         ready: true,
+        started: 7,
         hello_ms: 1_000,
         dead_ms: 5_000,
         wall_ms: 1 << 40,
@@ -75,6 +76,7 @@ fn what_is_written_is_read() {
         Content::Data(Data {
             to: 77,
             end: true,
+            begins: true,
             registers: registers[..MOST_REGISTERS].to_vec(),
             ..Data::default()
         }),
@@ -91,6 +93,10 @@ fn what_is_written_is_read() {
                 (Key(2), None),
             ],
             calls: vec![(Key(u64::MAX), Some(u32::MAX)), (Key(3), None)],
+            ends: [Fate::Over, Fate::Cancelled, Fate::Answered]
+                .into_iter()
+                .filter_map(|fate| CallEnd::of(fate, b"id@192.0.2.1", b"from", b""))
+                .collect(),
             ..Data::default()
         }),
         Content::Leave,
@@ -113,10 +119,11 @@ fn what_is_written_is_read() {
 #[test]
 fn what_a_later_version_adds_is_skipped() {
     let text = "DSC 1.7 c=default new n=lb1 i=a x=? s=1f4 k=D e=1 =\nY 1 2 3\n\
-        A 7 120001 9f 4 c later 5\nB 7 1 2 3 4\nB 8 - 5\nL 9 1 -\nA\u{e9} 1\nM lb2 sip:b 1 2\nQ\n";
+        A 7 120001 9f 4 c later 5\nB 7 1 2 3 4\nB 8 - 5\nL 9 1 -\nE o id / t later\nE later id f t\nA\u{e9} 1\nM lb2 sip:b 1 2\nQ\n";
     let data = Content::Data(Data {
         to: 0,
         end: true,
+        begins: false,
         registers: vec![(Key(7), register(4))],
         views: vec![
             (
@@ -130,6 +137,9 @@ fn what_a_later_version_adds_is_skipped() {
             (Key(8), None),
         ],
         calls: vec![(Key(9), Some(1))],
+        ends: CallEnd::of(Fate::Over, b"id", b"", b"t")
+            .into_iter()
+            .collect(),
     });
     assert_eq!(read(text.as_bytes()), Ok(message(data)));
     let text = format!("{FIRST}X\nA what\n");
@@ -198,6 +208,7 @@ fn a_problem_is_named_with_its_place() {
         (format!("{FIRST}D e=1\nA 7  120001 9f 4 c\n"), 2, 5, "Stamp"),
         (format!("{FIRST}D e=1\nB 7 1 2\n"), 2, 8, "Phase"),
         (format!("{FIRST}D e=1\nL 7\n"), 2, 4, "Calls"),
+        (format!("{FIRST}D e=1\nE o id f\n"), 2, 9, "Tag"),
         (format!("{FIRST}D e=1\n\nA 7 1 9f 4 c\n"), 2, 1, "Letter"),
         (
             format!("{FIRST}H u=sip:a\nM lb2 sip:b 1 g\n"),

@@ -601,7 +601,10 @@ fn calls_counted_elsewhere() {
     quiet(|| {
         let pinned = desk.farm.pin(0);
         let view = pinned.view(1).unwrap();
-        let loads: Vec<u32> = view.dests().map(|dest| dest.record().whole_load()).collect();
+        let loads: Vec<u32> = view
+            .dests()
+            .map(|dest| dest.record().whole_load())
+            .collect();
         assert_eq!(loads.iter().sum::<u32>(), 2, "one here and one elsewhere");
         let least = loads.iter().min();
         let first = loads.iter().position(|load| Some(load) == least);
