@@ -61,6 +61,7 @@ families! {
     ClusterNodes Gauge "cluster_nodes" "Servers of the cluster that are alive, with this one.";
     ClusterMessages Counter "cluster_messages_total" "Messages to other servers of the cluster and from them, with counters.";
     ClusterRefused Counter "cluster_refused_total" "Messages and states that were refused, here or by other servers, with counters.";
+    ClusterEnds Counter "cluster_call_ends_total" "Ends of calls not counted here, by whether other servers were told, with counters.";
     DestinationsOmitted Gauge "destinations_omitted" "Destinations without metrics of their own, by metrics_destinations.";
     SetInfo Gauge "set_info" "Always 1; the name of a set, by set_name.";
     SetDestinations Gauge "set_destinations" "Destinations of a set, by state.";
@@ -73,6 +74,7 @@ families! {
     DestinationInfo Gauge "destination_info" "Always 1; the labels are of the list: priority, and what metrics_attrs names.";
     DestinationChanged Gauge "destination_state_change_timestamp_seconds" "When the state was last set.";
     DestinationCalls Gauge "destination_calls" "Calls that are counted at the destination.";
+    DestinationCallsElsewhere Gauge "destination_calls_elsewhere" "Calls that other servers of the cluster count at the destination.";
     DestinationCallsLimit Gauge "destination_calls_limit" "The most calls that the destination takes, by maxload.";
     DestinationSelections Counter "destination_selections_total" "How often it was chosen, first or by failover, with counters 2.";
     DestinationFailovers Counter "destination_failovers_total" "How often it was left for the next one, with counters 2.";

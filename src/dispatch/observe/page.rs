@@ -171,8 +171,10 @@ pub struct Row {
     pub for_s: Option<u64>,
     /// Why it is in its state.
     pub why: String,
-    /// Its calls.
+    /// Its calls; with those of other servers, if these are counted together.
     pub calls: u32,
+    /// Its calls through this server, if calls are counted together.
+    pub calls_here: Option<u32>,
     /// The calls that it may have; 0 for no limit.
     pub maxload: i32,
     /// How often it was selected, if that is counted.
@@ -267,14 +269,18 @@ impl Set {
 
 impl Row {
     fn json(&self) -> Value {
-        json!({
+        let mut row = json!({
             "set": self.set, "set_name": self.set_name, "uri": self.uri, "duid": self.duid, "socket": self.socket,
             "desc": self.desc, "attrs": self.attrs, "state": self.state, "letters": self.letters, "up": self.up,
             "for_s": self.for_s, "why": self.why, "calls": self.calls, "maxload": self.maxload,
             "selections": self.selections, "failovers": self.failovers, "pings": self.pings,
             "pings_failed": self.pings_failed, "round_trip_ms": self.round_trip_ms, "priority": self.priority,
             "weight": self.weight, "rweight": self.rweight,
-        })
+        });
+        if let (Some(calls), Some(row)) = (self.calls_here, row.as_object_mut()) {
+            row.insert("calls_here".into(), calls.into());
+        }
+        row
     }
 }
 
@@ -396,6 +402,7 @@ mod tests {
             for_s: Some(u64::MAX),
             why: text(bytes),
             calls: u32::MAX,
+            calls_here: Some(u32::MAX),
             maxload: i32::MIN,
             selections: Some(u64::MAX),
             failovers: None,

@@ -268,6 +268,15 @@ fn of_cluster(add: &mut Adder<'_>, module: &Module) {
     if let Some(refused) = group::CLUSTER_REFUSED.sum() {
         add.one(Id::ClusterRefused, refused);
     }
+    if module.settings.tells_ends() {
+        let results = [
+            (r#"result="told""#, &group::CLUSTER_ENDS),
+            (r#"result="dropped""#, &group::CLUSTER_ENDS_DROPPED),
+        ];
+        let counted = results.into_iter();
+        let counted = counted.filter_map(|(labels, counter)| Some((labels, counter.sum()?)));
+        add.all(Id::ClusterEnds, counted);
+    }
 }
 
 fn of_sets(add: &mut Adder<'_>, module: &Module, sets: &[(SetId, &View)]) {
@@ -375,6 +384,10 @@ fn of_destinations(add: &mut Adder<'_>, module: &Module, rows: &[Row<'_>]) {
     if module.calls.is_some() {
         let calls = all().map(|(labels, row)| (labels, row.dest.record().load()));
         add.all(Id::DestinationCalls, calls);
+        if settings.shares_load() {
+            let elsewhere = all().map(|(labels, row)| (labels, row.dest.record().elsewhere()));
+            add.all(Id::DestinationCallsElsewhere, elsewhere);
+        }
         let limits = all().filter(|(_, row)| row.dest.maxload != 0);
         let limits = limits.map(|(labels, row)| (labels, row.dest.maxload.max(0)));
         add.all(Id::DestinationCallsLimit, limits);

@@ -259,6 +259,12 @@ impl Call<'_> {
             .expect("a final reply to the BYE")
     }
 
+    /// As [`Call::bye`], through another server.
+    pub fn bye_at(mut self, dest: SocketAddr) -> Message {
+        self.dest = dest;
+        self.bye()
+    }
+
     /// As [`Call::bye`]; `None` when `limit` passes.
     pub fn try_bye(self, limit: Duration) -> Option<Message> {
         let bye = self.invite.in_dialog("BYE", 2, &self.reply);

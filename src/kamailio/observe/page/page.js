@@ -139,7 +139,7 @@ const COLUMNS = [
 	{ name: "State", sort: "state", cell: (row) => [mark(row.state, WORDS[row.state], row.letters)] },
 	{ name: "For", sort: "for", number: true, cell: (row) => [row.for_s === null ? "" : age(row.for_s)] },
 	{ name: "Why", className: "why", cell: (row) => [row.why] },
-	{ name: "Calls", sort: "-calls", number: true, has: "calls", cell: (row) => [number(row.calls), row.maxload > 0 ? make("small", "", ` / ${number(row.maxload)}`) : ""] },
+	{ name: "Calls", sort: "-calls", number: true, has: "calls", cell: (row) => [number(row.calls), row.maxload > 0 ? make("small", "", ` / ${number(row.maxload)}`) : "", row.calls_here === undefined ? "" : make("small", "", ` (${number(row.calls_here)} here)`)] },
 	{ name: "Selections", sort: "-selections", number: true, has: "counters", cell: (row) => {
 		const now = rate(row.key);
 		return [number(row.selections), now === null ? "" : make("small", "", ` ${fixed(now)}/s`)];

@@ -69,7 +69,7 @@ pub fn data(module: &Module, find: &Find) -> Result<Data, NoMemory> {
             let facts = facts(module, id, dest);
             set.tally.count(facts.shown);
             set.up += u32::from(facts.is_up);
-            set.calls += u64::from(dest.record().load());
+            set.calls += u64::from(dest.record().whole_load());
             counters |= dest.record().counted().is_some();
             weights |= dest.weight() != 0 || dest.rweight() != 0;
             if is_asked && find.finds(&facts) {
@@ -130,7 +130,7 @@ fn key<'d>(sort: Sort, facts: &Facts<'d>, dest: &'d Dest) -> Key<'d> {
         Sort::Set => facts.set.into(),
         // Whose state was set last has it for the shortest time.
         Sort::For => -number(record.cause().1),
-        Sort::Calls => record.load().into(),
+        Sort::Calls => record.whole_load().into(),
         Sort::Selections => counted(dest, DestCounts::selections),
         Sort::Failovers => counted(dest, DestCounts::failovers),
         Sort::PingsFailed => number(record.health().map_or(0, Health::pings_failed)),
@@ -192,7 +192,8 @@ fn row(module: &Module, nodes: &Names<'_>, dest: &Dest) -> Row {
         up: module.store.rules().usable(state),
         for_s: since_ms.map(|since| now_ms().saturating_sub(since) / 1_000),
         why: reason(module, nodes, dest),
-        calls: record.load(),
+        calls: record.whole_load(),
+        calls_here: module.settings.shares_load().then(|| record.load()),
         maxload: dest.maxload,
         selections: record.counted().map(DestCounts::selections),
         failovers: record.counted().map(DestCounts::failovers),

@@ -103,6 +103,7 @@ impl Nodes {
             .param("ds_hash_initexpire", 6)
             .param("ds_hash_expire", 10)
             .param("ds_hash_check_interval", 1)
+            .param("ds_dmq_dead_hold", 5)
             .param("ds_ping_interval", 1)
             .param("ds_probing_mode", 1)
     }
