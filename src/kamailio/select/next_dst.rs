@@ -37,11 +37,11 @@ pub fn next(msg: &mut Message, target: Target) -> ScriptRet {
     if trace::is_watched(module) {
         let is_counted =
             settings.counters == Counters::Each || settings.count_calls != CountCalls::Off;
-        if is_counted || settings.passive.is_some() {
+        if is_counted || settings.passive.is_some() || trace::is_gated(module) {
             return go_on_and_count(module, msg, target);
         }
     }
-    let result = go_on(module, msg, target);
+    let result = go_on(module, msg, target, false);
     if result == ScriptRet::OK {
         failed_over();
     }
@@ -58,7 +58,7 @@ fn failed_over() {
 #[inline(never)]
 fn go_on_and_count(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
     let left = place(module, msg);
-    let result = go_on(module, msg, target);
+    let result = go_on(module, msg, target, trace::is_gated(module));
     if result == ScriptRet::OK {
         failed_over();
         if let Some((left, reached)) = left.zip(place(module, msg)) {
@@ -95,7 +95,9 @@ fn watch_sent(module: &Module, msg: &Message, target: Target, place: &Place) {
     }
 }
 
-fn go_on(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
+/// Goes on; where destinations are `gated`, to the next one that takes the request.
+#[inline(always)]
+fn go_on(module: &Module, msg: &mut Message, target: Target, gated: bool) -> ScriptRet {
     if module.settings.on_demand() {
         if let Some(result) = next_on_demand(module, msg, target) {
             return result;
@@ -106,7 +108,7 @@ fn go_on(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
         && results
             .current(msg)
             .is_some_and(|current| current.duid.is_some());
-    if by_load || trace::is_gated(module) {
+    if by_load || gated {
         return next_admitted(module, msg, target, by_load);
     }
     results.drop_current(msg);

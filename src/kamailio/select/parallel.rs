@@ -75,7 +75,11 @@ fn fork(
     counts::selected(view, first);
     let limit = request.limit().unwrap_or(usize::MAX);
     let watched = trace::is_watched(module);
-    let mut forked = vec![dest];
+    // Nobody asks for them without a gate.
+    let mut forked = Vec::new();
+    if watched {
+        forked.push(dest);
+    }
     let mut from = first + 1;
     for _ in 1..limit {
         let Some(at) = next(from) else {
@@ -88,9 +92,12 @@ fn fork(
         group::SELECTIONS.count();
         if watched {
             counts::selected(view, at);
+            forked.push(dest);
         }
-        forked.push(dest);
         from = at + 1;
+    }
+    if !watched {
+        return Ok(true);
     }
     if let Some(dest) = request
         .trial(module, msg, view)

@@ -65,10 +65,10 @@ fn select_open(module: &Module, msg: &mut Message, request: &Request) -> ScriptR
     let sent = module
         .store
         .try_set(Module::process(), request.set, |view| {
-            let open = || choose_open(view, |at| view.passes_over(at, now_us));
-            let choice = open()?;
+            let choice = choose_open(view, |at| view.passes_over(at, now_us))?;
             if trace::is_watched(module) {
                 if trace::is_gated(module) {
+                    let open = || choose_open(view, |at| view.passes_over(at, now_us));
                     let turns = core::iter::from_fn(open).take(view.candidate_count());
                     let (choice, turns) =
                         slow_start::pass_over(module, msg, 64, view, None, choice, turns);
