@@ -1,7 +1,4 @@
-//! Tests of some nodes whose messages arrive at once. The simulator tries everything else. They go on for so many ticks
-//! that Miri takes hours, and it would find nothing: the nodes have no unsafe code.
-
-#![cfg(not(miri))]
+//! Tests of some nodes whose messages arrive at once. The simulator tries everything else.
 
 use super::*;
 use crate::dispatch::cluster::node::action::Answer;
