@@ -28,6 +28,7 @@ const RULES: Rules = Rules {
     counted: false,
     shared: false,
     rates: false,
+    ping_words: false,
 };
 /// State bit: disabled.
 const DISABLED: u32 = 4;

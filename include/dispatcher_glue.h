@@ -130,6 +130,7 @@ struct glue_modparams {
 	int ds_dmq_load;
 	int ds_dmq_calls;
 	int ds_dmq_dead_hold;
+	int ds_dmq_probing;
 	int ds_dmq_hello;
 	int ds_dmq_dead_time;
 	int ds_dmq_join_wait;

@@ -30,6 +30,11 @@ pub struct Figures {
     /// Calls, and ends of them that came to another server.
     pub calls: u64,
     pub ends_elsewhere: u64,
+    /// Pings that were sent, and that were spared.
+    pub pings: u64,
+    pub spared: u64,
+    /// How much longer than an interval nobody has pinged a destination, at most.
+    pub longest_gap_ms: u64,
     /// The longest message.
     pub longest_bytes: usize,
     /// The most registers and peers that a node had.
@@ -69,6 +74,9 @@ impl AddAssign for Figures {
         self.reloads += other.reloads;
         self.calls += other.calls;
         self.ends_elsewhere += other.ends_elsewhere;
+        self.pings += other.pings;
+        self.spared += other.spared;
+        self.longest_gap_ms = self.longest_gap_ms.max(other.longest_gap_ms);
         self.longest_bytes = self.longest_bytes.max(other.longest_bytes);
         self.most_registers = self.most_registers.max(other.most_registers);
         self.most_peers = self.most_peers.max(other.most_peers);
@@ -103,6 +111,11 @@ impl fmt::Display for Figures {
             self.reloads,
             self.cuts,
             self.splits
+        )?;
+        writeln!(
+            f,
+            "{} pings, {} spared; at most {} ms longer than an interval without one",
+            self.pings, self.spared, self.longest_gap_ms
         )?;
         writeln!(
             f,

@@ -77,6 +77,12 @@ impl<R: Rules> World<R> {
                 self.command(server, Command::Leave);
             }
             Incident::Sync(server) => self.command(server, Command::Sync),
+            Incident::StopPings(server, ms) => {
+                self.servers[server].pinger.stuck_until_ms = self.time_ms + ms;
+            }
+            Incident::Gateway(..) | Incident::Reach(..) | Incident::Isolate(..) => {
+                self.gateway_incident(&incident);
+            }
             Incident::Forget(server, other) => {
                 let name = self.servers[other].settings.node.clone();
                 self.servers[server]
@@ -84,6 +90,24 @@ impl<R: Rules> World<R> {
                     .retain(|(sender, _, _), _| *sender != name);
                 self.command(server, Command::Forget(&name));
             }
+        }
+    }
+
+    fn gateway_incident(&mut self, incident: &Incident) {
+        let Some(gateways) = &mut self.gateways else {
+            return;
+        };
+        match *incident {
+            Incident::Gateway(key, true) => _ = gateways.dead.remove(&key),
+            Incident::Gateway(key, false) => _ = gateways.dead.insert(key),
+            Incident::Reach(server, key, true) => _ = gateways.cut.remove(&(server, key)),
+            Incident::Reach(server, key, false) => _ = gateways.cut.insert((server, key)),
+            Incident::Isolate(server, reaches) => {
+                gateways.cut.retain(|(from, _)| *from != server);
+                let keys = self.servers[server].list.keys().filter(|_| !reaches);
+                gateways.cut.extend(keys.map(|&key| (server, key)));
+            }
+            _ => {}
         }
     }
 

@@ -45,7 +45,9 @@ pub fn judge<R: Rules>(servers: &[Server<R>], acts: &[Act]) -> Result<(), String
             return Err(format!("{name} is not ready"));
         }
         let mut peers = node.members().filter(|member| member.state == Shown::Ready);
-        if node.is_sending() || peers.any(|member| !member.same || member.behind > 0) {
+        // Views of destinations are sent at any time.
+        let is_sending = node.is_sending() && server.pinger.is_idle();
+        if is_sending || peers.any(|member| !member.same || member.behind > 0) {
             return Err(format!("{name} does not know yet that all have the same"));
         }
         let expected = states(server);

@@ -11,6 +11,7 @@
 //! | [`judge`] | What must hold. |
 //! | [`many`] | Many seeds, on all processors. |
 //! | [`network`] | Messages on their way: lost, doubled, late, cut off. |
+//! | [`pings`] | Pings: each server has a process that pings. |
 //! | [`plan`] | What a seed says: nodes, lists, weather, and what happens. |
 //! | [`server`] | A server: a node, its list, and what it has applied. |
 //! | [`transport`] | What nodes send: from one to the other, and its answer back. |
@@ -24,6 +25,7 @@ mod incidents;
 pub mod judge;
 pub mod many;
 pub mod network;
+pub mod pings;
 pub mod plan;
 pub mod server;
 mod transport;

@@ -16,6 +16,8 @@ pub struct Plan {
     pub lists: Vec<List>,
     pub skews_ms: Vec<i64>,
     pub keys: Vec<Key>,
+    /// Destinations are pinged, in some of the seeds.
+    pub gateways: bool,
     pub rounds: Vec<Round>,
 }
 
@@ -66,6 +68,14 @@ pub enum Incident {
     Ends(usize, u32),
     Leave(usize),
     Sync(usize),
+    /// A gateway answers, or does not.
+    Gateway(Key, bool),
+    /// A server reaches a gateway, or does not.
+    Reach(usize, Key, bool),
+    /// A server reaches no gateway, or all.
+    Isolate(usize, bool),
+    /// The process of a server that pings is stopped for some time.
+    StopPings(usize, u64),
     /// The first one forgets the second one.
     Forget(usize, usize),
 }
@@ -111,6 +121,7 @@ impl Plan {
             lists: lists(servers, &keys, &mut random),
             skews_ms: vec![0; servers],
             keys,
+            gateways: !many,
             rounds: Vec::new(),
         };
         if many {
@@ -185,6 +196,11 @@ impl Plan {
             };
             incidents.push((random.random_range(0..ms), calls));
         }
+        if self.gateways {
+            for _ in 0..random.random_range(0..=6) {
+                incidents.push((random.random_range(0..ms), self.trouble(random)));
+            }
+        }
         let absent = random
             .random_bool(0.2)
             .then(|| random.random_range(1..servers));
@@ -193,6 +209,19 @@ impl Plan {
             weather,
             incidents,
             absent,
+        }
+    }
+
+    /// Returns something that happens to gateways, or to a process that pings.
+    fn trouble(&self, random: &mut SmallRng) -> Incident {
+        let server = random.random_range(0..self.settings.len());
+        let key = self.keys[random.random_range(0..self.keys.len())];
+        let answers = random.random_bool(0.6);
+        match random.random_range(0..10) {
+            0..4 => Incident::Gateway(key, answers),
+            4..6 => Incident::Reach(server, key, answers),
+            6..8 => Incident::Isolate(server, random.random()),
+            _ => Incident::StopPings(server, random.random_range(500..6_000)),
         }
     }
 

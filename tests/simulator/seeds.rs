@@ -4,7 +4,9 @@ use std::io::Write;
 
 use dispatcher::dispatch::cluster::state::rules::{Rules, Sound};
 use dispatcher_simulator::calm::measure;
-use dispatcher_simulator::faults::{EternalCalls, LostTieBreak, OtherLife, OtherList, StaleNumber};
+use dispatcher_simulator::faults::{
+    EternalCalls, LostTieBreak, OtherLife, OtherList, StaleNumber, StaleWord,
+};
 use dispatcher_simulator::many::{Failure, run_all};
 
 /// Prints lines that the test runner does not capture.
@@ -112,4 +114,10 @@ fn calls_that_count_for_ever_are_found() {
 fn registers_for_an_earlier_life_that_are_taken_are_found() {
     let wrong = found::<OtherLife>();
     assert!(wrong.contains("is ready with"), "{wrong}");
+}
+
+#[test]
+fn the_word_of_a_member_that_no_longer_pings_is_found() {
+    let wrong = found::<StaleWord>();
+    assert!(wrong.contains("nobody has pinged"), "{wrong}");
 }

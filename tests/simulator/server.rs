@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::pings::Pinger;
 use dispatcher::dispatch::cluster::node::action::{Action, Note, Ready};
 use dispatcher::dispatch::cluster::node::machine::Cluster;
 use dispatcher::dispatch::cluster::node::settings::Settings;
@@ -41,6 +42,8 @@ pub struct Server<R: Rules> {
     pub calls: Calls,
     /// What its file has: registers as they were some time ago.
     pub kept: Registers,
+    /// The process that pings.
+    pub pinger: Pinger,
     /// Until when it is stopped, and whether only its process is.
     pub stopped_until_ms: u64,
     pub only_process: bool,
@@ -72,6 +75,7 @@ impl<R: Rules> Server<R> {
         let node = Cluster::with_rules(self.settings.clone(), now.wall_ms, now, listed, kept);
         self.node = Some(node);
         self.stopped_until_ms = 0;
+        self.pinger = Pinger::default();
         self.taken.clear();
         self.calls = Calls::default();
         self.reload(self.list.clone());

@@ -59,6 +59,8 @@ impl<R: Rules> World<R> {
                         );
                     }
                 }
+                Action::Viewed { key } => _ = self.servers[server].pinger.viewed.insert(key),
+                Action::Believed => self.servers[server].pinger.all_viewed = true,
                 Action::Changed { key, register } => self.servers[server].apply(key, register),
                 Action::Counted { key } => self.servers[server].follow_calls(key),
                 Action::CountedAll => {
@@ -121,9 +123,10 @@ impl<R: Rules> World<R> {
         self.figures.messages += 1;
         self.figures.bytes += body.len() as u64;
         self.figures.longest_bytes = self.figures.longest_bytes.max(body.len());
+        let has = |letters: &[u8]| body.windows(letters.len()).any(|part| part == letters);
         let is_data = body.windows(5).take(400).any(|five| five == b" k=D ");
-        // Counts of calls follow one by one, and may say the same again.
-        if is_data && body.windows(3).any(|three| three == b"\nA ") {
+        // Those with registers, or the end of them; and not those with figures alone.
+        if is_data && (has(b" e=1") || has(b"\nA ")) {
             self.data_messages += 1;
             self.data_bytes += body.len() as u64;
         }

@@ -12,6 +12,7 @@ use crate::calls::{self, Calls, Told};
 use crate::figures::{Figures, Longest};
 use crate::judge::{self, Act};
 use crate::network::{FAIR, Network, Request};
+use crate::pings::{Gateways, Pinger};
 use crate::plan::{Incident, Memory, Plan, Round};
 use crate::server::{Registers, Server};
 
@@ -62,6 +63,7 @@ pub struct World<R: Rules> {
     pub(crate) network: Network,
     pub(crate) requests: Vec<Request>,
     pub(crate) inboxes: Vec<usize>,
+    pub(crate) gateways: Option<Gateways>,
     pub(crate) acts: Vec<Act>,
     pub(crate) keys: Vec<Key>,
     /// Ends that were told.
@@ -100,6 +102,7 @@ impl<R: Rules> World<R> {
             applied: BTreeMap::new(),
             calls: Calls::default(),
             kept: Registers::new(),
+            pinger: Pinger::default(),
             stopped_until_ms: 0,
             only_process: false,
             moves: 0,
@@ -123,6 +126,7 @@ impl<R: Rules> World<R> {
                 cut: BTreeSet::new(),
             },
             requests: Vec::new(),
+            gateways: plan.gateways.then(|| Gateways::of(seed)).flatten(),
             acts: Vec::new(),
             keys: plan.keys.clone(),
             told: Vec::new(),
@@ -179,7 +183,8 @@ impl<R: Rules> World<R> {
         self.events
             .retain(|_, event| !matches!(event, Event::Happen(_)));
         // All run again.
-        let stopped = self.servers.iter().map(|server| server.stopped_until_ms);
+        let stopped = self.servers.iter();
+        let stopped = stopped.map(|one| one.stopped_until_ms.max(one.pinger.stuck_until_ms));
         self.run_until(stopped.max().unwrap_or(0).max(self.time_ms))?;
         self.say(|| format!("quiet; absent: {:?}", round.absent));
         self.network.weather = FAIR;
@@ -227,7 +232,10 @@ impl<R: Rules> World<R> {
                 equal_ms = Some(took_ms);
             }
             let judged = judge::judge(&self.servers, &self.acts);
-            match judged.and_then(|()| calls::judge(&self.servers, &self.told)) {
+            match judged
+                .and_then(|()| calls::judge(&self.servers, &self.told))
+                .and_then(|()| self.judge_pings())
+            {
                 Ok(()) => break,
                 Err(wrong) if took_ms >= MOST_CALM_MS => {
                     return Err(format!("after {MOST_CALM_MS} ms of calm: {wrong}"));
@@ -256,6 +264,7 @@ impl<R: Rules> World<R> {
         self.run_until(self.time_ms + STILL_MS)?;
         judge::judge(&self.servers, &self.acts)
             .and_then(|()| calls::judge(&self.servers, &self.told))
+            .and_then(|()| self.judge_pings())
             .map_err(|wrong| format!("no longer well: {wrong}"))?;
         self.told.clear();
         match self.data_messages - before {
@@ -299,14 +308,22 @@ impl<R: Rules> World<R> {
             return;
         }
         if let Some(ms) = self.stopped_for(server) {
+            // If only the process is stopped, the one that pings goes on.
+            if self.servers[server].only_process {
+                self.ping(server);
+                return self.after(ms.min(100), Event::Tick { server, life });
+            }
             return self.after(ms, Event::Tick { server, life });
         }
+        self.tell_pings(server);
         let mut actions = Vec::new();
         let now = self.servers[server].now(self.time_ms);
         if let Some(node) = &mut self.servers[server].node {
             node.tick(now, &mut actions);
         }
         self.act(server, actions);
+        self.show_relied(server);
+        self.ping(server);
         let ms = self.random.random_range(20..=100);
         self.after(ms, Event::Tick { server, life });
     }

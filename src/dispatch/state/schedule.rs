@@ -103,6 +103,24 @@ impl<K: Copy> Schedule<K> {
         Some((key, next))
     }
 
+    /// Moves a thing that was taken a moment ago, and is due again at `next`, to another time. It keeps that place.
+    pub fn put_off(&mut self, key: K, next: u64, to: u64)
+    where
+        K: PartialEq,
+    {
+        let first = self.queue.partition_point(|(due, _)| *due < next);
+        let mut at_next = self
+            .queue
+            .range(first..)
+            .take_while(|(due, _)| *due == next);
+        let Some(place) = at_next.position(|(_, other)| *other == key) else {
+            return;
+        };
+        self.queue.remove(first + place);
+        let place = self.queue.partition_point(|(due, _)| *due <= to);
+        self.queue.insert(place, (to, key));
+    }
+
     /// Moves late things by whole periods to now or later, so that no burst follows.
     fn skip_missed(&mut self, now: u64) {
         for (due, _) in &mut self.queue {

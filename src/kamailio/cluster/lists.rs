@@ -2,7 +2,9 @@
 
 use core::ptr;
 
+use super::pings::Pinging;
 use crate::dispatch::cluster::state::key::{Identity, Key};
+use crate::dispatch::cluster::state::view::View as Viewed;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::seen::{Happened, Look, Seen};
 use crate::dispatch::state::transition::State;
@@ -42,6 +44,8 @@ pub struct Entry {
     pub again: bool,
     /// The calls that were counted for it when these were last looked at.
     calls: u32,
+    /// What the others know of the pings of this server.
+    pub told: Option<Viewed>,
 }
 
 /// The destinations of the lists, as they were at one version of them.
@@ -53,6 +57,19 @@ pub struct Lists {
     entries: Vec<Entry>,
     /// Their places by their keys.
     places: Vec<(Key, u32)>,
+}
+
+/// Something that a walk finds of a destination.
+pub enum Found {
+    /// Somebody has set its state.
+    Act {
+        /// The flags that it is to have.
+        flags: State,
+        /// The flags for which the list asks.
+        base: u32,
+    },
+    /// The view of this server has changed; `None` if it pings it no longer.
+    View(Option<Viewed>),
 }
 
 /// The findings of a walk.
@@ -104,14 +121,15 @@ impl Lists {
         self.places.iter().map(|(key, _)| *key)
     }
 
-    /// Goes through all destinations, and tells `on_act` of each whose state somebody has set: which flags.
+    /// Goes through all destinations, and tells what is found.
     ///
     /// # Errors
     /// [`NoMemory`]. Acts may be left that the next walk finds.
     pub fn walk(
         &mut self,
         module: &Module,
-        mut on_act: impl FnMut(Key, &Dest, State, u32),
+        pinging: Option<&Pinging>,
+        mut on: impl FnMut(Key, &Dest, Found),
     ) -> Result<Walked, NoMemory> {
         // Before the pin: a view that is published after it has another address than those before, or another version.
         let version = module.store.version();
@@ -131,7 +149,13 @@ impl Lists {
             };
             let happened = now.since(&entry.seen, look);
             if let (Happened::Act(flags), Some(key)) = (happened, entry.key) {
-                on_act(key, dest, flags, now.base);
+                let base = now.base;
+                on(key, dest, Found::Act { flags, base });
+            }
+            let view = pinging.and_then(|pinging| pinging.view(dest.record(), entry.told));
+            if let Some(key) = entry.key.filter(|_| view != entry.told) {
+                entry.told = view;
+                on(key, dest, Found::View(view));
             }
             // A destination that was taken out and added again between two looks has a new record.
             let has_no_register = || {
@@ -228,17 +252,18 @@ impl Lists {
             for (key, dest) in keys_of(id, view).into_iter().zip(view.dests()) {
                 let known = self.entry(key);
                 let calls = known.map_or(0, |entry| entry.calls);
-                let known = known.map(|entry| (entry.seen, entry.again));
+                let known = known.map(|entry| (entry.seen, entry.again, entry.told));
                 if known.is_none() {
                     walked.relisted.push(key);
                 }
                 let now = look_at(module, dest.record());
-                let (seen, again) = known.unwrap_or((now.as_listed(), false));
+                let (seen, again, told) = known.unwrap_or((now.as_listed(), false, None));
                 new.entries.push(Entry {
                     key: Some(key),
                     seen,
                     again,
                     calls,
+                    told,
                 });
             }
         }
@@ -248,6 +273,15 @@ impl Lists {
         new.leave_out_alike();
         *self = new;
         Ok(())
+    }
+
+    /// Goes through all destinations of the pinned lists, which are those that are known here.
+    pub fn each(&self, pinned: &Pinned<'_>, mut on: impl FnMut(Key, &Dest)) {
+        for (entry, dest) in self.entries.iter().zip(all(pinned.table())) {
+            if let Some(key) = entry.key {
+                on(key, dest);
+            }
+        }
     }
 
     fn entry(&self, key: Key) -> Option<&Entry> {
@@ -325,7 +359,7 @@ fn all(table: Option<&Table>) -> impl Iterator<Item = &Dest> {
 }
 
 /// Returns the keys of the destinations of a set, in the order of its view.
-fn keys_of(set: SetId, view: &View) -> Vec<Key> {
+pub fn keys_of(set: SetId, view: &View) -> Vec<Key> {
     let key_of = |dest: &Dest, number| {
         let uri = Identity::Uri(dest.uri());
         Key::of(set, dest.duid().map_or(uri, Identity::Duid), number)

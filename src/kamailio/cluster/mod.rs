@@ -5,6 +5,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`bus`] | Messages out and in. |
+//! | [`pings`] | Pings between this server and the cluster. |
 //! | [`process`] | The process that has the state of the cluster. |
 //! | [`notes`] | What it says in the log. |
 //! | [`show`] | What it shows to the other processes. |
@@ -16,6 +17,7 @@ pub mod bus;
 pub mod lists;
 pub mod loads;
 pub mod notes;
+pub mod pings;
 pub mod process;
 pub mod show;
 pub mod states;

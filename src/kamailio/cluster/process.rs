@@ -9,7 +9,7 @@ use core::time::Duration;
 use std::thread;
 
 use super::show::Showing;
-use super::{bus, loads, notes, states};
+use super::{bus, loads, notes, pings, states};
 use crate::dispatch::cluster::node::action::{Action, Command, PeerId};
 use crate::dispatch::cluster::node::machine::{Cluster, Counts};
 use crate::dispatch::cluster::node::peace::{Attempt, Peace};
@@ -128,11 +128,13 @@ impl Node {
         let mut has_changed = false;
         for came in memory.inbox.take() {
             has_changed |= matches!(came, Received::Command(_));
-            self.take(now, came, &mut actions);
+            self.take(memory, now, came, &mut actions);
         }
+        self.cluster.set_pings(pings::own(module));
         states::tick(module, &mut self.cluster, now, &mut actions);
         loads::tell(module, &mut self.cluster, now);
         self.cluster.tick(now, &mut actions);
+        pings::show_relied(module, memory, &self.cluster);
         // What cannot be sent has its answer at once, which may lead to further actions.
         while !actions.is_empty() {
             for action in mem::take(&mut actions) {
@@ -146,7 +148,13 @@ impl Node {
             .show(module, &self.cluster, now.steady_ms, has_changed);
     }
 
-    fn take(&mut self, now: Now, came: Received, actions: &mut Vec<Action>) {
+    fn take(
+        &mut self,
+        memory: &ClusterMemory<ShmArena>,
+        now: Now,
+        came: Received,
+        actions: &mut Vec<Action>,
+    ) {
         match came {
             Received::Message { source, body } => {
                 let source = destination::ip(source).to_string();
@@ -175,6 +183,9 @@ impl Node {
                     inbox::Command::Leave => Command::Leave,
                     inbox::Command::Forget(name) => Command::Forget(name),
                     inbox::Command::Reload(ticket) => Command::Reload(*ticket),
+                    inbox::Command::Views { ticket, key } => {
+                        return pings::answer(memory, &self.cluster, *ticket, *key);
+                    }
                 };
                 // Whoever asked was told before whether there is such a node.
                 _ = self.cluster.command(command, actions);
@@ -208,6 +219,7 @@ impl Node {
             Action::Counted { key } => loads::counted(Some(key)),
             Action::CountedAll => loads::counted(None),
             Action::CallEnded(end) => loads::end(&end),
+            Action::Believed => states::look_at_watchers(),
             Action::NodeUp { name, uri } => {
                 log_info!("cluster: {name} is up");
                 tell(memory, Flip::Up, name, uri);

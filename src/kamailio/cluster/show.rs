@@ -15,6 +15,8 @@ const SHOW_EVERY_MS: u64 = 250;
 /// A member as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
+    /// Its place; `None` for this server.
+    pub peer: Option<usize>,
     /// The name; `None` if nothing was ever heard from there.
     pub name: Option<String>,
     /// Where it is reached.
@@ -45,6 +47,7 @@ const SEPARATOR: char = '\t';
 impl Row {
     fn of(member: &Member<'_>, now_ms: u64) -> Self {
         Row {
+            peer: member.peer.map(|peer| peer.0),
             name: member.name.map(str::to_owned),
             uri: member.uri.to_owned(),
             state: member.state.word().to_owned(),
@@ -73,6 +76,7 @@ impl Row {
             self.sent.to_string(),
             self.retried.to_string(),
             self.refused.to_string(),
+            optional(self.peer.map(|peer| peer as u64)),
         ];
         fields.join(&SEPARATOR.to_string())
     }
@@ -80,7 +84,8 @@ impl Row {
     fn read(text: &str) -> Option<Self> {
         let mut fields = text.split(SEPARATOR);
         let mut field = || fields.next();
-        Some(Row {
+        let row = Row {
+            peer: None,
             name: field().filter(|name| !name.is_empty()).map(str::to_owned),
             uri: field()?.to_owned(),
             state: field()?.to_owned(),
@@ -92,7 +97,9 @@ impl Row {
             sent: field()?.parse().ok()?,
             retried: field()?.parse().ok()?,
             refused: field()?.parse().ok()?,
-        })
+        };
+        let peer = field()?.parse().ok();
+        Some(Row { peer, ..row })
     }
 }
 
@@ -149,6 +156,7 @@ mod tests {
     #[test]
     fn a_row_is_read_as_it_was_written() {
         let row = Row {
+            peer: Some(127),
             name: Some("n".repeat(64)),
             uri: "u".repeat(128),
             state: "suspect".into(),
@@ -162,6 +170,7 @@ mod tests {
             refused: u64::MAX,
         };
         let unheard = Row {
+            peer: None,
             name: None,
             heard_at_ms: None,
             same: false,

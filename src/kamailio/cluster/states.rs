@@ -9,7 +9,8 @@ use core::cell::{OnceCell, RefCell};
 use core::sync::atomic::Ordering::SeqCst;
 use std::collections::HashMap;
 
-use super::lists::{Lists, Walked, look_at};
+use super::lists::{Found, Lists, Walked, look_at};
+use super::pings::{Pinging, set_watcher};
 use super::show;
 use crate::dispatch::cluster::node::action::Action;
 use crate::dispatch::cluster::node::machine::Cluster;
@@ -42,11 +43,14 @@ struct States {
     lists: Lists,
     /// The registers of the last life, until the cluster has them.
     kept: Vec<(Key, Register)>,
-    /// Follows the count of changes, the version of the lists, and the number of walks that are to be repeated.
-    pace: Pace<(u32, u64, u32)>,
+    /// Follows the counts of changes and of what pings have found, the version of the lists, and the number of walks that are to be repeated.
+    pace: Pace<(u32, u32, u64, u32)>,
     unsettled: u32,
     /// Registers that destinations are to follow.
     due: Vec<(Key, Why)>,
+    /// Destinations of which other servers have told what they found, and whether to look at all.
+    viewed: Vec<Key>,
+    all_viewed: bool,
     /// The cluster was ready at the end of the last tick.
     was_ready: bool,
 }
@@ -91,7 +95,7 @@ pub fn beginning() -> (Vec<Key>, Vec<(Key, Register)>) {
 /// Tells the cluster what operators have set here, and does what they have set elsewhere: takes these actions out.
 pub fn tick(module: &Module, cluster: &mut Cluster, now: Now, actions: &mut Vec<Action>) {
     let settings = &module.settings;
-    if !settings.shares_states() && !settings.shares_load() {
+    if !settings.shares_states() && !settings.shares_load() && !settings.tells_pings() {
         return;
     }
     STATES.with_borrow_mut(|states| {
@@ -102,11 +106,16 @@ pub fn tick(module: &Module, cluster: &mut Cluster, now: Now, actions: &mut Vec<
                 states.due.push((*key, why));
                 false
             }
+            Action::Viewed { key } => {
+                states.viewed.push(*key);
+                false
+            }
             _ => true,
         });
         states.was_ready = cluster.is_ready();
         states.look(module, cluster, now, actions);
         states.settle(module, cluster, now);
+        states.set_watchers(module, cluster);
     });
 }
 
@@ -121,6 +130,11 @@ pub fn with_lists<T>(
         let lists = &mut states.lists;
         lists.are(&pinned, version).then(|| with(lists, &pinned))
     })
+}
+
+/// Has the next tick look anew at who watches each destination.
+pub fn look_at_watchers() {
+    STATES.with_borrow_mut(|states| states.all_viewed = true);
 }
 
 /// Returns the number that registers have for this server; `None` if it is alone.
@@ -193,6 +207,7 @@ impl States {
     ) {
         let version = (
             module.shared.state_changes.load(SeqCst),
+            module.shared.ping_words.load(SeqCst),
             module.store.version(),
             self.unsettled,
         );
@@ -201,14 +216,18 @@ impl States {
         };
         let mut acts = 0;
         let shares_states = module.settings.shares_states();
-        let walked = self.lists.walk(module, |key, dest, flags, base| {
-            if !shares_states {
-                return;
-            }
-            let register = cluster.local_act(now, key, flags.bits(), base);
-            keep(dest, key, register);
-            acts += 1;
-        });
+        let pinging = Pinging::now(module);
+        let walked = self
+            .lists
+            .walk(module, pinging.as_ref(), |key, dest, found| match found {
+                Found::Act { flags, base } if shares_states => {
+                    let register = cluster.local_act(now, key, flags.bits(), base);
+                    keep(dest, key, register);
+                    acts += 1;
+                }
+                Found::Act { .. } => {}
+                Found::View(view) => cluster.set_view(key, view),
+            });
         if acts > 0 {
             module.shared.cluster_changes.fetch_add(1, SeqCst);
         }
@@ -221,6 +240,11 @@ impl States {
                 self.pace.end(walk);
                 if are_new {
                     cluster.set_list(self.lists.keys(), actions);
+                    let gone = cluster.viewed().filter(|key| !self.lists.has(*key));
+                    for key in gone.collect::<Vec<_>>() {
+                        cluster.set_view(key, None);
+                    }
+                    self.all_viewed = true;
                 }
                 self.due
                     .extend(relisted.into_iter().map(|key| (key, Why::New)));
@@ -230,6 +254,44 @@ impl States {
                 self.pace.retry_in(RETRY_US);
                 log_err!("states are not shared, trying again: {error}");
             }
+        }
+    }
+
+    /// Tells the process that pings who watches destinations for this server, where that may have changed.
+    fn set_watchers(&mut self, module: &Module, cluster: &Cluster) {
+        if !module.settings.shares_pings() {
+            self.viewed.clear();
+        }
+        if !self.all_viewed && self.viewed.is_empty() {
+            return;
+        }
+        let version = module.store.version();
+        let pinned = module.pin();
+        if !self.lists.are(&pinned, version) {
+            // The next walk takes them over.
+            return;
+        }
+        let mut viewed = core::mem::take(&mut self.viewed);
+        let mut look = false;
+        if core::mem::take(&mut self.all_viewed) {
+            let watchers = if module.settings.shares_pings() {
+                cluster.watchers()
+            } else {
+                HashMap::new()
+            };
+            let set = |key, dest: &Dest| look |= set_watcher(dest, watchers.get(&key));
+            self.lists.each(&pinned, set);
+        } else {
+            viewed.sort_unstable();
+            viewed.dedup();
+            for key in viewed {
+                if let Some((_, dest)) = self.lists.find(&pinned, key) {
+                    look |= set_watcher(dest, cluster.watcher(key).as_ref());
+                }
+            }
+        }
+        if look {
+            module.shared.looks.fetch_add(1, SeqCst);
         }
     }
 

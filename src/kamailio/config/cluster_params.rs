@@ -24,6 +24,8 @@ const FIRST_RELEASE: (u32, u32) = (5, 6);
 pub struct ClusterSettings {
     /// The name by which dmq knows the module.
     pub peer_id: &'static [u8],
+    /// True if this server relies on the pings of others.
+    pub share_pings: bool,
     /// The settings of the cluster itself.
     pub cluster: Settings,
     /// True if calls are counted together, as far as they are counted.
@@ -91,6 +93,7 @@ pub(super) fn cluster(
     };
     Ok(Some(ClusterSettings {
         peer_id,
+        share_pings: switch("ds_dmq_probing", raw.ds_dmq_probing)?,
         cluster: Settings {
             cluster: word(
                 "ds_dmq_cluster",

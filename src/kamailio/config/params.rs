@@ -173,6 +173,17 @@ impl Settings {
         self.call_load.is_some() && cluster.is_some_and(|cluster| cluster.tell_ends)
     }
 
+    /// Returns true if other servers are told what is pinged here.
+    pub fn tells_pings(&self) -> bool {
+        self.cluster.is_some() && self.pings.is_some()
+    }
+
+    /// Returns true if this server relies on the pings of others.
+    pub fn shares_pings(&self) -> bool {
+        let cluster = self.cluster.as_ref();
+        self.pings.is_some() && cluster.is_some_and(|cluster| cluster.share_pings)
+    }
+
     /// Returns what views are built by.
     pub fn rules(&self) -> Rules {
         Rules {
@@ -183,6 +194,7 @@ impl Settings {
             counted: self.counters == Counters::Each,
             shared: self.shares_states(),
             rates: self.cps,
+            ping_words: self.tells_pings(),
         }
     }
 

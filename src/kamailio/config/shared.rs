@@ -42,6 +42,14 @@ pub struct Shared {
     pub reload_asked: AtomicU64,
     /// Until when an operator waits for a reload of all servers, in milliseconds of `server::time`; 0 if nobody does.
     pub reload_until_ms: AtomicU64,
+    /// Counts what this server has found by pings that others are to know.
+    pub ping_words: AtomicU32,
+    /// Counts destinations that are to be pinged at once, because another server has found them bad.
+    pub looks: AtomicU32,
+    /// The number of the last question to the process of the cluster.
+    pub last_question: AtomicU64,
+    /// Up to when the process that pings has sent what was due, in milliseconds of `server::time`.
+    pub pinged_ms: AtomicU64,
     /// The last number that was given to a destination.
     pub last_number: AtomicU32,
     /// Not 0 while a destination is ejected by its traffic, or was until the last tick.

@@ -2,6 +2,7 @@
 //!
 //! | module | contents |
 //! | --- | --- |
+//! | [`spared`] | Pings that another server of the cluster spares this one. |
 //! | [`timer`] | The process that sends pings. |
 //! | [`ping`] | One ping: what is sent, where to, and from which socket. |
 //! | [`ping_result`] | The end of a ping, and what it means for the destination. |
@@ -10,4 +11,5 @@
 pub mod ping;
 pub mod ping_result;
 pub mod resolver;
+pub mod spared;
 pub mod timer;

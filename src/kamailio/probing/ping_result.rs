@@ -4,6 +4,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+use super::spared;
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::probe::{Ping, ReplyCodes, apply_ping};
 use crate::dispatch::state::transition::Outcome;
@@ -106,6 +107,7 @@ pub fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase
     let ping = if good { Ping::Good } else { Ping::Bad };
     let mut feed = Feed::because(module, Cause::Ping, reason_of(ended, phrase)).of_ping(shown);
     change_state(module, record, ping, now_us / 1_000, &mut feed);
+    spared::found(module, record);
     feed.deliver(None);
 }
 
@@ -119,6 +121,10 @@ fn change_state(
 ) {
     let rules = cfg::mark_rules(module);
     let change = |old, failures| {
+        let failures = match ping {
+            Ping::Bad => spared::failures_before(record, failures, rules.probing_threshold),
+            Ping::Good => failures,
+        };
         apply_ping(old, failures, ping, &rules).unwrap_or(Outcome {
             state: old,
             failures,

@@ -5,9 +5,12 @@
 
 use core::cell::RefCell;
 use core::ffi::{c_uint, c_void};
+use core::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::collections::{BTreeSet, HashSet};
 
 use super::ping::{self, Due};
+use super::spared;
+use crate::dispatch::cluster::state::view::is_good;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::schedule::Schedule;
 use crate::kamailio::config::instance::Module;
@@ -38,6 +41,8 @@ struct PingTimer {
     /// When `waiting` is looked at again, in milliseconds.
     retry_ms: u64,
     pace: Pace<u64>,
+    /// Follows the count of destinations that are to be pinged at once.
+    looks: Pace<u32>,
 }
 
 thread_local! {
@@ -70,17 +75,41 @@ impl PingTimer {
                 self.ping(module, pings, set, at);
             }
         }
+        self.look(module, pings);
         while let Some(((set, at), next)) = self.schedule.pop_due(now) {
-            if let Some(health) = health(&module.pin(), (set, at)) {
-                health.set_due_ms(next);
+            let spared = spared_until(module, (set, at), now);
+            if let Some(until) = spared {
+                self.schedule.put_off((set, at), next, until);
             }
+            if let Some(health) = health(&module.pin(), (set, at)) {
+                health.set_due_ms(spared.unwrap_or(next));
+            }
+            if spared.is_none() {
+                self.ping(module, pings, set, at);
+            }
+        }
+        module.shared.pinged_ms.store(now, Relaxed);
+    }
+
+    /// Pings those that another server has found bad, and that are good here.
+    fn look(&mut self, module: &'static Module, pings: &PingSettings) {
+        let Some(walk) = self.looks.begin(module.shared.looks.load(SeqCst)) else {
+            return;
+        };
+        for (set, at) in wanted(module) {
             self.ping(module, pings, set, at);
         }
+        self.looks.end(walk);
     }
 
     fn ping(&mut self, module: &'static Module, pings: &PingSettings, set: SetId, at: usize) {
         if ping::pings_on(module) && ping::ping(module, pings, set, at) == Due::Again {
             self.waiting.insert((set, at));
+            // Nobody may rely on a ping that cannot be sent.
+            let pinned = module.pin();
+            if let Some(dest) = pinned.view(set).and_then(|view| view.dest(at)) {
+                spared::leave(module, dest.record());
+            }
         }
     }
 
@@ -116,6 +145,28 @@ impl PingTimer {
         }
         self.pace.end(walk);
     }
+}
+
+/// Returns until when the ping of the destination at a place is spared, if it is.
+fn spared_until(module: &Module, (set, at): Place, now: u64) -> Option<u64> {
+    let pinned = module.pin();
+    spared::until(module, pinned.view(set)?.dest(at)?.record(), now)
+}
+
+/// Takes the places of the destinations that are to be pinged at once.
+fn wanted(module: &Module) -> Vec<Place> {
+    let pinned = module.pin();
+    let sets = pinned.table().into_iter().flat_map(Table::sets);
+    let dests = sets.flat_map(|(set, view)| {
+        let dests = view.dests().enumerate();
+        dests.map(move |(at, dest)| ((set, at), dest.record()))
+    });
+    let wanted = dests.filter(|(_, record)| {
+        let is_wanted = record.ping_word().is_some_and(|word| word.take_look());
+        let (state, failures) = record.status();
+        is_wanted && is_good(state, failures)
+    });
+    wanted.map(|(place, _)| place).collect()
 }
 
 /// Returns what pings found of the destination at a place.

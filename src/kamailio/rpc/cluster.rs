@@ -13,7 +13,8 @@ use crate::dispatch::state::seen::Seen;
 use crate::dispatch::state::transition::State;
 use crate::dispatch::text::Escaped;
 use crate::kamailio::cluster::bus;
-use crate::kamailio::cluster::lists::look_at;
+use crate::kamailio::cluster::lists::{keys_of, look_at};
+use crate::kamailio::cluster::pings::{self, Watchers};
 use crate::kamailio::cluster::show::{self, Row};
 use crate::kamailio::cluster::states::Names;
 use crate::kamailio::config::instance::Module;
@@ -73,10 +74,13 @@ fn dests(call: &RpcCall, module: &Module, set: SetId, uri: &[u8]) -> Result<(), 
         let pinned = module.pin();
         let view = pinned.view(set);
         let dests = view.into_iter().flat_map(|view| {
+            let keys = keys_of(set, view);
             let found = view.find_uri(uri);
-            found.filter_map(|at| view.dest(at))
+            found.filter_map(move |at| Some((*keys.get(at)?, view.dest(at)?)))
         });
-        dests.map(|dest| Decided::on(module, dest)).collect()
+        dests
+            .map(|(key, dest)| Decided::on(module, key, dest))
+            .collect()
     };
     if decided.is_empty() {
         let missing = EditError::NotFound;
@@ -95,22 +99,28 @@ fn dests(call: &RpcCall, module: &Module, set: SetId, uri: &[u8]) -> Result<(), 
 
 /// Returns what the cluster has decided for a destination, if anything.
 struct Decided {
+    key: Key,
     uri: Vec<u8>,
     duid: Option<Vec<u8>>,
     seen: Seen,
-    register: Option<(Key, Register)>,
+    register: Option<Register>,
+    watcher: Option<String>,
     /// The calls that all servers count, and those of this one, if they are counted together.
     calls: Option<[u32; 2]>,
 }
 
 impl Decided {
-    fn on(module: &Module, dest: &Dest) -> Self {
+    fn on(module: &Module, key: Key, dest: &Dest) -> Self {
+        let register = dest.record().register().and_then(RegisterCell::get);
+        let watchers = Watchers::now(module);
         let shares_load = module.settings.shares_load();
         Decided {
+            key,
             uri: dest.uri().to_vec(),
             duid: dest.duid().map(<[u8]>::to_vec),
             seen: look_at(module, dest.record()),
-            register: dest.record().register().and_then(RegisterCell::get),
+            register: register.map(|(_, register)| register),
+            watcher: watchers.and_then(|watchers| watchers.of(dest)),
             calls: shares_load.then(|| [dest.record().whole_load(), dest.record().load()]),
         }
     }
@@ -124,7 +134,38 @@ impl Decided {
             node.add(c"CALLS", all)?;
             node.add(c"OWN", own)?;
         }
-        let Some((key, register)) = self.register else {
+        self.show_register(module, names, node)?;
+        self.show_views(module, node)
+    }
+
+    /// Adds who pings the destination, and what each of these has found.
+    fn show_views(&self, module: &Module, node: &RpcNode<'_>) -> Result<(), Full> {
+        if !module.settings.tells_pings() {
+            return Ok(());
+        }
+        node.add(c"WATCHED_BY", self.watcher.as_ref())?;
+        let Some(views) = pings::views(module, self.key) else {
+            return Ok(());
+        };
+        let array = node.add_array(c"VIEWS")?;
+        for view in views {
+            let node = array.add_struct(c"VIEW")?;
+            node.add(c"NODE", &view.node)?;
+            node.add(c"FLAGS", &view.state.letters(module.settings.compat))?;
+            node.add(c"FAILURES", view.failures)?;
+            node.add(c"WATCHES", i32::from(view.watches))?;
+        }
+        Ok(())
+    }
+
+    fn show_register(
+        &self,
+        module: &Module,
+        names: &Names<'_>,
+        node: &RpcNode<'_>,
+    ) -> Result<(), Full> {
+        let compat = module.settings.compat;
+        let Some(register) = self.register else {
             return node.add(c"NODE", None::<&String>);
         };
         let wall_us = register.stamp.wall_ms().saturating_mul(1_000);
@@ -133,7 +174,7 @@ impl Decided {
         node.add(c"TIME", &local_text(wall_us))?;
         node.add(c"SET_TO", &State(register.bits).words(compat))?;
         node.add(c"APPLIED", i32::from(applies))?;
-        node.add(c"KEY", &format!("{:016x}", key.0))?;
+        node.add(c"KEY", &format!("{:016x}", self.key.0))?;
         node.add(c"STAMP", &format!("{:016x}", register.stamp.0))
     }
 }

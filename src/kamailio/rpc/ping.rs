@@ -5,6 +5,7 @@ use super::rpc_reply::{Full, RpcCall, RpcNode};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::list::file::with_scheme;
 use crate::dispatch::list::words::integer;
+use crate::kamailio::cluster::pings::Watchers;
 use crate::kamailio::cluster::states::Names;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::Keep;
@@ -97,6 +98,7 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
         return Err("No Such Destination".into());
     }
     let nodes = Names::new(module);
+    let watchers = Watchers::now(module);
     let answer = || {
         let top = call.add_struct()?;
         top.add(c"PINGS", switch(module))?;
@@ -115,6 +117,9 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
             node.add(c"FLAGS", &letters)?;
             node.add(c"WHY", &why(module, &nodes, dest))?;
             health(&node, module, dest)?;
+            if let Some(watchers) = &watchers {
+                node.add(c"WATCHED_BY", watchers.of(dest).as_ref())?;
+            }
             ping_counts(&node, dest)?;
             selection_counts(&node, dest)?;
             traffic(&node, module, dest)?;

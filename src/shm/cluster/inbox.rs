@@ -1,6 +1,7 @@
 //! The inbox of the process that speaks with the other servers: messages, answers and commands.
 
 use crate::dispatch::cluster::state::ends::{CallEnd, Fate};
+use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::list::destination::Addr;
 use crate::shm::memory::arena::ShmSafe;
 use crate::shm::queue::{Item, Queue};
@@ -63,6 +64,13 @@ pub enum Command {
     Forget(String),
     /// Have all others load their lists, and tell what comes of it with this ticket.
     Reload(u64),
+    /// Tell who pings a destination.
+    Views {
+        /// The number of the question.
+        ticket: u64,
+        /// The destination.
+        key: Key,
+    },
 }
 
 /// An entry without its text.
@@ -91,6 +99,7 @@ const RELOADED: u32 = 7;
 const OVER: u32 = 8;
 const CANCELLED: u32 = 9;
 const ANSWERED: u32 = 10;
+const VIEWS: u32 = 11;
 
 impl Fixed {
     const fn of(kind: u32) -> Self {
@@ -165,6 +174,15 @@ impl Item for Received {
                 address: u128::from(*outcome.as_ref().unwrap_or(&0)).to_le_bytes(),
                 ..Fixed::of(RELOADED)
             },
+            &Received::Command(Command::Views { ticket, key }) => {
+                let [a, b, c, d, e, f, g, h] = key.0.to_le_bytes();
+                let address = [a, b, c, d, e, f, g, h, 0, 0, 0, 0, 0, 0, 0, 0];
+                Fixed {
+                    number: ticket,
+                    address,
+                    ..Fixed::of(VIEWS)
+                }
+            }
         }
     }
 
@@ -203,6 +221,12 @@ impl Item for Received {
             ANSWERED => Received::CallEnd(CallEnd::of_words(Fate::Answered, text())),
             SYNC => Received::Command(Command::Sync),
             LEAVE => Received::Command(Command::Leave),
+            VIEWS => {
+                let [a, b, c, d, e, f, g, h, ..] = fixed.address;
+                let key = Key(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+                let ticket = fixed.number;
+                Received::Command(Command::Views { ticket, key })
+            }
             FORGET => Received::Command(Command::Forget(text())),
             RELOAD => Received::Command(Command::Reload(fixed.number)),
             RELOADED => Received::Reloaded {
@@ -263,6 +287,10 @@ mod tests {
             Received::CallEnd(CallEnd::of(Fate::Over, b"id", b"f", b"t").unwrap()),
             Received::CallEnd(CallEnd::of(Fate::Cancelled, b"id", b"", b"").unwrap()),
             Received::CallEnd(CallEnd::of(Fate::Answered, b"id", b"f", b"").unwrap()),
+            Received::Command(Command::Views {
+                ticket: 7,
+                key: Key(u64::MAX - 1),
+            }),
         ];
         all.iter().for_each(|came| inbox.post(came).unwrap());
         assert_eq!(inbox.take(), all);

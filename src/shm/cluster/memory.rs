@@ -4,6 +4,7 @@ use super::answers::Answers;
 use super::board::Board;
 use super::inbox::Inbox;
 use super::news::News;
+use super::relied::Members;
 use crate::shm::memory::arena::{Arena, OutOfMemory};
 
 /// The shared memory of the cluster. Made before the server forks, then copied by the fork.
@@ -12,6 +13,10 @@ pub struct ClusterMemory<A: Arena> {
     pub inbox: Inbox<A>,
     /// The members, as the process knows them.
     pub board: Board,
+    /// Who pings the destination that somebody has asked for, by the ticket of that question.
+    pub views: Board,
+    /// The members on whose word this server relies.
+    pub relied: Members,
     /// Members that came and went.
     pub news: News<A>,
     /// What comes of a reload of all servers.
@@ -28,6 +33,8 @@ impl<A: Arena + Clone> ClusterMemory<A> {
         Ok(ClusterMemory {
             inbox: Inbox::create(arena.clone())?,
             board: Board::create(&arena)?,
+            views: Board::create(&arena)?,
+            relied: Members::create(&arena)?,
             news: News::create(arena.clone())?,
             answers: Answers::create(arena.clone())?,
             arena,
@@ -43,6 +50,10 @@ impl<A: Arena + Clone> ClusterMemory<A> {
         unsafe { self.inbox.destroy() };
         // SAFETY: the caller's promise.
         unsafe { self.board.destroy(&self.arena) };
+        // SAFETY: the caller's promise.
+        unsafe { self.views.destroy(&self.arena) };
+        // SAFETY: the caller's promise.
+        unsafe { self.relied.destroy(&self.arena) };
         // SAFETY: the caller's promise.
         unsafe { self.news.destroy() };
         // SAFETY: the caller's promise.

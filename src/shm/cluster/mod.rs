@@ -9,6 +9,7 @@
 //! | [`inbox`] | What came for the process: messages, answers, commands. |
 //! | [`answers`] | What comes of a reload of all servers. |
 //! | [`board`] | The members of the cluster, as the process knows them. |
+//! | [`relied`] | The members on whose word this server relies, for the process that pings. |
 //! | [`news`] | Members that came and went, until routes are run for that. |
 
 pub mod answers;
@@ -16,3 +17,4 @@ pub mod board;
 pub mod inbox;
 pub mod memory;
 pub mod news;
+pub mod relied;

@@ -12,6 +12,7 @@ use crate::dispatch::state::transition::{Outcome, State};
 
 use super::next_hop::Resolved;
 use super::overload::Overload;
+use super::ping_word::PingWord;
 use super::probing::Health;
 use super::record_slab::{RecordSlab, Vitals};
 use super::register::RegisterCell;
@@ -146,6 +147,11 @@ impl DestRecord {
     /// Returns what the cluster has decided on it, if states are shared in a cluster.
     pub fn register(&self) -> Option<&RegisterCell> {
         self.home()?.register(self)
+    }
+
+    /// Returns what those that ping it tell each other, if that is shared in a cluster.
+    pub fn ping_word(&self) -> Option<&PingWord> {
+        self.home()?.ping_word(self)
     }
 
     /// Returns how long it takes to answer, as far as that was measured.

@@ -9,6 +9,7 @@ use core::ops::Range;
 use core::ptr::{self, NonNull};
 
 use super::overload::Overload;
+use super::ping_word::PingWord;
 use super::probing::Health;
 use super::record::DestRecord;
 use super::register::RegisterCell;
@@ -46,6 +47,8 @@ pub struct RecordSlab {
     counts: ShmSlice<DestCounts>,
     /// As many as there are records, in the same piece; none unless the states of destinations are shared in a cluster.
     registers: ShmSlice<RegisterCell>,
+    /// As many as there are records, in the same piece; none unless there is a cluster and destinations are pinged.
+    ping_words: ShmSlice<PingWord>,
 }
 
 /// What lies beside the records of a slab from the start.
@@ -55,6 +58,8 @@ struct Beside {
     counts: bool,
     /// Registers of the cluster.
     registers: bool,
+    /// The words of those that ping.
+    ping_words: bool,
 }
 
 // SAFETY: atomics and a shared slice; zeroed it has no records.
@@ -70,16 +75,19 @@ impl RecordSlab {
         let mut plan = Plan::<RecordSlab>::of_header();
         let records = plan.array(len);
         let registers = plan.array(if beside.registers { len } else { 0 });
+        let ping_words = plan.array(if beside.ping_words { len } else { 0 });
         let len = if beside.counts { len } else { 0 };
         let (counts, sharded) = (plan.array(len), plan.array(len.div_ceil(COLUMNS)));
         let mut block = plan.alloc(arena)?;
         let (records, registers) = (block.slice(&records), block.slice(&registers));
+        let ping_words = block.slice(&ping_words);
         let (counts, sharded) = (block.slice(&counts), block.slice(&sharded));
         // SAFETY: all of the piece, which nobody else sees, and which has a column for each.
         unsafe { counters::start(&counts, &sharded) };
         let slab = block.fill();
         slab.live.store(1, Ordering::Relaxed);
         (slab.records, slab.counts, slab.registers) = (records, counts, registers);
+        slab.ping_words = ping_words;
         Ok(block.header())
     }
 
@@ -120,6 +128,11 @@ impl RecordSlab {
     /// Returns the register of one of its records, if states are shared in a cluster.
     pub(crate) fn register(&self, record: &DestRecord) -> Option<&RegisterCell> {
         self.registers.get().get(self.place(record)?)
+    }
+
+    /// Returns the words of those that ping one of its records, in a cluster.
+    pub(crate) fn ping_word(&self, record: &DestRecord) -> Option<&PingWord> {
+        self.ping_words.get().get(self.place(record)?)
     }
 
     /// Returns the place of one of its records.
@@ -186,6 +199,12 @@ impl<'a, A: Arena> Records<'a, A> {
     /// The same, with a register of the cluster for each if so.
     pub(crate) fn shared(mut self, shared: bool) -> Self {
         self.beside.registers = shared;
+        self
+    }
+
+    /// The same, with the words of those that ping each if so.
+    pub(crate) fn pinged(mut self, pinged: bool) -> Self {
+        self.beside.ping_words = pinged;
         self
     }
 

@@ -41,6 +41,8 @@ pub struct Rules {
     pub shared: bool,
     /// Calls a second are limited where a destination has the attribute `cps` (`ds_cps`).
     pub rates: bool,
+    /// Those that ping say so in a cluster: each record has their words from the start.
+    pub ping_words: bool,
 }
 
 impl Rules {

@@ -275,7 +275,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             None => {
                 let mut records = Records::new(arena, 1, rules.watched)
                     .counted(rules.counted)
-                    .shared(rules.shared);
+                    .shared(rules.shared)
+                    .pinged(rules.ping_words);
                 new_record(&mut records, arena, spec)?
             }
         };

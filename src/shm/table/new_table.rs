@@ -473,7 +473,8 @@ impl<'a, A: Arena> Build<'a, A> {
         let rules = self.rules;
         let mut records = Records::new(self.arena, missing, rules.watched)
             .counted(rules.counted)
-            .shared(rules.shared);
+            .shared(rules.shared)
+            .pinged(rules.ping_words);
         let mut loose = Loose::new(self.arena);
         loose.dests.reserve(self.list.len());
         let mut left = plans.lines.as_slice();

@@ -61,6 +61,7 @@ pub const RULES: Rules = Rules {
     counted: false,
     shared: false,
     rates: false,
+    ping_words: false,
 };
 
 /// A store on the heap.

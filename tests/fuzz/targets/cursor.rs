@@ -111,6 +111,7 @@ fn store() -> Store<Heap, Spin> {
         counted: false,
         shared: false,
         rates: false,
+        ping_words: false,
     };
     let store = Store::create(Heap, Spin::INIT, rules).expect("room for the root");
     // SAFETY: one process, and nothing is pinned.

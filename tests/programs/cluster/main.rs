@@ -13,6 +13,7 @@
 //! | `loads` | calls that all nodes count together |
 //! | `mixed` | other modules, releases and versions, and TLS |
 //! | `node` | a node that the test speaks for |
+//! | `pings` | one node pings for all |
 //! | `row` | a row of the table |
 //! | `scene` | clusters, and how their states are looked at |
 //! | `splits` | lines that are cut |
@@ -33,6 +34,7 @@ mod mixed;
 #[cfg(test)]
 mod net;
 mod node;
+mod pings;
 mod row;
 mod scene;
 mod splits;
@@ -57,7 +59,7 @@ type Entry = (&'static str, &'static str, fn(Scale) -> Row);
 const LONG: &str = "hour";
 
 /// All rows, in their order.
-const ROWS: [Entry; 31] = [
+const ROWS: [Entry; 35] = [
     (
         "plain",
         "d, drain, a on each of 3 nodes, 200 times",
@@ -100,6 +102,26 @@ const ROWS: [Entry; 31] = [
     ("five", "five nodes", deaths::five),
     ("split", "cut into 1 and 2 for 60 s", splits::split),
     ("one-way", "one direction cut for 30 s", splits::one_way),
+    (
+        "pinger-killed",
+        "kill -9 of the node that pings, 50 times",
+        pings::killed,
+    ),
+    (
+        "pinger-cut",
+        "the node that pings is cut from the gateways, then from all",
+        pings::cut_off,
+    ),
+    (
+        "pinger-one-way",
+        "one direction between two nodes cut for 30 s",
+        pings::one_way,
+    ),
+    (
+        "pings",
+        "1,000 destinations, with 1, 3 and 5 nodes",
+        pings::many,
+    ),
     ("join", "a node joins 100 times", joins::plain),
     (
         "bereft",

@@ -4,7 +4,7 @@ use harness::this_machine::lacks_a_switch;
 use harness::this_server;
 
 use super::row::{Row, Scale};
-use super::{bus, changes, clocks, deaths, hostile, hour, joins, loads, mixed, splits};
+use super::{bus, changes, clocks, deaths, hostile, hour, joins, loads, mixed, pings, splits};
 
 fn good(run: impl Fn(Scale) -> Row) {
     if this_server::lacks_bus() || lacks_a_switch() {
@@ -52,6 +52,10 @@ rows! {
     a_locked_list_of_the_bus: bus::locked;
     the_c_module_is_left_alone: mixed::c_module;
     a_later_version_is_understood: mixed::later;
+    a_killed_pinger_is_replaced: pings::killed;
+    a_pinger_that_is_cut_off_is_not_believed: pings::cut_off;
+    pings_go_on_over_a_one_way_cut: pings::one_way;
+    one_node_pings_for_all: pings::many;
     the_bus_may_be_tls: mixed::tls;
     everything_at_random: hour::hour;
 }

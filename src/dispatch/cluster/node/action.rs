@@ -40,6 +40,8 @@ pub enum Action {
         /// The destination.
         key: Key,
     },
+    /// Other nodes than before are believed if they say that a destination is up.
+    Believed,
     /// A node has sent how many calls it counts for a destination.
     Counted {
         /// The destination.

@@ -27,7 +27,10 @@ impl<R: Rules> Cluster<R> {
                 continue;
             }
             let (members, next_told) = self.told_to(id);
-            let hello = self.hello(now, members);
+            let hello = Hello {
+                pings: Some(self.pings_for(id)),
+                ..self.hello(now, members)
+            };
             let number = self.last_number + 1;
             let body = self.compose(number, Content::Hello(hello));
             self.send(id, number, body, actions);
@@ -56,6 +59,7 @@ impl<R: Rules> Cluster<R> {
             dead_ms: self.settings.dead_ms,
             wall_ms: now.wall_ms,
             digest: self.shares_states().then_some(self.registers.digest()),
+            pings: None,
             members,
         }
     }
@@ -125,7 +129,7 @@ impl<R: Rules> Cluster<R> {
         let Some(life) = peer.life.as_mut() else {
             return;
         };
-        life.heard(hello, source, time_ms, now.wall_ms);
+        life.heard(hello, source, time_ms, now);
         life.hello_number = message.number;
         life.knows_us = knows_us;
         // It has forgotten this node, and what it had of its figures with it.
@@ -184,7 +188,7 @@ impl<R: Rules> Cluster<R> {
             }
             self.down(old, State::Dead, actions);
             self.end_life(old, actions);
-            self.peers.forget(old, time_ms);
+            self.forget(old);
         }
         if !self.may_ask(hello.uri, actions) {
             return None;

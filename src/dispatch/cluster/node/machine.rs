@@ -17,6 +17,7 @@ use crate::dispatch::cluster::state::clock::{Clock, Now};
 use crate::dispatch::cluster::state::ends::Ends;
 use crate::dispatch::cluster::state::figures::Figures;
 use crate::dispatch::cluster::state::key::{Key, NodeHash};
+use crate::dispatch::cluster::state::pings::Pings;
 use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::cluster::state::registers::{Merged, Registers};
 use crate::dispatch::cluster::state::rules::{Rules, Sound};
@@ -42,6 +43,10 @@ pub struct Cluster<R: Rules = Sound> {
     pub(super) registers: Registers,
     /// The views of the destinations that are pinged here.
     pub(super) views: Figures<View>,
+    /// How this node pings; `None` if it does not.
+    pub(super) pings: Option<Pings>,
+    /// The members whose word on destinations is believed, and which life of them.
+    pub(super) believed: Vec<(PeerId, u64)>,
     /// The calls that are counted here.
     pub(super) calls: Figures<u32>,
     /// The calls of lives of other nodes that are over.
@@ -149,6 +154,8 @@ impl<R: Rules> Cluster<R> {
             peers,
             registers,
             views: Figures::default(),
+            pings: None,
+            believed: Vec::new(),
             calls: Figures::default(),
             orphaned: Vec::new(),
             faded_ms: 0,
@@ -256,7 +263,7 @@ impl<R: Rules> Cluster<R> {
         self.last_steady_ms = now.steady_ms;
         self.time_ms += passed.min(MOST_LATE_MS);
         if self.phase == Phase::Left {
-            return;
+            return self.look_whom_to_believe(now.steady_ms, actions);
         }
         self.bury(actions);
         self.forget_old();
@@ -264,11 +271,13 @@ impl<R: Rules> Cluster<R> {
         if self.phase == Phase::Joining {
             self.wait_for_peers(actions);
         }
+        self.look_whom_to_believe(now.steady_ms, actions);
         self.send_hellos(now, actions);
         self.look_around(now, actions);
         for id in self.peers.ids() {
             self.give_up_flight(id);
             self.send_data(id, actions);
+            self.note_lack(id, now.steady_ms);
         }
     }
 
@@ -308,7 +317,7 @@ impl<R: Rules> Cluster<R> {
                     self.down(id, State::Dead, actions);
                     self.forget_calls(id, name, actions);
                     self.note_forgotten(id);
-                    self.peers.forget(id, self.time_ms);
+                    self.forget(id);
                     true
                 }
                 None => false,
@@ -437,6 +446,13 @@ impl<R: Rules> Cluster<R> {
         life.state = state;
         life.cursor.flight = None;
         self.forget_ends();
+    }
+
+    /// Forgets a peer, and what it has told of destinations.
+    pub(super) fn forget(&mut self, id: PeerId) {
+        self.peers.forget(id, self.time_ms);
+        // It may be back, without that, before anybody looks.
+        self.believed.clear();
     }
 
     fn forget_old(&mut self) {

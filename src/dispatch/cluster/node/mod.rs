@@ -13,6 +13,7 @@
 //! | [`peer`] | One other node, as this one knows it. |
 //! | [`peers`] | All other nodes that are known. |
 //! | [`reload`] | A reload of the lists on all nodes. |
+//! | [`pinging`] | Who pings for whom: whose good word spares this node a ping. |
 //! | [`settings`] | What the config says of the cluster, and limits. |
 //! | [`shown`] | What operators see of the nodes. |
 //! | [`stream`] | What one node sends of its registers to another. |
@@ -27,6 +28,7 @@ pub mod orphaned;
 pub mod peace;
 pub mod peer;
 pub mod peers;
+pub mod pinging;
 pub mod reload;
 pub mod settings;
 pub mod shown;

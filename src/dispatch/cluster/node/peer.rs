@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use super::action::PeerId;
 use super::cursor::Cursor;
 use super::settings::{JOIN_HELLO_MS, MOST_PERIOD_MS, SUSPECT_HELLOS, Settings};
-use crate::dispatch::cluster::state::key::Key;
+use crate::dispatch::cluster::state::clock::Now;
+use crate::dispatch::cluster::state::key::{Key, NodeHash};
+use crate::dispatch::cluster::state::pings::Heard;
 use crate::dispatch::cluster::state::view::View;
 use crate::dispatch::cluster::text::message::{Hello, Message};
 
@@ -48,6 +50,8 @@ pub struct PeerCounts {
 pub struct Life {
     /// The name.
     pub name: String,
+    /// Its number.
+    pub node: NodeHash,
     /// Which life it is.
     pub incarnation: u64,
     /// The incarnation with which the node started; 0 if it does not say so.
@@ -84,6 +88,10 @@ pub struct Life {
     pub same: bool,
     /// True once the message has arrived with which its figures begin.
     pub has_begun: bool,
+    /// How it pings; `None` if it does not.
+    pub pings: Option<Heard>,
+    /// Since when it lacks views of this node, by the steady clock.
+    pub lacks_since_ms: Option<u64>,
     /// Its views of the destinations that it pings.
     pub views: HashMap<Key, View>,
     /// The calls that it counts for destinations.
@@ -226,6 +234,7 @@ impl Life {
     pub fn begin(message: &Message<'_>, all: bool, time_ms: u64) -> Self {
         Self {
             name: message.node.to_owned(),
+            node: NodeHash::of(message.node),
             incarnation: message.incarnation,
             started: 0,
             source: Vec::new(),
@@ -243,6 +252,8 @@ impl Life {
             clock_ms: 0,
             digest: None,
             same: false,
+            pings: None,
+            lacks_since_ms: None,
             views: HashMap::new(),
             calls: HashMap::new(),
             cursor: Cursor::at_start(all),
@@ -256,17 +267,21 @@ impl Life {
     }
 
     /// Takes notice of what a hello says of its sender.
-    pub fn heard(&mut self, hello: &Hello<'_>, source: &[u8], time_ms: u64, wall_ms: u64) {
+    pub fn heard(&mut self, hello: &Hello<'_>, source: &[u8], time_ms: u64, now: Now) {
         self.heard_ms = time_ms;
         source.clone_into(&mut self.source);
         self.ready = hello.ready;
         self.hello_ms = hello.hello_ms.min(MOST_PERIOD_MS);
         self.dead_ms = hello.dead_ms.min(MOST_PERIOD_MS);
         let [theirs, ours] =
-            [hello.wall_ms, wall_ms].map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+            [hello.wall_ms, now.wall_ms].map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
         self.clock_ms = theirs - ours;
         self.changes = self.digest.is_some() && self.digest != hello.digest;
         self.digest = hello.digest;
+        if let Some(told) = hello.pings {
+            let heard = Heard::after(self.pings, told, now.steady_ms);
+            self.pings = Some(heard).filter(|_| told.interval_ms > 0);
+        }
     }
 
     /// Tells whether the node is a member.

@@ -7,6 +7,7 @@
 //! | [`figures`] | Values of destinations that one node alone writes, and the others only hear. |
 //! | [`key`] | Names as numbers: destinations and nodes. |
 //! | [`numbered`] | Values by destination, numbered in the order in which they changed here. |
+//! | [`pings`] | Pings of nodes, as hellos tell of them. |
 //! | [`register`] | What an operator has set of one destination, and which of two such values counts. |
 //! | [`registers`] | All registers of a node, in the order in which they changed here. |
 //! | [`rules`] | The decisions on which agreement rests. |
@@ -17,6 +18,7 @@ pub mod ends;
 pub mod figures;
 pub mod key;
 pub mod numbered;
+pub mod pings;
 pub mod register;
 pub mod registers;
 pub mod rules;

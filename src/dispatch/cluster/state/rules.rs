@@ -42,6 +42,12 @@ pub trait Rules {
         let left = (u64::from(calls) * left_ms).div_ceil(hold_ms.max(1));
         u32::try_from(left).unwrap_or(u32::MAX)
     }
+
+    /// Tells whether the word of a member is believed: only while there are fresh signs that it pings.
+    #[must_use]
+    fn believes(is_fresh: bool) -> bool {
+        is_fresh
+    }
 }
 
 /// The decisions as they are.

@@ -2,6 +2,7 @@
 
 use crate::dispatch::cluster::state::ends::CallEnd;
 use crate::dispatch::cluster::state::key::Key;
+use crate::dispatch::cluster::state::pings;
 use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::cluster::state::view::View;
 
@@ -82,6 +83,8 @@ pub struct Hello<'m> {
     pub wall_ms: u64,
     /// The digest of its registers; `None` if it shares no states.
     pub digest: Option<u64>,
+    /// How it pings; `None` in a hello that all get, which does not say so.
+    pub pings: Option<pings::Told>,
     /// The other members, as far as they fit.
     pub members: Vec<Told<'m>>,
 }

@@ -13,6 +13,7 @@ use super::message::{
 use crate::dispatch::cluster::state::clock::Stamp;
 use crate::dispatch::cluster::state::ends::{CallEnd, Fate, MOST_TEXT};
 use crate::dispatch::cluster::state::key::{Key, NodeHash};
+use crate::dispatch::cluster::state::pings;
 use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::cluster::state::view::View;
 
@@ -159,6 +160,7 @@ fn read_first<'m>(mut words: Words<'m>) -> Result<Message<'m>, Refusal> {
     let (mut cluster, mut node, mut incarnation, mut number) = (None, None, None, None);
     let mut kind = None;
     let mut hello = Hello::default();
+    let (mut pings, mut says_pings) = (pings::Told::default(), false);
     let mut data = Data::default();
     let mut reloaded = Reloaded::default();
     while words.rest.is_some() {
@@ -186,6 +188,11 @@ fn read_first<'m>(mut words: Words<'m>) -> Result<Message<'m>, Refusal> {
             b"t" => hello.dead_ms = value.number("Time")?,
             b"w" => hello.wall_ms = value.number("Clock")?,
             b"d" => hello.digest = Some(value.number("Digest")?),
+            b"y" => pings.true_ms = value.number("Clock")?,
+            b"g" => {
+                pings.interval_ms = value.number("Interval")?;
+                says_pings = true;
+            }
             b"o" => data.to = value.number("Incarnation")?,
             b"f" => data.begins = value.number("Begin")? != 0,
             b"e" => data.end = value.number("End")? != 0,
@@ -194,6 +201,7 @@ fn read_first<'m>(mut words: Words<'m>) -> Result<Message<'m>, Refusal> {
             _ => {}
         }
     }
+    hello.pings = says_pings.then_some(pings);
     let missing = |expected| words.unreadable(expected);
     let content = match kind.ok_or_else(|| missing("Kind"))? {
         b"H" if hello.uri.is_empty() => return Err(missing("URI")),

@@ -85,6 +85,7 @@ fn write_hello(text: &mut String, hello: &Hello<'_>) -> fmt::Result {
         dead_ms,
         wall_ms,
         digest,
+        pings,
         members,
     } = hello;
     write!(
@@ -94,6 +95,12 @@ fn write_hello(text: &mut String, hello: &Hello<'_>) -> fmt::Result {
     )?;
     if let Some(digest) = digest {
         write!(text, " d={digest:x}")?;
+    }
+    if let Some(pings) = pings {
+        if pings.interval_ms > 0 {
+            write!(text, " y={:x}", pings.true_ms)?;
+        }
+        write!(text, " g={:x}", pings.interval_ms)?;
     }
     text.write_char('\n')?;
     for told in members {
@@ -158,6 +165,7 @@ mod tests {
     use super::*;
     use crate::dispatch::cluster::state::clock::Stamp;
     use crate::dispatch::cluster::state::key::NodeHash;
+    use crate::dispatch::cluster::state::pings;
     use crate::dispatch::cluster::state::register::Register;
     use crate::dispatch::cluster::text::message::{
         MOST_NAME, MOST_REGISTERS, MOST_URI, MOST_WRITTEN,
@@ -207,6 +215,10 @@ mod tests {
             dead_ms: 5_000,
             wall_ms: 0x192_f3a4_ffff,
             digest: Some(0xabc),
+            pings: Some(pings::Told {
+                true_ms: 0x77,
+                interval_ms: 0x2710,
+            }),
             members: vec![Told {
                 name: "lb2",
                 uri: "sip:192.0.2.2:5060",
@@ -233,7 +245,7 @@ mod tests {
             (
                 hello,
                 "DSC 1.0 c=default n=lb1 i=192f3a4b5c6 s=1f4 k=H u=sip:192.0.2.1:5060 r=1 b=192f3a4b5c6 p=3e8 t=1388 \
-                w=192f3a4ffff d=abc\nM lb2 sip:192.0.2.2:5060 7 10 1\n",
+                w=192f3a4ffff d=abc y=77 g=2710\nM lb2 sip:192.0.2.2:5060 7 10 1\n",
             ),
             (
                 Content::Leave,
@@ -334,6 +346,10 @@ mod tests {
                 dead_ms: u64::MAX,
                 wall_ms: u64::MAX,
                 digest: Some(u64::MAX),
+                pings: Some(pings::Told {
+                    true_ms: u64::MAX,
+                    interval_ms: u64::MAX,
+                }),
                 members,
             })
         };

@@ -187,3 +187,27 @@ fn nobody_starves_over_many_rebuilds() {
         }
     }
 }
+
+#[test]
+fn what_is_put_off_is_due_then_and_one_period_after_that() {
+    let mut schedule = Schedule::default();
+    schedule.rebuild(
+        0,
+        100,
+        ["a", "b", "c"].into_iter().map(|key| (key, Some(10))),
+    );
+    let mut taken = Vec::new();
+    while let Some((key, next)) = schedule.pop_due(10) {
+        taken.push(key);
+        if key == "b" {
+            schedule.put_off(key, next, 70);
+        }
+        // What is not there at that time stays where it is.
+        schedule.put_off(key, next + 1, 20);
+    }
+    taken.sort_unstable();
+    assert_eq!(taken, ["a", "b", "c"]);
+    assert_eq!(schedule.pop_due(69), None);
+    assert_eq!(schedule.pop_due(70), Some(("b", 170)));
+    assert_eq!(schedule.next_due(), Some(110));
+}

@@ -44,6 +44,8 @@ pub static CLUSTER_RETRIES: Counter = Counter::new();
 pub static CLUSTER_REFUSED: Counter = Counter::new();
 /// States of other servers that count here.
 pub static CLUSTER_MERGED: Counter = Counter::new();
+/// Pings that were not sent, because another server of the cluster has sent one.
+pub static CLUSTER_PINGS_SPARED: Counter = Counter::new();
 /// States of other servers that did not count here, and messages that came too late.
 pub static CLUSTER_STALE: Counter = Counter::new();
 /// Ends of calls not counted here that other servers were told of.
@@ -88,7 +90,7 @@ static COUNTED: [(&CStr, &CStr, &Counter); 8] = [
 ];
 
 /// Those that a server has which is not alone.
-static OF_CLUSTER: [(&CStr, &CStr, &Counter); 9] = [
+static OF_CLUSTER: [(&CStr, &CStr, &Counter); 10] = [
     (
         c"cluster_sent",
         c"Messages sent to other servers of the cluster",
@@ -118,6 +120,11 @@ static OF_CLUSTER: [(&CStr, &CStr, &Counter); 9] = [
         c"cluster_merged",
         c"States set on other servers that count here",
         &CLUSTER_MERGED,
+    ),
+    (
+        c"cluster_pings_spared",
+        c"Pings not sent, because another server of the cluster has sent one",
+        &CLUSTER_PINGS_SPARED,
     ),
     (
         c"cluster_stale",

@@ -62,6 +62,10 @@ fn what_is_written_is_read() {
         dead_ms: 5_000,
         wall_ms: 1 << 40,
         digest: Some(0),
+        pings: Some(pings::Told {
+            true_ms: 5,
+            interval_ms: 1,
+        }),
         members: vec![told("lb2", 0), told("lb=3", 70_000)],
     };
     let silent = Hello {

@@ -386,6 +386,14 @@ const TICKETS: &str = "Tickets are numbers in the order of one word. What a list
 /// Files whose words are `SeqCst` and argued by interleavings, which shuttle explores.
 const INTERLEAVED: &[(&str, &str)] = &[
     (
+        "cluster/relied.rs",
+        "Times that are written again before they are over; who reads one of before pings once too often.",
+    ),
+    (
+        "dest/ping_word.rs",
+        "Words that stand alone: who reads one of before pings once too often, or a little later.",
+    ),
+    (
         "dest/rate.rs",
         "Admissions: each place of the ring is taken by one exchange, which knows its round.",
     ),

@@ -1,0 +1,128 @@
+//! Pings of nodes, as hellos tell of them.
+
+/// A clock of another node may be faster than the own one by one part of this many.
+const DRIFT: u64 = 1_000;
+
+/// How this node pings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pings {
+    /// By its steady clock: up to then it has pinged all that was due.
+    pub ran_ms: u64,
+    /// How often it pings each destination.
+    pub interval_ms: u64,
+}
+
+/// What a hello says of its sender's pings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// By the sender's steady clock: up to then it has pinged all that was due, and the receiver has all that it found.
+    pub true_ms: u64,
+    /// How often it pings each destination; 0 if it does not.
+    pub interval_ms: u64,
+}
+
+/// The pings of a member, by its hellos.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// What is to be added to a time of its clock for one of this node's. The least that a hello has shown: whatever is
+    /// more was the way of that hello.
+    pub offset_ms: i64,
+    /// When that was known.
+    at_ms: u64,
+    /// What the last hello said.
+    pub last: Told,
+}
+
+impl Heard {
+    /// Returns what is known after a hello that has come now.
+    #[must_use]
+    pub fn after(before: Option<Self>, told: Told, now_ms: u64) -> Self {
+        let [now, theirs] = [now_ms, told.true_ms].map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        let shown_ms = now.saturating_sub(theirs);
+        let known_ms = before.map(|before| {
+            let since_ms = now_ms.saturating_sub(before.at_ms);
+            let drift_ms = i64::try_from(since_ms.div_ceil(DRIFT)).unwrap_or(i64::MAX);
+            before.offset_ms.saturating_add(drift_ms)
+        });
+        Self {
+            offset_ms: known_ms.map_or(shown_ms, |known_ms| known_ms.min(shown_ms)),
+            at_ms: now_ms,
+            last: told,
+        }
+    }
+
+    /// Returns up to when all is known of its pings, by this node's clock.
+    #[must_use]
+    pub fn true_ms(&self) -> u64 {
+        self.last.true_ms.saturating_add_signed(self.offset_ms)
+    }
+}
+
+/// A member on whose word a node relies, for whoever pings here. All times are of this node's steady clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Relied {
+    /// Until then its word is believed, if nothing more is heard of it.
+    pub until_ms: u64,
+    /// The least time at which a ping of it is missed that it sends at the beginning of its intervals.
+    pub missed_ms: u64,
+    /// Its interval.
+    pub interval_ms: u64,
+}
+
+impl Relied {
+    /// Tells whether its word is believed now.
+    #[must_use]
+    pub const fn is_fresh(&self, now_ms: u64) -> bool {
+        now_ms < self.until_ms
+    }
+
+    /// Returns the next time after now at which a ping of a destination would be missed. If its word is still believed
+    /// then, it has sent that ping.
+    #[must_use]
+    pub fn next_look(&self, phase_ms: u32, now_ms: u64) -> u64 {
+        let interval_ms = self.interval_ms.max(1);
+        let first = self.missed_ms.saturating_add(phase_ms.into()) % interval_ms;
+        let into = (now_ms % interval_ms + interval_ms - first) % interval_ms;
+        now_ms + interval_ms - into
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_of_a_hello_is_not_taken_for_a_difference_of_clocks() {
+        let told = |true_ms| Told {
+            true_ms,
+            interval_ms: 10_000,
+        };
+        // Its clock is 1,000 ms behind, and the first hello was under way for 300 ms.
+        let first = Heard::after(None, told(5_000), 6_300);
+        assert_eq!(first.true_ms(), 6_300);
+        let second = Heard::after(Some(first), told(6_000), 7_010);
+        assert_eq!(second.true_ms(), 7_010);
+        // A late one says no more than it did when it was sent.
+        let third = Heard::after(Some(second), told(7_000), 9_800);
+        assert_eq!(third.true_ms(), 8_013, "3 ms of drift are allowed for");
+        // One that does nothing is not taken for a clock that stands still.
+        let still = (1..=10).fold(third, |heard, n| {
+            Heard::after(Some(heard), told(7_000), 9_800 + n * 1_000)
+        });
+        assert!(still.true_ms() < 8_100, "{}", still.true_ms());
+    }
+
+    #[test]
+    fn looks_come_one_interval_after_the_other_behind_the_pings_of_the_watcher() {
+        let relied = Relied {
+            until_ms: 0,
+            missed_ms: 3_500,
+            interval_ms: 10_000,
+        };
+        assert_eq!(relied.next_look(2_000, 0), 5_500);
+        assert_eq!(relied.next_look(2_000, 5_499), 5_500);
+        assert_eq!(relied.next_look(2_000, 5_500), 15_500);
+        assert_eq!(relied.next_look(9_000, 12_400), 12_500);
+        assert!(Relied::default().next_look(7, 50) > 50);
+    }
+}

@@ -1,0 +1,50 @@
+//! Pings that this server need not send, because another one of the cluster watches the destination and finds it good.
+//!
+//! Whether a destination is up is still decided by this server's own pings: the word of another one only says when to
+//! send them. As long as it is good and fresh, there is no need to. When it turns bad, the own ping is due at once.
+
+use core::sync::atomic::Ordering::SeqCst;
+
+use crate::dispatch::cluster::state::view::is_good;
+use crate::kamailio::config::instance::Module;
+use crate::kamailio::observe::counting::group;
+use crate::shm::dest::record::DestRecord;
+
+/// Returns when to look again at a destination whose ping is due, if that ping is spared; `None` if it is to be sent.
+pub fn until(module: &Module, record: &DestRecord, now_ms: u64) -> Option<u64> {
+    let watcher = record.ping_word()?.watcher()?;
+    let (state, failures) = record.status();
+    let relied = module.cluster.as_ref()?.relied.get(watcher.peer.into());
+    let is_spared = relied.is_fresh(now_ms) && is_good(state, failures);
+    if !is_spared {
+        return None;
+    }
+    leave(module, record);
+    group::CLUSTER_PINGS_SPARED.count();
+    Some(relied.next_look(watcher.phase_ms, now_ms))
+}
+
+/// Says that this server does not ping a destination.
+pub fn leave(module: &Module, record: &DestRecord) {
+    if record.ping_word().is_some_and(|word| word.leave()) {
+        module.shared.ping_words.fetch_add(1, SeqCst);
+    }
+}
+
+/// Says what a ping of this server has found.
+pub fn found(module: &Module, record: &DestRecord) {
+    let (state, failures) = record.status();
+    if record
+        .ping_word()
+        .is_some_and(|word| word.found(state, failures))
+    {
+        module.shared.ping_words.fetch_add(1, SeqCst);
+    }
+}
+
+/// Returns the failures to count before a bad ping of this server: those that the watcher has counted in this row, so
+/// that it takes no longer to find out that a destination is down than if this server had pinged it all the time.
+pub fn failures_before(record: &DestRecord, failures: u32, threshold: u32) -> u32 {
+    let row = record.ping_word().map_or(0, |word| word.row());
+    failures.max(row.saturating_sub(1).min(threshold.saturating_sub(1)))
+}
