@@ -122,7 +122,7 @@ impl Run {
             let look = || self.nodes.dests(node, 1);
             let size = self.nodes.cluster.gateways.len();
             let are_up = |dests: &Vec<(String, String, i64)>| {
-                dests.len() == size && dests.iter().all(|(_, flags, _)| flags == "AP")
+                dests.len() == size && dests.iter().all(|(_, flags, _)| flags.starts_with('A'))
             };
             let seen = self.eventually(look, are_up);
             self.must(
