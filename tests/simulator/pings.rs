@@ -26,6 +26,9 @@ const FAILING: State = State::PROBING.union(State::TRYING);
 /// How late a process that pings may be.
 const LATE_MS: u64 = 400;
 
+/// How late a hello may be that is all that is known of a clock.
+const LATE_HELLO_MS: u64 = 1_000;
+
 /// The gateways, and how they are pinged.
 #[derive(Debug)]
 pub struct Gateways {
@@ -234,7 +237,7 @@ impl<R: Rules> World<R> {
         pinger.last_tick_ms = time_ms;
         pinger.ran_ms = now_ms;
         let window_ms = 3 * one.settings.hello_ms;
-        let most_ms = gateways.interval_ms + window_ms + 500 + LATE_MS;
+        let most_ms = gateways.interval_ms + window_ms + 500 + LATE_MS + LATE_HELLO_MS;
         for (key, dest) in &mut pinger.dests {
             if was_late {
                 dest.since_ms = time_ms;

@@ -8,6 +8,7 @@ use super::settings::{FADE_STEPS, MOST_NODES};
 use crate::dispatch::cluster::state::ends::{CallEnd, Ends};
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::rules::Rules;
+use crate::dispatch::cluster::text::message::Message;
 use crate::dispatch::cluster::text::write::end_bytes;
 
 impl<R: Rules> Cluster<R> {
@@ -120,6 +121,17 @@ impl<R: Rules> Cluster<R> {
             hello_number: life.hello_number,
             taken_number: life.taken_number,
         });
+    }
+
+    /// Remembers that a message was not taken of a node that is forgotten. Its sender takes it for taken, so an earlier one
+    /// that comes later must not be.
+    pub(super) fn note_missed(&mut self, message: &Message<'_>) {
+        let is_sender = |one: &&mut Forgotten| {
+            one.name == message.node && one.incarnation == message.incarnation
+        };
+        if let Some(one) = self.forgotten.iter_mut().find(is_sender) {
+            one.taken_number = one.taken_number.max(message.number);
+        }
     }
 
     /// Has a life that begins take only messages that come after those which were taken before it was forgotten.

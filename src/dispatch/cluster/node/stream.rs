@@ -161,7 +161,7 @@ impl<R: Rules> Cluster<R> {
             return;
         }
         let Some(id) = self.sender(source, message, actions) else {
-            return;
+            return self.note_missed(message);
         };
         let time_ms = self.time_ms;
         let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {

@@ -1057,3 +1057,68 @@ fn a_figure_that_is_taken_back_while_a_peer_is_forgotten_does_not_stay() {
         assert_eq!(net.node(2).calls_elsewhere(KEY), 0);
     }
 }
+
+/// Lets time pass until the first node sends data; yields the peer, the number and the text. It hears the second one, and
+/// nothing of it arrives.
+fn next_data(net: &mut Net) -> (PeerId, u64, Vec<u8>) {
+    let number = 1;
+    for _ in 0..500 {
+        net.time_ms += 20;
+        let (now, mut actions) = (net.now(2), Vec::new());
+        net.node(2).tick(now, &mut actions);
+        for action in actions {
+            if let Action::Send { body, .. } = action {
+                net.deliver(2, 1, &body);
+            }
+        }
+        let (now, mut actions) = (net.now(number), Vec::new());
+        net.node(number).tick(now, &mut actions);
+        for action in actions {
+            if let Action::Send {
+                peer, number, body, ..
+            } = action
+            {
+                if body.windows(5).any(|five| five == b" k=D ") {
+                    return (peer, number, body);
+                }
+            }
+        }
+    }
+    panic!("no data");
+}
+
+#[test]
+fn what_a_node_missed_while_it_had_forgotten_the_sender_is_not_replaced_by_what_came_before() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(5_000);
+    net.node(1).set_calls(KEY, 4);
+    let (_, _, late) = next_data(&mut net);
+    net.node(1).set_calls(KEY, 2);
+    let (peer, number, missed) = next_data(&mut net);
+    assert!(net.node(2).command(Command::Forget("lb1"), &mut Vec::new()));
+    net.deliver(1, 2, &missed);
+    net.node(1).answered(peer, number, 200, &mut Vec::new());
+    // It hears of the node again, and then the earlier message comes.
+    net.down = vec![2];
+    let hello = |net: &mut Net| {
+        for _ in 0..100 {
+            net.time_ms += 20;
+            let (now, mut actions) = (net.now(1), Vec::new());
+            net.node(1).tick(now, &mut actions);
+            let sent = actions.into_iter().find_map(|action| match action {
+                Action::Send { body, .. } => Some(body),
+                _ => None,
+            });
+            if let Some(body) = sent {
+                return body;
+            }
+        }
+        panic!("no hello");
+    };
+    let hello = hello(&mut net);
+    net.down.clear();
+    net.deliver(1, 2, &hello);
+    net.deliver(1, 2, &late);
+    net.run(5_000);
+    assert_eq!(net.figures(2, 1), (None, Some(2)));
+}
