@@ -3,7 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`server`] | The server's facilities, wrapped. Nothing in it knows the dispatcher. |
-//! | [`admission`] | What a request asks of destinations before one takes it. |
+//! | [`admission`] | Limits: asks destinations before one takes a request. |
 //! | [`cluster`] | Several servers as one dispatcher, over the bus between them. |
 //! | [`config`] | What the operator set: parameters, and values that change at run time. |
 //! | [`events`] | State changes told to scripts and to C listeners. |

@@ -54,7 +54,7 @@ families! {
     Edits Counter "edits_total" "Changes of one destination by command, by kind.";
     PingsEnabled Gauge "pings_enabled" "1 while pings are sent.";
     CallsExpired Counter "calls_expired_total" "Counted calls that were ended because their time was over.";
-    Refusals Counter "refusals_total" "Requests that a destination has refused, by limit: maxload, bounded_load, cps.";
+    Refusals Counter "refusals_total" "Times that a destination has refused a request, by limit: maxload, bounded_load, cps.";
     EventsDropped Counter "events_dropped_total" "Events that no route was told of, with counters.";
     StatesSaved Gauge "states_saved" "1 while what operators have set is kept for a restart, 0 while that fails.";
     ClusterReady Gauge "cluster_ready" "1 once this server has what the other servers of its cluster have.";

@@ -204,7 +204,7 @@ pub fn choose_open(set: &impl Candidates, passes_over: impl Fn(usize) -> bool) -
 }
 
 /// Returns true when all destinations have one priority above 0.
-fn is_even(set: &impl Candidates) -> bool {
+pub(crate) fn is_even(set: &impl Candidates) -> bool {
     let Some(last) = set.len().checked_sub(1) else {
         return false;
     };

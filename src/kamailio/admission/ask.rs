@@ -4,12 +4,18 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use crate::dispatch::admission::others::MOST_TRIES;
 use crate::dispatch::admission::refusal::Refusal;
+use crate::dispatch::select::algorithm::Choice;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::CountCalls;
 use crate::kamailio::server::message::Message;
 use crate::kamailio::server::time::now_us;
+use crate::shm::calls::call_table::unload;
+use crate::shm::dest::record::DestRecord;
 use crate::shm::set::gates::Asked;
 use crate::shm::set::view::View;
+
+/// How often the bound of the load is taken anew for a request.
+const BOUNDS: usize = 16;
 
 /// Returns true for a request that the gates are asked about: an INVITE that begins a call.
 pub fn begins_call(msg: &Message) -> bool {
@@ -19,7 +25,7 @@ pub fn begins_call(msg: &Message) -> bool {
 /// Returns what a request asks of destinations; `None` if no gate is asked about it.
 pub fn asked(module: &Module, msg: &Message) -> Option<Asked> {
     (module.settings.has_gates() && begins_call(msg)).then(|| Asked {
-        now_us: now_us(),
+        now_us,
         counts: counts(module),
         bound: None,
     })
@@ -30,10 +36,54 @@ fn counts(module: &Module) -> bool {
     module.settings.count_calls == CountCalls::Limit
 }
 
-/// Asks the gates of the destination at a position; false if one refuses, which is counted.
-pub fn admits(module: &Module, view: &View, at: usize, asked: &Asked) -> bool {
-    let admitted = view.admit(at, asked);
-    admitted.map_err(|refusal| refused(module, refusal)).is_ok()
+/// Asks the gates of the destination at a position.
+///
+/// # Errors
+/// The first gate that refuses, which is counted.
+pub fn admit(module: &Module, view: &View, at: usize, asked: &Asked) -> Result<(), Refusal> {
+    let admitted = view.admit(at, asked, |record| unload_from(module, record));
+    admitted.inspect_err(|&refusal| refused(module, refusal))
+}
+
+/// Takes back a call that was counted for a destination.
+fn unload_from(module: &Module, record: &DestRecord) {
+    unload(&module.store, Module::process(), record);
+}
+
+/// Asks the choices one after the other, and returns the first one that admits the request.
+///
+/// The bound of the load is one of a moment: where others place calls meanwhile, all may have their part of fewer calls
+/// than there are now. Those that only the bound has kept from the call are asked again while there are more calls than
+/// before. At last the bound yields: it spreads calls, and refuses none that somebody has room for.
+pub fn first_to_admit(
+    module: &Module,
+    view: &View,
+    asked: &mut Asked,
+    mut order: impl Iterator<Item = Choice>,
+) -> Option<Choice> {
+    let mut bounded = Vec::new();
+    let found = order.find(|choice| {
+        let refusal = admit(module, view, choice.at, asked).err();
+        bounded.extend(
+            refusal
+                .filter(|&why| why == Refusal::Bound)
+                .map(|_| *choice),
+        );
+        refusal.is_none()
+    });
+    if found.is_some() || bounded.is_empty() {
+        return found;
+    }
+    for left in (0..BOUNDS).rev() {
+        let before = asked.bound?;
+        let anew = view.bound(before.percent);
+        asked.bound = Some(anew).filter(|anew| left > 0 && anew.calls > before.calls);
+        let admits = |choice: &&Choice| admit(module, view, choice.at, asked).is_ok();
+        if let Some(found) = bounded.iter().find(admits) {
+            return Some(*found);
+        }
+    }
+    None
 }
 
 /// Counts a refusal.
@@ -65,9 +115,10 @@ pub fn reserve_least(module: &Module, view: &View, asked: Option<&Asked>) -> Opt
         counts: true,
         ..*asked?
     };
-    view.unreserve(at);
+    view.dest(at)
+        .inspect(|dest| unload_from(module, dest.record()));
     let mut others = view.by_calls();
     others.truncate(MOST_TRIES);
-    let admits = |&other: &usize| other != at && admits(module, view, other, &asked);
+    let admits = |&other: &usize| other != at && admit(module, view, other, &asked).is_ok();
     others.into_iter().find(admits)
 }

@@ -3,7 +3,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`slow_start`] | The growing part of a destination that is back. |
-//! | [`ask`] | What a request asks of destinations, and the count of refusals. |
+//! | [`ask`] | Asks destinations for a request, and counts refusals. |
 
 pub mod ask;
 pub mod slow_start;

@@ -2,8 +2,8 @@
 
 use super::drain;
 use super::request::{Failure, Request, conclude};
-use super::send::{send_admitted, send_counted, send_to};
-use super::trace;
+use super::send::{send_admitted, send_to, send_watched};
+use super::trace::{self, Hash};
 use crate::dispatch::admission::others::{others, others_by_key};
 use crate::dispatch::balance::cost::Key;
 use crate::dispatch::hash::hash;
@@ -60,18 +60,15 @@ fn pick(
     if !trace::is_watched(module) {
         return Some(send_to(module, msg, request, view, choice));
     }
-    if trace::is_on(module) {
-        let hash = key.map_or_else(|| "-".to_owned(), |key| key.to_string());
-        trace::chosen_by(request, view, choice.at, &hash);
-    }
+    let hash = key.map_or(Hash::None, Hash::Key);
     if !trace::is_gated(module) {
-        return Some(send_counted(module, msg, request, view, choice));
+        return Some(send_watched(module, msg, request, view, choice, hash));
     }
     let Some(key) = key else {
         let others = others(view, Start::RoundRobin, choice);
         let (choice, others) =
             slow_start::pass_over(module, msg, request.algorithm, view, None, choice, others);
-        return send_admitted(module, msg, request, view, choice, others, None);
+        return send_admitted(module, msg, request, view, (choice, hash), others, None);
     };
     let percent = module.settings.bounded_load;
     let calls = |at: usize| view.dest(at).map_or(0, |dest| dest.record().load());
@@ -82,6 +79,7 @@ fn pick(
     });
     let (algorithm, key) = (request.algorithm, Some(key.0));
     let (choice, others) = slow_start::pass_over(module, msg, algorithm, view, key, choice, others);
+    let choice = (choice, hash);
     send_admitted(module, msg, request, view, choice, others, percent)
 }
 

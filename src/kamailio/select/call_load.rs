@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering::Relaxed;
 
 use super::deliver::deliver;
 use super::request::{Failure, Request, conclude};
-use super::trace;
+use super::trace::{self, Hash};
 use crate::dispatch::cluster::state::ends::{CallEnd, Fate};
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::algorithm::Choice;
@@ -93,14 +93,14 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
         let asked = ask::asked(module, msg);
         let mut reserve = |view: &View| ask::reserve_least(module, view, asked.as_ref());
         match place(module, msg, (set, view), Counted::Stays, &mut reserve) {
-            Ok(placed) => Some(send_placed(
-                module,
-                msg,
-                request,
-                view,
-                placed?,
-                Order::Calls,
-            )),
+            Ok(placed) => {
+                let placed = placed?;
+                if trace::is_on(module) {
+                    trace::chosen(request, view, placed.at(), Hash::None);
+                }
+                let order = Order::Calls;
+                Some(send_placed(module, msg, request, view, placed, order))
+            }
             Err(OutOfMemory) => Some(Err(Failure::NoMemory)),
         }
     });
@@ -168,9 +168,6 @@ pub fn send_placed(
     order: Order,
 ) -> Result<(), Failure> {
     let at = placed.at();
-    if trace::is_on(module) {
-        trace::chosen(request, view, at, None);
-    }
     if placed.how() == How::Uncounted && order == Order::Calls {
         // It has no count that failover could move.
         let alone = Request {
@@ -304,11 +301,11 @@ pub fn follow(module: &Module, msg: &Message, left: &Place, reached: &Place) {
     let Some(calls) = calls.filter(|_| count_calls != CountCalls::Off) else {
         return;
     };
-    if left.set != reached.set && !left.counted {
+    if left.set != reached.set && !left.is_counted() {
         leave(module, calls, msg, left.set);
     }
     // Where calls are limited, the call was counted before the request was sent.
-    if reached.counted || count_calls == CountCalls::Limit {
+    if reached.is_counted() || count_calls == CountCalls::Limit {
         return;
     }
     let pinned = module.pin();

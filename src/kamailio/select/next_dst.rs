@@ -82,7 +82,7 @@ fn place(module: &Module, msg: &Message) -> Option<Place> {
         set: set?,
         uri: uri.to_vec(),
         socket,
-        counted: duid.is_some(),
+        duid: duid.map(<[u8]>::to_vec),
     })
 }
 
@@ -163,9 +163,7 @@ fn next_admitted(module: &Module, msg: &mut Message, target: Target, by_load: bo
             Some(place) => {
                 let found = pinned.view(place.set);
                 let found = found.and_then(|view| Some((view, place.find(view)?)));
-                found.map_or(Some(None), |(view, at)| {
-                    admit_next(module, msg, (place.set, view), at, place.counted)
-                })
+                admit_next(module, msg, place.set, found, place.is_counted())
             }
             // There is none, or a script has changed its record.
             None => Some(None),
@@ -235,7 +233,7 @@ fn step(
     let asks = calls.is_some() || trace::is_gated(module);
     let takes = |at: usize| {
         if asks {
-            return admit_next(module, msg, (set, view), at, calls.is_some());
+            return admit_next(module, msg, set, Some((view, at)), calls.is_some());
         }
         Some(None)
     };

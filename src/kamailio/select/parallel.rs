@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use super::request::{Failure, Request, conclude, send};
-use super::trace;
+use super::trace::{self, Hash};
 use crate::dispatch::select::algorithm::{Choice, Start, choose};
 use crate::dispatch::select::candidates::Candidates;
 use crate::kamailio::admission::ask;
@@ -63,7 +63,7 @@ fn fork(
     }
     let dest = view.dest(first).ok_or(Failure::NoneUsable)?;
     if trace::is_on(module) {
-        trace::chosen(request, view, first, None);
+        trace::chosen(request, view, first, Hash::None);
     }
     if target == Target::Nothing {
         if !msg.add_branch(target, dest.uri(), dest.socket()) {

@@ -7,11 +7,10 @@ use super::drain;
 use super::parallel;
 use super::request::{Failure, Request, conclude, failed};
 use super::send::{send_admitted, send_to, send_watched};
-use super::trace;
+use super::trace::{self, Hash};
 use crate::dispatch::admission::others::others;
 use crate::dispatch::balance::cost::mix;
 use crate::dispatch::select::algorithm::{Algorithm, Choice, Start, choose, choose_open, home};
-use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::select::failover::Order;
 use crate::kamailio::admission::slow_start;
 use crate::kamailio::config::instance::Module;
@@ -67,21 +66,16 @@ fn select_open(module: &Module, msg: &mut Message, request: &Request) -> ScriptR
         .try_set(Module::process(), request.set, |view| {
             let choice = choose_open(view, |at| view.passes_over(at, now_us))?;
             if trace::is_watched(module) {
+                let hash = Hash::None;
                 if trace::is_gated(module) {
-                    let open = || choose_open(view, |at| view.passes_over(at, now_us));
-                    let turns = core::iter::from_fn(open).take(view.candidate_count());
-                    let (choice, turns) =
-                        slow_start::pass_over(module, msg, 64, view, None, choice, turns);
-                    return send_admitted(module, msg, request, view, choice, turns, None);
+                    let others = others(view, Start::RoundRobin, choice)
+                        .filter(|other| !view.passes_over(other.at, now_us));
+                    let (choice, others) =
+                        slow_start::pass_over(module, msg, 64, view, None, choice, others);
+                    let choice = (choice, hash);
+                    return send_admitted(module, msg, request, view, choice, others, None);
                 }
-                return Some(send_watched(
-                    module,
-                    msg,
-                    request,
-                    view,
-                    choice,
-                    None::<u32>,
-                ));
+                return Some(send_watched(module, msg, request, view, choice, hash));
             }
             Some(deliver(module, msg, request, view, choice))
         });
@@ -108,6 +102,10 @@ fn pick(
         start => choose(view, start)?,
     };
     if trace::is_watched(module) {
+        let hash = match start {
+            Start::Hash(hash) => Hash::Number(hash),
+            _ => Hash::None,
+        };
         if trace::is_gated(module) {
             let key = match start {
                 Start::Hash(hash) | Start::InDialog(hash) => Some(mix(hash.into())),
@@ -116,12 +114,8 @@ fn pick(
             let (algorithm, others) = (request.algorithm, others(view, start, choice));
             let (choice, others) =
                 slow_start::pass_over(module, msg, algorithm, view, key, choice, others);
-            return send_admitted(module, msg, request, view, choice, others, None);
+            return send_admitted(module, msg, request, view, (choice, hash), others, None);
         }
-        let hash = match start {
-            Start::Hash(hash) => Some(hash),
-            _ => None,
-        };
         return Some(send_watched(module, msg, request, view, choice, hash));
     }
     Some(send_to(module, msg, request, view, choice))

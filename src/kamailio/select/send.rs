@@ -3,17 +3,19 @@
 use super::call_load::{self, ServerPlaced};
 use super::deliver::deliver;
 use super::request::{Failure, Request, send};
-use super::trace;
+use super::trace::{self, Hash};
 use crate::dispatch::admission::others::MOST_TRIES;
 use crate::dispatch::admission::refusal::Refusal;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::algorithm::Choice;
-use crate::kamailio::admission::ask::{admits, admits_rate, asked, refused};
+use crate::kamailio::admission::ask::{admit, admits_rate, asked, first_to_admit, refused};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::CountCalls;
 use crate::kamailio::observe::counting::counts;
 use crate::kamailio::passive::watch;
 use crate::kamailio::server::message::{Message, Target};
+use crate::kamailio::server::time::now_us;
+use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::placed::{Counted, How};
 use crate::shm::memory::arena::OutOfMemory;
 use crate::shm::set::view::View;
@@ -36,8 +38,8 @@ pub fn send_to(
     sent.then_some(()).ok_or(Failure::Refused)
 }
 
-/// Sends as [`send_counted`] does, and traces the selection where traces are on. `hash` is the hash that led to the choice,
-/// if there was one.
+/// Sends as [`send_to`] does, traces the selection, and counts it for its destination and as a call, where that is wanted.
+/// `hash` is what led to the choice.
 #[inline(always)]
 pub fn send_watched(
     module: &Module,
@@ -45,27 +47,15 @@ pub fn send_watched(
     request: &Request,
     view: &View,
     choice: Choice,
-    hash: Option<u32>,
-) -> Result<(), Failure> {
-    if trace::is_on(module) {
-        trace::chosen(request, view, choice.at, hash);
-    }
-    send_counted(module, msg, request, view, choice)
-}
-
-/// Sends as [`send_to`] does, and counts the selection for its destination and as a call where that is wanted.
-#[inline(always)]
-pub fn send_counted(
-    module: &Module,
-    msg: &mut Message,
-    request: &Request,
-    view: &View,
-    choice: Choice,
+    hash: Hash,
 ) -> Result<(), Failure> {
     let choice = match request.trial(module, msg, view) {
         Some(at) => Choice { at, ..choice },
         None => choice,
     };
+    if trace::is_on(module) {
+        trace::chosen(request, view, choice.at, hash);
+    }
     let at = choice.at;
     send_to(module, msg, request, view, choice)?;
     if request.leads() {
@@ -80,7 +70,8 @@ pub fn send_counted(
     Ok(())
 }
 
-/// Sends the message to the first of some choices that admits it; `None` if all refuse. Then nothing is counted.
+/// Sends the message to the first of some choices that admits it; `None` if all refuse. Then nothing is counted. `hash` is
+/// what led to the choices.
 ///
 /// A call that is counted in the set goes where it is counted. There it only asks for its calls a second.
 #[inline(never)]
@@ -89,50 +80,39 @@ pub fn send_admitted(
     msg: &mut Message,
     request: &Request,
     view: &View,
-    first: Choice,
+    (first, hash): (Choice, Hash),
     others: impl Iterator<Item = Choice>,
     percent: Option<u32>,
 ) -> Option<Result<(), Failure>> {
     if !request.leads() {
         // The message goes elsewhere: this is for failover, which asks then.
-        return Some(send_counted(module, msg, request, view, first));
+        return Some(send_watched(module, msg, request, view, first, hash));
     }
     let Some(mut asked) = asked(module, msg) else {
         let at = call_load::place_of(module, msg, request.set, view).unwrap_or(first.at);
-        return Some(send_counted(
-            module,
-            msg,
-            request,
-            view,
-            Choice { at, ..first },
-        ));
+        let choice = Choice { at, ..first };
+        return Some(send_watched(module, msg, request, view, choice, hash));
     };
     let mut order = core::iter::once(first).chain(others).take(MOST_TRIES);
     if !asked.counts {
-        let choice = order.find(|choice| admits(module, view, choice.at, &asked))?;
-        return Some(send_watched(
-            module,
-            msg,
-            request,
-            view,
-            choice,
-            None::<u32>,
-        ));
+        let choice = first_to_admit(module, view, &mut asked, &mut order)?;
+        return Some(send_watched(module, msg, request, view, choice, hash));
     }
     if let Some(at) = request.trial(module, msg, view) {
-        return Some(call_load::send_trial(
-            module,
-            msg,
-            request,
-            view,
-            at,
-            first.order,
-        ));
+        if trace::is_on(module) {
+            trace::chosen(request, view, at, hash);
+        }
+        let order = first.order;
+        return Some(call_load::send_trial(module, msg, request, view, at, order));
     }
     asked.bound = percent.map(|percent| view.bound(percent));
+    // What cannot be counted cannot be limited.
+    let counts_limited = module.calls.as_ref().is_some_and(Calls::takes_limited);
+    let is_limited = |at| view.dest(at).is_some_and(|dest| dest.maxload != 0);
+    let mut order = order.filter(|choice| counts_limited || !is_limited(choice.at));
     let mut chosen = first.order;
     let mut reserve = |view: &View| {
-        let choice = order.find(|choice| admits(module, view, choice.at, &asked))?;
+        let choice = first_to_admit(module, view, &mut asked, &mut order)?;
         chosen = choice.order;
         Some(choice.at)
     };
@@ -141,30 +121,37 @@ pub fn send_admitted(
     };
     let placed = place(Counted::Stays, &mut reserve).transpose()?;
     let placed = match placed {
-        Ok(placed) if placed.how() == How::Known && !view.admit_rate(placed.at(), asked.now_us) => {
+        Ok(placed) if placed.how() == How::Known && !view.admit_rate(placed.at(), now_us) => {
             refused(module, Refusal::Rate);
             place(Counted::Moves, &mut reserve).transpose()?
         }
         placed => placed,
     };
-    Some(match placed {
-        Ok(placed) => call_load::send_placed(module, msg, request, view, placed, chosen),
-        Err(OutOfMemory) => Err(Failure::NoMemory),
-    })
+    let Ok(placed) = placed else {
+        return Some(Err(Failure::NoMemory));
+    };
+    if trace::is_on(module) {
+        trace::chosen(request, view, placed.at(), hash);
+    }
+    Some(call_load::send_placed(
+        module, msg, request, view, placed, chosen,
+    ))
 }
 
-/// Asks the destination at a position for a request that failover sends on. Returns the place of its call, if that is
-/// counted, to be kept when the message is sent; `None` if it refuses. With `by_load` the call is one of algorithm 10.
+/// Asks the destination of a record for a request that failover sends on. Returns the place of its call, if that is
+/// counted, to be kept when the message is sent; `None` if it refuses, or if calls are counted and it has left the set. With
+/// `by_load` the call is one of algorithm 10.
 pub fn admit_next<'p>(
     module: &'p Module,
     msg: &Message,
-    (set, view): (SetId, &'p View),
-    at: usize,
+    set: SetId,
+    found: Option<(&'p View, usize)>,
     by_load: bool,
 ) -> Option<Option<ServerPlaced<'p>>> {
     let asked = asked(module, msg);
     let calls = module.calls.as_ref();
     if let Some(calls) = calls.filter(|_| by_load) {
+        let (view, at) = found?;
         let placed = call_load::move_to(module, calls, msg, (set, view), at)?;
         return admits_rate(module, view, at, asked.as_ref()).then_some(Some(placed));
     }
@@ -172,9 +159,17 @@ pub fn admit_next<'p>(
         return Some(None);
     };
     if !asked.counts {
-        return admits(module, view, at, &asked).then_some(None);
+        // A destination that has left the list has no limit.
+        let Some((view, at)) = found else {
+            return Some(None);
+        };
+        return admit(module, view, at, &asked).ok().map(|()| None);
     }
-    let mut reserve = |view: &View| admits(module, view, at, &asked).then_some(at);
-    let placed = call_load::place(module, msg, (set, view), Counted::Moves, &mut reserve);
-    placed.ok().flatten().map(Some)
+    let (view, at) = found?;
+    let mut reserve = |view: &View| admit(module, view, at, &asked).ok().map(|()| at);
+    match call_load::place(module, msg, (set, view), Counted::Moves, &mut reserve) {
+        Ok(placed) => placed.map(Some),
+        // The call stays counted where it was, as any that cannot be counted.
+        Err(OutOfMemory) => Some(None),
+    }
 }

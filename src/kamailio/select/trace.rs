@@ -5,7 +5,10 @@
 
 use core::sync::atomic::Ordering::Relaxed;
 
+use core::fmt::{self, Display, Formatter};
+
 use super::request::Request;
+use crate::dispatch::balance::cost::Key;
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::{CountCalls, Counters};
@@ -53,18 +56,31 @@ pub fn is_gated(module: &Module) -> bool {
     module.shared.watched.load(Relaxed) & GATED != 0
 }
 
-/// Tells what a selection has chosen. `hash` is what it had to choose by, if it had one.
-#[cold]
-#[inline(never)]
-pub fn chosen(request: &Request, view: &View, at: usize, hash: Option<u32>) {
-    let hash = hash.map_or_else(|| "-".to_owned(), |hash| hash.to_string());
-    chosen_by(request, view, at, &hash);
+/// The number of a message that a selection has chosen by.
+#[derive(Clone, Copy)]
+pub enum Hash {
+    /// There is none.
+    None,
+    /// That of algorithms 0 to 7.
+    Number(u32),
+    /// That of algorithms 100 to 107.
+    Key(Key),
 }
 
-/// As [`chosen`], with the hash as it is shown.
+impl Display for Hash {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("-"),
+            Self::Number(hash) => hash.fmt(f),
+            Self::Key(key) => key.fmt(f),
+        }
+    }
+}
+
+/// Tells what a selection has chosen.
 #[cold]
 #[inline(never)]
-pub fn chosen_by(request: &Request, view: &View, at: usize, hash: &str) {
+pub fn chosen(request: &Request, view: &View, at: usize, hash: Hash) {
     let uri = view.dest(at).map_or(&b""[..], |dest| dest.uri());
     log_dbg!(
         "set {}, algorithm {}: {} at {at}, {} of {} usable, hash {hash}",

@@ -188,6 +188,11 @@ impl<L: RawMutex> Calls<L> {
         self.up() >= self.limits.most && warned.fetch_update(Relaxed, Relaxed, due).is_ok()
     }
 
+    /// Returns true if there is room for one more call of a destination with a limit.
+    pub fn takes_limited(&self) -> bool {
+        self.up() < self.limits.most.saturating_mul(2)
+    }
+
     /// Takes the room of one more call; false if the table is full.
     pub(super) fn take_room(&self, limited: bool) -> bool {
         let most = self.limits.most;
@@ -469,11 +474,7 @@ impl<L: RawMutex> Calls<L> {
 }
 
 /// Takes a call from the count of a destination.
-pub(super) fn unload<A: Arena, L: RawMutex>(
-    store: &Store<A, L>,
-    process: usize,
-    record: &DestRecord,
-) {
+pub fn unload<A: Arena, L: RawMutex>(store: &Store<A, L>, process: usize, record: &DestRecord) {
     record.unload();
     store.sync_load(process, record.set(), record);
 }

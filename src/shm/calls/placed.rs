@@ -69,7 +69,7 @@ enum NotNew {
     Refused,
 }
 
-/// What becomes of a call that is counted already.
+/// The way of a call that is counted already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
     /// It stays where it is counted, if that destination takes messages.
@@ -125,7 +125,7 @@ impl<A: Arena, L: RawMutex> Drop for Placed<'_, A, L> {
 }
 
 impl<L: RawMutex> Calls<L> {
-    /// As [`Calls::place_where`], at the destination with the fewest calls. A call stays where it is counted.
+    /// Finds the call's destination, or counts the call at the destination with the fewest calls. See [`Calls::place_where`].
     ///
     /// # Errors
     /// [`OutOfMemory`]: nothing is counted.

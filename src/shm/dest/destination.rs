@@ -115,11 +115,10 @@ impl Dest {
         unsafe { core::slice::from_raw_parts(start, len as usize) }
     }
 
-    /// Returns its size in bytes, with its texts and addresses.
+    /// Returns its size in bytes, with its texts and addresses. Its admissions may go on without it.
     pub(crate) fn bytes(&self) -> usize {
         let texts = self.uri_len as usize + self.attrs_len as usize;
-        let rate = self.rate().map_or(0, Rate::bytes);
-        size_of::<Self>() + texts + size_of_val(self.addr_slice()) + rate
+        size_of::<Self>() + texts + size_of_val(self.addr_slice())
     }
 
     /// Returns the whole URI, as listed.

@@ -1,15 +1,16 @@
-//! The gates of a destination: what it is asked before it takes a request that begins a call.
+//! The gates of a destination, which are asked before it takes a request that begins a call.
 
 use super::view::View;
 use crate::dispatch::admission::bound::Bound;
 use crate::dispatch::admission::refusal::Refusal;
 use crate::dispatch::select::candidates::Candidates;
+use crate::shm::dest::record::DestRecord;
 
-/// What a request asks of the destinations of a set.
+/// A request's question to the destinations of a set.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
-    /// The time, in microseconds of the clock that all processes share.
-    pub now_us: u64,
+    /// The clock that all processes share, in microseconds.
+    pub now_us: fn() -> u64,
     /// Its call is counted, so `maxload` is a limit.
     pub counts: bool,
     /// The bound of the load, if there is one.
@@ -41,9 +42,11 @@ impl View {
     }
 
     /// Returns the most calls that the destination at a position may have by the bound of the load. The default
-    /// destination has no part.
+    /// destination has no part, and where no usable one has a weight there are none.
     fn most_by_bound(&self, at: usize, asked: &Asked) -> u32 {
-        let bound = asked.bound.filter(|_| !self.is_default(at));
+        let bound = asked
+            .bound
+            .filter(|bound| bound.weight > 0 && !self.is_default(at));
         bound.map_or(u32::MAX, |bound| bound.most(self.key_weight(at)))
     }
 
@@ -57,15 +60,20 @@ impl View {
             return Some(Refusal::Bound);
         }
         let rate = dest.rate()?;
-        (rate.recent(asked.now_us) >= rate.most()).then_some(Refusal::Rate)
+        (rate.recent((asked.now_us)()) >= rate.most()).then_some(Refusal::Rate)
     }
 
     /// Asks the gates of the destination at a position. One that admits the request has counted its call, if calls are
-    /// counted, and its admission.
+    /// counted, and its admission. `unload` takes a call back.
     ///
     /// # Errors
     /// The first gate that refuses: nothing is counted.
-    pub fn admit(&self, at: usize, asked: &Asked) -> Result<(), Refusal> {
+    pub fn admit(
+        &self,
+        at: usize,
+        asked: &Asked,
+        unload: impl FnOnce(&DestRecord),
+    ) -> Result<(), Refusal> {
         let Some(dest) = self.dest(at) else {
             return Err(Refusal::Full);
         };
@@ -82,13 +90,13 @@ impl View {
             return Ok(());
         }
         if asked.counts {
-            self.unreserve(at);
+            unload(dest.record());
         }
         Err(Refusal::Rate)
     }
 
     /// Asks the last gate of the destination at a position: its calls a second.
-    pub fn admit_rate(&self, at: usize, now_us: u64) -> bool {
+    pub fn admit_rate(&self, at: usize, now_us: impl Fn() -> u64) -> bool {
         let rate = self.dest(at).and_then(|dest| dest.rate());
         rate.is_none_or(|rate| rate.admit(now_us))
     }

@@ -62,14 +62,6 @@ impl View {
         counted
     }
 
-    /// Takes back a call that was reserved at a position.
-    pub fn unreserve(&self, at: usize) {
-        if let Some(dest) = self.dest(at) {
-            dest.record().unload();
-        }
-        self.sync_load(at);
-    }
-
     /// Returns the destinations that algorithm 10 may use, those with the fewest calls first. The default destination
     /// comes last.
     pub fn by_calls(&self) -> Vec<usize> {

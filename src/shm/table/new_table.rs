@@ -418,7 +418,7 @@ pub(crate) fn rate<'a, A: Arena>(
     }
 }
 
-/// What goes on of a running destination.
+/// The parts of a running destination that go on.
 #[derive(Clone, Copy, Default)]
 struct Kept {
     record: Option<KeptRecord>,

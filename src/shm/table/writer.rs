@@ -16,6 +16,7 @@ use super::sets::Table;
 use super::store::{OnChange, ReloadState, Store, Ticket};
 use crate::shm::dest::address::AddrIndex;
 use crate::shm::dest::destination::Dest;
+use crate::shm::dest::rate::Rate;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record::NOWHERE;
 use crate::shm::memory::arena::{Arena, Free, OutOfMemory, Owned, Plan, ShmSafe, ShmSlice};
@@ -389,6 +390,7 @@ impl<'s, A: Arena, L: RawMutex> Writer<'s, A, L> {
         let all = of_whole().flat_map(|view| view.dests().map(move |dest| (view, dest)));
         let mut bytes = 0;
         for (view, dest) in all.chain(single) {
+            bytes += dest.rate().map_or(0, Rate::bytes_of_last);
             let running = running.and_then(|table| table.view(dest.set));
             if running.is_some_and(|view| view.lists(dest.record())) {
                 continue;

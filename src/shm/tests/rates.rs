@@ -36,7 +36,7 @@ fn store(heap: &Heap) -> HeapStore {
 fn admitted(store: &HeapStore) -> usize {
     let pinned = store.pin(0);
     let view: &View = pinned.view(1).unwrap();
-    (0..20).filter(|_| view.admit_rate(0, 5)).count()
+    (0..20).filter(|_| view.admit_rate(0, || 5)).count()
 }
 
 #[test]

@@ -112,6 +112,36 @@ fn no_load_is_above_its_bound() {
 }
 
 #[test]
+fn the_bound_refuses_no_call_that_somebody_has_room_for() {
+    // The first one is full after one call, and the other one alone takes more than its part.
+    let list = "1 sip:127.0.0.1:7001 0 0 duid=a;maxload=1\n1 sip:127.0.0.1:7002 0 0 duid=b\n";
+    let server = start(bounded(list, 101));
+    place(&server, 0..8);
+    assert_eq!(loads(&server), [1, 7]);
+    // The one with all of the weight is out.
+    let list = "1 sip:127.0.0.1:7001 0 0 duid=a;rweight=50\n1 sip:127.0.0.1:7002 0 0 duid=b\n";
+    let server = start(bounded(list, 101));
+    let inactive = ["dispatcher.set_state", "i", "1", "sip:127.0.0.1:7001"];
+    server.kamcmd(&inactive).unwrap();
+    place(&server, 0..8);
+    assert_eq!(loads(&server), [0, 8]);
+}
+
+#[test]
+fn calls_that_begin_at_once_all_find_room() {
+    let list = "1 sip:127.0.0.1:7001 0 0 duid=a\n1 sip:127.0.0.1:7002 0 0 duid=b\n";
+    let server = start(bounded(list, 125).children(8));
+    for _ in 0..number("ADMISSION_BURSTS", 20) {
+        place(&server, 0..16);
+        let ended: Vec<_> = (0..16)
+            .map(|n| request("BYE", &format!("call-{n}"), "update").tagged("callee"))
+            .collect();
+        Uac::new().batch(server.addr(), &ended, 16);
+    }
+    assert_eq!(loads(&server), [0, 0]);
+}
+
+#[test]
 fn the_route_of_a_key_says_who_refuses() {
     let list = "1 sip:127.0.0.1:7001 0 0 duid=a;maxload=1\n1 sip:127.0.0.1:7002 0 0 duid=b;cps=1\n\
         1 sip:127.0.0.1:7003 0 0 duid=c\n";

@@ -103,6 +103,18 @@ fn the_full_one_is_passed_over_by_selection_failover_and_routes() {
 }
 
 #[test]
+fn failover_passes_over_what_has_left_the_list() {
+    let list = "1 sip:127.0.0.1:7001 0 9 duid=a\n1 sip:127.0.0.1:7002 0 8 duid=b\n\
+        1 sip:127.0.0.1:7003 0 7 duid=c\n";
+    for algorithm in [8, 10] {
+        let server = start(limited(list));
+        let ports = ["nextdst", "remove|nextdst"]
+            .map(|rest| port(&server, rest, &format!("dst,1,{algorithm}|{rest}")));
+        assert_eq!(ports, [Some(7002), Some(7003)], "{algorithm}");
+    }
+}
+
+#[test]
 fn a_cancel_and_a_request_of_the_dialog_go_where_the_call_is() {
     let server = start(limited(TWO));
     for n in 0..10 {

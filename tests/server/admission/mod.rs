@@ -17,9 +17,13 @@ struct Done {
     port: u16,
 }
 
+/// Takes a destination off the list while a request is on its way.
+const REMOVE: &str = r#"jsonrpc_exec('{"jsonrpc": "2.0", "method": "dispatcher.remove", "params": [1, "sip:127.0.0.1:7002"], "id": 1}');"#;
+
 fn config(list: impl Into<String>) -> Config {
     let probe = Probe::new()
         .op("update", "ds_load_update();")
+        .op("remove", REMOVE)
         .op("routes", "ds_select_routes(\"1=4;2=4\", \"0\");");
     probe.config().list(list.into()).param("flags", 2)
 }

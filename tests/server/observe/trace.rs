@@ -34,8 +34,18 @@ fn select(server: &Kamailio, algorithm: &str) {
 
 #[test]
 fn a_selection_is_traced_while_the_level_is_debug() {
+    traces_each_selection_once(0);
+}
+
+#[test]
+fn a_selection_is_traced_where_destinations_have_limits() {
+    traces_each_selection_once(1);
+}
+
+fn traces_each_selection_once(limits: i64) {
     let list = format!("1 {A} 0 10\n1 {B} 0 5\n");
     let config = Config::routes(ROUTES).list(list).param("flags", 2);
+    let config = config.param("ds_cps", limits);
     let server = Kamailio::start(Module::Rust, config);
     select(&server, "4");
     assert_eq!(traces(&server), Vec::<String>::new());
@@ -50,6 +60,21 @@ fn a_selection_is_traced_while_the_level_is_debug() {
         let traced = traces(&server);
         (!traced.is_empty()).then_some(())
     });
+    let seen = traces(&server).len();
+    select(&server, "100");
+    let by_key = traces(&server).split_off(seen);
+    let lines: Vec<_> = by_key
+        .iter()
+        .filter(|line| line.contains("algorithm 100"))
+        .collect();
+    let key = server
+        .jsonrpc("dispatcher.route", json!([1, 100, "5"]))
+        .unwrap();
+    let hash = format!("hash {}", key["KEY"].as_str().unwrap());
+    assert!(
+        lines.len() == 1 && lines[0].ends_with(&hash),
+        "{by_key:?}, {hash}"
+    );
     let seen = traces(&server).len();
     select(&server, "0");
     server

@@ -71,18 +71,24 @@ pub struct Place {
     pub uri: Vec<u8>,
     /// Its local socket as an opaque address; 0 for none.
     pub socket: usize,
-    /// True if algorithm 10 has chosen it, and counts the call there.
-    pub counted: bool,
+    /// Its unique id, if algorithm 10 has chosen it, and counts the call there.
+    pub duid: Option<Vec<u8>>,
 }
 
 impl Place {
     /// Finds it in its set, as it is now.
     pub fn find(&self, view: &View) -> Option<usize> {
-        let has_socket = |at: &usize| {
+        let has_id = |dest: &Dest| self.duid.as_ref().is_none_or(|duid| dest.has_duid(duid));
+        let is_it = |at: &usize| {
             view.dest(*at)
-                .is_some_and(|dest| dest.socket() == self.socket)
+                .is_some_and(|dest| dest.socket() == self.socket && has_id(dest))
         };
-        view.find_uri(&self.uri).find(has_socket)
+        view.find_uri(&self.uri).find(is_it)
+    }
+
+    /// Returns true if algorithm 10 counts the call there.
+    pub fn is_counted(&self) -> bool {
+        self.duid.is_some()
     }
 }
 

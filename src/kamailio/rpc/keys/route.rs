@@ -65,7 +65,7 @@ fn reply(call: &RpcCall, module: &Module, view: &View, key: Key) -> Result<(), F
 fn asked(module: &Module, view: &View) -> Option<Asked> {
     let settings = &module.settings;
     settings.has_gates().then(|| Asked {
-        now_us: now_us(),
+        now_us,
         counts: settings.count_calls == CountCalls::Limit,
         bound: settings.bounded_load.map(|percent| view.bound(percent)),
     })

@@ -326,7 +326,7 @@ fn rates(most: usize) {
     let admitted = RefCell::new(vec![]);
     let offer = |times: [u64; 2]| {
         for time in times {
-            if rate.admit(time) {
+            if rate.admit(|| time) {
                 admitted.borrow_mut().push(time);
             }
         }
@@ -340,7 +340,7 @@ fn rates(most: usize) {
         let spans = times.windows(most + 1).map(|span| span[most] - span[0]);
         assert!(spans.into_iter().all(|span| span >= SECOND_US), "{times:?}");
         assert!(times.len() >= 2, "{times:?}");
-        let later = (0..=most).filter(|_| rate.admit(9 * SECOND_US)).count();
+        let later = (0..=most).filter(|_| rate.admit(|| 9 * SECOND_US)).count();
         assert_eq!((later, rate.recent(9 * SECOND_US)), (most, most));
         drop(rate);
     });
