@@ -392,7 +392,7 @@ pub fn cost(scale: Scale) -> Row {
             let (begun, before, cpu) = (Instant::now(), sent(), cpu_ms(&cluster, 0));
             for (number, name) in (1..).zip(names("c", 200 * seconds)) {
                 let node = cluster.addr(number as usize % nodes);
-                make(&uac, node, &[name.clone()]);
+                make(&uac, node, std::slice::from_ref(&name));
                 // A third of them end elsewhere.
                 let at = if number % 3 == 0 { number + 1 } else { number };
                 if number % 2 == 0 {
