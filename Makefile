@@ -275,7 +275,7 @@ fuzz: ## fuzz what is read from text, with coverage (TARGET=: one, SECONDS=60: e
 	@CARGO="$(CARGO)" TARGET="$(TARGET)" INPUT="$(INPUT)" SECONDS_EACH="$(SECONDS)" sh tests/fuzz/run.sh
 
 # What each sees, and what it does not: doc/dev/threads.md.
-miri: ## run the unit tests under Miri, those with threads by MIRI_SEEDS (8) seeds (needs rustup's nightly with miri)
+miri: ## run the tests of the shared memory under Miri, those with threads by MIRI_SEEDS (8) seeds (needs rustup's nightly with miri)
 	@CARGO="$(CARGO)" sh tests/programs/threads/miri.sh
 
 tsan: ## run the shared-memory tests under ThreadSanitizer, SHM_ROUNDS (10) times as long (needs rustup's nightly)

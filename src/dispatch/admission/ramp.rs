@@ -89,7 +89,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "numbers alone, and many of them")]
     fn so_many_turns_are_taken_and_keys_come_home_once() {
         for part in [100, 250, 500, 999, 1_000] {
             let taken = (7..1_007).filter(|&turn| takes_turn(turn, part)).count();
