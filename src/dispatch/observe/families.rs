@@ -62,6 +62,8 @@ families! {
     ClusterMessages Counter "cluster_messages_total" "Messages to other servers of the cluster and from them, with counters.";
     ClusterRefused Counter "cluster_refused_total" "Messages and states that were refused, here or by other servers, with counters.";
     ClusterEnds Counter "cluster_call_ends_total" "Ends of calls not counted here, by whether other servers were told, with counters.";
+    ClusterWatched Gauge "cluster_watched" "Destinations that this server pings itself, and does not rely on another one.";
+    ClusterPingsSpared Counter "cluster_pings_spared_total" "Pings not sent, because another server of the cluster has sent one, with counters.";
     DestinationsOmitted Gauge "destinations_omitted" "Destinations without metrics of their own, by metrics_destinations.";
     SetInfo Gauge "set_info" "Always 1; the name of a set, by set_name.";
     SetDestinations Gauge "set_destinations" "Destinations of a set, by state.";

@@ -171,6 +171,8 @@ pub struct Row {
     pub for_s: Option<u64>,
     /// Why it is in its state.
     pub why: String,
+    /// The server that pings it for this one, or this one; `None` without a cluster.
+    pub watched_by: Option<String>,
     /// Its calls; with those of other servers, if these are counted together.
     pub calls: u32,
     /// Its calls through this server, if calls are counted together.
@@ -277,6 +279,9 @@ impl Row {
             "pings_failed": self.pings_failed, "round_trip_ms": self.round_trip_ms, "priority": self.priority,
             "weight": self.weight, "rweight": self.rweight,
         });
+        if let (Some(name), Some(row)) = (&self.watched_by, row.as_object_mut()) {
+            row.insert("watched_by".into(), name.as_str().into());
+        }
         if let (Some(calls), Some(row)) = (self.calls_here, row.as_object_mut()) {
             row.insert("calls_here".into(), calls.into());
         }
@@ -401,6 +406,7 @@ mod tests {
             up: false,
             for_s: Some(u64::MAX),
             why: text(bytes),
+            watched_by: Some(text(bytes)),
             calls: u32::MAX,
             calls_here: Some(u32::MAX),
             maxload: i32::MIN,

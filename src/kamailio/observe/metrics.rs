@@ -246,7 +246,7 @@ fn of_module(add: &mut Adder<'_>, module: &Module, table: Option<&Table>) {
         add.one(Id::EventsDropped, dropped);
     }
     if module.cluster.is_some() {
-        of_cluster(add, module);
+        of_cluster(add, module, table);
     }
     if settings.keep != Keep::Nowhere {
         let saved = module.shared.states_not_kept.load(Relaxed) == 0;
@@ -254,7 +254,7 @@ fn of_module(add: &mut Adder<'_>, module: &Module, table: Option<&Table>) {
     }
 }
 
-fn of_cluster(add: &mut Adder<'_>, module: &Module) {
+fn of_cluster(add: &mut Adder<'_>, module: &Module, table: Option<&Table>) {
     let shared = module.shared;
     add.one(Id::ClusterReady, shared.cluster_ready.load(Relaxed).min(1));
     add.one(Id::ClusterNodes, shared.cluster_nodes.load(Relaxed));
@@ -276,6 +276,18 @@ fn of_cluster(add: &mut Adder<'_>, module: &Module) {
         let counted = results.into_iter();
         let counted = counted.filter_map(|(labels, counter)| Some((labels, counter.sum()?)));
         add.all(Id::ClusterEnds, counted);
+    }
+    if module.settings.tells_pings() {
+        let sets = table.into_iter().flat_map(Table::sets);
+        let words =
+            sets.flat_map(|(_, view)| view.dests().filter_map(|dest| dest.record().ping_word()));
+        add.one(
+            Id::ClusterWatched,
+            words.filter(|word| word.is_pinged()).count(),
+        );
+        if let Some(spared) = group::CLUSTER_PINGS_SPARED.sum() {
+            add.one(Id::ClusterPingsSpared, spared);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::rpc_reply::{Full, RpcCall, RpcNode};
 use crate::dispatch::list::destination::{Addr, SetId};
 use crate::dispatch::list::words::{Detail, Listed};
 use crate::dispatch::state::compat::Compat;
+use crate::kamailio::cluster::pings::Watchers;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::names;
 use crate::kamailio::list::unique_id;
@@ -136,7 +137,11 @@ fn list_dest(
         list_latency(&node.add_struct(c"LATENCY")?, dest)?;
     }
     if detail == Detail::Full && module.settings.pings.is_some() {
-        ping::health(&node.add_struct(c"PING")?, module, dest)?;
+        let node = node.add_struct(c"PING")?;
+        ping::health(&node, module, dest)?;
+        if let Some(watchers) = &Watchers::now(module) {
+            node.add(c"WATCHED_BY", watchers.of(dest).as_ref())?;
+        }
     }
     if detail == Detail::Full {
         ping::traffic(&node, module, dest)?;

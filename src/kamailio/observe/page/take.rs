@@ -6,6 +6,7 @@ use crate::dispatch::observe::page::{
     Change, Data, Has, MOST_SETS, Row, Set, Totals, concern, text,
 };
 use crate::dispatch::observe::shown::{Shown, Tally};
+use crate::kamailio::cluster::pings::Watchers;
 use crate::kamailio::cluster::states::Names;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::names;
@@ -83,9 +84,10 @@ pub fn data(module: &Module, find: &Find) -> Result<Data, NoMemory> {
     }
     let matches = hits.len();
     let nodes = Names::new(module);
+    let watchers = Watchers::now(module);
     let rows = find.page(hits).into_iter().filter_map(|(set, at)| {
         let dest = all.get(set)?.view.dest(at)?;
-        Some(row(module, &nodes, dest))
+        Some(row(module, &nodes, watchers.as_ref(), dest))
     });
     Ok(Data {
         host: host(),
@@ -169,7 +171,7 @@ fn reason(module: &Module, nodes: &Names<'_>, dest: &Dest) -> String {
     text(reason.as_bytes())
 }
 
-fn row(module: &Module, nodes: &Names<'_>, dest: &Dest) -> Row {
+fn row(module: &Module, nodes: &Names<'_>, watchers: Option<&Watchers<'_>>, dest: &Dest) -> Row {
     let record = dest.record();
     let compat = module.settings.compat;
     let state = record.shown_state();
@@ -192,6 +194,7 @@ fn row(module: &Module, nodes: &Names<'_>, dest: &Dest) -> Row {
         up: module.store.rules().usable(state),
         for_s: since_ms.map(|since| now_ms().saturating_sub(since) / 1_000),
         why: reason(module, nodes, dest),
+        watched_by: watchers.and_then(|watchers| watchers.of(dest)),
         calls: record.whole_load(),
         calls_here: module.settings.shares_load().then(|| record.load()),
         maxload: dest.maxload,

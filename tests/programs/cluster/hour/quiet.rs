@@ -40,6 +40,7 @@ impl Run {
         self.lists();
         self.states();
         self.gateways();
+        self.watchers();
         self.counts();
         self.memories();
         self.logs();
@@ -132,6 +133,36 @@ impl Run {
         }
     }
 
+    /// Every gateway is pinged by one node, on which all others rely.
+    fn watchers(&mut self) {
+        let uris: Vec<String> = self.uris();
+        for uri in uris {
+            let look = || -> Vec<Vec<String>> {
+                let pinging = |node| {
+                    let asked = json!(["dest", "1", uri]);
+                    let answer = self.nodes.ask(node, "dispatcher.cluster", asked);
+                    let answer = answer.unwrap_or_else(Value::from);
+                    let views = answer["DESTS"][0]["DEST"]["VIEWS"].as_array().cloned();
+                    let views = views.unwrap_or_default().into_iter();
+                    let name =
+                        |view: Value| view["VIEW"]["NODE"].as_str().unwrap_or_default().to_owned();
+                    views.map(name).collect()
+                };
+                (0..self.nodes.all.len()).map(pinging).collect()
+            };
+            let is_one = |seen: &Vec<Vec<String>>| {
+                seen[0].len() == 1 && seen.iter().all(|names| *names == seen[0])
+            };
+            let seen = self.eventually(look, is_one);
+            self.must(is_one(&seen), format!("{uri} is pinged by {seen:?}"));
+        }
+    }
+
+    fn uris(&self) -> Vec<String> {
+        let gateways = self.nodes.cluster.gateways.iter();
+        gateways.map(|gateway| gateway.uri()).collect()
+    }
+
     /// The calls that are up are those that are counted.
     fn counts(&mut self) {
         let size = self.nodes.all.len();
@@ -177,13 +208,7 @@ impl Run {
     fn loads(&mut self, expected: &[Vec<i64>]) {
         for (node, expected) in expected.iter().enumerate() {
             let look = || -> Vec<i64> {
-                let uris: Vec<String> = self
-                    .nodes
-                    .cluster
-                    .gateways
-                    .iter()
-                    .map(|gateway| gateway.uri())
-                    .collect();
+                let uris = self.uris();
                 let dests = self.nodes.dests(node, 1);
                 let load = |uri: &String| {
                     dests
