@@ -29,7 +29,7 @@ older = @echo "$(1): $(2)"; printf '$(1)\tall\tall\ta recent Rust\t$(2)\n' >>"$$
 	models-full test-matrix test-aarch64 \
 	supply reproducible \
 	prove lint cluster limits bench bench-compare bench-live bench-growth bench-calls bench-traffic bench-hostile bench-ping \
-	bench-domain bench-all farm torture garbage race fuzz miri tsan test-miri asan valgrind clean
+	bench-domain bench-all farm passive torture garbage race fuzz miri tsan test-miri asan valgrind clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -178,7 +178,7 @@ test-miri: ## run a part of the tests with threads under Miri (skipped where the
 prove: ## run what takes longer than `make test`: all of the matrix, aarch64, models, Miri, TSan, ASan, torture, supply ...
 	@rm -f target/supply/unchecked
 	@failed=; for part in supply reproducible test-deb test-container test-matrix test-aarch64 models-full fuzz miri tsan asan \
-			torture garbage race cluster limits valgrind; do \
+			torture garbage race cluster limits passive valgrind; do \
 		echo "== $$part"; $(MAKE) --no-print-directory $$part || failed="$$failed $$part"; done; \
 		[ ! -s target/supply/unchecked ] || echo "prove: not checked here: $$(paste -s -d , target/supply/unchecked)"; \
 		[ -z "$$failed" ] || { echo "prove: failed:$$failed" >&2; exit 1; }
@@ -259,6 +259,9 @@ torture: setup-tests build ## faults of all kinds under load, beside a model (TO
 limits: setup-tests build ## hold the limits of destinations five times, with bursts, rates and loads that take minutes
 	@for n in 1 2 3 4 5; do ADMISSION_BURSTS=60 ADMISSION_SECONDS=30 ADMISSION_CALLS=2000 \
 		$(CARGO) test --features server-tests --test server admission:: -- --nocapture || exit 1; done
+
+passive: setup-tests build ## watch a million calls, after which shared memory is as before (CALLS=100000: fewer)
+	@PASSIVE_CALLS=$(or $(CALLS),1000000) $(CARGO) test --features server-tests --test server passive:: -- --nocapture
 
 garbage: setup-tests build ## garbage from callers, operators, scripts, DNS, databases (GARBAGE_SECONDS, default 300; GARBAGE_SEED)
 	@$(CARGO) run --quiet -p dispatcher-programs --bin garbage

@@ -125,6 +125,12 @@ pub fn number<N: FromStr>(text: &[u8]) -> Option<N> {
     core::str::from_utf8(text).ok()?.parse().ok()
 }
 
+/// Returns the number in a text if it is not more than this.
+#[must_use]
+pub fn number_within(text: &[u8], most: u32) -> Option<u32> {
+    number(trim(text)).filter(|number| *number <= most)
+}
+
 /// Returns the URI of an address such as `"Name" <sip:u@h>`: what stands in angle brackets, or all of a text without them.
 #[must_use]
 pub fn bare_uri(address: &[u8]) -> &[u8] {

@@ -3,6 +3,9 @@
 use crate::dispatch::balance::cost::mix;
 use crate::dispatch::select::algorithm::Choice;
 
+/// The most seconds of a slow start.
+pub const MOST_S: u32 = 3_600;
+
 /// The least part, in thousandths.
 const LEAST: u64 = 100;
 

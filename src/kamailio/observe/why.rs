@@ -2,6 +2,7 @@
 
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::State;
+use crate::kamailio::admission::slow_start;
 use crate::kamailio::cluster::states::{self, Names};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::passive::ejected;
@@ -74,7 +75,8 @@ pub fn why(module: &Module, names: &Names<'_>, dest: &Dest) -> String {
     } else {
         "; not pinged"
     };
-    let why = format!("{what}{since}: {by}{counted}{not_pinged}");
+    let slow = slow_start::why(module, dest).map_or_else(String::new, |slow| format!("; {slow}"));
+    let why = format!("{what}{since}: {by}{counted}{not_pinged}{slow}");
     match ejected::why(record) {
         Some(ejected) => format!("{ejected}; beside that {why}"),
         None => why,

@@ -260,6 +260,13 @@ impl DestRecord {
         }
     }
 
+    /// Begins a slow start if this change of its state has made the destination usable.
+    pub(in crate::shm) fn begin_ramp_if_back(&self, before: State, after: State, unusable: State) {
+        if before.intersects(unusable) && !after.intersects(unusable) {
+            self.begin_ramp();
+        }
+    }
+
     /// Makes the bit of traffic follow what is known of that, until both agree: the last of several wins.
     pub(in crate::shm) fn follow_traffic(&self) {
         let out = || self.traffic().is_some_and(Traffic::is_out);

@@ -126,10 +126,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
                     }
                     let (old, outcome) = dest.record().change(&change);
                     view.sync(at);
-                    let was_out = old.0.intersects(view.unusable);
-                    if was_out && !outcome.state.intersects(view.unusable) {
-                        dest.record().begin_ramp();
-                    }
+                    let record = dest.record();
+                    record.begin_ramp_if_back(old.0, outcome.state, view.unusable);
                     (old, outcome)
                 });
                 changed += 1;

@@ -114,6 +114,9 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
             .duid
             .and_then(|duid| retained.take(spec.set, duid));
         let made = self.make_dest(spec, line, kept, None)?;
+        if old.is_some_and(View::any_usable) {
+            made.begin_ramps();
+        }
         let edit = Edit {
             table,
             set: spec.set,
@@ -363,6 +366,7 @@ fn relist(view: &View, record: &DestRecord, flags: State, on_change: &mut OnChan
     };
     view.record().begin_change();
     let before = record.relist(flags);
+    record.begin_ramp_if_back(before, flags, view.unusable);
     view.sync(at);
     view.record().end_change();
     view.dest(at)

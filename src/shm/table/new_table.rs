@@ -223,6 +223,14 @@ impl<'a, A: Arena> Loose<'a, A> {
         }
     }
 
+    /// Begins their slow start.
+    pub(crate) fn begin_ramps(&self) {
+        for dest in &self.dests {
+            // SAFETY: made here, and not yet freed.
+            unsafe { dest.as_ref() }.record().begin_ramp();
+        }
+    }
+
     /// Leaves them to the views that have them.
     pub(crate) fn publish(mut self) {
         self.dests.clear();
@@ -423,6 +431,8 @@ pub(crate) fn rate<'a, A: Arena>(
 struct Kept {
     record: Option<KeptRecord>,
     rate: Option<KeptRate>,
+    /// It is new in a set that has a usable one, so it begins slowly.
+    joins: bool,
 }
 
 /// The building of one table.
@@ -461,7 +471,13 @@ impl<'a, A: Arena> Build<'a, A> {
                 self.unanswered.extend(record);
             }
             let rate = dest.and_then(Dest::counted_rate);
-            kept.push(Kept { record, rate });
+            let set = || self.running?.view(spec.set);
+            let joins = dest.is_none() && set().is_some_and(View::any_usable);
+            kept.push(Kept {
+                record,
+                rate,
+                joins,
+            });
         }
         self.changes.removed = running.left;
         kept
@@ -507,6 +523,9 @@ impl<'a, A: Arena> Build<'a, A> {
             Some(record) => unsafe { Hold::new(record, self.arena) },
             None => new_record(records, self.arena, spec)?,
         };
+        if kept.joins {
+            record.begin_ramp();
+        }
         let kept = kept.rate.map(|kept| {
             // SAFETY: the running table holds it; the writer lock is held.
             unsafe { Hold::new(kept, self.arena) }

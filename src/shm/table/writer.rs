@@ -451,6 +451,7 @@ fn relist(
             if asked && record.is_known_to(ticket.number()) && which(dest.listed) {
                 view.record().begin_change();
                 let before = record.relist(dest.listed);
+                record.begin_ramp_if_back(before, dest.listed, view.unusable);
                 view.sync(at);
                 view.record().end_change();
                 on_change(dest, before);

@@ -6,7 +6,7 @@ use lock_api::{GuardSend, RawMutex};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
-use super::{Heap, spec};
+use super::{Heap, LONG, spec};
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::register::Register;
 use crate::dispatch::list::attrs;
@@ -23,6 +23,7 @@ use crate::shm::dest::register::RegisterCell;
 use crate::shm::memory::arena::ShmSafe;
 use crate::shm::memory::refcount::Counted;
 use crate::shm::set::view::Rules;
+use crate::shm::table::edit::Revision;
 use crate::shm::table::lock::Refusal;
 use crate::shm::table::new_table::{Changes, compare};
 use crate::shm::table::store::{ReloadState, Store, Tried};
@@ -432,6 +433,64 @@ fn a_record_that_is_held_keeps_64_and_no_more() {
     );
     drop(held);
     assert_eq!(leave(), before);
+    unsafe { store.destroy() };
+    assert_eq!(heap.taken(), 0);
+}
+
+/// A slow start begins where a load or an edit brings a new line into a set with a usable one, or makes one usable.
+#[test]
+fn what_lists_bring_begins_slowly_beside_others() {
+    let heap = Heap::default();
+    let watched = Rules {
+        watched: true,
+        ..RULES
+    };
+    let store = HeapStore::create(heap.clone(), Spin::INIT, watched).unwrap();
+    unsafe { store.make_slots(2) }.unwrap();
+    // Those in their slow start, which is then over.
+    let slow = |store: &HeapStore| -> Vec<String> {
+        let pinned = store.pin(0);
+        let sets = pinned.table().unwrap().sets();
+        let begins = |dest: &&Dest| {
+            let traffic = dest.record().traffic().unwrap();
+            let begins = traffic.ramp_ms(5, 1_000).is_some();
+            assert!(traffic.ramp_ms(5_000, 1_000).is_none());
+            begins
+        };
+        let slow = sets.flat_map(|(_, view)| view.dests().filter(begins));
+        let slow = slow.map(|dest| String::from_utf8_lossy(dest.uri()).into_owned());
+        let mut slow: Vec<String> = slow.collect();
+        slow.sort();
+        slow
+    };
+    let (one, drained) = (spec(1, "sip:a:1", 0, 0), spec(1, "sip:b:1", D, 0));
+    load(&store, &[one.clone(), drained.clone()], ReloadState::Keep).unwrap();
+    assert_eq!(slow(&store), [""; 0], "the first list");
+    let new = spec(1, "sip:c:1", 0, 0);
+    let alone = spec(2, "sip:d:1", 0, 0);
+    let list = [one.clone(), drained, new.clone(), alone.clone()];
+    load(&store, &list, ReloadState::Keep).unwrap();
+    assert_eq!(slow(&store), ["sip:c:1"], "a new line");
+    let list = [one, spec(1, "sip:b:1", 0, 0), new, alone];
+    load(&store, &list, ReloadState::Keep).unwrap();
+    assert_eq!(slow(&store), ["sip:b:1"], "the end of draining");
+    load(&store, &list, ReloadState::FromList).unwrap();
+    assert_eq!(slow(&store), [""; 0], "nothing was out");
+    let random = &mut StdRng::seed_from_u64(1);
+    for (set, uri) in [(2, "sip:e:1"), (3, "sip:f:1")] {
+        store.add(LONG, &spec(set, uri, 0, 0), random).unwrap();
+    }
+    assert_eq!(slow(&store), ["sip:e:1"], "an added one beside others");
+    for flags in [D, 0] {
+        let revision = Revision {
+            flags: Some(State(flags)),
+            ..Revision::default()
+        };
+        let uri = Some(&b"sip:a:1"[..]);
+        let modified = store.modify(LONG, 1, uri, |_| true, revision, random);
+        modified.unwrap();
+    }
+    assert_eq!(slow(&store), ["sip:a:1"], "a modified one");
     unsafe { store.destroy() };
     assert_eq!(heap.taken(), 0);
 }
