@@ -88,7 +88,13 @@ fn reply(
         let node = array.add_struct(c"DEST")?;
         node.add(c"SET", dest.set)?;
         node.add(c"URI", dest.uri())?;
-        calls_left(&node, is_counted(module, pinned, dest), dest, oldest)?;
+        calls_left(
+            &node,
+            module,
+            is_counted(module, pinned, dest),
+            dest,
+            oldest,
+        )?;
         if let Some(counts) = dest.record().counted() {
             let last = counts.last_selection_s();
             node.add(c"LAST_SELECTION_AGO_S", last.map(ago_s))?;
@@ -114,12 +120,16 @@ fn is_counted(module: &Module, pinned: &Pinned<'_>, dest: &Dest) -> bool {
 /// Adds how many calls a destination has, and how long the oldest one has been there; null where calls are not counted.
 fn calls_left(
     node: &RpcNode<'_>,
+    module: &Module,
     is_counted: bool,
     dest: &Dest,
     oldest: &Oldest,
 ) -> Result<(), Full> {
-    let calls = is_counted.then(|| dest.record().load());
+    let calls = is_counted.then(|| dest.record().whole_load());
     node.add(c"CALLS", calls)?;
+    if is_counted && module.settings.shares_load() {
+        node.add(c"OWN", dest.record().load())?;
+    }
     let begun_s = oldest.get(&ptr::from_ref(dest)).copied();
     let begun_s = begun_s.filter(|&second| second != u64::MAX);
     node.add(c"OLDEST_S", begun_s.map(ago_s))
