@@ -1,25 +1,26 @@
-//! How many lines a second may have, over all processes: one word holds all that there is to know.
+//! How many lines a second may have, over all processes, and how much else: one word holds all that there is to know.
 
-/// The most lines of one window.
+/// The most lines of the log in one window.
 pub const MOST: u64 = 10;
 
-/// The length of a window in milliseconds. It begins with its first line.
+/// The length of a window in milliseconds. It begins with the first thing in it.
 pub const WINDOW_MS: u64 = 1_000;
 
-/// Bits of the word below the start of the window: the lines that it had. The bits above are enough for 34 years.
+/// Bits of the word below the start of the window: how many it had. The bits above are enough for 34 years.
 const COUNT_BITS: u32 = 24;
 
-/// Returns the word after one more line at this time; `None` if the window has had all its lines.
+/// Returns the word after one more line, or whatever is counted, at this time; `None` if the window has had the most that
+/// it may have.
 ///
-/// The word is 0 before the first line. The time is of a clock that never goes back; processes may come with times in
+/// The word is 0 before the first one. The time is of a clock that never goes back; processes may come with times in
 /// another order than they took them.
 #[must_use]
-pub const fn admit(word: u64, now_ms: u64) -> Option<u64> {
+pub const fn admit(word: u64, now_ms: u64, most: u64) -> Option<u64> {
     let (start_ms, count) = (word >> COUNT_BITS, word & ((1 << COUNT_BITS) - 1));
     if count == 0 || now_ms >= start_ms + WINDOW_MS {
         return Some((now_ms << COUNT_BITS) | 1);
     }
-    if count < MOST { Some(word + 1) } else { None }
+    if count < most { Some(word + 1) } else { None }
 }
 
 #[cfg(test)]
@@ -29,7 +30,7 @@ mod tests {
     /// Returns which of these times are admitted.
     fn admitted(times: impl IntoIterator<Item = u64>) -> Vec<u64> {
         let mut word = 0;
-        let mut admits = |now_ms: &u64| match admit(word, *now_ms) {
+        let mut admits = |now_ms: &u64| match admit(word, *now_ms, MOST) {
             Some(more) => {
                 word = more;
                 true
@@ -69,9 +70,9 @@ mod tests {
 
     #[test]
     fn a_process_that_is_late_opens_no_window() {
-        let full = (0..MOST).fold(0, |word, _| admit(word, 5_000).unwrap());
-        assert_eq!(admit(full, 4_000), None);
-        assert_eq!(admit(full, 5_999), None);
-        assert!(admit(full, 6_000).is_some());
+        let full = (0..MOST).fold(0, |word, _| admit(word, 5_000, MOST).unwrap());
+        assert_eq!(admit(full, 4_000, MOST), None);
+        assert_eq!(admit(full, 5_999, MOST), None);
+        assert!(admit(full, 6_000, MOST).is_some());
     }
 }

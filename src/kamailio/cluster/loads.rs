@@ -3,12 +3,13 @@
 
 use core::cell::RefCell;
 use core::mem;
+use std::thread;
 
 use super::lists::Lists;
 use super::states;
 use crate::dispatch::cluster::node::machine::Cluster;
 use crate::dispatch::cluster::state::clock::Now;
-use crate::dispatch::cluster::state::ends::{CallEnd, Fate, MOST_A_SECOND};
+use crate::dispatch::cluster::state::ends::{CallEnd, Fate};
 use crate::dispatch::cluster::state::key::Key;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::group;
@@ -24,6 +25,9 @@ const PERIOD_EACH_MS: u64 = 10;
 
 /// So many destinations are followed one by one; if there are more, all are.
 const MOST_DUE: usize = 10_000;
+
+/// So often it is tried to end a call whose lock somebody holds.
+const TRIES: usize = 100;
 
 /// The calls as this process knows them.
 #[derive(Default)]
@@ -57,13 +61,7 @@ pub fn counted(key: Option<Key>) {
 
 /// Takes the end of a call that is not counted here. The others hear of it with the next counts.
 pub fn take(end: CallEnd) {
-    LOADS.with_borrow_mut(|loads| {
-        if loads.ends.len() < MOST_A_SECOND as usize {
-            loads.ends.push(end);
-        } else {
-            group::CLUSTER_ENDS_DROPPED.count();
-        }
-    });
+    LOADS.with_borrow_mut(|loads| loads.ends.push(end));
 }
 
 /// Does with a call what another server has told of it, if the call is counted here.
@@ -76,7 +74,15 @@ pub fn end(end: &CallEnd) {
     let [call_id, from, to] = end.texts().map(str::as_bytes);
     let to = Some(to).filter(|_| end.fate != Fate::Cancelled);
     let call = calls.key().call(call_id, from, to);
-    calls.meet(&module.store, Module::process(), &call, end.fate);
+    // A worker that was stopped under a lock must not stop this process, which others would take for dead.
+    for _ in 0..TRIES {
+        if !calls.is_busy(&call) {
+            calls.meet(&module.store, Module::process(), &call, end.fate);
+            return;
+        }
+        thread::yield_now();
+    }
+    group::CLUSTER_ENDS_DROPPED.count();
 }
 
 /// Tells the cluster how many calls are counted here, once in each period.
@@ -92,11 +98,9 @@ pub fn tell(module: &Module, cluster: &mut Cluster, now: Now) {
                 lists.calls(pinned, |key, calls| cluster.set_calls(key, calls));
             });
         }
-        for end in mem::take(&mut loads.ends) {
-            if !cluster.tell_end(end) {
-                group::CLUSTER_ENDS_DROPPED.count();
-            }
-        }
+        mem::take(&mut loads.ends)
+            .into_iter()
+            .for_each(|end| cluster.tell_end(end));
         loads.pace.end(walk);
     });
 }
@@ -107,6 +111,10 @@ pub fn settle(module: &Module, cluster: &mut Cluster) {
         return;
     }
     LOADS.with_borrow_mut(|loads| {
+        let is_due = loads.are_all_due || !loads.due.is_empty();
+        if !is_due && loads.version == module.store.version() {
+            return;
+        }
         states::with_lists(module, |lists, pinned| {
             if loads.version != lists.version() {
                 loads.version = lists.version();

@@ -277,6 +277,11 @@ impl Node {
         more(&group::CLUSTER_MERGED, counts.merged, last.merged);
         more(&group::CLUSTER_STALE, counts.stale, last.stale);
         more(&group::CLUSTER_ENDS, counts.ends_told, last.ends_told);
+        more(
+            &group::CLUSTER_ENDS_DROPPED,
+            counts.ends_dropped,
+            last.ends_dropped,
+        );
     }
 }
 

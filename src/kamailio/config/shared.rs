@@ -38,6 +38,9 @@ pub struct Shared {
     pub cluster_nodes: AtomicU32,
     /// When the process of the cluster last did its work, in seconds of `server::time`; 0 before that.
     pub cluster_seen_s: AtomicU64,
+    /// Ends of calls not known here that were left for the process of the cluster in this second
+    /// (`dispatch::observe::line_budget`).
+    pub ends_budget: AtomicU64,
     /// The number of the last request of another server to load the lists.
     pub reload_asked: AtomicU64,
     /// Until when an operator waits for a reload of all servers, in milliseconds of `server::time`; 0 if nobody does.

@@ -8,6 +8,7 @@ use super::request::{Failure, Request, conclude};
 use super::trace::{self, Hash};
 use crate::dispatch::cluster::state::ends::{CallEnd, Fate};
 use crate::dispatch::list::destination::SetId;
+use crate::dispatch::observe::line_budget::admit;
 use crate::dispatch::select::algorithm::Choice;
 use crate::dispatch::select::failover::Order;
 use crate::dispatch::text::Escaped;
@@ -23,7 +24,7 @@ use crate::kamailio::server::lock::ServerLock;
 use crate::kamailio::server::log::{log_dbg, log_err, log_warn};
 use crate::kamailio::server::memory::ShmArena;
 use crate::kamailio::server::message::Message;
-use crate::kamailio::server::time::now_s;
+use crate::kamailio::server::time::{now_ms, now_s};
 use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::fingerprint::CallName;
 use crate::shm::calls::placed::{Counted, Counting, How, Placed};
@@ -342,23 +343,33 @@ pub fn update(msg: &Message) -> bool {
         && !calls.meet(&module.store, Module::process(), &call, fate)
         && module.settings.tells_ends()
     {
-        tell_others(msg, fate);
+        tell_others(module, msg, fate);
     }
     true
 }
 
+/// The most ends of calls not known here that the others are told of in a second.
+const MOST_ENDS: u64 = 2_000;
+
 /// Has the process of the cluster tell the other servers what has become of a call that is not counted here.
 #[cold]
-fn tell_others(msg: &Message, fate: Fate) {
+fn tell_others(module: &Module, msg: &Message, fate: Fate) {
+    let now_ms = now_ms();
+    let budget = &module.shared.ends_budget;
+    let more = |word| admit(word, now_ms, MOST_ENDS);
+    let may = budget.fetch_update(Relaxed, Relaxed, more).is_ok();
+    if !may || !end_of(msg, fate).is_some_and(bus::post_end) {
+        group::CLUSTER_ENDS_DROPPED.count();
+    }
+}
+
+fn end_of(msg: &Message, fate: Fate) -> Option<CallEnd> {
     let to: &[u8] = match fate {
         Fate::Cancelled => &[],
         Fate::Over | Fate::Answered => msg.tag_in_to(),
     };
     let call_id = msg.find_call_id().unwrap_or_default();
-    let end = CallEnd::of(fate, call_id, msg.tag_in_from(), to);
-    if !end.is_some_and(bus::post_end) {
-        group::CLUSTER_ENDS_DROPPED.count();
-    }
+    CallEnd::of(fate, call_id, msg.tag_in_from(), to)
 }
 
 /// Runs `ds_load_unset()`: ends the call, and returns true if it was counted. An INVITE, a CANCEL or a reply to one says

@@ -256,6 +256,12 @@ impl<L: RawMutex> Calls<L> {
         counted.get()
     }
 
+    /// Tells whether somebody holds a lock at this moment that [`Calls::meet`] takes.
+    pub fn is_busy(&self, name: &CallName) -> bool {
+        let slot = self.slot(name.id);
+        slot.is_some_and(Mutex::is_locked) || self.root().queue.is_locked()
+    }
+
     /// Does with a call what has become of it. Returns false if it is not counted.
     pub fn meet<A: Arena>(
         &self,

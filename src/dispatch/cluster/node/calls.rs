@@ -4,7 +4,7 @@ use super::action::{Action, PeerId};
 use super::machine::Cluster;
 use super::orphaned::{Forgotten, Orphaned};
 use super::peer::Life;
-use super::settings::{FADE_STEPS, MOST_NODES};
+use super::settings::{FADE_STEPS, LEAST_FADE_MS, MOST_NODES};
 use crate::dispatch::cluster::state::ends::{CallEnd, Ends};
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::rules::Rules;
@@ -146,7 +146,7 @@ impl<R: Rules> Cluster<R> {
     pub(super) fn fade(&mut self, actions: &mut Vec<Action>) {
         let hold_ms = self.settings.dead_hold_ms;
         let (time_ms, last_ms) = (self.time_ms, self.faded_ms);
-        if time_ms < last_ms + hold_ms / FADE_STEPS {
+        if time_ms < last_ms + (hold_ms / FADE_STEPS).max(LEAST_FADE_MS) {
             return;
         }
         self.faded_ms = time_ms;
@@ -160,20 +160,13 @@ impl<R: Rules> Cluster<R> {
         self.orphaned.retain(|one| one.since_ms + hold_ms > time_ms);
     }
 
-    /// Tells the peers what has become of a call that is not known here. Returns false if there are too many.
-    pub fn tell_end(&mut self, end: CallEnd) -> bool {
+    /// Tells the peers what has become of a call that is not known here.
+    pub fn tell_end(&mut self, end: CallEnd) {
         if self.peers.alive().next().is_none() || !self.shares() {
-            return true;
+            return;
         }
-        let told = self.ends.add(end, self.time_ms);
-        self.counts.ends_told += u64::from(told);
-        told
-    }
-
-    /// Forgets the ends that all members have.
-    pub(super) fn forget_ends(&mut self) {
-        let reached = self.peers.alive().map(|life| life.cursor.figures.ends);
-        self.ends.all_have(reached.min().unwrap_or(u64::MAX));
+        self.counts.ends_told += 1;
+        self.counts.ends_dropped += u64::from(!self.ends.add(end));
     }
 }
 

@@ -178,7 +178,7 @@ impl<R: Rules> Cluster<R> {
             let later = message.incarnation > life.incarnation;
             if there || !later {
                 if self.may_ask(hello.uri, actions) {
-                    self.peers.at(hello.uri, false, time_ms);
+                    self.place_at(hello.uri, actions);
                 }
                 if there && later {
                     let (node, uri) = (message.node.to_owned(), hello.uri.to_owned());
@@ -193,7 +193,7 @@ impl<R: Rules> Cluster<R> {
         if !self.may_ask(hello.uri, actions) {
             return None;
         }
-        let Some(id) = self.peers.at(hello.uri, false, time_ms) else {
+        let Some(id) = self.place_at(hello.uri, actions) else {
             self.note(None, Note::TooManyNodes, actions);
             return None;
         };
@@ -271,9 +271,7 @@ impl<R: Rules> Cluster<R> {
             Some(life) if life.incarnation > told.incarnation => {}
             // It is asked where it is now, and then speaks for itself.
             _ => {
-                if self.may_ask(told.uri, actions)
-                    && self.peers.at(told.uri, false, time_ms).is_none()
-                {
+                if self.may_ask(told.uri, actions) && self.place_at(told.uri, actions).is_none() {
                     self.note(None, Note::TooManyNodes, actions);
                 }
             }

@@ -104,6 +104,8 @@ pub struct Counts {
     pub stale: u64,
     /// Ends of calls not known here that the peers were told of.
     pub ends_told: u64,
+    /// Those of them that were forgotten before all peers had them.
+    pub ends_dropped: u64,
 }
 
 impl Cluster<Sound> {
@@ -212,8 +214,6 @@ impl<R: Rules> Cluster<R> {
             200..300 => {
                 let life = peer.life.as_mut();
                 if life.is_some_and(|life| life.cursor.arrived(number)) {
-                    self.forget_what_all_have();
-                    self.forget_ends();
                     self.send_data(id, actions);
                 }
             }
@@ -255,6 +255,14 @@ impl<R: Rules> Cluster<R> {
         if !self.registers.set_list(keys) {
             self.note(None, Note::TooManyOrphans, actions);
         }
+        // Some of the figures that were not kept may be of these destinations: hellos ask for all.
+        for life in self
+            .peers
+            .iter_mut()
+            .filter_map(|(_, peer)| peer.life.as_mut())
+        {
+            life.has_begun &= !life.has_dropped;
+        }
     }
 
     /// Time has passed: does what is due. To be called each 20 ms or so.
@@ -266,7 +274,8 @@ impl<R: Rules> Cluster<R> {
             return self.look_whom_to_believe(now.steady_ms, actions);
         }
         self.bury(actions);
-        self.forget_old();
+        self.forget_what_all_have();
+        self.forget_old(actions);
         self.fade(actions);
         if self.phase == Phase::Joining {
             self.wait_for_peers(actions);
@@ -444,8 +453,8 @@ impl<R: Rules> Cluster<R> {
             life.ended_ms = time_ms;
         }
         life.state = state;
-        life.cursor.flight = None;
-        self.forget_ends();
+        // It is not waited for any more: what is taken back meanwhile it learns by getting all again.
+        life.cursor.send_figures();
     }
 
     /// Forgets a peer, and what it has told of destinations.
@@ -455,7 +464,15 @@ impl<R: Rules> Cluster<R> {
         self.believed.clear();
     }
 
-    fn forget_old(&mut self) {
+    /// Returns the place of the peer with a URI; adds one if there is none, as [`Peers::at`] does.
+    pub(super) fn place_at(&mut self, uri: &str, actions: &mut Vec<Action>) -> Option<PeerId> {
+        if let Some(silent) = self.peers.in_the_way_of(uri) {
+            self.end_life(silent, actions);
+        }
+        self.peers.at(uri, false, self.time_ms)
+    }
+
+    fn forget_old(&mut self, actions: &mut Vec<Action>) {
         for id in self.peers.ids() {
             let Some(peer) = self.peers.get_mut(id) else {
                 continue;
@@ -463,6 +480,7 @@ impl<R: Rules> Cluster<R> {
             if peer.alive().is_some() {
                 peer.remembered_ms = self.time_ms;
             } else if !peer.configured && peer.remembered_ms + REMEMBERED_MS <= self.time_ms {
+                self.end_life(id, actions);
                 self.peers.forget(id, self.time_ms);
             }
         }

@@ -92,6 +92,8 @@ pub struct Life {
     pub pings: Option<Heard>,
     /// Since when it lacks views of this node, by the steady clock.
     pub lacks_since_ms: Option<u64>,
+    /// True if some of its figures were not kept since then, because there were too many.
+    pub has_dropped: bool,
     /// Its views of the destinations that it pings.
     pub views: HashMap<Key, View>,
     /// The calls that it counts for destinations.
@@ -258,6 +260,7 @@ impl Life {
             calls: HashMap::new(),
             cursor: Cursor::at_start(all),
             has_begun: false,
+            has_dropped: false,
             has_lost: false,
             moved: false,
             changes: false,

@@ -30,6 +30,14 @@ impl Peers {
         Some(PeerId(place))
     }
 
+    /// Returns the peer that is forgotten if one with this URI is added.
+    #[must_use]
+    pub fn in_the_way_of(&self, uri: &str) -> Option<PeerId> {
+        let is_known = self.iter().any(|(_, peer)| peer.uri == uri);
+        let is_full = self.iter().count() + 1 >= MOST_NODES;
+        self.most_silent().filter(|_| is_full && !is_known)
+    }
+
     fn most_silent(&self) -> Option<PeerId> {
         let all = self.iter().map(|(id, peer)| (peer.remembered_ms, id, peer));
         let mut silent = all.filter(|(_, _, peer)| peer.alive().is_none() && !peer.configured);

@@ -12,7 +12,7 @@ use crate::dispatch::cluster::state::clock::Now;
 use crate::dispatch::cluster::state::figures::Figures;
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::register::Register;
-use crate::dispatch::cluster::state::registers::MOST_ORPHANS;
+use crate::dispatch::cluster::state::registers::{MOST_ORPHANS, Registers};
 use crate::dispatch::cluster::state::rules::Rules;
 use crate::dispatch::cluster::text::message::{
     Content, Data, MOST_REGISTERS, MOST_WRITTEN, Message,
@@ -104,14 +104,20 @@ impl<R: Rules> Cluster<R> {
         (registers, Batch { up_to, end })
     }
 
-    /// Forgets figures that were taken back, once no peer has them any more.
+    /// Forgets ends that were told, and figures that were taken back, once all members have heard of them.
     pub(super) fn forget_what_all_have(&mut self) {
-        let lives = || self.peers.iter().filter_map(|(_, peer)| peer.life.as_ref());
-        let least = |of: fn(&Reached) -> u64| lives().map(|life| of(&life.cursor.figures)).min();
-        let views = least(|reached| reached.views);
-        let calls = least(|reached| reached.calls);
-        self.views.all_have(views.unwrap_or(u64::MAX));
-        self.calls.all_have(calls.unwrap_or(u64::MAX));
+        let least = |of: fn(&Reached) -> u64| {
+            let reached = self.peers.alive().map(|life| of(&life.cursor.figures));
+            reached.min().unwrap_or(u64::MAX)
+        };
+        let (views, calls) = (
+            least(|reached| reached.views),
+            least(|reached| reached.calls),
+        );
+        let ends = least(|reached| reached.ends);
+        self.views.all_have(views);
+        self.calls.all_have(calls);
+        self.ends.all_have(ends);
     }
 
     /// Returns what a peer is to get and has not acknowledged.
@@ -177,23 +183,24 @@ impl<R: Rules> Cluster<R> {
         if self.shares_states() {
             self.take_registers(now, id, data, actions);
         }
-        let most = self.registers.listed() + MOST_ORPHANS;
+        let registers = &self.registers;
+        let most = registers.listed() + MOST_ORPHANS;
         let Some(life) = self.peers.get_mut(id).and_then(|peer| peer.life.as_mut()) else {
             return;
         };
         if data.begins {
-            life.has_begun = true;
+            (life.has_begun, life.has_dropped) = (true, false);
             // The sender may not know any more what it has taken back.
             actions.extend(life.views.drain().map(|(key, _)| Action::Viewed { key }));
             let gone = life.calls.drain();
             actions.extend(gone.map(|(key, _)| Action::Counted { key }));
         }
         for (key, view) in &data.views {
-            keep(&mut life.views, *key, *view, most);
+            life.has_dropped |= !keep(&mut life.views, *key, *view, registers, most);
             actions.push(Action::Viewed { key: *key });
         }
         for (key, calls) in &data.calls {
-            keep(&mut life.calls, *key, *calls, most);
+            life.has_dropped |= !keep(&mut life.calls, *key, *calls, registers, most);
             actions.push(Action::Counted { key: *key });
         }
         actions.extend(data.ends.iter().cloned().map(Action::CallEnded));
@@ -230,11 +237,21 @@ fn take<V: Copy + PartialEq>(
 }
 
 /// Keeps a figure of a peer, or removes it. Of destinations that are not in the list some are kept as well, because a
-/// list may bring them.
-fn keep<V>(figures: &mut HashMap<Key, V>, key: Key, figure: Option<V>, most: usize) {
-    match figure {
-        Some(_) if figures.len() >= most && !figures.contains_key(&key) => {}
-        Some(figure) => _ = figures.insert(key, figure),
-        None => _ = figures.remove(&key),
+/// list may bring them. Returns false if there are too many of these.
+fn keep<V>(
+    figures: &mut HashMap<Key, V>,
+    key: Key,
+    figure: Option<V>,
+    registers: &Registers,
+    most: usize,
+) -> bool {
+    let Some(figure) = figure else {
+        figures.remove(&key);
+        return true;
+    };
+    let keeps = figures.len() < most || registers.is_listed(key) || figures.contains_key(&key);
+    if keeps {
+        figures.insert(key, figure);
     }
+    keeps
 }

@@ -7,9 +7,6 @@ use crate::dispatch::cluster::text::message::is_word;
 /// The most bytes of a Call-ID or a tag that is told.
 pub const MOST_TEXT: usize = 128;
 
-/// The most ends that are told in a second.
-pub const MOST_A_SECOND: u32 = 2_000;
-
 /// The most ends that wait until all peers have them.
 pub const MOST_WAITING: usize = 10_000;
 
@@ -86,24 +83,18 @@ pub struct Ends {
     waiting: VecDeque<CallEnd>,
     /// The number of the last one.
     last: u64,
-    /// The second in which ends were last told, and how many.
-    told: (u64, u32),
 }
 
 impl Ends {
-    /// Adds one. Returns false if there are too many.
-    pub fn add(&mut self, end: CallEnd, time_ms: u64) -> bool {
-        let second = time_ms / 1_000;
-        if self.told.0 != second {
-            self.told = (second, 0);
+    /// Adds one. If too many wait, because a peer is not reached, the first one is forgotten; then it returns false.
+    pub fn add(&mut self, end: CallEnd) -> bool {
+        let has_room = self.waiting.len() < MOST_WAITING;
+        if !has_room {
+            self.waiting.pop_front();
         }
-        if self.told.1 >= MOST_A_SECOND || self.waiting.len() >= MOST_WAITING {
-            return false;
-        }
-        self.told.1 += 1;
         self.last += 1;
         self.waiting.push_back(end);
-        true
+        has_room
     }
 
     /// Returns those behind the one with this number, each with its own.
@@ -151,7 +142,7 @@ mod tests {
     fn ends_wait_until_all_peers_have_them() {
         let mut ends = Ends::default();
         for call_id in ["a", "b", "c"] {
-            assert!(ends.add(end(call_id), 0));
+            assert!(ends.add(end(call_id)));
         }
         let numbered = |all: &[(u64, &str)]| -> Vec<(u64, String)> {
             all.iter().map(|&(n, text)| (n, text.to_owned())).collect()
@@ -164,26 +155,23 @@ mod tests {
         ends.all_have(1);
         assert_eq!(after(&ends, 2), numbered(&[(3, "c")]));
         ends.all_have(u64::MAX);
-        assert!(ends.add(end("d"), 0));
+        assert!(ends.add(end("d")));
         assert_eq!(after(&ends, 0), numbered(&[(4, "d")]));
         assert_eq!((after(&ends, u64::MAX), ends.last()), (vec![], 4));
     }
 
     #[test]
-    fn a_second_and_those_that_wait_have_bounds() {
+    fn the_first_ends_that_wait_are_forgotten_if_there_are_too_many() {
         let mut ends = Ends::default();
-        for _ in 0..MOST_A_SECOND {
-            assert!(ends.add(end("a"), 1_999));
+        for _ in 0..MOST_WAITING {
+            assert!(ends.add(end("a")));
         }
-        assert!(!ends.add(end("b"), 1_000));
-        let mut time_ms = 2_000;
-        while ends.waiting.len() < MOST_WAITING {
-            while ends.add(end("a"), time_ms) {}
-            time_ms += 1_000;
-        }
-        assert!(!ends.add(end("b"), time_ms));
-        ends.all_have(1);
-        assert!(ends.add(end("b"), time_ms));
+        assert!(!ends.add(end("b")));
+        let all = after(&ends, 0);
+        assert_eq!(all.len(), MOST_WAITING);
+        assert_eq!((all[0].0, all.last().unwrap().1.as_str()), (2, "b"));
+        ends.all_have(2);
+        assert!(ends.add(end("c")));
     }
 
     #[test]

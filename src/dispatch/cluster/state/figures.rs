@@ -32,7 +32,9 @@ impl<V: Copy + PartialEq> Figures<V> {
         if self.get(key) == figure {
             return false;
         }
-        self.all.put(key, figure);
+        if let Some(before) = self.all.put(key, figure) {
+            self.taken_back.remove(&before);
+        }
         if figure.is_none() {
             self.taken_back.insert(self.all.last());
         }
@@ -140,6 +142,7 @@ mod tests {
         own.all_have(1);
         assert_eq!(own.changed_after(1, 9), (vec![(Key(1), None)], 2));
         own.set(Key(1), Some('b'));
+        assert!(own.taken_back.is_empty());
         own.all_have(2);
         assert_eq!(own.get(Key(1)), Some('b'), "it was set again");
         own.set(Key(1), None);

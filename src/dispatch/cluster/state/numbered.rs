@@ -61,12 +61,14 @@ impl<V: Copy> Numbered<V> {
         self.changes.get(&number).copied()
     }
 
-    /// Sets the value of a destination, as the next change.
-    pub fn put(&mut self, key: Key, value: V) {
-        self.remove(key);
+    /// Sets the value of a destination, as the next change. Returns the number of the change that this one replaces.
+    pub fn put(&mut self, key: Key, value: V) -> Option<u64> {
         self.last += 1;
-        self.entries.insert(key, (value, self.last));
+        let before = self.entries.insert(key, (value, self.last));
         self.changes.insert(self.last, key);
+        let (_, change) = before?;
+        self.changes.remove(&change);
+        Some(change)
     }
 
     /// Removes the value of a destination, and returns it. That is no change of which others hear.

@@ -73,6 +73,12 @@ impl Registers {
         self.listed.len()
     }
 
+    /// Tells whether the list has a destination.
+    #[must_use]
+    pub fn is_listed(&self, key: Key) -> bool {
+        self.listed.contains(&key)
+    }
+
     /// Returns the number of the last change. Numbers grow, from 1.
     #[must_use]
     pub const fn last(&self) -> u64 {
@@ -117,7 +123,7 @@ impl Registers {
         self.remove(key);
         self.all.put(key, register);
         self.digest ^= register.digest(key);
-        if !self.listed.contains(&key) {
+        if !self.is_listed(key) {
             self.orphans.insert((register.stamp, key));
         }
     }

@@ -5,7 +5,7 @@ use core::fmt;
 use core::sync::atomic::Ordering::Relaxed;
 
 use crate::dispatch::list::destination::SetId;
-use crate::dispatch::observe::line_budget::admit;
+use crate::dispatch::observe::line_budget::{MOST, admit};
 use crate::dispatch::observe::news::{Left, News};
 use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::state::event::Cause;
@@ -132,7 +132,7 @@ fn left_of(view: &View) -> Left {
 /// Returns true if one more line may be written now, and counts it.
 fn is_admitted(module: &Module) -> bool {
     let now_ms = now_ms();
-    let more = |word| admit(word, now_ms);
+    let more = |word| admit(word, now_ms, MOST);
     let words = &module.shared.line_budget;
     words.fetch_update(Relaxed, Relaxed, more).is_ok()
 }

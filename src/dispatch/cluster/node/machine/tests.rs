@@ -4,7 +4,8 @@ use super::*;
 use crate::dispatch::cluster::node::action::Answer;
 use crate::dispatch::cluster::node::peer::{Member, Shown};
 use crate::dispatch::cluster::state::clock::Stamp;
-use crate::dispatch::cluster::state::ends::{CallEnd, Fate};
+use crate::dispatch::cluster::state::ends::{CallEnd, Fate, MOST_WAITING};
+use crate::dispatch::cluster::state::registers::MOST_ORPHANS;
 use crate::dispatch::cluster::text::hmac::HmacKey;
 use crate::dispatch::cluster::text::read::check;
 
@@ -1004,11 +1005,12 @@ fn ends_of_unknown_calls_come_to_all_others() {
         let call_id = format!("call{number}");
         CallEnd::of(fate, call_id.as_bytes(), b"from", b"").unwrap()
     };
-    assert!(net.node(1).tell_end(end(0, Fate::Over)), "nobody is there");
+    net.node(1).tell_end(end(0, Fate::Over));
+    assert_eq!(net.node(1).counts().ends_told, 0, "nobody is there");
     net.run(2_000);
     let all: Vec<_> = (1..300).map(|number| end(number, Fate::Over)).collect();
     for one in &all {
-        assert!(net.node(1).tell_end(one.clone()));
+        net.node(1).tell_end(one.clone());
     }
     // What is lost on the way is told again.
     net.cut = vec![(1, 2)];
@@ -1025,13 +1027,75 @@ fn ends_of_unknown_calls_come_to_all_others() {
     net.node(1).tell_end(end(1, Fate::Cancelled));
     net.run(6_000);
     assert_eq!(net.node(1).ends.after(0).count(), 0);
-    let mut told = 0;
-    while net.node(1).tell_end(end(told, Fate::Answered)) {
-        told += 1;
+}
+
+#[test]
+fn who_is_heard_by_others_alone_keeps_no_ends_from_the_rest() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(2_000);
+    // The third one is no longer heard here, and the second one says that it is there.
+    net.cut = vec![(1, 3), (3, 1)];
+    net.run(10_000);
+    let end = |number: usize| {
+        let call_id = format!("call{number}");
+        CallEnd::of(Fate::Over, call_id.as_bytes(), b"", b"").unwrap()
+    };
+    let all = MOST_WAITING + 500;
+    for number in 0..all {
+        net.node(1).tell_end(end(number));
+        if number % 2_000 == 0 {
+            net.run(100);
+        }
     }
-    assert_eq!(told, 2_000, "so many in a second, and no more");
-    net.run(1_000);
-    assert_eq!(ended(&net, 2).len(), 300 + told);
+    net.run(2_000);
+    assert_eq!(ended(&net, 2).len(), all);
+    assert_eq!(net.node(1).ends.after(0).count(), MOST_WAITING);
+    let counts = net.node(1).counts();
+    assert_eq!((counts.ends_told, counts.ends_dropped), (all as u64, 500));
+    net.cut.clear();
+    net.run(5_000);
+    assert_eq!(ended(&net, 3).last(), Some(&end(all - 1)));
+    assert_eq!(net.node(1).ends.after(0).count(), 0);
+}
+
+#[test]
+fn a_dead_peer_keeps_nothing_that_was_taken_back() {
+    let mut net = Net::of(&[0, 0, 0]);
+    net.run(2_000);
+    net.node(1).set_calls(KEY, 1);
+    net.node(1).set_calls(Key(8), 2);
+    net.run(100);
+    net.cut = vec![(1, 2), (2, 1), (3, 2), (2, 3)];
+    net.run(6_000);
+    net.node(1).set_calls(KEY, 0);
+    net.run(100);
+    assert_eq!(net.node(1).calls.changed_after(0, 9).0, [(Key(8), Some(2))]);
+    // The one that was cut off still has it, and gets all anew.
+    assert_eq!(net.figures(2, 1).1, Some(1));
+    net.cut.clear();
+    net.run(3_000);
+    assert_eq!(elsewhere(&net), [0, 0, 0]);
+    assert_eq!(net.node(2).calls_elsewhere(Key(8)), 2);
+}
+
+#[test]
+fn figures_of_listed_destinations_are_kept_however_many_others_there_are() {
+    let mut net = Net::of(&[0, 0]);
+    net.run(2_000);
+    let most = MOST_ORPHANS as u64;
+    for key in 100..=most + 200 {
+        net.node(1).set_calls(Key(key), 1);
+    }
+    net.run(2_000);
+    let late = Key(most + 200);
+    assert_eq!(net.node(2).calls_elsewhere(late), 0, "there are too many");
+    net.node(1).set_calls(KEY, 3);
+    net.run(100);
+    assert_eq!(net.node(2).calls_elsewhere(KEY), 3);
+    net.node(2).set_list([KEY, late], &mut Vec::new());
+    net.run(5_000);
+    assert_eq!(net.node(2).calls_elsewhere(KEY), 3);
+    assert_eq!(net.node(2).calls_elsewhere(late), 1);
 }
 
 #[test]
