@@ -63,9 +63,10 @@ pub const MOST_WAITS: u64 = 10;
 /// The longest period of hellos, and the longest time until death, that are believed of a peer.
 pub const MOST_PERIOD_MS: u64 = 10 * 60 * 1_000;
 
-/// In how many steps calls of a dead node become fewer, and the shortest time between two of them: each one is a walk
-/// over all destinations.
+/// In how many steps calls of a dead node become fewer.
 pub const FADE_STEPS: u64 = 100;
+
+/// The shortest time between two of these steps. Each one is a walk over all destinations.
 pub const LEAST_FADE_MS: u64 = 100;
 
 /// How often the log says the same of the same peer.
