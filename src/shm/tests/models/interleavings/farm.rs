@@ -168,7 +168,7 @@ pub fn agrees(view: &View) {
             .usable_dest(at)
             .filter(|dest| dest.duid().is_some() && dest.has_room());
         dest.filter(|_| at < view.candidate_count())
-            .map_or(0, |dest| u32::MAX - dest.record().load())
+            .map_or(0, |dest| u32::MAX - dest.record().whole_load())
     };
     if view.rooms.at_least(0, 0, 1).next().is_some() {
         tree_agrees(&view.rooms, all.clone(), room, "rooms");
