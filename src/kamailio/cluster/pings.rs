@@ -87,8 +87,7 @@ pub fn set_watcher(dest: &Dest, watcher: Option<&Watcher>) -> bool {
         let phase_ms = watcher.view.phase_ms;
         Some(WatchedBy { peer, phase_ms })
     });
-    let bad = watcher.filter(|_| good.is_none());
-    word.set_watcher(by, bad.map_or(0, |watcher| watcher.view.row().max(1)))
+    word.set_watcher(by, watcher.map_or(0, Watcher::row))
 }
 
 /// Tells the process that pings how long the word of each member is believed.

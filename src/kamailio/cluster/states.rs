@@ -110,6 +110,11 @@ pub fn tick(module: &Module, cluster: &mut Cluster, now: Now, actions: &mut Vec<
                 states.viewed.push(*key);
                 false
             }
+            // Now: the place of a member that was forgotten may have another one.
+            Action::Believed => {
+                states.all_viewed = true;
+                false
+            }
             _ => true,
         });
         states.was_ready = cluster.is_ready();

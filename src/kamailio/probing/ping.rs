@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed, Ordering::SeqCst};
 use std::ffi::CString;
 
 use super::ping_result::{LEFT, settle};
+use super::spared;
 use crate::dispatch::list::destination::{Addr, SetId};
 use crate::dispatch::state::probe::{Unsent, is_pinged};
 use crate::dispatch::state::transition::State;
@@ -30,6 +31,9 @@ use crate::shm::memory::refcount::Hold;
 /// Microseconds that a ping may be on its way, beside its timeout: longer than any of tm's lifetimes. tm does
 /// not report the end if `onsend_route` drops a request, or if memory runs out.
 const LOST_AFTER_US: u64 = 300_000_000;
+
+/// Microseconds after its timeout from which on the end of a ping is late.
+const LATE_US: u64 = 1_000_000;
 
 /// A record that somebody holds.
 type Record<'m> = Hold<'m, ShmArena, DestRecord>;
@@ -114,6 +118,7 @@ pub fn ping(module: &'static Module, pings: &PingSettings, set: SetId, at: usize
     let patience_us = LOST_AFTER_US + u64::from(pings.timeout_ms) * 1_000;
     let Ok(Vitals { health, .. }) = job.record.need_vitals(&ShmArena) else {
         log_warn!("no shared memory to ping {}", Escaped(&job.request.uri));
+        spared::leave(module, &job.record);
         return Due::Done;
     };
     if health.give_up(now_us.saturating_sub(patience_us)) {
@@ -127,6 +132,14 @@ pub fn ping(module: &'static Module, pings: &PingSettings, set: SetId, at: usize
             "the last ping of {} is still on its way",
             Escaped(&job.request.uri)
         );
+        // Nobody may rely on a ping whose end is late.
+        let late_us = u64::from(pings.timeout_ms) * 1_000 + LATE_US;
+        if health
+            .sent_us()
+            .is_some_and(|sent_us| sent_us + late_us < now_us)
+        {
+            spared::leave(module, &job.record);
+        }
         return Due::Done;
     }
     send(module, pings, job);
@@ -254,7 +267,10 @@ fn send(module: &'static Module, pings: &PingSettings, job: Job<'static>) {
     match unsent {
         // tm will tell the end.
         None | Some(Unsent::Kept) => {}
-        Some(Unsent::Dropped) => health.end(),
+        Some(Unsent::Dropped) => {
+            health.end();
+            spared::leave(module, &record);
+        }
         Some(why) => settle(module, &record, Ended::NotSent(why), &[]),
     }
 }

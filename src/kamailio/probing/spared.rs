@@ -5,7 +5,8 @@
 
 use core::sync::atomic::Ordering::SeqCst;
 
-use crate::dispatch::cluster::state::view::is_good;
+use crate::dispatch::cluster::node::pinging::spared_until;
+use crate::dispatch::cluster::state::rules::Sound;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::group;
 use crate::shm::dest::record::DestRecord;
@@ -13,15 +14,11 @@ use crate::shm::dest::record::DestRecord;
 /// Returns when to look again at a destination whose ping is due, if that ping is spared; `None` if it is to be sent.
 pub fn until(module: &Module, record: &DestRecord, now_ms: u64) -> Option<u64> {
     let watcher = record.ping_word()?.watcher()?;
-    let (state, failures) = record.status();
     let relied = module.cluster.as_ref()?.relied.get(watcher.peer.into());
-    let is_spared = relied.is_fresh(now_ms) && is_good(state, failures);
-    if !is_spared {
-        return None;
-    }
+    let until = spared_until::<Sound>(record.status(), &relied, watcher.phase_ms, now_ms)?;
     leave(module, record);
     group::CLUSTER_PINGS_SPARED.count();
-    Some(relied.next_look(watcher.phase_ms, now_ms))
+    Some(until)
 }
 
 /// Says that this server does not ping a destination.
@@ -42,9 +39,10 @@ pub fn found(module: &Module, record: &DestRecord) {
     }
 }
 
-/// Returns the failures to count before a bad ping of this server: those that the watcher has counted in this row, so
-/// that it takes no longer to find out that a destination is down than if this server had pinged it all the time.
+/// Returns the failures to count before a bad ping of this server.
 pub fn failures_before(record: &DestRecord, failures: u32, threshold: u32) -> u32 {
-    let row = record.ping_word().map_or(0, |word| word.row());
-    failures.max(row.saturating_sub(1).min(threshold.saturating_sub(1)))
+    let word = record.ping_word();
+    word.map_or(failures, |word| {
+        word.doubt().failures_before::<Sound>(failures, threshold)
+    })
 }

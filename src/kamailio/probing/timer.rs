@@ -10,7 +10,6 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::ping::{self, Due};
 use super::spared;
-use crate::dispatch::cluster::state::view::is_good;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::state::schedule::Schedule;
 use crate::kamailio::config::instance::Module;
@@ -27,6 +26,9 @@ pub const TICK_US: i32 = 20_000;
 
 /// Milliseconds between two looks at whether names are resolved by now.
 const RETRY_MS: u64 = 200;
+
+/// The most destinations that are pinged at once in a tick.
+const MOST_LOOKS: usize = 50;
 
 /// A destination: its set, and its position there.
 type Place = (SetId, usize);
@@ -75,7 +77,7 @@ impl PingTimer {
                 self.ping(module, pings, set, at);
             }
         }
-        self.look(module, pings);
+        self.look(module, pings, now);
         while let Some(((set, at), next)) = self.schedule.pop_due(now) {
             let spared = spared_until(module, (set, at), now);
             if let Some(until) = spared {
@@ -91,15 +93,26 @@ impl PingTimer {
         module.shared.pinged_ms.store(now, Relaxed);
     }
 
-    /// Pings those that another server has found bad, and that are good here.
-    fn look(&mut self, module: &'static Module, pings: &PingSettings) {
+    /// Pings those that another server has found bad, and that are up here. Each is due again an interval later, so that
+    /// no failure is counted sooner than by the threshold.
+    fn look(&mut self, module: &'static Module, pings: &PingSettings, now: u64) {
         let Some(walk) = self.looks.begin(module.shared.looks.load(SeqCst)) else {
             return;
         };
-        for (set, at) in wanted(module) {
+        let wanted = wanted(module);
+        for &(set, at) in &wanted {
+            if let Some(health) = health(&module.pin(), (set, at)) {
+                let next = now + pings.interval_ms;
+                if let Some(due) = health.due_ms() {
+                    self.schedule.put_off((set, at), due, next);
+                    health.set_due_ms(next);
+                }
+            }
             self.ping(module, pings, set, at);
         }
-        self.looks.end(walk);
+        if wanted.len() < MOST_LOOKS {
+            self.looks.end(walk);
+        }
     }
 
     fn ping(&mut self, module: &'static Module, pings: &PingSettings, set: SetId, at: usize) {
@@ -162,11 +175,11 @@ fn wanted(module: &Module) -> Vec<Place> {
         dests.map(move |(at, dest)| ((set, at), dest.record()))
     });
     let wanted = dests.filter(|(_, record)| {
-        let is_wanted = record.ping_word().is_some_and(|word| word.take_look());
         let (state, failures) = record.status();
-        is_wanted && is_good(state, failures)
+        let word = record.ping_word();
+        word.is_some_and(|word| word.take_look(state, failures))
     });
-    wanted.map(|(place, _)| place).collect()
+    wanted.map(|(place, _)| place).take(MOST_LOOKS).collect()
 }
 
 /// Returns what pings found of the destination at a place.

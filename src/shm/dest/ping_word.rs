@@ -3,9 +3,11 @@
 //! Whoever pings writes that it does; the process of the cluster writes who watches the destination for this server. Each
 //! word stands alone: who reads one of before pings once too often, or a little later.
 
+use crate::dispatch::cluster::node::pinging::Doubt;
+use crate::dispatch::cluster::state::view::is_good;
 use crate::dispatch::state::transition::State;
 use crate::shm::memory::arena::ShmSafe;
-use crate::shm::memory::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use crate::shm::memory::atomic::{AtomicU64, Ordering::SeqCst};
 
 /// The bit that stands above state and failures of a destination that is pinged here.
 const PINGED: u64 = 1 << 63;
@@ -16,10 +18,8 @@ pub struct PingWord {
     own: AtomicU64,
     /// The place of the member that watches it, plus 1, and above that when in its interval it pings; 0 for nobody.
     watcher: AtomicU64,
-    /// Failures in a row by the watcher's word.
-    row: AtomicU32,
-    /// Not 0 if it is to be pinged at once.
-    look: AtomicU32,
+    /// A [`Doubt`].
+    doubt: AtomicU64,
 }
 
 // SAFETY: atomics only; zeroed nobody pings it.
@@ -37,6 +37,9 @@ pub struct WatchedBy {
 impl PingWord {
     /// Says what a ping of this server has found. Returns true if that is news.
     pub fn found(&self, state: State, failures: u32) -> bool {
+        if is_good(state, failures) {
+            self.change_doubt(Doubt::found_good);
+        }
         let failures = u64::from(failures & (u32::MAX >> 1));
         let word = PINGED | failures << 32 | u64::from(state.bits());
         self.own.swap(word, SeqCst) != word
@@ -61,28 +64,35 @@ impl PingWord {
         })
     }
 
-    /// Returns the failures in a row by the word of the one that watches it; 0 if that is good.
-    pub fn row(&self) -> u32 {
-        self.row.load(SeqCst)
+    /// Returns what follows from the word of the one that watches it, if that is bad.
+    pub fn doubt(&self) -> Doubt {
+        Doubt::from_bits(self.doubt.load(SeqCst))
     }
 
-    /// Says who watches it, and the failures in a row there. Returns true if it is to be pinged at once: the first bad
-    /// word has come. For the process of the cluster.
+    /// Says who watches it, and the failures in a row there. Returns true if that makes a ping due at once. For the process
+    /// of the cluster.
     pub fn set_watcher(&self, watcher: Option<WatchedBy>, row: u32) -> bool {
         let word = watcher.map_or(0, |WatchedBy { peer, phase_ms }| {
             u64::from(phase_ms) << 32 | (u64::from(peer) + 1)
         });
         self.watcher.store(word, SeqCst);
-        let is_first = self.row.swap(row, SeqCst) == 0 && row > 0;
-        if is_first {
-            self.look.store(1, SeqCst);
-        }
-        is_first
+        let before = self.change_doubt(|doubt| doubt.told(row));
+        !before.is_due() && before.told(row).is_due()
     }
 
-    /// Returns true once after it was to be pinged at once.
-    pub fn take_look(&self) -> bool {
-        self.look.load(SeqCst) != 0 && self.look.swap(0, SeqCst) != 0
+    /// Returns true once after a ping was due at once, if it is to be sent.
+    pub fn take_look(&self, state: State, failures: u32) -> bool {
+        self.doubt().is_due() && self.change_doubt(Doubt::seen).looks(state, failures)
+    }
+
+    /// Returns the doubt as it was before the change.
+    fn change_doubt(&self, to: impl Fn(Doubt) -> Doubt) -> Doubt {
+        let to_bits = |bits| {
+            let new = to(Doubt::from_bits(bits)).to_bits();
+            (new != bits).then_some(new)
+        };
+        let (Ok(before) | Err(before)) = self.doubt.fetch_update(SeqCst, SeqCst, to_bits);
+        Doubt::from_bits(before)
     }
 }
 
@@ -101,7 +111,9 @@ mod tests {
         let record = Records::new(&heap, 1, false).pinged(true).make().unwrap();
         assert!(record.register().is_none());
         let word = record.ping_word().unwrap();
-        assert!(!word.is_pinged() && word.watcher().is_none() && !word.take_look());
+        assert!(
+            !word.is_pinged() && word.watcher().is_none() && !word.take_look(State::PROBING, 0)
+        );
         let active = State::PROBING;
         assert!(word.found(active, 0) && !word.found(active, 0) && word.is_pinged());
         assert!(word.found(active, 1) && word.found(State::INACTIVE, 0));
@@ -112,10 +124,13 @@ mod tests {
         });
         assert!(!word.set_watcher(watcher, 0));
         assert_eq!(word.watcher(), watcher);
-        // Only the first bad word of a row makes it look.
+        // Only the first bad word of a row makes a ping due, and the one that it is down.
         assert!(word.set_watcher(watcher, 1) && !word.set_watcher(watcher, 2));
-        assert_eq!(word.row(), 2);
-        assert!(word.take_look() && !word.take_look());
+        assert!(word.take_look(active, 0) && !word.take_look(active, 0));
+        assert!(word.set_watcher(watcher, u32::MAX) && word.take_look(active, 0));
+        assert!(word.found(active, 0), "it was left before");
+        let expected = Doubt::default().told(u32::MAX).seen().found_good();
+        assert_eq!(word.doubt(), expected);
         assert!(!word.set_watcher(None, 0) && word.set_watcher(watcher, u32::MAX));
         assert_eq!(size_of_val(word), 24, "as doc/guide/size.md says");
         drop(record);

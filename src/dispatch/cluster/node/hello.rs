@@ -188,7 +188,7 @@ impl<R: Rules> Cluster<R> {
             }
             self.down(old, State::Dead, actions);
             self.end_life(old, actions);
-            self.forget(old);
+            self.forget(old, actions);
         }
         if !self.may_ask(hello.uri, actions) {
             return None;

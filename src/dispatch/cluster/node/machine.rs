@@ -281,12 +281,15 @@ impl<R: Rules> Cluster<R> {
             self.wait_for_peers(actions);
         }
         self.look_whom_to_believe(now.steady_ms, actions);
+        // Before the hellos, which tell of it.
+        for id in self.peers.ids() {
+            self.note_lack(id, now.steady_ms);
+        }
         self.send_hellos(now, actions);
         self.look_around(now, actions);
         for id in self.peers.ids() {
             self.give_up_flight(id);
             self.send_data(id, actions);
-            self.note_lack(id, now.steady_ms);
         }
     }
 
@@ -326,7 +329,7 @@ impl<R: Rules> Cluster<R> {
                     self.down(id, State::Dead, actions);
                     self.forget_calls(id, name, actions);
                     self.note_forgotten(id);
-                    self.forget(id);
+                    self.forget(id, actions);
                     true
                 }
                 None => false,
@@ -458,10 +461,11 @@ impl<R: Rules> Cluster<R> {
     }
 
     /// Forgets a peer, and what it has told of destinations.
-    pub(super) fn forget(&mut self, id: PeerId) {
+    pub(super) fn forget(&mut self, id: PeerId, actions: &mut Vec<Action>) {
         self.peers.forget(id, self.time_ms);
         // It may be back, without that, before anybody looks.
-        self.believed.clear();
+        self.believed.retain(|(believed, _)| *believed != id);
+        actions.push(Action::Believed);
     }
 
     /// Returns the place of the peer with a URI; adds one if there is none, as [`Peers::at`] does.

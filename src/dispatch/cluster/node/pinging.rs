@@ -12,7 +12,8 @@ use crate::dispatch::balance::cost::mix;
 use crate::dispatch::cluster::state::key::{Key, NodeHash};
 use crate::dispatch::cluster::state::pings::{Pings, Relied, Told};
 use crate::dispatch::cluster::state::rules::Rules;
-use crate::dispatch::cluster::state::view::View;
+use crate::dispatch::cluster::state::view::{View, is_good};
+use crate::dispatch::state::transition::State;
 
 /// How much later than it should have come a ping of another node is missed: what a message and a busy process take.
 const GRACE_MS: u64 = 500;
@@ -29,6 +30,16 @@ pub struct Watcher {
 }
 
 impl Watcher {
+    /// Returns the failures in a row by its word; 0 if that is good.
+    #[must_use]
+    pub fn row(&self) -> u32 {
+        if self.view.is_good() {
+            0
+        } else {
+            self.view.row().max(1)
+        }
+    }
+
     /// Returns the one of two that watches: of those with a good word, or else of all, the one with the greatest weight.
     fn of_two(one: Self, other: Self) -> Self {
         let rank = |watcher: &Self| (watcher.view.is_good(), watcher.weight);
@@ -38,6 +49,115 @@ impl Watcher {
             one
         }
     }
+}
+
+/// The bad word of the watcher of a destination, and what has followed from it here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doubt {
+    /// Failures in a row by its word; 0 if that is good.
+    row: u32,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Step {
+    /// Nothing is to be done.
+    #[default]
+    Seen,
+    /// This node is to ping at once.
+    Due,
+    /// This node has found the destination good since.
+    Refuted,
+}
+
+impl Doubt {
+    /// Takes the watcher's word. The first bad one makes this node ping at once, and so does the one that says that the
+    /// destination is down.
+    #[must_use]
+    pub const fn told(self, row: u32) -> Self {
+        let step = match self.step {
+            _ if row == 0 => Step::Seen,
+            _ if self.row == 0 => Step::Due,
+            Step::Seen if row == u32::MAX && self.row != u32::MAX => Step::Due,
+            step => step,
+        };
+        Self { row, step }
+    }
+
+    /// Tells whether a ping is due at once.
+    #[must_use]
+    pub fn is_due(self) -> bool {
+        self.step == Step::Due
+    }
+
+    /// Tells whether a ping that is due at once is to be sent, by what this node knows itself. Its own failures are not
+    /// counted faster than one in an interval, unless the watcher has counted them all.
+    #[must_use]
+    pub fn looks(self, state: State, failures: u32) -> bool {
+        let is_up = !state.intersects(State::INACTIVE);
+        self.is_due() && (is_good(state, failures) || self.row == u32::MAX && is_up)
+    }
+
+    /// Takes notice that the ping that was due at once is sent, or need not be.
+    #[must_use]
+    pub fn seen(self) -> Self {
+        let step = if self.is_due() { Step::Seen } else { self.step };
+        Self { step, ..self }
+    }
+
+    /// Takes notice that a ping of this node has found the destination good.
+    #[must_use]
+    pub fn found_good(self) -> Self {
+        let is_refuted = self.row > 0 && !self.is_due();
+        let step = if is_refuted { Step::Refuted } else { self.step };
+        Self { step, ..self }
+    }
+
+    /// Returns the failures to count before a bad ping of this node: those that the watcher has counted in this row, so
+    /// that it takes no longer to find out that a destination is down than if this node had pinged it all the time.
+    #[must_use]
+    pub fn failures_before<R: Rules>(self, failures: u32, threshold: u32) -> u32 {
+        let counts = R::counts_row(self.step == Step::Refuted);
+        let row = if counts { self.row } else { 0 };
+        failures.max(row.saturating_sub(1).min(threshold.saturating_sub(1)))
+    }
+
+    /// Returns it as a number; 0 if the word is good.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        let step = match self.step {
+            Step::Seen => 0,
+            Step::Due => 1,
+            Step::Refuted => 2,
+        };
+        step << 32 | self.row as u64
+    }
+
+    /// Returns what a number stands for.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        let step = match bits >> 32 {
+            1 => Step::Due,
+            2 => Step::Refuted,
+            _ => Step::Seen,
+        };
+        let [a, b, c, d, ..] = bits.to_le_bytes();
+        let row = u32::from_le_bytes([a, b, c, d]);
+        Self { row, step }
+    }
+}
+
+/// Returns when to look again at a destination whose ping is due, if a good word spares that ping: `relied` says how long
+/// the word is believed, and `phase_ms` when in its interval the watcher pings. `None` if the ping is to be sent.
+#[must_use]
+pub fn spared_until<R: Rules>(
+    (state, failures): (State, u32),
+    relied: &Relied,
+    phase_ms: u32,
+    now_ms: u64,
+) -> Option<u64> {
+    let is_spared = is_good(state, failures) && R::believes(relied.is_fresh(now_ms));
+    is_spared.then(|| relied.next_look(phase_ms, now_ms))
 }
 
 impl<R: Rules> Cluster<R> {
@@ -78,7 +198,7 @@ impl<R: Rules> Cluster<R> {
             let interval_ms = heard.last.interval_ms.max(1);
             let window_ms = window_ms(&self.settings, life);
             let late_ms = i64::try_from(window_ms + GRACE_MS).unwrap_or(i64::MAX);
-            let missed_ms = heard.offset_ms.saturating_add(late_ms);
+            let missed_ms = heard.offset_ms().saturating_add(late_ms);
             let interval = i64::try_from(interval_ms).unwrap_or(i64::MAX);
             let relied = Relied {
                 until_ms: heard.true_ms().saturating_add(window_ms),
@@ -113,12 +233,14 @@ impl<R: Rules> Cluster<R> {
     pub(super) fn look_whom_to_believe(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         let alive = self.peers.iter();
         let alive = alive.filter_map(|(id, peer)| Some((id, peer.alive()?)));
+        let own_ms = self.pings.map_or(0, |pings| pings.interval_ms);
         let is_fresh = |life: &Life| {
             life.pings.is_some_and(|heard| {
                 let until_ms = heard
                     .true_ms()
                     .saturating_add(window_ms(&self.settings, life));
-                R::believes(now_ms < until_ms)
+                // One that pings less often would make this node find out later.
+                heard.last.interval_ms <= own_ms && R::believes(now_ms < until_ms)
             })
         };
         let believed = alive.filter(|(_, life)| self.shares() && is_fresh(life));
@@ -177,4 +299,57 @@ fn weight(key: Key, node: NodeHash) -> u64 {
 /// Returns for how long the word of a member is believed after its last sign.
 fn window_ms(settings: &Settings, life: &Life) -> u64 {
     SUSPECT_HELLOS * settings.hello_ms.max(life.hello_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dispatch::cluster::state::rules::Sound;
+
+    const UP: State = State::PROBING;
+    const FAILING: State = State::PROBING.union(State::TRYING);
+    const DOWN: State = State::PROBING.union(State::INACTIVE);
+
+    #[test]
+    fn failures_of_a_watcher_count_until_this_node_finds_the_destination_good() {
+        let before = |doubt: Doubt| doubt.failures_before::<Sound>(0, 3);
+        let told = Doubt::default().told(2);
+        assert!(told.looks(UP, 0));
+        // A ping that was under way before does not answer the word.
+        assert_eq!(told.found_good(), told);
+        let seen = told.seen();
+        assert!(!seen.is_due());
+        assert_eq!(before(seen), 1);
+        let refuted = seen.found_good();
+        assert_eq!(before(refuted), 0);
+        // It stays so whatever the watcher counts, until its word is good.
+        let down = refuted.told(3).told(u32::MAX);
+        assert_eq!((before(down), down.is_due()), (0, false));
+        let anew = down.told(0).told(u32::MAX);
+        assert_eq!((before(anew), anew.looks(UP, 0)), (2, true));
+    }
+
+    #[test]
+    fn a_destination_is_looked_at_again_when_the_watcher_takes_it_for_down() {
+        let first = Doubt::default().told(1);
+        assert!(
+            !first.looks(FAILING, 1),
+            "its own failures go on as they do"
+        );
+        let seen = first.seen();
+        assert!(!seen.told(2).is_due());
+        let down = seen.told(2).told(u32::MAX);
+        assert!(down.looks(FAILING, 1) && !down.looks(DOWN, 0));
+        assert_eq!(down.seen().failures_before::<Sound>(1, 5), 4);
+        assert!(!down.seen().told(u32::MAX).is_due());
+    }
+
+    #[test]
+    fn a_doubt_is_read_from_its_number() {
+        assert_eq!(Doubt::default().to_bits(), 0);
+        let told = Doubt::default().told(u32::MAX);
+        for doubt in [told, told.seen(), told.seen().found_good(), told.told(0)] {
+            assert_eq!(Doubt::from_bits(doubt.to_bits()), doubt);
+        }
+    }
 }

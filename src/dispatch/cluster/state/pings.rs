@@ -1,7 +1,7 @@
 //! Pings of nodes, as hellos tell of them.
 
-/// A clock of another node may be faster than the own one by one part of this many.
-const DRIFT: u64 = 1_000;
+/// For so long at least, and twice as long at most, a difference of clocks counts that a hello has shown.
+const WINDOW_MS: u64 = 60_000;
 
 /// How this node pings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,37 +24,59 @@ pub struct Told {
 /// The pings of a member, by its hellos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heard {
-    /// What is to be added to a time of its clock for one of this node's. The least that a hello has shown: whatever is
-    /// more was the way of that hello.
-    pub offset_ms: i64,
-    /// When that was known.
-    at_ms: u64,
+    /// The least differences of clocks that hellos have shown in this window of time, and in the one before.
+    least_ms: [i64; 2],
+    /// Since when this window is.
+    since_ms: u64,
     /// What the last hello said.
     pub last: Told,
 }
 
 impl Heard {
-    /// Returns what is known after a hello that has come now.
+    /// Returns what is known after a hello that has come now. One that says no later time than the last one tells nothing
+    /// of the clocks: the process that pings may be stuck.
     #[must_use]
     pub fn after(before: Option<Self>, told: Told, now_ms: u64) -> Self {
         let [now, theirs] = [now_ms, told.true_ms].map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
         let shown_ms = now.saturating_sub(theirs);
-        let known_ms = before.map(|before| {
-            let since_ms = now_ms.saturating_sub(before.at_ms);
-            let drift_ms = i64::try_from(since_ms.div_ceil(DRIFT)).unwrap_or(i64::MAX);
-            before.offset_ms.saturating_add(drift_ms)
-        });
-        Self {
-            offset_ms: known_ms.map_or(shown_ms, |known_ms| known_ms.min(shown_ms)),
-            at_ms: now_ms,
+        let new = Self {
+            least_ms: [shown_ms; 2],
+            since_ms: now_ms,
             last: told,
+        };
+        let Some(before) = before else { return new };
+        let [this, earlier] = before.least_ms;
+        if told.true_ms == before.last.true_ms {
+            Self {
+                last: told,
+                ..before
+            }
+        } else if now_ms.saturating_sub(before.since_ms) < WINDOW_MS {
+            Self {
+                least_ms: [this.min(shown_ms), earlier],
+                since_ms: before.since_ms,
+                ..new
+            }
+        } else {
+            Self {
+                least_ms: [shown_ms, this],
+                ..new
+            }
         }
+    }
+
+    /// Returns what is to be added to a time of its clock for one of this node's. It is the least that a hello has shown:
+    /// whatever is more was the way of that hello.
+    #[must_use]
+    pub fn offset_ms(&self) -> i64 {
+        let [this, earlier] = self.least_ms;
+        this.min(earlier)
     }
 
     /// Returns up to when all is known of its pings, by this node's clock.
     #[must_use]
     pub fn true_ms(&self) -> u64 {
-        self.last.true_ms.saturating_add_signed(self.offset_ms)
+        self.last.true_ms.saturating_add_signed(self.offset_ms())
     }
 }
 
@@ -104,12 +126,37 @@ mod tests {
         assert_eq!(second.true_ms(), 7_010);
         // A late one says no more than it did when it was sent.
         let third = Heard::after(Some(second), told(7_000), 9_800);
-        assert_eq!(third.true_ms(), 8_013, "3 ms of drift are allowed for");
+        assert_eq!(third.true_ms(), 8_010);
         // One that does nothing is not taken for a clock that stands still.
-        let still = (1..=10).fold(third, |heard, n| {
+        let still = (1..=600).fold(third, |heard, n| {
             Heard::after(Some(heard), told(7_000), 9_800 + n * 1_000)
         });
-        assert!(still.true_ms() < 8_100, "{}", still.true_ms());
+        assert_eq!(still.true_ms(), 8_010);
+    }
+
+    #[test]
+    fn a_clock_that_was_stopped_and_one_that_was_wrong_once_are_followed_again() {
+        let hellos = |first, shown_ms: u64| {
+            (1..=130).fold(first, |heard: Option<Heard>, second| {
+                let told = Told {
+                    true_ms: 5_000_000 + second * 1_000,
+                    interval_ms: 10_000,
+                };
+                Some(Heard::after(heard, told, told.true_ms + shown_ms))
+            })
+        };
+        let told = |true_ms| Told {
+            true_ms,
+            interval_ms: 10_000,
+        };
+        // The machine of the other node was stopped for 30 s.
+        let before = Heard::after(None, told(4_000_000), 4_001_000);
+        let after = hellos(Some(before), 31_000).unwrap();
+        assert_eq!(after.offset_ms(), 31_000);
+        // One hello said a time that is far ahead.
+        let wrong = Heard::after(None, told(u64::MAX), 4_999_000);
+        let after = hellos(Some(wrong), 1_000).unwrap();
+        assert_eq!(after.offset_ms(), 1_000);
     }
 
     #[test]

@@ -48,6 +48,12 @@ pub trait Rules {
     fn believes(is_fresh: bool) -> bool {
         is_fresh
     }
+
+    /// Tells whether the failures of a watcher count here: only until this node has found the destination good itself.
+    #[must_use]
+    fn counts_row(is_refuted: bool) -> bool {
+        !is_refuted
+    }
 }
 
 /// The decisions as they are.

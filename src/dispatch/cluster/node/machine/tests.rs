@@ -498,7 +498,7 @@ fn only_who_is_known_can_be_forgotten_and_a_member_comes_back() {
     assert!(!net.node(1).command(Command::Forget("lb4"), &mut actions));
     assert!(net.node(1).command(Command::Forget("lb3"), &mut actions));
     let (name, uri) = ("lb3".to_owned(), uri(3));
-    assert_eq!(actions, [Action::NodeDown { name, uri }]);
+    assert_eq!(actions, [Action::NodeDown { name, uri }, Action::Believed]);
     assert_eq!(net.node(1).members().count(), 2);
     net.run(1_100);
     assert_eq!(net.node(1).members().count(), 3);
@@ -1185,4 +1185,94 @@ fn what_a_node_missed_while_it_had_forgotten_the_sender_is_not_replaced_by_what_
     net.deliver(1, 2, &late);
     net.run(5_000);
     assert_eq!(net.figures(2, 1), (None, Some(2)));
+}
+
+impl Net {
+    /// Runs for some seconds, while each node pings with its interval.
+    fn run_with_pings(&mut self, intervals_ms: [u64; 2]) {
+        for _ in 0..100 {
+            for (number, interval_ms) in (1..).zip(intervals_ms) {
+                let ran_ms = self.time_ms;
+                self.node(number).set_pings(Some(Pings {
+                    ran_ms,
+                    interval_ms,
+                }));
+            }
+            self.run(20);
+        }
+    }
+
+    fn watched(&self) -> [bool; 2] {
+        [0, 1].map(|at| self.nodes[at].watcher(KEY).is_some())
+    }
+}
+
+/// Returns two nodes that ping, and which of them relies on the other one.
+fn two_that_ping() -> (Net, usize) {
+    let mut net = two_ready();
+    for number in [1, 2] {
+        net.node(number).set_view(KEY, Some(View::default()));
+    }
+    net.run_with_pings([10_000; 2]);
+    let relying = match net.watched() {
+        [true, false] => 1,
+        [false, true] => 2,
+        other => panic!("{other:?}"),
+    };
+    (net, relying)
+}
+
+#[test]
+fn a_node_relies_on_nobody_who_pings_less_often() {
+    let (mut net, relying) = two_that_ping();
+    for other_ms in [10_001, u64::MAX] {
+        let mut intervals_ms = [other_ms; 2];
+        intervals_ms[relying - 1] = 10_000;
+        net.run_with_pings(intervals_ms);
+        assert_eq!(net.watched(), [false; 2]);
+        assert_eq!(net.nodes[relying - 1].relied().count(), 0);
+    }
+    net.run_with_pings([10_000; 2]);
+    assert!(net.watched()[relying - 1]);
+}
+
+#[test]
+fn whoever_forgets_the_only_node_that_it_believes_says_so() {
+    let (mut net, relying) = two_that_ping();
+    let mut actions = Vec::new();
+    let name = format!("lb{}", 3 - relying);
+    assert!(
+        net.node(relying)
+            .command(Command::Forget(&name), &mut actions)
+    );
+    assert!(actions.contains(&Action::Believed));
+    assert!(!net.watched()[relying - 1]);
+}
+
+#[test]
+fn a_hello_tells_of_no_ping_after_a_view_that_is_still_to_be_sent() {
+    let (mut net, _) = two_that_ping();
+    let (now, mut actions) = (net.now(1), Vec::new());
+    let node = net.node(1);
+    let pings = Pings {
+        ran_ms: now.steady_ms + 15,
+        interval_ms: 10_000,
+    };
+    node.set_pings(Some(pings));
+    let failed = View {
+        failures: 1,
+        ..View::default()
+    };
+    node.set_view(KEY, Some(failed));
+    node.command(Command::Sync, &mut actions);
+    node.tick(now, &mut actions);
+    let hellos = actions.iter().filter_map(|action| match action {
+        Action::Send { body, .. } => match check(body, "default", None).unwrap().content {
+            Content::Hello(hello) => Some(hello.pings.unwrap().true_ms),
+            _ => None,
+        },
+        _ => None,
+    });
+    let to_members: Vec<u64> = hellos.filter(|true_ms| *true_ms > 0).collect();
+    assert!(to_members.contains(&now.steady_ms), "{to_members:?}");
 }
