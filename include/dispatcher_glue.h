@@ -269,7 +269,9 @@ struct glue_branch {
 };
 /* Has tm call dsr_watched for this message's transaction, and dsr_watched_ends at its end; below 0 if it refuses. */
 int glue_watch(struct sip_msg *msg, void *watched);
-/* The branches of the current transaction, and what watches it last; 0 and NULL without one. */
+/* Has tm call dsr_watched_taken for each message that it makes a transaction of; below 0 if it refuses. In mod_init. */
+int glue_watch_ready(void);
+/* The branches of the current transaction, and what watches it last, or NULL; below 0 without a transaction. */
 int glue_watch_place(void **watched);
 /* The branch that was sent. */
 void glue_branch_sent(struct cell *transaction, struct tmcb_params *params, struct glue_branch *branch);
@@ -356,6 +358,7 @@ void dsr_ping_leaves(struct cell *transaction, int type, struct tmcb_params *par
 void dsr_dmq_leaves(struct cell *transaction, int type, struct tmcb_params *params);
 /* tm: something became of a watched request; nothing more will. */
 void dsr_watched(struct cell *transaction, int type, struct tmcb_params *params);
+void dsr_watched_taken(struct cell *transaction, int type, struct tmcb_params *params);
 void dsr_watched_ends(void *watched);
 void dsr_ping_done(struct cell *transaction, int type, struct tmcb_params *params);
 /* The config framework: a threshold has changed; the reply codes are about to, -1 refuses. */

@@ -89,6 +89,12 @@ int glue_watch(struct sip_msg *msg, void *watched)
 			watched, dsr_watched_ends);
 }
 
+/* Here because the type is a macro. tm calls it right after it has taken over what glue_watch left with the message. */
+int glue_watch_ready(void)
+{
+	return glue_tm.register_tmcb(NULL, NULL, TMCB_REQUEST_IN, dsr_watched_taken, NULL, NULL);
+}
+
 /* Here because the structs' layouts differ by version. The list has the last one first. */
 int glue_watch_place(void **watched)
 {
@@ -97,7 +103,7 @@ int glue_watch_place(void **watched)
 
 	*watched = NULL;
 	if (transaction == NULL || transaction == T_UNDEFINED)
-		return 0;
+		return -1;
 	callback = (struct tm_callback *)transaction->tmcb_hl.first;
 	while (callback != NULL && callback->callback != dsr_watched)
 		callback = callback->next;
@@ -119,7 +125,9 @@ void glue_branch_state(struct cell *transaction, int number, struct glue_branch 
 	client = &transaction->uac[number];
 	branch->number = number;
 	branch->status = client->last_received;
-	branch->unsent = client->icode == 908;
+	/* A copy that cannot be sent is told as a 503 of tm's own. */
+	branch->unsent = client->icode == 908
+			|| (client->reply == FAKED_REPLY && client->last_received == 503);
 	branch->timed_out = (client->request.flags & F_RB_TIMEOUT) != 0;
 }
 

@@ -15,6 +15,9 @@ pub struct Rules {
     pub retry_after_ms: u64,
 }
 
+/// Milliseconds after which a trial counts as lost whose end nobody has told: the request had no transaction.
+pub const LOST_TRIAL_MS: u64 = 300_000;
+
 /// What a branch says of its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
@@ -128,20 +131,30 @@ impl Standing {
         }
     }
 
-    /// Returns the standing after a branch has told something at this time.
+    /// Returns the standing after a branch that was sent at `sent_ms` has told something at `now_ms`.
+    ///
+    /// Out of the set, and on probation, only that counts which was sent since then. A time that the destination asks
+    /// for holds always, but the branch of a trial that asks for one has failed.
     #[must_use]
-    pub fn after(self, news: News, now_ms: u64, rules: &Rules) -> Self {
-        match news {
-            News::Good => self.after_good(now_ms),
+    pub fn after(self, news: News, sent_ms: u64, now_ms: u64, rules: &Rules) -> Self {
+        let is_late = self.phase != Phase::In && sent_ms < self.at_ms;
+        let until_ms = match news {
             News::RetryAfter(seconds) if seconds > 0 && rules.retry_after_ms > 0 => {
                 let asked_ms = u64::from(seconds) * 1_000;
-                self.asked(now_ms + asked_ms.min(rules.retry_after_ms))
+                Some(now_ms + asked_ms.min(rules.retry_after_ms))
             }
-            News::Failure | News::RetryAfter(_) => self.after_failure(now_ms, rules),
+            _ => None,
+        };
+        match (news, until_ms) {
+            (_, Some(until_ms)) if !self.phase.is_on_probation() => self.asked(until_ms),
+            _ if is_late => self,
+            (News::Good, _) => self.after_good(now_ms),
+            (_, None) => self.after_failure(now_ms, rules),
+            (_, Some(until_ms)) => self.after_failure(now_ms, rules).asked(until_ms),
         }
     }
 
-    /// A good one ends the row, and probation. What was on its way before an ejection does not end that.
+    /// A good one ends the row, and probation.
     fn after_good(self, now_ms: u64) -> Self {
         let good = Standing { row: 0, ..self };
         if self.phase.is_on_probation() {
@@ -152,8 +165,9 @@ impl Standing {
     }
 
     fn after_failure(self, now_ms: u64, rules: &Rules) -> Self {
-        if rules.fails == 0 || self.phase.is_out() {
-            return self;
+        if rules.fails == 0 {
+            // No number of failures ejects it any more.
+            return self.after_good(now_ms);
         }
         let row = self.row.saturating_add(1).min(MOST_FAILS);
         let more = Standing { row, ..self };
@@ -194,16 +208,31 @@ impl Standing {
         }
     }
 
-    /// Returns the standing with a request that tries the destination; `None` while another one does. A trial of which
-    /// nothing was heard for `patience_ms` counts as lost.
+    /// Returns the standing with a request that tries the destination; `None` while another one does.
     #[must_use]
-    pub fn tried(self, now_ms: u64, patience_ms: u64) -> Option<Self> {
+    pub fn tried(self, now_ms: u64) -> Option<Self> {
         let may_try = match self.phase {
             Phase::Probation => true,
-            Phase::Trial => now_ms >= self.at_ms + patience_ms,
+            Phase::Trial => now_ms >= self.at_ms + LOST_TRIAL_MS,
             _ => false,
         };
         may_try.then(|| self.turned(Phase::Trial, now_ms))
+    }
+
+    /// Returns the standing after the request that tried the destination has ended and said nothing, which was sent at
+    /// `sent_ms`: the next one tries it.
+    #[must_use]
+    pub fn untried(self, sent_ms: u64) -> Self {
+        match self.phase {
+            Phase::Trial if sent_ms >= self.at_ms => self.turned(Phase::Probation, self.at_ms),
+            _ => self,
+        }
+    }
+
+    /// Returns the standing of a destination that is called back before its time: only its row is forgotten.
+    #[must_use]
+    pub fn called_back(self) -> Self {
+        Standing { row: 0, ..self }.turned(Phase::In, self.at_ms)
     }
 
     /// Returns the standing if an ejection is not to be, because too many others are ejected: the row stays, and the
@@ -239,7 +268,7 @@ mod tests {
     /// Returns the standing after so many failures at one time.
     fn failed(standing: Standing, count: u32, now_ms: u64) -> Standing {
         (0..count).fold(standing, |standing, _| {
-            standing.after(Failure, now_ms, &RULES)
+            standing.after(Failure, now_ms, now_ms, &RULES)
         })
     }
 
@@ -247,7 +276,7 @@ mod tests {
     fn five_failures_in_a_row_eject_and_a_good_one_ends_the_row() {
         let four = failed(Standing::default(), 4, 1_000);
         assert_eq!((four.phase, four.row), (Phase::In, 4));
-        let good = four.after(Good, 1_000, &RULES);
+        let good = four.after(Good, 1_000, 1_000, &RULES);
         assert_eq!((good.phase, good.row), (Phase::In, 0));
         assert!(!failed(good, 4, 1_000).phase.is_out());
         let five = failed(four, 1, 2_000);
@@ -255,7 +284,7 @@ mod tests {
             (five.phase, five.at_ms, five.times),
             (Phase::Out, 32_000, 1)
         );
-        let late = failed(five, 9, 3_000).after(Good, 3_000, &RULES);
+        let late = failed(five, 9, 3_000).after(Good, 3_000, 3_000, &RULES);
         assert_eq!((late.phase, late.at_ms), (five.phase, five.at_ms));
     }
 
@@ -268,9 +297,9 @@ mod tests {
             assert_eq!(standing.at(now - 1), standing, "its time is not over");
             standing = standing.at(now);
             assert_eq!(standing.phase, Phase::Probation);
-            standing = standing.tried(now, RULES.eject_ms).unwrap();
-            assert_eq!(standing.tried(now + 29_999, RULES.eject_ms), None);
-            standing = standing.after(Failure, now, &RULES);
+            standing = standing.tried(now).unwrap();
+            assert_eq!(standing.tried(now + 29_999), None);
+            standing = standing.after(Failure, now, now, &RULES);
             lengths.push(standing.at_ms - now);
         }
         let expected: Vec<u64> = (1..=12).map(|m| (m * 30_000).min(300_000)).collect();
@@ -283,8 +312,8 @@ mod tests {
             times: 4,
             ..failed(Standing::default(), 5, 0)
         };
-        let back = out.at(out.at_ms).tried(out.at_ms, 1).unwrap();
-        let back = back.after(Good, out.at_ms, &RULES);
+        let back = out.at(out.at_ms).tried(out.at_ms).unwrap();
+        let back = back.after(Good, out.at_ms, out.at_ms, &RULES);
         assert_eq!((back.phase, back.row), (Phase::In, 0));
         for (quiet_ms, times) in [(0, 5), (29_999, 5), (30_000, 4), (90_000, 2), (1 << 40, 1)] {
             let again = failed(back, 5, back.at_ms + quiet_ms);
@@ -296,7 +325,7 @@ mod tests {
     fn retry_after_is_obeyed_within_its_bound() {
         for (seconds, expected_ms) in [(7, 7_000), (60, 60_000), (300, 60_000), (u32::MAX, 60_000)]
         {
-            let asked = Standing::default().after(RetryAfter(seconds), 1_000, &RULES);
+            let asked = Standing::default().after(RetryAfter(seconds), 1_000, 1_000, &RULES);
             assert_eq!(
                 (asked.phase, asked.at_ms),
                 (Phase::Asked, 1_000 + expected_ms)
@@ -316,7 +345,7 @@ mod tests {
             ),
         ];
         for (news, rules) in not_asked {
-            let one = Standing::default().after(news, 0, &rules);
+            let one = Standing::default().after(news, 0, 0, &rules);
             assert_eq!((one.phase, one.row), (Phase::In, 1), "one failure");
         }
     }
@@ -324,29 +353,80 @@ mod tests {
     #[test]
     fn the_later_of_two_ends_counts() {
         let out = failed(Standing::default(), 5, 0);
-        let shorter = out.after(RetryAfter(7), 0, &RULES);
+        let shorter = out.after(RetryAfter(7), 0, 0, &RULES);
         assert_eq!(shorter, out);
-        let longer = out.after(RetryAfter(45), 0, &RULES);
+        let longer = out.after(RetryAfter(45), 0, 0, &RULES);
         assert_eq!((longer.phase, longer.at_ms), (Phase::Out, 45_000));
-        let asked = Standing::default().after(RetryAfter(9), 0, &RULES);
-        let again = asked.after(RetryAfter(2), 0, &RULES);
+        let asked = Standing::default().after(RetryAfter(9), 0, 0, &RULES);
+        let again = asked.after(RetryAfter(2), 0, 0, &RULES);
         assert_eq!(again.at_ms, 9_000);
+    }
+
+    /// Requests that were sent before an ejection or its end say nothing of what the destination is like since then.
+    #[test]
+    fn on_probation_only_requests_of_that_time_count() {
+        let back = failed(Standing::default(), 5, 0).at(30_000);
+        let trial = back.tried(31_000).unwrap();
+        for standing in [back, trial] {
+            for news in [Good, Failure, RetryAfter(9)] {
+                assert_eq!(standing.after(news, 29_999, 32_000, &RULES), standing);
+            }
+        }
+        let good = trial.after(Good, 31_000, 32_000, &RULES);
+        assert_eq!((good.phase, good.at_ms), (Phase::In, 32_000));
+        let again = trial.after(Failure, 31_000, 32_000, &RULES);
+        assert_eq!((again.phase, again.at_ms), (Phase::Out, 92_000));
+    }
+
+    #[test]
+    fn a_trial_that_asks_for_time_has_failed() {
+        let trial = failed(Standing::default(), 5, 0).at(30_000);
+        let trial = trial.tried(30_000).unwrap();
+        let short = trial.after(RetryAfter(7), 30_000, 30_000, &RULES);
+        let rules = Rules {
+            retry_after_ms: 90_000,
+            ..RULES
+        };
+        let long = trial.after(RetryAfter(90), 30_000, 30_000, &rules);
+        for (standing, at_ms) in [(short, 90_000), (long, 120_000)] {
+            let seen = (standing.phase, standing.times, standing.at_ms);
+            assert_eq!(seen, (Phase::Out, 2, at_ms));
+        }
+    }
+
+    #[test]
+    fn a_trial_that_says_nothing_is_followed_by_another() {
+        let back = failed(Standing::default(), 5, 0).at(30_000);
+        let trial = back.tried(31_000).unwrap();
+        assert_eq!(trial.untried(30_999), trial, "of an earlier trial");
+        assert_eq!(trial.untried(31_000).phase, Phase::Probation);
+        let good = trial.after(Good, 31_000, 31_000, &RULES);
+        assert_eq!(good.untried(31_000), good);
+    }
+
+    #[test]
+    fn one_that_is_called_back_is_out_longer_when_it_fails_again() {
+        let out = failed(Standing::default(), 5, 0);
+        let back = out.called_back();
+        assert_eq!((back.phase, back.row, back.times), (Phase::In, 0, 1));
+        assert_eq!(failed(back, 5, 1_000).times, 2);
     }
 
     #[test]
     fn a_lost_trial_is_tried_again() {
         let back = failed(Standing::default(), 5, 0).at(30_000);
-        let trial = back.tried(30_000, 30_000).unwrap();
-        assert_eq!(trial.tried(59_999, 30_000), None);
-        assert_eq!(trial.tried(60_000, 30_000).unwrap().at_ms, 60_000);
-        assert_eq!(Standing::default().tried(0, 0), None);
+        let trial = back.tried(30_000).unwrap();
+        let lost = 30_000 + LOST_TRIAL_MS;
+        assert_eq!(trial.tried(lost - 1), None);
+        assert_eq!(trial.tried(lost).unwrap().at_ms, lost);
+        assert_eq!(Standing::default().tried(0), None);
     }
 
     #[test]
     fn a_destination_that_never_fails_by_attribute_stays_in() {
         let never = Rules { fails: 0, ..RULES };
         let failed = (0..99).fold(Standing::default(), |standing, _| {
-            standing.after(Failure, 0, &never)
+            standing.after(Failure, 0, 0, &never)
         });
         assert_eq!(failed, Standing::default());
     }

@@ -4,7 +4,7 @@
 
 use core::sync::atomic::Ordering::SeqCst;
 
-use crate::dispatch::passive::standing::{News, Phase, Rules, Standing};
+use crate::dispatch::passive::standing::{MOST_FAILS, News, Phase, Rules, Standing};
 use crate::dispatch::state::event::Cause;
 use crate::dispatch::state::transition::{Outcome, State};
 use crate::kamailio::config::cfg;
@@ -16,7 +16,7 @@ use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::set::view::View;
-use crate::shm::table::ejections::Limits;
+use crate::shm::table::ejections::{Limits, Trial};
 
 /// The status that stands for no reply at all.
 pub const REQUEST_TIMEOUT: u16 = 408;
@@ -24,14 +24,21 @@ pub const REQUEST_TIMEOUT: u16 = 408;
 /// The attribute of a destination that has a number of failures of its own.
 const FAILS: &[u8] = b"fails";
 
-/// Takes what a branch to a destination has said.
-pub fn note(module: &Module, passive: &Passive, record: &DestRecord, news: News, status: u16) {
+/// Takes what a branch that was sent to a destination at `sent_ms` has said, with its last status.
+pub fn note(
+    module: &Module,
+    passive: &Passive,
+    record: &DestRecord,
+    (news, status): (News, u16),
+    sent_ms: u64,
+) {
     let limits = Limits {
         rules: rules(module, passive, record, news),
         percent: passive.percent,
     };
     let (store, process) = (&module.store, Module::process());
-    if store.note_traffic(process, record, (news, status), &limits, now_ms()) {
+    let times = (sent_ms, now_ms());
+    if store.note_traffic(process, record, (news, status), &limits, times) {
         module.shared.ejected.store(1, SeqCst);
     }
 }
@@ -58,37 +65,29 @@ fn own_fails(module: &Module, record: &DestRecord) -> Option<u32> {
     core::str::from_utf8(dest.attribute(FAILS)?)
         .ok()?
         .trim()
-        .parse()
+        .parse::<u32>()
         .ok()
+        .map(|fails| fails.min(MOST_FAILS))
 }
 
 /// Returns the destination that this request is to try, if one of the set waits for that. A request of a dialog tries
 /// none.
 #[inline]
-pub fn trial(module: &Module, msg: &Message, view: &View) -> Option<usize> {
-    let passive = module.settings.passive.as_ref()?;
-    if msg.is_in_dialog() {
+pub fn trial<'v>(module: &Module, msg: &Message, view: &'v View) -> Option<Trial<'v>> {
+    if module.settings.passive.is_none() || msg.is_in_dialog() {
         return None;
     }
-    view.take_trial(now_ms(), patience_ms(passive))
-}
-
-/// Returns the time after which a trial of which nothing was heard counts as lost.
-fn patience_ms(passive: &Passive) -> u64 {
-    u64::from(cfg::passive(passive).eject_s) * 1_000
+    view.take_trial(now_ms())
 }
 
 /// Ends ejections whose time is over, and tells of those that have begun or ended. Once a second, in one process.
 pub fn watch(module: &Module) {
-    let Some(passive) = &module.settings.passive else {
-        return;
-    };
-    if module.shared.ejected.swap(0, SeqCst) == 0 {
+    if module.settings.passive.is_none() || module.shared.ejected.swap(0, SeqCst) == 0 {
         return;
     }
     let (store, process) = (&module.store, Module::process());
     let mut feeds = Vec::new();
-    let any = store.watch_ejections(process, now_ms(), patience_ms(passive), |dest| {
+    let any = store.watch_ejections(process, now_ms(), |dest| {
         feeds.extend(feed_of(module, dest));
     });
     if any {

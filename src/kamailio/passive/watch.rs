@@ -23,6 +23,7 @@ use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::next_hop::fingerprint;
 use crate::shm::dest::watched::{Branches, Watched};
+use crate::shm::table::ejections::Trial;
 
 thread_local! {
     /// The last request that this process watches, before its message has a transaction.
@@ -35,11 +36,13 @@ static ENDED: AtomicBool = AtomicBool::new(false);
 /// Finds tm, which the watching needs; `None` after a log line without it. For `mod_init`.
 pub fn prepare() -> Option<()> {
     // SAFETY: called from mod_init, when modules that were loaded before this one are initialised.
-    if unsafe { sys::glue_tm_find() }.is_null() {
+    let found = !unsafe { sys::glue_tm_find() }.is_null();
+    // SAFETY: tm was found.
+    let ready = found && unsafe { sys::glue_watch_ready() } >= 0;
+    if !ready {
         log_err!("ds_passive needs the module tm, loaded before this one");
-        return None;
     }
-    Some(())
+    ready.then_some(())
 }
 
 /// Says that nothing more is noted. For the end of the server.
@@ -49,39 +52,42 @@ pub fn end() {
 
 /// Watches the request that a selection has just sent to a destination.
 #[inline]
-pub fn sent(module: &Module, msg: &Message, target: Target, dest: &Dest) {
+pub fn sent(module: &Module, msg: &Message, target: Target, dest: &Dest, trial: Option<Trial<'_>>) {
     if module.settings.passive.is_some() && target != Target::Nothing {
-        watch(module, msg, target, dest, Branches::from);
+        watch(module, msg, target, (dest, trial), Branches::from);
     }
 }
 
-/// Watches the branches that a request forks to, in order.
-pub fn forked<'d>(
+/// Watches the branches that a request forks to, in order. With a trial, the last one is that.
+pub fn forked(
     module: &Module,
     msg: &Message,
-    count: u32,
-    dests: impl Iterator<Item = &'d Dest>,
+    target: Target,
+    dests: &[&Dest],
+    mut trial: Option<Trial<'_>>,
 ) {
-    if module.settings.passive.is_none() {
-        return;
-    }
-    let (start, _) = place(msg);
-    for (dest, at) in dests.zip(0..) {
-        let branches = |_| Branches::only(start + at, start + count);
+    let start = place(msg).0.unwrap_or(0);
+    let end = (start..).zip(dests).count();
+    let end = start.saturating_add(u32::try_from(end).unwrap_or(u32::MAX));
+    for (dest, at) in dests.iter().zip(start..) {
         // The d-URI of the message is that of the first branch alone.
-        watch(module, msg, Target::Nothing, dest, branches);
+        let target = if at == start { target } else { Target::Nothing };
+        let trial = if at + 1 == end { trial.take() } else { None };
+        let branches = |_| Branches::only(at, end);
+        watch(module, msg, target, (dest, trial), branches);
     }
 }
 
-/// Returns the branches that the message's transaction has, and what watches the last of them.
-fn place(msg: &Message) -> (u32, Option<NonNull<Watched>>) {
+/// Returns the branches that the message's transaction has, if it has one, and what watches the last of them.
+fn place(msg: &Message) -> (Option<u32>, Option<NonNull<Watched>>) {
     let mut watched: *mut c_void = ptr::null_mut();
     // SAFETY: tm was found in mod_init; it fills the pointer with what `watch` gave it, or with null.
     let count = unsafe { sys::glue_watch_place(&raw mut watched) };
-    let count = u32::try_from(count).unwrap_or(0);
-    let early = || EARLY.get().filter(|(number, _)| *number == msg.number());
-    let last = NonNull::new(watched.cast::<Watched>());
-    (count, last.or_else(|| early().map(|(_, watched)| watched)))
+    if let Ok(count) = u32::try_from(count) {
+        return (Some(count), NonNull::new(watched.cast::<Watched>()));
+    }
+    let early = EARLY.get().filter(|(number, _)| *number == msg.number());
+    (None, early.map(|(_, watched)| watched))
 }
 
 #[inline(never)]
@@ -89,11 +95,17 @@ fn watch(
     module: &Module,
     msg: &Message,
     target: Target,
-    dest: &Dest,
+    (dest, trial): (&Dest, Option<Trial<'_>>),
     branches: impl FnOnce(u32) -> Branches,
 ) {
     let (count, last) = place(msg);
-    let branches = branches(count);
+    let branches = branches(count.unwrap_or(0));
+    let try_it = |watched: &Watched| {
+        if let Some(trial) = trial {
+            watched.try_it();
+            trial.leave();
+        }
+    };
     let target = match target {
         Target::DstUri => fingerprint(dest.uri()),
         Target::Domain | Target::Nothing => 0,
@@ -104,23 +116,37 @@ fn watch(
         // gives it back after both.
         let last = unsafe { last.as_ref() };
         if last.waits_at(branches.first) {
-            return last.turn_to(&ShmArena, record, target, branches, now_ms());
+            last.turn_to(&ShmArena, record, target, branches, now_ms());
+            return try_it(last);
         }
         last.end_at(branches.first);
     }
-    let made = Watched::create(&ShmArena, record, target, branches, now_ms());
-    let Ok(watched) = made else {
+    let Ok(made) = Watched::create(&ShmArena, record, target, branches, now_ms()) else {
         return log_warn!(
             "no shared memory to watch a request to {}",
             Escaped(dest.uri())
         );
     };
+    // SAFETY: made above.
+    try_it(unsafe { made.as_ref() });
     // SAFETY: a live message; what is watched stays until tm gives it back to `dsr_watched_ends`.
-    if unsafe { sys::glue_watch(msg.raw(), watched.as_ptr().cast()) } < 0 {
+    if unsafe { sys::glue_watch(msg.raw(), made.as_ptr().cast()) } < 0 {
         // SAFETY: made above, and tm did not take it.
-        return unsafe { Watched::free(watched, &ShmArena) };
+        return unsafe { Watched::free(made, &ShmArena) };
     }
-    EARLY.set(Some((msg.number(), watched)));
+    if count.is_none() {
+        EARLY.set(Some((msg.number(), made)));
+    }
+}
+
+/// Hears from tm that it has made a transaction of the message at work, and has taken over what watches it.
+#[unsafe(no_mangle)]
+pub extern "C" fn dsr_watched_taken(
+    _transaction: *mut sys::cell,
+    _event: c_int,
+    _params: *mut sys::tmcb_params,
+) {
+    guard(|| EARLY.set(None));
 }
 
 /// Hears from tm what becomes of a watched request.
@@ -149,7 +175,7 @@ pub extern "C" fn dsr_watched(
             return;
         };
         match c_uint::try_from(event).unwrap_or(0) {
-            sys::TMCB_REQUEST_OUT => left(transaction, params, watched),
+            sys::TMCB_REQUEST_OUT => left(module, passive, transaction, params, watched),
             sys::TMCB_RESPONSE_IN => replied(module, passive, transaction, params, watched),
             sys::TMCB_ON_FAILURE => failed(module, passive, transaction, watched, true),
             sys::TMCB_DESTROY => failed(module, passive, transaction, watched, false),
@@ -174,7 +200,13 @@ pub extern "C" fn dsr_watched_ends(watched: *mut c_void) {
 }
 
 /// Notes the branch that was sent.
-fn left(transaction: *mut sys::cell, params: &mut sys::tmcb_params, watched: &Watched) {
+fn left(
+    module: &Module,
+    passive: &Passive,
+    transaction: *mut sys::cell,
+    params: &mut sys::tmcb_params,
+    watched: &Watched,
+) {
     let mut branch = sys::glue_branch::default();
     // SAFETY: tm's own transaction and parameters.
     unsafe { sys::glue_branch_sent(transaction, &raw mut *params, &raw mut branch) };
@@ -184,9 +216,32 @@ fn left(transaction: *mut sys::cell, params: &mut sys::tmcb_params, watched: &Wa
     if params.req.is_null() {
         return;
     }
+    // Where an earlier branch could not be sent at all, this one is of the script.
+    let (first, was_sent) = watched.last_branch();
+    let before = first..if was_sent { first } else { number };
+    let is_unsent = |number| state(transaction, number).unsent != 0;
+    if watched.is_own(number) && before.into_iter().any(is_unsent) {
+        tell(
+            module,
+            passive,
+            watched,
+            News::Failure,
+            ejected::REQUEST_TIMEOUT,
+        );
+    }
     // SAFETY: the request that tm has just sent, which stays while it calls back.
     let uri = fingerprint(unsafe { Message::at(params.req) }.dst_uri());
-    watched.note_sent(number, uri, u32::try_from(branch.count).unwrap_or(0));
+    let count = u32::try_from(branch.count).unwrap_or(0);
+    watched.note_sent(number, uri, count, now_ms());
+}
+
+/// Returns a branch as it stands.
+fn state(transaction: *mut sys::cell, number: u32) -> sys::glue_branch {
+    let number = c_int::try_from(number).unwrap_or(-1);
+    let mut branch = sys::glue_branch::default();
+    // SAFETY: tm's own transaction, while it calls back.
+    unsafe { sys::glue_branch_state(transaction, number, &raw mut branch) };
+    branch
 }
 
 /// Takes what a reply says.
@@ -227,10 +282,7 @@ fn failed(
         return;
     }
     let (number, was_sent) = watched.last_branch();
-    let number = c_int::try_from(number).unwrap_or(-1);
-    let mut branch = sys::glue_branch::default();
-    // SAFETY: tm's own transaction.
-    unsafe { sys::glue_branch_state(transaction, number, &raw mut branch) };
+    let branch = state(transaction, number);
     if branch.number < 0 || !was_sent && branch.unsent == 0 {
         return;
     }
@@ -238,11 +290,14 @@ fn failed(
         unsent: branch.unsent != 0,
         timed_out: branch.timed_out != 0,
         heard: watched.has_heard(),
-        age_ms: watched.age_ms(now_ms()),
+        age_ms: now_ms().saturating_sub(watched.sent_ms()),
     };
     match of_end(end) {
         Some(news) => tell(module, passive, watched, news, ejected::REQUEST_TIMEOUT),
-        None if is_failure && branch.status >= 300 => _ = watched.decide(),
+        None if is_failure && branch.status >= 300 => {
+            watched.decide();
+            watched.end_trial();
+        }
         None => {}
     }
 }
@@ -250,6 +305,6 @@ fn failed(
 /// Tells the destination what a request says of it, once.
 fn tell(module: &Module, passive: &Passive, watched: &Watched, news: News, status: u16) {
     if let Some(record) = watched.record().filter(|_| watched.decide()) {
-        ejected::note(module, passive, record, news, status);
+        ejected::note(module, passive, record, (news, status), watched.sent_ms());
     }
 }

@@ -29,7 +29,9 @@ use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::fingerprint::CallName;
 use crate::shm::calls::placed::{Counted, Counting, How, Placed};
 use crate::shm::memory::arena::OutOfMemory;
+use crate::shm::set::gates::Asked;
 use crate::shm::set::view::View;
+use crate::shm::table::ejections::Trial;
 
 /// The calls of this server.
 pub type ServerCalls = Calls<ServerLock>;
@@ -88,19 +90,22 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
     }
     let set = request.set;
     let sent = module.store.try_set(Module::process(), set, |view| {
-        if let Some(at) = request.trial(module, msg, view) {
-            return Some(send_trial(module, msg, request, view, at, Order::Calls));
-        }
         let asked = ask::asked(module, msg);
-        let mut reserve = |view: &View| ask::reserve_least(module, view, asked.as_ref());
+        let mut trial = None;
+        let mut reserve = |_: &View| {
+            trial = request.trial(module, msg, view);
+            let takes = |at: &usize| reserve_trial(module, view, *at, asked.as_ref());
+            let tried = trial.as_ref().map(Trial::at).filter(takes);
+            tried.or_else(|| ask::reserve_least(module, view, asked.as_ref()))
+        };
         match place(module, msg, (set, view), Counted::Stays, &mut reserve) {
             Ok(placed) => {
                 let placed = placed?;
                 if trace::is_on(module) {
                     trace::chosen(request, view, placed.at(), Hash::None);
                 }
-                let order = Order::Calls;
-                Some(send_placed(module, msg, request, view, placed, order))
+                let chosen = (Order::Calls, trial);
+                Some(send_placed(module, msg, request, view, placed, chosen))
             }
             Err(OutOfMemory) => Some(Err(Failure::NoMemory)),
         }
@@ -112,21 +117,17 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
     result
 }
 
-/// Sends a call to the destination that it is to try, and counts it there.
-pub fn send_trial(
-    module: &Module,
-    msg: &mut Message,
-    request: &Request,
-    view: &View,
-    at: usize,
-    order: Order,
-) -> Result<(), Failure> {
-    deliver(module, msg, request, view, Choice { at, order })?;
-    counts::selected(view, at);
-    watch_sent(module, msg, request, view, at);
-    view.record().note_call();
-    count_sent(module, msg, (request.set, view), at);
-    Ok(())
+/// Counts the call for the destination that it is to try, if that takes it.
+fn reserve_trial(module: &Module, view: &View, at: usize, asked: Option<&Asked>) -> bool {
+    let counted = asked.map(|asked| Asked {
+        counts: true,
+        ..*asked
+    });
+    view.dest(at).is_some_and(|dest| dest.duid().is_some())
+        && match counted {
+            Some(asked) => ask::admit(module, view, at, &asked).is_ok(),
+            None => view.reserve(at),
+        }
 }
 
 /// Finds the destination that has the call of a request, or counts it at the one that `reserve` reserves.
@@ -166,9 +167,10 @@ pub fn send_placed(
     request: &Request,
     view: &View,
     placed: ServerPlaced<'_>,
-    order: Order,
+    (order, trial): (Order, Option<Trial<'_>>),
 ) -> Result<(), Failure> {
     let at = placed.at();
+    let trial = trial.filter(|trial| trial.at() == at);
     if placed.how() == How::Uncounted && order == Order::Calls {
         // It has no count that failover could move.
         let alone = Request {
@@ -179,23 +181,29 @@ pub fn send_placed(
         let sent = deliver(module, msg, &alone, view, Choice { at, order });
         if sent.is_ok() {
             counts::selected(view, at);
-            watch_sent(module, msg, request, view, at);
+            watch_sent(module, msg, request, view, (at, trial));
         }
         return sent;
     }
     let sent = deliver(module, msg, request, view, Choice { at, order });
     if sent.is_ok() {
         counts::selected(view, at);
-        watch_sent(module, msg, request, view, at);
+        watch_sent(module, msg, request, view, (at, trial));
         view.record().note_call();
         placed.keep();
     }
     sent
 }
 
-fn watch_sent(module: &Module, msg: &Message, request: &Request, view: &View, at: usize) {
+fn watch_sent(
+    module: &Module,
+    msg: &Message,
+    request: &Request,
+    view: &View,
+    (at, trial): (usize, Option<Trial<'_>>),
+) {
     if let Some(dest) = view.dest(at) {
-        watch::sent(module, msg, request.target, dest);
+        watch::sent(module, msg, request.target, dest, trial);
     }
 }
 

@@ -91,7 +91,7 @@ fn watch_sent(module: &Module, msg: &Message, target: Target, place: &Place) {
     let pinned = module.pin();
     let view = pinned.view(place.set);
     if let Some(dest) = view.and_then(|view| view.dest(place.find(view)?)) {
-        watch::sent(module, msg, target, dest);
+        watch::sent(module, msg, target, dest, None);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::kamailio::observe::counting::{counts, group};
 use crate::kamailio::passive::watch;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::message::{Message, Target};
+use crate::shm::set::gates::Asked;
 use crate::shm::set::view::View;
 
 /// The return code when some destination got no branch.
@@ -27,13 +28,13 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
         let end = view.candidate_count();
         let usable = |from| view.next_usable(from, end);
         let Some(asked) = ask::asked(module, msg) else {
-            let forked = fork(module, msg, request, view, first, usable);
+            let forked = fork(module, msg, request, view, (first, usable, None));
             return Some(forked.map(|all| complete.set(all)));
         };
         let admits = |at: &usize| ask::admits_rate(module, view, *at, Some(&asked));
         let next = |from| core::iter::successors(usable(from), |&at| usable(at + 1)).find(admits);
         let first = Some(first).filter(admits).or_else(|| next(first + 1))?;
-        let forked = fork(module, msg, request, view, first, next);
+        let forked = fork(module, msg, request, view, (first, next, Some(&asked)));
         Some(forked.map(|all| complete.set(all)))
     });
     match conclude(request.set, &sent) {
@@ -49,8 +50,7 @@ fn fork(
     msg: &mut Message,
     request: &Request,
     view: &View,
-    first: usize,
-    next: impl Fn(usize) -> Option<usize>,
+    (first, next, asked): (usize, impl Fn(usize) -> Option<usize>, Option<&Asked>),
 ) -> Result<bool, Failure> {
     let target = request.target;
     // Branches leave no records to go on with.
@@ -75,41 +75,40 @@ fn fork(
     counts::selected(view, first);
     let limit = request.limit().unwrap_or(usize::MAX);
     let watched = trace::is_watched(module);
-    // Nobody asks for them without a gate.
-    let mut forked = Vec::new();
-    if watched {
-        forked.push(dest);
-    }
+    let is_passive = module.settings.passive.is_some() && target != Target::Nothing;
+    let mut forked = Vec::from_iter(is_passive.then_some(dest));
+    let mut left = limit - 1;
+    let mut takes_more = true;
     let mut from = first + 1;
-    for _ in 1..limit {
+    while left > 0 {
         let Some(at) = next(from) else {
             break;
         };
         let dest = view.dest(at).ok_or(Failure::NoneUsable)?;
         if !msg.add_branch(target, dest.uri(), dest.socket()) {
-            return Ok(false);
+            takes_more = false;
+            break;
         }
         group::SELECTIONS.count();
         if watched {
             counts::selected(view, at);
+        }
+        if is_passive {
             forked.push(dest);
         }
         from = at + 1;
+        left -= 1;
     }
-    if !watched {
-        return Ok(true);
+    if is_passive {
+        let trial = (takes_more && left > 0).then(|| request.trial(module, msg, view));
+        let trial = trial.flatten().filter(|trial| {
+            let admitted = ask::admits_rate(module, view, trial.at(), asked);
+            let dest = view.dest(trial.at()).filter(|_| admitted);
+            let added = dest.filter(|dest| msg.add_branch(target, dest.uri(), dest.socket()));
+            forked.extend(added);
+            added.is_some()
+        });
+        watch::forked(module, msg, target, &forked, trial);
     }
-    if let Some(dest) = request
-        .trial(module, msg, view)
-        .and_then(|at| view.dest(at))
-    {
-        if msg.add_branch(target, dest.uri(), dest.socket()) {
-            forked.push(dest);
-        }
-    }
-    if target != Target::Nothing {
-        let count = u32::try_from(forked.len()).unwrap_or(u32::MAX);
-        watch::forked(module, msg, count, forked.into_iter());
-    }
-    Ok(true)
+    Ok(takes_more)
 }

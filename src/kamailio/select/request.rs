@@ -10,6 +10,7 @@ use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::log::{log_dbg, log_err};
 use crate::kamailio::server::message::{Message, Target};
 use crate::shm::set::view::View;
+use crate::shm::table::ejections::Trial;
 use crate::shm::table::store::Tried;
 
 /// The value of [`Request::limit`] that means no limit.
@@ -39,7 +40,7 @@ impl Request<'_> {
 
     /// Returns the destination that the message is to try instead of what is chosen, if one of the set waits for that.
     #[inline]
-    pub fn trial(&self, module: &Module, msg: &Message, view: &View) -> Option<usize> {
+    pub fn trial<'v>(&self, module: &Module, msg: &Message, view: &'v View) -> Option<Trial<'v>> {
         let is_sent = self.leads() && self.target != Target::Nothing;
         is_sent.then(|| ejected::trial(module, msg, view)).flatten()
     }

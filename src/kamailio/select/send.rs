@@ -18,7 +18,9 @@ use crate::kamailio::server::time::now_us;
 use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::placed::{Counted, How};
 use crate::shm::memory::arena::OutOfMemory;
+use crate::shm::set::gates::Asked;
 use crate::shm::set::view::View;
+use crate::shm::table::ejections::Trial;
 
 /// Sends the message to the chosen destination, and writes the results that are wanted.
 #[inline(always)]
@@ -49,10 +51,22 @@ pub fn send_watched(
     choice: Choice,
     hash: Hash,
 ) -> Result<(), Failure> {
-    let choice = match request.trial(module, msg, view) {
-        Some(at) => Choice { at, ..choice },
-        None => choice,
-    };
+    let trial = request.trial(module, msg, view);
+    let at = trial.as_ref().map_or(choice.at, Trial::at);
+    let choice = Choice { at, ..choice };
+    send_chosen(module, msg, request, view, (choice, hash), trial)
+}
+
+/// Sends as [`send_watched`] does, to this choice, which may be a trial.
+#[inline(always)]
+fn send_chosen(
+    module: &Module,
+    msg: &mut Message,
+    request: &Request,
+    view: &View,
+    (choice, hash): (Choice, Hash),
+    trial: Option<Trial<'_>>,
+) -> Result<(), Failure> {
     if trace::is_on(module) {
         trace::chosen(request, view, choice.at, hash);
     }
@@ -61,7 +75,7 @@ pub fn send_watched(
     if request.leads() {
         counts::selected(view, at);
         if let Some(dest) = view.dest(at) {
-            watch::sent(module, msg, request.target, dest);
+            watch::sent(module, msg, request.target, dest, trial);
         }
         if module.settings.count_calls == CountCalls::Count {
             call_load::count_sent(module, msg, (request.set, view), at);
@@ -89,29 +103,43 @@ pub fn send_admitted(
         return Some(send_watched(module, msg, request, view, first, hash));
     }
     let Some(mut asked) = asked(module, msg) else {
-        let at = call_load::place_of(module, msg, request.set, view).unwrap_or(first.at);
-        let choice = Choice { at, ..first };
-        return Some(send_watched(module, msg, request, view, choice, hash));
+        let Some(at) = call_load::place_of(module, msg, request.set, view) else {
+            return Some(send_watched(module, msg, request, view, first, hash));
+        };
+        let chosen = (Choice { at, ..first }, hash);
+        return Some(send_chosen(module, msg, request, view, chosen, None));
+    };
+    // What cannot be counted cannot be limited.
+    let counts_limited = !asked.counts || module.calls.as_ref().is_some_and(Calls::takes_limited);
+    let is_limited = |at| view.dest(at).is_some_and(|dest| dest.maxload != 0);
+    let is_countable = |at| counts_limited || !is_limited(at);
+    let trial = |asked: &Asked| {
+        let admits = |at| is_countable(at) && admit(module, view, at, asked).is_ok();
+        let trial = request.trial(module, msg, view);
+        trial.filter(|trial| admits(trial.at()))
     };
     let mut order = core::iter::once(first).chain(others).take(MOST_TRIES);
     if !asked.counts {
-        let choice = first_to_admit(module, view, &mut asked, &mut order)?;
-        return Some(send_watched(module, msg, request, view, choice, hash));
-    }
-    if let Some(at) = request.trial(module, msg, view) {
-        if trace::is_on(module) {
-            trace::chosen(request, view, at, hash);
-        }
-        let order = first.order;
-        return Some(call_load::send_trial(module, msg, request, view, at, order));
+        let trial = trial(&asked);
+        let choice = match &trial {
+            Some(trial) => Choice {
+                at: trial.at(),
+                ..first
+            },
+            None => first_to_admit(module, view, &mut asked, &mut order)?,
+        };
+        let chosen = (choice, hash);
+        return Some(send_chosen(module, msg, request, view, chosen, trial));
     }
     asked.bound = percent.map(|percent| view.bound(percent));
-    // What cannot be counted cannot be limited.
-    let counts_limited = module.calls.as_ref().is_some_and(Calls::takes_limited);
-    let is_limited = |at| view.dest(at).is_some_and(|dest| dest.maxload != 0);
-    let mut order = order.filter(|choice| counts_limited || !is_limited(choice.at));
+    let mut order = order.filter(|choice| is_countable(choice.at));
     let mut chosen = first.order;
+    let mut tried = None;
     let mut reserve = |view: &View| {
+        tried = trial(&asked);
+        if let Some(tried) = &tried {
+            return Some(tried.at());
+        }
         let choice = first_to_admit(module, view, &mut asked, &mut order)?;
         chosen = choice.order;
         Some(choice.at)
@@ -133,6 +161,7 @@ pub fn send_admitted(
     if trace::is_on(module) {
         trace::chosen(request, view, placed.at(), hash);
     }
+    let chosen = (chosen, tried);
     Some(call_load::send_placed(
         module, msg, request, view, placed, chosen,
     ))

@@ -62,6 +62,11 @@ impl Traffic {
         self.standing.store(0, SeqCst);
     }
 
+    /// Ends the trial by a request that was sent at this time, if it is still one: the request has said nothing.
+    pub fn end_trial(&self, sent_ms: u64) {
+        self.change(|standing| standing.untried(sent_ms));
+    }
+
     /// Begins a slow start, when somebody next looks: the destination is back.
     pub fn begin_ramp(&self) {
         self.ramp_from_ms.store(RAMP_BEGINS, SeqCst);

@@ -17,11 +17,13 @@ const NONE: u32 = u32::MAX;
 const HEARD: u32 = 1;
 /// The bit of one that has said what it had to say.
 const DECIDED: u32 = 2;
+/// The bit of one that tries a destination.
+const TRIES: u32 = 4;
 
 /// A watched request. It holds the record of its destination.
 pub struct Watched {
     record: AtomicPtr<Counted<DestRecord>>,
-    /// When the destination was chosen, in milliseconds.
+    /// When the destination was chosen, and then when the request was sent, in milliseconds.
     since_ms: AtomicU64,
     /// The URI that the request was sent to, as a fingerprint; 0 if that is not looked at.
     target: AtomicU64,
@@ -101,7 +103,9 @@ impl Watched {
     /// It was made by [`Watched::create`] with this arena, and nobody uses it again.
     pub unsafe fn free<A: Arena>(watched: NonNull<Self>, arena: &A) {
         // SAFETY: the caller's promise: it is still there.
-        let record = unsafe { watched.as_ref() }.record.load(SeqCst);
+        let it = unsafe { watched.as_ref() };
+        it.end_trial();
+        let record = it.record.load(SeqCst);
         if let Some(record) = NonNull::new(record) {
             // SAFETY: given away by `create` or `turn_to`, and taken back once.
             drop(unsafe { Hold::from_raw(record, arena) });
@@ -130,6 +134,7 @@ impl Watched {
         branches: Branches,
         now_ms: u64,
     ) {
+        self.end_trial();
         let before = self.record.swap(record.into_raw().as_ptr(), SeqCst);
         if let Some(before) = NonNull::new(before) {
             // SAFETY: given away by `create` or here, and taken back once.
@@ -148,18 +153,38 @@ impl Watched {
         }
     }
 
-    fn is_own(&self, branch: u32) -> bool {
+    /// Says that the request tries its destination, until it has said something, or ends.
+    pub fn try_it(&self) {
+        self.flags.fetch_or(TRIES, SeqCst);
+    }
+
+    /// Has another request try the destination, if this one was to and has said nothing.
+    pub fn end_trial(&self) {
+        if self.flags.fetch_and(!TRIES, SeqCst) & TRIES == 0 {
+            return;
+        }
+        if let Some(traffic) = self.record().and_then(DestRecord::traffic) {
+            traffic.end_trial(self.sent_ms());
+        }
+    }
+
+    /// Returns true if a branch may be its own.
+    pub fn is_own(&self, branch: u32) -> bool {
         (self.first.load(SeqCst)..self.end.load(SeqCst)).contains(&branch)
     }
 
-    /// Notes that a branch was sent to the URI with this fingerprint, when the transaction had so many branches.
-    pub fn note_sent(&self, branch: u32, target: u64, branches: u32) {
+    /// Notes that a branch was sent now to the URI with this fingerprint, when the transaction had so many branches.
+    pub fn note_sent(&self, branch: u32, target: u64, branches: u32, now_ms: u64) {
         if !self.is_own(branch) {
             return;
         }
+        if self.sent.load(SeqCst) == NONE {
+            self.since_ms.store(now_ms, SeqCst);
+        }
         let expected = self.target.load(SeqCst);
         let is_other = expected != 0 && expected != target;
-        if is_other || branches < self.needed.load(SeqCst) {
+        let needed = self.needed.load(SeqCst);
+        if is_other || needed != 0 && branches != needed {
             // Somebody else has said where it goes, or it is not known which of several it is.
             self.decide();
         }
@@ -209,9 +234,9 @@ impl Watched {
         }
     }
 
-    /// Returns the milliseconds since the destination was chosen.
-    pub fn age_ms(&self, now_ms: u64) -> u64 {
-        now_ms.saturating_sub(self.since_ms.load(SeqCst))
+    /// Returns when the request was sent, in milliseconds.
+    pub fn sent_ms(&self) -> u64 {
+        self.since_ms.load(SeqCst)
     }
 }
 
@@ -233,11 +258,11 @@ mod tests {
         {
             // SAFETY: made above, and freed below.
             let watched = unsafe { it.as_ref() };
-            watched.note_sent(0, 7, 9);
+            watched.note_sent(0, 7, 9, 3_000);
             assert!(!watched.hears(0) && watched.waits_at(1), "nothing was sent");
-            watched.note_sent(2, 7, 9);
+            watched.note_sent(2, 7, 9, 3_000);
             assert!(!watched.hears(1) && watched.hears(2) && watched.hears(3));
-            watched.note_sent(4, 7, 9);
+            watched.note_sent(4, 7, 9, 3_000);
             assert!(watched.hears(3) && !watched.hears(4), "of the script");
             assert_eq!(watched.last_branch(), (2, true));
             assert!(watched.decide() && !watched.decide());
@@ -256,7 +281,7 @@ mod tests {
             // SAFETY: made above, and freed below.
             let watched = unsafe { it.as_ref() };
             assert!(watched.hears(1) && watched.has_heard());
-            watched.note_sent(1, 7, 2);
+            watched.note_sent(1, 7, 2, 3_000);
             assert_eq!(watched.last_branch(), (1, true));
             assert!(watched.hears(1) && watched.hears(2));
         }
@@ -273,11 +298,12 @@ mod tests {
             (Branches::from(0), 8, 1, true),
             (Branches::only(0, 3), 7, 3, false),
             (Branches::only(0, 3), 7, 2, true),
+            (Branches::only(0, 3), 7, 4, true),
         ] {
             let it = watched(&heap, branches);
             // SAFETY: made above, and freed below.
             let watched = unsafe { it.as_ref() };
-            watched.note_sent(0, target, count);
+            watched.note_sent(0, target, count, 3_000);
             assert_eq!(
                 watched.is_decided(),
                 decided,
@@ -299,9 +325,10 @@ mod tests {
             assert!(watched.waits_at(0) && !watched.waits_at(1));
             let other = Records::new(&heap, 1, true).make().unwrap();
             watched.turn_to(&heap, other, 9, Branches::from(0), 2_000);
-            assert_eq!(watched.age_ms(2_500), 500);
-            watched.note_sent(0, 9, 1);
+            assert_eq!(watched.sent_ms(), 2_000);
+            watched.note_sent(0, 9, 1, 3_000);
             assert!(!watched.is_decided() && !watched.waits_at(0));
+            assert_eq!(watched.sent_ms(), 3_000);
         }
         // SAFETY: nobody uses it again.
         unsafe { Watched::free(it, &heap) };

@@ -4,13 +4,14 @@
 
 use lock_api::RawMutex;
 
-use crate::dispatch::passive::standing::{News, Phase, Rules, most_ejected};
+use crate::dispatch::passive::standing::{News, Phase, Rules, Standing, most_ejected};
 use crate::dispatch::select::candidates::Candidates;
 
 use super::sets::Table;
 use super::store::Store;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
+use crate::shm::dest::traffic::Traffic;
 use crate::shm::memory::arena::Arena;
 use crate::shm::set::view::View;
 
@@ -39,39 +40,69 @@ impl View {
     }
 
     /// Returns a destination that waits for the request that tries it, which is to be the caller's.
-    pub fn take_trial(&self, now_ms: u64, patience_ms: u64) -> Option<usize> {
+    pub fn take_trial(&self, now_ms: u64) -> Option<Trial<'_>> {
         if !self.record().take_probation() {
             return None;
         }
-        let tries = |at: &usize| {
-            let dest = self.dest(*at)?;
+        let trial = |at| {
+            let dest = self.dest(at)?;
             let is_fit = !dest.record().state().intersects(self.unusable);
             let traffic = dest.record().traffic().filter(|_| is_fit)?;
             let (before, after) =
-                traffic.change(|standing| standing.tried(now_ms, patience_ms).unwrap_or(standing));
-            (before != after).then_some(())
+                traffic.change(|standing| standing.tried(now_ms).unwrap_or(standing));
+            (before != after).then_some(Trial {
+                at,
+                traffic: Some(traffic),
+            })
         };
-        (0..self.dest_count()).find(|at| tries(at).is_some())
+        (0..self.dest_count()).find_map(trial)
+    }
+}
+
+/// A destination that a request is to try. If it is dropped before the request is watched, another one may try it.
+#[must_use]
+pub struct Trial<'v> {
+    at: usize,
+    traffic: Option<&'v Traffic>,
+}
+
+impl Trial<'_> {
+    /// Returns the position of the destination.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Leaves it to the request that is watched.
+    pub fn leave(mut self) {
+        self.traffic = None;
+    }
+}
+
+impl Drop for Trial<'_> {
+    fn drop(&mut self) {
+        if let Some(traffic) = self.traffic {
+            traffic.end_trial(u64::MAX);
+        }
     }
 }
 
 impl<A: Arena, L: RawMutex> Store<A, L> {
-    /// Takes what a branch to a destination has said, with the last status that it had. Returns true if the destination
-    /// is ejected because of it.
+    /// Takes what a branch to a destination that was sent at `sent_ms` has said, with the last status that it had.
+    /// Returns true if the destination is ejected because of it.
     pub fn note_traffic(
         &self,
         process: usize,
         record: &DestRecord,
         (news, status): (News, u16),
         limits: &Limits,
-        now_ms: u64,
+        (sent_ms, now_ms): (u64, u64),
     ) -> bool {
         let Some(traffic) = record.traffic() else {
             return false;
         };
         traffic.count(news, status);
         let (before, after) =
-            traffic.change(|standing| standing.after(news, now_ms, &limits.rules));
+            traffic.change(|standing| standing.after(news, sent_ms, now_ms, &limits.rules));
         if after.phase == before.phase {
             return false;
         }
@@ -82,14 +113,15 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         }
         let is_new = before.phase == Phase::In;
         if is_new && !self.can_spare(process, record, limits.percent) {
-            // Somebody may have changed it meanwhile, who then has decided.
+            // Its end may be later meanwhile, and another process may have seen that it is out.
             traffic.change(|standing| {
-                if standing == after {
-                    after.spared(before)
+                if standing.phase == after.phase {
+                    standing.spared(before)
                 } else {
                     standing
                 }
             });
+            self.follow_traffic(process, record);
             return false;
         }
         traffic.count_ejection();
@@ -114,18 +146,22 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         }
     }
 
-    /// Forgets what traffic said of the destinations of a set that has no usable one: then it does not count. Returns
-    /// true if one is usable now.
+    /// Calls back the destinations of a set that has no usable one which only their traffic keeps out. Returns true if
+    /// one is usable now.
     #[cold]
     pub(in crate::shm) fn call_back(&self, process: usize, view: &View) -> bool {
         if view.any_usable() {
             return false;
         }
-        let out = view
-            .dests()
-            .map(Dest::record)
-            .filter(|record| record.is_out());
-        out.for_each(|record| self.forgive(process, record));
+        let records = view.dests().map(Dest::record);
+        let out =
+            records.filter(|record| record.is_out() && !record.state().intersects(view.unusable));
+        for record in out {
+            if let Some(traffic) = record.traffic() {
+                traffic.change(Standing::called_back);
+                self.follow_traffic(process, record);
+            }
+        }
         view.any_usable()
     }
 
@@ -135,7 +171,6 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         &self,
         process: usize,
         now_ms: u64,
-        patience_ms: u64,
         mut told: impl FnMut(&Dest),
     ) -> bool {
         let pinned = self.pin(process);
@@ -151,7 +186,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
                     self.follow_traffic(process, dest.record());
                 }
                 any |= traffic.is_out();
-                if after.tried(now_ms, patience_ms).is_some() {
+                if after.tried(now_ms).is_some() {
                     view.record().offer_probation();
                 }
                 if traffic.tell(traffic.is_out()) {

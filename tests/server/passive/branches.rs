@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Said, call, config, invite, list, said, start};
-use harness::{Answer, Uac, Uas, free_port, patience, poll, wait_for};
+use harness::{Answer, Kamailio, Uac, Uas, free_port, patience, poll, wait_for};
 
 fn said_by(good: u64, failed: u64) -> Said {
     Said {
@@ -123,26 +123,88 @@ fn a_destination_that_takes_no_connection_fails() {
     wait_for("a failure", patience(15), failed);
 }
 
-/// A request that the script sends elsewhere says nothing of the destination that was chosen.
-#[test]
-fn what_the_script_sends_elsewhere_does_not_count() {
-    let (a, b) = (Uas::start(Answer::Code(200)), Uas::start(Answer::Silent));
+/// A server that relays what these commands have chosen.
+fn relays(script: &str, list: String) -> Kamailio {
     let routes = format!(
         r#"
 request_route {{
     if (is_method("ACK")) {{ t_check_trans(); exit; }}
-    ds_select_dst("1", "8");
-    $du = "{}";
+    {script}
     t_relay();
 }}
-"#,
-        b.uri()
+"#
     );
     let config = harness::Config::routes(&routes)
         .modparam("tm", "fr_timer", 500)
+        .modparam("tm", "wt_timer", 100)
         .param("ds_passive", 1)
-        .list(list(&[&a]));
-    let server = start(config);
+        .list(list)
+        .tcp()
+        .only_critical();
+    start(config)
+}
+
+/// Waits until no transaction can say anything more.
+fn await_end(server: &Kamailio) {
+    let ended = || {
+        let stats = server.jsonrpc("tm.stats", serde_json::json!([])).unwrap();
+        (stats["current"] == serde_json::json!(0)).then_some(())
+    };
+    wait_for("the end of the transactions", patience(15), ended);
+}
+
+/// A request that the script sends elsewhere says nothing of the destination that was chosen.
+#[test]
+fn what_the_script_sends_elsewhere_does_not_count() {
+    let (a, b) = (Uas::start(Answer::Code(200)), Uas::start(Answer::Silent));
+    let script = format!(r#"ds_select_dst("1", "8"); $du = "{}";"#, b.uri());
+    let server = relays(&script, list(&[&a]));
     assert_eq!(call(&server).status(), Some(408));
+    await_end(&server);
     assert_eq!(said(&server, &a), said_by(0, 0));
+}
+
+/// A destination is not credited with the answer of a branch that the script has added.
+#[test]
+fn a_branch_of_the_script_says_nothing_of_a_destination_that_takes_no_connection() {
+    let b = Uas::start(Answer::Code(200));
+    let uri = format!("sip:127.0.0.1:{};transport=tcp", free_port());
+    let script = format!(r#"append_branch("{}"); ds_select_dst("1", "8");"#, b.uri());
+    let server = relays(&script, format!("1 {uri} 0 99\n"));
+    assert_eq!(call(&server).status(), Some(200));
+    let reply = server.jsonrpc("dispatcher.list", serde_json::json!(["full"]));
+    let traffic = &super::find(&reply.unwrap(), &uri).unwrap()["TRAFFIC"];
+    let seen = (traffic["GOOD"].as_u64(), traffic["FAILED"].as_u64());
+    assert_eq!(seen, (Some(0), Some(1)));
+}
+
+/// With branches of the script in front, nobody knows whose the branches of algorithm 12 are.
+#[test]
+fn branches_of_the_script_are_not_those_of_algorithm_12() {
+    let (a, b) = (Uas::start(Answer::Code(200)), Uas::start(Answer::Code(200)));
+    let own = Uas::start(Answer::Code(503));
+    let script = format!(
+        r#"append_branch("{}"); ds_select_dst("1", "12");"#,
+        own.uri()
+    );
+    let server = relays(&script, list(&[&a, &b]));
+    assert_eq!(call(&server).status(), Some(200));
+    await_end(&server);
+    assert_eq!(said(&server, &a), said_by(0, 0));
+    assert_eq!(said(&server, &b), said_by(0, 0));
+}
+
+#[test]
+fn a_choice_after_algorithm_12_takes_the_place_of_its_first_branch() {
+    let all = [200, 200, 200].map(|code| Uas::start(Answer::Code(code)));
+    let [a, b, c] = &all;
+    let script = r#"ds_select_dst("1", "12"); ds_select_dst("2", "8");"#;
+    let list = format!("{}2 {}\n", list(&[a, b]), c.uri());
+    let server = relays(script, list);
+    assert_eq!(call(&server).status(), Some(200));
+    await_end(&server);
+    assert_eq!(said(&server, a), said_by(0, 0));
+    assert_eq!(a.count("INVITE"), 0);
+    let traffic = super::shown(&server, c)["TRAFFIC"].clone();
+    assert_eq!(traffic["GOOD"], serde_json::json!(1), "{traffic}");
 }

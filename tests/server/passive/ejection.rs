@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{
     assert_flags, call, config, ejected_ms, farm, flags, invite, list, said, shown, start,
 };
-use harness::{Answer, Uac, Uas, patience, poll, refuses, wait_for};
+use harness::{Answer, Kamailio, Request, Uac, Uas, patience, poll, refuses, wait_for};
 use serde_json::json;
 
 const OK: Answer = Answer::Code(200);
@@ -94,6 +94,107 @@ fn one_request_tries_a_destination_after_each_ejection() {
     });
     assert!(back, "{}, {}", shown(&server, &a), a.count("INVITE"));
     assert_eq!(said(&server, &a).in_row, 0);
+}
+
+/// Waits until the next request is to try a destination.
+fn await_probation(server: &Kamailio, uas: &Uas) {
+    let is_due = || {
+        let status = server.jsonrpc("dispatcher.ping_status", json!([])).unwrap();
+        let why = super::find(&status, &uas.uri()).unwrap()["WHY"].to_string();
+        why.contains("the next request tries it").then_some(())
+    };
+    wait_for("probation", patience(15), is_due);
+}
+
+/// The trial is over when its transaction says so, however short the ejection was. One that its caller ends says
+/// nothing, and another one follows.
+#[test]
+fn nothing_else_tries_a_destination_while_a_trial_is_open() {
+    let (a, b) = pair(Answer::Code(503));
+    let server = start(
+        config()
+            .list(list(&[&a, &b]))
+            .children(2)
+            .modparam("tm", "fr_timer", 30_000)
+            .modparam("tm", "cancel_b_method", 0)
+            .param("ds_passive_failures", 1)
+            .param("ds_eject_time", 1),
+    );
+    assert_eq!(call(&server).status(), Some(200));
+    a.set_answer(Answer::Silent);
+    a.clear();
+    await_probation(&server, &a);
+    let (uac, trial) = (Uac::new(), invite(8));
+    uac.send(server.addr(), &trial);
+    wait_for("the trial", patience(5), || {
+        (a.count("INVITE") > 0).then_some(())
+    });
+    let begun = Instant::now();
+    let elsewhere = || {
+        assert_eq!(call(&server).status(), Some(200));
+        begun.elapsed() > Duration::from_millis(2_500)
+    };
+    assert!(poll(
+        Duration::from_millis(50),
+        patience(15),
+        elsewhere,
+        |done| *done
+    ));
+    assert_eq!(a.count("INVITE"), 1);
+    uac.send(server.addr(), &trial.same_transaction("CANCEL", None));
+    await_probation(&server, &a);
+    a.set_answer(OK);
+    let is_back = || {
+        call(&server);
+        flags(&server, &a) == "AX"
+    };
+    assert!(poll(
+        Duration::from_millis(50),
+        patience(15),
+        is_back,
+        |back| *back
+    ));
+}
+
+/// A call does not try a destination that is full.
+#[test]
+fn a_trial_is_within_the_limits_of_its_destination() {
+    let (a, b) = pair(OK);
+    let lines = list(&[&a, &b]).replacen(" 90\n", " 90 maxload=1\n", 1);
+    let server = start(
+        config()
+            .list(lines)
+            .param("ds_passive_failures", 1)
+            .param("ds_eject_time", 1)
+            .param("ds_hash_size", 4)
+            .param("ds_count_calls", 2),
+    );
+    let options = || {
+        let options = Request::new("OPTIONS", "sip:bob@b.test").header("X-Alg", "8");
+        Uac::new().request(server.addr(), &options)
+    };
+    call(&server);
+    assert_eq!(a.count("INVITE"), 1);
+    a.set_answer(Answer::Code(503));
+    options();
+    assert_eq!(flags(&server, &a), "IX");
+    a.set_answer(OK);
+    await_probation(&server, &a);
+    for _ in 0..3 {
+        assert_eq!(call(&server).status(), Some(200));
+    }
+    assert_eq!(a.count("INVITE"), 1);
+    await_probation(&server, &a);
+    let tried = || {
+        options();
+        flags(&server, &a) == "AX"
+    };
+    assert!(poll(
+        Duration::from_millis(100),
+        patience(15),
+        tried,
+        |back| *back
+    ));
 }
 
 #[test]
