@@ -127,11 +127,23 @@ pub fn killed(scale: Scale) -> Row {
             poll(STEP, scale.wait(LATE), all_dead, |all| *all),
             "the dead gateway is not found",
         );
+        // At another moment of the interval each time, and the last ping before it counts.
+        let mut pings = Pings::of(&cluster, 0);
+        let first = pings.seen;
+        let until = Instant::now() + INTERVAL + INTERVAL * (turn % 10) / 10;
+        poll(
+            STEP,
+            scale.wait(INTERVAL),
+            || {
+                pings.look(&cluster, 0);
+                pings.seen > first && Instant::now() >= until
+            },
+            |seen| *seen,
+        );
         cluster.kill(owner);
         let begun = Instant::now();
         // In every other turn the gateway dies as well.
         let dies = turn % 2 == 1;
-        let mut pings = Pings::of(&cluster, 0);
         if dies {
             cluster.gateways[0].set_answer(Answer::Silent);
             let limit = scale.wait(LATE + INTERVAL + TIMEOUT);
