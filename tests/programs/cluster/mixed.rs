@@ -144,7 +144,7 @@ pub fn later(scale: Scale) -> Row {
         };
         if let (Some(incarnation), Some(name)) = (field("i="), field("n=")) {
             let told =
-                node.hello("1.1") + &format!("M {name} {} {incarnation} 1 more\n", cluster.uri(0));
+                node.hello("1.1") + &format!("M {name} {} {incarnation} 1 1 more\n", cluster.uri(0));
             node.tell(to, told.as_bytes());
             life = incarnation;
         }
