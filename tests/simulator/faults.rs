@@ -53,6 +53,16 @@ impl Rules for StaleWord {
     }
 }
 
+/// The failures of a watcher count for ever, whatever this node finds.
+#[derive(Debug)]
+pub struct EternalRow;
+
+impl Rules for EternalRow {
+    fn counts_row(_: bool) -> bool {
+        true
+    }
+}
+
 /// Registers that were sent to an earlier life are taken.
 #[derive(Debug)]
 pub struct OtherLife;

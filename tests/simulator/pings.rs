@@ -6,22 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dispatcher::dispatch::balance::cost::mix;
 use dispatcher::dispatch::cluster::node::machine::Cluster;
-use dispatcher::dispatch::cluster::node::pinging::Watcher;
+use dispatcher::dispatch::cluster::node::pinging::{Doubt, Watcher, spared_until};
 use dispatcher::dispatch::cluster::state::key::{Key, NodeHash};
 use dispatcher::dispatch::cluster::state::pings::{Pings, Relied};
 use dispatcher::dispatch::cluster::state::rules::Rules;
 use dispatcher::dispatch::cluster::state::view::{View, is_good};
-use dispatcher::dispatch::state::transition::State;
+use dispatcher::dispatch::state::compat::Compat;
+use dispatcher::dispatch::state::probe::{Ping, apply_ping};
+use dispatcher::dispatch::state::transition::{MarkRules, State};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::server::Server;
 use crate::world::World;
 
-/// The state of a destination that is pinged, and up; down; and failing.
+/// The state of a destination that is pinged, and up.
 const UP: State = State::PROBING;
-const DOWN: State = State::PROBING.union(State::INACTIVE);
-const FAILING: State = State::PROBING.union(State::TRYING);
 
 /// How late a process that pings may be.
 const LATE_MS: u64 = 400;
@@ -32,14 +32,15 @@ const LATE_HELLO_MS: u64 = 1_000;
 /// The gateways, and how they are pinged.
 #[derive(Debug)]
 pub struct Gateways {
-    pub interval_ms: u64,
+    /// How often each server pings.
+    intervals_ms: Vec<u64>,
     threshold: u32,
     /// Those that do not answer.
     pub dead: BTreeSet<Key>,
     /// Those that a server does not reach.
     pub cut: BTreeSet<(usize, Key)>,
-    /// When any server pinged one last.
-    last_ms: BTreeMap<Key, u64>,
+    /// When each server pinged one last.
+    last_ms: BTreeMap<(usize, Key), u64>,
 }
 
 impl Gateways {
@@ -47,13 +48,34 @@ impl Gateways {
     #[must_use]
     pub fn of(seed: u64) -> Option<Self> {
         let mut random = SmallRng::seed_from_u64(seed ^ 0x7069_6e67);
-        random.random_bool(0.4).then(|| Self {
-            interval_ms: random.random_range(1_000..=3_000),
-            threshold: random.random_range(1..=3),
-            dead: BTreeSet::new(),
-            cut: BTreeSet::new(),
-            last_ms: BTreeMap::new(),
+        random.random_bool(0.4).then(|| {
+            let interval_ms = random.random_range(1_000..=3_000);
+            let threshold = random.random_range(1..=3);
+            let mut intervals_ms = vec![interval_ms; 8];
+            if random.random_bool(0.3) {
+                intervals_ms.fill_with(|| random.random_range(1_000..=3_000));
+            }
+            Self {
+                intervals_ms,
+                threshold,
+                dead: BTreeSet::new(),
+                cut: BTreeSet::new(),
+                last_ms: BTreeMap::new(),
+            }
         })
+    }
+
+    fn interval_ms(&self, server: usize) -> u64 {
+        self.intervals_ms[server % self.intervals_ms.len()]
+    }
+
+    fn rules(&self) -> MarkRules {
+        MarkRules {
+            compat: Compat::V5_6,
+            probing_threshold: self.threshold,
+            inactive_threshold: 1,
+            probing_mode: 1,
+        }
     }
 
     fn answers(&self, server: usize, key: Key) -> bool {
@@ -72,10 +94,17 @@ struct Dest {
     /// This server pings it.
     pinged: bool,
     told: Option<View>,
-    /// Who watches it with a good word, and when in its interval it pings; and failures by a bad word.
+    /// Who watches it with a good word, and when in its interval it pings; and what follows from a bad word.
     watcher: Option<(usize, u32)>,
-    row: u32,
-    look: bool,
+    doubt: Doubt,
+    /// What is known of it beside that, to judge: failures of this server in a row, and when the first of them was; when this
+    /// server found it good last; since when the word of its watcher is bad.
+    in_row: u32,
+    in_row_since_ms: u64,
+    good_ms: u64,
+    bad_word_since_ms: Option<u64>,
+    /// Failures of a watcher may have been counted in this row.
+    counts_of_watcher: bool,
 }
 
 /// The process of a server that pings, and what it shares with the process of the cluster.
@@ -104,7 +133,7 @@ impl Pinger {
         keys: impl Iterator<Item = &'k Key>,
         steady_ms: u64,
         time_ms: u64,
-        gateways: &Gateways,
+        interval_ms: u64,
     ) {
         let keys: BTreeSet<Key> = keys.copied().collect();
         self.dests.retain(|key, _| keys.contains(key));
@@ -114,21 +143,24 @@ impl Pinger {
                 Dest {
                     state: UP,
                     failures: 0,
-                    due_ms: steady_ms + key.0 % gateways.interval_ms,
+                    due_ms: steady_ms + key.0 % interval_ms,
                     since_ms: time_ms,
                     pinged: false,
                     told: None,
                     watcher: None,
-                    row: 0,
-                    look: false,
+                    doubt: Doubt::default(),
+                    in_row: 0,
+                    in_row_since_ms: 0,
+                    good_ms: 0,
+                    bad_word_since_ms: None,
+                    counts_of_watcher: false,
                 }
             });
         }
     }
 
     /// Tells the node what was found, and takes over who watches what.
-    fn tell<R: Rules>(&mut self, node: &mut Cluster<R>, gateways: &Gateways) {
-        let interval_ms = gateways.interval_ms;
+    fn tell<R: Rules>(&mut self, node: &mut Cluster<R>, interval_ms: u64, time_ms: u64) {
         node.set_pings(Some(Pings {
             ran_ms: self.ran_ms,
             interval_ms,
@@ -153,12 +185,12 @@ impl Pinger {
         if std::mem::take(&mut self.all_viewed) {
             let watchers = node.watchers();
             for (key, dest) in &mut self.dests {
-                dest.watch(watchers.get(key));
+                dest.watch(watchers.get(key), time_ms);
             }
         } else {
             for key in viewed {
                 if let Some(dest) = self.dests.get_mut(&key) {
-                    dest.watch(node.watcher(key).as_ref());
+                    dest.watch(node.watcher(key).as_ref(), time_ms);
                 }
             }
         }
@@ -170,28 +202,57 @@ impl Dest {
         is_good(self.state, self.failures)
     }
 
-    fn watch(&mut self, watcher: Option<&Watcher>) {
+    fn watch(&mut self, watcher: Option<&Watcher>, time_ms: u64) {
         let good = watcher.filter(|watcher| watcher.view.is_good());
         self.watcher = good.map(|watcher| (watcher.peer.0, watcher.view.phase_ms));
-        let bad = watcher.filter(|_| good.is_none());
-        let row = bad.map_or(0, |watcher| watcher.view.row().max(1));
-        self.look |= self.row == 0 && row > 0;
-        self.row = row;
+        let row = watcher.map_or(0, Watcher::row);
+        self.doubt = self.doubt.told(row);
+        let since_ms = self.bad_word_since_ms.unwrap_or(time_ms);
+        self.bad_word_since_ms = (row > 0).then_some(since_ms);
     }
 
-    fn ping(&mut self, answers: bool, threshold: u32) {
-        (self.state, self.failures) = if answers {
-            (UP, 0)
+    /// Pings it. Returns what is wrong if that makes it down too soon.
+    fn ping<R: Rules>(
+        &mut self,
+        answers: bool,
+        rules: &MarkRules,
+        interval_ms: u64,
+        time_ms: u64,
+    ) -> Option<String> {
+        let threshold = rules.probing_threshold;
+        let (ping, failures) = if answers {
+            (Ping::Good, self.failures)
         } else {
-            let row = self.row.saturating_sub(1).min(threshold - 1);
-            let failures = self.failures.max(row) + 1;
-            if self.state == DOWN || failures >= threshold {
-                (DOWN, 0)
-            } else {
-                (FAILING, failures)
-            }
+            let failures = self.doubt.failures_before::<R>(self.failures, threshold);
+            (Ping::Bad, failures)
         };
+        let outcome = apply_ping(self.state, failures, ping, rules)?;
+        let was_up = !self.state.intersects(State::INACTIVE);
+        (self.state, self.failures) = (outcome.state, outcome.failures);
         self.pinged = true;
+        if answers {
+            self.in_row = 0;
+            self.counts_of_watcher = false;
+            self.good_ms = time_ms;
+            if is_good(self.state, self.failures) {
+                self.doubt = self.doubt.found_good();
+            }
+            return None;
+        }
+        if self.in_row == 0 {
+            self.in_row_since_ms = time_ms;
+        }
+        self.in_row += 1;
+        let is_down = was_up && self.state.intersects(State::INACTIVE);
+        let told = self.bad_word_since_ms;
+        self.counts_of_watcher |= told.is_some_and(|told_ms| self.good_ms < told_ms);
+        let least_ms = u64::from(threshold - 1) * interval_ms;
+        let in_row_ms = time_ms - self.in_row_since_ms + LATE_MS;
+        // After a process was late, the next ping is at its place again.
+        let was_late = self.since_ms >= self.in_row_since_ms;
+        let too_soon = self.in_row < threshold || in_row_ms < least_ms && !was_late;
+        (is_down && too_soon && !self.counts_of_watcher)
+            .then(|| format!("down too soon: {self:x?}"))
     }
 }
 
@@ -203,10 +264,11 @@ impl<R: Rules> World<R> {
         };
         let one = &mut self.servers[server];
         let steady_ms = one.now(time_ms).steady_ms;
+        let interval_ms = gateways.interval_ms(server);
         one.pinger
-            .follow(one.list.keys(), steady_ms, time_ms, gateways);
+            .follow(one.list.keys(), steady_ms, time_ms, interval_ms);
         if let Some(node) = &mut one.node {
-            one.pinger.tell(node, gateways);
+            one.pinger.tell(node, interval_ms, time_ms);
         }
     }
 
@@ -227,6 +289,12 @@ impl<R: Rules> World<R> {
         let Some(gateways) = &mut self.gateways else {
             return;
         };
+        let interval_ms = gateways.interval_ms(server);
+        let hellos_ms = self.servers.iter().map(|one| one.settings.hello_ms);
+        let window_ms = 3 * hellos_ms.max().unwrap_or(0);
+        let nodes: Vec<NodeHash> = (self.servers.iter())
+            .map(|one| NodeHash::of(&one.settings.node))
+            .collect();
         let one = &mut self.servers[server];
         let now_ms = one.now(time_ms).steady_ms;
         let pinger = &mut one.pinger;
@@ -236,26 +304,30 @@ impl<R: Rules> World<R> {
         let was_late = time_ms.saturating_sub(pinger.last_tick_ms) > LATE_MS;
         pinger.last_tick_ms = time_ms;
         pinger.ran_ms = now_ms;
-        let window_ms = 3 * one.settings.hello_ms;
-        let most_ms = gateways.interval_ms + window_ms + 500 + LATE_MS + LATE_HELLO_MS;
+        let most_ms = interval_ms + window_ms + 500 + LATE_MS + LATE_HELLO_MS;
         for (key, dest) in &mut pinger.dests {
             if was_late {
                 dest.since_ms = time_ms;
             }
             let is_due = dest.due_ms <= now_ms;
-            let looks = std::mem::take(&mut dest.look) && dest.is_good();
+            let looks = dest.doubt.looks(dest.state, dest.failures);
+            dest.doubt = dest.doubt.seen();
             let relied = dest
                 .watcher
                 .and_then(|(peer, phase)| Some((pinger.relied.get(&peer)?, phase)));
-            let believed = relied.filter(|(relied, _)| R::believes(relied.is_fresh(now_ms)));
-            if is_due {
-                dest.due_ms += (now_ms - dest.due_ms) / gateways.interval_ms * gateways.interval_ms;
-                dest.due_ms += gateways.interval_ms;
+            let spared = relied.and_then(|(relied, phase_ms)| {
+                spared_until::<R>((dest.state, dest.failures), relied, phase_ms, now_ms)
+            });
+            if looks {
+                dest.due_ms = now_ms + interval_ms;
+            } else if is_due {
+                dest.due_ms += (now_ms - dest.due_ms) / interval_ms * interval_ms;
+                dest.due_ms += interval_ms;
             }
-            match believed.filter(|_| dest.is_good()) {
-                Some((relied, phase_ms)) if is_due => {
+            match spared {
+                Some(until_ms) if is_due && !looks => {
                     dest.pinged = false;
-                    dest.due_ms = relied.next_look(phase_ms, now_ms);
+                    dest.due_ms = until_ms;
                     self.figures.spared += 1;
                 }
                 _ if is_due || looks => {
@@ -265,13 +337,27 @@ impl<R: Rules> World<R> {
                             "{time_ms:>7} {name} pings {key:x?}: {dest:x?}, relies on {relied:?}"
                         );
                     }
-                    dest.ping(gateways.answers(server, *key), gateways.threshold);
-                    gateways.last_ms.insert(*key, time_ms);
+                    let answers = gateways.answers(server, *key);
+                    let rules = gateways.rules();
+                    if let Some(wrong) = dest.ping::<R>(answers, &rules, interval_ms, time_ms) {
+                        let name = &one.settings.node;
+                        self.wrong = Some(format!("{name} takes {key:x?} for {wrong}"));
+                    }
+                    gateways.last_ms.insert((server, *key), time_ms);
                     self.figures.pings += 1;
                 }
                 _ => {}
             }
-            let last_ms = gateways.last_ms.get(key).copied().unwrap_or(0);
+            // Only those count on which this server may rely.
+            let weight = |other: usize| mix(key.0 ^ nodes[other].0);
+            let may_ping = |other: &usize| {
+                *other == server
+                    || weight(*other) > weight(server)
+                        && gateways.interval_ms(*other) <= interval_ms
+            };
+            let last_ms = (0..nodes.len()).filter(may_ping);
+            let last_ms = last_ms.filter_map(|other| gateways.last_ms.get(&(other, *key)));
+            let last_ms = last_ms.max().copied().unwrap_or(0);
             let gap_ms = time_ms - last_ms.max(dest.since_ms);
             if gap_ms > most_ms {
                 let name = &one.settings.node;
@@ -282,7 +368,7 @@ impl<R: Rules> World<R> {
             self.figures.longest_gap_ms = self
                 .figures
                 .longest_gap_ms
-                .max(gap_ms.saturating_sub(gateways.interval_ms));
+                .max(gap_ms.saturating_sub(interval_ms));
         }
     }
 
@@ -321,23 +407,20 @@ impl<R: Rules> World<R> {
                 }
             }
             let weight = |one: &Server<R>| mix(key.0 ^ NodeHash::of(&one.settings.node).0);
-            let right = dests()
-                .max_by_key(|(_, one, _)| weight(one))
-                .map(|(at, ..)| at);
-            let pinging = dests().filter(|(_, _, dest)| dest.pinged);
-            let pinging: Vec<usize> = pinging.map(|(at, ..)| at).collect();
-            if all_answer && pinging != Vec::from_iter(right) {
-                return Err(format!(
-                    "{pinging:?} ping {key:x?}, and not {right:?} alone"
-                ));
-            }
-            let right = right.map(|at| self.servers[at].settings.node.as_str());
-            for (_, one, dest) in dests().filter(|_| all_answer) {
+            for (at, one, dest) in dests().filter(|_| all_answer) {
                 let name = &one.settings.node;
-                let watcher = watcher_of(one, dest);
-                if !dest.pinged && watcher != right {
+                let interval_ms = gateways.interval_ms(at);
+                let as_often = dests().filter(|(at, ..)| gateways.interval_ms(*at) <= interval_ms);
+                let right = as_often.max_by_key(|(_, one, _)| weight(one));
+                let right = right.map(|(_, one, _)| one.settings.node.as_str());
+                let relies_on = if dest.pinged {
+                    Some(name.as_str())
+                } else {
+                    watcher_of(one, dest)
+                };
+                if relies_on != right {
                     return Err(format!(
-                        "{name} relies on {watcher:?} for {key:x?}, and not on {right:?}"
+                        "{name} relies on {relies_on:?} for {key:x?}, and not on {right:?}"
                     ));
                 }
             }

@@ -5,7 +5,7 @@ use std::io::Write;
 use dispatcher::dispatch::cluster::state::rules::{Rules, Sound};
 use dispatcher_simulator::calm::measure;
 use dispatcher_simulator::faults::{
-    EternalCalls, LostTieBreak, OtherLife, OtherList, StaleNumber, StaleWord,
+    EternalCalls, EternalRow, LostTieBreak, OtherLife, OtherList, StaleNumber, StaleWord,
 };
 use dispatcher_simulator::many::{Failure, run_all};
 
@@ -120,4 +120,10 @@ fn registers_for_an_earlier_life_that_are_taken_are_found() {
 fn the_word_of_a_member_that_no_longer_pings_is_found() {
     let wrong = found::<StaleWord>();
     assert!(wrong.contains("nobody has pinged"), "{wrong}");
+}
+
+#[test]
+fn the_failures_of_a_watcher_that_count_for_ever_are_found() {
+    let wrong = found::<EternalRow>();
+    assert!(wrong.contains("down too soon"), "{wrong}");
 }
