@@ -261,15 +261,16 @@ impl<R: Rules> Cluster<R> {
         }
     }
 
-    /// Returns what a hello to a peer says of this node's pings.
+    /// Returns what a hello to a peer says of this node's pings: nothing to one that is not known yet, which may have views
+    /// of before.
     pub(super) fn pings_for(&self, id: PeerId) -> Told {
         let life = self.peers.get(id).and_then(|peer| peer.life.as_ref());
-        let since_ms = life.and_then(|life| life.lacks_since_ms);
         let pings = self.pings.filter(|_| self.shares());
-        pings.map_or_else(Told::default, |pings| Told {
-            true_ms: pings.ran_ms.min(since_ms.unwrap_or(u64::MAX)),
+        let told = pings.zip(life).map(|(pings, life)| Told {
+            true_ms: pings.ran_ms.min(life.lacks_since_ms.unwrap_or(u64::MAX)),
             interval_ms: pings.interval_ms,
-        })
+        });
+        told.unwrap_or_default()
     }
 
     fn believed_lives(&self) -> impl Iterator<Item = (PeerId, &Life)> {
