@@ -27,7 +27,7 @@ const UP: State = State::PROBING;
 const LATE_MS: u64 = 400;
 
 /// How late a hello may be that is all that is known of a clock.
-const LATE_HELLO_MS: u64 = 1_000;
+const LATE_HELLO_MS: u64 = 3_000;
 
 /// The gateways, and how they are pinged.
 #[derive(Debug)]
