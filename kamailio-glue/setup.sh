@@ -172,6 +172,7 @@ if [ "$tests" = tests ]; then
 	need gdb         # what a server that ends slowly waits for (make torture)
 	need python3-yaml # the manifests of contrib/container
 	need iproute2    # addresses and devices of the tests' networks
+	need curl        # examples of the manual
 	choose_browser
 fi
 [ "$tests" != docs ] || need pandoc groff-base

@@ -7,13 +7,14 @@ use std::sync::Mutex;
 use harness::{Config, Kamailio, Module};
 
 /// What else must be on, or nobody looks at the parameter.
-const ON: [(&str, i64); 6] = [
+const ON: [(&str, i64); 7] = [
     ("ds_ping_interval", 10),
     ("ds_hash_size", 8),
     ("ds_dns_mode", 7),
     ("ds_ping_latency_stats", 1),
     ("flags", 2),
     ("enable_dmq", 1),
+    ("ds_passive", 1),
 ];
 
 /// A parameter that is a number: its name, the least value of its range, and values outside of it.
