@@ -143,8 +143,8 @@ pub fn later(scale: Scale) -> Row {
                 .find_map(|word| word.strip_prefix(name).map(str::to_owned))
         };
         if let (Some(incarnation), Some(name)) = (field("i="), field("n=")) {
-            let told =
-                node.hello("1.1") + &format!("M {name} {} {incarnation} 1 1 more\n", cluster.uri(0));
+            let told = node.hello("1.1")
+                + &format!("M {name} {} {incarnation} 1 1 more\n", cluster.uri(0));
             node.tell(to, told.as_bytes());
             life = incarnation;
         }
