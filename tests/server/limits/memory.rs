@@ -73,7 +73,13 @@ fn survives_on(server: &Kamailio) {
                 assert!(refusal, "{command}, {room} MB: {}", fault.text);
                 refused += 1;
             }
-            assert_eq!(rpc_processes(server), processes, "{command} with {room} MB");
+            // The server may still have been starting the last ones.
+            let now = rpc_processes(server);
+            let live = processes.iter().all(|pid| now.contains(pid));
+            assert!(
+                live,
+                "{command} with {room} MB: {processes:?}, then {now:?}"
+            );
         }
         assert!(room != ROOMS[ROOMS.len() - 1] || rpc(server, "dispatcher.reload").is_ok());
     }
