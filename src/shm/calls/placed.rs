@@ -69,7 +69,7 @@ enum NotNew {
     Refused,
 }
 
-/// The way of a call that is counted already.
+/// Says where a call goes that is counted already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Counted {
     /// It stays where it is counted, if that destination takes messages.

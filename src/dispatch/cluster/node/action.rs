@@ -158,7 +158,7 @@ pub enum Command<'a> {
     Reload(u64),
 }
 
-/// What is told to the operator of one node.
+/// An answer for the operator, of one node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The ticket of the operator.
@@ -167,11 +167,11 @@ pub struct Told {
     pub left: u32,
     /// The name of the node, or where it should be if nothing was ever heard from there.
     pub name: String,
-    /// What there is to tell.
+    /// The answer.
     pub answer: Answer,
 }
 
-/// What there is to tell of a node.
+/// The answer of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It was asked, and its answer is still to come.

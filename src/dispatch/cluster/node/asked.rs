@@ -2,7 +2,7 @@
 
 use super::action::PeerId;
 
-/// Who waits for a reload, and for whom.
+/// The reloads of other nodes that operators wait for.
 #[derive(Clone, Debug, Default)]
 pub struct Reloads {
     /// The ticket of the operator who has asked here last.

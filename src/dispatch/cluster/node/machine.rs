@@ -104,7 +104,7 @@ pub struct Counts {
     pub stale: u64,
     /// Ends of calls not known here that the peers were told of.
     pub ends_told: u64,
-    /// Those of them that were forgotten before all peers had them.
+    /// Ends that were forgotten before all peers had them.
     pub ends_dropped: u64,
 }
 
@@ -468,7 +468,7 @@ impl<R: Rules> Cluster<R> {
         actions.push(Action::Believed);
     }
 
-    /// Returns the place of the peer with a URI; adds one if there is none, as [`Peers::at`] does.
+    /// Returns the place of the peer with a URI. A URI that is new is added, see [`Peers::at`].
     pub(super) fn place_at(&mut self, uri: &str, actions: &mut Vec<Action>) -> Option<PeerId> {
         if let Some(silent) = self.peers.in_the_way_of(uri) {
             self.end_life(silent, actions);

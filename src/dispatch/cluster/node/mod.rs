@@ -8,7 +8,7 @@
 //! | [`cursor`] | How far a peer has come with the registers of this node. |
 //! | [`hello`] | Hellos: who is a member, who hears whom, and who has a name. |
 //! | [`machine`] | A node: everything that can happen to it. |
-//! | [`orphaned`] | What is left of lives of other nodes that are over. |
+//! | [`orphaned`] | Calls of other nodes' lives that are over. |
 //! | [`peace`] | Where nothing is sent for a while, because sending there takes long or fails. |
 //! | [`peer`] | One other node, as this one knows it. |
 //! | [`peers`] | All other nodes that are known. |

@@ -1,4 +1,4 @@
-//! What is left of lives of other nodes that are over.
+//! Calls of other nodes' lives that are over.
 
 use std::collections::HashMap;
 

@@ -222,7 +222,7 @@ impl Peer {
 }
 
 impl Life {
-    /// What a hello counts that differs from this node, and not from the hello before.
+    /// The weight of a hello whose digest differs from this node's, and not from that of the hello before.
     const STILL: u32 = 4;
 
     /// The first patience: two such hellos. It doubles each time, as long as it does not help.

@@ -768,7 +768,7 @@ fn ask(net: &mut Net, number: usize, ticket: u64) {
     net.act(number, actions);
 }
 
-/// What was told to operators: the ticket, how many follow, the node, what.
+/// An answer to an operator: the ticket, how many follow, the node, and its answer.
 fn told(net: &mut Net) -> Vec<(u64, u32, String, Answer)> {
     let said = mem::take(&mut net.said).into_iter();
     let told = said.filter_map(|(_, action)| match action {
