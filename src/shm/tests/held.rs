@@ -9,13 +9,12 @@ use rand::rngs::StdRng;
 use lock_api::RawMutex;
 
 use super::calls::with_duid;
-use super::store::{HeapStore, RULES, Spin, load, store};
+use super::store::{HeapStore, Spin, WATCHED, load, store};
 use super::{Heap, LONG, spec};
 use crate::dispatch::list::destination::DestSpec;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::dest::record_slab::Vitals;
 use crate::shm::memory::epoch::Held;
-use crate::shm::set::view::Rules;
 use crate::shm::table::edit::{EditError, Revision};
 use crate::shm::table::lock::{Patience, Refusal};
 use crate::shm::table::store::{ReloadState, Store};
@@ -116,11 +115,7 @@ fn what_is_counted_as_kept_is_what_was_taken() {
 fn what_left_the_lists_is_counted_as_kept_with_all_that_is_known_of_it() {
     const EACH: usize = if cfg!(miri) { 8 } else { 128 };
     let heap = Heap::default();
-    let watched = Rules {
-        watched: true,
-        ..RULES
-    };
-    let store = Store::create(heap.clone(), Spin::INIT, watched).unwrap();
+    let store = Store::create(heap.clone(), Spin::INIT, WATCHED).unwrap();
     unsafe { store.make_slots(2) }.unwrap();
     let reload = |round: usize| {
         let uris: Vec<String> = (0..EACH).map(|n| format!("sip:{round}-{n}:1")).collect();

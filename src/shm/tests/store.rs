@@ -65,6 +65,12 @@ pub const RULES: Rules = Rules {
     ping_words: false,
 };
 
+/// These rules, with requests that are watched.
+pub const WATCHED: Rules = Rules {
+    watched: true,
+    ..RULES
+};
+
 /// A store on the heap.
 pub type HeapStore = Store<Heap, Spin>;
 
@@ -405,11 +411,7 @@ fn a_search_that_finds_nothing_looks_at_the_newer_list() {
 #[test]
 fn a_record_that_is_held_keeps_64_and_no_more() {
     let heap = Heap::default();
-    let watched = Rules {
-        watched: true,
-        ..RULES
-    };
-    let store = HeapStore::create(heap.clone(), Spin::INIT, watched).unwrap();
+    let store = HeapStore::create(heap.clone(), Spin::INIT, WATCHED).unwrap();
     unsafe { store.make_slots(2) }.unwrap();
     let uris: Vec<String> = (0..200).map(|n| format!("sip:a:{}", n + 1)).collect();
     let many: Vec<_> = uris.iter().map(|uri| spec(1, uri, 0, 0)).collect();
@@ -441,11 +443,7 @@ fn a_record_that_is_held_keeps_64_and_no_more() {
 #[test]
 fn what_lists_bring_begins_slowly_beside_others() {
     let heap = Heap::default();
-    let watched = Rules {
-        watched: true,
-        ..RULES
-    };
-    let store = HeapStore::create(heap.clone(), Spin::INIT, watched).unwrap();
+    let store = HeapStore::create(heap.clone(), Spin::INIT, WATCHED).unwrap();
     unsafe { store.make_slots(2) }.unwrap();
     // Those in their slow start, which is then over.
     let slow = |store: &HeapStore| -> Vec<String> {
