@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dispatcher::dispatch::admission::remarks::{SwitchedOn, on_attributes};
 use dispatcher::dispatch::list::attrs::Attrs;
 use dispatcher::dispatch::list::destination::{Line, Origin, SetId};
 use dispatcher::dispatch::list::file::{self, Severity};
@@ -56,7 +57,7 @@ pub struct Socket {
 pub struct Checked {
     /// The messages that the server would log, in its order.
     pub messages: Vec<Message>,
-    /// The remarks of `dispatcher.check` on weights.
+    /// The remarks of `dispatcher.check`, for a server whose parameters turn each attribute on.
     pub remarks: Vec<String>,
     /// The number of sets that are left.
     pub sets: usize,
@@ -119,7 +120,7 @@ pub fn check(text: &[u8], mode: LoadMode) -> Checked {
             problem.to_string(),
         );
     });
-    let mut sets = BTreeMap::<SetId, Set>::new();
+    let mut sets = BTreeMap::<SetId, Set<'_>>::new();
     for line in &lines {
         let number = number(line);
         // ds_attrs_none gives destinations an attribute that no check looks at.
@@ -137,6 +138,7 @@ pub fn check(text: &[u8], mode: LoadMode) -> Checked {
                 let set = sets.entry(line.set).or_insert_with(|| Set::at(place));
                 set.priorities.push(line.priority);
                 set.weights.push((attrs.weight, attrs.rweight));
+                set.bodies.push(read.attrs.body);
             }
             Err(fault) => {
                 let what = format!("{}: {fault}", line.origin);
@@ -163,32 +165,45 @@ fn number(line: &Line<'_>) -> usize {
 }
 
 /// The destinations of one set, in the order of the list.
-struct Set {
+struct Set<'t> {
     /// The place of the set among the others in the order of the list.
     place: usize,
     priorities: Vec<i32>,
     /// Weights and relative weights.
     weights: Vec<(i32, i32)>,
+    /// The texts of attributes.
+    bodies: Vec<&'t [u8]>,
 }
 
-impl Set {
+impl Set<'_> {
     fn at(place: usize) -> Self {
         Set {
             place,
             priorities: Vec::new(),
             weights: Vec::new(),
+            bodies: Vec::new(),
         }
     }
 }
 
-/// Returns what algorithms make of the weights of each set, where that is not what is written, in the order of the sets in the list.
-fn remarks(sets: BTreeMap<SetId, Set>) -> Vec<String> {
+/// Returns what becomes of the weights and other attributes of each set, where that is not what is written, in the order
+/// of the sets in the list.
+fn remarks(sets: BTreeMap<SetId, Set<'_>>) -> Vec<String> {
+    let on = SwitchedOn {
+        cps: true,
+        fails: true,
+        slow_start: true,
+    };
     let mut sets: Vec<_> = sets.into_iter().collect();
     sets.sort_by_key(|(_, set)| set.place);
     let remarks = sets.iter().flat_map(|(id, set)| {
-        let members = order::order_set(&set.priorities).into_iter();
-        let weights = members.filter_map(|at| set.weights.get(at).copied());
-        on_weights(*id, &weights.collect::<Vec<_>>())
+        let members = order::order_set(&set.priorities);
+        let weights = members
+            .iter()
+            .filter_map(|&at| set.weights.get(at).copied());
+        let bodies = members.iter().filter_map(|&at| set.bodies.get(at).copied());
+        let on_weights = on_weights(*id, &weights.collect::<Vec<_>>());
+        on_weights.into_iter().chain(on_attributes(*id, on, bodies))
     });
     remarks.collect()
 }

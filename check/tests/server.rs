@@ -55,6 +55,15 @@ fn fuzzed() -> Vec<Vec<u8>> {
         attrs.map(|attrs| [b"1 sip:127.0.0.1:5060 0 0 ", &attrs[..], b"\n1 sip:b\n"].concat());
     let mut lists = inputs(target("list_file").unwrap());
     lists.extend(attrs);
+    let switched = [
+        "cps=5",
+        "fails=3",
+        "fails=2000",
+        "slowstart=60",
+        "slowstart=soon",
+    ];
+    lists
+        .extend(switched.map(|attr| format!("1 sip:127.0.0.1 0 0 weight=5;{attr}\n").into_bytes()));
     lists
 }
 
@@ -132,6 +141,7 @@ struct Tally {
     messages: usize,
     refused: usize,
     left_to_server: BTreeMap<&'static str, usize>,
+    remarks: usize,
 }
 
 impl Tally {
@@ -213,7 +223,8 @@ impl Tally {
                 shown.pop();
                 all.truncate(shown.len());
             }
-            assert!(shown == all, "{} of {} remarks", shown.len(), all.len());
+            assert_eq!(shown, all, "{}", context());
+            self.remarks += all.len();
         }
         self.lists += 1;
         self.messages += decided.len();
@@ -232,7 +243,10 @@ fn compare(lists: &[Vec<u8>], load_mode: i64, config: impl FnOnce(Config) -> Con
     let answers = checker(&files, &load_mode.to_string());
     assert_eq!(answers.len(), lists.len());
 
+    // With each attribute that a parameter turns on.
     let routes = Config::routes("request_route { drop; }").list("");
+    let routes = routes.param("ds_cps", 1);
+    let routes = routes.param("ds_passive", 1).param("ds_slow_start", 60);
     let server = Kamailio::start(
         Module::Rust,
         config(routes.param("ds_load_mode", load_mode)),

@@ -9,8 +9,10 @@
 //! | [`bound`] | Bounded load: how many calls a destination may have beside the others. |
 //! | [`ramp`] | Slow start: which turns a destination that is back takes. |
 //! | [`others`] | The choices that follow one that was refused. |
+//! | [`remarks`] | Remarks of a check on attributes that a parameter turns on. |
 
 pub mod bound;
 pub mod others;
 pub mod ramp;
 pub mod refusal;
+pub mod remarks;

@@ -9,7 +9,7 @@
 //! | [`turns`] | The cursors of a set: whose turn it is, and exact shares. |
 //! | [`weight_slots`] | The weight slots of algorithm 9. |
 //! | [`rendezvous`] | Algorithms 100 to 107: the cheapest destination for a key, and the order of the others. |
-//! | [`remarks`] | What a check remarks of weights and limits. |
+//! | [`remarks`] | Remarks of a check on weights. |
 //! | [`failover`] | The failover order. |
 //! | [`cursor`] | The failover cursor: the text that failover on demand keeps in a record. |
 //! | [`routes`] | The rules of `ds_select_routes`. |

@@ -2,6 +2,7 @@
 
 use super::ask::begins_call;
 use crate::dispatch::admission::ramp::{MOST_S, PassedOver, is_for, part, takes_key, takes_turn};
+use crate::dispatch::admission::remarks::SLOW_START;
 use crate::dispatch::select::algorithm::Choice;
 use crate::dispatch::select::candidates::Candidates;
 use crate::dispatch::text::number_within;
@@ -12,9 +13,6 @@ use crate::kamailio::server::time::now_ms;
 use crate::shm::dest::destination::Dest;
 use crate::shm::dest::record::DestRecord;
 use crate::shm::set::view::View;
-
-/// The attribute of a destination that has a time of its own.
-pub const SLOW_START: &str = "slowstart";
 
 /// Returns a choice, and those that follow it, without the turns that destinations in their slow start refuse. `key` is
 /// that of a selection by hash.

@@ -7,14 +7,11 @@ use core::fmt;
 use super::entry::resolve;
 use super::source::{self, Content, Grade, ReadError};
 use super::{reload_delta, state_keeper};
-use crate::dispatch::admission::ramp;
-use crate::dispatch::list::attr_text;
+use crate::dispatch::admission::remarks::{SwitchedOn, on_attributes};
 use crate::dispatch::list::destination::{DestSpec, Line};
 use crate::dispatch::list::reading::{LeftOut, Place};
-use crate::dispatch::passive::standing::MOST_FAILS;
-use crate::dispatch::select::remarks::{self, Switched};
+use crate::dispatch::select::remarks::on_weights;
 use crate::dispatch::state::event::Cause;
-use crate::kamailio::admission::slow_start::SLOW_START;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::Settings;
 use crate::kamailio::config::patience;
@@ -187,41 +184,19 @@ fn read_and_publish(
 /// Returns what becomes of weights and other attributes, where that is not what is written.
 fn remarks(settings: &Settings, list: &[DestSpec<'_>]) -> Vec<String> {
     let plans = plan_sets(list);
-    let switched = [
-        ("cps", "ds_cps", settings.cps, None),
-        (
-            "fails",
-            "ds_passive",
-            settings.passive.is_some(),
-            Some(MOST_FAILS),
-        ),
-        (
-            SLOW_START,
-            "ds_slow_start",
-            settings.slow_start_s > 0,
-            Some(ramp::MOST_S),
-        ),
-    ];
-    let switched = switched.map(|(name, parameter, is_on, most)| Switched {
-        name,
-        parameter,
-        is_on,
-        most,
-    });
+    let on = SwitchedOn {
+        cps: settings.cps,
+        fails: settings.passive.is_some(),
+        slow_start: settings.slow_start_s > 0,
+    };
     let mut first = First::<SHOWN_BY_CHECK>::default();
     let remarks = plans.sets().flat_map(|(set, members)| {
         let members = members.iter().filter_map(|&at| list.get(at));
         let weights = members.clone();
         let weights = weights.map(|spec| (spec.attrs.weight, spec.attrs.rweight));
-        let on_weights = remarks::on_weights(set, &weights.collect::<Vec<_>>());
-        let on_switched = switched.into_iter().flat_map(move |attribute| {
-            let name = attribute.name.as_bytes();
-            let values = members
-                .clone()
-                .filter_map(move |spec| attr_text::value(spec.attrs_body, name));
-            remarks::on_switched(set, attribute, values).collect::<Vec<_>>()
-        });
-        on_weights.into_iter().chain(on_switched)
+        let on_weights = on_weights(set, &weights.collect::<Vec<_>>());
+        let on_attributes = on_attributes(set, on, members.map(|spec| spec.attrs_body));
+        on_weights.into_iter().chain(on_attributes)
     });
     remarks.for_each(|remark| first.push(remark));
     first.into_shown()
