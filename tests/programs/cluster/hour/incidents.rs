@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::super::scene::{SET, dest};
 use super::Run;
-use super::model::DESTS;
-use super::nodes::{Doing, LATE};
+use super::model::{DESTS, LATE};
+use super::nodes::Doing;
 
 /// The words of acts.
 const WORDS: [&str; 3] = ["d", "drain", "a"];
@@ -131,7 +131,7 @@ impl Run {
         for what in wrong {
             self.must(false, format!("log of lb{}: {what}", node + 1));
         }
-        self.model.died(node);
+        self.model.died(node, self.nodes.all[node].is_whole);
         self.did(if at_once { "kills" } else { "restarts" });
     }
 

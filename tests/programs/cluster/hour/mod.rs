@@ -23,6 +23,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use harness::setting;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use serde_json::json;
 
 use super::calls::{Calls, Count};
 use super::row::{Row, Scale};
@@ -67,8 +68,8 @@ pub fn hour(scale: Scale) -> Row {
         row: Row::new(scale, criterion),
         random: StdRng::seed_from_u64(seed),
         called: vec![Count::default(); nodes.cluster.size()],
+        model: Model::new(nodes.cluster.size()),
         nodes,
-        model: Model::new(),
         calls: None,
         did: BTreeMap::new(),
         checks: 0,
@@ -110,9 +111,14 @@ impl Run {
             return;
         };
         for (node, count) in calls.end().into_iter().enumerate() {
+            let mut why = String::new();
+            if count.unselected > 0 {
+                let history = self.nodes.ask(node, "dispatcher.history", json!(["1", 40]));
+                why = history.map_or_else(|fault| fault, |history| history.to_string());
+            }
             self.must(
                 count.unselected == 0,
-                format!("lb{} has selected nothing: {count:?}", node + 1),
+                format!("lb{} has selected nothing: {count:?}: {why}", node + 1),
             );
             let all = &mut self.called[node];
             all.good += count.good;

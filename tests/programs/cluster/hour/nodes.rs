@@ -9,14 +9,11 @@ use serde_json::{Value, json};
 use super::super::scene::{SET, dest};
 use super::log::Log;
 use super::memory::Memory;
-use super::model::DESTS;
+use super::model::{DESTS, LATE};
 
 /// Nodes, and gateways that are called and pinged.
 const NODES: usize = 3;
 const GATEWAYS: usize = 4;
-
-/// Destinations at the end of the list that some lists do not have.
-pub const LATE: usize = 10;
 
 /// What a node is at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -115,6 +115,7 @@ impl Run {
             );
             self.model.settle(number, word.unwrap_or("a"));
         }
+        self.model.all_know();
     }
 
     /// Every node finds by its pings that all gateways answer.
