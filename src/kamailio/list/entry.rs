@@ -79,6 +79,15 @@ pub fn check_text(text: &[u8]) -> Result<(), String> {
     }
 }
 
+/// Returns the state that list flags ask for. From 6.1 on nothing is in probing while there are no pings.
+pub fn listed_state(settings: &Settings, flags: u32) -> State {
+    let state = State::from_list_flags(flags, settings.compat);
+    if settings.pings.is_none() && settings.compat.drops_idle_probing() {
+        return state.without(State::PROBING);
+    }
+    state
+}
+
 /// Resolves a destination. Returns it with the attributes that were not taken as they stand. The
 /// error names the destination and says what is wrong.
 ///
@@ -88,7 +97,7 @@ pub fn resolve<'t>(
     settings: &Settings,
     line: &'t Line<'_>,
 ) -> Result<(DestSpec<'t>, Vec<AttrWarning<'t>>), String> {
-    // What the text decides comes first, so that the checker, which knows nothing else, gives the same answer.
+    // Faults of the text come first, so that the checker, which knows nothing else, gives the same answer.
     let ReadLine { uri, attrs } = reading::read(line, settings.attrs_none)?;
     let fault = |what: &str| {
         let (set, uri) = (line.set, &uri);
@@ -101,10 +110,7 @@ pub fn resolve<'t>(
         return Err(quoted("an IPv6 address, but dns_try_ipv6 is off:", host));
     }
     let attrs = with_sockets(settings, attrs).map_err(|what| fault(&what))?;
-    let mut flags = State::from_list_flags(line.flags, settings.compat);
-    if settings.pings.is_none() && settings.compat.drops_idle_probing() {
-        flags = flags.without(State::PROBING);
-    }
+    let flags = listed_state(settings, line.flags);
     let peer = if flags.contains(State::NODNS) {
         Peer::unresolved(settings, &parsed)
     } else {

@@ -236,7 +236,7 @@ fn peer(module: &Module, meant: &Meant<'_>, flags: Option<State>) -> Result<Opti
         .ok_or_else(|| format!("cannot resolve host \"{}\"", Escaped(parsed.host())))
 }
 
-/// What a command asks of a destination.
+/// The values that a command asks a destination to have.
 #[derive(Default)]
 struct Asked<'w> {
     flags: Option<State>,
@@ -265,7 +265,7 @@ impl<'w> Asked<'w> {
             match name.as_slice() {
                 b"flags" => {
                     let flags = words::flags(value).ok_or_else(|| bad(name, value))?;
-                    asked.flags = Some(State::from_list_flags(flags, module.settings.compat));
+                    asked.flags = Some(entry::listed_state(&module.settings, flags));
                 }
                 b"priority" => {
                     let priority = words::integer(value).ok_or_else(|| bad(name, value))?;

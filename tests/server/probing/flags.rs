@@ -51,5 +51,12 @@ fn flag_8_without_pings_is_kept_in_5_6_and_dropped_in_6_1() {
             .allow_log("disabling probing");
         let server = play(config, &crowd, &[("f8", "8")]);
         assert_eq!(server.flags(1, &crowd.uri("f8")), flags, "{compat}");
+        let asked = serde_json::json!([1, crowd.uri("f8"), "flags", "8"]);
+        server.jsonrpc("dispatcher.modify", asked).expect("an edit");
+        assert_eq!(
+            server.flags(1, &crowd.uri("f8")),
+            flags,
+            "{compat}, an edit"
+        );
     }
 }
