@@ -60,7 +60,8 @@ impl JsonLength {
             place.depth + 2,
         );
         if place.in_array {
-            self.add("{},".len(), place.depth + 1);
+            // Servers from 6.1 on give each brace a line of its own.
+            self.add("{},".len(), 2 * place.depth);
         }
     }
 
@@ -71,8 +72,8 @@ impl JsonLength {
     }
 
     /// Counts a text in an array.
-    pub fn add_item(&self, text: &[u8]) {
-        self.add(text_length(text) + ",".len(), 1);
+    pub fn add_item(&self, place: Place, text: &[u8]) {
+        self.add(text_length(text) + ",".len(), place.depth);
     }
 
     fn add(&self, content: usize, layout: usize) {

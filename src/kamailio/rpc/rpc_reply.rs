@@ -334,7 +334,7 @@ impl<'c> RpcNode<'c> {
     /// [`Full`].
     pub fn push(&self, value: &[u8]) -> Result<(), Full> {
         let value = self.call.presentable(value);
-        self.call.length.add_item(&value);
+        self.call.length.add_item(self.place, &value);
         let mut value = text::as_str(&value);
         let add = self.call.api().array_add.ok_or(Full)?;
         // SAFETY: `S` reads a text, and copies it.
