@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use super::differences::EXPLAINED;
+use super::pair::without_ids;
 
 /// Unexplained differences that are printed; the rest is only counted.
 const SHOWN: usize = 60;
@@ -52,6 +53,7 @@ impl Report {
         if let Some(trace) = &mut self.trace {
             let _ = writeln!(trace, "--- {what}\n{ours}");
         }
+        let (c, ours) = (&*without_ids(c), &*without_ids(ours));
         if c == ours {
             return;
         }

@@ -258,7 +258,7 @@ fn mode_2_tells_of_first_news() {
 /// A relayed call whose reply and failure route mark.
 fn relayed(module: Module, uri: &str) -> Vec<String> {
     let list = format!("1 {uri}\n");
-    let server = Kamailio::start(module, config(COMMON, EVENTS).list(list));
+    let server = Kamailio::start(module, config(COMMON, EVENTS).list(list).native());
     let request = Request::new("INVITE", "sip:relay@b.test").header("X-Uri", uri);
     assert!(Uac::new().call(server.addr(), request).is_err());
     ask(&server, "down", uri);

@@ -172,11 +172,13 @@ fn exporters_find_targets_where_they_look_for_them() {
     if this_server::lacks(&["dispatcher.so"]) {
         return;
     }
-    let theirs = Kamailio::start(Module::C, config());
-    let list = ask(&theirs, &["dispatcher.list"]);
-    let mut of_theirs = targets(&list);
-    of_theirs.sort();
-    assert_eq!(of_theirs, found, "the packaged module");
+    let [ours, theirs] = [Module::Rust, Module::C].map(|module| {
+        let server = Kamailio::start(module, config().native());
+        let mut found = targets(&ask(&server, &["dispatcher.list"]));
+        found.sort();
+        found
+    });
+    assert_eq!(ours, theirs, "the packaged module");
 }
 
 #[test]
