@@ -32,7 +32,7 @@ int glue_kemi_add(void);
 
 /* ---- parameters (tables.c) ---- */
 
-/* What a number is before the config sets it, where "not set" means something. */
+/* The value of a number before the config sets it, where "not set" means something. */
 #define GLUE_UNSET (-0x7fffffff - 1)
 
 /*
@@ -206,7 +206,7 @@ void glue_ruri_mark_new(void);
 
 /* ---- the config framework (cfg.c) ---- */
 
-/* What can be changed while the server runs. */
+/* Values that can be changed while the server runs. */
 struct glue_cfg {
 	int probing_threshold;
 	int inactive_threshold;
@@ -254,12 +254,12 @@ int glue_tm_failure(void);
 void glue_tm_set_timeout(struct cell *transaction, int timeout_ms);
 /* When it sends its request again, and the longest time between two copies. */
 void glue_tm_set_resends(struct cell *transaction, int first_ms, int longest_ms);
-/* What a ping's end is about: its record, the status (0 without a reply) and the reason phrase. */
+/* The subject of a ping's end: its record, the status (0 without a reply) and the reason phrase. */
 int glue_tm_result(struct tmcb_params *result, void **record, str *reason);
 
 /* ---- requests on their way to destinations, through tm (tm.c) ---- */
 
-/* What tm says of a branch, for dsr_watched. */
+/* The words of tm on a branch, for dsr_watched. */
 struct glue_branch {
 	int number;      /* below 0 for none of a request: a CANCEL, or its reply */
 	int count;       /* branches of the transaction */
@@ -284,7 +284,7 @@ long glue_retry_after(struct sip_msg *reply);
 
 /* ---- the bus between servers, through dmq (dmq.c) ---- */
 
-/* What glue_dmq_join says. */
+/* Results of glue_dmq_join. */
 #define GLUE_DMQ_JOINED 0
 #define GLUE_DMQ_ABSENT 1	/* dmq is not loaded, or after this module */
 #define GLUE_DMQ_TAKEN 2	/* the name has another user, or there is no memory */

@@ -39,7 +39,7 @@
 
 #include "dispatcher_glue.h"
 
-/* What the loader compares with its own texts, byte by byte. */
+/* Texts that the loader compares with its own ones, byte by byte. */
 static const char *const KSR_FULL_VERSION = SER_FULL_VERSION;
 static const char *const KSR_COMPILE_FLAGS = SER_COMPILE_FLAGS;
 /* Version of the core's headers, such as "5.6.3". */
@@ -50,7 +50,7 @@ static const char *const KSR_CFG_DIR = CFG_DIR;
 /* Version of those headers as a number, such as 5006003. */
 static const unsigned int KSR_VERSION_NUMBER = VERSIONVAL;
 
-/* What parse_headers looks for; macros with code. */
+/* Kinds of headers that parse_headers looks for; macros with code. */
 static const hdr_flags_t KSR_HDR_CALLID_F = HDR_CALLID_F;
 static const hdr_flags_t KSR_HDR_FROM_F = HDR_FROM_F;
 static const hdr_flags_t KSR_HDR_TO_F = HDR_TO_F;

@@ -1,5 +1,5 @@
 /*
- * What the server's config framework can change while it runs (cfg.set_now_int and the like).
+ * Values that the server's config framework can change while it runs (cfg.set_now_int and the like).
  */
 #include "compat.h"
 #include "cfg/cfg.h"

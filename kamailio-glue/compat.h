@@ -85,7 +85,7 @@
 
 /* ---- exports ---- */
 
-/* What the loader reads: `module_exports` is a macro in 4.x. */
+/* The name that the loader reads: `module_exports` is a macro in 4.x. */
 typedef struct module_exports glue_exports_t;
 typedef cmd_export_t glue_command_t;
 

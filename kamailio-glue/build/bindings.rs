@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::panic;
 use std::process::Command;
 
-/// What the seam may use of the server: functions.
+/// Functions of the server that the seam may use.
 const FUNCTIONS: &[&str] = &[
     // Our own glue and entry points.
     "glue_.*",

@@ -200,7 +200,7 @@ fn flag_names(ver_defs: &str) -> Vec<(String, String)> {
         if let Some(name) = line.strip_prefix("#ifdef ") {
             define = name.trim();
         } else if line.starts_with("#else") {
-            // What stands here is the word of a define that is off: 4.x has one.
+            // The text here is the word of a define that is off: 4.x has one.
             define = "";
         }
         let Some(rest) = line.strip_prefix("#define ") else {

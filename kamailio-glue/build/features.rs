@@ -1,4 +1,4 @@
-//! What this version of the server has: asked of its headers by the C compiler, test by test.
+//! Features of this version of the server: the C compiler asks its headers for them, test by test.
 
 use super::Result;
 use super::glue::Glue;

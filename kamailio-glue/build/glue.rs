@@ -42,7 +42,7 @@ pub struct Glue<'a> {
     pub headers: &'a Headers,
     /// The server's defines.
     pub defines: &'a Defines,
-    /// What the server has, as defines; see `features`.
+    /// The server's features, as defines; see `features`.
     pub features: Vec<String>,
 }
 

@@ -16,7 +16,7 @@ mod server;
 use std::env;
 use std::path::PathBuf;
 
-/// What a step of the build returns; the error is a sentence for the person who builds.
+/// The result of a step of the build; the error is a sentence for the person who builds.
 type Result<T> = std::result::Result<T, String>;
 
 /// Runs all steps.
@@ -49,7 +49,7 @@ pub fn build() -> Result<()> {
     // Modules that reopen themselves with RTLD_GLOBAL (app_jsdt, app_lua) would otherwise take
     // over our own references to `exports`.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic");
-    // What the server's loader has filled in is read-only afterwards.
+    // Tables that the server's loader has filled in are read-only afterwards.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,relro,-z,now");
     // Unit tests of the seam run without the server, and so call nothing of it.
     println!("cargo::rustc-link-arg=-Wl,--unresolved-symbols=ignore-all");

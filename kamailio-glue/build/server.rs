@@ -7,7 +7,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What the installed server expects of a module.
+/// The texts and places that the installed server expects of a module.
 pub struct Server {
     /// Where its modules are.
     pub modules: PathBuf,

@@ -36,7 +36,7 @@ pub enum Who {
     Function(&'static [u8]),
 }
 
-/// What an event is about.
+/// The subject of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject {
     /// A destination.

@@ -117,7 +117,7 @@ fn change_row(
             if flags == now {
                 return Some(Written::Flags(flags));
             }
-            // What may be owed has its memory before anything is written.
+            // A change that may be owed has its memory before anything is written.
             heap::reserve(owed, 1).ok()?;
             let uri = heap::copy(uri).ok()?;
             rows.set_flags(connection, flags)?;

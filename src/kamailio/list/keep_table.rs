@@ -51,7 +51,7 @@ pub fn keep(module: &Module, table: &DbTable, owed: &mut Vec<WriteBack>) -> Resu
         log_info!("flags of {written} destinations written to the table");
     }
     for (record, change) in records.iter().zip(&changes) {
-        // What cannot be written counts as written, so that it is not tried for ever.
+        // A change that cannot be written counts as written, so that it is not tried for ever.
         let asked = State(change.flags | (record.listed().bits() & !State::KEPT.bits()));
         let (set, uri) = (change.set, Escaped(&change.uri));
         let listed = match change.written {

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use crate::kamailio::server::heap;
 
-/// What a file is for.
+/// The purpose of a file.
 #[derive(Clone, Copy)]
 pub struct Purpose {
     /// Its permissions.

@@ -167,7 +167,7 @@ pub struct Reply<'r> {
     pub headers: &'r [(&'r str, &'r str)],
     /// The body.
     pub body: &'r [u8],
-    /// What to do about a reply that is too large, for the text of the 503: `ask for level=set`.
+    /// The advice of the 503 where a reply is too large: `ask for level=set`.
     pub smaller: &'r str,
 }
 

@@ -62,7 +62,7 @@ const PING_COUNTS: [Count<Health>; 2] = [
     (Id::PingsFailed, Health::pings_failed),
 ];
 
-/// What requests say of a destination.
+/// Counts of requests to a destination.
 const TRAFFIC_COUNTS: [Count<Traffic>; 3] = [
     (Id::Answered, |traffic| traffic.branches().0),
     (Id::Failed, |traffic| traffic.branches().1),

@@ -1,4 +1,4 @@
-//! What the module shows of its work to people and to other programs.
+//! Shows the module's work to people and to other programs.
 //!
 //! | module | contents |
 //! | --- | --- |

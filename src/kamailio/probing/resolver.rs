@@ -113,7 +113,8 @@ impl<'m> Named<'m> {
     }
 }
 
-/// What `ds_is_from_list` compares of a URI: the addresses of its host, none if it is not resolved, port and transport.
+/// The parts of a URI that `ds_is_from_list` compares: addresses of its host (none if not resolved), port and
+/// transport.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// All addresses that are known.

@@ -1,7 +1,7 @@
 //! Pings that this server need not send, because another one of the cluster watches the destination and finds it good.
 //!
-//! Whether a destination is up is still decided by this server's own pings: the word of another one only says when to
-//! send them. As long as it is good and fresh, there is no need to. When it turns bad, the own ping is due at once.
+//! This server's own pings still decide whether a destination is up: the word of another one only says when to send
+//! them. As long as it is good and fresh, there is no need to. When it turns bad, the own ping is due at once.
 
 use core::sync::atomic::Ordering::SeqCst;
 

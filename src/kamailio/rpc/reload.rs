@@ -171,7 +171,7 @@ pub fn everywhere(
     let wait_ms = WAIT_MS.min(patience::of_command().wait_ms);
     let mut answers = Answers::default();
     loop {
-        // What was told by the time that is looked at here is taken.
+        // The time comes first: answers that were told by then are taken.
         let is_over = now_ms() >= begun_ms + wait_ms;
         let told = memory.answers.take().into_iter();
         told.filter(|told| told.ticket == turn.ticket)
@@ -193,7 +193,7 @@ fn own_name(module: &Module) -> String {
     settings.map_or_else(String::new, |settings| settings.cluster.node.clone())
 }
 
-/// What has been told so far.
+/// The answers that have been told so far.
 #[derive(Default)]
 struct Answers {
     /// By name, in the order in which they were first told.

@@ -109,7 +109,7 @@ pub fn send_admitted(
         let chosen = (Choice { at, ..first }, hash);
         return Some(send_chosen(module, msg, request, view, chosen, None));
     };
-    // What cannot be counted cannot be limited.
+    // A limit holds only where calls can be counted.
     let counts_limited = !asked.counts || module.calls.as_ref().is_some_and(Calls::takes_limited);
     let is_limited = |at| view.dest(at).is_some_and(|dest| dest.maxload != 0);
     let is_countable = |at| counts_limited || !is_limited(at);

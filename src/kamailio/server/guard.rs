@@ -98,7 +98,7 @@ impl EntryRet for RpcEnd {
     const ON_PANIC: Self = Self::Panicked;
 }
 
-/// What a build for memcheck does before and after each body.
+/// The functions that a build for memcheck runs before and after each body.
 #[cfg(feature = "memcheck")]
 pub static AROUND: std::sync::OnceLock<[fn(); 2]> = std::sync::OnceLock::new();
 

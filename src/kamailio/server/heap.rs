@@ -1,9 +1,9 @@
 //! The heap of this process: Rust's own, beside the server's pools.
 //!
 //! Where an allocation fails inside an expression, Rust ends the process, and the server ends with it. So whoever takes
-//! memory by the size of his input asks for it first, with [`need`] or [`reserve`], and refuses the input where it fails.
-//! What is left is bounded (doc/dev/safety.md, entry 40). If that finds no memory either, a small reserve is given up,
-//! and after that a last line in the server's log says who ends, and why.
+//! memory by the size of his input asks for it first, with [`need`] or [`reserve`], and refuses the input where it
+//! fails. Other allocations are bounded (doc/dev/safety.md, entry 40). If that finds no memory either, a small reserve
+//! is given up, and after that a last line in the server's log says who ends, and why.
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::Cell;
@@ -21,7 +21,7 @@ struct Heap;
 #[global_allocator]
 static HEAP: Heap = Heap;
 
-/// What is kept for the moment when the system has no more, in bytes.
+/// The memory that is kept for the moment when the system has no more.
 const RESERVE: Layout = Layout::new::<[u8; 65_536]>();
 
 /// The reserve of this process; null before [`keep_reserve`] and after it was given up.

@@ -10,7 +10,7 @@ use super::sys;
 /// A reply is larger than what the server can send at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shortage {
-    /// What it can send, in bytes.
+    /// The most that it can send, in bytes.
     pub room: usize,
     /// The least `tcp_conn_wq_max` with which it could send the reply.
     pub queue: usize,

@@ -1,4 +1,4 @@
-//! Who changes states, and why; and the one place that each change passes.
+//! The author of a change of states, with its cause; and the one place that each change passes.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use crate::shm::observe::changes::history::Change;
 /// The author of states that a state file restores.
 pub const STATE_FILE: &str = "state_file";
 
-/// Who changes states, and why.
+/// The author of changes of states, with their cause.
 pub struct Author {
     /// The cause, as events have it.
     pub cause: Cause,
@@ -61,7 +61,7 @@ impl Author {
         (old, new): (State, State),
         in_row: u32,
     ) -> Option<Line> {
-        // What the first list says is no change.
+        // The states of the first list are no changes.
         if self.cause == Cause::Start && self.who != STATE_FILE {
             return None;
         }

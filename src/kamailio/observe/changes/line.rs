@@ -32,7 +32,7 @@ pub struct Line {
     uri: Vec<u8>,
     news: News,
     by: String,
-    /// What was left of the set after the change; `None` if that is to be seen when the line is written.
+    /// The rest of the set after the change; `None` if that is to be seen when the line is written.
     left: Option<Left>,
 }
 

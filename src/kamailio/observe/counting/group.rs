@@ -342,7 +342,7 @@ fn value(module: &Module, asked: Asked) -> u64 {
 type Version = (u64, u64, u64);
 
 thread_local! {
-    /// What this process has counted last. The server asks for one value after the other.
+    /// The tally that this process has made last. The server asks for one value after the other.
     static LAST: Cell<Option<(Version, Tally)>> = const { Cell::new(None) };
 }
 

@@ -13,7 +13,7 @@ use crate::kamailio::server::message::Message;
 
 /// The page, with its style and its script.
 const PAGE: &str = include_str!(concat!(env!("OUT_DIR"), "/page.html"));
-/// What the page may do: run its own script, and ask this server.
+/// The rights of the page: to run its own script, and to ask this server.
 const POLICY: &str = include_str!(concat!(env!("OUT_DIR"), "/page.csp"));
 
 const HTML: &str = "text/html; charset=utf-8";

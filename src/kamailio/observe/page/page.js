@@ -1,5 +1,5 @@
 "use strict";
-// What is shown is in the fragment of the address, so a link shows the same to others: #set=1&q=gw&sort=-calls.
+// The fragment of the address chooses the view, so a link shows the same to others: #set=1&q=gw&sort=-calls.
 const $ = (id) => document.getElementById(id);
 const WORDS = { inactive: "Inactive", trying: "Trying", draining: "Draining", disabled: "Disabled", active: "Active" };
 const STATES = Object.keys(WORDS);

@@ -1,4 +1,4 @@
-//! What is shown of the running lists: copied while they are pinned.
+//! Takes the parts of the running lists that the page shows: they are copied while the lists are pinned.
 
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::observe::find::{Facts, Find, Key, Sort};
@@ -130,7 +130,7 @@ fn key<'d>(sort: Sort, facts: &Facts<'d>, dest: &'d Dest) -> Key<'d> {
         Sort::Uri => return (0, dest.uri()),
         Sort::State => facts.shown as i64,
         Sort::Set => facts.set.into(),
-        // Whose state was set last has it for the shortest time.
+        // The destination whose state was set last has it for the shortest time.
         Sort::For => -number(record.cause().1),
         Sort::Calls => record.whole_load().into(),
         Sort::Selections => counted(dest, DestCounts::selections),
@@ -163,7 +163,7 @@ fn reason(module: &Module, nodes: &Names<'_>, dest: &Dest) -> String {
     let why = why::why(module, nodes, dest);
     let state = dest.record().state().words(module.settings.compat);
     let reason = match why.strip_prefix(&state) {
-        // Who drains it stands before what was found besides.
+        // The text begins with who drains it; the state found besides follows.
         Some(behind) if behind.starts_with(", ") => behind.trim_start_matches(", "),
         Some(behind) => behind.split_once(": ").map_or(behind, |(_, reason)| reason),
         None => &why,
@@ -243,7 +243,7 @@ pub fn history(module: &Module, find: &Find) -> Result<Option<Vec<Change>>, NoMe
     let Some(history) = module.history.as_ref() else {
         return Ok(None);
     };
-    // Whether it is pinged is no change that the page shows.
+    // The page does not show changes of probing alone.
     let changes = history.newest().filter(|change| {
         find.has_set(change.set) && Shown::of(change.old) != Shown::of(change.new)
     });

@@ -1,4 +1,4 @@
-//! What a text is hashed to, and where it goes.
+//! Commands that hash a text, and show where it goes.
 //!
 //! | module | contents |
 //! | --- | --- |

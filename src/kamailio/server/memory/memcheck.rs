@@ -22,7 +22,7 @@ compile_error!("feature memcheck: only the requests of x86-64 are here");
 const MAKE_DEFINED: usize = 0x4d43_0002;
 const CHECK_DEFINED: usize = 0x4d43_0005;
 
-/// What the first process finds out when it takes the first piece.
+/// The pool, as the first process finds it when it takes the first piece.
 static POOL: OnceLock<Pool> = OnceLock::new();
 
 struct Pool {
@@ -71,7 +71,8 @@ pub fn take(bytes: usize) -> Option<NonNull<u8>> {
     of_all.pieces.inspect(|pieces| {
         pieces.fetch_add(1, SeqCst);
     });
-    // What the first process makes before it forks the others is never given back, and its padding reaches nobody.
+    // Pieces that the first process makes before it forks the others are never given back; their padding reaches
+    // nobody.
     if of_all.process != std::process::id() {
         let start = piece.addr().get();
         taken().push(start..start + bytes);

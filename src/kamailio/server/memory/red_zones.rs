@@ -4,9 +4,9 @@
 //! forbidden zone before and behind it. A piece that was given back is forbidden, and is kept for a while before the
 //! server gets it.
 //!
-//! What is forbidden stands in the shadow memory, a byte for eight. Each process has its own, and a piece may be taken
-//! in one process and given back in another. So the shadow of the pool is mapped anew before the server forks, and all
-//! processes share it: each sees what another one has forbidden.
+//! The shadow memory says which bytes are forbidden, a byte for eight. Each process has its own, and a piece may be
+//! taken in one process and given back in another. So the shadow of the pool is mapped anew before the server forks,
+//! and all processes share it: each sees what another one has forbidden.
 
 use core::ffi::c_void;
 use core::ptr::NonNull;
