@@ -60,6 +60,20 @@ fn pick(
     if !trace::is_watched(module) {
         return Some(send_to(module, msg, request, view, choice));
     }
+    send_key_watched(module, msg, request, view, choice, key)
+}
+
+/// Sends the message to what was chosen by a key, where there is more to do than to send.
+#[cold]
+#[inline(never)]
+fn send_key_watched(
+    module: &Module,
+    msg: &mut Message,
+    request: &Request,
+    view: &View,
+    choice: Choice,
+    key: Option<Key>,
+) -> Option<Result<(), Failure>> {
     let hash = key.map_or(Hash::None, Hash::Key);
     if !trace::is_gated(module) {
         return Some(send_watched(module, msg, request, view, choice, hash));

@@ -12,6 +12,7 @@ use crate::kamailio::observe::counting::{counts, group};
 use crate::kamailio::passive::watch;
 use crate::kamailio::server::guard::ScriptRet;
 use crate::kamailio::server::message::{Message, Target};
+use crate::shm::dest::destination::Dest;
 use crate::shm::set::gates::Asked;
 use crate::shm::set::view::View;
 
@@ -75,7 +76,7 @@ fn fork(
     counts::selected(view, first);
     let limit = request.limit().unwrap_or(usize::MAX);
     let watched = trace::is_watched(module);
-    let is_passive = module.settings.passive.is_some() && target != Target::Nothing;
+    let is_passive = watched && module.settings.passive.is_some() && target != Target::Nothing;
     let mut forked = Vec::from_iter(is_passive.then_some(dest));
     let mut left = limit - 1;
     let mut takes_more = true;
@@ -92,23 +93,40 @@ fn fork(
         group::SELECTIONS.count();
         if watched {
             counts::selected(view, at);
-        }
-        if is_passive {
-            forked.push(dest);
+            if is_passive {
+                forked.push(dest);
+            }
         }
         from = at + 1;
         left -= 1;
     }
     if is_passive {
-        let trial = (takes_more && left > 0).then(|| request.trial(module, msg, view));
-        let trial = trial.flatten().filter(|trial| {
-            let admitted = ask::admits_rate(module, view, trial.at(), asked);
-            let dest = view.dest(trial.at()).filter(|_| admitted);
-            let added = dest.filter(|dest| msg.add_branch(target, dest.uri(), dest.socket()));
-            forked.extend(added);
-            added.is_some()
-        });
-        watch::forked(module, msg, target, &forked, trial);
+        let takes_trial = takes_more && left > 0;
+        watch_forked(module, msg, request, view, forked, (asked, takes_trial));
     }
     Ok(takes_more)
+}
+
+/// Watches the branches that a request was forked to, and adds one for the destination that waits for a trial, if there
+/// may be one more.
+#[cold]
+#[inline(never)]
+fn watch_forked<'v>(
+    module: &Module,
+    msg: &mut Message,
+    request: &Request,
+    view: &'v View,
+    mut forked: Vec<&'v Dest>,
+    (asked, takes_trial): (Option<&Asked>, bool),
+) {
+    let target = request.target;
+    let trial = takes_trial.then(|| request.trial(module, msg, view));
+    let trial = trial.flatten().filter(|trial| {
+        let admitted = ask::admits_rate(module, view, trial.at(), asked);
+        let dest = view.dest(trial.at()).filter(|_| admitted);
+        let added = dest.filter(|dest| msg.add_branch(target, dest.uri(), dest.socket()));
+        forked.extend(added);
+        added.is_some()
+    });
+    watch::forked(module, msg, target, &forked, trial);
 }

@@ -66,20 +66,32 @@ fn select_open(module: &Module, msg: &mut Message, request: &Request) -> ScriptR
         .try_set(Module::process(), request.set, |view| {
             let choice = choose_open(view, |at| view.passes_over(at, now_us))?;
             if trace::is_watched(module) {
-                let hash = Hash::None;
-                if trace::is_gated(module) {
-                    let others = others(view, Start::RoundRobin, choice)
-                        .filter(|other| !view.passes_over(other.at, now_us));
-                    let (choice, others) =
-                        slow_start::pass_over(module, msg, 64, view, None, choice, others);
-                    let choice = (choice, hash);
-                    return send_admitted(module, msg, request, view, choice, others, None);
-                }
-                return Some(send_watched(module, msg, request, view, choice, hash));
+                return send_open_watched(module, msg, request, view, choice, now_us);
             }
             Some(deliver(module, msg, request, view, choice))
         });
     conclude(request.set, &sent)
+}
+
+/// Sends the message to what was chosen with overload control, where there is more to do than to send.
+#[cold]
+#[inline(never)]
+fn send_open_watched(
+    module: &Module,
+    msg: &mut Message,
+    request: &Request,
+    view: &View,
+    choice: Choice,
+    now_us: u64,
+) -> Option<Result<(), Failure>> {
+    let hash = Hash::None;
+    if trace::is_gated(module) {
+        let others = others(view, Start::RoundRobin, choice)
+            .filter(|other| !view.passes_over(other.at, now_us));
+        let (choice, others) = slow_start::pass_over(module, msg, 64, view, None, choice, others);
+        return send_admitted(module, msg, request, view, (choice, hash), others, None);
+    }
+    Some(send_watched(module, msg, request, view, choice, hash))
 }
 
 /// Selects in a view, and sends the message there; `None` when nothing is usable.
@@ -102,23 +114,38 @@ fn pick(
         start => choose(view, start)?,
     };
     if trace::is_watched(module) {
-        let hash = match start {
-            Start::Hash(hash) => Hash::Number(hash),
-            _ => Hash::None,
-        };
-        if trace::is_gated(module) {
-            let key = match start {
-                Start::Hash(hash) | Start::InDialog(hash) => Some(mix(hash.into())),
-                _ => None,
-            };
-            let (algorithm, others) = (request.algorithm, others(view, start, choice));
-            let (choice, others) =
-                slow_start::pass_over(module, msg, algorithm, view, key, choice, others);
-            return send_admitted(module, msg, request, view, (choice, hash), others, None);
-        }
-        return Some(send_watched(module, msg, request, view, choice, hash));
+        return send_start_watched(module, msg, request, view, start, choice);
     }
     Some(send_to(module, msg, request, view, choice))
+}
+
+/// Sends the message to what was chosen from a start, where there is more to do than to send. It has a frame of its own,
+/// so that plain selections need not make room for it.
+#[cold]
+#[inline(never)]
+fn send_start_watched(
+    module: &Module,
+    msg: &mut Message,
+    request: &Request,
+    view: &View,
+    start: Start,
+    choice: Choice,
+) -> Option<Result<(), Failure>> {
+    let hash = match start {
+        Start::Hash(hash) => Hash::Number(hash),
+        _ => Hash::None,
+    };
+    if trace::is_gated(module) {
+        let key = match start {
+            Start::Hash(hash) | Start::InDialog(hash) => Some(mix(hash.into())),
+            _ => None,
+        };
+        let (algorithm, others) = (request.algorithm, others(view, start, choice));
+        let (choice, others) =
+            slow_start::pass_over(module, msg, algorithm, view, key, choice, others);
+        return send_admitted(module, msg, request, view, (choice, hash), others, None);
+    }
+    Some(send_watched(module, msg, request, view, choice, hash))
 }
 
 /// Returns where the selection starts for this message; logs why if that cannot be known.

@@ -540,6 +540,7 @@ impl Message {
 
     /// Adds a branch to `uri`, from this local socket of the server if it is not 0; false if the server takes no
     /// more. [`Target::Nothing`] is as [`Target::DstUri`].
+    #[inline(always)]
     pub fn add_branch(&self, target: Target, uri: &[u8], socket: usize) -> bool {
         match target {
             Target::Domain => self.add_branch_of_domain(uri, socket),
