@@ -173,7 +173,7 @@ fn exporters_find_targets_where_they_look_for_them() {
         return;
     }
     let [ours, theirs] = [Module::Rust, Module::C].map(|module| {
-        let server = Kamailio::start(module, config().native());
+        let server = Kamailio::start(module, config().native().allow_log("disabling probing"));
         let mut found = targets(&ask(&server, &["dispatcher.list"]));
         found.sort();
         found
