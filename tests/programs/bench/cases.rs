@@ -30,7 +30,27 @@ pub enum Setting {
     NamesAsked,
     /// As [`Setting::NamesAsked`]; answers are good for an hour.
     NamesKept,
+    /// As [`Setting::Bare`] with a parameter of ours that makes a selection ask or tell more: its number in [`ADDED`].
+    With(usize),
 }
+
+/// Parameters of ours of [`Setting::With`], with what they need besides.
+///
+/// The last one is over before calls are counted ([`BEGINS_SLOWLY`]).
+pub const ADDED: [&[(&str, i64)]; 5] = [
+    &[("ds_passive", 1)],
+    &[("ds_cps", 1)],
+    &[("ds_hash_size", 16), ("ds_count_calls", 2)],
+    &[
+        ("ds_hash_size", 16),
+        ("ds_count_calls", 2),
+        ("ds_bounded_load", 125),
+    ],
+    &[("ds_slow_start", 1)],
+];
+
+/// Servers with this setting begin slowly with what a list brings, for a second.
+pub const BEGINS_SLOWLY: Setting = Setting::With(4);
 
 /// What a server has done when a call is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +82,7 @@ pub const CALLS: u64 = 10_000;
 
 impl Setting {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::Bare,
         Self::Default,
         Self::Failover,
@@ -71,6 +91,11 @@ impl Setting {
         Self::Names,
         Self::NamesAsked,
         Self::NamesKept,
+        Self::With(0),
+        Self::With(1),
+        Self::With(2),
+        Self::With(3),
+        Self::With(4),
     ];
 }
 
@@ -92,6 +117,8 @@ pub enum List {
     Weights,
     /// As [`List::Plain`] with a `duid` each.
     Ids,
+    /// As [`List::Plain`] with `cps` and `maxload` that no call reaches.
+    Limits,
     /// As [`List::Plain`], but URIs of many lengths.
     Mixed,
     /// As [`List::Plain`], but in a hundred sets.
@@ -339,6 +366,8 @@ pub fn all() -> Vec<Case> {
         call(FLOOR, "floor", r#"floor("1", "4");"#).sizes(SMALL),
     ];
     cases.extend(algorithms());
+    cases.extend(by_key());
+    cases.extend(with_features());
     cases.extend(ways_to_select());
     cases.extend(marks());
     cases.extend(sources());
@@ -429,6 +458,79 @@ fn algorithms() -> Vec<Case> {
         }
         .setting(Setting::CallLoad)
         .list(List::Ids),
+    ]
+}
+
+/// Sizes of lists of the features that ask destinations.
+const FEATURE_SIZES: &[usize] = &[10, 100];
+
+/// The other algorithms of rendezvous hashing.
+fn by_key() -> Vec<Case> {
+    let case = |key, name, body| select(key, name, body).sizes(FEATURE_SIZES);
+    vec![
+        case(
+            "alg101",
+            "alg 101 (From URI; of C: first)",
+            r#"ds_select_dst("1", "101");"#,
+        ),
+        case(
+            "alg102",
+            "alg 102 (To URI; of C: first)",
+            r#"ds_select_dst("1", "102");"#,
+        ),
+        case(
+            "alg103",
+            "alg 103 (R-URI; of C: first)",
+            r#"ds_select_dst("1", "103");"#,
+        ),
+        case(
+            "alg105",
+            "alg 105 (credentials; of C: first)",
+            r#"ds_select_dst("1", "105");"#,
+        ),
+        case(
+            "alg107",
+            "alg 107 (hash_pvar $fU@$ci; of C: first)",
+            r#"ds_select_dst("1", "107");"#,
+        ),
+    ]
+}
+
+/// Selections of new calls with a feature that asks destinations or learns from them. C has none of them: its figures are
+/// those without.
+fn with_features() -> Vec<Case> {
+    const ALG4: &str = r#"ds_select_dst("1", "4");"#;
+    const ALG100: &str = r#"ds_select_dst("1", "100");"#;
+    let case = |key, name, body, added| {
+        let case = select(key, name, body).sizes(FEATURE_SIZES);
+        Case {
+            method: "INVITE",
+            ..case
+        }
+        .setting(Setting::With(added))
+    };
+    let limited = |case: Case| case.list(List::Limits);
+    vec![
+        case("passive4", "ds_passive, alg 4", ALG4, 0),
+        case("passive100", "ds_passive, alg 100", ALG100, 0),
+        case("cps4", "ds_cps, no cps, alg 4", ALG4, 1),
+        limited(case("cps4limit", "ds_cps, cps=10000, alg 4", ALG4, 1)),
+        case("calls4", "ds_count_calls 2, no maxload, alg 4", ALG4, 2),
+        limited(case(
+            "calls4limit",
+            "ds_count_calls 2, maxload=10000, alg 4",
+            ALG4,
+            2,
+        )),
+        case("calls100", "ds_count_calls 2, alg 100", ALG100, 2),
+        case("bounded100", "ds_bounded_load 125, alg 100", ALG100, 3),
+        case("slow4", "ds_slow_start, nobody begins, alg 4", ALG4, 4),
+        case(
+            "slow100",
+            "ds_slow_start, nobody begins, alg 100",
+            ALG100,
+            4,
+        ),
     ]
 }
 

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use super::cases::{Age, CALLS, Case, List, Sender, Setting, Usable};
+use super::cases::{ADDED, Age, BEGINS_SLOWLY, CALLS, Case, List, Sender, Setting, Usable};
 use super::machine::{self, Floor};
 use harness::{Config, Dns, Kamailio, Module, Name, Request, Uac};
 
@@ -74,7 +74,10 @@ impl<'a> Counter<'a> {
             setting,
             Setting::Failover | Setting::OnDemand | Setting::CallLoad
         );
-        let bare = matches!(setting, Setting::Bare | Setting::CallLoad);
+        let bare = matches!(
+            setting,
+            Setting::Bare | Setting::CallLoad | Setting::With(_)
+        );
         let mut config = floor
             .config(ROUTES)
             .load("textopsx.so")
@@ -91,6 +94,14 @@ impl<'a> Counter<'a> {
         }
         if setting == Setting::CallLoad {
             config = config.param("ds_hash_size", 16);
+        }
+        if let (Setting::With(added), Module::Rust) = (setting, module) {
+            let added = ADDED.get(added).copied().unwrap_or_default();
+            config = added
+                .iter()
+                .fold(config.load("tm.so"), |config, (name, value)| {
+                    config.param(name, *value)
+                });
         }
         let mut dns = None;
         if setting == Setting::NamesKept {
@@ -144,6 +155,7 @@ impl<'a> Counter<'a> {
             (List::Weights, ..100) => format!(" weight={0};rweight={0}", 100 / size),
             (List::Weights, _) => " weight=1;rweight=1".to_owned(),
             (List::Ids, _) => format!(" duid=d{n}"),
+            (List::Limits, _) => " cps=10000;maxload=10000".to_owned(),
             _ => String::new(),
         };
         let sets = if list == List::ManySets { 100 } else { 1 };
@@ -159,7 +171,12 @@ impl<'a> Counter<'a> {
         text += &format!("{sets} {last} 0 1{}\n", attributes(size));
         self.server.write_list(text);
         self.rpc(&["dispatcher.reload"])?;
-        self.rpc(&["dispatcher.set_state", "a", "1", "all"])
+        self.rpc(&["dispatcher.set_state", "a", "1", "all"])?;
+        if self.setting == BEGINS_SLOWLY {
+            // Takes some seconds, in which they come to their full share.
+            machine::settle(&self.server);
+        }
+        Ok(())
     }
 
     /// Takes all but the last destination out of use.
