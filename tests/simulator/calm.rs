@@ -2,9 +2,14 @@
 
 use core::fmt;
 
+use dispatcher::dispatch::cluster::node::machine::Cluster;
+use dispatcher::dispatch::cluster::state::key::Key;
 use dispatcher::dispatch::cluster::state::rules::Sound;
+use dispatcher::dispatch::cluster::state::view::View;
+use dispatcher::dispatch::state::transition::State;
 
 use crate::plan::{Incident, Memory, Plan};
+use crate::server::Server;
 use crate::world::World;
 
 /// Messages, and the bytes of their bodies.
@@ -28,6 +33,14 @@ pub struct Calm {
     pub count: usize,
     /// After how long the last of these was everywhere.
     pub acts_ms: u64,
+    /// Figures once each destination has a view of one node, and some have calls on each; after how long they were everywhere.
+    pub figures: Sent,
+    pub figures_ms: u64,
+    /// Figures after one call more on each of as many destinations, and after how long they were everywhere.
+    pub calls: Sent,
+    pub calls_ms: u64,
+    /// On how many destinations calls were counted.
+    pub counted: usize,
     /// Registers when one node starts again that has none of them, and after how long it was ready.
     pub join: Sent,
     pub join_ms: u64,
@@ -38,6 +51,9 @@ const STEP_MS: u64 = 10;
 
 /// The most destinations that are acted on.
 const MOST_ACTS: usize = 10_000;
+
+/// The most destinations on which calls are counted.
+const MOST_COUNTED: usize = 10_000;
 
 /// Measures a cluster of this many nodes, with this many destinations.
 ///
@@ -83,6 +99,8 @@ pub fn measure(nodes: usize, destinations: u64) -> Result<Calm, String> {
     calm.acts_ms = equal(&mut world)?;
     world.run_until(world.time_ms + 3_000)?;
     calm.acts = since(&world);
+    measure_figures(&mut world, &plan.keys, &mut calm)?;
+    _ = since(&world);
     let last = nodes - 1;
     world.incident(Incident::Kill(last));
     let begin_ms = world.time_ms;
@@ -94,6 +112,57 @@ pub fn measure(nodes: usize, destinations: u64) -> Result<Calm, String> {
     world.run_until(world.time_ms + 3_000)?;
     calm.join = since(&world);
     Ok(calm)
+}
+
+/// Has the nodes tell views and calls, and measures what that takes.
+fn measure_figures(world: &mut World<Sound>, keys: &[Key], calm: &mut Calm) -> Result<(), String> {
+    let nodes = world.servers.len();
+    let counted = keys.get(..MOST_COUNTED).unwrap_or(keys);
+    calm.counted = counted.len();
+    for (at, &key) in keys.iter().enumerate() {
+        let view = View {
+            bits: State::PROBING.bits(),
+            ..View::default()
+        };
+        if let Some(node) = &mut world.servers[at % nodes].node {
+            node.set_view(key, Some(view));
+        }
+    }
+    (calm.figures, calm.figures_ms) = count(world, counted, 1)?;
+    (calm.calls, calm.calls_ms) = count(world, counted, 2)?;
+    Ok(())
+}
+
+/// Sets the calls of each destination on one node, and goes on until all others have them. Returns what was sent, and how
+/// long it took.
+fn count(world: &mut World<Sound>, counted: &[Key], calls: u32) -> Result<(Sent, u64), String> {
+    let nodes = world.servers.len();
+    for (at, &key) in counted.iter().enumerate() {
+        if let Some(node) = &mut world.servers[at % nodes].node {
+            node.set_calls(key, calls);
+        }
+    }
+    let begin = (world.time_ms, world.figure_messages, world.figure_bytes);
+    // Behind the last one of each node there is nothing more.
+    let last: Vec<(usize, Key)> = (counted.iter().copied().enumerate())
+        .skip(counted.len().saturating_sub(nodes))
+        .map(|(at, key)| (at % nodes, key))
+        .collect();
+    let has_all = |(at, one): (usize, &Server<Sound>)| {
+        let has = |node: &Cluster, key| node.calls_elsewhere(key) == calls;
+        let node = one.node.as_ref();
+        node.is_some_and(|node| last.iter().all(|&(by, key)| by == at || has(node, key)))
+    };
+    while !world.servers.iter().enumerate().all(has_all) {
+        world.run_until(world.time_ms + STEP_MS)?;
+    }
+    let took_ms = world.time_ms - begin.0;
+    world.run_until(world.time_ms + 3_000)?;
+    let sent = Sent {
+        messages: world.figure_messages - begin.1,
+        bytes: world.figure_bytes - begin.2,
+    };
+    Ok((sent, took_ms))
 }
 
 /// Goes on until all nodes have the same registers; returns how long that took.
@@ -112,6 +181,7 @@ impl fmt::Display for Calm {
         write!(
             f,
             "{nodes} nodes: {:.1} hellos a second and node, {} bytes each; one act: {}, {} ms; {} acts: {}, {} ms; \
+            a view of each destination and calls on {}: {}, {} ms; one call more on each: {}, {} ms; \
             a start: {}, ready after {} ms",
             per_node(hellos.messages),
             hellos.bytes / hellos.messages.max(1),
@@ -120,6 +190,11 @@ impl fmt::Display for Calm {
             self.count,
             self.acts,
             self.acts_ms,
+            self.counted,
+            self.figures,
+            self.figures_ms,
+            self.calls,
+            self.calls_ms,
             self.join,
             self.join_ms
         )

@@ -63,6 +63,16 @@ impl Rules for EternalRow {
     }
 }
 
+/// Figures that are taken back are forgotten once the first member has heard of that.
+#[derive(Debug)]
+pub struct EarlyOblivion;
+
+impl Rules for EarlyOblivion {
+    fn all_have(reached: impl Iterator<Item = u64>) -> Option<u64> {
+        reached.max()
+    }
+}
+
 /// Registers that were sent to an earlier life are taken.
 #[derive(Debug)]
 pub struct OtherLife;

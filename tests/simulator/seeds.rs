@@ -5,7 +5,8 @@ use std::io::Write;
 use dispatcher::dispatch::cluster::state::rules::{Rules, Sound};
 use dispatcher_simulator::calm::measure;
 use dispatcher_simulator::faults::{
-    EternalCalls, EternalRow, LostTieBreak, OtherLife, OtherList, StaleNumber, StaleWord,
+    EarlyOblivion, EternalCalls, EternalRow, LostTieBreak, OtherLife, OtherList, StaleNumber,
+    StaleWord,
 };
 use dispatcher_simulator::many::{Failure, run_all};
 
@@ -107,6 +108,12 @@ fn a_register_applied_to_another_list_is_found() {
 #[test]
 fn calls_that_count_for_ever_are_found() {
     let wrong = found::<EternalCalls>();
+    assert!(wrong.contains("calls elsewhere and not"), "{wrong}");
+}
+
+#[test]
+fn figures_that_are_taken_back_and_forgotten_too_early_are_found() {
+    let wrong = found::<EarlyOblivion>();
     assert!(wrong.contains("calls elsewhere and not"), "{wrong}");
 }
 

@@ -129,6 +129,9 @@ impl<R: Rules> World<R> {
         if is_data && (has(b" e=1") || has(b"\nA ")) {
             self.data_messages += 1;
             self.data_bytes += body.len() as u64;
+        } else if is_data {
+            self.figure_messages += 1;
+            self.figure_bytes += body.len() as u64;
         }
         let sender = &self.servers[from];
         self.requests.push(Request {

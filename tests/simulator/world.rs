@@ -71,6 +71,9 @@ pub struct World<R: Rules> {
     /// Messages with registers, and their bytes.
     pub(crate) data_messages: u64,
     pub(crate) data_bytes: u64,
+    /// Messages with figures alone, and their bytes.
+    pub(crate) figure_messages: u64,
+    pub(crate) figure_bytes: u64,
     pub(crate) figures: Figures,
     /// The first thing that was wrong on the way.
     pub(crate) wrong: Option<String>,
@@ -131,6 +134,8 @@ impl<R: Rules> World<R> {
             keys: plan.keys.clone(),
             told: Vec::new(),
             data_messages: 0,
+            figure_messages: 0,
+            figure_bytes: 0,
             data_bytes: 0,
             figures: Figures::default(),
             wrong: None,

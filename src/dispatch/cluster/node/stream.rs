@@ -108,7 +108,7 @@ impl<R: Rules> Cluster<R> {
     pub(super) fn forget_what_all_have(&mut self) {
         let least = |of: fn(&Reached) -> u64| {
             let reached = self.peers.alive().map(|life| of(&life.cursor.figures));
-            reached.min().unwrap_or(u64::MAX)
+            R::all_have(reached).unwrap_or(u64::MAX)
         };
         let (views, calls) = (
             least(|reached| reached.views),

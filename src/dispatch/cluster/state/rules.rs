@@ -43,6 +43,13 @@ pub trait Rules {
         u32::try_from(left).unwrap_or(u32::MAX)
     }
 
+    /// Returns up to which change all members have what this node tells, by how far each of them has come; `None` if there
+    /// are none. What was taken back or told up to there is forgotten.
+    #[must_use]
+    fn all_have(reached: impl Iterator<Item = u64>) -> Option<u64> {
+        reached.min()
+    }
+
     /// Tells whether the word of a member is believed: only while there are fresh signs that it pings.
     #[must_use]
     fn believes(is_fresh: bool) -> bool {
