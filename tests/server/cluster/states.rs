@@ -547,7 +547,12 @@ fn states_in_the_table_are_those_of_the_cluster() {
                 (said.ok()?["KEPT"] == 2).then_some(())
             };
             wait_for("the table to have it", patience(10), kept);
-            reload(&cluster, node);
+            // That is true before it is written as well, and who reads it meanwhile may find it locked.
+            let read = || {
+                let server = cluster.server(node);
+                server.jsonrpc("dispatcher.reload", json!([])).ok()
+            };
+            wait_for("the table to be read", patience(10), read);
             assert_eq!(flags(&cluster, node, ONE), expected);
         }
     }
