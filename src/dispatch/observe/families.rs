@@ -77,6 +77,8 @@ families! {
     DestinationChanged Gauge "destination_state_change_timestamp_seconds" "When the state was last set.";
     DestinationCalls Gauge "destination_calls" "Calls that are counted at the destination.";
     DestinationCallsElsewhere Gauge "destination_calls_elsewhere" "Calls that other servers of the cluster count at the destination.";
+    DestinationPingedHere Gauge "destination_pinged_here" "1 if this server of the cluster pings the destination itself, 0 if it relies on another one.";
+    DestinationFoundElsewhere Gauge "destination_found_elsewhere" "Other servers of the cluster that ping the destination, by what they find.";
     DestinationCallsLimit Gauge "destination_calls_limit" "The most calls that the destination takes, by maxload.";
     DestinationSelections Counter "destination_selections_total" "How often it was chosen, first or by failover, with counters 2.";
     DestinationFailovers Counter "destination_failovers_total" "How often it was left for the next one, with counters 2.";

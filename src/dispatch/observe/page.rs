@@ -173,6 +173,8 @@ pub struct Row {
     pub why: String,
     /// The server that pings it for this one, or this one; `None` without a cluster.
     pub watched_by: Option<String>,
+    /// What other servers find that ping it, if it is the opposite of what this one has found.
+    pub elsewhere: Option<String>,
     /// Its calls; with those of other servers, if these are counted together.
     pub calls: u32,
     /// Its calls through this server, if calls are counted together.
@@ -282,6 +284,9 @@ impl Row {
         if let (Some(name), Some(row)) = (&self.watched_by, row.as_object_mut()) {
             row.insert("watched_by".into(), name.as_str().into());
         }
+        if let (Some(elsewhere), Some(row)) = (&self.elsewhere, row.as_object_mut()) {
+            row.insert("elsewhere".into(), elsewhere.as_str().into());
+        }
         if let (Some(calls), Some(row)) = (self.calls_here, row.as_object_mut()) {
             row.insert("calls_here".into(), calls.into());
         }
@@ -368,8 +373,10 @@ impl Data {
         }
         text.push('\n');
         let rows = self.rows.iter().map(|row| {
+            let elsewhere = row.elsewhere.as_ref();
+            let elsewhere = elsewhere.map_or(String::new(), |found| format!("; {found}"));
             format!(
-                "set {} {}: {} ({}), {}\n",
+                "set {} {}: {} ({}), {}{elsewhere}\n",
                 row.set, row.uri, row.state, row.letters, row.why
             )
         });
@@ -407,6 +414,7 @@ mod tests {
             for_s: Some(u64::MAX),
             why: text(bytes),
             watched_by: Some(text(bytes)),
+            elsewhere: None,
             calls: u32::MAX,
             calls_here: Some(u32::MAX),
             maxload: i32::MIN,
@@ -554,6 +562,9 @@ mod tests {
         let text = data.text();
         assert!(text.contains("set 1 x: 0 of 0 up"), "{text}");
         assert!(text.contains("set -1 x: inactive (IP), x\n") && text.ends_with("and 3 more\n"));
+        data.rows[0].elsewhere = Some("up on 1 other server".into());
+        let text = data.text();
+        assert!(text.contains(" (IP), x; up on 1 other server\n"), "{text}");
         data.offset = 3;
         assert!(data.text().ends_with("set -1 x: inactive (IP), x\n"));
     }

@@ -29,6 +29,13 @@ pub fn is_pinged(state: State, rules: &MarkRules) -> bool {
     }
 }
 
+/// Returns true if the state is one that the next good ping changes, though the destination is up: with
+/// `ds_probing_mode` 1, a state without [`State::PROBING`] was set, and no ping has ended since.
+#[must_use]
+pub fn awaits_ping(state: State, rules: &MarkRules) -> bool {
+    rules.probing_mode == 1 && !state.contains(State::PROBING)
+}
+
 /// The result of one ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ping {

@@ -44,7 +44,7 @@ pub struct Entry {
     pub again: bool,
     /// The calls that were counted for it when these were last looked at.
     calls: u32,
-    /// What the others know of the pings of this server.
+    /// The view that the others know of this server.
     pub told: Option<Viewed>,
 }
 

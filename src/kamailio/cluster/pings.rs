@@ -13,7 +13,7 @@ use crate::dispatch::cluster::node::pinging::Watcher;
 use crate::dispatch::cluster::node::settings::MOST_NODES;
 use crate::dispatch::cluster::state::key::Key;
 use crate::dispatch::cluster::state::pings::{Pings, Relied};
-use crate::dispatch::cluster::state::view::View;
+use crate::dispatch::cluster::state::view::{FoundElsewhere, View};
 use crate::dispatch::state::probe::is_pinged;
 use crate::dispatch::state::transition::{MarkRules, State};
 use crate::kamailio::config::cfg;
@@ -24,7 +24,7 @@ use crate::kamailio::server::time::now_ms;
 use crate::shm::cluster::inbox::{Command, Received};
 use crate::shm::cluster::memory::ClusterMemory;
 use crate::shm::dest::destination::Dest;
-use crate::shm::dest::ping_word::WatchedBy;
+use crate::shm::dest::ping_word::{PingWord, WatchedBy};
 use crate::shm::dest::probing::Health;
 use crate::shm::dest::record::DestRecord;
 
@@ -76,8 +76,9 @@ impl Pinging {
     }
 }
 
-/// Tells the process that pings who watches a destination for this server. Returns true if it is to be pinged at once.
-pub fn set_watcher(dest: &Dest, watcher: Option<&Watcher>) -> bool {
+/// Tells the process that pings who watches a destination for this server, and whoever asks what others find. Returns true
+/// if it is to be pinged at once.
+pub fn set_watcher(dest: &Dest, watcher: Option<&Watcher>, found: FoundElsewhere) -> bool {
     let Some(word) = dest.record().ping_word() else {
         return false;
     };
@@ -87,7 +88,7 @@ pub fn set_watcher(dest: &Dest, watcher: Option<&Watcher>) -> bool {
         let phase_ms = watcher.view.phase_ms;
         Some(WatchedBy { peer, phase_ms })
     });
-    word.set_watcher(by, watcher.map_or(0, Watcher::row))
+    word.set_watcher(by, watcher.map_or(0, Watcher::row), found)
 }
 
 /// Tells the process that pings how long the word of each member is believed.
@@ -108,11 +109,20 @@ pub fn show_relied(module: &Module, memory: &ClusterMemory<ShmArena>, cluster: &
     }
 }
 
+/// A destination on one server, as the process of the cluster knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnServer {
+    /// The name of the server.
+    pub name: String,
+    /// The calls that it counts there.
+    pub calls: u32,
+    /// Its view, if it pings the destination.
+    pub view: Option<Viewed>,
+}
+
 /// The view of a destination that a server has which pings it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Viewed {
-    /// The name of the server.
-    pub node: String,
     /// The state there.
     pub state: State,
     /// Failures in a row there.
@@ -123,55 +133,71 @@ pub struct Viewed {
 
 const SEPARATOR: char = '\t';
 
-impl Viewed {
-    fn of(node: &str, view: View, watches: bool) -> Self {
-        Viewed {
-            node: node.to_owned(),
-            state: State(view.bits),
-            failures: view.failures,
-            watches,
+impl OnServer {
+    fn new(name: &str) -> Self {
+        OnServer {
+            name: name.to_owned(),
+            calls: 0,
+            view: None,
         }
     }
 
     fn write(&self, ticket: u64) -> String {
-        let (bits, watches) = (self.state.bits(), u8::from(self.watches));
-        let fields = [
-            ticket.to_string(),
-            self.node.clone(),
-            bits.to_string(),
-            self.failures.to_string(),
-            watches.to_string(),
-        ];
-        fields.join(&SEPARATOR.to_string())
+        let (name, calls) = (&self.name, self.calls);
+        let first = format!("{ticket}{SEPARATOR}{name}{SEPARATOR}{calls}");
+        let Some(view) = &self.view else { return first };
+        let (bits, failures, watches) = (view.state.bits(), view.failures, u8::from(view.watches));
+        format!("{first}{SEPARATOR}{bits}{SEPARATOR}{failures}{SEPARATOR}{watches}")
     }
 
-    fn read(text: &str) -> Option<(u64, Self)> {
-        let mut fields = text.split(SEPARATOR);
+    fn read(text: &str) -> Option<Self> {
+        let mut fields = text.split(SEPARATOR).skip(1);
         let mut field = || fields.next();
-        let ticket = field()?.parse().ok()?;
-        let viewed = Viewed {
-            node: field()?.to_owned(),
-            state: State(field()?.parse().ok()?),
-            failures: field()?.parse().ok()?,
-            watches: field()? == "1",
+        let (name, calls) = (field()?.to_owned(), field()?.parse().ok()?);
+        let mut view = || {
+            Some(Viewed {
+                state: State(field()?.parse().ok()?),
+                failures: field()?.parse().ok()?,
+                watches: field()? == "1",
+            })
         };
-        Some((ticket, viewed))
+        let view = view();
+        Some(OnServer { name, calls, view })
     }
 }
 
-/// Answers who pings a destination, each with its view. The first row only says for whom the answer is.
+/// Answers what each server counts and finds of a destination, this one first. The first row only says for whom the answer
+/// is.
 pub fn answer(memory: &ClusterMemory<ShmArena>, cluster: &Cluster, ticket: u64, key: Key) {
     let watcher = cluster
         .watcher(key)
         .filter(|watcher| watcher.view.is_good());
-    let own = cluster.own_view(key);
-    let own = own.map(|view| Viewed::of(&cluster.settings().node, view, watcher.is_none()));
-    let others = cluster.views_of(key).map(|(peer, name, view)| {
+    let viewed = |view: View, watches| Viewed {
+        state: State(view.bits),
+        failures: view.failures,
+        watches,
+    };
+    let mut all = vec![OnServer {
+        calls: cluster.own_calls(key),
+        view: (cluster.own_view(key)).map(|view| viewed(view, watcher.is_none())),
+        ..OnServer::new(&cluster.settings().node)
+    }];
+    all.extend(cluster.views_of(key).map(|(peer, name, view)| {
         let watches = watcher.is_some_and(|watcher| watcher.peer == peer);
-        Viewed::of(name, view, watches)
-    });
-    let rows = own.into_iter().chain(others);
-    let rows = rows.map(|viewed| viewed.write(ticket));
+        OnServer {
+            view: Some(viewed(view, watches)),
+            ..OnServer::new(name)
+        }
+    }));
+    for (name, calls) in cluster.calls_by_node(key) {
+        if let Some(one) = all.iter_mut().find(|one| one.name == name) {
+            one.calls = one.calls.saturating_add(calls);
+        } else {
+            let new = OnServer::new(name);
+            all.push(OnServer { calls, ..new });
+        }
+    }
+    let rows = all.iter().map(|one| one.write(ticket));
     let rows: Vec<String> = core::iter::once(ticket.to_string()).chain(rows).collect();
     memory.views.show(ticket, &rows);
 }
@@ -179,8 +205,8 @@ pub fn answer(memory: &ClusterMemory<ShmArena>, cluster: &Cluster, ticket: u64, 
 /// How long an answer of the process of the cluster is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Returns who pings a destination, each with its view; `None` if the process of the cluster does not answer.
-pub fn views(module: &Module, key: Key) -> Option<Vec<Viewed>> {
+/// Returns what each server counts and finds of a destination; `None` if the process of the cluster does not answer.
+pub fn on_servers(module: &Module, key: Key) -> Option<Vec<OnServer>> {
     let memory = module.cluster.as_ref()?;
     let end = Instant::now() + PATIENCE;
     loop {
@@ -194,8 +220,8 @@ pub fn views(module: &Module, key: Key) -> Option<Vec<Viewed>> {
             let rows = memory.views.rows();
             let answered = rows.first().and_then(|first| first.parse().ok());
             if answered == Some(ticket) {
-                let viewed = rows.iter().filter_map(|row| Viewed::read(row));
-                return Some(viewed.map(|(_, viewed)| viewed).collect());
+                let servers = rows.iter().skip(1);
+                return Some(servers.filter_map(|row| OnServer::read(row)).collect());
             }
             if Instant::now() >= end {
                 return None;
@@ -205,7 +231,7 @@ pub fn views(module: &Module, key: Key) -> Option<Vec<Viewed>> {
     }
 }
 
-/// Who pings which destination, by name. The names are read when one is first asked for, and not again.
+/// The names of those that ping destinations. They are read when one is first asked for, and not again.
 pub struct Watchers<'m> {
     module: &'m Module,
     names: OnceCell<HashMap<usize, String>>,
@@ -216,6 +242,12 @@ impl<'m> Watchers<'m> {
     pub fn now(module: &'m Module) -> Option<Self> {
         let names = OnceCell::new();
         (module.settings.tells_pings()).then_some(Watchers { module, names })
+    }
+
+    /// Returns how many other servers that ping a destination find it up, and how many down.
+    pub fn found_elsewhere(dest: &Dest) -> FoundElsewhere {
+        let word = dest.record().ping_word();
+        word.map(PingWord::found_elsewhere).unwrap_or_default()
     }
 
     /// Returns the name of the server on which this one relies for a destination, or of this server if it pings it.
@@ -246,16 +278,22 @@ mod tests {
     use crate::shm::cluster::board::MOST_TEXT;
 
     #[test]
-    fn a_view_is_read_as_it_was_written() {
+    fn a_row_is_read_as_it_was_written() {
         let viewed = Viewed {
-            node: "n".repeat(64),
             state: State(u32::MAX),
             failures: u32::MAX,
             watches: true,
         };
-        let text = viewed.write(u64::MAX);
-        assert!(text.len() <= MOST_TEXT);
-        assert_eq!(Viewed::read(&text), Some((u64::MAX, viewed)));
-        assert_eq!(Viewed::read("7"), None);
+        for view in [Some(viewed), None] {
+            let row = OnServer {
+                name: "n".repeat(64),
+                calls: u32::MAX,
+                view,
+            };
+            let text = row.write(u64::MAX);
+            assert!(text.len() <= MOST_TEXT);
+            assert_eq!(OnServer::read(&text), Some(row));
+        }
+        assert_eq!(OnServer::read("7"), None);
     }
 }

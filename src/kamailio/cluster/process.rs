@@ -226,6 +226,8 @@ impl Node {
             }
             Action::NodeDown { name, uri } => {
                 log_info!("cluster: {name} is down");
+                // Its views count no more.
+                states::look_at_watchers();
                 tell(memory, Flip::Down, name, uri);
             }
             Action::Reload { request, name } => {

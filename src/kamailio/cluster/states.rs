@@ -264,9 +264,6 @@ impl States {
 
     /// Tells the process that pings who watches destinations for this server, where that may have changed.
     fn set_watchers(&mut self, module: &Module, cluster: &Cluster) {
-        if !module.settings.shares_pings() {
-            self.viewed.clear();
-        }
         if !self.all_viewed && self.viewed.is_empty() {
             return;
         }
@@ -277,21 +274,27 @@ impl States {
             return;
         }
         let mut viewed = core::mem::take(&mut self.viewed);
+        let shares = module.settings.shares_pings();
         let mut look = false;
         if core::mem::take(&mut self.all_viewed) {
-            let watchers = if module.settings.shares_pings() {
+            let watchers = if shares {
                 cluster.watchers()
             } else {
                 HashMap::new()
             };
-            let set = |key, dest: &Dest| look |= set_watcher(dest, watchers.get(&key));
+            let found = cluster.all_found_elsewhere();
+            let set = |key, dest: &Dest| {
+                let found = found.get(&key).copied().unwrap_or_default();
+                look |= set_watcher(dest, watchers.get(&key), found);
+            };
             self.lists.each(&pinned, set);
         } else {
             viewed.sort_unstable();
             viewed.dedup();
             for key in viewed {
                 if let Some((_, dest)) = self.lists.find(&pinned, key) {
-                    look |= set_watcher(dest, cluster.watcher(key).as_ref());
+                    let watcher = cluster.watcher(key).filter(|_| shares);
+                    look |= set_watcher(dest, watcher.as_ref(), cluster.found_elsewhere(key));
                 }
             }
         }

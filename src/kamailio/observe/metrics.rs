@@ -8,11 +8,13 @@ use std::collections::HashMap;
 use super::counting::group;
 use super::http::{Reply, Request};
 use crate::dispatch::admission::refusal::Refusal;
+use crate::dispatch::cluster::state::view::FoundElsewhere;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::observe::exposition::{CONTENT_TYPE, Page, add_label};
 use crate::dispatch::observe::families::{FAMILIES, Id};
 use crate::dispatch::observe::filter::{Filter, Wanted, Wrong};
 use crate::dispatch::observe::shown::{Shown, Tally};
+use crate::kamailio::cluster::pings::Watchers;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::list_params::Keep;
 use crate::kamailio::config::names;
@@ -434,6 +436,22 @@ fn of_destinations(add: &mut Adder<'_>, module: &Module, rows: &[Row<'_>]) {
             (last.round_trip_us != 0).then_some((labels, trip))
         });
         add.all(Id::RoundTrip, trips);
+    }
+    if settings.tells_pings() {
+        let pinged = all().filter_map(|(labels, row)| {
+            let word = row.dest.record().ping_word()?;
+            Some((labels, u32::from(word.is_pinged())))
+        });
+        add.all(Id::DestinationPingedHere, pinged);
+        let found = all().flat_map(|(labels, row)| {
+            let FoundElsewhere { up, down } = Watchers::found_elsewhere(row.dest);
+            [("up", up), ("down", down)].map(|(found, servers)| {
+                let mut labels = labels.to_owned();
+                add_label(&mut labels, "found", found.as_bytes());
+                (labels, u32::from(servers))
+            })
+        });
+        add.all(Id::DestinationFoundElsewhere, found);
     }
     if settings.latency.is_some() {
         let latencies = all().filter_map(|(labels, row)| {

@@ -7,12 +7,19 @@ use core::sync::atomic::Ordering::SeqCst;
 
 use crate::dispatch::cluster::node::pinging::spared_until;
 use crate::dispatch::cluster::state::rules::Sound;
+use crate::dispatch::state::probe::awaits_ping;
+use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::group;
 use crate::shm::dest::record::DestRecord;
 
 /// Returns when to look again at a destination whose ping is due, if that ping is spared; `None` if it is to be sent.
+///
+/// The first ping after a state was set is always sent where it adds the letter `P`, so that all servers show the same.
 pub fn until(module: &Module, record: &DestRecord, now_ms: u64) -> Option<u64> {
+    if awaits_ping(record.state(), &cfg::mark_rules(module)) {
+        return None;
+    }
     let watcher = record.ping_word()?.watcher()?;
     let relied = module.cluster.as_ref()?.relied.get(watcher.peer.into());
     let until = spared_until::<Sound>(record.status(), &relied, watcher.phase_ms, now_ms)?;

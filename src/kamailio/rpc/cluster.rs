@@ -135,25 +135,41 @@ impl Decided {
             node.add(c"OWN", own)?;
         }
         self.show_register(module, names, node)?;
-        self.show_views(module, node)
+        self.show_servers(module, node)
     }
 
-    /// Adds who pings the destination, and what each of these has found.
-    fn show_views(&self, module: &Module, node: &RpcNode<'_>) -> Result<(), Full> {
-        if !module.settings.tells_pings() {
+    /// Adds who pings the destination, what each of these has found, and how many calls each server counts.
+    fn show_servers(&self, module: &Module, node: &RpcNode<'_>) -> Result<(), Full> {
+        let tells_pings = module.settings.tells_pings();
+        if tells_pings {
+            node.add(c"WATCHED_BY", self.watcher.as_ref())?;
+        }
+        if !tells_pings && self.calls.is_none() {
             return Ok(());
         }
-        node.add(c"WATCHED_BY", self.watcher.as_ref())?;
-        let Some(views) = pings::views(module, self.key) else {
+        let Some(servers) = pings::on_servers(module, self.key) else {
             return Ok(());
         };
-        let array = node.add_array(c"VIEWS")?;
-        for view in views {
-            let node = array.add_struct(c"VIEW")?;
-            node.add(c"NODE", &view.node)?;
-            node.add(c"FLAGS", &view.state.letters(module.settings.compat))?;
-            node.add(c"FAILURES", view.failures)?;
-            node.add(c"WATCHES", i32::from(view.watches))?;
+        if tells_pings {
+            let array = node.add_array(c"VIEWS")?;
+            let pinging = servers
+                .iter()
+                .filter_map(|one| Some((&one.name, one.view.as_ref()?)));
+            for (name, view) in pinging {
+                let node = array.add_struct(c"VIEW")?;
+                node.add(c"NODE", name)?;
+                node.add(c"FLAGS", &view.state.letters(module.settings.compat))?;
+                node.add(c"FAILURES", view.failures)?;
+                node.add(c"WATCHES", i32::from(view.watches))?;
+            }
+        }
+        if self.calls.is_some() {
+            let array = node.add_array(c"CALLS_BY")?;
+            for one in servers.iter().filter(|one| one.calls > 0) {
+                let node = array.add_struct(c"SERVER")?;
+                node.add(c"NODE", &one.name)?;
+                node.add(c"CALLS", one.calls)?;
+            }
         }
         Ok(())
     }

@@ -140,7 +140,7 @@ fn list_dest(
         let node = node.add_struct(c"PING")?;
         ping::health(&node, module, dest)?;
         if let Some(watchers) = &Watchers::now(module) {
-            node.add(c"WATCHED_BY", watchers.of(dest).as_ref())?;
+            ping::watched(&node, watchers, dest)?;
         }
     }
     if detail == Detail::Full {

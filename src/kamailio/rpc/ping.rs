@@ -118,7 +118,10 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
             node.add(c"WHY", &why(module, &nodes, dest))?;
             health(&node, module, dest)?;
             if let Some(watchers) = &watchers {
-                node.add(c"WATCHED_BY", watchers.of(dest).as_ref())?;
+                watched(&node, watchers, dest)?;
+            }
+            if module.calls.is_some() {
+                calls(&node, module, dest)?;
             }
             ping_counts(&node, dest)?;
             selection_counts(&node, dest)?;
@@ -159,6 +162,26 @@ pub fn health(node: &RpcNode<'_>, module: &Module, dest: &Dest) -> Result<(), Fu
     let next = next.filter(|_| is_pinged_now(module, dest));
     let next = next.map(|due| due.saturating_sub(now_ms));
     node.add(c"NEXT_IN_MS", next)
+}
+
+/// Adds who pings a destination, and what the other servers find that ping it.
+///
+/// # Errors
+/// [`Full`].
+pub fn watched(node: &RpcNode<'_>, watchers: &Watchers<'_>, dest: &Dest) -> Result<(), Full> {
+    let found = Watchers::found_elsewhere(dest);
+    node.add(c"WATCHED_BY", watchers.of(dest).as_ref())?;
+    node.add(c"UP_ELSEWHERE", u32::from(found.up))?;
+    node.add(c"DOWN_ELSEWHERE", u32::from(found.down))
+}
+
+/// Adds the calls of a destination, and those of this server where all servers count together.
+fn calls(node: &RpcNode<'_>, module: &Module, dest: &Dest) -> Result<(), Full> {
+    node.add(c"CALLS", dest.record().whole_load())?;
+    if module.settings.shares_load() {
+        node.add(c"OWN", dest.record().load())?;
+    }
+    Ok(())
 }
 
 /// Adds what the requests to a destination have said of it, if they are watched.

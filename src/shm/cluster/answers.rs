@@ -1,4 +1,4 @@
-//! What comes of a reload of all servers, for the process that waits for it.
+//! The outcome of a reload of all servers, for the process that waits for it.
 
 use crate::dispatch::cluster::node::action::{Answer, Told};
 use crate::shm::memory::arena::ShmSafe;

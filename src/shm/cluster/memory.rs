@@ -13,13 +13,13 @@ pub struct ClusterMemory<A: Arena> {
     pub inbox: Inbox<A>,
     /// The members, as the process knows them.
     pub board: Board,
-    /// Who pings the destination that somebody has asked for, by the ticket of that question.
+    /// The servers with their views and calls of the destination that somebody has asked for, by the ticket of that question.
     pub views: Board,
     /// The members on whose word this server relies.
     pub relied: Members,
     /// Members that came and went.
     pub news: News<A>,
-    /// What comes of a reload of all servers.
+    /// The outcome of a reload of all servers.
     pub answers: Answers<A>,
     arena: A,
 }

@@ -1,4 +1,4 @@
-//! What the process that speaks with the other servers of the cluster shares with the rest of the server.
+//! Memory that the process which speaks with the other servers of the cluster shares with the rest of the server.
 //!
 //! That process alone has the state of the cluster, in its own heap. So nothing here is locked: others leave what came
 //! for it in a queue, and read what it shows.

@@ -4,7 +4,7 @@
 //! word stands alone: who reads one of before pings once too often, or a little later.
 
 use crate::dispatch::cluster::node::pinging::Doubt;
-use crate::dispatch::cluster::state::view::is_good;
+use crate::dispatch::cluster::state::view::{FoundElsewhere, is_good};
 use crate::dispatch::state::transition::State;
 use crate::shm::memory::arena::ShmSafe;
 use crate::shm::memory::atomic::{AtomicU64, Ordering::SeqCst};
@@ -16,7 +16,8 @@ const PINGED: u64 = 1 << 63;
 pub struct PingWord {
     /// What the last ping of this server found; 0 if it pings it no longer.
     own: AtomicU64,
-    /// The place of the member that watches it, plus 1, and above that when in its interval it pings; 0 for nobody.
+    /// The place of the member that watches it, plus 1, or 0 for nobody; above that, each in a byte, how many others find it
+    /// up and how many down; and in the upper half when in its interval the one that watches it pings.
     watcher: AtomicU64,
     /// A [`Doubt`].
     doubt: AtomicU64,
@@ -64,18 +65,25 @@ impl PingWord {
         })
     }
 
+    /// Returns how many other members that ping it find it up, and how many down.
+    pub fn found_elsewhere(&self) -> FoundElsewhere {
+        let [_, up, down, ..] = self.watcher.load(SeqCst).to_le_bytes();
+        FoundElsewhere { up, down }
+    }
+
     /// Returns what follows from the word of the one that watches it, if that is bad.
     pub fn doubt(&self) -> Doubt {
         Doubt::from_bits(self.doubt.load(SeqCst))
     }
 
-    /// Says who watches it, and the failures in a row there. Returns true if that makes a ping due at once. For the process
-    /// of the cluster.
-    pub fn set_watcher(&self, watcher: Option<WatchedBy>, row: u32) -> bool {
-        let word = watcher.map_or(0, |WatchedBy { peer, phase_ms }| {
-            u64::from(phase_ms) << 32 | (u64::from(peer) + 1)
-        });
-        self.watcher.store(word, SeqCst);
+    /// Says who watches it, the failures in a row there, and what all others find. Returns true if that makes a ping due at
+    /// once. For the process of the cluster.
+    pub fn set_watcher(&self, watcher: Option<WatchedBy>, row: u32, found: FoundElsewhere) -> bool {
+        let (place, phase_ms) =
+            watcher.map_or((0, 0), |by| (by.peer.saturating_add(1), by.phase_ms));
+        let [a, b, c, d] = phase_ms.to_le_bytes();
+        let word = [place, found.up, found.down, 0, a, b, c, d];
+        self.watcher.store(u64::from_le_bytes(word), SeqCst);
         let before = self.change_doubt(|doubt| doubt.told(row));
         !before.is_due() && before.told(row).is_due()
     }
@@ -122,16 +130,18 @@ mod tests {
             peer: 127,
             phase_ms: u32::MAX,
         });
-        assert!(!word.set_watcher(watcher, 0));
+        let found = FoundElsewhere { up: 127, down: 3 };
+        assert!(!word.set_watcher(watcher, 0, found));
         assert_eq!(word.watcher(), watcher);
+        assert_eq!(word.found_elsewhere(), found);
         // Only the first bad word of a row makes a ping due, and the one that it is down.
-        assert!(word.set_watcher(watcher, 1) && !word.set_watcher(watcher, 2));
+        assert!(word.set_watcher(watcher, 1, found) && !word.set_watcher(watcher, 2, found));
         assert!(word.take_look(active, 0) && !word.take_look(active, 0));
-        assert!(word.set_watcher(watcher, u32::MAX) && word.take_look(active, 0));
+        assert!(word.set_watcher(watcher, u32::MAX, found) && word.take_look(active, 0));
         assert!(word.found(active, 0), "it was left before");
         let expected = Doubt::default().told(u32::MAX).seen().found_good();
         assert_eq!(word.doubt(), expected);
-        assert!(!word.set_watcher(None, 0) && word.set_watcher(watcher, u32::MAX));
+        assert!(!word.set_watcher(None, 0, found) && word.set_watcher(watcher, u32::MAX, found));
         assert_eq!(size_of_val(word), 24, "as doc/guide/size.md says");
         drop(record);
         assert_eq!(heap.taken(), 0);

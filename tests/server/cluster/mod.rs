@@ -1,5 +1,6 @@
 //! Several servers as one.
 
 mod bus;
+mod pings;
 mod reload;
 mod states;

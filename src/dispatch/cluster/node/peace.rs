@@ -1,4 +1,4 @@
-//! Where nothing is sent for a while, because sending there takes long or fails.
+//! A list of the places to which nothing is sent for a while, because sending there takes long or fails.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Who pings for whom: whose good word spares this node a ping.
+//! The rule by which the good word of another node spares this one a ping.
 //!
 //! A node believes another one's good word, and looks itself before it believes a bad one. So nothing has to be agreed on.
 
@@ -12,7 +12,7 @@ use crate::dispatch::balance::cost::mix;
 use crate::dispatch::cluster::state::key::{Key, NodeHash};
 use crate::dispatch::cluster::state::pings::{Pings, Relied, Told};
 use crate::dispatch::cluster::state::rules::Rules;
-use crate::dispatch::cluster::state::view::{View, is_good};
+use crate::dispatch::cluster::state::view::{FoundElsewhere, View, is_good};
 use crate::dispatch::state::transition::State;
 
 /// How much later than it should have come a ping of another node is missed: what a message and a busy process take.
@@ -227,6 +227,25 @@ impl<R: Rules> Cluster<R> {
             let life = peer.alive()?;
             Some((id, life.name.as_str(), *life.views.get(&key)?))
         })
+    }
+
+    /// Returns how many other members that ping a destination find it up, and how many down.
+    #[must_use]
+    pub fn found_elsewhere(&self, key: Key) -> FoundElsewhere {
+        let mut found = FoundElsewhere::default();
+        self.views_of(key)
+            .for_each(|(_, _, view)| found.count(view));
+        found
+    }
+
+    /// Returns that of all destinations that other members ping.
+    #[must_use]
+    pub fn all_found_elsewhere(&self) -> HashMap<Key, FoundElsewhere> {
+        let mut found: HashMap<Key, FoundElsewhere> = HashMap::new();
+        for (&key, &view) in self.peers.alive().flat_map(|life| &life.views) {
+            found.entry(key).or_default().count(view);
+        }
+        found
     }
 
     /// Looks whose word is believed now, and says so if that has changed.

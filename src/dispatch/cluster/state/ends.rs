@@ -13,7 +13,7 @@ pub const MOST_WAITING: usize = 10_000;
 /// The word of a line for an empty text. No tag has this byte.
 pub const EMPTY: &str = "/";
 
-/// What has become of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is over: BYE.
@@ -30,7 +30,7 @@ pub enum Fate {
 /// no harm if it is told again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallEnd {
-    /// What has become of the call.
+    /// The outcome of the call.
     pub fate: Fate,
     /// The words of its line: Call-ID, tag in From, tag in To.
     words: String,

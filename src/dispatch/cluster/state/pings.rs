@@ -12,7 +12,7 @@ pub struct Pings {
     pub interval_ms: u64,
 }
 
-/// What a hello says of its sender's pings.
+/// The words of a hello on its sender's pings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// By the sender's steady clock: up to then it has pinged all that was due, and the receiver has all that it found.
@@ -28,7 +28,7 @@ pub struct Heard {
     least_ms: [i64; 2],
     /// Since when this window is.
     since_ms: u64,
-    /// What the last hello said.
+    /// The words of the last hello.
     pub last: Told,
 }
 

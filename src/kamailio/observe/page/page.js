@@ -138,7 +138,7 @@ const COLUMNS = [
 	{ name: "Set", sort: "set", cell: (row) => [`${row.set}`, row.set_name && make("small", "", ` ${row.set_name}`)] },
 	{ name: "State", sort: "state", cell: (row) => [mark(row.state, WORDS[row.state], row.letters)] },
 	{ name: "For", sort: "for", number: true, cell: (row) => [row.for_s === null ? "" : age(row.for_s)] },
-	{ name: "Why", className: "why", cell: (row) => [row.why, row.watched_by ? make("small", "", ` pinged by ${row.watched_by}`) : ""] },
+	{ name: "Why", className: "why", cell: (row) => [row.why, row.elsewhere ? make("strong", "", ` ${row.elsewhere}`) : "", row.watched_by ? make("small", "", ` pinged by ${row.watched_by}`) : ""] },
 	{ name: "Calls", sort: "-calls", number: true, has: "calls", cell: (row) => [number(row.calls), row.maxload > 0 ? make("small", "", ` / ${number(row.maxload)}`) : "", row.calls_here === undefined ? "" : make("small", "", ` (${number(row.calls_here)} here)`)] },
 	{ name: "Selections", sort: "-selections", number: true, has: "counters", cell: (row) => {
 		const now = rate(row.key);

@@ -195,6 +195,7 @@ fn row(module: &Module, nodes: &Names<'_>, watchers: Option<&Watchers<'_>>, dest
         for_s: since_ms.map(|since| now_ms().saturating_sub(since) / 1_000),
         why: reason(module, nodes, dest),
         watched_by: watchers.and_then(|watchers| watchers.of(dest)),
+        elsewhere: watchers.and_then(|_| Watchers::found_elsewhere(dest).difference(state)),
         calls: record.whole_load(),
         calls_here: module.settings.shares_load().then(|| record.load()),
         maxload: dest.maxload,
