@@ -73,6 +73,25 @@ fn states_survive_a_restart() {
     );
 }
 
+/// The process that writes the file sees a change 0.2 seconds later, and dies first.
+#[test]
+fn a_state_that_is_set_just_before_the_end_is_kept() {
+    let dir = TempDir::new();
+    let file = dir.path().join("states");
+    let gone = "9 0 4 sip:127.0.0.1:7009";
+    fs::write(&file, format!("{gone}\n")).unwrap();
+    for (state, shown) in [("d", "DX"), ("drain", "RX"), ("a", "AX"), ("i", "IX")] {
+        let server = Kamailio::start(Module::Rust, config(&file));
+        set(&server, state, 7001);
+        server.stop();
+        let server = Kamailio::start(Module::Rust, config(&file));
+        assert_eq!(flags(&server, 7001), shown);
+        server.stop();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(gone), "{text}");
+    }
+}
+
 #[test]
 fn a_killed_server_has_lost_nothing_that_is_older_than_a_second() {
     let dir = TempDir::new();

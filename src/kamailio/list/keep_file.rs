@@ -300,6 +300,31 @@ pub fn restore(module: &Module, path: &[u8], feed: &mut Feed<'_>) -> KeptFile {
     file
 }
 
+/// Returns the file as it stands, for the last write of a server whose other processes are dead; `None` if it was not read
+/// in full, so that only an operator may replace it.
+#[must_use]
+pub fn as_it_stands(module: &Module, path: &[u8]) -> Option<KeptFile> {
+    plain_file::require_safe(path_of(path)).ok()?;
+    let mut file = KeptFile::default();
+    match read(path) {
+        Ok((kept, true)) => {
+            // The lines of listed destinations are older than their states.
+            let pinned = module.pin();
+            let is_listed = |kept: &KeptState| {
+                pinned
+                    .view(kept.set)
+                    .is_some_and(|view| dest_of(view, kept).is_some())
+            };
+            file.left_out = kept.states;
+            file.left_out.retain(|kept| !is_listed(kept));
+            file.registers = kept.registers.into_iter().collect();
+            Some(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(file),
+        _ => None,
+    }
+}
+
 /// Reads the file's lines, and says if these are all; those that cannot be read are logged.
 ///
 /// # Errors

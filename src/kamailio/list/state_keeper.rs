@@ -33,6 +33,8 @@ struct Keeper {
     pace: Pace<(u32, u32, u64)>,
     /// The file, as the process that forked this one has found it.
     file: KeptFile,
+    /// True if the destinations have got the states of the file.
+    has_restored: bool,
     /// Flags that rows of the table still have to get back.
     owed: Vec<WriteBack>,
 }
@@ -69,11 +71,28 @@ pub fn restore(module: &Module, feed: &mut Feed<'_>) {
     if let Keep::File(path) = &module.settings.keep {
         KEEPER.with_borrow_mut(|keeper| {
             keeper.file = keep_file::restore(module, path, feed);
+            keeper.has_restored = true;
             registers = keeper.file.registers();
         });
     }
     if module.settings.shares_states() {
         states::begin(module, registers, feed);
+    }
+}
+
+/// Writes the file once more when the server ends: its writer is dead, and may not have seen the last changes.
+pub fn keep_last(module: &Module) {
+    let Keep::File(path) = &module.settings.keep else {
+        return;
+    };
+    // Before that, the states are those of the list.
+    if !KEEPER.with_borrow(|keeper| keeper.has_restored) {
+        return;
+    }
+    if let Some(mut file) = keep_file::as_it_stands(module, path) {
+        if let Err(why) = file.keep(module, path) {
+            not_kept(module, &why);
+        }
     }
 }
 

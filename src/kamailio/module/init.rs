@@ -256,6 +256,7 @@ fn warn_of_held(module: &Module) {
 pub extern "C" fn dsr_destroy() {
     guard(|| {
         let Some(module) = Module::get() else { return };
+        state_keeper::keep_last(module);
         watch::end();
         if let Some(calls) = &module.calls {
             // SAFETY: no process is left that uses it: the server destroys its modules when its children are
