@@ -24,6 +24,8 @@ pub enum Setting {
     OnDemand,
     /// `flags` 2, `xavp_ctx_mode` 1 and a table of calls.
     CallLoad,
+    /// As [`Setting::CallLoad`] in a cluster, whose servers count calls together. The other server is away.
+    SharedLoad,
     /// As [`Setting::Bare`] with a name server of the bench.
     Names,
     /// As [`Setting::Names`]; names are asked for in each call, of the server's cache.
@@ -82,12 +84,13 @@ pub const CALLS: u64 = 10_000;
 
 impl Setting {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Bare,
         Self::Default,
         Self::Failover,
         Self::OnDemand,
         Self::CallLoad,
+        Self::SharedLoad,
         Self::Names,
         Self::NamesAsked,
         Self::NamesKept,
@@ -448,17 +451,26 @@ fn algorithms() -> Vec<Case> {
             "alg 8, only the last is usable",
             r#"ds_select_dst("1", "8");"#,
         ),
-        Case {
-            method: "INVITE",
-            ..call(
-                "alg10",
-                "alg 10, limit 1, and ds_load_unset()",
-                r#"ds_select_dst("1", "10", "1"); ds_load_unset(); $xavp(_dsdst_[*]) = $null;"#,
-            )
-        }
-        .setting(Setting::CallLoad)
-        .list(List::Ids),
+        by_load("alg10", "alg 10, limit 1, and ds_load_unset()").setting(Setting::CallLoad),
+        by_load(
+            "alg10cluster",
+            "alg 10, limit 1, and ds_load_unset(), calls counted with other servers",
+        )
+        .setting(Setting::SharedLoad),
     ]
+}
+
+/// A call that algorithm 10 counts, and that ends.
+fn by_load(name: &'static str, text: &'static str) -> Case {
+    Case {
+        method: "INVITE",
+        ..call(
+            name,
+            text,
+            r#"ds_select_dst("1", "10", "1"); ds_load_unset(); $xavp(_dsdst_[*]) = $null;"#,
+        )
+    }
+    .list(List::Ids)
 }
 
 /// Sizes of lists of the features that ask destinations.

@@ -72,11 +72,11 @@ impl<'a> Counter<'a> {
         let floor = Floor::new();
         let flags = matches!(
             setting,
-            Setting::Failover | Setting::OnDemand | Setting::CallLoad
+            Setting::Failover | Setting::OnDemand | Setting::CallLoad | Setting::SharedLoad
         );
         let bare = matches!(
             setting,
-            Setting::Bare | Setting::CallLoad | Setting::With(_)
+            Setting::Bare | Setting::CallLoad | Setting::SharedLoad | Setting::With(_)
         );
         let mut config = floor
             .config(ROUTES)
@@ -92,8 +92,17 @@ impl<'a> Counter<'a> {
         if setting == Setting::OnDemand {
             config = config.param("xavp_dst_mode", 65_536);
         }
-        if setting == Setting::CallLoad {
+        if matches!(setting, Setting::CallLoad | Setting::SharedLoad) {
             config = config.param("ds_hash_size", 16);
+        }
+        if (setting, module) == (Setting::SharedLoad, Module::Rust) {
+            config = config
+                .load("tm.so")
+                .load("dmq.so")
+                .modparam("dmq", "server_address", "sip:127.0.0.1:{{PORT}}")
+                .param("enable_dmq", 1)
+                .param("ds_dmq_node", "lb1")
+                .param("ds_dmq_peer", "sip:127.0.0.1:9");
         }
         if let (Setting::With(added), Module::Rust) = (setting, module) {
             let added = ADDED.get(added).copied().unwrap_or_default();
