@@ -6,32 +6,35 @@ use crate::dispatch::select::algorithm::Choice;
 /// The most seconds of a slow start.
 pub const MOST_S: u32 = 3_600;
 
+/// The whole, of which parts are thousandths.
+pub const WHOLE: u64 = 1_000;
+
 /// The least part, in thousandths.
 const LEAST: u64 = 100;
 
 /// Returns the part of its turns that a destination gets so long after its return, in thousandths.
 #[must_use]
 pub fn part(elapsed_ms: u64, ramp_ms: u64) -> u64 {
-    let part = elapsed_ms.saturating_mul(1_000) / ramp_ms.max(1);
-    part.clamp(LEAST, 1_000)
+    let part = elapsed_ms.saturating_mul(WHOLE) / ramp_ms.max(1);
+    part.clamp(LEAST, WHOLE)
 }
 
 /// Returns true if the destination with this identity takes a key at this part. A key that it takes once stays there.
 #[must_use]
 pub fn takes_key(key: u64, identity: u64, part: u64) -> bool {
-    (mix(key ^ identity) >> 32) * 1_000 < part << 32
+    (mix(key ^ identity) >> 32) * WHOLE < part << 32
 }
 
-/// Returns true if this turn, of a number that grows by one, is taken at this part. Turns that are taken are evenly
-/// spread.
+/// Returns true if this turn, of a number that grows by one, is taken, where `part` turns of `all` are. Turns that are
+/// taken are evenly spread.
 #[must_use]
-pub fn takes_turn(turn: u64, part: u64) -> bool {
-    let at = turn % 1_000;
-    (at + 1) * part / 1_000 != at * part / 1_000
+pub fn takes_turn(turn: u64, part: u64, all: u64) -> bool {
+    let at = turn % all.max(1);
+    (at + 1) * part / all.max(1) != at * part / all.max(1)
 }
 
-/// Returns true for the algorithms of which destinations can refuse turns: not for the first destination, for the one
-/// with the fewest calls, or for all at once.
+/// Returns true for the algorithms of which destinations can refuse turns: not for the first destination, or for all at
+/// once. The one with the fewest calls passes calls on in a way of its own.
 #[must_use]
 pub fn is_for(algorithm: i32) -> bool {
     matches!(algorithm, 0..=7 | 9 | 11 | 13..=15 | 64 | 100..=103 | 105 | 107)
@@ -94,7 +97,12 @@ mod tests {
     #[test]
     fn so_many_turns_are_taken_and_keys_come_home_once() {
         for part in [100, 250, 500, 999, 1_000] {
-            let taken = (7..1_007).filter(|&turn| takes_turn(turn, part)).count();
+            let taken = (7..1_007)
+                .filter(|&turn| takes_turn(turn, part, WHOLE))
+                .count();
+            assert_eq!(taken as u64, part);
+            let all = 30 * WHOLE;
+            let taken = (0..all).filter(|&turn| takes_turn(turn, part, all)).count();
             assert_eq!(taken as u64, part);
             let keys = (0..100_000)
                 .filter(|&key| takes_key(mix(key), 77, part))

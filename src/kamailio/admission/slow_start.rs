@@ -1,7 +1,8 @@
 //! Slow start (`ds_slow_start`): a destination that is back gets a growing part of the calls that fall on it.
 
-use super::ask::begins_call;
-use crate::dispatch::admission::ramp::{MOST_S, PassedOver, is_for, part, takes_key, takes_turn};
+use crate::dispatch::admission::ramp::{
+    MOST_S, PassedOver, WHOLE, is_for, part, takes_key, takes_turn,
+};
 use crate::dispatch::admission::remarks::SLOW_START;
 use crate::dispatch::select::algorithm::Choice;
 use crate::dispatch::select::candidates::Candidates;
@@ -25,7 +26,7 @@ pub fn pass_over<'v>(
     first: Choice,
     others: impl Iterator<Item = Choice> + 'v,
 ) -> (Choice, impl Iterator<Item = Choice> + 'v) {
-    let is_on = module.settings.slow_start_s > 0 && is_for(algorithm) && begins_call(msg);
+    let is_on = module.settings.slow_start_s > 0 && is_for(algorithm) && msg.begins_call();
     let (slow_ms, now_ms) = if is_on {
         (slow_ms(module), now_ms())
     } else {
@@ -57,9 +58,27 @@ fn refuses(view: &View, at: usize, key: Option<u64>, now_ms: u64, slow_ms: u64) 
         }
         None => {
             let traffic = dest.record().traffic();
-            traffic.is_some_and(|traffic| !takes_turn(traffic.take_ramp_turn(), part))
+            traffic.is_some_and(|traffic| !takes_turn(traffic.take_ramp_turn(), part, WHOLE))
         }
     }
+}
+
+/// Returns true if the destination with the fewest calls, at a position, passes a call on (algorithm 10). While it has
+/// fewer calls than all others each call falls on it, so in its slow start it takes the part of a fair share.
+pub fn passes_call(module: &Module, view: &View, at: usize) -> bool {
+    if module.settings.slow_start_s == 0 {
+        return false;
+    }
+    let Some(dest) = view.dest(at) else {
+        return false;
+    };
+    let Some(part) = part_of(dest, now_ms(), slow_ms(module)) else {
+        return false;
+    };
+    let traffic = dest.record().traffic();
+    let usable = (0..view.candidate_count()).filter(|&at| view.is_usable(at));
+    let all = usable.map(|_| WHOLE).sum::<u64>().max(WHOLE);
+    traffic.is_some_and(|traffic| !takes_turn(traffic.take_ramp_turn(), part, all))
 }
 
 /// Returns the part of its calls that a destination in its slow start gets, in thousandths; `None` for others.

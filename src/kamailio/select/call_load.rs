@@ -12,7 +12,7 @@ use crate::dispatch::observe::line_budget::admit;
 use crate::dispatch::select::algorithm::Choice;
 use crate::dispatch::select::failover::Order;
 use crate::dispatch::text::Escaped;
-use crate::kamailio::admission::ask;
+use crate::kamailio::admission::ask::{self, Least};
 use crate::kamailio::cluster::bus;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::CountCalls;
@@ -29,7 +29,6 @@ use crate::shm::calls::call_table::Calls;
 use crate::shm::calls::fingerprint::CallName;
 use crate::shm::calls::placed::{Counted, Counting, How, Placed};
 use crate::shm::memory::arena::OutOfMemory;
-use crate::shm::set::gates::Asked;
 use crate::shm::set::view::View;
 use crate::shm::table::ejections::Trial;
 
@@ -90,15 +89,24 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
     }
     let set = request.set;
     let sent = module.store.try_set(Module::process(), set, |view| {
-        let asked = ask::asked(module, msg);
+        let mut least = Least::of(module, msg);
         let mut trial = None;
         let mut reserve = |_: &View| {
             trial = request.trial(module, msg, view);
-            let takes = |at: &usize| reserve_trial(module, view, *at, asked.as_ref());
+            let takes = |at: &usize| reserve_trial(module, view, *at, least.as_ref());
             let tried = trial.as_ref().map(Trial::at).filter(takes);
-            tried.or_else(|| ask::reserve_least(module, view, asked.as_ref()))
+            tried.or_else(|| ask::reserve_least(module, view, least.as_mut()))
         };
-        match place(module, msg, (set, view), Counted::Stays, &mut reserve) {
+        let placed = match place(module, msg, (set, view), Counted::Stays, &mut reserve) {
+            Ok(None) => {
+                let least = least?;
+                let others = least.others(view)?;
+                let mut reserve = |_: &View| least.reserve(module, view, &others);
+                place(module, msg, (set, view), Counted::Stays, &mut reserve)
+            }
+            placed => placed,
+        };
+        match placed {
             Ok(placed) => {
                 let placed = placed?;
                 if trace::is_on(module) {
@@ -118,14 +126,10 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
 }
 
 /// Counts the call for the destination that it is to try, if that takes it.
-fn reserve_trial(module: &Module, view: &View, at: usize, asked: Option<&Asked>) -> bool {
-    let counted = asked.map(|asked| Asked {
-        counts: true,
-        ..*asked
-    });
+fn reserve_trial(module: &Module, view: &View, at: usize, least: Option<&Least>) -> bool {
     view.dest(at).is_some_and(|dest| dest.duid().is_some())
-        && match counted {
-            Some(asked) => ask::admit(module, view, at, &asked).is_ok(),
+        && match least {
+            Some(least) => ask::admit(module, view, at, least.asked()).is_ok(),
             None => view.reserve(at),
         }
 }

@@ -8,7 +8,7 @@ use crate::dispatch::admission::others::MOST_TRIES;
 use crate::dispatch::admission::refusal::Refusal;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::algorithm::Choice;
-use crate::kamailio::admission::ask::{admit, admits_rate, asked, first_to_admit, refused};
+use crate::kamailio::admission::ask::{Rounds, admit, admits_rate, asked, refused};
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::CountCalls;
 use crate::kamailio::observe::counting::counts;
@@ -118,7 +118,7 @@ pub fn send_admitted(
         let trial = request.trial(module, msg, view);
         trial.filter(|trial| admits(trial.at()))
     };
-    let mut order = core::iter::once(first).chain(others).take(MOST_TRIES);
+    let others = others.take(MOST_TRIES - 1);
     if !asked.counts {
         let trial = trial(&asked);
         let choice = match &trial {
@@ -126,37 +126,43 @@ pub fn send_admitted(
                 at: trial.at(),
                 ..first
             },
-            None => first_to_admit(module, view, &mut asked, &mut order)?,
+            None => Rounds::new(Some(first), others).ask_all(module, view, &mut asked)?,
         };
         let chosen = (choice, hash);
         return Some(send_chosen(module, msg, request, view, chosen, trial));
     }
     asked.bound = percent.map(|percent| view.bound(percent));
-    let mut order = order.filter(|choice| is_countable(choice.at));
+    let others = others.filter(|choice| is_countable(choice.at));
+    let mut rounds = Rounds::new(Some(first).filter(|first| is_countable(first.at)), others);
+    let mut counted = Counted::Stays;
     let mut chosen = first.order;
     let mut tried = None;
-    let mut reserve = |view: &View| {
-        tried = trial(&asked);
-        if let Some(tried) = &tried {
-            return Some(tried.at());
+    let placed = loop {
+        let mut reserve = |view: &View| {
+            tried = trial(&asked);
+            if let Some(tried) = &tried {
+                return Some(tried.at());
+            }
+            let choice = rounds.ask(module, view, &asked)?;
+            chosen = choice.order;
+            Some(choice.at)
+        };
+        let place = (request.set, view);
+        let Ok(placed) = call_load::place(module, msg, place, counted, &mut reserve) else {
+            return Some(Err(Failure::NoMemory));
+        };
+        match placed {
+            Some(placed) if counted == Counted::Stays && placed.how() == How::Known => {
+                if view.admit_rate(placed.at(), now_us) {
+                    break placed;
+                }
+                refused(module, Refusal::Rate);
+                counted = Counted::Moves;
+            }
+            Some(placed) => break placed,
+            None if rounds.go_on(view, &mut asked) => {}
+            None => return None,
         }
-        let choice = first_to_admit(module, view, &mut asked, &mut order)?;
-        chosen = choice.order;
-        Some(choice.at)
-    };
-    let place = |counted, reserve: &mut dyn FnMut(&View) -> Option<usize>| {
-        call_load::place(module, msg, (request.set, view), counted, reserve)
-    };
-    let placed = place(Counted::Stays, &mut reserve).transpose()?;
-    let placed = match placed {
-        Ok(placed) if placed.how() == How::Known && !view.admit_rate(placed.at(), now_us) => {
-            refused(module, Refusal::Rate);
-            place(Counted::Moves, &mut reserve).transpose()?
-        }
-        placed => placed,
-    };
-    let Ok(placed) = placed else {
-        return Some(Err(Failure::NoMemory));
     };
     if trace::is_on(module) {
         trace::chosen(request, view, placed.at(), hash);

@@ -312,6 +312,11 @@ impl Message {
         matches!(self.method(), sys::METHOD_ACK | sys::METHOD_CANCEL) || self.has_to_tag()
     }
 
+    /// Returns true for an INVITE that begins a call.
+    pub fn begins_call(&self) -> bool {
+        self.is_invite() && !self.has_to_tag()
+    }
+
     /// Returns true if its To has a tag.
     pub fn has_to_tag(&self) -> bool {
         !self.tag_in_to().is_empty()

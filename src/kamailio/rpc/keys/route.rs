@@ -8,11 +8,10 @@ use crate::dispatch::observe::shown::Shown;
 use crate::dispatch::select::algorithm::KeyText;
 use crate::dispatch::select::candidates::{Candidates, is_usable};
 use crate::dispatch::select::rendezvous;
+use crate::kamailio::admission::ask::asked_by_all;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::params::CountCalls;
 use crate::kamailio::rpc::rpc_reply::{Full, RpcCall, RpcNode};
 use crate::kamailio::server::heap;
-use crate::kamailio::server::time::now_us;
 use crate::shm::dest::destination::Dest;
 use crate::shm::set::gates::Asked;
 use crate::shm::set::view::View;
@@ -42,7 +41,13 @@ pub fn route(call: &RpcCall, module: &Module) -> Result<(), String> {
 fn reply(call: &RpcCall, module: &Module, view: &View, key: Key) -> Result<(), Full> {
     let top = call.add_struct()?;
     top.add(c"KEY", &key.to_string())?;
-    let asked = asked(module, view);
+    let asked = asked_by_all(module).map(|asked| Asked {
+        bound: module
+            .settings
+            .bounded_load
+            .map(|percent| view.bound(percent)),
+        ..asked
+    });
     let chosen = chosen(view, key, asked.as_ref());
     top.add(c"URI", chosen.and_then(|at| view.dest(at)).map(Dest::uri))?;
     let list = top.add_array(c"ROUTE")?;
@@ -59,16 +64,6 @@ fn reply(call: &RpcCall, module: &Module, view: &View, key: Key) -> Result<(), F
         Some((at, dest)) => add(&list.add_struct(c"DEST")?, view, at, dest, asked.as_ref()),
         None => Ok(()),
     }
-}
-
-/// Returns what an INVITE would ask of the destinations; `None` if no gate is asked.
-fn asked(module: &Module, view: &View) -> Option<Asked> {
-    let settings = &module.settings;
-    settings.has_gates().then(|| Asked {
-        now_us,
-        counts: settings.count_calls == CountCalls::Limit,
-        bound: settings.bounded_load.map(|percent| view.bound(percent)),
-    })
 }
 
 /// Returns the destination that an INVITE with this key would go to.
