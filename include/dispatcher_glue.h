@@ -254,8 +254,9 @@ int glue_tm_failure(void);
 void glue_tm_set_timeout(struct cell *transaction, int timeout_ms);
 /* When it sends its request again, and the longest time between two copies. */
 void glue_tm_set_resends(struct cell *transaction, int first_ms, int longest_ms);
-/* The subject of a ping's end: its record, the status (0 without a reply) and the reason phrase. */
-int glue_tm_result(struct tmcb_params *result, void **record, str *reason);
+/* The subject of a ping's end: its record, the status, the reason phrase and the reply. Without a reply the last three
+ * are 0, empty and NULL. */
+int glue_tm_result(struct tmcb_params *result, void **record, str *reason, struct sip_msg **reply);
 
 /* ---- requests on their way to destinations, through tm (tm.c) ---- */
 

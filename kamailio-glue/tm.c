@@ -67,17 +67,17 @@ void glue_tm_set_resends(struct cell *transaction, int first_ms, int longest_ms)
 }
 
 /* Here because the struct's layout differs by version. */
-int glue_tm_result(struct tmcb_params *result, void **record, str *reason)
+int glue_tm_result(struct tmcb_params *result, void **record, str *reason, struct sip_msg **reply)
 {
-	struct sip_msg *reply = result->rpl;
-
 	*record = result->param != NULL ? *result->param : NULL;
-	if (reply == NULL || reply == FAKED_REPLY) {
+	*reply = result->rpl;
+	if (*reply == NULL || *reply == FAKED_REPLY) {
+		*reply = NULL;
 		reason->s = NULL;
 		reason->len = 0;
 		return 0;
 	}
-	*reason = reply->first_line.u.reply.reason;
+	*reason = (*reply)->first_line.u.reply.reason;
 	return result->code;
 }
 

@@ -12,8 +12,8 @@ pub const MOST_TRIES: usize = 1_000;
 /// The most turns that are taken for one request. Turns may fall on one destination again and again.
 const MOST_TURNS: usize = 16;
 
-/// How many destinations a key is offered to in its own order, where loads are bounded. Behind them comes the one with
-/// the fewest calls.
+/// The number of destinations that a key is offered to in its own order, where loads are bounded. Behind them comes the
+/// one with the fewest calls.
 pub const KEY_TRIES: usize = 16;
 
 /// Returns the choices that follow the first one: where destinations take turns or are drawn, some turns; then the

@@ -1,6 +1,6 @@
 //! The reasons for which a destination refuses a request.
 
-/// Why a destination that is usable does not take a request. Gates are asked in this order: the last one uses something
+/// The reason for which a destination that is usable does not take a request. Gates are asked in this order: the last one uses something
 /// up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {

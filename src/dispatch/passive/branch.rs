@@ -1,4 +1,4 @@
-//! What a branch of a transaction says of its destination.
+//! The news that a branch of a transaction has of its destination.
 
 use super::standing::News;
 use crate::dispatch::state::probe::ReplyCodes;
@@ -31,7 +31,7 @@ pub fn of_reply(
     }
 }
 
-/// How a branch stands when its transaction fails, or goes.
+/// The state of a branch when its transaction fails, or goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct End {
     /// The request could not be sent.

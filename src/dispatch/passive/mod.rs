@@ -1,9 +1,9 @@
-//! Passive health: what the requests that go to a destination say of it, and when it is out for that.
+//! Passive health: a destination is out for a while because of what requests to it have said.
 //!
 //! | module | contents |
 //! | --- | --- |
-//! | [`branch`] | What a branch of a transaction says of its destination. |
-//! | [`standing`] | What a destination's branches have led to: a row of failures, an ejection, its end. |
+//! | [`branch`] | The news that a branch of a transaction has of its destination. |
+//! | [`standing`] | The standing of a destination by its branches: a row of failures, an ejection, its end. |
 
 pub mod branch;
 pub mod standing;

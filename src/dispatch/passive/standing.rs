@@ -18,7 +18,7 @@ pub struct Rules {
 /// Milliseconds after which a trial counts as lost whose end nobody has told: the request had no transaction.
 pub const LOST_TRIAL_MS: u64 = 300_000;
 
-/// What a branch says of its destination.
+/// The news that a branch has of its destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
     /// It has answered.
@@ -29,7 +29,7 @@ pub enum News {
     RetryAfter(u32),
 }
 
-/// Whether a destination is ejected.
+/// The phase of a destination: it is in, ejected, or tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
     /// It gets requests. The time is that of its return; 0 if it never was out.
@@ -72,7 +72,7 @@ impl Phase {
 /// The standing of a destination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Whether it is ejected.
+    /// The phase, which says whether it is ejected.
     pub phase: Phase,
     /// Failures in a row.
     pub row: u32,

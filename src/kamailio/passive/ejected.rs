@@ -21,6 +21,9 @@ use crate::shm::table::ejections::{Limits, Trial};
 /// The status that stands for no reply at all.
 pub const REQUEST_TIMEOUT: u16 = 408;
 
+/// The status of a reply that may ask for time.
+pub const SERVICE_UNAVAILABLE: u16 = 503;
+
 /// The attribute of a destination that has a number of failures of its own.
 const FAILS: &[u8] = b"fails";
 
@@ -40,6 +43,17 @@ pub fn note(
     let times = (sent_ms, now_ms());
     if store.note_traffic(process, record, (news, status), &limits, times) {
         module.shared.ejected.store(1, SeqCst);
+    }
+}
+
+/// Takes the `Retry-After` of a 503 to a ping that was sent at `sent_ms`. Pings fail no calls, so without a time that
+/// is looked at it says nothing.
+pub fn note_ping(module: &Module, record: &DestRecord, asked_s: u32, sent_ms: u64) {
+    let passive = module.settings.passive.as_ref();
+    let obeys = |passive: &&Passive| asked_s > 0 && cfg::passive(passive).retry_after_s > 0;
+    if let Some(passive) = passive.filter(obeys) {
+        let news = (News::RetryAfter(asked_s), SERVICE_UNAVAILABLE);
+        note(module, passive, record, news, sent_ms);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Passive health (`ds_passive`): what becomes of requests that are on their way to destinations.
+//! Passive health (`ds_passive`): requests on their way to destinations, and ejections because of them.
 //!
 //! | module | contents |
 //! | --- | --- |

@@ -271,7 +271,7 @@ fn send(module: &'static Module, pings: &PingSettings, job: Job<'static>) {
             health.end();
             spared::leave(module, &record);
         }
-        Some(why) => settle(module, &record, Ended::NotSent(why), &[]),
+        Some(why) => settle(module, &record, Ended::NotSent(why), (&[], None)),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::kamailio::config::cfg;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::events::feed::Feed;
 use crate::kamailio::observe::counting::group;
+use crate::kamailio::passive::ejected;
 use crate::kamailio::server::guard::guard;
 use crate::kamailio::server::log::log_dbg;
 use crate::kamailio::server::message::Reason;
@@ -51,8 +52,10 @@ pub extern "C" fn dsr_ping_done(
 fn conclude(module: &'static Module, params: *mut sys::tmcb_params) {
     let mut record: *mut c_void = core::ptr::null_mut();
     let mut reason = text::EMPTY;
+    let mut reply = core::ptr::null_mut();
     // SAFETY: tm's own parameters, valid while it calls back (tm/t_hooks.h).
-    let status = unsafe { sys::glue_tm_result(params, &raw mut record, &raw mut reason) };
+    let status =
+        unsafe { sys::glue_tm_result(params, &raw mut record, &raw mut reason, &raw mut reply) };
     let Some(record) = NonNull::new(record.cast::<Counted<DestRecord>>()) else {
         return;
     };
@@ -65,11 +68,22 @@ fn conclude(module: &'static Module, params: *mut sys::tmcb_params) {
         Ok(status @ 1..) => Ended::Reply(status),
         _ => Ended::Silence,
     };
-    settle(module, &record, ended, phrase);
+    let is_asked =
+        ended == Ended::Reply(ejected::SERVICE_UNAVAILABLE) && module.settings.passive.is_some();
+    // SAFETY: a reply with a status is a message, which stays while tm calls back.
+    let asked_s = is_asked.then(|| unsafe { sys::glue_retry_after(reply) });
+    let asked_s = asked_s.and_then(|asked_s| u32::try_from(asked_s).ok());
+    settle(module, &record, ended, (phrase, asked_s));
 }
 
-/// Ends the ping of a destination, and draws the conclusions. `phrase` is the reason of a reply.
-pub fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase: &[u8]) {
+/// Ends the ping of a destination, and draws the conclusions. A reply comes with its reason and the seconds of its
+/// `Retry-After`.
+pub fn settle(
+    module: &'static Module,
+    record: &DestRecord,
+    ended: Ended,
+    (phrase, asked_s): (&[u8], Option<u32>),
+) {
     let Some(health) = record.health() else {
         return;
     };
@@ -108,6 +122,9 @@ pub fn settle(module: &'static Module, record: &DestRecord, ended: Ended, phrase
     let mut feed = Feed::because(module, Cause::Ping, reason_of(ended, phrase)).of_ping(shown);
     change_state(module, record, ping, now_us / 1_000, &mut feed);
     spared::found(module, record);
+    if let Some(asked_s) = asked_s {
+        ejected::note_ping(module, record, asked_s, sent_us / 1_000);
+    }
     feed.deliver(None);
 }
 

@@ -6,7 +6,7 @@ use crate::shm::memory::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
 /// A slow start that begins when somebody looks.
 const RAMP_BEGINS: u64 = 1;
 
-/// What is known of a destination by its traffic. Zeroed nothing is known.
+/// The standing and the counts of a destination by its traffic. Zeroed nothing is known.
 pub struct Traffic {
     /// The [`Standing::word`].
     standing: AtomicU64,
@@ -14,7 +14,7 @@ pub struct Traffic {
     good: AtomicU64,
     /// Branches that have failed.
     failed: AtomicU64,
-    /// How often it was ejected.
+    /// The number of its ejections.
     ejections: AtomicU64,
     /// The last status that counted as a failure.
     last_failure: AtomicU32,

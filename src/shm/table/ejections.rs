@@ -15,7 +15,7 @@ use crate::shm::dest::traffic::Traffic;
 use crate::shm::memory::arena::Arena;
 use crate::shm::set::view::View;
 
-/// What ejections go by.
+/// The numbers that ejections go by.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The times and numbers.

@@ -227,6 +227,33 @@ fn retry_after_is_obeyed_within_its_bound() {
     }
 }
 
+/// A ping is answered with 503 and `Retry-After`, and counts as good by its code.
+#[test]
+fn a_reply_to_a_ping_asks_for_time_too() {
+    let (a, b) = pair(Answer::Code(503));
+    a.set_header("Retry-After: 300");
+    let pinged = |most_s: i64| {
+        let config = config().list(list(&[&a, &b]));
+        let config = config
+            .param("ds_ping_interval", 1)
+            .param("ds_probing_mode", 1);
+        let config = config.param("ds_ping_reply_codes", "code=503");
+        config.param("ds_retry_after_max", most_s)
+    };
+    let server = start(pinged(60).expect_log("down"));
+    let left = || ejected_ms(&server, &a);
+    let left = wait_for("an ejection by a ping", patience(10), left);
+    assert!(left <= 60_000, "{left}");
+    assert_eq!(flags(&server, &a), "IP");
+    assert_eq!(ejected_ms(&server, &b), None);
+    let ignoring = start(pinged(0));
+    let before = a.count("OPTIONS");
+    let pings = || (a.count("OPTIONS") >= before + 2).then_some(());
+    wait_for("pings", patience(10), pings);
+    assert_eq!(said(&ignoring, &a).failed, 0);
+    assert_eq!(ejected_ms(&ignoring, &a), None);
+}
+
 /// After `Retry-After` it is back at once, and not on probation.
 #[test]
 fn a_destination_is_left_alone_for_as_long_as_it_asks() {
