@@ -27,6 +27,9 @@ pub struct Limits {
 impl View {
     /// Returns true if the destination at a position may be ejected, as it already counts: others are usable, and no
     /// more are out than may be.
+    ///
+    /// Others are out as soon as their standing says so, before their bit follows it. Of two that are ejected at once,
+    /// one at least sees the other.
     fn can_spare(&self, at: usize, percent: u32) -> bool {
         let end = self.candidate_count();
         let is_out = |dest: &Dest| {
@@ -35,8 +38,9 @@ impl View {
                 .is_some_and(|traffic| traffic.is_out())
         };
         let out = self.dests().filter(|dest| is_out(dest)).count();
-        let mut others = (0..end).filter(|&other| other != at);
-        at < end && out <= most_ejected(percent, end) && others.any(|other| self.is_usable(other))
+        let others = (0..end).filter(|&other| other != at);
+        let mut left = others.filter_map(|other| self.usable_dest(other));
+        at < end && out <= most_ejected(percent, end) && left.any(|dest| !is_out(dest))
     }
 
     /// Returns a destination that waits for the request that tries it, which is to be the caller's.
@@ -185,11 +189,13 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
                 if dest.record().is_out() != traffic.is_out() {
                     self.follow_traffic(process, dest.record());
                 }
-                any |= traffic.is_out();
+                // Looked at once: whoever is told as ejected is looked at again.
+                let is_out = traffic.is_out();
+                any |= is_out;
                 if after.tried(now_ms).is_some() {
                     view.record().offer_probation();
                 }
-                if traffic.tell(traffic.is_out()) {
+                if traffic.tell(is_out) {
                     told(dest);
                 }
             }

@@ -33,9 +33,11 @@ use std::rc::Rc;
 
 use crate::dispatch::list::attrs::Attrs;
 use crate::dispatch::list::destination::{Addr, DestSpec, Proto};
+use crate::dispatch::passive::standing::Rules;
 use crate::dispatch::state::transition::State;
 use crate::shm::calls::sticky::{self, StickyCalls};
 use crate::shm::memory::arena::Arena;
+use crate::shm::table::ejections::Limits;
 use crate::shm::table::lock::Patience;
 
 /// Sticky calls, as a server has them. Few under Miri, which goes through all of them at each use.
@@ -98,6 +100,25 @@ impl Drop for HeapState {
         for (piece, layout) in self.taken.borrow_mut().drain() {
             unsafe { alloc::dealloc(piece.as_ptr(), layout) };
         }
+    }
+}
+
+/// Milliseconds of an ejection under [`limits`].
+pub const EJECT_MS: u64 = 1_000;
+
+/// The status of a failure.
+pub const FAILED: u16 = 503;
+
+/// Returns what ejections go by in tests that are not about times: each failure is to eject.
+pub fn limits(percent: u32) -> Limits {
+    Limits {
+        rules: Rules {
+            fails: 1,
+            eject_ms: EJECT_MS,
+            most_ms: EJECT_MS,
+            retry_after_ms: 0,
+        },
+        percent,
     }
 }
 

@@ -4,6 +4,7 @@
 //! | module | what meets |
 //! | --- | --- |
 //! | [`calls`] | Calls with each other, and with lists that change. |
+//! | [`ejections`] | Failures, trials and the tick. |
 //! | [`everything`] | All of it at once. |
 //! | [`faults`] | Deliberate faults that both tools must find. |
 //! | [`follow`] | What follows the records: bitmaps, trees, names, pings. |
@@ -11,6 +12,7 @@
 //! | [`queues`] | Posters and takers of events, and sticky calls. |
 
 pub mod calls;
+mod ejections;
 mod everything;
 mod faults;
 mod follow;

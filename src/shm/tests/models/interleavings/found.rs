@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::explore::Model;
-use super::{calls, reloads, small, states};
+use super::{calls, ejections, reloads, small, states};
 use crate::shm::tests::models::place::Place;
 
 /// By file and line: the model that finds it, and if there is none, `-` and the reason.
@@ -83,6 +83,11 @@ fn states_while_others_select() {
 }
 
 #[test]
+fn ejections_and_trials() {
+    explore(ejections::MODELS);
+}
+
+#[test]
 fn lists_that_change() {
     explore(reloads::MODELS);
 }
@@ -99,6 +104,7 @@ fn which_model_finds_what() {
     let all = [
         small::MODELS,
         states::MODELS,
+        ejections::MODELS,
         reloads::MODELS,
         calls::MODELS,
     ];

@@ -8,6 +8,7 @@
 //! | module | contents |
 //! | --- | --- |
 //! | [`calls`] | Calls that are placed, moved and ended. |
+//! | [`ejections`] | Ejections by traffic, and trials. |
 //! | [`explore`] | Schedules, and faults that are made on purpose. |
 //! | [`farm`] | The store of a model, and what is asked about it at each step. |
 //! | [`found`] | The tests: that all models hold, and which one finds what is left out where. |
@@ -17,6 +18,7 @@
 //! | [`world`] | Turns, moments, locks. |
 
 mod calls;
+mod ejections;
 mod explore;
 mod farm;
 mod found;

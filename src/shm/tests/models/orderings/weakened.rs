@@ -410,6 +410,10 @@ const INTERLEAVED: &[(&str, &str)] = &[
         "A register that is believed if nobody has written meanwhile.",
     ),
     (
+        "dest/traffic.rs",
+        "Standings, which the bit of a record follows: who ejects stores a standing and then looks at all others.",
+    ),
+    (
         "set/maxima.rs",
         "A tree that follows the records: after a change its writer looks again.",
     ),
