@@ -173,7 +173,7 @@ pub struct Row {
     pub why: String,
     /// The server that pings it for this one, or this one; `None` without a cluster.
     pub watched_by: Option<String>,
-    /// What other servers find that ping it, if it is the opposite of what this one has found.
+    /// The findings of other servers that ping it, in words, if they are the opposite of what this one has found.
     pub elsewhere: Option<String>,
     /// Its calls; with those of other servers, if these are counted together.
     pub calls: u32,

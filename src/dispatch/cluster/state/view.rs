@@ -32,7 +32,7 @@ impl View {
     }
 }
 
-/// How many other nodes that ping a destination find it up, and how many find it down.
+/// The numbers of other nodes that ping a destination, by what they have found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FoundElsewhere {
     /// Those that find it up.
