@@ -120,8 +120,9 @@ pub fn status(call: &RpcCall, module: &Module) -> Result<(), String> {
             if let Some(watchers) = &watchers {
                 watched(&node, watchers, dest)?;
             }
-            if module.calls.is_some() {
-                calls(&node, module, dest)?;
+            if module.settings.shares_load() {
+                node.add(c"CALLS", dest.record().whole_load())?;
+                node.add(c"OWN", dest.record().load())?;
             }
             ping_counts(&node, dest)?;
             selection_counts(&node, dest)?;
@@ -175,16 +176,7 @@ pub fn watched(node: &RpcNode<'_>, watchers: &Watchers<'_>, dest: &Dest) -> Resu
     node.add(c"DOWN_ELSEWHERE", u32::from(found.down))
 }
 
-/// Adds the calls of a destination, and those of this server where all servers count together.
-fn calls(node: &RpcNode<'_>, module: &Module, dest: &Dest) -> Result<(), Full> {
-    node.add(c"CALLS", dest.record().whole_load())?;
-    if module.settings.shares_load() {
-        node.add(c"OWN", dest.record().load())?;
-    }
-    Ok(())
-}
-
-/// Adds what the requests to a destination have said of it, if they are watched.
+/// Adds the findings of the requests to a destination, if they are watched.
 ///
 /// # Errors
 /// [`Full`].
