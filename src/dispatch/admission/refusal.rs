@@ -1,7 +1,7 @@
 //! The reasons for which a destination refuses a request.
 
-/// The reason for which a destination that is usable does not take a request. Gates are asked in this order: the last one uses something
-/// up.
+/// The reason for which a destination that is usable does not take a request. Gates are asked in this order: the last one
+/// uses something up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It has as many calls as its attribute `maxload` allows.

@@ -93,7 +93,7 @@ impl<I: Iterator<Item = Choice>> Rounds<I> {
         })
     }
 
-    /// Prepares the next round; false if there is none.
+    /// Prepares the next round. Returns false if no round is left.
     pub fn go_on(&mut self, view: &View, asked: &mut Asked) -> bool {
         let were_due = core::mem::replace(&mut self.are_others_due, true);
         if !were_due && self.others.peek().is_some() {

@@ -43,8 +43,8 @@ pub trait Rules {
         u32::try_from(left).unwrap_or(u32::MAX)
     }
 
-    /// Returns up to which change all members have what this node tells, by how far each of them has come; `None` if there
-    /// are none. What was taken back or told up to there is forgotten.
+    /// Returns the last change that all members have of this node, from the last one that each of them has; `None` without
+    /// members. A node forgets the figures that it has taken back up to there.
     #[must_use]
     fn all_have(reached: impl Iterator<Item = u64>) -> Option<u64> {
         reached.min()

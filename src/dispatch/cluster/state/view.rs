@@ -1,4 +1,4 @@
-//! The view of a destination that a node has which pings it.
+//! The view that a node has of a destination which it pings.
 
 use crate::dispatch::state::transition::State;
 
@@ -35,9 +35,9 @@ impl View {
 /// The numbers of other nodes that ping a destination, by what they have found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FoundElsewhere {
-    /// Those that find it up.
+    /// Nodes that find it up.
     pub up: u8,
-    /// Those that find it down.
+    /// Nodes that find it down.
     pub down: u8,
 }
 
