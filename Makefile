@@ -260,9 +260,9 @@ limits: setup-tests build ## hold the limits of destinations five times, with bu
 	@for n in 1 2 3 4 5; do ADMISSION_BURSTS=60 ADMISSION_SECONDS=30 ADMISSION_CALLS=2000 \
 		$(CARGO) test --features server-tests --test server admission:: -- --nocapture || exit 1; done
 
-passive: setup-tests build ## watch a million calls, after which shared memory is as before (CALLS=100000: fewer); slow start by the second
+passive: setup-tests build ## watch a million calls, after which shared memory is as before (CALLS=100000: fewer); times of ejections; slow start by the second
 	@PASSIVE_CALLS=$(or $(CALLS),1000000) $(CARGO) test --features server-tests --test server passive:: -- --nocapture
-	@$(CARGO) test --features server-tests --test server each_second_of_a_slow_start -- --ignored --nocapture
+	@$(CARGO) test --features server-tests --test server -- --ignored --nocapture ejections_end each_second
 
 garbage: setup-tests build ## garbage from callers, operators, scripts, DNS, databases (GARBAGE_SECONDS, default 300; GARBAGE_SEED)
 	@$(CARGO) run --quiet -p dispatcher-programs --bin garbage

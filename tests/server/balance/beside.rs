@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{call, config, sent};
+use super::{config, places_of_calls};
+use crate::call_load::number;
 use harness::{Kamailio, Module, this_server};
-
-const KEYS: usize = 600;
 
 /// The keys that moved, in percent of all; those that had to, because their destination is gone; and the greatest part
 /// of what one destination took of these.
@@ -41,11 +40,28 @@ fn fullest(places: &[String], count: usize) -> f64 {
     loads.into_values().fold(0.0, f64::max) * count as f64 / all
 }
 
+/// Returns the fewest and the most keys of a destination, in percent of its fair share.
+fn shares(places: &[String], count: usize) -> (f64, f64) {
+    let mut of = BTreeMap::new();
+    places
+        .iter()
+        .for_each(|place| *of.entry(place).or_insert(0_usize) += 1);
+    let percent = |keys: &usize| (*keys * count) as f64 * 100.0 / places.len() as f64;
+    let least = if of.len() < count {
+        Some(&0)
+    } else {
+        of.values().min()
+    };
+    let most = of.values().max();
+    (least.map_or(0.0, percent), most.map_or(0.0, percent))
+}
+
 #[test]
 fn fewer_keys_move_than_with_the_c_module() {
     if this_server::lacks_c_module() {
         return;
     }
+    let keys = number("BALANCE_KEYS", 1_000);
     for count in [10, 100] {
         let uri = |n: usize| format!("sip:127.0.0.1:{}", 7000 + n);
         let line = |n: usize| format!("1 {} 0 0 duid=gw{n}\n", uri(n));
@@ -53,15 +69,10 @@ fn fewer_keys_move_than_with_the_c_module() {
         let gone = uri(count / 3);
         for (module, algorithm) in [(Module::C, 0), (Module::Rust, 100)] {
             let server = Kamailio::start(module, config(&list).param("reload_delta", 0));
-            let places = || -> Vec<String> {
-                let place = |n| {
-                    let request = call(&format!("key-{n}@10.0.0.1"), &format!("dst,1,{algorithm}"));
-                    sent(&server, &request).remove(0)
-                };
-                (0..KEYS).map(place).collect()
-            };
+            let places = || places_of_calls(&server, algorithm, keys);
             let before = places();
             let fullest = fullest(&before, count);
+            let (least, most) = shares(&before, count);
             server
                 .kamcmd(&["dispatcher.set_state", "i", "1", &gone])
                 .unwrap();
@@ -73,11 +84,17 @@ fn fewer_keys_move_than_with_the_c_module() {
             server.kamcmd(&["dispatcher.reload"]).unwrap();
             let removed = moved(&before, &places(), &gone);
             eprintln!(
-                "{count} destinations, {module:?}, algorithm {algorithm}: down {down:.1?}, removed {removed:.1?}, fullest at Zipf keys {fullest:.2} of the mean"
+                "{count} destinations, {keys} keys, {module:?}, algorithm {algorithm}: shares {least:.1} to {most:.1} %, down {down:.1?}, removed {removed:.1?}, fullest at Zipf keys {fullest:.2} of the mean"
             );
             if algorithm == 100 {
                 assert_eq!((down.all, removed.all), (down.own, removed.own));
                 assert!(down.to_one < 70.0, "{down:?}");
+                // Four standard deviations.
+                let off = 400.0 * (count as f64 / keys as f64).sqrt();
+                assert!(
+                    least >= 100.0 - off && most <= 100.0 + off,
+                    "{least}, {most}"
+                );
             } else {
                 assert_eq!((down.to_one, down.all), (100.0, down.own));
                 assert!(removed.all > 60.0, "{removed:?}");

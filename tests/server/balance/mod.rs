@@ -4,7 +4,7 @@ mod beside;
 mod moves;
 mod texts;
 
-use harness::{Config, Kamailio, Module, Probe, Request, Uac};
+use harness::{Config, Kamailio, Message, Module, Probe, Request, Uac};
 use serde_json::{Value, json};
 
 /// Ten destinations with unique ids, ports 7000 to 7009.
@@ -39,12 +39,27 @@ fn routed(server: &Kamailio, key: &str) -> String {
 
 /// Returns the destinations of a request one after the other, as operations send it on.
 fn sent(server: &Kamailio, request: &Request) -> Vec<String> {
-    let lines = Probe::lines(&Uac::new().request(server.addr(), request));
+    destinations(&Uac::new().request(server.addr(), request))
+}
+
+/// Returns the destinations that the operations of a request have chosen, by the reply.
+fn destinations(reply: &Message) -> Vec<String> {
+    let lines = Probe::lines(reply);
     let du = |line: &String| {
         let part = line.split(' ').find_map(|part| part.strip_prefix("du="));
         part.unwrap_or_else(|| panic!("{lines:?}")).to_owned()
     };
     lines.iter().map(du).collect()
+}
+
+/// Returns where calls go by an algorithm. The Call-ID of each has its number in it.
+fn places_of_calls(server: &Kamailio, algorithm: i32, count: usize) -> Vec<String> {
+    let operation = format!("dst,1,{algorithm}");
+    let request = |n| call(&format!("key-{n}@10.0.0.1"), &operation);
+    let requests: Vec<Request> = (0..count).map(request).collect();
+    let replies = Uac::new().batch(server.addr(), &requests, 32);
+    let place = |reply| destinations(reply).remove(0);
+    replies.iter().map(place).collect()
 }
 
 /// Returns a request with a Call-ID.

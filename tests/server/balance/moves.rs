@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{call, config, route, routed, sent, start, ten};
+use super::{call, config, places_of_calls, route, routed, sent, start, ten};
+use crate::call_load::number;
 use harness::Kamailio;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
 const KEYS: usize = 120;
@@ -81,48 +85,47 @@ fn only_the_keys_of_what_changes_move_and_come_back() {
     );
 }
 
-/// Two servers, one of which has come to its list by edits, in another order.
+/// Two servers, one of which has begun with a part of the list, in another order, and has come to it by random edits.
 #[test]
 fn two_servers_with_the_same_destinations_agree() {
-    let lines: Vec<String> = (0..10)
-        .map(|n| match n % 3 {
-            0 => format!("1 sip:127.0.0.1:700{n} 0 0 duid=gw{n};rweight={}\n", 10 + n),
-            1 => format!("1 sip:127.0.0.1:700{n} 0 {n} rweight={}\n", 10 + n),
-            _ => format!(
-                "1 sip:127.0.0.1:700{n};transport=udp 0 3 rweight={};x=y\n",
-                1 + n
-            ),
-        })
-        .collect();
-    let one = start(config(lines.concat()));
-    let backwards: String = lines.iter().rev().skip(4).cloned().collect();
-    let other = start(config(backwards).param("reload_delta", 0));
-    rpc(
-        &other,
-        "dispatcher.add",
-        json!([1, "sip:127.0.0.1:7999", 0, 9, "duid=other"]),
-    );
-    rpc(
-        &other,
-        "dispatcher.remove",
-        json!([1, "sip:127.0.0.1:7004"]),
-    );
-    for line in lines.iter().skip(6).chain([&lines[4]]) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [_, uri, flags, priority, attrs] = words[..] else {
-            panic!("{line}")
+    let uri = |n: usize| match n % 3 {
+        2 => format!("sip:127.0.0.1:{};transport=udp", 7000 + n),
+        _ => format!("sip:127.0.0.1:{}", 7000 + n),
+    };
+    let attrs = |n: usize| match n % 3 {
+        0 => format!("duid=gw{n};rweight={}", 10 + n),
+        1 => format!("rweight={}", 10 + n),
+        _ => format!("rweight={};x=y", 1 + n),
+    };
+    let line = |&n: &usize| format!("1 {} 0 {} {}\n", uri(n), n % 5, attrs(n));
+    let mut left: Vec<usize> = (0..20).collect();
+    let one = start(config(left.iter().map(line).collect::<String>()));
+    let mut random = StdRng::seed_from_u64(21);
+    left.shuffle(&mut random);
+    let mut listed = left.split_off(8);
+    let list: String = listed.iter().map(line).collect();
+    let other = start(config(list).param("reload_delta", 0));
+    let add = |n: usize| {
+        let line = json!([1, uri(n), 0, n % 7, attrs(n)]);
+        rpc(&other, "dispatcher.add", line);
+    };
+    for _ in 0..200 {
+        let removes = left.is_empty() || listed.len() > 2 && random.random();
+        let (from, to) = match removes {
+            true => (&mut listed, &mut left),
+            false => (&mut left, &mut listed),
         };
-        rpc(
-            &other,
-            "dispatcher.add",
-            json!([1, uri, flags, priority, attrs]),
-        );
+        let n = from.swap_remove(random.random_range(0..from.len()));
+        to.push(n);
+        match removes {
+            true => rpc(&other, "dispatcher.remove", json!([1, uri(n)])),
+            false => add(n),
+        }
     }
-    rpc(
-        &other,
-        "dispatcher.remove",
-        json!([1, "sip:127.0.0.1:7999"]),
-    );
+    left.into_iter().for_each(add);
+    let keys = number("BALANCE_KEYS", 10_000);
+    let found = places_of_calls(&one, 100, keys);
+    assert_eq!(found, places_of_calls(&other, 100, keys));
     assert_eq!(places(&one), places(&other));
 }
 

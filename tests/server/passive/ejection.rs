@@ -274,6 +274,88 @@ fn a_destination_is_left_alone_for_as_long_as_it_asks() {
     assert!(after < patience(2) + patience(2), "{after:?}");
 }
 
+/// With slow start it begins slowly after failures, and not after a time that it has asked for.
+#[test]
+fn a_destination_that_has_failed_begins_slowly() {
+    let (a, b) = pair(Answer::Code(503));
+    let server = start(
+        config()
+            .list(list(&[&a, &b]))
+            .param("ds_passive_failures", 1)
+            .param("ds_eject_time", 1)
+            .param("ds_slow_start", 3_600),
+    );
+    for (header, is_slow) in [("Retry-After: 1", false), ("", true)] {
+        a.set_answer(Answer::Code(503));
+        a.set_header(header);
+        call(&server);
+        assert_eq!(flags(&server, &a), "IX", "{header}");
+        a.set_answer(OK);
+        a.set_header("");
+        let is_back = || {
+            call(&server);
+            flags(&server, &a) == "AX"
+        };
+        let step = Duration::from_millis(50);
+        assert!(poll(step, patience(15), is_back, |back| *back), "{header}");
+        let status = server.jsonrpc("dispatcher.ping_status", json!([])).unwrap();
+        let why = super::find(&status, &a.uri()).unwrap()["WHY"].to_string();
+        assert_eq!(
+            why.contains("; slow start: 10 % of its calls"),
+            is_slow,
+            "{why}"
+        );
+    }
+}
+
+/// With a call each tenth of a second: how long after an ejection the first one comes to the destination again.
+#[test]
+#[ignore = "takes more than a minute: make passive"]
+fn ejections_end_in_time() {
+    let (a, b) = pair(Answer::Code(503));
+    let server = start(config().list(list(&[&a, &b])).only_critical());
+    let await_flags = |expected: &str| {
+        let step = Duration::from_millis(20);
+        let look = || {
+            call(&server);
+            flags(&server, &a)
+        };
+        assert_eq!(
+            poll(step, patience(5), look, |seen| seen == expected),
+            expected
+        );
+    };
+    let assert_tried = |what: &str, seconds: f64| {
+        let begun = Instant::now();
+        a.clear();
+        let is_tried = || {
+            call(&server);
+            a.count("INVITE") > 0
+        };
+        let step = Duration::from_millis(100);
+        assert!(
+            poll(step, Duration::from_secs(70), is_tried, |tried| *tried),
+            "{what}"
+        );
+        let after = begun.elapsed().as_secs_f64();
+        println!("{what}: a call came after {after:.1} s");
+        assert!(
+            after > seconds - 0.2 && after < seconds + 1.5,
+            "{what}: {after}"
+        );
+    };
+    a.set_header("Retry-After: 7");
+    await_flags("IX");
+    a.set_answer(OK);
+    assert_tried("Retry-After: 7", 7.0);
+    a.set_header("");
+    a.set_answer(Answer::Code(503));
+    await_flags("IX");
+    assert_tried("five failures", 30.0);
+    assert_eq!(flags(&server, &a), "IX");
+    assert_tried("the trial failed", 60.0);
+}
+
 #[test]
 fn no_more_are_ejected_than_the_percentage() {
     let mut all = farm(6, &Answer::Silent);

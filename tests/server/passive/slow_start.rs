@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use harness::{Config, Kamailio, Module, Request, Uac, patience, poll, refuses};
 use serde_json::json;
 
+use crate::call_load::number;
+
 const ROUTES: &str = r#"
 request_route {
     if (!ds_select_dst("1", "$(hdr(X-Alg){s.int})")) {
@@ -81,6 +83,82 @@ fn a_destination_that_is_back_gets_a_growing_part_of_its_turns() {
             is_fair,
         );
         assert!((15..=50).contains(&last), "algorithm {algorithm}: {last}");
+    }
+}
+
+/// Of the calls that an algorithm gives a destination, a tenth comes at first, whatever the algorithm goes by.
+#[test]
+fn each_algorithm_gives_a_tenth_at_first() {
+    let turns = [4, 6, 9, 11, 15, 64].as_slice();
+    for (priority, algorithms) in [(0, turns), (9, &[13, 14])] {
+        let line = |n: usize| {
+            let priority = if n == 1 { priority } else { 0 };
+            let at = 7000 + n;
+            format!("1 sip:127.0.0.1:{at} 0 {priority} weight=10;rweight=10\n")
+        };
+        let list: String = (1..=10).map(line).collect();
+        // For a minute the part is a tenth.
+        let server = Kamailio::start(Module::Rust, ten(600).list(list));
+        let seconds = |seconds: u32| {
+            let params = json!(["dispatcher", "slow_start", seconds]);
+            server.jsonrpc("cfg.set_now_int", params).unwrap();
+        };
+        for &algorithm in algorithms {
+            seconds(600);
+            set_state(&server, "i", BACK);
+            assert_eq!(of_300(&server, algorithm), 0, "algorithm {algorithm}");
+            set_state(&server, "a", BACK);
+            let begun = Instant::now();
+            let first = of_300(&server, algorithm);
+            assert!(begun.elapsed() < Duration::from_secs(60), "too slow");
+            seconds(0);
+            let whole = of_300(&server, algorithm);
+            assert!(whole >= 10, "algorithm {algorithm}: {whole}");
+            let most = whole / 10 + 12.min(whole / 3);
+            assert!(first <= most, "algorithm {algorithm}: {first} of {whole}");
+        }
+    }
+}
+
+/// A script that routes CANCELs by the same selection finds each call where its INVITE went, home or not.
+#[test]
+fn cancels_find_their_calls_through_a_slow_start() {
+    let count = number("PASSIVE_CALLS", 100_000) / 100;
+    for algorithm in [0, 100] {
+        let config = ten(2).param("ds_hash_size", 12).param("ds_count_calls", 2);
+        let server = Kamailio::start(Module::Rust, config);
+        let sent = |method: &str, tag: &str, of: std::ops::Range<usize>| -> Vec<String> {
+            let request = |n| {
+                let request = Request::new(method, "sip:bob@b.test").call_id(format!("call-{n}"));
+                request.from_tag(tag).header("X-Alg", algorithm.to_string())
+            };
+            let requests: Vec<Request> = of.map(request).collect();
+            let replies = Uac::new().batch(server.addr(), &requests, 20);
+            replies.iter().map(|reply| reply.text("X-Du")).collect()
+        };
+        set_state(&server, "i", BACK);
+        set_state(&server, "a", BACK);
+        let begun = Instant::now();
+        let mut placed = sent("INVITE", "caller", 0..count / 2);
+        let is_over = || begun.elapsed() > Duration::from_secs(2);
+        poll(Duration::from_millis(50), patience(5), is_over, |over| {
+            *over
+        });
+        placed.extend(sent("INVITE", "caller", count / 2..count));
+        assert_eq!(
+            sent("CANCEL", "caller", 0..count),
+            placed,
+            "algorithm {algorithm}"
+        );
+        // Other callers are at home by now.
+        let homes = sent("OPTIONS", "other", 0..count);
+        let away = homes
+            .iter()
+            .zip(&placed)
+            .filter(|(home, place)| home != place);
+        let away = away.count();
+        println!("algorithm {algorithm}: {count} of {count} found, {away} of them away from home");
+        assert!(away > 0, "algorithm {algorithm}");
     }
 }
 
