@@ -14,7 +14,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use harness::{Config, Kamailio, Module, TempDir, c_module, module, this_server};
+use harness::{Config, Kamailio, Module, TempDir, c_module, module, root, this_server};
 
 /// Names that the C module has and ours has not, each with the reason.
 const MISSING: [&str; 0] = [];
@@ -182,4 +182,28 @@ fn no_name_of_the_c_module_is_missing() {
         .filter(|name| !ours.contains(*name) && !MISSING.contains(name))
         .collect();
     assert!(missing.is_empty(), "missing in ours: {missing:#?}");
+    if this_server::core() == (5, 6) {
+        let added: Vec<&String> = ours.difference(&c).collect();
+        assert_named_for_the_way_back(&added);
+    }
+}
+
+/// Whoever goes back to the packaged module of 5.6 must know what it refuses of a script, and which commands it lacks.
+fn assert_named_for_the_way_back(added: &[&String]) {
+    let page = std::fs::read_to_string(root().join("doc/guide/migrate.md")).unwrap();
+    let (_, back) = page.split_once("## Back to the packaged module").unwrap();
+    let written = |full: &&&String| {
+        let (kind, name) = full.split_once(' ').unwrap();
+        let name = name.split(['/', '(', ' ']).next().unwrap();
+        match kind {
+            "parameter" | "function" | "kemi" => Some(format!("`{name}")),
+            "command" => name
+                .strip_prefix("dispatcher")
+                .map(|name| format!("{name}`")),
+            _ => None,
+        }
+    };
+    let unnamed = |full: &&&String| written(full).is_some_and(|name| !back.contains(&name));
+    let unnamed: Vec<_> = added.iter().filter(unnamed).collect();
+    assert!(unnamed.is_empty(), "not in migrate.md: {unnamed:#?}");
 }
