@@ -52,7 +52,7 @@ impl<R: Rules> World<R> {
                 only_process,
             } => {
                 self.figures.stops += 1;
-                // What waits for it is taken in order, so no stop ends before the last one would.
+                // Messages that wait for it are taken in order, so no stop ends before the last one would.
                 let until_ms = &mut self.servers[server].stopped_until_ms;
                 *until_ms = (self.time_ms + ms).max(*until_ms);
                 self.servers[server].only_process = only_process;

@@ -1,6 +1,6 @@
 //! Pings: each server has a process that pings, and gateways can be reached from some servers and not from others.
 //!
-//! A ping and its answer take no time. What is done here is what the processes of a server do around the state machine.
+//! A ping and its answer take no time. The rest is done here as the processes of a server do it around the state machine.
 
 use std::collections::{BTreeMap, BTreeSet};
 

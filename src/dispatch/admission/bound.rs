@@ -56,7 +56,7 @@ mod tests {
         }
     }
 
-    /// Whatever the calls are spread like, a destination with a weight has room for one more.
+    /// A destination with a weight has room for one more, however the calls are spread.
     #[test]
     fn somebody_has_room() {
         for weights in [

@@ -18,7 +18,7 @@ pub enum Cause {
     Ping = 4,
     /// An operator's command, or a script, on another node of the cluster.
     Cluster = 5,
-    /// What became of requests that were sent to the destination.
+    /// The ends of requests that were sent to the destination.
     Traffic = 6,
 }
 

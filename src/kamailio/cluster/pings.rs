@@ -215,7 +215,7 @@ pub fn on_servers(module: &Module, key: Key) -> Option<Vec<OnServer>> {
         if !bus::post(&Received::Command(asked)) {
             return None;
         }
-        // Who asks at the same time may get the answer that comes after this one.
+        // A call at the same time may get the answer that comes after this one.
         for _ in 0..20 {
             let rows = memory.views.rows();
             let answered = rows.first().and_then(|first| first.parse().ok());

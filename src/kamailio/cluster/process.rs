@@ -234,7 +234,7 @@ impl Node {
                 log_info!("cluster: {name} asks for a reload");
                 module.shared.reload_asked.store(request, Release);
             }
-            // Whoever finds no answer says that there is none.
+            // An operator who finds no answer is told so.
             Action::Told(told) => _ = memory.answers.post(&told),
             Action::Log(note) => notes::write(&note),
         }

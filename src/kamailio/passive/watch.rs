@@ -1,7 +1,6 @@
 //! A request that a selection has sent to a destination, from the choice to the end of its transaction.
 //!
-//! tm tells what becomes of it. What it says goes to the standing of the destination: no lock is taken, and no route is
-//! run.
+//! tm tells what becomes of it, and that changes the standing of the destination: no lock is taken, and no route runs.
 
 use core::cell::Cell;
 use core::ffi::{c_int, c_uint, c_void};

@@ -134,7 +134,7 @@ thread_local! {
 pub extern "C" fn dsr_reload_tick(_ticks: c_uint, _param: *mut c_void) {
     guard(|| {
         let Some(module) = Module::get() else { return };
-        // Whoever has asked by now gets lists that are read from now on.
+        // All that have asked by now get lists that are read from now on.
         let request = module.shared.reload_asked.load(Acquire);
         if request == DONE.replace(request) {
             return;

@@ -1,7 +1,7 @@
-//! What the processes that ping a destination and the one that speaks with the other servers tell each other of it.
+//! Words about a destination between the processes that ping it and the one that speaks with the other servers.
 //!
-//! Whoever pings writes that it does; the process of the cluster writes who watches the destination for this server. Each
-//! word stands alone: who reads one of before pings once too often, or a little later.
+//! A process that pings writes that it does; the process of the cluster writes who watches the destination for this
+//! server. Each word stands alone: a process that reads an old one pings once too often, or a little later.
 
 use crate::dispatch::cluster::node::pinging::Doubt;
 use crate::dispatch::cluster::state::view::{FoundElsewhere, is_good};
@@ -14,7 +14,7 @@ const PINGED: u64 = 1 << 63;
 
 /// The words of a destination. Zeroed nobody pings it.
 pub struct PingWord {
-    /// What the last ping of this server found; 0 if it pings it no longer.
+    /// The result of this server's last ping; 0 if it pings it no longer.
     own: AtomicU64,
     /// The place of the member that watches it, plus 1, or 0 for nobody; above that, each in a byte, how many others find it
     /// up and how many down; and in the upper half when in its interval the one that watches it pings.

@@ -450,7 +450,7 @@ impl DestRecord {
     pub fn relist(&self, listed: State) -> State {
         self.set_cause(Cause::Reload, 0);
         self.listed.store(listed.0, Ordering::Relaxed);
-        // Who ejects it meanwhile makes the bit right again at the next tick.
+        // If it is ejected meanwhile, the next tick makes the bit right again.
         if let Some(traffic) = self.traffic() {
             traffic.forgive();
         }

@@ -28,7 +28,7 @@ pub struct Vitals {
     pub health: Health,
     /// The load that it reported.
     pub overload: Overload,
-    /// What its requests say of it.
+    /// The news that its requests have of it.
     pub traffic: Traffic,
 }
 
@@ -190,19 +190,19 @@ impl<'a, A: Arena> Records<'a, A> {
         }
     }
 
-    /// The same, with counters for each if so.
+    /// Returns these with or without counters for each.
     pub(crate) fn counted(mut self, counted: bool) -> Self {
         self.beside.counts = counted;
         self
     }
 
-    /// The same, with a register of the cluster for each if so.
+    /// Returns these with or without a register of the cluster for each.
     pub(crate) fn shared(mut self, shared: bool) -> Self {
         self.beside.registers = shared;
         self
     }
 
-    /// The same, with the words of those that ping each if so.
+    /// Returns these with or without the words of those that ping each.
     pub(crate) fn pinged(mut self, pinged: bool) -> Self {
         self.beside.ping_words = pinged;
         self

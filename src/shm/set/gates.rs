@@ -63,8 +63,8 @@ impl View {
         (rate.recent((asked.now_us)()) >= rate.most()).then_some(Refusal::Rate)
     }
 
-    /// Asks the gates of the destination at a position. One that admits the request has counted its call, if calls are
-    /// counted, and its admission. `unload` takes a call back.
+    /// Asks the gates of the destination at a position. A destination that admits the request has counted its call, if
+    /// calls are counted, and its admission. `unload` takes a call back.
     ///
     /// # Errors
     /// The first gate that refuses: nothing is counted.

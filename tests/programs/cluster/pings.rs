@@ -73,7 +73,7 @@ fn watcher(cluster: &Cluster, gateway: usize) -> Option<usize> {
     cluster.running().find(|&node| cluster.name(node) == *first)
 }
 
-/// Whether a gateway is up on a node.
+/// Returns true if a gateway is up on a node.
 fn is_up(cluster: &Cluster, node: usize, gateway: usize) -> bool {
     text(&status(cluster, node, gateway)["FLAGS"]).starts_with('A')
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use harness::{Config, Kamailio, Module, Probe, Request, Uac};
 use serde_json::{Value, json};
 
-/// What an operation came to.
+/// The outcome of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Done {
     code: i64,
@@ -47,7 +47,7 @@ fn keyed(call: &str, key: &str, operations: &str) -> Request {
     request("INVITE", call, operations).header("X-Key", key)
 }
 
-/// What the operations of a request came to, by the reply.
+/// Returns the outcomes of the operations of a request, by the reply.
 fn done(reply: &harness::Message) -> Vec<Done> {
     let lines = Probe::lines(reply);
     let part = |line: &String, name: &str| {
@@ -93,7 +93,7 @@ fn up(server: &Kamailio) -> u64 {
     reply["UP"].as_u64().unwrap_or_else(|| panic!("{reply}"))
 }
 
-/// What `dispatcher.list` shows of the destinations of all sets, in order.
+/// Returns a part of each destination in `dispatcher.list`, of all sets in order.
 fn listed(server: &Kamailio, pointer: &str) -> Vec<Value> {
     let list = server.jsonrpc("dispatcher.list", json!(["full"])).unwrap();
     let records = list["RECORDS"].as_array().unwrap();

@@ -1,4 +1,4 @@
-//! What a branch counts as.
+//! How a branch counts.
 
 use std::time::Duration;
 

@@ -106,7 +106,7 @@ fn await_probation(server: &Kamailio, uas: &Uas) {
     wait_for("probation", patience(15), is_due);
 }
 
-/// The trial is over when its transaction says so, however short the ejection was. One that its caller ends says
+/// A trial is over when its transaction says so, however short the ejection was. A trial that its caller ends says
 /// nothing, and another one follows.
 #[test]
 fn nothing_else_tries_a_destination_while_a_trial_is_open() {

@@ -46,7 +46,7 @@ fn config(mark: &str, all: &[Uas]) -> Config {
         .only_critical()
 }
 
-/// What became of the calls of a phase.
+/// The ends of the calls of a phase.
 #[derive(Debug, Default)]
 struct Outcome {
     calls: usize,
@@ -56,7 +56,7 @@ struct Outcome {
     back_ms: Option<u128>,
 }
 
-/// What becomes of calls, by their Call-IDs: when they were sent, and whether they succeeded after that time.
+/// Calls by their Call-IDs: when each was sent, whether it succeeded, and after which time.
 type Calls = Mutex<HashMap<Vec<u8>, (Instant, Option<(bool, Duration)>)>>;
 
 fn is_out(server: &Kamailio, uas: &Uas) -> bool {

@@ -1,4 +1,4 @@
-//! What is watched is given back: with the transaction, with a message that never had one, and when the server ends.
+//! Memory of watched requests is given back with the transaction, with a message without one, and when the server ends.
 
 use super::{call, config, invite, list, start};
 use harness::{
@@ -41,7 +41,7 @@ fn shared_memory_stays_as_it_is() {
             .map(|at| invite(if at % 3 == 0 { 12 } else { 8 }))
             .collect();
         Uac::new().batch(server.addr(), &requests, 20);
-        // What they have seen takes memory here.
+        // The requests that they have seen take memory here.
         a.clear();
         b.clear();
     };

@@ -83,7 +83,7 @@ fn find(reply: &Value, uri: &str) -> Option<Value> {
     }
 }
 
-/// What the requests to a destination have said.
+/// The counts of requests to a destination.
 #[derive(Debug, PartialEq, Eq)]
 struct Said {
     good: u64,

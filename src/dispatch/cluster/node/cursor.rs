@@ -67,7 +67,7 @@ impl Cursor {
         }
     }
 
-    /// Has all registers sent. None are under way.
+    /// Has all registers sent, and forgets those that are under way.
     pub fn send_all(&mut self) {
         (self.acked, self.all) = (0, true);
     }

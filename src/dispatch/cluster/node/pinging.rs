@@ -258,7 +258,7 @@ impl<R: Rules> Cluster<R> {
                 let until_ms = heard
                     .true_ms()
                     .saturating_add(window_ms(&self.settings, life));
-                // One that pings less often would make this node find out later.
+                // A node that pings less often would make this one find out later.
                 heard.last.interval_ms <= own_ms && R::believes(now_ms < until_ms)
             })
         };

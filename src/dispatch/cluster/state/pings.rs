@@ -33,8 +33,8 @@ pub struct Heard {
 }
 
 impl Heard {
-    /// Returns what is known after a hello that has come now. One that says no later time than the last one tells nothing
-    /// of the clocks: the process that pings may be stuck.
+    /// Returns what is known after a hello that has come now. A hello that says no later time than the last one tells
+    /// nothing of the clocks: the process that pings may be stuck.
     #[must_use]
     pub fn after(before: Option<Self>, told: Told, now_ms: u64) -> Self {
         let [now, theirs] = [now_ms, told.true_ms].map(|ms| i64::try_from(ms).unwrap_or(i64::MAX));
@@ -127,7 +127,7 @@ mod tests {
         // A late one says no more than it did when it was sent.
         let third = Heard::after(Some(second), told(7_000), 9_800);
         assert_eq!(third.true_ms(), 8_010);
-        // One that does nothing is not taken for a clock that stands still.
+        // A node that does nothing is not taken for a clock that stands still.
         let still = (1..=600).fold(third, |heard, n| {
             Heard::after(Some(heard), told(7_000), 9_800 + n * 1_000)
         });

@@ -366,7 +366,7 @@ impl<'m> Words<'m> {
             uri: self.word(MOST_URI, "URI")?,
             incarnation: self.incarnation()?,
             heard_ms: self.number("Time")?,
-            // Who does not say so keeps no figures.
+            // A sender that does not say so keeps no figures.
             taken: match self.rest {
                 Some(_) => self.number("Taken")? != 0,
                 None => true,

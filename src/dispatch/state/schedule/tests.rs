@@ -202,7 +202,7 @@ fn what_is_put_off_is_due_then_and_one_period_after_that() {
         if key == "b" {
             schedule.put_off(key, next, 70);
         }
-        // What is not there at that time stays where it is.
+        // An entry with another time stays where it is.
         schedule.put_off(key, next + 1, 20);
     }
     taken.sort_unstable();

@@ -1,4 +1,4 @@
-//! What happens to nodes, lines, gateways, states and lists.
+//! Incidents of nodes, lines, gateways, states and lists.
 
 use std::time::{Duration, Instant};
 

@@ -7,7 +7,7 @@ use harness::CHANGES;
 /// The most lines that a node may write a minute, but for those of changes, which have a bound of their own.
 const MOST: i64 = 120;
 
-/// What is written in a shorter time is not yet a rate.
+/// Lines of a shorter time are not yet a rate.
 const SHORTEST: Duration = Duration::from_secs(20);
 
 /// The log of a node.

@@ -1,13 +1,13 @@
-//! What a node takes of memory: it may not grow within a life.
+//! The memory of a node, which may not grow within a life.
 
 use std::collections::BTreeMap;
 use std::fs;
 
-/// What shared memory may grow by after the first quiet check: calls that have ended are kept for new ones, and tm has
-/// cells of messages that are under way. Unit: bytes.
+/// The most that shared memory may grow by after the first quiet check: calls that have ended are kept for new ones, and
+/// tm has cells of messages that are under way. Unit: bytes.
 pub const SHARED: i64 = 256 << 10;
 
-/// What the private memory of a process may grow by. Unit: bytes.
+/// The most that the private memory of a process may grow by. Unit: bytes.
 const HEAP: i64 = 2 << 20;
 
 /// Memory of one life of a node.
@@ -18,9 +18,9 @@ pub struct Memory {
     pub shared: Option<i64>,
     /// Private memory of each process then.
     heaps: BTreeMap<u32, i64>,
-    /// By how much either has grown at most, in any life.
+    /// The most by which shared memory has grown in a life.
     pub most_shared: i64,
-    /// As above, of one process.
+    /// The most by which the private memory of a process has grown in a life.
     pub most_heap: i64,
 }
 

@@ -46,7 +46,7 @@ struct Run {
     nodes: Nodes,
     model: Model,
     calls: Option<Calls>,
-    /// What became of all calls so far, by node.
+    /// The ends of all calls so far, by node.
     called: Vec<Count>,
     /// How often each thing happened.
     did: BTreeMap<&'static str, u64>,

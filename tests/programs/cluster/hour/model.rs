@@ -14,11 +14,11 @@ struct Act {
     may_be_lost: bool,
 }
 
-/// What was set of one destination.
+/// The acts on one destination.
 struct Dest {
-    /// What all nodes agreed on at the last quiet check.
+    /// The state on which all nodes agreed at the last quiet check.
     settled: &'static str,
-    /// What was set since then, oldest first.
+    /// The acts since then, oldest first.
     acts: Vec<Act>,
 }
 

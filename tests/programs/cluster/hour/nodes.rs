@@ -15,7 +15,7 @@ use super::model::{DESTS, LATE};
 const NODES: usize = 3;
 const GATEWAYS: usize = 4;
 
-/// What a node is at.
+/// The condition of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doing {
     /// It runs.
@@ -28,7 +28,7 @@ pub enum Doing {
 
 /// A node.
 pub struct Node {
-    /// What it is at.
+    /// Its condition.
     pub doing: Doing,
     /// Since when it runs.
     pub since: Instant,
@@ -36,9 +36,9 @@ pub struct Node {
     pub has_left: bool,
     /// Its list has the late destinations.
     pub is_whole: bool,
-    /// What it writes to its log.
+    /// The lines that it writes to its log.
     pub log: Log,
-    /// What it takes of memory.
+    /// The memory that it takes.
     pub memory: Memory,
 }
 
@@ -46,7 +46,7 @@ pub struct Node {
 pub struct Nodes {
     /// The servers.
     pub cluster: Cluster,
-    /// What they are at.
+    /// The nodes themselves, in the same order.
     pub all: Vec<Node>,
     /// The gateway that does not answer, since when, and until when.
     pub dead_gateway: Option<(usize, Instant, Instant)>,
@@ -137,7 +137,7 @@ impl Nodes {
         (0..NODES).filter(runs).collect()
     }
 
-    /// What a node answers.
+    /// Returns the answer of a node.
     pub fn ask(&self, node: usize, method: &str, params: Value) -> Result<Value, String> {
         let limit = patience(20);
         let answer = self

@@ -1,4 +1,4 @@
-//! What must hold when nothing happens.
+//! The checks for when nothing happens.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
