@@ -69,6 +69,7 @@ tree() { "$cargo" tree --locked --edges normal --prefix none --format '{p}	{l}' 
 $make --no-print-directory book
 cp -r debian README.md doc target/man "$stage"
 cp target/book/dispatcher.html "$stage"
+sh debian/examples.sh "$stage/examples"
 [ ! -d contrib ] || cp -r contrib "$stage"
 cd "$stage"
 dpkg-buildpackage -b -us -uc >"$out/log" 2>&1 || { tail -n 30 "$out/log" >&2; exit 1; }

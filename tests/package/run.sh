@@ -93,6 +93,9 @@ test_suite() {
 	has "$said" "URI: sip:127.0.0.1:7002"
 	case $said in *"other build"*) fail "the build was tested with another server: $said" ;; esac
 	has "$(inside kamailio-dispatcher-check /etc/kamailio/dispatcher.list)" "taken: 2 destinations"
+	for name in carrier edge freeswitch registrar; do
+		inside kamailio-dispatcher-check "/usr/share/doc/$package/examples/$name.list" >/dev/null || fail "$name.list"
+	done
 	verified=$(inside systemd-analyze verify --man=no kamailio.service 2>&1) || fail "systemd-analyze: $verified"
 	[ -z "$verified" ] || fail "systemd-analyze: $verified"
 	say "$suite: systemd-analyze verify is silent"

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use harness::{Config, Kamailio, Module, TempDir, module};
+use harness::{Config, Kamailio, Module, TempDir, check_config_as_it_is, module, root};
 
 /// Other builds beside that of the server, by the program that they are for.
 struct Package {
@@ -298,4 +298,31 @@ fn one_line_of_the_config_adopts_what_the_selector_chose() {
     fs::remove_dir_all(package.build("build")).unwrap();
     package.select();
     assert!(!start(), "the packaged one");
+}
+
+/// The configs that the package has to be copied are well-formed, and nothing of the tests is left in them.
+#[test]
+fn the_examples_of_the_package_are_configs_of_a_server() {
+    let dir = TempDir::new();
+    let script = root().join("debian/examples.sh");
+    let made = Command::new("sh").arg(script).arg(dir.path()).status();
+    assert!(made.unwrap().success());
+    for name in ["carrier", "edge", "freeswitch", "registrar"] {
+        let read = |kind: &str| {
+            let text = fs::read_to_string(dir.path().join(format!("{name}.{kind}"))).unwrap();
+            assert!(
+                !text.contains("{{") && !text.contains("127.0.0.1"),
+                "{text}"
+            );
+            text
+        };
+        let (config, list) = (read("cfg"), read("list"));
+        let lines = list.lines().filter(|line| line.contains("sip:192.0.2."));
+        assert!(lines.count() >= 3, "{list}");
+        let adopts = "import_file \"/run/kamailio-dispatcher-rust/kamailio.cfg\"";
+        assert!(config.contains(adopts), "{config}");
+        let config = Config::raw(&config.replace(adopts, "mpath=\"{{MPATH}}\""));
+        let checked = check_config_as_it_is(Module::Rust, &config.list(list));
+        checked.unwrap_or_else(|why| panic!("{name}: {why}"));
+    }
 }
