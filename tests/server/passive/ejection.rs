@@ -399,6 +399,49 @@ fn the_last_one_is_never_out() {
     assert_eq!(call(&server).text("X-Uas"), a.uri().replace("sip:", ""));
 }
 
+#[test]
+fn the_default_destination_is_never_out() {
+    let [a, b, c] = [OK, OK, Answer::Code(503)].map(Uas::start);
+    c.set_header("Retry-After: 300");
+    let config = config()
+        .list(list(&[&a, &b, &c]))
+        .param("use_default", 1)
+        .param("ds_passive_failures", 1);
+    let server = start(config);
+    for uas in [&a, &b] {
+        let params = json!(["i", 1, uas.uri()]);
+        server.jsonrpc("dispatcher.set_state", params).unwrap();
+    }
+    for count in 1..=3 {
+        assert_eq!(call(&server).status(), Some(500));
+        assert_eq!(
+            (c.count("INVITE"), said(&server, &c).failed),
+            (count, count as u64)
+        );
+        assert_eq!(flags(&server, &c), "AX");
+    }
+}
+
+/// A destination that drains meanwhile goes on to drain when its ejection is over.
+#[test]
+fn draining_outlives_an_ejection() {
+    let (a, b) = pair(Answer::Code(503));
+    a.set_header("Retry-After: 1");
+    let server = start(config().list(list(&[&a, &b])));
+    call(&server);
+    assert!(ejected_ms(&server, &a).is_some());
+    let params = json!(["drain", 1, a.uri()]);
+    server.jsonrpc("dispatcher.set_state", params).unwrap();
+    a.set_answer(OK);
+    a.clear();
+    let is_over = || ejected_ms(&server, &a).is_none().then_some(());
+    wait_for("the end of the ejection", patience(10), is_over);
+    for _ in 0..3 {
+        assert_eq!(call(&server).status(), Some(200));
+    }
+    assert_eq!((a.count("INVITE"), &*flags(&server, &a)), (0, "RX"));
+}
+
 /// Ejections outlive changes of the list, and an operator ends them.
 #[test]
 fn lists_leave_ejections_alone_and_operators_end_them() {
