@@ -10,7 +10,7 @@
 //! | [`list`] | The list on its way in, operators' states on their way out. |
 //! | [`probing`] | Pings and the resolver. |
 //! | [`select`] | `ds_select_*`, `ds_next_*`, `ds_mark_dst`, `ds_is_from_list`. |
-//! | [`passive`] | What becomes of requests that are on their way to destinations. |
+//! | [`passive`] | Passive health: requests on their way to destinations, and ejections because of them. |
 //! | [`rpc`] | RPC and MI commands. |
 //! | [`observe`] | What the module shows of its work. |
 //! | [`script`] | Entry points for scripts: functions, KEMI, pseudo-variables, the C interface. |

@@ -958,7 +958,7 @@ fn a_restart_counts_nothing_twice() {
         (45..=55).contains(&one),
         "the old ones are about to end: {one}"
     );
-    // And again: what has ended by then stays ended.
+    // It starts once more: calls that have ended by then stay ended.
     net.run(5_000);
     restart(&mut net, 3);
     net.run(1_000);
@@ -1012,7 +1012,7 @@ fn ends_of_unknown_calls_come_to_all_others() {
     for one in &all {
         net.node(1).tell_end(one.clone());
     }
-    // What is lost on the way is told again.
+    // An end that is lost on the way is told again.
     net.cut = vec![(1, 2)];
     net.run(100);
     assert_eq!((ended(&net, 2), ended(&net, 3)), (vec![], all.clone()));
@@ -1022,7 +1022,7 @@ fn ends_of_unknown_calls_come_to_all_others() {
     assert_eq!(ended(&net, 1), []);
     assert_eq!(net.node(1).counts().ends_told, 299);
     assert_eq!(net.node(1).ends.after(0).count(), 0, "nothing waits");
-    // Of somebody who is dead nobody waits for an answer.
+    // Nobody waits for an answer of a node that is dead.
     net.down.push(3);
     net.node(1).tell_end(end(1, Fate::Cancelled));
     net.run(6_000);
