@@ -85,15 +85,25 @@ fn one_request_tries_a_destination_after_each_ejection() {
         assert!(ejected_ms(&server, &a).is_some());
     }
     a.set_answer(OK);
-    let is_back = || {
-        call(&server);
-        flags(&server, &a) == "AX"
-    };
-    let back = poll(Duration::from_millis(50), patience(15), is_back, |back| {
-        *back
-    });
-    assert!(back, "{}, {}", shown(&server, &a), a.count("INVITE"));
+    call_until(&server, &a, "AX", patience(15));
     assert_eq!(said(&server, &a).in_row, 0);
+}
+
+/// Makes calls until a destination has these flags.
+fn call_until(server: &Kamailio, uas: &Uas, expected: &str, limit: Duration) {
+    let look = || {
+        call(server);
+        flags(server, uas)
+    };
+    let step = Duration::from_millis(20);
+    let seen = poll(step, limit, look, |seen| seen == expected);
+    assert_eq!(
+        seen,
+        expected,
+        "{}, {}",
+        shown(server, uas),
+        uas.count("INVITE")
+    );
 }
 
 /// Waits until the next request is to try a destination.
@@ -144,16 +154,7 @@ fn nothing_else_tries_a_destination_while_a_trial_is_open() {
     uac.send(server.addr(), &trial.same_transaction("CANCEL", None));
     await_probation(&server, &a);
     a.set_answer(OK);
-    let is_back = || {
-        call(&server);
-        flags(&server, &a) == "AX"
-    };
-    assert!(poll(
-        Duration::from_millis(50),
-        patience(15),
-        is_back,
-        |back| *back
-    ));
+    call_until(&server, &a, "AX", patience(15));
 }
 
 /// A call does not try a destination that is full.
@@ -292,12 +293,7 @@ fn a_destination_that_has_failed_begins_slowly() {
         assert_eq!(flags(&server, &a), "IX", "{header}");
         a.set_answer(OK);
         a.set_header("");
-        let is_back = || {
-            call(&server);
-            flags(&server, &a) == "AX"
-        };
-        let step = Duration::from_millis(50);
-        assert!(poll(step, patience(15), is_back, |back| *back), "{header}");
+        call_until(&server, &a, "AX", patience(15));
         let status = server.jsonrpc("dispatcher.ping_status", json!([])).unwrap();
         let why = super::find(&status, &a.uri()).unwrap()["WHY"].to_string();
         assert_eq!(
@@ -314,17 +310,6 @@ fn a_destination_that_has_failed_begins_slowly() {
 fn ejections_end_in_time() {
     let (a, b) = pair(Answer::Code(503));
     let server = start(config().list(list(&[&a, &b])).only_critical());
-    let await_flags = |expected: &str| {
-        let step = Duration::from_millis(20);
-        let look = || {
-            call(&server);
-            flags(&server, &a)
-        };
-        assert_eq!(
-            poll(step, patience(5), look, |seen| seen == expected),
-            expected
-        );
-    };
     let assert_tried = |what: &str, seconds: f64| {
         let begun = Instant::now();
         a.clear();
@@ -345,12 +330,12 @@ fn ejections_end_in_time() {
         );
     };
     a.set_header("Retry-After: 7");
-    await_flags("IX");
+    call_until(&server, &a, "IX", patience(5));
     a.set_answer(OK);
     assert_tried("Retry-After: 7", 7.0);
     a.set_header("");
     a.set_answer(Answer::Code(503));
-    await_flags("IX");
+    call_until(&server, &a, "IX", patience(5));
     assert_tried("five failures", 30.0);
     assert_eq!(flags(&server, &a), "IX");
     assert_tried("the trial failed", 60.0);
