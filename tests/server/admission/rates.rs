@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use harness::{Config, Uac, patience, wait_for};
+use harness::http::Http;
+use harness::{Config, Uac, patience, this_server, wait_for};
 use serde_json::{Value, json};
 
 use super::{config, done, listed, port, request, run, start};
@@ -189,4 +190,42 @@ fn without_the_parameter_the_attribute_is_the_scripts() {
     assert!(!server.log().contains("cps:"), "{}", server.log());
     let warning = "cps: expected a number, found \"high\", using 0";
     start(limited(list).expect_log(warning));
+}
+
+#[test]
+fn refusals_are_counted() {
+    if this_server::lacks(&["xhttp.so"]) {
+        return;
+    }
+    let list = "1 sip:127.0.0.1:7001 0 9 cps=1\n1 sip:127.0.0.1:7002 0 8 maxload=1\n";
+    let config = limited(list)
+        .param("ds_hash_size", 8)
+        .param("ds_count_calls", 2)
+        .tcp()
+        .global("tcp_accept_no_cl=yes")
+        .load("xhttp.so")
+        .more_routes("event_route[xhttp:request] { ds_metrics(); }\n");
+    let server = start(config);
+    let refused = |reason: &str| -> u64 {
+        let metrics = Http::to(server.addr()).get("/metrics", &[]).text();
+        let name = format!("kamailio_dispatcher_refusals_total{{reason=\"{reason}\"}} ");
+        let value = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        value
+            .unwrap_or_else(|| panic!("no {name}: {metrics}"))
+            .parse()
+            .unwrap()
+    };
+    assert_eq!((refused("cps"), refused("maxload")), (0, 0));
+    let (_, (before, ports, after)) = within_a_second(|round| {
+        empty(&server, ("1", 7001), "1");
+        let call = |name: &str| format!("{round}-{name}");
+        let counts = || (refused("cps"), refused("maxload"));
+        let (begun, before) = (Instant::now(), counts());
+        let ports = ["a", "b", "c"].map(|name| port(&server, &call(name), "dst,1,8"));
+        let seen = (before, ports, counts());
+        super::bye(&server, &call("b"));
+        (begun, seen)
+    });
+    assert_eq!(ports, [Some(7001), Some(7002), None]);
+    assert_eq!(after, (before.0 + 2, before.1 + 1));
 }

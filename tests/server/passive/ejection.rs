@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 use super::{
     assert_flags, call, config, ejected_ms, farm, flags, invite, list, said, shown, start,
 };
-use harness::{Answer, Kamailio, Request, Uac, Uas, patience, poll, refuses, wait_for};
-use serde_json::json;
+use harness::http::Http;
+use harness::{
+    Answer, Kamailio, Request, Uac, Uas, patience, poll, refuses, this_server, wait_for,
+};
+use serde_json::{Value, json};
 
 const OK: Answer = Answer::Code(200);
 
@@ -501,6 +504,72 @@ event_route[dispatcher:dst-up] { xlog("L_WARN", "told: up $dsv(cause) $dsv(uri)\
     let history = history.to_string();
     assert!(history.contains("traffic"), "{history}");
     assert_eq!(shown(&server, &a)["TRAFFIC"]["EJECTIONS"], json!(1));
+}
+
+/// Metrics and the page show what was counted, and why the destination gets no calls.
+#[test]
+fn an_ejection_is_in_metrics_and_on_the_page() {
+    if this_server::lacks(&["xhttp.so"]) {
+        return;
+    }
+    let (a, b) = pair(Answer::Code(503));
+    let routes = r#"
+event_route[xhttp:request] {
+    if ($hu =~ "^/metrics") { ds_metrics(); } else { ds_page(); }
+}
+"#;
+    let config = config()
+        .list(list(&[&a, &b]))
+        .param("ds_passive_failures", 2)
+        .tcp()
+        .global("tcp_accept_no_cl=yes")
+        .load("xhttp.so")
+        .more_routes(routes);
+    let server = start(config);
+    let get = |path: &str| {
+        let answer = Http::to(server.addr()).get(path, &[]);
+        answer.text()
+    };
+    for _ in 0..3 {
+        assert_eq!(call(&server).status(), Some(200));
+    }
+    let metrics = get("/metrics");
+    let of = |family: &str, uas: &Uas| {
+        let name = format!("kamailio_dispatcher_destination_{family}");
+        let uri = uas.uri();
+        let is_of = |line: &&str| line.starts_with(&name) && line.contains(&uri);
+        let line = metrics.lines().find(is_of);
+        let line = line.unwrap_or_else(|| panic!("no {name} of {uri}: {metrics}"));
+        line.rsplit(' ').next().unwrap().to_owned()
+    };
+    for (family, of_a, of_b) in [
+        ("up", "0", "1"),
+        ("requests_failed_total", "2", "0"),
+        ("requests_answered_total", "0", "3"),
+        ("ejections_total", "1", "0"),
+    ] {
+        assert_eq!(
+            (&*of(family, &a), &*of(family, &b)),
+            (of_a, of_b),
+            "{family}"
+        );
+    }
+    let data: Value = serde_json::from_str(&get("/dispatcher/data")).unwrap();
+    let rows = data["rows"].as_array().unwrap();
+    let row = rows
+        .iter()
+        .find(|row| row["uri"] == a.uri().as_str())
+        .unwrap();
+    let why = row["why"].as_str().unwrap();
+    assert!(
+        why.contains("2 failures in a row, the last one: 503"),
+        "{row}"
+    );
+    assert_eq!(
+        (&row["up"], &row["state"]),
+        (&json!(false), &json!("inactive")),
+        "{row}"
+    );
 }
 
 #[test]
