@@ -125,6 +125,11 @@ fn the_bound_refuses_no_call_that_somebody_has_room_for() {
     server.kamcmd(&inactive).unwrap();
     place(&server, 0..8);
     assert_eq!(loads(&server), [0, 8]);
+    // The default destination has no part, and takes what the other one cannot.
+    let list = "1 sip:127.0.0.1:7001 0 9 duid=a;maxload=2\n1 sip:127.0.0.1:7002 0 0 duid=b\n";
+    let server = start(bounded(list, 101).param("use_default", 1));
+    place(&server, 0..8);
+    assert_eq!(loads(&server), [2, 6]);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use harness::{Config, Kamailio, Module, Request, Uac, patience, poll, refuses};
+use harness::{
+    Answer, Config, Kamailio, Module, Request, Uac, Uas, patience, poll, refuses, wait_for,
+};
 use serde_json::json;
 
 use crate::call_load::number;
@@ -291,6 +293,51 @@ fn a_destination_that_comes_by_the_list_begins_slowly() {
     set_state(&server, "i", BACK);
     assert!(!why(&server, BACK).contains("slow"), "it is out");
     assert!(!why(&server, "sip:127.0.0.1:7002").contains("slow"));
+}
+
+/// A good ping brings it back, or a mark of the script.
+#[test]
+fn a_destination_that_pings_or_marks_bring_back_begins_slowly() {
+    const SLOW: &str = "slow start: 10 % of its calls";
+    let pinged = Uas::start(Answer::Silent);
+    let marks = r#"
+request_route {
+    ds_mark_addr("$hdr(X-Mark)", "1", "sip:127.0.0.1:7001");
+    sl_send_reply("200", "OK");
+}
+"#;
+    let list = format!("1 {BACK}\n1 sip:127.0.0.1:7002\n1 {} 8\n", pinged.uri());
+    let config = Config::routes(marks)
+        .list(list)
+        .param("flags", 2)
+        .param("ds_slow_start", 3_600)
+        .param("ds_ping_interval", 1)
+        .param("ds_probing_mode", 3)
+        .param("ds_ping_fr_timeout", 200)
+        .expect_log("down");
+    let server = Kamailio::start(Module::Rust, config);
+    let mark = |state: &str| {
+        let request = Request::new("OPTIONS", "sip:bob@b.test").header("X-Mark", state);
+        Uac::new().request(server.addr(), &request);
+    };
+    mark("i");
+    assert!(!why(&server, BACK).contains(SLOW), "{}", why(&server, BACK));
+    mark("a");
+    assert!(why(&server, BACK).contains(SLOW), "{}", why(&server, BACK));
+    let uri = pinged.uri();
+    let is_out = || {
+        let status = server.jsonrpc("dispatcher.ping_status", json!([])).unwrap();
+        let found = super::find(&status, &uri).unwrap();
+        found["FLAGS"]
+            .as_str()
+            .unwrap()
+            .starts_with('I')
+            .then_some(())
+    };
+    wait_for("a bad ping", patience(15), is_out);
+    pinged.set_answer(Answer::Code(200));
+    let is_slow = || why(&server, &uri).contains(SLOW).then_some(());
+    wait_for("a slow start", patience(15), is_slow);
 }
 
 #[test]
