@@ -476,35 +476,26 @@ fn by_load(name: &'static str, text: &'static str) -> Case {
 /// Sizes of lists of the features that ask destinations.
 const FEATURE_SIZES: &[usize] = &[10, 100];
 
+/// An algorithm of rendezvous hashing, by its number, and what its key is of.
+macro_rules! by_key {
+    ($number:literal, $text:literal) => {
+        select(
+            concat!("alg", $number),
+            concat!("alg ", $number, " (", $text, "; of C: first)"),
+            concat!(r#"ds_select_dst("1", ""#, $number, r#"");"#),
+        )
+        .sizes(FEATURE_SIZES)
+    };
+}
+
 /// The other algorithms of rendezvous hashing.
 fn by_key() -> Vec<Case> {
-    let case = |key, name, body| select(key, name, body).sizes(FEATURE_SIZES);
     vec![
-        case(
-            "alg101",
-            "alg 101 (From URI; of C: first)",
-            r#"ds_select_dst("1", "101");"#,
-        ),
-        case(
-            "alg102",
-            "alg 102 (To URI; of C: first)",
-            r#"ds_select_dst("1", "102");"#,
-        ),
-        case(
-            "alg103",
-            "alg 103 (R-URI; of C: first)",
-            r#"ds_select_dst("1", "103");"#,
-        ),
-        case(
-            "alg105",
-            "alg 105 (credentials; of C: first)",
-            r#"ds_select_dst("1", "105");"#,
-        ),
-        case(
-            "alg107",
-            "alg 107 (hash_pvar $fU@$ci; of C: first)",
-            r#"ds_select_dst("1", "107");"#,
-        ),
+        by_key!("101", "From URI"),
+        by_key!("102", "To URI"),
+        by_key!("103", "R-URI"),
+        by_key!("105", "credentials"),
+        by_key!("107", "hash_pvar $fU@$ci"),
     ]
 }
 
