@@ -19,6 +19,7 @@ pub struct Asked {
 
 impl View {
     /// Returns the calls of the set and the weights of its usable candidates, of which each may have its part.
+    #[inline(never)]
     pub fn bound(&self, percent: u32) -> Bound {
         let mut bound = Bound {
             percent,
@@ -27,7 +28,7 @@ impl View {
         };
         for (at, dest) in self.dests().enumerate() {
             bound.calls += u64::from(dest.record().load());
-            if self.is_usable(at) && !self.is_default(at) {
+            if !self.is_default(at) && !dest.record().is_shut(self.shut) {
                 bound.weight += u64::from(self.key_weight(at));
             }
         }
