@@ -56,6 +56,12 @@ impl<I: Iterator<Item = Choice>, F: FnMut(usize) -> bool> PassedOver<I, F> {
             passed: None,
         }
     }
+
+    /// Says that this choice was passed over before them.
+    #[must_use]
+    pub fn behind(self, passed: Option<Choice>) -> Self {
+        PassedOver { passed, ..self }
+    }
 }
 
 impl<I: Iterator<Item = Choice>, F: FnMut(usize) -> bool> Iterator for PassedOver<I, F> {
@@ -129,5 +135,8 @@ mod tests {
         assert_eq!(taken(|_| false), [0, 1, 2, 3]);
         assert_eq!(taken(|at| at < 2), [2, 3, 0]);
         assert_eq!(taken(|_| true), [0]);
+        let first = Choice { at: 7, order };
+        let behind = PassedOver::new(choices(), |at| at < 2).behind(Some(first));
+        assert_eq!(behind.map(|choice| choice.at).last(), Some(7));
     }
 }

@@ -36,6 +36,16 @@ pub fn asked_by_all(module: &Module) -> Option<Asked> {
     })
 }
 
+/// Returns true if the destination at a position may refuse a request for more than its state. Destinations with no limit
+/// and no slow start take each request.
+#[inline]
+pub fn may_refuse(module: &Module, view: &View, algorithm: i32, at: usize) -> bool {
+    module.settings.count_calls == CountCalls::Limit
+        || view.dest(at).is_some_and(|dest| {
+            dest.rate().is_some() || slow_start::is_slow(module, algorithm, dest)
+        })
+}
+
 /// Asks the gates of the destination at a position.
 ///
 /// # Errors
@@ -108,16 +118,6 @@ impl<I: Iterator<Item = Choice>> Rounds<I> {
         asked.bound = is_more.then_some(anew);
         self.due_again = core::mem::take(&mut self.bounded);
         true
-    }
-
-    /// Asks in all rounds. For callers that hold no lock.
-    pub fn ask_all(&mut self, module: &Module, view: &View, asked: &mut Asked) -> Option<Choice> {
-        loop {
-            let found = self.ask(module, view, asked);
-            if found.is_some() || !self.go_on(view, asked) {
-                return found;
-            }
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::drain;
 use super::request::{Failure, Request, conclude};
-use super::send::{send_admitted, send_to, send_watched};
+use super::send::{Others, send_asking, send_to, send_watched};
 use super::trace::{self, Hash};
 use crate::dispatch::admission::others::{others, others_by_key};
 use crate::dispatch::balance::cost::Key;
@@ -11,7 +11,7 @@ use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::algorithm::{Choice, KeyText, Start, choose};
 use crate::dispatch::select::failover::Order;
 use crate::dispatch::select::rendezvous;
-use crate::kamailio::admission::slow_start;
+use crate::kamailio::admission::ask::may_refuse;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::counts;
 use crate::kamailio::server::guard::ScriptRet;
@@ -75,26 +75,21 @@ fn send_key_watched(
     key: Option<Key>,
 ) -> Option<Result<(), Failure>> {
     let hash = key.map_or(Hash::None, Hash::Key);
-    if !trace::is_gated(module) {
+    if !trace::is_gated(module) || !may_refuse(module, view, request.algorithm, choice.at) {
         return Some(send_watched(module, msg, request, view, choice, hash));
     }
+    let chosen = (choice, hash, key.map(|key| key.0));
     let Some(key) = key else {
-        let others = others(view, Start::RoundRobin, choice);
-        let (choice, others) =
-            slow_start::pass_over(module, msg, request.algorithm, view, None, choice, others);
-        return send_admitted(module, msg, request, view, (choice, hash), others, None);
+        let others = || -> Others { Box::new(others(view, Start::RoundRobin, choice)) };
+        return send_asking(module, msg, request, view, chosen, &others, None);
     };
     let percent = module.settings.bounded_load;
     let calls = |at: usize| view.dest(at).map_or(0, |dest| dest.record().load());
-    // They are put in order if the first one refuses.
-    let others = core::iter::once(()).flat_map(|()| {
+    let others = || -> Others {
         let by_calls = percent.map(|_| calls);
-        others_by_key(view, key, choice.at, by_calls)
-    });
-    let (algorithm, key) = (request.algorithm, Some(key.0));
-    let (choice, others) = slow_start::pass_over(module, msg, algorithm, view, key, choice, others);
-    let choice = (choice, hash);
-    send_admitted(module, msg, request, view, choice, others, percent)
+        Box::new(others_by_key(view, key, choice.at, by_calls))
+    };
+    send_asking(module, msg, request, view, chosen, &others, percent)
 }
 
 /// Returns the destination for a key.

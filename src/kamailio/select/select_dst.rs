@@ -6,13 +6,13 @@ use super::deliver::deliver;
 use super::drain;
 use super::parallel;
 use super::request::{Failure, Request, conclude, failed};
-use super::send::{send_admitted, send_to, send_watched};
+use super::send::{Others, send_asking, send_to, send_watched};
 use super::trace::{self, Hash};
 use crate::dispatch::admission::others::others;
 use crate::dispatch::balance::cost::mix;
 use crate::dispatch::select::algorithm::{Algorithm, Choice, Start, choose, choose_open, home};
 use crate::dispatch::select::failover::Order;
-use crate::kamailio::admission::slow_start;
+use crate::kamailio::admission::ask::may_refuse;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::observe::counting::counts;
 use crate::kamailio::server::guard::ScriptRet;
@@ -85,11 +85,13 @@ fn send_open_watched(
     now_us: u64,
 ) -> Option<Result<(), Failure>> {
     let hash = Hash::None;
-    if trace::is_gated(module) {
-        let others = others(view, Start::RoundRobin, choice)
-            .filter(|other| !view.passes_over(other.at, now_us));
-        let (choice, others) = slow_start::pass_over(module, msg, 64, view, None, choice, others);
-        return send_admitted(module, msg, request, view, (choice, hash), others, None);
+    if trace::is_gated(module) && may_refuse(module, view, 64, choice.at) {
+        let chosen = (choice, hash, None);
+        let others = || -> Others {
+            let others = others(view, Start::RoundRobin, choice);
+            Box::new(others.filter(move |other| !view.passes_over(other.at, now_us)))
+        };
+        return send_asking(module, msg, request, view, chosen, &others, None);
     }
     Some(send_watched(module, msg, request, view, choice, hash))
 }
@@ -135,15 +137,14 @@ fn send_start_watched(
         Start::Hash(hash) => Hash::Number(hash),
         _ => Hash::None,
     };
-    if trace::is_gated(module) {
+    if trace::is_gated(module) && may_refuse(module, view, request.algorithm, choice.at) {
         let key = match start {
             Start::Hash(hash) | Start::InDialog(hash) => Some(mix(hash.into())),
             _ => None,
         };
-        let (algorithm, others) = (request.algorithm, others(view, start, choice));
-        let (choice, others) =
-            slow_start::pass_over(module, msg, algorithm, view, key, choice, others);
-        return send_admitted(module, msg, request, view, (choice, hash), others, None);
+        let chosen = (choice, hash, key);
+        let others = || -> Others { Box::new(others(view, start, choice)) };
+        return send_asking(module, msg, request, view, chosen, &others, None);
     }
     Some(send_watched(module, msg, request, view, choice, hash))
 }

@@ -1,5 +1,7 @@
 //! Sending a message to the destination that was chosen for it, or to the first one that takes it.
 
+use core::iter;
+
 use super::call_load::{self, ServerPlaced};
 use super::deliver::deliver;
 use super::request::{Failure, Request, send};
@@ -8,7 +10,8 @@ use crate::dispatch::admission::others::MOST_TRIES;
 use crate::dispatch::admission::refusal::Refusal;
 use crate::dispatch::list::destination::SetId;
 use crate::dispatch::select::algorithm::Choice;
-use crate::kamailio::admission::ask::{Rounds, admit, admits_rate, asked, refused};
+use crate::kamailio::admission::ask::{Rounds, admit, admits_rate, asked, asked_by_all, refused};
+use crate::kamailio::admission::slow_start::Ramps;
 use crate::kamailio::config::instance::Module;
 use crate::kamailio::config::params::CountCalls;
 use crate::kamailio::observe::counting::counts;
@@ -41,7 +44,7 @@ pub fn send_to(
 }
 
 /// Sends as [`send_to`] does, traces the selection, and counts it for its destination and as a call, where that is wanted.
-/// `hash` is what led to the choice.
+/// `hash` is what led to the choice, which asks nothing of the request.
 #[inline(always)]
 pub fn send_watched(
     module: &Module,
@@ -51,10 +54,32 @@ pub fn send_watched(
     choice: Choice,
     hash: Hash,
 ) -> Result<(), Failure> {
-    let trial = request.trial(module, msg, view);
+    if !trace::is_followed(module) {
+        return send_to(module, msg, request, view, choice);
+    }
+    let trial = admitted_trial(module, msg, request, view);
     let at = trial.as_ref().map_or(choice.at, Trial::at);
     let choice = Choice { at, ..choice };
     send_chosen(module, msg, request, view, (choice, hash), trial)
+}
+
+/// Returns the destination that the message is to try, if that is within its calls a second. For requests whose calls are
+/// not counted before they are sent.
+#[inline(always)]
+fn admitted_trial<'v>(
+    module: &Module,
+    msg: &Message,
+    request: &Request,
+    view: &'v View,
+) -> Option<Trial<'v>> {
+    let trial = request.trial(module, msg, view)?;
+    admits_trial(module, msg, view, trial.at()).then_some(trial)
+}
+
+#[cold]
+#[inline(never)]
+fn admits_trial(module: &Module, msg: &Message, view: &View, at: usize) -> bool {
+    admits_rate(module, view, at, asked(module, msg).as_ref())
 }
 
 /// Sends as [`send_watched`] does, to this choice, which may be a trial.
@@ -84,33 +109,109 @@ fn send_chosen(
     Ok(())
 }
 
-/// Sends the message to the first of some choices that admits it; `None` if all refuse. Then nothing is counted. `hash` is
-/// what led to the choices.
+/// The choices behind the first one.
+pub type Others<'v> = Box<dyn Iterator<Item = Choice> + 'v>;
+
+/// Sends the message to the first of some choices that takes it; `None` if all refuse. Then nothing is counted. `hash` is
+/// what led to the choices, and `key` the number of a selection by hash. `others` makes the choices behind the first one,
+/// which most requests do not need.
 ///
 /// A call that is counted in the set goes where it is counted. There it only asks for its calls a second.
 #[inline(never)]
-pub fn send_admitted(
+pub fn send_asking<'v>(
+    module: &'v Module,
+    msg: &mut Message,
+    request: &Request,
+    view: &'v View,
+    (first, hash, key): (Choice, Hash, Option<u64>),
+    others: &dyn Fn() -> Others<'v>,
+    percent: Option<u32>,
+) -> Option<Result<(), Failure>> {
+    if !msg.begins_call() {
+        return Some(send_on(module, msg, request, view, (first, hash)));
+    }
+    let ramps = Ramps {
+        module,
+        view,
+        algorithm: request.algorithm,
+        key,
+    };
+    // A message that goes elsewhere asks no limits here: failover asks then.
+    let asked = request.leads().then(|| asked_by_all(module)).flatten();
+    if let Some(asked) = asked.filter(|asked| asked.counts) {
+        let chosen = (first, hash);
+        return send_counted(msg, request, ramps, chosen, others, (asked, percent));
+    }
+    let trial = admitted_trial(module, msg, request, view);
+    let choice = match &trial {
+        Some(trial) => Choice {
+            at: trial.at(),
+            ..first
+        },
+        None => {
+            let is_slow = ramps.refuses(first.at);
+            if !is_slow && admits_rate(module, view, first.at, asked.as_ref()) {
+                first
+            } else {
+                let passed = is_slow.then_some(first);
+                find_behind(ramps, passed, others, asked.as_ref())?
+            }
+        }
+    };
+    let chosen = (choice, hash);
+    Some(send_chosen(module, msg, request, view, chosen, trial))
+}
+
+/// Sends a request that begins no call to where its call is counted, or else to the chosen destination.
+#[inline(never)]
+fn send_on(
     module: &Module,
     msg: &mut Message,
     request: &Request,
     view: &View,
-    (first, hash): (Choice, Hash),
-    others: impl Iterator<Item = Choice>,
-    percent: Option<u32>,
-) -> Option<Result<(), Failure>> {
-    if !request.leads() {
-        // The message goes elsewhere: this is for failover, which asks then.
-        return Some(send_watched(module, msg, request, view, first, hash));
-    }
-    let Some(mut asked) = asked(module, msg) else {
-        let Some(at) = call_load::place_of(module, msg, request.set, view) else {
-            return Some(send_watched(module, msg, request, view, first, hash));
-        };
-        let chosen = (Choice { at, ..first }, hash);
-        return Some(send_chosen(module, msg, request, view, chosen, None));
+    (choice, hash): (Choice, Hash),
+) -> Result<(), Failure> {
+    let leads = request.leads();
+    let counted = leads.then(|| call_load::place_of(module, msg, request.set, view));
+    let Some(at) = counted.flatten() else {
+        return send_watched(module, msg, request, view, choice, hash);
     };
+    let chosen = (Choice { at, ..choice }, hash);
+    send_chosen(module, msg, request, view, chosen, None)
+}
+
+/// Returns the first choice behind one that has refused which takes a call within its calls a second. `passed` is the one
+/// that has refused, if it is in its slow start.
+#[cold]
+#[inline(never)]
+fn find_behind<'v>(
+    ramps: Ramps<'v>,
+    passed: Option<Choice>,
+    others: &dyn Fn() -> Others<'v>,
+    asked: Option<&Asked>,
+) -> Option<Choice> {
+    let mut others = ramps.pass_over(passed, others()).take(MOST_TRIES - 1);
+    others.find(|choice| admits_rate(ramps.module, ramps.view, choice.at, asked))
+}
+
+/// Counts the call of the message for the first of some choices that takes it, and sends the message there.
+#[inline(never)]
+fn send_counted<'v>(
+    msg: &mut Message,
+    request: &Request,
+    ramps: Ramps<'v>,
+    (first, hash): (Choice, Hash),
+    others: &dyn Fn() -> Others<'v>,
+    (mut asked, percent): (Asked, Option<u32>),
+) -> Option<Result<(), Failure>> {
+    let Ramps { module, view, .. } = ramps;
+    asked.bound = percent.map(|percent| view.bound(percent));
+    let is_slow = ramps.refuses(first.at);
+    let passed = is_slow.then_some(first);
+    let mut others = ramps.pass_over(passed, iter::once_with(others).flatten());
+    let first = if is_slow { others.next()? } else { first };
     // A limit holds only where calls can be counted.
-    let counts_limited = !asked.counts || module.calls.as_ref().is_some_and(Calls::takes_limited);
+    let counts_limited = module.calls.as_ref().is_some_and(Calls::takes_limited);
     let is_limited = |at| view.dest(at).is_some_and(|dest| dest.maxload != 0);
     let is_countable = |at| counts_limited || !is_limited(at);
     let trial = |asked: &Asked| {
@@ -119,19 +220,6 @@ pub fn send_admitted(
         trial.filter(|trial| admits(trial.at()))
     };
     let others = others.take(MOST_TRIES - 1);
-    if !asked.counts {
-        let trial = trial(&asked);
-        let choice = match &trial {
-            Some(trial) => Choice {
-                at: trial.at(),
-                ..first
-            },
-            None => Rounds::new(Some(first), others).ask_all(module, view, &mut asked)?,
-        };
-        let chosen = (choice, hash);
-        return Some(send_chosen(module, msg, request, view, chosen, trial));
-    }
-    asked.bound = percent.map(|percent| view.bound(percent));
     let others = others.filter(|choice| is_countable(choice.at));
     let mut rounds = Rounds::new(Some(first).filter(|first| is_countable(first.at)), others);
     let mut counted = Counted::Stays;

@@ -50,6 +50,12 @@ pub fn is_on(module: &Module) -> bool {
     module.shared.watched.load(Relaxed) & TRACED != 0
 }
 
+/// Returns true if selections are traced or counted, or their requests are watched.
+#[inline(always)]
+pub fn is_followed(module: &Module) -> bool {
+    module.shared.watched.load(Relaxed) & (TRACED | COUNTED) != 0
+}
+
 /// Returns true if destinations are asked whether they take a request.
 #[inline(always)]
 pub fn is_gated(module: &Module) -> bool {

@@ -72,6 +72,11 @@ impl Traffic {
         self.ramp_from_ms.store(RAMP_BEGINS, SeqCst);
     }
 
+    /// Returns true if it is in a slow start, or was when somebody last looked.
+    pub fn has_ramp(&self) -> bool {
+        self.ramp_from_ms.load(SeqCst) != 0
+    }
+
     /// Returns the milliseconds since its slow start began, which is of this length; `None` without one.
     pub fn ramp_ms(&self, now_ms: u64, length_ms: u64) -> Option<u64> {
         let from_ms = match self.ramp_from_ms.load(SeqCst) {

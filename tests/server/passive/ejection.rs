@@ -160,6 +160,40 @@ fn nothing_else_tries_a_destination_while_a_trial_is_open() {
     call_until(&server, &a, "AX", patience(15));
 }
 
+/// Sends a request that begins no call.
+fn options(server: &Kamailio) {
+    let options = Request::new("OPTIONS", "sip:bob@b.test").header("X-Alg", "8");
+    Uac::new().request(server.addr(), &options);
+}
+
+/// The other destination has no limit, so nothing but the trial is asked.
+#[test]
+fn a_trial_is_one_of_the_calls_a_second_of_its_destination() {
+    let (a, b) = pair(OK);
+    let server = start(
+        config()
+            .list(list(&[&a, &b]).replacen(" 90\n", " 90 cps=1\n", 1))
+            .param("ds_passive_failures", 1)
+            .param("ds_eject_time", 1)
+            .param("ds_cps", 1),
+    );
+    let place = |uas: &Uas| uas.uri().replace("sip:", "");
+    let places = wait_for("two calls within a second", patience(60), || {
+        a.set_answer(Answer::Code(503));
+        options(&server);
+        assert_eq!(flags(&server, &a), "IX");
+        a.set_answer(OK);
+        await_probation(&server, &a);
+        let begun = Instant::now();
+        let first = call(&server).text("X-Uas");
+        let is_back = flags(&server, &a) == "AX";
+        let second = call(&server).text("X-Uas");
+        let within = is_back && begun.elapsed() < Duration::from_secs(1);
+        within.then_some([first, second])
+    });
+    assert_eq!(places, [place(&a), place(&b)]);
+}
+
 /// A call does not try a destination that is full.
 #[test]
 fn a_trial_is_within_the_limits_of_its_destination() {
@@ -173,14 +207,10 @@ fn a_trial_is_within_the_limits_of_its_destination() {
             .param("ds_hash_size", 4)
             .param("ds_count_calls", 2),
     );
-    let options = || {
-        let options = Request::new("OPTIONS", "sip:bob@b.test").header("X-Alg", "8");
-        Uac::new().request(server.addr(), &options)
-    };
     call(&server);
     assert_eq!(a.count("INVITE"), 1);
     a.set_answer(Answer::Code(503));
-    options();
+    options(&server);
     assert_eq!(flags(&server, &a), "IX");
     a.set_answer(OK);
     await_probation(&server, &a);
@@ -190,7 +220,7 @@ fn a_trial_is_within_the_limits_of_its_destination() {
     assert_eq!(a.count("INVITE"), 1);
     await_probation(&server, &a);
     let tried = || {
-        options();
+        options(&server);
         flags(&server, &a) == "AX"
     };
     assert!(poll(
