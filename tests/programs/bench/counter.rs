@@ -185,9 +185,10 @@ impl<'a> Counter<'a> {
         self.rpc(&["dispatcher.reload"])?;
         self.rpc(&["dispatcher.set_state", "a", "1", "all"])?;
         if (self.setting, self.server.module()) == (BEGINS_SLOWLY, Module::Rust) {
-            // A slow start begins when somebody looks, and then ends by time alone.
+            // A slow start begins and ends when somebody looks.
             self.rpc(&["dispatcher.ping_status", "1"])?;
             std::thread::sleep(SLOW);
+            self.rpc(&["dispatcher.ping_status", "1"])?;
         }
         Ok(())
     }
