@@ -43,7 +43,8 @@ struct States {
     lists: Lists,
     /// The registers of the last life, until the cluster has them.
     kept: Vec<(Key, Register)>,
-    /// Follows the counts of changes and of what pings have found, the version of the lists, and the number of walks that are to be repeated.
+    /// Follows the counts of changes and of what pings have found, the version of the lists, and the number of walks that
+    /// are to be repeated.
     pace: Pace<(u32, u32, u64, u32)>,
     unsettled: u32,
     /// Registers that destinations are to follow.
@@ -110,7 +111,7 @@ pub fn tick(module: &Module, cluster: &mut Cluster, now: Now, actions: &mut Vec<
                 states.viewed.push(*key);
                 false
             }
-            // Now: the place of a member that was forgotten may have another one.
+            // At once, because the place of a member that was forgotten may have another one.
             Action::Believed => {
                 states.all_viewed = true;
                 false

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`memory`] | All of it together. |
 //! | [`inbox`] | What came for the process: messages, answers, commands. |
-//! | [`answers`] | What comes of a reload of all servers. |
+//! | [`answers`] | The outcome of a reload of all servers. |
 //! | [`board`] | The members of the cluster, as the process knows them. |
 //! | [`relied`] | The members on whose word this server relies, for the process that pings. |
 //! | [`news`] | Members that came and went, until routes are run for that. |

@@ -8,7 +8,7 @@
 //! | [`rate`] | Calls a second: the times of the last admissions. |
 //! | [`register`] | What the cluster has last decided on a destination. |
 //! | [`record_slab`] | Slabs of records. |
-//! | [`ping_word`] | What those that ping a destination, and the process of the cluster, tell each other of it. |
+//! | [`ping_word`] | Words about a destination between the processes that ping it and the process of the cluster. |
 //! | [`probing`] | What pings found out about a destination. |
 //! | [`traffic`] | The standing of a destination by the requests sent to it, and what was counted of them. |
 //! | [`watched`] | A request that is on its way to a destination. |

@@ -12,7 +12,7 @@ use crate::shm::memory::atomic::{AtomicU64, Ordering::SeqCst};
 /// The bit that stands above state and failures of a destination that is pinged here.
 const PINGED: u64 = 1 << 63;
 
-/// The words of a destination. Zeroed nobody pings it.
+/// The words of a destination. Zeroed they say that nobody pings it.
 pub struct PingWord {
     /// The result of this server's last ping; 0 if it pings it no longer.
     own: AtomicU64,
