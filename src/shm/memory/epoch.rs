@@ -187,6 +187,13 @@ pub struct Pin<'e> {
     slot: Option<&'e Slot>,
 }
 
+impl Pin<'_> {
+    /// Returns the epoch that its process has pinned; 0 for a stray.
+    pub fn epoch(&self) -> u64 {
+        self.slot.map_or(0, |slot| slot.epoch.load(Relaxed))
+    }
+}
+
 impl Drop for Pin<'_> {
     #[inline]
     fn drop(&mut self) {

@@ -5,7 +5,7 @@ use core::ptr::NonNull;
 use crate::dispatch::select::turns::Cursors;
 
 use crate::shm::memory::arena::{Arena, OutOfMemory, Plan, ShmSafe};
-use crate::shm::memory::atomic::{AtomicU32, Ordering};
+use crate::shm::memory::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::memory::refcount::{Counted, Hold, Kept};
 use crate::shm::observe::counters::SetCounts;
 
@@ -27,7 +27,9 @@ pub struct SetRecord {
     probation: AtomicU32,
     /// What was counted of it; null unless sets have counters. It does not change.
     counts: *mut SetCounts,
-    _after: [u64; 6],
+    /// The epoch that ended when traffic last took one of its destinations out or let it back in.
+    traffic_epoch: AtomicU64,
+    _after: [u64; 5],
 }
 
 // SAFETY: integers, atomics and an arena pointer; zeroed its cursors are at the start.
@@ -94,6 +96,19 @@ impl SetRecord {
     /// Returns true for one of those that ask, if a destination waits for a request that tries it.
     pub fn take_probation(&self) -> bool {
         self.probation.load(Ordering::SeqCst) != 0 && self.probation.swap(0, Ordering::SeqCst) != 0
+    }
+
+    /// Says that traffic has taken one of its destinations out or let it back in, and that this epoch ended then: who
+    /// pins a later one finds it so.
+    pub fn note_traffic(&self, epoch: u64) {
+        let later = |noted: u64| (noted < epoch).then_some(epoch);
+        let noted = &self.traffic_epoch;
+        let _ = noted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
+    }
+
+    /// Returns the epoch that ended when that last happened.
+    pub fn traffic_epoch(&self) -> u64 {
+        self.traffic_epoch.load(Ordering::SeqCst)
     }
 
     /// Returns its size in bytes, with its counters.

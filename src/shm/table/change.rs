@@ -155,12 +155,17 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
 
     /// Makes record and views follow what traffic says of a destination.
     pub(in crate::shm) fn follow_traffic(&self, process: usize, record: &DestRecord) {
-        self.change_aside(process, record, || record.follow_traffic(), View::sync);
+        let change = |set: Option<&SetRecord>| {
+            record.follow_traffic();
+            let epoch = self.root().epochs.advance();
+            set.into_iter().for_each(|set| set.note_traffic(epoch));
+        };
+        self.change_aside(process, record, change, View::sync);
     }
 
     /// Changes the latency of a destination, and makes the running view follow it.
     pub fn change_latency(&self, process: usize, record: &DestRecord, change: impl FnOnce()) {
-        self.change_aside(process, record, change, View::sync_rank);
+        self.change_aside(process, record, |_| change(), View::sync_rank);
     }
 
     /// Changes what a destination has beside its state, and makes the running view follow it by `sync`.
@@ -168,13 +173,13 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         &self,
         process: usize,
         record: &DestRecord,
-        change: impl FnOnce(),
+        change: impl FnOnce(Option<&SetRecord>),
         sync: impl Fn(&View, usize),
     ) {
         let pinned = self.pin(process);
         let set = pinned.view(record.set()).map(View::record);
         set.into_iter().for_each(SetRecord::begin_change);
-        change();
+        change(set);
         self.sync_one(process, record.set(), record, sync);
         set.into_iter().for_each(SetRecord::end_change);
     }

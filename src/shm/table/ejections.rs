@@ -151,11 +151,16 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     }
 
     /// Calls back the destinations of a set that has no usable one which only their traffic keeps out. Returns true if
-    /// one is usable now.
+    /// one is usable now that a search under a pin of this epoch may have found out.
     #[cold]
-    pub(in crate::shm) fn call_back(&self, process: usize, view: &View) -> bool {
-        if view.any_usable() {
+    pub(in crate::shm) fn call_back(&self, process: usize, epoch: u64, view: &View) -> bool {
+        let is_watched = |dest: &Dest| dest.record().traffic().is_some();
+        if !view.dest(0).is_some_and(is_watched) {
             return false;
+        }
+        if view.any_usable() {
+            // Another process may have let it back since the search: while that is under way, its epoch is not noted.
+            return !view.is_quiet() || view.record().traffic_epoch() >= epoch;
         }
         let records = view.dests().map(Dest::record);
         let out =

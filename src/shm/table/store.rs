@@ -162,7 +162,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let pin = root.epochs.pin(process);
         // SAFETY: a table that is published while the pin is set is not freed while it lives.
         let table = unsafe { root.table.load(SeqCst).as_ref() };
-        Pinned { _pin: pin, table }
+        Pinned { pin, table }
     }
 
     /// Tries something with a set's view until it succeeds, or fails with the newest view.
@@ -184,10 +184,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
                 return Tried::Done(done);
             }
             tries += 1;
-            if tries == RETRIES || self.is_newest(&pinned, set, view) {
-                if tries < RETRIES && view.is_some_and(|view| self.call_back(process, view)) {
-                    continue;
-                }
+            if tries == RETRIES || self.is_answer(process, set, view) {
                 return match view {
                     Some(_) => Tried::Nothing,
                     None => Tried::NoSet,
@@ -196,11 +193,16 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         }
     }
 
-    /// Returns true if the running table still has this view of the set, or none.
+    /// Returns true if it is the answer that nothing was found in this view of a set, or no view: it is the newest one,
+    /// and no destination is back that only traffic had kept out.
     #[cold]
-    fn is_newest(&self, pinned: &Pinned<'_>, set: SetId, view: Option<&View>) -> bool {
-        let newest = self.running(pinned).and_then(|table| table.view(set));
-        view.map(ptr::from_ref) == newest.map(ptr::from_ref)
+    #[inline(never)]
+    fn is_answer(&self, process: usize, set: SetId, view: Option<&View>) -> bool {
+        // Within the caller's pin, and of its epoch.
+        let pinned = self.pin(process);
+        let newest = pinned.view(set);
+        newest.map(ptr::from_ref) == view.map(ptr::from_ref)
+            && !view.is_some_and(|view| self.call_back(process, pinned.epoch(), view))
     }
 
     /// Returns the running table of this moment, which may be newer than the pinned one.
@@ -364,11 +366,16 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
 
 /// A table that stays while this lives; no table before the first load.
 pub struct Pinned<'s> {
-    _pin: Pin<'s>,
+    pin: Pin<'s>,
     table: Option<&'s Table>,
 }
 
 impl Pinned<'_> {
+    /// Returns the epoch that its process has pinned.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.pin.epoch()
+    }
+
     /// Returns the table.
     pub fn table(&self) -> Option<&Table> {
         self.table
