@@ -80,6 +80,7 @@ impl FailoverCursor {
     }
 
     /// Returns true if the destination with this number was tried; 0 is no destination's number.
+    #[inline(always)]
     pub fn has_tried(&self, number: u32) -> bool {
         number != 0 && self.tried.contains(&number)
     }
@@ -117,6 +118,7 @@ impl FailoverCursor {
     }
 
     /// Reads the text of a cursor; `None` for any other text.
+    #[inline(always)]
     pub fn parse(text: &[u8]) -> Option<Self> {
         let (_, cursor) = all_consuming(cursor).parse(text).ok()?;
         Some(cursor)
@@ -146,6 +148,7 @@ impl fmt::Display for FailoverCursor {
     }
 }
 
+#[inline(always)]
 fn cursor(text: &[u8]) -> IResult<&[u8], FailoverCursor> {
     let numbers = separated_list0(char('.'), u32);
     let head = (

@@ -89,32 +89,19 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
     }
     let set = request.set;
     let sent = module.store.try_set(Module::process(), set, |view| {
-        let mut least = Least::of(module, msg);
-        let mut trial = None;
-        let mut reserve = |_: &View| {
-            trial = request.trial(module, msg, view);
-            let takes = |at: &usize| reserve_trial(module, view, *at, least.as_ref());
-            let tried = trial.as_ref().map(Trial::at).filter(takes);
-            tried.or_else(|| ask::reserve_least(module, view, least.as_mut()))
-        };
-        let placed = match place(module, msg, (set, view), Counted::Stays, &mut reserve) {
-            Ok(None) => {
-                let least = least?;
-                let others = least.others(view)?;
-                let mut reserve = |_: &View| least.reserve(module, view, &others);
-                place(module, msg, (set, view), Counted::Stays, &mut reserve)
-            }
-            placed => placed,
-        };
-        match placed {
-            Ok(placed) => {
-                let placed = placed?;
-                if trace::is_on(module) {
-                    trace::chosen(request, view, placed.at(), Hash::None);
-                }
-                let chosen = (Order::Calls, trial);
-                Some(send_placed(module, msg, request, view, placed, chosen))
-            }
+        if trace::is_watched(module) {
+            return select_watched(module, msg, request, view);
+        }
+        let reserve = View::reserve_least;
+        match place_where(module, msg, (set, view), Counted::Stays, reserve) {
+            Ok(placed) => Some(deliver_placed(
+                module,
+                msg,
+                request,
+                view,
+                placed?,
+                Order::Calls,
+            )),
             Err(OutOfMemory) => Some(Err(Failure::NoMemory)),
         }
     });
@@ -123,6 +110,46 @@ pub fn select(module: &Module, msg: &mut Message, request: &Request) -> ScriptRe
         warn_without_duid(module, set);
     }
     result
+}
+
+/// Does in a view what [`select`] does, where there is more to do than to count the call and to send.
+#[cold]
+#[inline(never)]
+fn select_watched(
+    module: &Module,
+    msg: &mut Message,
+    request: &Request,
+    view: &View,
+) -> Option<Result<(), Failure>> {
+    let place_in = (request.set, view);
+    let mut least = Least::of(module, msg);
+    let mut trial = None;
+    let mut reserve = |_: &View| {
+        trial = request.trial(module, msg, view);
+        let takes = |at: &usize| reserve_trial(module, view, *at, least.as_ref());
+        let tried = trial.as_ref().map(Trial::at).filter(takes);
+        tried.or_else(|| ask::reserve_least(module, view, least.as_mut()))
+    };
+    let placed = match place(module, msg, place_in, Counted::Stays, &mut reserve) {
+        Ok(None) => {
+            let least = least?;
+            let others = least.others(view)?;
+            let mut reserve = |_: &View| least.reserve(module, view, &others);
+            place(module, msg, place_in, Counted::Stays, &mut reserve)
+        }
+        placed => placed,
+    };
+    match placed {
+        Ok(placed) => {
+            let placed = placed?;
+            if trace::is_on(module) {
+                trace::chosen(request, view, placed.at(), Hash::None);
+            }
+            let chosen = (Order::Calls, trial);
+            Some(send_placed(module, msg, request, view, placed, chosen))
+        }
+        Err(OutOfMemory) => Some(Err(Failure::NoMemory)),
+    }
 }
 
 /// Counts the call for the destination that it is to try, if that takes it.
@@ -134,25 +161,37 @@ fn reserve_trial(module: &Module, view: &View, at: usize, least: Option<&Least>)
         }
 }
 
-/// Finds the destination that has the call of a request, or counts it at the one that `reserve` reserves.
+/// Finds the destination that has the call of a request, or counts it at the one that `reserve` reserves. There is one
+/// such function for all callers that ask destinations.
 ///
 /// # Errors
 /// [`OutOfMemory`]: nothing is counted.
 pub fn place<'p>(
     module: &'p Module,
     msg: &Message,
-    (set, view): (SetId, &'p View),
+    place: (SetId, &'p View),
     counted: Counted,
     reserve: &mut dyn FnMut(&View) -> Option<usize>,
+) -> Result<Option<ServerPlaced<'p>>, OutOfMemory> {
+    place_where(module, msg, place, counted, reserve)
+}
+
+#[inline(always)]
+fn place_where<'p>(
+    module: &'p Module,
+    msg: &Message,
+    (set, view): (SetId, &'p View),
+    counted: Counted,
+    reserve: impl FnMut(&View) -> Option<usize>,
 ) -> Result<Option<ServerPlaced<'p>>, OutOfMemory> {
     let (Some(calls), Some(call_id)) = (&module.calls, msg.find_call_id()) else {
         return Ok(None);
     };
-    if calls.is_full_anew(now_s()) {
+    let counting = counting(module, set, view, name_of(calls, msg, call_id));
+    if calls.is_full_anew(counting.now_s) {
         warn_full(calls);
     }
-    let call = name_of(calls, msg, call_id);
-    calls.place_where(counting(module, set, view, call), call_id, counted, reserve)
+    calls.place_where(counting, call_id, counted, reserve)
 }
 
 /// Returns the position of the destination that has the call of a request which begins none (`ds_count_calls` 2).
@@ -165,6 +204,32 @@ pub fn place_of(module: &Module, msg: &Message, set: SetId, view: &View) -> Opti
 
 /// Sends the message to the destination of its call, from which failover goes on in this order. The count is kept if
 /// that succeeds.
+#[inline(always)]
+fn deliver_placed(
+    module: &Module,
+    msg: &mut Message,
+    request: &Request,
+    view: &View,
+    placed: ServerPlaced<'_>,
+    order: Order,
+) -> Result<(), Failure> {
+    let at = placed.at();
+    if placed.how() == How::Uncounted && order == Order::Calls {
+        // It has no count that failover could move.
+        let alone = Request {
+            limit: 1,
+            ..*request
+        };
+        let order = Order::Around;
+        return deliver(module, msg, &alone, view, Choice { at, order });
+    }
+    deliver(module, msg, request, view, Choice { at, order })?;
+    view.record().note_call();
+    placed.keep();
+    Ok(())
+}
+
+/// Sends as [`deliver_placed`] does, counts the selection for its destination, and watches the request.
 pub fn send_placed(
     module: &Module,
     msg: &mut Message,
@@ -174,41 +239,13 @@ pub fn send_placed(
     (order, trial): (Order, Option<Trial<'_>>),
 ) -> Result<(), Failure> {
     let at = placed.at();
-    let trial = trial.filter(|trial| trial.at() == at);
-    if placed.how() == How::Uncounted && order == Order::Calls {
-        // It has no count that failover could move.
-        let alone = Request {
-            limit: 1,
-            ..*request
-        };
-        let order = Order::Around;
-        let sent = deliver(module, msg, &alone, view, Choice { at, order });
-        if sent.is_ok() {
-            counts::selected(view, at);
-            watch_sent(module, msg, request, view, (at, trial));
-        }
-        return sent;
-    }
-    let sent = deliver(module, msg, request, view, Choice { at, order });
-    if sent.is_ok() {
-        counts::selected(view, at);
-        watch_sent(module, msg, request, view, (at, trial));
-        view.record().note_call();
-        placed.keep();
-    }
-    sent
-}
-
-fn watch_sent(
-    module: &Module,
-    msg: &Message,
-    request: &Request,
-    view: &View,
-    (at, trial): (usize, Option<Trial<'_>>),
-) {
+    deliver_placed(module, msg, request, view, placed, order)?;
+    counts::selected(view, at);
     if let Some(dest) = view.dest(at) {
+        let trial = trial.filter(|trial| trial.at() == at);
         watch::sent(module, msg, request.target, dest, trial);
     }
+    Ok(())
 }
 
 /// Logs that calls are given up, because the table is full.
@@ -300,10 +337,11 @@ pub fn count_sent(module: &Module, msg: &Message, (set, view): (SetId, &View), a
         calls.end_unconfirmed(&module.store, Module::process(), &call, Some(set));
         return;
     }
-    if calls.is_full_anew(now_s()) {
+    let counting = counting(module, set, view, call);
+    if calls.is_full_anew(counting.now_s) {
         warn_full(calls);
     }
-    calls.count_at(counting(module, set, view, call), call_id, at);
+    calls.count_at(counting, call_id, at);
 }
 
 /// Counts the call of a request that failover has sent on (`ds_count_calls`), unless the record says that algorithm 10

@@ -1,6 +1,6 @@
 //! `ds_next_*` and `ds_set_*`: the destinations that a selection has left.
 
-use super::call_load::{self, ServerCalls};
+use super::call_load::{self, ServerCalls, ServerPlaced};
 use super::records::Current;
 use super::request::{Failure, outcome, send};
 use super::send::admit_next;
@@ -9,7 +9,6 @@ use crate::dispatch::select::cursor::{FailoverCursor, Step};
 use crate::dispatch::select::failover::{Order, following};
 use crate::dispatch::text::Escaped;
 use crate::kamailio::config::instance::Module;
-use crate::kamailio::config::params::{CountCalls, Counters};
 use crate::kamailio::list::unique_id;
 use crate::kamailio::observe::counting::counts::{self, Place};
 use crate::kamailio::observe::counting::group;
@@ -35,32 +34,17 @@ pub fn next(msg: &mut Message, target: Target) -> ScriptRet {
         return ScriptRet::FAILED;
     }
     if trace::is_watched(module) {
-        let is_counted =
-            settings.counters == Counters::Each || settings.count_calls != CountCalls::Off;
-        if is_counted || settings.passive.is_some() || trace::is_gated(module) {
-            return go_on_and_count(module, msg, target);
-        }
+        return go_on_watched(module, msg, target);
     }
-    let result = go_on(module, msg, target, false);
-    if result == ScriptRet::OK {
-        failed_over();
-    }
-    result
+    go_on(module, msg, target)
 }
 
-/// Counts that a request was sent on to its next destination.
-fn failed_over() {
-    group::FAILOVERS.count();
-    group::SELECTIONS.count();
-}
-
-/// Goes on, and counts the destinations that the request has left and reached.
+/// Goes on, counts the destinations that the request has left and reached, and watches the request.
 #[inline(never)]
-fn go_on_and_count(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
+fn go_on_watched(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
     let left = place(module, msg);
-    let result = go_on(module, msg, target, trace::is_gated(module));
+    let result = go_on(module, msg, target);
     if result == ScriptRet::OK {
-        failed_over();
         if let Some((left, reached)) = left.zip(place(module, msg)) {
             counts::moved_on(module, msg, &left, &reached);
             call_load::follow(module, msg, &left, &reached);
@@ -95,24 +79,25 @@ fn watch_sent(module: &Module, msg: &Message, target: Target, place: &Place) {
     }
 }
 
-/// Goes on; where destinations are `gated`, to the next one that takes the request.
-#[inline(always)]
-fn go_on(module: &Module, msg: &mut Message, target: Target, gated: bool) -> ScriptRet {
+/// Goes on; where destinations have gates, to the next one that takes the request. Counts that the request was sent on.
+#[inline(never)]
+fn go_on(module: &Module, msg: &mut Message, target: Target) -> ScriptRet {
+    let mut result = None;
     if module.settings.on_demand() {
-        if let Some(result) = next_on_demand(module, msg, target) {
-            return result;
-        }
+        result = next_on_demand(module, msg, target);
     }
-    let results = &module.settings.results;
-    let by_load = module.calls.is_some()
-        && results
-            .current(msg)
-            .is_some_and(|current| current.duid.is_some());
-    if by_load || gated {
-        return next_admitted(module, msg, target, by_load);
+    if result.is_none() && (module.calls.is_some() || trace::is_gated(module)) {
+        result = next_admitted(module, msg, target);
     }
-    results.drop_current(msg);
-    send_to_current(module, msg, target)
+    let result = result.unwrap_or_else(|| {
+        module.settings.results.drop_current(msg);
+        send_to_current(module, msg, target)
+    });
+    if result == ScriptRet::OK {
+        group::FAILOVERS.count();
+        group::SELECTIONS.count();
+    }
+    result
 }
 
 /// Sends the message to the destination of the first record, which stays.
@@ -145,15 +130,22 @@ fn send_to_current(module: &Module, msg: &mut Message, target: Target) -> Script
     ScriptRet::FAILED
 }
 
-/// Goes on to the next destination that takes the request, and moves the count of its call there. Behind the last of a
-/// set in which algorithm 10 has counted the call, that count ends; if the call is not counted there, nothing changes.
-fn next_admitted(module: &Module, msg: &mut Message, target: Target, by_load: bool) -> ScriptRet {
+/// Goes on to the next destination that takes the request, and moves the count of its call there; `None` if any takes it,
+/// and algorithm 10 has not counted its call. Behind the last of a set in which it has, that count ends; if the call is
+/// not counted there, nothing changes.
+#[inline(never)]
+fn next_admitted(module: &Module, msg: &mut Message, target: Target) -> Option<ScriptRet> {
     let results = &module.settings.results;
+    let left = results.current(msg);
+    let by_load = left.as_ref().is_some_and(|left| left.duid.is_some());
+    if !by_load && !trace::is_gated(module) {
+        return None;
+    }
+    let left = left.and_then(|left| left.set);
     let calls = module.calls.as_ref().filter(|_| by_load);
-    let left = results.current(msg).and_then(|current| current.set);
     if let Some(calls) = calls {
         if !left.is_some_and(|set| call_load::is_counted(calls, msg, set)) {
-            return ScriptRet::FAILED;
+            return Some(ScriptRet::FAILED);
         }
     }
     loop {
@@ -179,7 +171,7 @@ fn next_admitted(module: &Module, msg: &mut Message, target: Target, by_load: bo
                 call_load::leave(module, calls, msg, left);
             }
         }
-        return sent;
+        return Some(sent);
     }
 }
 
@@ -228,16 +220,13 @@ fn step(
     view: &View,
     cursor: &mut FailoverCursor,
 ) -> Option<Result<(), Failure>> {
-    let set = cursor.here().set;
-    let calls = calls(module, cursor);
-    let asks = calls.is_some() || trace::is_gated(module);
-    let takes = |at: usize| {
-        if asks {
-            return admit_next(module, msg, set, Some((view, at)), calls.is_some());
-        }
-        Some(None)
+    let by_load = calls(module, cursor).is_some();
+    let (at, placed) = if by_load || trace::is_gated(module) {
+        find_admitted(module, msg, view, cursor, by_load)?
+    } else {
+        let (at, ()) = find(msg, view, cursor, |_| Some(()))?;
+        (at, None)
     };
-    let (at, placed) = find(msg, view, cursor, takes)?;
     let dest = view.dest(at)?;
     cursor.step(at, unique_id::number(module, dest));
     if module.settings.results.replace(msg, dest, cursor).is_none() {
@@ -253,6 +242,21 @@ fn step(
         call_load::moved(msg, placed);
     }
     Some(Ok(()))
+}
+
+/// Returns the position of the next destination that takes the request, and the place of its call there if that is
+/// counted. With `by_load` the call is one of algorithm 10.
+#[inline(never)]
+fn find_admitted<'p>(
+    module: &'p Module,
+    msg: &Message,
+    view: &'p View,
+    cursor: &FailoverCursor,
+    by_load: bool,
+) -> Option<(usize, Option<ServerPlaced<'p>>)> {
+    let set = cursor.here().set;
+    let takes = |at: usize| admit_next(module, msg, set, Some((view, at)), by_load);
+    find(msg, view, cursor, takes)
 }
 
 /// Returns the position of the next destination in the failover order that takes the message, and what `takes` says of

@@ -247,6 +247,7 @@ impl Results {
 
     /// Writes the record of one destination, after which failover goes on as `cursor` says, and how many destinations
     /// there are at most. Returns 1, the number of records.
+    #[inline(always)]
     pub fn write_one(&self, dest: &Dest, cursor: &FailoverCursor, most: i32) -> Option<i32> {
         let fields = self.fields_on(dest, cursor, cursor.encode())?;
         fields.finish(self.dst, ptr::null_mut())?;
@@ -291,6 +292,7 @@ impl Results {
     }
 
     /// Puts a destination in the place of the current one. If it fails, only the AVPs have changed.
+    #[inline(always)]
     pub fn replace(&self, _msg: &mut Message, dest: &Dest, cursor: &FailoverCursor) -> Option<()> {
         let mut fields = self.fields_on(dest, cursor, cursor.encode())?;
         self.pop_avps();
@@ -442,6 +444,7 @@ impl Results {
     }
 
     /// Returns the text of the current record's failover cursor.
+    #[inline(always)]
     pub fn cursor<'m>(&self, msg: &'m Message) -> Option<&'m [u8]> {
         text_in(&named(self.current_fields(msg)?, field::CURSOR)?.val)
     }
