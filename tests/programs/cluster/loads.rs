@@ -210,6 +210,77 @@ pub fn maxload(scale: Scale) -> Row {
     row
 }
 
+/// One node is cut from two, and calls come to both parts, for a destination that both reach.
+pub fn split(scale: Scale) -> Row {
+    let criterion = "no part has more than maxload of its own; two parts have twice that in the end; all see the sum \
+                     within 2 s after healing";
+    let mut row = Row::new(scale, criterion);
+    let hold_s = scale.times(20, 4);
+    let cluster = counting(3, &line(0, &format!(";maxload={MAXLOAD}")), hold_s);
+    let uac = cluster.caller();
+    let mut taken = [Vec::new(), Vec::new()];
+    let mut fill = |what: &str, parts: &[usize]| {
+        for &part in parts {
+            let names = names(&format!("{what}-{part}"), BURST);
+            let more = make(&uac, cluster.addr(part), &names);
+            taken[part].extend(more.into_keys());
+        }
+        [taken[0].len(), taken[1].len()]
+    };
+    let before = fill("before", &[0]);
+    agreed(
+        &mut row,
+        "all see them",
+        &cluster,
+        MAXLOAD as i64,
+        Duration::from_secs(1),
+    );
+    cluster.cut(0, 1);
+    cluster.cut(0, 2);
+    let limit = patience(20);
+    for (seer, node) in [(0, 1), (0, 2), (1, 0), (2, 0)] {
+        let step = Duration::from_millis(20);
+        let look = || cluster.state_of(seer, node);
+        let state = poll(step, limit, look, |state| state == "dead");
+        row.must(state == "dead", format!("lb{} sees no cut", seer + 1));
+    }
+    // The calls of the other part count for less and less.
+    let seen_as = fill("at-first", &[0, 1]);
+    let faded = || counts(&cluster, 1).iter().all(|(all, own)| all == own);
+    let hold = Duration::from_secs(hold_s.unsigned_abs());
+    let is_over = poll(Duration::from_millis(50), hold + limit, faded, |over| *over);
+    row.must(is_over, "the calls of the other part count for ever");
+    let in_the_end = fill("later", &[0, 1]);
+    row.say(format!(
+        "up in both parts: before {before:?}, when the cut is seen {seen_as:?}, {hold_s} s later {in_the_end:?}"
+    ));
+    row.must(before == [MAXLOAD, 0], "not all places are taken");
+    row.must(in_the_end == [MAXLOAD; 2], "not twice maxload");
+    let healed = Instant::now();
+    cluster.heal();
+    match agree(&cluster, 2 * MAXLOAD as i64, healed, limit) {
+        Some(took) => row.within(
+            "all see the sum after healing",
+            took,
+            Duration::from_secs(2),
+        ),
+        None => row.must(false, "never the sum after healing"),
+    }
+    let more = fill("more", &[0, 1]);
+    row.must(more == in_the_end, "a call more is taken");
+    for (part, names) in taken.iter().enumerate() {
+        end(&uac, cluster.addr(1 - part), names);
+    }
+    agreed(
+        &mut row,
+        "0 after BYEs at other nodes",
+        &cluster,
+        0,
+        Duration::from_secs(1),
+    );
+    row
+}
+
 /// A node with 50 calls is killed, and then started again.
 pub fn orphans(scale: Scale) -> Row {
     let criterion = "fall linearly to 0 in ds_dmq_dead_hold; after a restart nothing counts twice";

@@ -59,7 +59,7 @@ type Entry = (&'static str, &'static str, fn(Scale) -> Row);
 const LONG: &str = "hour";
 
 /// All rows, in their order.
-const ROWS: [Entry; 35] = [
+const ROWS: [Entry; 36] = [
     (
         "plain",
         "d, drain, a on each of 3 nodes, 200 times",
@@ -133,6 +133,11 @@ const ROWS: [Entry; 35] = [
         "maxload",
         "bursts of 100 calls to maxload 30, BYEs at other nodes",
         loads::maxload,
+    ),
+    (
+        "load-split",
+        "cut into 1 and 2, calls to maxload 30 in both parts",
+        loads::split,
     ),
     (
         "orphans",

@@ -56,6 +56,7 @@ rows! {
     a_pinger_that_is_cut_off_is_not_believed: pings::cut_off;
     pings_go_on_over_a_one_way_cut: pings::one_way;
     one_node_pings_for_all: pings::many;
+    each_part_of_a_split_fills_a_gateway: loads::split;
     the_bus_may_be_tls: mixed::tls;
     everything_at_random: hour::hour;
 }
