@@ -196,7 +196,8 @@ fn branches_of_the_script_are_not_those_of_algorithm_12() {
 
 #[test]
 fn a_choice_after_algorithm_12_takes_the_place_of_its_first_branch() {
-    let all = [200, 200, 200].map(|code| Uas::start(Answer::Code(code)));
+    // Of two good answers tm tells the first alone.
+    let all = [Answer::Code(200), Answer::Silent, Answer::Code(200)].map(Uas::start);
     let [a, b, c] = &all;
     let script = r#"ds_select_dst("1", "12"); ds_select_dst("2", "8");"#;
     let list = format!("{}2 {}\n", list(&[a, b]), c.uri());
