@@ -57,7 +57,7 @@ impl<I: Iterator<Item = Choice>, F: FnMut(usize) -> bool> PassedOver<I, F> {
         }
     }
 
-    /// Says that this choice was passed over before them.
+    /// Says that this choice was passed over before the others.
     #[must_use]
     pub fn behind(self, passed: Option<Choice>) -> Self {
         PassedOver { passed, ..self }

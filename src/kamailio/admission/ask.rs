@@ -36,8 +36,8 @@ pub fn asked_by_all(module: &Module) -> Option<Asked> {
     })
 }
 
-/// Returns true if the destination at a position may refuse a request for more than its state. Destinations with no limit
-/// and no slow start take each request.
+/// Returns true if the destination at a position may refuse a request for another reason than its state. Those with no
+/// limit and no slow start take each request.
 #[inline]
 pub fn may_refuse(module: &Module, view: &View, algorithm: i32, at: usize) -> bool {
     module.settings.count_calls == CountCalls::Limit

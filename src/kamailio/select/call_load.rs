@@ -161,19 +161,19 @@ fn reserve_trial(module: &Module, view: &View, at: usize, least: Option<&Least>)
         }
 }
 
-/// Finds the destination that has the call of a request, or counts it at the one that `reserve` reserves. There is one
-/// such function for all callers that ask destinations.
+/// Finds the destination that has the call of a request, or counts it at the one that `reserve` reserves. All
+/// callers that ask destinations share the code of this one.
 ///
 /// # Errors
 /// [`OutOfMemory`]: nothing is counted.
 pub fn place<'p>(
     module: &'p Module,
     msg: &Message,
-    place: (SetId, &'p View),
+    place_in: (SetId, &'p View),
     counted: Counted,
     reserve: &mut dyn FnMut(&View) -> Option<usize>,
 ) -> Result<Option<ServerPlaced<'p>>, OutOfMemory> {
-    place_where(module, msg, place, counted, reserve)
+    place_where(module, msg, place_in, counted, reserve)
 }
 
 #[inline(always)]

@@ -130,8 +130,8 @@ fn send_to_current(module: &Module, msg: &mut Message, target: Target) -> Script
     ScriptRet::FAILED
 }
 
-/// Goes on to the next destination that takes the request, and moves the count of its call there; `None` if any takes it,
-/// and algorithm 10 has not counted its call. Behind the last of a set in which it has, that count ends; if the call is
+/// Goes on to the next destination that takes the request, and moves the count of its call there; `None` if no destination
+/// is asked, and algorithm 10 has not counted the call. Behind the last of a set in which it has, that count ends; if the call is
 /// not counted there, nothing changes.
 #[inline(never)]
 fn next_admitted(module: &Module, msg: &mut Message, target: Target) -> Option<ScriptRet> {

@@ -85,7 +85,7 @@ fn send_open_watched(
     now_us: u64,
 ) -> Option<Result<(), Failure>> {
     let hash = Hash::None;
-    if trace::is_gated(module) && may_refuse(module, view, 64, choice.at) {
+    if trace::is_gated(module) && may_refuse(module, view, request.algorithm, choice.at) {
         let chosen = (choice, hash, None);
         let others = || -> Others {
             let others = others(view, Start::RoundRobin, choice);

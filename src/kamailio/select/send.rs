@@ -44,7 +44,7 @@ pub fn send_to(
 }
 
 /// Sends as [`send_to`] does, traces the selection, and counts it for its destination and as a call, where that is wanted.
-/// `hash` is what led to the choice, which asks nothing of the request.
+/// `hash` is what led to the choice. The destination has no limit and no slow start.
 #[inline(always)]
 pub fn send_watched(
     module: &Module,
@@ -180,8 +180,8 @@ fn send_on(
     send_chosen(module, msg, request, view, chosen, None)
 }
 
-/// Returns the first choice behind one that has refused which takes a call within its calls a second. `passed` is the one
-/// that has refused, if it is in its slow start.
+/// Returns the first choice that takes a call within its calls a second, of those behind a choice that has refused. `passed`
+/// is the latter, if it is in its slow start.
 #[cold]
 #[inline(never)]
 fn find_behind<'v>(

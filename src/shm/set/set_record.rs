@@ -98,15 +98,15 @@ impl SetRecord {
         self.probation.load(Ordering::SeqCst) != 0 && self.probation.swap(0, Ordering::SeqCst) != 0
     }
 
-    /// Says that traffic has taken one of its destinations out or let it back in, and that this epoch ended then: who
-    /// pins a later one finds it so.
-    pub fn note_traffic(&self, epoch: u64) {
+    /// Says that traffic has taken one of its destinations out or let it back in, and that this epoch ended then. A
+    /// process that pins a later one finds the destination as it is since.
+    pub fn note_traffic_epoch(&self, epoch: u64) {
         let later = |noted: u64| (noted < epoch).then_some(epoch);
         let noted = &self.traffic_epoch;
         let _ = noted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later);
     }
 
-    /// Returns the epoch that ended when that last happened.
+    /// Returns the epoch that ended when traffic last took one of its destinations out or let it back in.
     pub fn traffic_epoch(&self) -> u64 {
         self.traffic_epoch.load(Ordering::SeqCst)
     }

@@ -158,7 +158,8 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
         let change = |set: Option<&SetRecord>| {
             record.follow_traffic();
             let epoch = self.root().epochs.advance();
-            set.into_iter().for_each(|set| set.note_traffic(epoch));
+            set.into_iter()
+                .for_each(|set| set.note_traffic_epoch(epoch));
         };
         self.change_aside(process, record, change, View::sync);
     }

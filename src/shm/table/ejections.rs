@@ -151,9 +151,10 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     }
 
     /// Calls back the destinations of a set that has no usable one which only their traffic keeps out. Returns true if
-    /// one is usable now that a search under a pin of this epoch may have found out.
+    /// one is usable now that was out for a search under a pin of this epoch.
     #[cold]
     pub(in crate::shm) fn call_back(&self, process: usize, epoch: u64, view: &View) -> bool {
+        // All records of a server have a standing, or none has.
         let is_watched = |dest: &Dest| dest.record().traffic().is_some();
         if !view.dest(0).is_some_and(is_watched) {
             return false;

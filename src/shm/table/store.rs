@@ -198,7 +198,7 @@ impl<A: Arena, L: RawMutex> Store<A, L> {
     #[cold]
     #[inline(never)]
     fn is_answer(&self, process: usize, set: SetId, view: Option<&View>) -> bool {
-        // Within the caller's pin, and of its epoch.
+        // This pin is within the caller's, so it has the same epoch.
         let pinned = self.pin(process);
         let newest = pinned.view(set);
         newest.map(ptr::from_ref) == view.map(ptr::from_ref)
