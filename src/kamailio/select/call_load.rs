@@ -161,8 +161,8 @@ fn reserve_trial(module: &Module, view: &View, at: usize, least: Option<&Least>)
         }
 }
 
-/// Finds the destination that has the call of a request, or counts it at the one that `reserve` reserves. All
-/// callers that ask destinations share the code of this one.
+/// Finds the destination that has the call of a request, or counts it at the one that `reserve` reserves. All callers
+/// that ask destinations share its code.
 ///
 /// # Errors
 /// [`OutOfMemory`]: nothing is counted.

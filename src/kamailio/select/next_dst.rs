@@ -131,8 +131,8 @@ fn send_to_current(module: &Module, msg: &mut Message, target: Target) -> Script
 }
 
 /// Goes on to the next destination that takes the request, and moves the count of its call there; `None` if no destination
-/// is asked, and algorithm 10 has not counted the call. Behind the last of a set in which it has, that count ends; if the call is
-/// not counted there, nothing changes.
+/// is asked, and algorithm 10 has not counted the call. Behind the last of a set in which it has, that count ends. If the
+/// call is not counted there, nothing changes.
 #[inline(never)]
 fn next_admitted(module: &Module, msg: &mut Message, target: Target) -> Option<ScriptRet> {
     let results = &module.settings.results;

@@ -370,7 +370,7 @@ pub fn many(scale: Scale) -> Row {
             );
             let mut times = Vec::new();
             for _ in 0..scale.times(10, 1) {
-                // It dies behind a ping: that is when it takes longest to find out.
+                // It dies just after a ping, when it takes longest to find out.
                 let before = cluster.gateways[1].count("OPTIONS");
                 let pinged = || cluster.gateways[1].count("OPTIONS") > before;
                 row.must(
