@@ -1,4 +1,5 @@
-//! Holds the tables of contents in `src/**/mod.rs` against the files, and the rooms against their limits.
+//! Holds the tables of contents in `src/**/mod.rs` against the files, and the rooms against their limits. No Rust file is
+//! left out of the build.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -84,6 +85,49 @@ fn every_table_of_contents_names_the_modules_that_are_there() {
     }
 }
 
+/// Returns the texts of the files with this extension in a folder and below.
+fn texts_below(folder: &Path, extension: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(texts_below(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension) {
+            let text = fs::read_to_string(&path).unwrap();
+            found.push((path, text));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_rust_file_is_compiled() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut rust = texts_below(&source(), "rs");
+    rust.extend(texts_below(&root.join("tests"), "rs"));
+    let manifests = texts_below(&root.join("tests"), "toml");
+    let is_root = |path: &Path| {
+        let by_cargo = ["mod.rs", "main.rs", "lib.rs"];
+        by_cargo.iter().any(|name| path.ends_with(name))
+            || path.parent() == Some(&root.join("tests"))
+    };
+    let left = rust.iter().map(|(path, _)| path).filter(|path| {
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        let (module, named) = (format!("mod {stem};"), format!("{stem}.rs\""));
+        // A module is named in its folder, or in the file that has the folder's name.
+        let folder = path.parent().unwrap();
+        let declares = |(other, text): &&(PathBuf, String)| {
+            let is_near = other.parent() == Some(folder) || other.with_extension("") == folder;
+            is_near && (text.contains(&module) || text.contains(&named))
+        };
+        let is_named = manifests.iter().any(|(_, text)| text.contains(&named));
+        !is_root(path) && !is_named && !rust.iter().any(|one| declares(&one))
+    });
+    let left: Vec<_> = left.collect();
+    assert!(rust.len() > 400, "{}", rust.len());
+    assert!(left.is_empty(), "{left:?}");
+}
+
 #[test]
 fn no_folder_has_more_files_than_a_reader_can_oversee() {
     for room in rooms(&source()) {
@@ -114,16 +158,8 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 
 /// Returns the text of every Rust file below `folder`.
 fn rust_below(folder: &Path) -> String {
-    let mut text = String::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            text += &rust_below(&path);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            text += &fs::read_to_string(path).unwrap();
-        }
-    }
-    text
+    let texts = texts_below(folder, "rs").into_iter();
+    texts.map(|(_, text)| text).collect()
 }
 
 #[test]
