@@ -149,11 +149,10 @@ pub fn send_asking<'v>(
             ..first
         },
         None => {
-            let is_slow = ramps.refuses(first.at);
-            if !is_slow && admits_rate(module, view, first.at, asked.as_ref()) {
+            let passed = ramps.refuses(first.at).then_some(first);
+            if passed.is_none() && admits_rate(module, view, first.at, asked.as_ref()) {
                 first
             } else {
-                let passed = is_slow.then_some(first);
                 find_behind(ramps, passed, others, asked.as_ref())?
             }
         }
@@ -206,10 +205,13 @@ fn send_counted<'v>(
 ) -> Option<Result<(), Failure>> {
     let Ramps { module, view, .. } = ramps;
     asked.bound = percent.map(|percent| view.bound(percent));
-    let is_slow = ramps.refuses(first.at);
-    let passed = is_slow.then_some(first);
+    let passed = ramps.refuses(first.at).then_some(first);
     let mut others = ramps.pass_over(passed, iter::once_with(others).flatten());
-    let first = if is_slow { others.next()? } else { first };
+    let first = if passed.is_some() {
+        others.next()?
+    } else {
+        first
+    };
     // A limit holds only where calls can be counted.
     let counts_limited = module.calls.as_ref().is_some_and(Calls::takes_limited);
     let is_limited = |at| view.dest(at).is_some_and(|dest| dest.maxload != 0);

@@ -188,7 +188,7 @@ fn no_name_of_the_c_module_is_missing() {
     }
 }
 
-/// Those who go back to the packaged module of 5.6 must know what it refuses of a script, and which commands it lacks.
+/// The page on the way back names all that the packaged module of 5.6 refuses of a script, and the commands that it lacks.
 fn assert_named_for_the_way_back(added: &[&String]) {
     let page = std::fs::read_to_string(root().join("doc/guide/migrate.md")).unwrap();
     let (_, back) = page.split_once("## Back to the packaged module").unwrap();
